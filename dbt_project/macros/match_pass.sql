@@ -1,0 +1,266 @@
+{#
+  The rule every reference pass applies to its groups (CONTRACT §5). An item is a line or a movement; a group shares
+  group_key, currency and class. Each model hands in one relation `keyed` (items with a group_key, null = takes no part)
+  and one relation `paired_before` (amounts of earlier matched items of the same group: item_type, group_key, currency,
+  line_class, amount_minor), and gets back every item with what became of it:
+
+    disposition  matched    a leg of match_id
+                 duplicate  repeats an amount already paired: set aside for this run
+                 ambiguous  left over with several possible counterparts: later passes may still settle it
+                 free       nothing shares its key, or everything that did is taken
+
+  Exactly equal sums match the whole group. Otherwise equal amounts pair off one to one in a total order, repeated
+  amounts are duplicates, and one line and one movement left over match with their difference shown.
+#}
+{% macro match_pass(rule, keyed, paired_before) %}
+
+match_groups as (
+
+    select
+        group_key,
+        currency,
+        line_class,
+        cast(sum(case when item_type = 'settlement_line' then 1 else 0 end) as bigint) as lines,
+        cast(sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as bigint) as movements,
+        cast(sum(case when item_type = 'settlement_line' then amount_minor else 0 end) as bigint) as settlement_minor,
+        cast(sum(case when item_type = 'ledger_transaction' then amount_minor else 0 end) as bigint) as ledger_minor,
+        min(case when item_type = 'settlement_line' then item_id end) as first_line_id,
+        min(case when item_type = 'ledger_transaction' then item_id end) as first_transaction_id
+    from {{ keyed }}
+    where group_key is not null and line_class is not null
+    group by group_key, currency, line_class
+
+),
+
+groups_paired_before as (
+
+    select distinct
+        group_key,
+        currency,
+        line_class
+    from {{ paired_before }}
+
+),
+
+judged_groups as (
+
+    select
+        match_groups.group_key,
+        match_groups.currency,
+        match_groups.line_class,
+        case
+            when match_groups.lines > 0 and match_groups.movements > 0 and match_groups.settlement_minor = match_groups.ledger_minor then 'equal'
+            when match_groups.lines > 0 and match_groups.movements > 0 then 'contested'
+            when groups_paired_before.group_key is not null then 'contested'
+            else 'one_sided'
+        end as verdict,
+        case
+            when match_groups.lines > 0 and match_groups.movements > 0 and match_groups.settlement_minor = match_groups.ledger_minor
+                then {{ match_id(rule, 'match_groups.group_key', 'match_groups.currency', 'match_groups.line_class', "cast(match_groups.lines as varchar) || ':' || cast(match_groups.movements as varchar) || ':' || cast(match_groups.ledger_minor as varchar)", 'match_groups.first_line_id', 'match_groups.first_transaction_id') }}
+        end as match_id
+    from match_groups
+    cross join scope
+    left join groups_paired_before
+        on
+            match_groups.group_key = groups_paired_before.group_key
+            and match_groups.currency = groups_paired_before.currency
+            and match_groups.line_class = groups_paired_before.line_class
+
+),
+
+judged as (
+
+    select
+        keyed.*,
+        judged_groups.verdict,
+        judged_groups.match_id
+    from {{ keyed }} as keyed
+    left join judged_groups
+        on
+            keyed.group_key = judged_groups.group_key
+            and keyed.currency = judged_groups.currency
+            and keyed.line_class = judged_groups.line_class
+
+),
+
+contested as (
+
+    select
+        *,
+        row_number() over (
+            partition by group_key, currency, line_class, item_type, amount_minor
+            order by sort_at asc nulls last, item_id asc nulls last
+        ) as amount_rank
+    from judged
+    where verdict = 'contested'
+
+),
+
+equal_amounts as (
+
+    select
+        group_key,
+        currency,
+        line_class,
+        amount_minor,
+        least(
+            sum(case when item_type = 'settlement_line' then 1 else 0 end),
+            sum(case when item_type = 'ledger_transaction' then 1 else 0 end)
+        ) as pairs
+    from contested
+    group by group_key, currency, line_class, amount_minor
+
+),
+
+amounts_paired_before as (
+
+    select distinct
+        item_type,
+        group_key,
+        currency,
+        line_class,
+        amount_minor
+    from {{ paired_before }}
+
+),
+
+paired as (
+
+    select
+        contested.*,
+        contested.amount_rank <= equal_amounts.pairs as is_paired,
+        contested.amount_rank > equal_amounts.pairs
+        and (equal_amounts.pairs > 0 or amounts_paired_before.group_key is not null) as is_duplicate
+    from contested
+    inner join equal_amounts
+        on
+            contested.group_key = equal_amounts.group_key
+            and contested.currency = equal_amounts.currency
+            and contested.line_class = equal_amounts.line_class
+            and contested.amount_minor = equal_amounts.amount_minor
+    left join amounts_paired_before
+        on
+            contested.item_type = amounts_paired_before.item_type
+            and contested.group_key = amounts_paired_before.group_key
+            and contested.currency = amounts_paired_before.currency
+            and contested.line_class = amounts_paired_before.line_class
+            and contested.amount_minor = amounts_paired_before.amount_minor
+
+),
+
+left_over as (
+
+    select
+        group_key,
+        currency,
+        line_class,
+        sum(case when item_type = 'settlement_line' then 1 else 0 end) as lines,
+        sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as movements
+    from paired
+    where not is_paired and not is_duplicate
+    group by group_key, currency, line_class
+
+),
+
+pair_names as (
+
+    select
+        paired.*,
+        case
+            when paired.is_paired
+                then cast(paired.amount_minor as varchar) || '#' || cast(paired.amount_rank as varchar)
+            when left_over.lines = 1 and left_over.movements = 1 and not paired.is_duplicate then 'difference'
+        end as pair_name,
+        case
+            when paired.is_paired then 'matched'
+            when paired.is_duplicate then 'duplicate'
+            when left_over.lines = 1 and left_over.movements = 1 then 'matched'
+            when left_over.lines > 0 and left_over.movements > 0 then 'ambiguous'
+            else 'free'
+        end as disposition
+    from paired
+    left join left_over
+        on
+            paired.group_key = left_over.group_key
+            and paired.currency = left_over.currency
+            and paired.line_class = left_over.line_class
+
+),
+
+pairs as (
+
+    select
+        group_key,
+        currency,
+        line_class,
+        pair_name,
+        min(case when item_type = 'settlement_line' then item_id end) as line_id,
+        min(case when item_type = 'ledger_transaction' then item_id end) as transaction_id
+    from pair_names
+    where pair_name is not null
+    group by group_key, currency, line_class, pair_name
+
+),
+
+named_pairs as (
+
+    select
+        pairs.*,
+        {{ match_id(rule, 'pairs.group_key', 'pairs.currency', 'pairs.line_class', 'pairs.pair_name', 'pairs.line_id', 'pairs.transaction_id') }} as match_id
+    from pairs
+    cross join scope
+
+),
+
+outcomes as (
+
+    select
+        {{ item_columns('judged') }},
+        judged.was_ambiguous,
+        case when judged.verdict = 'equal' then 'matched' else 'free' end as disposition,
+        judged.match_id,
+        '{{ rule }}' as rule
+    from judged
+    where judged.verdict is null or judged.verdict <> 'contested'
+
+    union all
+
+    select
+        {{ item_columns('pair_names') }},
+        pair_names.was_ambiguous or pair_names.disposition = 'ambiguous' as was_ambiguous,
+        pair_names.disposition,
+        named_pairs.match_id,
+        '{{ rule }}' as rule
+    from pair_names
+    left join named_pairs
+        on
+            pair_names.group_key = named_pairs.group_key
+            and pair_names.currency = named_pairs.currency
+            and pair_names.line_class = named_pairs.line_class
+            and pair_names.pair_name = named_pairs.pair_name
+
+)
+
+{% endmacro %}
+
+{# The columns of an item that every pass hands on. #}
+{% macro item_columns(alias) -%}
+    {{ alias }}.item_type,
+        {{ alias }}.item_id,
+        {{ alias }}.currency,
+        {{ alias }}.line_class,
+        {{ alias }}.amount_minor,
+        {{ alias }}.provider_reference,
+        {{ alias }}.normalized_reference,
+        {{ alias }}.merchant_reference,
+        {{ alias }}.intent_id,
+        {{ alias }}.sort_at,
+        {{ alias }}.opened_window,
+        {{ alias }}.is_carried,
+        {{ alias }}.returned_from
+{%- endmacro %}
+
+{# A match is named by its run, rule, group and legs; lengths keep the parts apart. `scope` must be in reach. #}
+{% macro match_id(rule, group_key, currency, line_class, shape, first_line_id, first_transaction_id) -%}
+    'mat_' || left({{ sha256_hex(joined_fields(["scope.run_id", "'" ~ rule ~ "'", currency, line_class, shape, first_line_id, first_transaction_id, group_key])) }}, 24)
+{%- endmacro %}

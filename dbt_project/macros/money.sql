@@ -1,0 +1,22 @@
+{# Whole-number division of non-negative integers; the only division in the project. #}
+{% macro whole_division(dividend, divisor) -%}
+    {{ return(adapter.dispatch('whole_division', 'zentra')(dividend, divisor)) }}
+{%- endmacro %}
+
+{% macro default__whole_division(dividend, divisor) -%}
+    ({{ dividend }} // {{ divisor }})
+{%- endmacro %}
+
+{# An amount of minor units as people read it: `-1250.00 USD`. `exponent` is the currency's number of decimals. #}
+{% macro money(amount, currency, exponent) -%}
+    case when {{ amount }} < 0 then '-' else '' end
+    || case
+        when coalesce({{ exponent }}, 0) = 0 then cast(abs({{ amount }}) as varchar)
+        when {{ exponent }} = 2
+            then cast({{ whole_division('abs(' ~ amount ~ ')', '100') }} as varchar) || '.' || lpad(cast(abs({{ amount }}) % 100 as varchar), 2, '0')
+        when {{ exponent }} = 3
+            then cast({{ whole_division('abs(' ~ amount ~ ')', '1000') }} as varchar) || '.' || lpad(cast(abs({{ amount }}) % 1000 as varchar), 3, '0')
+        else cast({{ whole_division('abs(' ~ amount ~ ')', '10000') }} as varchar) || '.' || lpad(cast(abs({{ amount }}) % 10000 as varchar), 4, '0')
+    end
+    || ' ' || {{ currency }}
+{%- endmacro %}

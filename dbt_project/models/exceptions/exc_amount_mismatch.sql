@@ -1,0 +1,131 @@
+-- Grain: a match whose difference is beyond tolerance (subject: its first line), or whose line and ledger agree while the
+-- last successful callback says another amount (subject: that callback; one line against one movement only).
+
+with scope_matches as (
+
+    select
+        match_id,
+        currency,
+        cardinality,
+        method,
+        settlement_minor,
+        ledger_minor,
+        difference_minor,
+        first_line_id,
+        first_transaction_id,
+        tolerance_minor,
+        provider_reference
+    from {{ ref('int_matches') }}
+
+),
+
+earlier_matches as (
+
+    select
+        match_id,
+        currency,
+        cardinality,
+        method,
+        settlement_minor,
+        ledger_minor,
+        difference_minor,
+        first_line_id,
+        first_transaction_id,
+        tolerance_minor,
+        provider_reference
+    from {{ ref('int_earlier_matches') }}
+
+),
+
+callback_state as (
+
+    select * from {{ ref('int_match_callback_state') }}
+
+),
+
+currencies as (
+
+    select * from {{ ref('currencies') }}
+
+),
+
+of_lines as (
+
+    select
+        'amount_mismatch' as exception_type,
+        'settlement_line' as subject_type,
+        scope_matches.first_line_id as subject_id,
+        scope_matches.provider_reference,
+        scope_matches.currency,
+        scope_matches.settlement_minor as amount_minor,
+        scope_matches.difference_minor,
+        scope_matches.match_id,
+        'reference ' || coalesce(scope_matches.provider_reference, 'none') || ': settlement line '
+        || scope_matches.first_line_id || ' matches ledger transaction ' || scope_matches.first_transaction_id || ', but '
+        || {{ money('scope_matches.settlement_minor', 'scope_matches.currency', 'currencies.exponent') }}
+        || ' is not '
+        || {{ money('scope_matches.ledger_minor', 'scope_matches.currency', 'currencies.exponent') }}
+        || ': '
+        || {{ money('abs(scope_matches.difference_minor)', 'scope_matches.currency', 'currencies.exponent') }}
+        || case when scope_matches.difference_minor < 0 then ' short' else ' over' end as explanation
+    from scope_matches
+    left join currencies on scope_matches.currency = currencies.currency
+    where scope_matches.difference_minor <> 0 and scope_matches.method <> 'tolerance'
+
+),
+
+matches_with_callbacks as (
+
+    select scope_matches.*, callback_state.last_success_minor, callback_state.last_success_event_id
+    from scope_matches
+    inner join callback_state on scope_matches.match_id = callback_state.match_id
+    union all
+    select earlier_matches.*, callback_state.last_success_minor, callback_state.last_success_event_id
+    from earlier_matches
+    inner join callback_state on earlier_matches.match_id = callback_state.match_id and callback_state.is_earlier
+
+),
+
+signed_callbacks as (
+
+    select
+        *,
+        case when settlement_minor < 0 then -abs(last_success_minor) else last_success_minor end as callback_minor
+    from matches_with_callbacks
+    where
+        cardinality = 'one_to_one'
+        and (difference_minor = 0 or method = 'tolerance')
+        and last_success_minor is not null
+
+),
+
+of_callbacks as (
+
+    select
+        'amount_mismatch' as exception_type,
+        'callback' as subject_type,
+        signed_callbacks.last_success_event_id as subject_id,
+        signed_callbacks.provider_reference,
+        signed_callbacks.currency,
+        signed_callbacks.callback_minor as amount_minor,
+        signed_callbacks.callback_minor - signed_callbacks.ledger_minor as difference_minor,
+        signed_callbacks.match_id,
+        'reference ' || coalesce(signed_callbacks.provider_reference, 'none') || ': line and ledger agree on '
+        || {{ money('signed_callbacks.ledger_minor', 'signed_callbacks.currency', 'currencies.exponent') }}
+        || ', but callback ' || signed_callbacks.last_success_event_id || ' says '
+        || {{ money('signed_callbacks.callback_minor', 'signed_callbacks.currency', 'currencies.exponent') }} as explanation
+    from signed_callbacks
+    left join currencies on signed_callbacks.currency = currencies.currency
+    where abs(signed_callbacks.callback_minor - signed_callbacks.settlement_minor) > signed_callbacks.tolerance_minor
+
+),
+
+final as (
+
+    select * from of_lines
+    union all
+    select * from of_callbacks
+
+)
+
+select * from final

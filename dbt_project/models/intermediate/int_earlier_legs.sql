@@ -1,0 +1,31 @@
+-- Grain: a leg of a match of an earlier run that still stands: what is consumed and may match no more.
+
+with legs as (
+
+    select * from {{ ref('stg_earlier_match_legs') }}
+
+),
+
+matches as (
+
+    select * from {{ ref('int_earlier_matches') }}
+
+),
+
+standing as (
+
+    select
+        legs.match_id,
+        legs.leg_type,
+        legs.leg_id,
+        legs.amount_minor,
+        matches.rule,
+        matches.currency,
+        matches.line_class,
+        matches.difference_minor
+    from legs
+    inner join matches on legs.match_id = matches.match_id
+
+)
+
+select * from standing

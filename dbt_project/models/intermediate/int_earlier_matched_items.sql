@@ -1,0 +1,172 @@
+-- Grain: a line or movement leg of a standing earlier match that some item or callback of this run refers to.
+-- Only such matches are looked up, so a late fact costs its own references and not the whole history.
+-- `amount_minor` is the compared amount of the leg as it was matched.
+
+with lines as (
+
+    select * from {{ ref('int_settlement_lines') }}
+
+),
+
+movements as (
+
+    select * from {{ ref('int_movements') }}
+
+),
+
+events as (
+
+    select * from {{ ref('int_callback_events') }}
+
+),
+
+legs as (
+
+    select * from {{ ref('int_earlier_legs') }}
+
+),
+
+deliveries as (
+
+    select * from {{ ref('stg_settlement_lines') }}
+
+),
+
+transactions as (
+
+    select * from {{ ref('int_transactions') }}
+
+),
+
+reference_keys as (
+
+    select * from {{ source('run', 'reference_keys') }}
+
+),
+
+all_legs as (
+
+    select
+        legs.match_id,
+        legs.rule,
+        legs.leg_type as item_type,
+        legs.leg_id as item_id,
+        legs.currency,
+        legs.line_class,
+        legs.difference_minor,
+        legs.amount_minor,
+        deliveries.provider_reference,
+        deliveries.merchant_reference,
+        cast(null as varchar) as intent_id,
+        deliveries.settled_at as sort_at,
+        deliveries.file_sequence,
+        deliveries.row_number
+    from legs
+    inner join deliveries
+        on legs.leg_id = deliveries.line_id and legs.currency = deliveries.currency
+    where legs.leg_type = 'settlement_line'
+
+    union all
+
+    select
+        legs.match_id,
+        legs.rule,
+        legs.leg_type as item_type,
+        legs.leg_id as item_id,
+        legs.currency,
+        legs.line_class,
+        legs.difference_minor,
+        legs.amount_minor,
+        transactions.provider_reference,
+        cast(null as varchar) as merchant_reference,
+        transactions.intent_id,
+        transactions.posted_at as sort_at,
+        cast(0 as bigint) as file_sequence,
+        cast(0 as bigint) as row_number
+    from legs
+    inner join transactions
+        on legs.leg_id = transactions.transaction_id and legs.currency = transactions.currency
+    where legs.leg_type = 'ledger_transaction'
+
+),
+
+keyed_legs as (
+
+    select
+        all_legs.*,
+        coalesce(reference_keys.normalized_reference, all_legs.provider_reference) as normalized_reference
+    from all_legs
+    left join reference_keys on all_legs.provider_reference = reference_keys.reference
+
+),
+
+leg_references as (
+
+    select match_id, provider_reference as reference from keyed_legs
+    union all
+    select match_id, normalized_reference as reference from keyed_legs
+    union all
+    select match_id, merchant_reference as reference from keyed_legs
+    union all
+    select match_id, intent_id as reference from keyed_legs
+    union all
+    select match_id, item_id as reference from keyed_legs
+    where item_type = 'ledger_transaction'
+
+),
+
+-- What this run's items and new callbacks refer to.
+named as (
+
+    select provider_reference as reference from lines
+    union all
+    select merchant_reference as reference from lines
+    union all
+    select provider_reference as reference from movements
+    union all
+    select provider_reference as reference from events
+    where earlier_state is null or earlier_state <> 'matched'
+    union all
+    select merchant_reference as reference from events
+    where earlier_state is null or earlier_state <> 'matched'
+
+),
+
+touched as (
+
+    select distinct leg_references.match_id
+    from named
+    inner join leg_references on named.reference = leg_references.reference
+    where named.reference <> ''
+
+    union
+
+    select distinct leg_references.match_id
+    from named
+    inner join reference_keys on named.reference = reference_keys.reference
+    inner join leg_references on reference_keys.normalized_reference = leg_references.reference
+
+),
+
+ordered_legs as (
+
+    select
+        keyed_legs.*,
+        row_number() over (
+            partition by keyed_legs.match_id, keyed_legs.item_type, keyed_legs.item_id
+            order by keyed_legs.file_sequence desc nulls last, keyed_legs.row_number desc nulls last
+        ) as age_rank
+    from keyed_legs
+    inner join touched on keyed_legs.match_id = touched.match_id
+
+),
+
+final as (
+
+    select * exclude (age_rank, file_sequence, row_number)
+    from ordered_legs
+    where age_rank = 1
+
+)
+
+select * from final

@@ -1,0 +1,131 @@
+-- Grain: a line or a movement that may match in this run, both sides in one shape.
+-- `amount_minor` is what passes compare: gross or net of a line by profile, the clearing net of a movement.
+-- Returned items come from matches this run reverses; failed and already disposed lines take no part.
+{{ config(materialized='view') }}
+
+with profile as (
+
+    select * from {{ source('run', 'profile') }}
+
+),
+
+match_line_types as (
+
+    select * from {{ source('run', 'match_line_types') }}
+
+),
+
+reference_keys as (
+
+    select * from {{ source('run', 'reference_keys') }}
+
+),
+
+lines as (
+
+    select * from {{ ref('int_settlement_lines') }}
+
+),
+
+movements as (
+
+    select * from {{ ref('int_movements') }}
+
+),
+
+matched_items as (
+
+    select * from {{ ref('int_earlier_matched_items') }}
+
+),
+
+reversed as (
+
+    select * from {{ ref('int_reversed_matches') }}
+
+),
+
+line_items as (
+
+    select
+        'settlement_line' as item_type,
+        lines.line_id as item_id,
+        lines.currency,
+        lines.line_type as line_class,
+        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end as amount_minor,
+        lines.provider_reference,
+        lines.merchant_reference,
+        cast(null as varchar) as intent_id,
+        lines.settled_at as sort_at,
+        lines.opened_window,
+        lines.is_carried,
+        cast(null as varchar) as returned_from
+    from lines
+    inner join match_line_types on lines.line_type = match_line_types.line_type
+    cross join profile
+    where
+        not lines.is_seen_before
+        and lines.settlement_status = 'settled'
+
+),
+
+movement_items as (
+
+    select
+        'ledger_transaction' as item_type,
+        transaction_id as item_id,
+        currency,
+        line_class,
+        amount_minor,
+        provider_reference,
+        cast(null as varchar) as merchant_reference,
+        intent_id,
+        posted_at as sort_at,
+        opened_window,
+        is_carried,
+        cast(null as varchar) as returned_from
+    from movements
+
+),
+
+returned_items as (
+
+    select
+        matched_items.item_type,
+        matched_items.item_id,
+        matched_items.currency,
+        matched_items.line_class,
+        matched_items.amount_minor,
+        matched_items.provider_reference,
+        matched_items.merchant_reference,
+        matched_items.intent_id,
+        matched_items.sort_at,
+        cast(null as date) as opened_window,
+        false as is_carried,
+        matched_items.match_id as returned_from
+    from matched_items
+    inner join reversed on matched_items.match_id = reversed.match_id
+
+),
+
+items as (
+
+    select * from line_items
+    union all
+    select * from movement_items
+    union all
+    select * from returned_items
+
+),
+
+final as (
+
+    select
+        items.*,
+        coalesce(reference_keys.normalized_reference, items.provider_reference) as normalized_reference
+    from items
+    left join reference_keys on items.provider_reference = reference_keys.reference
+
+)
+
+select * from final

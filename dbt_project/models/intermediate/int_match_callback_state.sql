@@ -1,0 +1,52 @@
+-- Grain: a match with at least one callback, and what its callbacks say together.
+-- The last word is the believed callback with the greatest (occurred_at, sequence, provider_event_id).
+-- `word_order` writes that order as text: microseconds, then sequence (none comes first), then the id.
+
+with match_callbacks as (
+
+    select * from {{ ref('int_match_callbacks') }}
+
+),
+
+events as (
+
+    select
+        *,
+        strftime(occurred_at, '%Y%m%d%H%M%S%f')
+        || lpad(cast(coalesce(event_sequence, -1) + 1000000000000000 as varchar), 16, '0')
+        || provider_event_id as word_order,
+        strftime(first_received_at, '%Y%m%d%H%M%S%f') || provider_event_id as arrival_order
+    from {{ ref('int_callback_events') }}
+
+),
+
+joined as (
+
+    select
+        match_callbacks.match_id,
+        match_callbacks.is_earlier,
+        events.*
+    from match_callbacks
+    inner join events on match_callbacks.provider_event_id = events.provider_event_id
+
+),
+
+final as (
+
+    select
+        match_id,
+        is_earlier,
+        cast(sum(case when callback_status = 'succeeded' then 1 else 0 end) as bigint) as successes,
+        min(case when callback_status = 'succeeded' then first_received_at end) as first_success_at,
+        {{ first_by("case when callback_status = 'succeeded' then provider_event_id end", 'arrival_order') }}
+            as first_success_event_id,
+        arg_max(callback_status, word_order) as last_status,
+        arg_max(provider_event_id, word_order) as last_event_id,
+        arg_max(case when callback_status = 'succeeded' then amount_minor end, word_order) as last_success_minor,
+        arg_max(case when callback_status = 'succeeded' then provider_event_id end, word_order) as last_success_event_id
+    from joined
+    group by match_id, is_earlier
+
+)
+
+select * from final

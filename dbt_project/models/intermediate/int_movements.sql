@@ -1,0 +1,54 @@
+-- Grain: a money movement (transaction and currency) that no earlier run has matched; credit positive.
+-- The reference, intent and posting time are those of its first clearing entry by entry_id.
+
+with transactions as (
+
+    select * from {{ ref('int_transactions') }}
+
+),
+
+carried as (
+
+    select * from {{ ref('int_earlier_open_items') }}
+    where item_type = 'ledger_transaction'
+
+),
+
+consumed as (
+
+    select distinct leg_id, currency
+    from {{ ref('int_earlier_legs') }}
+    where leg_type = 'ledger_transaction'
+
+),
+
+final as (
+
+    select
+        transactions.transaction_id,
+        transactions.currency,
+        transactions.movement_type,
+        case
+            when transactions.movement_type in ('transfer', 'payment', 'card') then 'payment'
+            when transactions.movement_type = 'refund' then 'refund'
+            when transactions.movement_type = 'chargeback' and transactions.clearing_minor > 0 then 'chargeback_reversal'
+            when transactions.movement_type = 'chargeback' then 'chargeback'
+        end as line_class,
+        transactions.clearing_minor as amount_minor,
+        transactions.provider_reference,
+        transactions.intent_id,
+        transactions.posted_at,
+        carried.opened_window,
+        carried.item_id is not null as is_carried
+    from transactions
+    left join carried
+        on transactions.transaction_id = carried.item_id and transactions.currency = carried.currency
+    left join consumed
+        on transactions.transaction_id = consumed.leg_id and transactions.currency = consumed.currency
+    where
+        transactions.first_clearing_entry_id is not null
+        and consumed.leg_id is null
+
+)
+
+select * from final

@@ -1,0 +1,159 @@
+-- Grain: an unmatched line or movement and its best rejected candidates as one JSON array, each with the predicate that failed.
+-- At most three candidates a predicate: a million equal amounts must not meet a million equal amounts.
+
+with open_items as (
+
+    select
+        *,
+        coalesce(nullif(normalized_reference, ''), provider_reference) as reference
+    from {{ ref('int_open_items') }}
+
+),
+
+outcomes as (
+
+    select
+        *,
+        coalesce(nullif(normalized_reference, ''), provider_reference) as reference
+    from {{ ref('int_item_outcomes') }}
+    where disposition = 'matched'
+
+),
+
+by_reference as (
+
+    select *
+    from (
+        select
+            open_items.*,
+            row_number() over (
+                partition by item_type, reference
+                order by sort_at asc nulls last, item_id asc nulls last, currency asc nulls last
+            ) as candidate_rank
+        from open_items
+        where reference <> ''
+    ) as ranked
+    where candidate_rank <= 3
+
+),
+
+by_amount as (
+
+    select *
+    from (
+        select
+            open_items.*,
+            row_number() over (
+                partition by item_type, currency, line_class, amount_minor
+                order by sort_at asc nulls last, item_id asc nulls last
+            ) as candidate_rank
+        from open_items
+        where line_class is not null
+    ) as ranked
+    where candidate_rank <= 3
+
+),
+
+taken as (
+
+    select *
+    from (
+        select
+            outcomes.*,
+            row_number() over (
+                partition by outcomes.item_type, outcomes.reference
+                order by outcomes.sort_at asc nulls last, outcomes.item_id asc nulls last, outcomes.currency asc nulls last
+            ) as candidate_rank
+        from outcomes
+        inner join (select distinct reference from open_items where reference <> '') as wanted
+            on outcomes.reference = wanted.reference
+    ) as ranked
+    where candidate_rank <= 3
+
+),
+
+candidates as (
+
+    select
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        1 as predicate_order,
+        case
+            when by_reference.currency <> open_items.currency then 'same reference, currency differs'
+            when coalesce(by_reference.line_class, '') <> coalesce(open_items.line_class, '') then 'same reference, class differs'
+            else 'same reference, one of several counterparts'
+        end as predicate,
+        by_reference.item_type as candidate_type,
+        by_reference.item_id as candidate_id,
+        by_reference.currency as candidate_currency,
+        by_reference.amount_minor as candidate_minor,
+        by_reference.candidate_rank
+    from open_items
+    inner join by_reference
+        on open_items.reference = by_reference.reference and open_items.item_type <> by_reference.item_type
+
+    union all
+
+    select
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        2 as predicate_order,
+        'same reference, already matched' as predicate,
+        taken.item_type as candidate_type,
+        taken.item_id as candidate_id,
+        taken.currency as candidate_currency,
+        taken.amount_minor as candidate_minor,
+        taken.candidate_rank
+    from open_items
+    inner join taken
+        on open_items.reference = taken.reference and open_items.item_type <> taken.item_type
+
+    union all
+
+    select
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        3 as predicate_order,
+        'same amount, reference differs' as predicate,
+        by_amount.item_type as candidate_type,
+        by_amount.item_id as candidate_id,
+        by_amount.currency as candidate_currency,
+        by_amount.amount_minor as candidate_minor,
+        by_amount.candidate_rank
+    from open_items
+    inner join by_amount
+        on
+            open_items.currency = by_amount.currency
+            and open_items.line_class = by_amount.line_class
+            and open_items.amount_minor = by_amount.amount_minor
+            and open_items.item_type <> by_amount.item_type
+            and coalesce(open_items.reference, '') <> coalesce(by_amount.reference, '')
+
+),
+
+final as (
+
+    select
+        item_type,
+        item_id,
+        currency,
+        '['
+        || {{ ordered_text_agg(
+            "'{\"predicate\":' || " ~ json_text('predicate')
+            ~ " || ',\"candidate_type\":' || " ~ json_text('candidate_type')
+            ~ " || ',\"candidate_id\":' || " ~ json_text('candidate_id')
+            ~ " || ',\"amount_minor\":' || cast(candidate_minor as varchar) || ',\"currency\":' || "
+            ~ json_text('candidate_currency') ~ " || '}'",
+            ',',
+            'predicate_order asc nulls last, candidate_rank asc nulls last, candidate_id asc nulls last, candidate_currency asc nulls last'
+        ) }}
+        || ']' as candidates
+    from candidates
+    group by item_type, item_id, currency
+
+)
+
+select * from final

@@ -1,0 +1,134 @@
+-- Grain: a line (of a type that needs a movement) or movement unmatched when the run ends, with its age.
+-- Age counts business days after the item's own window, up to and including the run's.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+profile as (
+
+    select * from {{ source('run', 'profile') }}
+
+),
+
+window_days as (
+
+    select * from {{ source('run', 'window_days') }}
+
+),
+
+windows as (
+
+    select * from {{ source('run', 'windows') }}
+
+),
+
+match_line_types as (
+
+    select * from {{ source('run', 'match_line_types') }}
+
+),
+
+outcomes as (
+
+    select * from {{ ref('int_item_outcomes') }}
+
+),
+
+lines as (
+
+    select * from {{ ref('int_settlement_lines') }}
+
+),
+
+unmatched as (
+
+    select
+        item_type,
+        item_id,
+        currency,
+        line_class,
+        amount_minor,
+        provider_reference,
+        normalized_reference,
+        merchant_reference,
+        intent_id,
+        sort_at,
+        opened_window,
+        disposition
+    from outcomes
+    where disposition <> 'matched'
+
+    union all
+
+    -- A failed or returned line takes part in no match and stays open until somebody decides.
+    select
+        'settlement_line' as item_type,
+        lines.line_id as item_id,
+        lines.currency,
+        lines.line_type as line_class,
+        lines.gross_minor as amount_minor,
+        lines.provider_reference,
+        lines.provider_reference as normalized_reference,
+        lines.merchant_reference,
+        cast(null as varchar) as intent_id,
+        lines.settled_at as sort_at,
+        lines.opened_window,
+        'failed' as disposition
+    from lines
+    inner join match_line_types on lines.line_type = match_line_types.line_type
+    where not lines.is_seen_before and lines.settlement_status <> 'settled'
+
+),
+
+dated as (
+
+    select
+        unmatched.*,
+        coalesce(
+            unmatched.opened_window,
+            least(coalesce(window_days.window_date, scope.ledger_window), scope.ledger_window)
+        ) as item_window
+    from unmatched
+    cross join scope
+    left join window_days
+        on
+            cast(unmatched.sort_at as date) = window_days.utc_day
+            and unmatched.sort_at >= window_days.starts_at
+            and unmatched.sort_at < window_days.ends_at
+
+),
+
+aged as (
+
+    select
+        dated.*,
+        scope_window.business_day_number - item_windows.business_day_number as age_business_days
+    from dated
+    cross join scope
+    inner join windows as scope_window on scope.ledger_window = scope_window.window_date
+    inner join windows as item_windows on dated.item_window = item_windows.window_date
+
+),
+
+final as (
+
+    select
+        aged.*,
+        aged.age_business_days > profile.settlement_lag_days as is_overdue,
+        case
+            when aged.age_business_days <= 0 then '0'
+            when aged.age_business_days <= 2 then '1-2'
+            when aged.age_business_days <= 5 then '3-5'
+            when aged.age_business_days <= 10 then '6-10'
+            when aged.age_business_days <= 30 then '11-30'
+            else 'over 30'
+        end as aging_bucket
+    from aged
+    cross join profile
+
+)
+
+select * from final

@@ -1,0 +1,170 @@
+-- Grain: a settlement line (line_id) the run sees: every line of its settlement file and the lines earlier runs left open.
+-- The last delivery of a line is its content (a restatement); equal deliveries are counted in `redeliveries`.
+-- `is_seen_before` marks a line of this file that an earlier run already disposed of: a redelivery in another file.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+deliveries as (
+
+    select * from {{ ref('stg_settlement_lines') }}
+
+),
+
+carried as (
+
+    select * from {{ ref('int_earlier_open_items') }}
+    where item_type = 'settlement_line'
+
+),
+
+earlier_runs as (
+
+    select * from {{ source('earlier', 'runs') }}
+
+),
+
+in_file as (
+
+    select
+        deliveries.*,
+        true as is_in_file
+    from deliveries
+    inner join scope on deliveries.settlement_file = scope.settlement_file
+
+),
+
+of_carried as (
+
+    select
+        deliveries.*,
+        false as is_in_file
+    from deliveries
+    inner join scope on deliveries.settlement_file <> scope.settlement_file
+    inner join carried on deliveries.line_id = carried.item_id and deliveries.currency = carried.currency
+
+),
+
+visible as (
+
+    select * from in_file
+    union all
+    select * from of_carried
+
+),
+
+-- Nearly every line is delivered once; only the others need an ordered look.
+repeated as (
+
+    select line_id
+    from visible
+    group by line_id
+    having count(*) > 1
+
+),
+
+ordered_repeats as (
+
+    select
+        visible.*,
+        row_number() over (
+            partition by visible.line_id
+            order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
+        ) as age_rank,
+        row_number() over (
+            partition by
+                visible.line_id,
+                visible.line_type,
+                visible.settlement_status,
+                coalesce(visible.provider_reference, ''),
+                coalesce(visible.merchant_reference, ''),
+                coalesce(visible.original_reference, ''),
+                coalesce(visible.batch_id, ''),
+                visible.gross_minor,
+                visible.fee_minor,
+                visible.net_minor,
+                visible.currency,
+                visible.settled_at,
+                visible.is_in_file
+            order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
+        ) as copy_rank
+    from visible
+    inner join repeated on visible.line_id = repeated.line_id
+
+),
+
+redeliveries as (
+
+    select
+        line_id,
+        cast(sum(case when is_in_file and copy_rank > 1 then 1 else 0 end) as bigint) as redeliveries,
+        max(case when is_in_file then 1 else 0 end) as in_file
+    from ordered_repeats
+    group by line_id
+
+),
+
+latest as (
+
+    select
+        visible.*,
+        cast(0 as bigint) as redeliveries,
+        visible.is_in_file as is_line_in_file
+    from visible
+    left join repeated on visible.line_id = repeated.line_id
+    where repeated.line_id is null
+
+    union all
+
+    select
+        ordered_repeats.* exclude (age_rank, copy_rank),
+        redeliveries.redeliveries,
+        redeliveries.in_file = 1 as is_line_in_file
+    from ordered_repeats
+    inner join redeliveries on ordered_repeats.line_id = redeliveries.line_id
+    where ordered_repeats.age_rank = 1
+
+),
+
+seen_earlier as (
+
+    select distinct deliveries.line_id
+    from deliveries
+    inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+
+),
+
+final as (
+
+    select
+        latest.line_id,
+        latest.settlement_file,
+        latest.line_type,
+        latest.settlement_status,
+        latest.provider_reference,
+        latest.merchant_reference,
+        latest.original_reference,
+        latest.batch_id,
+        latest.gross_minor,
+        latest.fee_minor,
+        latest.net_minor,
+        latest.currency,
+        latest.settled_at,
+        latest.file_id,
+        latest.row_number,
+        latest.is_line_in_file,
+        latest.redeliveries,
+        carried.opened_window,
+        carried.item_id is not null as is_carried,
+        seen_earlier.line_id is not null and carried.item_id is null as is_seen_before
+    from latest
+    left join carried
+        on latest.line_id = carried.item_id and latest.currency = carried.currency
+    left join seen_earlier on latest.line_id = seen_earlier.line_id
+
+)
+
+select * from final

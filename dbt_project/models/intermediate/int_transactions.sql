@@ -1,0 +1,147 @@
+-- Grain: a ledger transaction in one currency, over the provider's entries posted before the window's end.
+-- The clearing columns are null where no entry is on a clearing account: then it is no movement.
+-- The last delivery of an entry is its content; equal deliveries are counted in `redeliveries`.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+clearing_accounts as (
+
+    select * from {{ source('run', 'clearing_accounts') }}
+
+),
+
+entries as (
+
+    select * from {{ ref('stg_ledger_entries') }}
+
+),
+
+visible as (
+
+    select entries.*
+    from entries
+    inner join scope
+        on entries.provider = scope.provider and entries.posted_at < scope.window_ends_at
+
+),
+
+repeated as (
+
+    select entry_id
+    from visible
+    group by entry_id
+    having count(*) > 1
+
+),
+
+ordered_repeats as (
+
+    select
+        visible.*,
+        row_number() over (
+            partition by visible.entry_id
+            order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
+        ) as age_rank,
+        row_number() over (
+            partition by
+                visible.entry_id,
+                visible.transaction_id,
+                visible.movement_type,
+                visible.account,
+                visible.direction,
+                visible.amount_minor,
+                visible.currency,
+                visible.posted_at,
+                visible.provider,
+                coalesce(visible.provider_reference, ''),
+                coalesce(visible.intent_id, '')
+            order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
+        ) as copy_rank
+    from visible
+    inner join repeated on visible.entry_id = repeated.entry_id
+
+),
+
+redeliveries as (
+
+    select
+        entry_id,
+        cast(sum(case when copy_rank > 1 then 1 else 0 end) as bigint) as redeliveries
+    from ordered_repeats
+    group by entry_id
+
+),
+
+latest as (
+
+    select
+        visible.*,
+        cast(0 as bigint) as redeliveries
+    from visible
+    left join repeated on visible.entry_id = repeated.entry_id
+    where repeated.entry_id is null
+
+    union all
+
+    select
+        ordered_repeats.* exclude (age_rank, copy_rank),
+        redeliveries.redeliveries
+    from ordered_repeats
+    inner join redeliveries on ordered_repeats.entry_id = redeliveries.entry_id
+    where ordered_repeats.age_rank = 1
+
+),
+
+on_clearing as (
+
+    select
+        latest.*,
+        clearing_accounts.account is not null as is_clearing
+    from latest
+    left join clearing_accounts on latest.account = clearing_accounts.account
+
+),
+
+totals as (
+
+    select
+        transaction_id,
+        currency,
+        cast(sum(case when direction = 'debit' then amount_minor else 0 end) as bigint) as debit_minor,
+        cast(sum(case when direction = 'credit' then amount_minor else 0 end) as bigint) as credit_minor,
+        cast(sum(redeliveries) as bigint) as redeliveries,
+        cast(sum(case when is_clearing then signed_minor * redeliveries else 0 end) as bigint) as redelivered_minor,
+        cast(sum(case when is_clearing then signed_minor end) as bigint) as clearing_minor,
+        min(case when is_clearing then entry_id end) as first_clearing_entry_id,
+        min(posted_at) as first_posted_at
+    from on_clearing
+    group by transaction_id, currency
+
+),
+
+final as (
+
+    select
+        totals.transaction_id,
+        totals.currency,
+        totals.debit_minor,
+        totals.credit_minor,
+        totals.redeliveries,
+        totals.redelivered_minor,
+        totals.clearing_minor,
+        totals.first_clearing_entry_id,
+        coalesce(first_entry.posted_at, totals.first_posted_at) as posted_at,
+        first_entry.movement_type,
+        first_entry.provider_reference,
+        first_entry.intent_id
+    from totals
+    left join on_clearing as first_entry
+        on totals.first_clearing_entry_id = first_entry.entry_id
+
+)
+
+select * from final

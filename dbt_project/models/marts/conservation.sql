@@ -1,0 +1,338 @@
+-- Grain: side and currency. Every row that came in, carried ones included, is in exactly one bucket; the unexplained
+-- columns are 0 or the run is not published. `…_in` is counted from what was let in, the buckets from what became of it.
+-- Quarantined rows have no amount and no trusted currency: they stand under currency ''.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+profile as (
+
+    select * from {{ source('run', 'profile') }}
+
+),
+
+match_line_types as (
+
+    select * from {{ source('run', 'match_line_types') }}
+
+),
+
+lines as (
+
+    select
+        lines.*,
+        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end as amount_minor
+    from {{ ref('int_settlement_lines') }} as lines
+    cross join profile
+
+),
+
+movements as (
+
+    select * from {{ ref('int_movements') }}
+
+),
+
+transactions as (
+
+    select * from {{ ref('int_transactions') }}
+
+),
+
+outcomes as (
+
+    select * from {{ ref('int_item_outcomes') }}
+
+),
+
+open_items as (
+
+    select * from {{ ref('int_open_items') }}
+
+),
+
+callback_states as (
+
+    select * from {{ ref('int_callback_states') }}
+
+),
+
+quarantine as (
+
+    select * from {{ ref('stg_quarantine') }}
+
+),
+
+earlier_conservation as (
+
+    select * from {{ ref('stg_earlier_conservation') }}
+
+),
+
+-- What came in ---------------------------------------------------------------------------------------------------------
+
+came_in as (
+
+    select
+        'settlement' as side,
+        currency,
+        1 + redeliveries as row_count,
+        amount_minor * (1 + redeliveries) as amount_minor
+    from lines
+
+    union all
+
+    select
+        'ledger' as side,
+        currency,
+        cast(1 as bigint) as row_count,
+        amount_minor
+    from movements
+
+    union all
+
+    select
+        'ledger' as side,
+        transactions.currency,
+        transactions.redeliveries as row_count,
+        transactions.redelivered_minor as amount_minor
+    from transactions
+    inner join movements
+        on transactions.transaction_id = movements.transaction_id and transactions.currency = movements.currency
+    where not movements.is_carried and transactions.redeliveries > 0
+
+    union all
+
+    select
+        case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
+        currency,
+        cast(1 as bigint) as row_count,
+        amount_minor
+    from outcomes
+    where returned_from is not null
+
+    union all
+
+    select
+        'callback' as side,
+        currency,
+        (new_deliveries + case when earlier_state in ('in_transit', 'excepted') then 1 else 0 end) as row_count,
+        amount_minor * (new_deliveries + case when earlier_state in ('in_transit', 'excepted') then 1 else 0 end) as amount_minor
+    from callback_states
+
+),
+
+-- What became of it ----------------------------------------------------------------------------------------------------
+
+became as (
+
+    select
+        case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
+        currency,
+        'matched' as bucket,
+        cast(1 as bigint) as row_count,
+        amount_minor
+    from outcomes
+    where disposition = 'matched'
+
+    union all
+
+    select
+        case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
+        currency,
+        case
+            when item_type = 'ledger_transaction' and disposition in ('free', 'ambiguous') and not is_overdue then 'in_transit'
+            else 'excepted'
+        end as bucket,
+        cast(1 as bigint) as row_count,
+        amount_minor
+    from open_items
+
+    union all
+
+    select
+        'settlement' as side,
+        lines.currency,
+        'accounted' as bucket,
+        cast(1 as bigint) as row_count,
+        lines.amount_minor
+    from lines
+    left join match_line_types on lines.line_type = match_line_types.line_type
+    where match_line_types.line_type is null and not lines.is_seen_before
+
+    union all
+
+    select
+        'settlement' as side,
+        currency,
+        'duplicates' as bucket,
+        redeliveries + case when is_seen_before then 1 else 0 end as row_count,
+        amount_minor * (redeliveries + case when is_seen_before then 1 else 0 end) as amount_minor
+    from lines
+
+    union all
+
+    select
+        'ledger' as side,
+        transactions.currency,
+        'duplicates' as bucket,
+        transactions.redeliveries as row_count,
+        transactions.redelivered_minor as amount_minor
+    from transactions
+    inner join movements
+        on transactions.transaction_id = movements.transaction_id and transactions.currency = movements.currency
+    where not movements.is_carried and transactions.redeliveries > 0
+
+    union all
+
+    select
+        'callback' as side,
+        currency,
+        callback_state as bucket,
+        cast(1 as bigint) as row_count,
+        amount_minor
+    from callback_states
+    where earlier_state is null or earlier_state in ('in_transit', 'excepted')
+
+    union all
+
+    select
+        'callback' as side,
+        currency,
+        'duplicates' as bucket,
+        new_deliveries - case when earlier_state is null then 1 else 0 end as row_count,
+        amount_minor * (new_deliveries - case when earlier_state is null then 1 else 0 end) as amount_minor
+    from callback_states
+
+),
+
+quarantined_rows as (
+
+    select
+        case quarantine.source_table
+            when 'settlement_lines' then 'settlement'
+            when 'ledger_entries' then 'ledger'
+            when 'callbacks' then 'callback'
+        end as side,
+        count(*) as row_count
+    from quarantine
+    inner join scope
+        on
+            quarantine.source_table in ('ledger_entries', 'callbacks')
+            or (quarantine.source_table = 'settlement_lines' and quarantine.file_id = scope.settlement_file)
+    group by 1
+
+),
+
+-- Ledger and callback rows that never got in have no window: the first run that meets them counts them.
+quarantined_before as (
+
+    select
+        side,
+        sum(quarantined) as row_count
+    from earlier_conservation
+    where side in ('ledger', 'callback')
+    group by side
+
+),
+
+quarantined as (
+
+    select
+        quarantined_rows.side,
+        '' as currency,
+        cast(quarantined_rows.row_count - coalesce(quarantined_before.row_count, 0) as bigint) as row_count
+    from quarantined_rows
+    left join quarantined_before on quarantined_rows.side = quarantined_before.side
+    where quarantined_rows.row_count > coalesce(quarantined_before.row_count, 0)
+
+),
+
+in_sums as (
+
+    select
+        side,
+        currency,
+        sum(row_count) as rows_in,
+        sum(amount_minor) as amount_in_minor
+    from came_in
+    group by side, currency
+    having sum(row_count) > 0
+
+    union all
+
+    select
+        side,
+        currency,
+        row_count as rows_in,
+        0 as amount_in_minor
+    from quarantined
+
+),
+
+bucket_sums as (
+
+    select
+        side,
+        currency,
+        sum(case when bucket = 'matched' then row_count else 0 end) as matched,
+        sum(case when bucket = 'in_transit' then row_count else 0 end) as in_transit,
+        sum(case when bucket = 'excepted' then row_count else 0 end) as excepted,
+        sum(case when bucket = 'accounted' then row_count else 0 end) as accounted,
+        sum(case when bucket = 'duplicates' then row_count else 0 end) as duplicates,
+        sum(case when bucket = 'matched' then amount_minor else 0 end) as matched_minor,
+        sum(case when bucket = 'in_transit' then amount_minor else 0 end) as in_transit_minor,
+        sum(case when bucket = 'excepted' then amount_minor else 0 end) as excepted_minor,
+        sum(case when bucket = 'accounted' then amount_minor else 0 end) as accounted_minor,
+        sum(case when bucket = 'duplicates' then amount_minor else 0 end) as duplicates_minor
+    from became
+    group by side, currency
+
+),
+
+final as (
+
+    select
+        scope.run_id,
+        in_sums.side,
+        in_sums.currency,
+        cast(in_sums.rows_in as bigint) as rows_in,
+        cast(coalesce(bucket_sums.matched, 0) as bigint) as matched,
+        cast(coalesce(bucket_sums.in_transit, 0) as bigint) as in_transit,
+        cast(coalesce(bucket_sums.excepted, 0) as bigint) as excepted,
+        cast(coalesce(bucket_sums.accounted, 0) as bigint) as accounted,
+        cast(coalesce(bucket_sums.duplicates, 0) as bigint) as duplicates,
+        cast(coalesce(quarantined.row_count, 0) as bigint) as quarantined,
+        cast(
+            in_sums.rows_in
+            - coalesce(
+                bucket_sums.matched + bucket_sums.in_transit + bucket_sums.excepted + bucket_sums.accounted
+                + bucket_sums.duplicates, 0
+            )
+            - coalesce(quarantined.row_count, 0) as bigint
+        ) as rows_unexplained,
+        cast(in_sums.amount_in_minor as bigint) as amount_in_minor,
+        cast(coalesce(bucket_sums.matched_minor, 0) as bigint) as matched_minor,
+        cast(coalesce(bucket_sums.in_transit_minor, 0) as bigint) as in_transit_minor,
+        cast(coalesce(bucket_sums.excepted_minor, 0) as bigint) as excepted_minor,
+        cast(coalesce(bucket_sums.accounted_minor, 0) as bigint) as accounted_minor,
+        cast(coalesce(bucket_sums.duplicates_minor, 0) as bigint) as duplicates_minor,
+        cast(0 as bigint) as quarantined_minor,
+        cast(
+            in_sums.amount_in_minor
+            - coalesce(
+                bucket_sums.matched_minor + bucket_sums.in_transit_minor + bucket_sums.excepted_minor
+                + bucket_sums.accounted_minor + bucket_sums.duplicates_minor, 0
+            ) as bigint
+        ) as amount_unexplained_minor
+    from in_sums
+    cross join scope
+    left join bucket_sums on in_sums.side = bucket_sums.side and in_sums.currency = bucket_sums.currency
+    left join quarantined on in_sums.side = quarantined.side and in_sums.currency = quarantined.currency
+
+)
+
+select * from final

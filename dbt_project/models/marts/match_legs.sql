@@ -1,0 +1,55 @@
+-- Grain: a leg of a match this run made, or a callback this run found for an earlier match.
+{{ config(materialized='view') }}
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+outcomes as (
+
+    select * from {{ ref('int_item_outcomes') }}
+    where disposition = 'matched'
+
+),
+
+match_callbacks as (
+
+    select * from {{ ref('int_match_callbacks') }}
+    where not is_known
+
+),
+
+events as (
+
+    select * from {{ ref('int_callback_events') }}
+
+),
+
+final as (
+
+    select
+        outcomes.match_id,
+        scope.run_id,
+        outcomes.item_type as leg_type,
+        outcomes.item_id as leg_id,
+        outcomes.amount_minor
+    from outcomes
+    cross join scope
+
+    union all
+
+    select
+        match_callbacks.match_id,
+        scope.run_id,
+        'callback' as leg_type,
+        events.provider_event_id as leg_id,
+        events.amount_minor
+    from match_callbacks
+    inner join events on match_callbacks.provider_event_id = events.provider_event_id
+    cross join scope
+
+)
+
+select * from final

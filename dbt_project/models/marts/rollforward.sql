@@ -1,0 +1,115 @@
+-- Grain: a currency. The unmatched movements before, plus what newly seen windows posted, less what this run settled, must
+-- be the unmatched movements after: difference_minor is 0 or the run is not published.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+movements as (
+
+    select * from {{ ref('int_movements') }}
+
+),
+
+matches as (
+
+    select * from {{ ref('int_matches') }}
+
+),
+
+earlier_matches as (
+
+    select * from {{ ref('int_earlier_matches') }}
+
+),
+
+reversed as (
+
+    select * from {{ ref('int_reversed_matches') }}
+
+),
+
+open_items as (
+
+    select * from {{ ref('int_open_items') }}
+    where item_type = 'ledger_transaction'
+
+),
+
+amounts as (
+
+    select
+        currency,
+        case when is_carried then amount_minor else 0 end as opening_minor,
+        case when is_carried then 0 else amount_minor end as posted_minor,
+        cast(0 as bigint) as settled_minor,
+        cast(0 as bigint) as closing_minor
+    from movements
+
+    union all
+
+    select
+        currency,
+        0 as opening_minor,
+        0 as posted_minor,
+        ledger_minor as settled_minor,
+        0 as closing_minor
+    from matches
+
+    union all
+
+    select
+        earlier_matches.currency,
+        0 as opening_minor,
+        0 as posted_minor,
+        -earlier_matches.ledger_minor as settled_minor,
+        0 as closing_minor
+    from earlier_matches
+    inner join reversed on earlier_matches.match_id = reversed.match_id
+
+    union all
+
+    select
+        currency,
+        0 as opening_minor,
+        0 as posted_minor,
+        0 as settled_minor,
+        amount_minor as closing_minor
+    from open_items
+
+),
+
+sums as (
+
+    select
+        currency,
+        cast(sum(opening_minor) as bigint) as opening_minor,
+        cast(sum(posted_minor) as bigint) as posted_minor,
+        cast(sum(settled_minor) as bigint) as settled_minor,
+        cast(0 as bigint) as written_off_minor,
+        cast(sum(closing_minor) as bigint) as closing_minor
+    from amounts
+    group by currency
+
+),
+
+final as (
+
+    select
+        scope.run_id,
+        sums.currency,
+        sums.opening_minor,
+        sums.posted_minor,
+        sums.settled_minor,
+        sums.written_off_minor,
+        sums.closing_minor,
+        sums.opening_minor + sums.posted_minor - sums.settled_minor - sums.written_off_minor - sums.closing_minor
+            as difference_minor
+    from sums
+    cross join scope
+
+)
+
+select * from final

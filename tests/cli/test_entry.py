@@ -1,0 +1,241 @@
+"""Every way a command can end has its exit code, one line for people and one object for programs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.cli.conftest import Zentra
+from zentra_pipeline import errors
+from zentra_pipeline.cli import group
+from zentra_pipeline.cli.group import COMMANDS, LazyGroup
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command with its path, groups included."""
+    for name in COMMANDS:
+        command = LazyGroup().get_command(click.Context(group.zentra), name)
+        assert command is not None
+        yield (name,), command
+        if isinstance(command, click.Group):
+            for child in command.commands.values():
+                assert child.name is not None
+                yield (name, child.name), child
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
+def test_every_command_explains_itself(zentra: Zentra, path: tuple[str, ...]) -> None:
+    done = zentra(*path, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Usage: zentra {' '.join(path)} ")
+
+
+@pytest.mark.parametrize("command", [command for _, command in commands()], ids=lambda command: command.name)
+def test_every_option_is_explained_and_every_command_takes_home(command: click.Command) -> None:
+    if isinstance(command, click.Group):
+        return
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+    assert "home" in {option.name for option in options}
+
+
+def test_top_level_help_lists_every_command_in_its_own_words(zentra: Zentra) -> None:
+    out = zentra("--help").out
+    for (name, *nested), command in commands():
+        if not nested:
+            summary = COMMANDS[name].partition(";")[0].rstrip(".").lower()
+            assert (command.help or "").lower().startswith(summary), name
+            assert f"  {name} " in out
+
+
+def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
+    program = (
+        "import sys; sys.argv = ['zentra', '--help']\n"
+        "from zentra_pipeline.cli import main\n"
+        "try: main()\n"
+        "finally: print(sorted(set(sys.modules) & {'rich', 'sqlalchemy', 'polars', 'duckdb', 'dagster', 'pandera',"
+        " 'pydantic', 'yaml', 'zentra_pipeline.cli.run', 'zentra_pipeline.cli.ingest'}))"
+    )
+    fastest = 10.0
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+        fastest = min(fastest, time.perf_counter() - started)
+    assert done.stdout.endswith("\n[]\n")
+    assert fastest < 0.3
+
+
+class Refusal(Exception):
+    """A fault nobody foresaw, in two lines."""
+
+
+ENDINGS = [
+    (errors.ZentraError("m"), 1, "ZentraError"),
+    (errors.UsageError("m"), 2, "UsageError"),
+    (errors.RefusedError("m"), 3, "RefusedError"),
+    (errors.InputRejectedError("m"), 4, "InputRejectedError"),
+    (errors.VerificationError("m"), 5, "VerificationError"),
+    (errors.RunFailedError("m"), 1, "RunFailedError"),
+    (errors.ControlFailedError("m"), 1, "ControlFailedError"),
+    (click.UsageError("m"), 2, "UsageError"),
+    (click.BadParameter("m"), 2, "UsageError"),
+    (KeyboardInterrupt(), 130, "Interrupted"),
+    (Refusal("one\ntwo"), 1, "Refusal"),
+    (MemoryError(), 1, "MemoryError"),
+    (OSError(28, "No space left on device", "/full"), 1, "OSError"),
+]
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> tuple[BaseException, int, str]:
+    """Make `zentra demo` end as the parameter says."""
+    error: BaseException = request.param[0]
+
+    @click.command()
+    @click.option("--json", "as_json", is_flag=True)
+    def demo(as_json: bool) -> None:
+        raise error
+
+    monkeypatch.setattr(LazyGroup, "get_command", lambda *_: demo)
+    ending: tuple[BaseException, int, str] = request.param
+    return ending
+
+
+@pytest.mark.parametrize("ending", ENDINGS, indirect=True, ids=[name for _, _, name in ENDINGS])
+def test_every_error_has_its_exit_code_and_no_traceback(zentra: Zentra, ending: tuple[BaseException, int, str]) -> None:
+    _, exit_code, _ = ending
+    done = zentra("demo")
+    assert (done.code, done.out) == (exit_code, "")
+    assert done.err.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("ending", ENDINGS, indirect=True, ids=[name for _, _, name in ENDINGS])
+def test_with_json_every_error_is_one_object(zentra: Zentra, ending: tuple[BaseException, int, str]) -> None:
+    _, exit_code, name = ending
+    done = zentra("demo", "--json")
+    assert (done.code, done.err.strip()) == (exit_code, "")
+    assert set(done.json) == {"error"}
+    assert done.json["error"].keys() == {"type", "message", "exit_code"}
+    assert (done.json["error"]["type"], done.json["error"]["exit_code"]) == (name, exit_code)
+    assert "\n" not in done.json["error"]["message"]
+
+
+@pytest.mark.parametrize("ending", [ENDINGS[10]], indirect=True)
+def test_the_traceback_is_for_whoever_asks(zentra: Zentra, ending: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert zentra("demo").err == "Error: Refusal: one two (run again with ZENTRA_DEBUG=1 for the traceback)\n"
+    monkeypatch.setenv("ZENTRA_DEBUG", "1")
+    assert "Traceback (most recent call last)" in zentra("demo").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nonsense",), "No such command 'nonsense'"),
+        (("tenant", "nonsense"), "No such command 'nonsense'"),
+        (("tenant", "list", "--nonsense"), "No such option"),
+        (("tenant", "add"), "Missing argument 'TENANT'"),
+        (("run", "--tenant", "acme"), "Missing option '--provider'"),
+        (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "odd", __file__), "'odd' is not one of"),
+        (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "ledger", "nowhere.csv"), "does not exist"),
+        (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "ledger", "."), "is a directory"),
+        (("tenant", "list"), "is no Zentra home"),
+        (("query", "--tenant", "acme", "select 1"), "is no Zentra home"),
+    ],
+)
+def test_misuse_ends_with_2_and_says_what_is_wrong(zentra: Zentra, arguments: tuple[str, ...], message: str) -> None:
+    done = zentra(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    if arguments[0] != "query":
+        as_object = zentra(*arguments, "--json")
+        assert as_object.code == 2
+        assert message in as_object.json["error"]["message"]
+
+
+HOSTILE = ["../x", "*", "[1]", "k=v", "'; drop table runs; --", "", "a/b", "x" * 200, "é", "\udcff"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_refused_with_2_and_change_nothing(acme: Zentra, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "f.csv"
+    file.write_text("x\n")
+    before = sorted(path for path in tmp_path.rglob("*") if not path.name.endswith(("-wal", "-shm")))
+    window = ("--ledger-window", "2026-04-26", "--owner", "o")
+    for arguments in (
+        ("tenant", "add", name),
+        ("ingest", "--tenant", name, "--provider", "p", "--kind", "ledger", file),
+        ("ingest", "--tenant", "acme", "--provider", name, "--kind", "ledger", file),
+        ("ingest", "--tenant", "acme", "--provider", "p", "--kind", "settlement", "--settlement-file", name, file),
+        ("run", "--tenant", "acme", "--provider", name, "--settlement-file", "s", *window),
+        ("run", "--tenant", "acme", "--provider", "p", "--settlement-file", name, *window),
+        (
+            "run",
+            "--tenant",
+            "acme",
+            "--provider",
+            "p",
+            "--settlement-file",
+            "s",
+            "--owner",
+            "o",
+            "--ledger-window",
+            name,
+        ),
+        ("backfill", "--tenant", name, "--provider", "p", "--from", "2026-04-26", "--to", "2026-04-26", "--owner", "o"),
+        ("backfill", "--tenant", "acme", "--provider", "p", "--from", name, "--to", "2026-04-26", "--owner", "o"),
+        ("query", "--tenant", name, "select 1"),
+        ("runs", "list", "--tenant", "acme", "--provider", name),
+        ("runs", "show", "--tenant", "acme", name),
+        ("exceptions", "list", "--tenant", name),
+        ("exceptions", "list", "--tenant", "acme", "--status", name),
+        ("exceptions", "list", "--tenant", "acme", "--type", name),
+        ("exceptions", "list", "--tenant", "acme", "--run", name),
+        ("exceptions", "show", "--tenant", "acme", name),
+    ):
+        done = acme(*arguments)
+        assert (done.code, done.out) == (2, ""), arguments
+        assert "Error: " in done.err and "Traceback" not in done.err
+    assert sorted(path for path in tmp_path.rglob("*") if not path.name.endswith(("-wal", "-shm"))) == before
+
+
+def test_whoever_stops_reading_ends_the_command_quietly() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -c 'import zentra_pipeline.cli as c; c.main()' inspect --help | head -c 1; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode in (0, 1)
+    assert done.stderr == ""
+
+
+def test_output_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    file = tmp_path / "naïve.csv"
+    file.write_text("a\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "zentra_pipeline", "inspect", "--format", "canonical", "--json", str(file)],
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        check=False,
+    )
+    assert done.returncode == 4
+    assert json.loads(done.stdout.decode())["statements"][0]["file"] == "naïve.csv"
+
+
+def test_version_is_that_of_the_package(zentra: Zentra) -> None:
+    from zentra_pipeline import __version__
+
+    assert zentra("--version").out == f"zentra, version {__version__}\n"

@@ -1,0 +1,52 @@
+"""`zentra inspect` adds a file up without a home, and refuses as ingest would."""
+
+from pathlib import Path
+
+from tests.cli.conftest import Zentra
+
+KEYS = {
+    "file",
+    "id",
+    "account",
+    "entries",
+    "currency",
+    "signed_sum_minor",
+    "opening_minor",
+    "closing_minor",
+    "ties",
+    "refused",
+}
+
+
+def test_statements_have_the_fields_of_the_contract(zentra: Zentra, settlement_csv: Path, tmp_path: Path) -> None:
+    done = zentra("inspect", "--format", "canonical", "--json", settlement_csv)
+    assert done.code == 0
+    usd, refused_rows = done.json["statements"]
+    assert usd.keys() == refused_rows.keys() == KEYS
+    assert (usd["id"], usd["entries"], usd["currency"], usd["signed_sum_minor"]) == ("set_2026_04_26", 2, "USD", 490)
+    assert (usd["ties"], usd["refused"]) == (True, None)
+    assert refused_rows["entries"] == 1
+    assert "row 3: gross_minor: '12.0'" in refused_rows["refused"]
+    assert not (tmp_path / "home").exists()
+
+
+def test_only_files_that_are_all_refused_end_with_4(zentra: Zentra, settlement_csv: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.csv"
+    torn.write_text('a,"b', encoding="utf-8")
+    both = zentra("inspect", "--format", "canonical", "--json", torn, settlement_csv)
+    assert both.code == 0
+    assert ["torn.csv" in (statement["refused"] or "") for statement in both.json["statements"]] == [True, False, False]
+    alone = zentra("inspect", "--format", "canonical", torn, torn)
+    assert alone.code == 4
+    assert alone.out.count("refused: torn.csv: ") == 2
+
+
+def test_an_unknown_format_is_misuse(zentra: Zentra, settlement_csv: Path) -> None:
+    done = zentra("inspect", "--format", "../canonical", settlement_csv)
+    assert done.code == 2
+    assert "use one of canonical, stripe" in done.err
+
+
+def test_people_read_amounts_and_whether_they_tie(zentra: Zentra, settlement_csv: Path) -> None:
+    line = zentra("inspect", "--format", "canonical", settlement_csv).out.splitlines()[2]
+    assert line.split() == ["set_2026_04_26.csv", "set_2026_04_26", "2", "USD", "4.90", "USD", "yes"]

@@ -1,0 +1,120 @@
+"""A home and its tenants are made once, completely, and found only by names that are allowed."""
+
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from zentra_pipeline import tenancy
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.profile import Profile, load_profile
+from zentra_pipeline.routing import load_routing
+from zentra_pipeline.settings import Home
+from zentra_pipeline.store.engine import control_store
+
+NOW = datetime(2026, 4, 26, 12, tzinfo=UTC)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.at(tmp_path / "home")
+    tenancy.init_home(home)
+    return home
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_making_a_home_twice_says_so_and_changes_nothing(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "deep" / "home")
+    assert tenancy.init_home(home) is True
+    before = files_below(home.root)
+    assert tenancy.init_home(home) is False
+    assert files_below(home.root) == before
+
+
+def test_a_new_tenant_has_its_folders_store_and_starter_configuration(home: Home) -> None:
+    paths = tenancy.add_tenant(home, "acme", NOW)
+    folders = (paths.providers, paths.landing, paths.staged, paths.lake, paths.scratch, paths.locks)
+    assert all(folder.is_dir() for folder in folders)
+    assert paths.operational_store.is_file()
+    assert load_routing(paths) == ()
+    assert load_profile(paths, "rail") == Profile()
+    assert tenancy.require_tenant(home, "acme") == paths
+
+
+def test_the_example_in_the_starter_routing_is_a_valid_rule(home: Home) -> None:
+    paths = tenancy.add_tenant(home, "acme", NOW)
+    text = paths.routing.read_text(encoding="utf-8")
+    paths.routing.write_text(re.sub(r"^# ?(?=rules:|  )", "", text, flags=re.MULTILINE), encoding="utf-8")
+    (rule,) = load_routing(paths)
+    assert (rule.owner, rule.min_amount_minor) == ("treasury", 1_000_000)
+
+
+def test_adding_a_tenant_again_keeps_what_its_operator_wrote(home: Home) -> None:
+    paths = tenancy.add_tenant(home, "acme", NOW)
+    paths.routing.write_text("rules: []\n", encoding="utf-8")
+    assert tenancy.add_tenant(home, "acme", NOW.replace(year=2027)) == paths
+    assert paths.routing.read_text(encoding="utf-8") == "rules: []\n"
+    with control_store(home).begin() as connection:
+        rows = connection.exec_driver_sql("SELECT tenant_id, created_at FROM tenants").all()
+    assert [tuple(row) for row in rows] == [("acme", "2026-04-26T12:00:00.000000Z")]
+
+
+def test_tenants_are_listed_in_alphabetical_order(home: Home) -> None:
+    for tenant in ("zeta", "acme", "Mid"):
+        tenancy.add_tenant(home, tenant, NOW)
+    assert tenancy.tenants(home) == ["Mid", "acme", "zeta"]
+
+
+def test_a_folder_alone_is_no_tenant(home: Home) -> None:
+    (home.tenants / "ghost").mkdir()
+    with pytest.raises(UsageError, match=r"there is no tenant 'ghost' .* add it with `zentra tenant add ghost`"):
+        tenancy.require_tenant(home, "ghost")
+
+
+def test_a_home_that_was_never_made_is_refused_and_not_made(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "nowhere")
+    for attempt in (
+        lambda: tenancy.require_tenant(home, "acme"),
+        lambda: tenancy.tenants(home),
+        lambda: tenancy.add_tenant(home, "acme", NOW),
+    ):
+        with pytest.raises(UsageError, match="is no Zentra home: make it with `zentra init`"):
+            attempt()
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize("name", ["../acme", "a/b", "", ".", "*", "[1]", "k=v", "a b", "x" * 65, "-a", "é", "a\n"])
+def test_names_that_could_be_paths_or_patterns_are_refused(home: Home, name: str) -> None:
+    before = files_below(home.root)
+    with pytest.raises(UsageError, match="tenant"):
+        tenancy.add_tenant(home, name, NOW)
+    with pytest.raises(UsageError, match="tenant"):
+        tenancy.require_tenant(home, name)
+    assert files_below(home.root) == before
+
+
+def test_processes_that_add_the_same_tenant_at_once_agree(home: Home) -> None:
+    program = (
+        "import sys; from datetime import UTC, datetime; from zentra_pipeline import tenancy;"
+        "from zentra_pipeline.settings import Home;"
+        "print(tenancy.add_tenant(Home.at(sys.argv[1]), 'acme', datetime.now(UTC)).root.name)"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(home.root)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for _ in range(4)
+    ]
+    assert [(process.communicate(timeout=60), process.returncode) for process in started] == [(("acme\n", ""), 0)] * 4
+    assert tenancy.tenants(home) == ["acme"]

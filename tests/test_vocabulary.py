@@ -1,0 +1,148 @@
+"""The seeds hold together and mean what the contract says; the vocabularies themselves are data, not repeated here."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+
+from zentra_pipeline import vocabulary
+from zentra_pipeline.errors import ZentraError
+
+ANY_DAY = date(2026, 4, 26)
+
+CONTRACT_TYPES = (
+    "unmatched_provider_row",
+    "unmatched_ledger_entry",
+    "missing_callback",
+    "late_callback",
+    "orphan_callback",
+    "amount_mismatch",
+    "currency_mismatch",
+    "fee_variance",
+    "status_conflict",
+    "failed_settlement",
+    "duplicate_settlement_line",
+    "duplicate_ledger_posting",
+    "conflicting_callback",
+    "ambiguous_match",
+    "unbalanced_transaction",
+    "control_total_mismatch",
+    "unresolved_reference",
+    "over_applied_reference",
+)
+
+
+@pytest.mark.parametrize(
+    ("currency", "exponent"),
+    [
+        *(("USD", 2), ("EUR", 2), ("JPY", 0), ("KRW", 0), ("CLP", 0), ("ISK", 0), ("UGX", 0), ("PYG", 0), ("XOF", 0)),
+        *(("BHD", 3), ("IQD", 3), ("JOD", 3), ("KWD", 3), ("LYD", 3), ("OMR", 3), ("TND", 3)),
+        *(("CLF", 4), ("UYW", 4), ("UYI", 0), ("MGA", 2), ("MRU", 2), ("HUF", 2), ("IDR", 2), ("CVE", 2), ("XCG", 2)),
+        *(("HRK", 2), ("DEM", 2), ("ITL", 0), ("BEF", 0), ("TRL", 0)),
+    ],
+)
+def test_exponents_are_those_of_iso_4217(currency: str, exponent: int) -> None:
+    assert vocabulary.exponent(currency) == exponent
+
+
+@pytest.mark.parametrize("code", ["XAU", "XAG", "XDR", "XTS", "XXX"])
+def test_codes_without_a_minor_unit_are_no_currencies(code: str) -> None:
+    assert code not in vocabulary.currencies()
+
+
+def test_every_currency_is_three_capitals_with_a_sane_exponent() -> None:
+    currencies = vocabulary.currencies()
+    assert len(currencies) > 190
+    assert all(re.fullmatch("[A-Z]{3}", currency) for currency in currencies)
+    assert set(currencies.values()) == {0, 2, 3, 4}
+
+
+def test_a_caller_cannot_change_the_currencies_of_others() -> None:
+    vocabulary.currencies()["USD"] = 7
+    assert vocabulary.exponent("USD") == 2
+
+
+@pytest.mark.parametrize(
+    ("provider_format", "surface", "currency", "exponent"),
+    [
+        ("stripe", "api", "MGA", 0),
+        ("stripe", "api", "ISK", 2),
+        ("stripe", "api", "UGX", 2),
+        ("stripe", "api", "JPY", 0),
+        ("stripe", "report", "ISK", 0),
+        ("adyen", "api", "CLP", 2),
+        ("adyen", "api", "CVE", 0),
+        ("adyen", "api", "IDR", 0),
+        ("adyen", "api", "ISK", 2),
+        ("checkout", "api", "ISK", 0),
+        ("checkout", "api", "CLP", 2),
+        ("paypal", "report", "JPY", 2),
+        ("paypal", "report", "KWD", 2),
+        ("canonical", "api", "KWD", 3),
+    ],
+)
+def test_a_provider_counts_in_its_own_exponent_where_it_deviates(
+    provider_format: str, surface: str, currency: str, exponent: int
+) -> None:
+    assert vocabulary.provider_exponent(provider_format, surface, currency, ANY_DAY) == exponent
+
+
+def test_the_exception_types_are_the_contracts_in_its_order() -> None:
+    assert tuple(row.exception_type for row in vocabulary.exception_types()) == CONTRACT_TYPES
+
+
+def test_every_exception_type_says_what_to_do_in_one_sentence() -> None:
+    for row in vocabulary.exception_types():
+        assert row.title
+        assert row.remedy.endswith(".")
+        assert ". " not in row.remedy
+        assert 1 <= row.sla_business_days <= 10
+        assert row.subject_type in ("settlement_line", "ledger_transaction", "callback")
+
+
+def test_only_a_late_callback_does_not_block_a_close() -> None:
+    assert [row.exception_type for row in vocabulary.exception_types() if not row.is_blocking] == ["late_callback"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        (
+            "line_type",
+            "payment refund chargeback chargeback_reversal fee adjustment reserve payout",
+        ),
+        ("settlement_status", "settled failed returned"),
+        ("movement_type", "transfer payment card refund chargeback fee payout adjustment"),
+        ("direction", "debit credit"),
+        ("callback_status", "pending succeeded failed reversed disputed"),
+        ("stage", "accepted controlled ledgered routed synchronized evidenced"),
+        (
+            "rule",
+            "exact_reference normalized_reference internal_reference callback_bridge batch_total amount_date",
+        ),
+        ("closeout_status", "open blocked prepared sealed amended"),
+    ],
+)
+def test_vocabularies_are_the_contracts(name: str, values: str) -> None:
+    assert vocabulary.values(name) == tuple(values.split())
+
+
+def test_every_stripe_category_becomes_a_line_type() -> None:
+    line_types = vocabulary.stripe_line_types()
+    assert len(line_types) >= 50
+    assert set(line_types.values()) == set(vocabulary.values("line_type"))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: vocabulary.values("mood"),
+        lambda: vocabulary.exponent("XXX"),
+        lambda: vocabulary.provider_exponent("stripe", "api", "usd", ANY_DAY),
+        lambda: vocabulary.exception_type("other"),
+    ],
+)
+def test_a_word_that_is_in_no_seed_raises(ask: Callable[[], object]) -> None:
+    with pytest.raises(ZentraError, match="unknown"):
+        ask()

@@ -1,0 +1,3 @@
+"""Zentra: payment reconciliation that keeps the story intact."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,47 @@
+"""The command `zentra` and the list of its commands; a command's module is imported only when it is called."""
+
+import importlib
+
+import click
+
+from zentra_pipeline import __version__
+
+COMMANDS = {
+    "init": "Make the home, the folder that holds all state.",
+    "tenant": "Add and list tenants.",
+    "ingest": "Validate files, land their bytes and stage their rows.",
+    "inspect": "Show what a reader makes of files; needs no home.",
+    "run": "Reconcile one ledger window.",
+    "backfill": "Reconcile every window of a range of days, in order.",
+    "runs": "List runs and show one.",
+    "exceptions": "List exceptions and explain one.",
+    "query": "Read the published tables with SQL.",
+    "demo": "Show the shipped story from ingest to exceptions.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands stand in modules of the same name, as an attribute `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"zentra_pipeline.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="zentra")
+def zentra() -> None:
+    """Payment reconciliation that keeps the story intact.
+
+    Exit codes: 0 done, 1 a fault, 2 usage, 3 refused, 4 input rejected and nothing changed, 5 verification failed.
+    """

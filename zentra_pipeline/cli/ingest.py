@@ -1,0 +1,88 @@
+"""`zentra ingest`: reads its options and tells what was let in; the ingest itself does not belong here."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.cli import options
+from zentra_pipeline.settings import Home, TenantPaths
+
+if TYPE_CHECKING:
+    from zentra_pipeline.ingest import IngestOutcome
+
+KINDS = ("settlement", "ledger", "callbacks", "internal_events")
+
+
+@click.command("ingest")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@options.tenant
+@options.provider
+@click.option("--kind", required=True, type=click.Choice(KINDS), help="What the files hold.")
+@click.option(
+    "--settlement-file",
+    "file_id",
+    metavar="ID",
+    callback=options.checked(identifiers.settlement_file_id),
+    help="Id to register the files under.  [default: each file's name without its extension]",
+)
+@options.home
+@options.as_json
+def command(
+    files: tuple[Path, ...], tenant: str, provider: str, kind: str, file_id: str | None, home: Home, as_json: bool
+) -> None:
+    """Validate FILES, land their bytes and stage their rows.
+
+    All files get in together or none does. Rows that break the contract go to quarantine, each with its reason; the
+    exit code is 4 when nothing got in. The same bytes again change nothing.
+    """
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.ingest import ingest_files
+
+    paths = tenancy.require_tenant(home, tenant)
+    outcome = ingest_files(
+        paths,
+        provider=provider,
+        kind=kind,
+        files=files,
+        file_id=file_id,
+        format=_format(paths, provider, kind),
+        now=datetime.now(UTC),
+    )
+    if as_json:
+        printing.print_json(asdict(outcome))
+    else:
+        _tell(outcome)
+
+
+def _format(paths: TenantPaths, provider: str, kind: str) -> str:
+    """The reader of this kind of file; a ledger and internal events are our own and always canonical."""
+    from zentra_pipeline.profile import load_profile
+
+    if kind == "settlement":
+        return load_profile(paths, provider).settlement_format
+    if kind == "callbacks":
+        return load_profile(paths, provider).callback_format
+    return "canonical"
+
+
+def _tell(outcome: "IngestOutcome") -> None:
+    from zentra_pipeline.cli import printing
+
+    headings = ("file", "rows", "staged", "quarantined", "sha256")
+    printing.print_table(
+        headings, [(file.file_id, file.rows, file.staged, file.quarantined, file.sha256[:12]) for file in outcome.files]
+    )
+    for file in outcome.files:
+        if file.unchanged:
+            printing.say(f"{file.file_id}: nothing new, these bytes are already here")
+        if file.unknown_columns:
+            printing.say(f"{file.file_id}: unknown columns kept in raw: {', '.join(file.unknown_columns)}")
+        for note, count in file.notes.items():
+            printing.say(f"{file.file_id}: {count} {note}")
+        for reason, count in file.reasons.items():
+            printing.say(f"{file.file_id}: {count} in quarantine: {reason}")

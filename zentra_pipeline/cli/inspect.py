@@ -1,0 +1,70 @@
+"""`zentra inspect`: prints what a reader makes of files; reading and adding up do not belong here."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zentra_pipeline.cli import options
+from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.inspection import Statement
+
+
+@click.command("inspect")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, …")
+@options.home
+@options.as_json
+def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool) -> None:
+    """Show what a reader makes of FILES: entries and sums per statement, batch or report, and whether they tie.
+
+    Needs no home and changes nothing. Exits 4 when every file is refused.
+    """
+    from zentra_pipeline import inspection
+    from zentra_pipeline.cli import printing
+
+    statements: list[Statement] = []
+    refused = 0
+    for file in files:
+        try:
+            statements += inspection.inspect(file_format, file)
+        except InputRejectedError as refusal:
+            statements.append(inspection.refused(file, str(refusal)))
+            refused += 1
+    if as_json:
+        printing.print_json({"statements": [asdict(statement) for statement in statements]})
+    else:
+        _tell(statements)
+    if refused == len(files):
+        raise click.exceptions.Exit(InputRejectedError.exit_code)
+
+
+def _tell(statements: Sequence["Statement"]) -> None:
+    from zentra_pipeline.cli import printing
+
+    headings = ("file", "id", "entries", "currency", "signed sum", "ties")
+    printing.print_table(
+        headings,
+        [(s.file, s.id or "", s.entries, s.currency or "", _sum(s), _ties(s)) for s in statements if not s.refused],
+        amounts=("signed sum",),
+    )
+    for statement in statements:
+        if statement.refused:
+            printing.say(f"refused: {statement.refused}")
+
+
+def _sum(statement: "Statement") -> str:
+    from zentra_pipeline import money
+
+    if statement.signed_sum_minor is None or statement.currency is None:
+        return ""
+    return money.amount_text(statement.signed_sum_minor, statement.currency)
+
+
+def _ties(statement: "Statement") -> str:
+    return {True: "yes", False: "NO", None: "cannot be told"}[statement.ties]

@@ -1,0 +1,85 @@
+"""Options that several commands share, checked as they are read; what commands do with them does not belong here."""
+
+import os
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.settings import DEFAULT_HOME, HOME_VARIABLE, Home
+
+ACTOR_VARIABLE = "ZENTRA_ACTOR"
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
+_RECORD_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+_MAX_NAME = 256
+
+
+def checked(check: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A click callback that reads an option with `check`; an option not given stays None."""
+    return lambda _context, _parameter, value: None if value is None else check(value)
+
+
+def name_of_person(value: str) -> str:
+    """An owner or actor unchanged; UsageError when it is blank, overlong or holds control characters."""
+    if not value.strip() or len(value) > _MAX_NAME or not value.isprintable():
+        raise UsageError(f"name {value!r} is not allowed: use 1 to {_MAX_NAME} printable characters")
+    return value
+
+
+def record_id(value: str) -> str:
+    """An id that Zentra gave a run or an exception, unchanged; UsageError when it cannot be one."""
+    if not _RECORD_ID.fullmatch(value):
+        raise UsageError(f"id {value!r} is not allowed: use it as the lists print it, such as run_1a2b")
+    return value
+
+
+def instant(value: str) -> datetime:
+    """An aware UTC datetime; UsageError unless the text is YYYY-MM-DDTHH:MM:SS[.ffffff]Z and on the calendar."""
+    try:
+        if _INSTANT.fullmatch(value):
+            return datetime.fromisoformat(value)
+    except ValueError as cause:
+        raise UsageError(f"instant {value!r} is not on the calendar or the clock") from cause
+    raise UsageError(f"instant {value!r} is not UTC of the form YYYY-MM-DDTHH:MM:SSZ")
+
+
+def actor(value: str | None) -> str:
+    """Who acts: the option, else the environment's actor, else `cli`."""
+    return name_of_person(value or os.environ.get(ACTOR_VARIABLE) or "cli")
+
+
+home = click.option(
+    "--home",
+    metavar="DIR",
+    callback=lambda _context, _parameter, value: Home.at(value),
+    expose_value=True,
+    help=f"Folder that holds all state.  [default: ${HOME_VARIABLE}, else {DEFAULT_HOME}]",
+)
+tenant = click.option(
+    "--tenant", metavar="T", required=True, callback=checked(identifiers.tenant_id), help="Whose data it is."
+)
+provider = click.option(
+    "--provider",
+    metavar="P",
+    required=True,
+    callback=checked(identifiers.provider_id),
+    help="Whose files or movements they are.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+owner = click.option(
+    "--owner",
+    metavar="O",
+    required=True,
+    callback=checked(name_of_person),
+    help="Whose exceptions they are where no routing rule says otherwise.",
+)
+acting = click.option(
+    "--actor",
+    metavar="A",
+    callback=lambda _context, _parameter, value: actor(value),
+    help=f"Who does this.  [default: ${ACTOR_VARIABLE}, else cli]",
+)

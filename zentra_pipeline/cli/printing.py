@@ -1,0 +1,70 @@
+"""How the command line prints: JSON, tables for people, notes on stderr; what is printed does not belong here.
+
+Data comes from outsiders: for people, characters that a terminal would act on are shown as escapes.
+"""
+
+import json
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+_UNBOUNDED = 1_000_000
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object as UTF-8 on stdout, whatever the locale."""
+    write_bytes(encoded(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"))
+
+
+def write_bytes(content: bytes) -> None:
+    """Write to stdout as it is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def encoded(text: str) -> bytes:
+    """Text as UTF-8; a lone surrogate, which only a file name can hold, becomes its JSON escape."""
+    return text.encode("utf-8", errors="backslashreplace")
+
+
+def say(text: str = "") -> None:
+    """One or more lines for a person, on stdout."""
+    click.echo(printable_lines(text))
+
+
+def note(text: str) -> None:
+    """One or more lines about what is going on, on stderr."""
+    click.echo(printable_lines(text), err=True)
+
+
+def printable(text: str) -> str:
+    """Text on one line, with every character that does not simply print shown as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """Like `printable`, keeping line breaks."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], amounts: Collection[str] = ()) -> None:
+    """Print a table on stdout: integers and `amounts` to the right, null as `null`; not cut to any width when piped."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for position, heading in enumerate(headings):
+        is_number = heading in amounts or any(type(row[position]) is int for row in rows)
+        table.add_column(Text(printable(heading)), justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("null", style="dim") if cell is None else Text(printable(str(cell))) for cell in row))
+    width = None if sys.stdout.isatty() else _UNBOUNDED
+    Console(file=sys.stdout, highlight=False, width=width).print(table)

@@ -1,0 +1,73 @@
+"""`zentra run`: reads its options and tells how a run ended; reconciling does not belong here."""
+
+from datetime import date, datetime
+
+import click
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.cli import options
+from zentra_pipeline.settings import Home
+
+
+@click.command("run")
+@options.tenant
+@options.provider
+@click.option(
+    "--settlement-file",
+    metavar="ID",
+    required=True,
+    callback=options.checked(identifiers.settlement_file_id),
+    help="Settlement file to reconcile; it must have been ingested.",
+)
+@click.option(
+    "--ledger-window",
+    metavar="D",
+    required=True,
+    callback=options.checked(identifiers.ledger_window),
+    help="Day of the ledger, YYYY-MM-DD.",
+)
+@options.owner
+@click.option(
+    "--as-of",
+    metavar="TS",
+    callback=options.checked(options.instant),
+    help="Judge callbacks as known at this instant, YYYY-MM-DDTHH:MM:SSZ.  [default: when the run was created]",
+)
+@options.acting
+@options.home
+@options.as_json
+def command(
+    tenant: str,
+    provider: str,
+    settlement_file: str,
+    ledger_window: date,
+    owner: str,
+    as_of: datetime | None,
+    actor: str,
+    home: Home,
+    as_json: bool,
+) -> None:
+    """Reconcile one ledger window of a provider against its settlement file.
+
+    The same request again is the same run: unchanged inputs change nothing, later ones make a new revision.
+    """
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import closing_words, printing
+    from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.reconcile import RunRequest, reconcile
+
+    tenancy.require_tenant(home, tenant)
+    request = RunRequest(
+        provider=provider,
+        settlement_file=settlement_file,
+        ledger_window=ledger_window,
+        owner=owner,
+        as_of=as_of,
+        actor=actor,
+    )
+    with progress() as tell:
+        outcome = reconcile(home, tenant, request, tell)
+    if as_json:
+        printing.print_json(closing_words.as_object(request, outcome))
+    else:
+        closing_words.tell(request, outcome)

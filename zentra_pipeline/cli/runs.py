@@ -1,0 +1,86 @@
+"""`zentra runs`: lists runs and shows one with its history; starting one does not belong here."""
+
+from dataclasses import asdict
+
+import click
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.cli import options
+from zentra_pipeline.settings import Home
+
+
+@click.group("runs")
+def command() -> None:
+    """List runs and show one."""
+
+
+@command.command("list")
+@options.tenant
+@click.option("--provider", metavar="P", callback=options.checked(identifiers.provider_id), help="Only its runs.")
+@options.home
+@options.as_json
+def list_runs(tenant: str, provider: str | None, home: Home, as_json: bool) -> None:
+    """List a tenant's runs in order of creation."""
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.store import runs
+    from zentra_pipeline.store.engine import operational_store, reading
+
+    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+        found = runs.list_runs(connection, provider)
+    if as_json:
+        printing.print_json({"runs": [asdict(run) for run in found]})
+        return
+    headings = ("run", "provider", "settlement file", "window", "status", "closeout", "revision", "owner", "as of")
+    printing.print_table(
+        headings,
+        [
+            (
+                run.run_id,
+                run.provider,
+                run.settlement_file,
+                run.ledger_window,
+                run.status,
+                run.closeout_status,
+                run.revision,
+                run.owner,
+                run.as_of,
+            )
+            for run in found
+        ],
+    )
+
+
+@command.command("show")
+@click.argument("run_id", metavar="RUN", callback=options.checked(options.record_id))
+@options.tenant
+@options.home
+@options.as_json
+def show(run_id: str, tenant: str, home: Home, as_json: bool) -> None:
+    """Show one run: what it is, how its status changed, what it published."""
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.store import runs
+    from zentra_pipeline.store.engine import operational_store, reading
+
+    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+        run = runs.get(connection, run_id)
+        changes = runs.transitions(connection, run_id)
+        published = runs.revisions(connection, run_id)
+    if as_json:
+        history = {"transitions": [asdict(change) for change in changes], "revisions": [asdict(r) for r in published]}
+        printing.print_json(asdict(run) | history)
+        return
+    for name, value in asdict(run).items():
+        if value is not None:
+            printing.say(f"{name.replace('_', ' '):<16} {value}")
+    printing.say()
+    printing.print_table(
+        ("at", "status", "actor", "detail"), [(c.at, c.status, c.actor, c.detail or "") for c in changes]
+    )
+    if published:
+        printing.say()
+        printing.print_table(
+            ("revision", "published at", "as of", "owner", "inputs digest"),
+            [(r.revision, r.published_at, r.as_of, r.owner, r.inputs_digest) for r in published],
+        )

@@ -1,0 +1,91 @@
+"""The form of a contract: a table's fields as data. The schemas built from it and the values of a table do not belong here."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import polars as pl
+
+TEXT_LIMIT = 4096
+LINEAGE = ("raw", "file_id", "file_sha256", "file_sequence", "row_number")
+
+
+class FieldType(Enum):
+    """How the text of a field becomes a staged value."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    INSTANT = "instant"
+    BOOLEAN = "boolean"
+
+    @property
+    def staged(self) -> pl.DataType:
+        """The polars type a staged value has; instants are naive UTC."""
+        return {
+            FieldType.TEXT: pl.String(),
+            FieldType.INTEGER: pl.Int64(),
+            FieldType.INSTANT: pl.Datetime("us"),
+            FieldType.BOOLEAN: pl.Boolean(),
+        }[self]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of CONTRACT §2.
+
+    `is_required`: a file without the column is refused. `may_be_blank`: a row without a value is let in.
+    `vocabulary`: the seed vocabulary a value must belong to (`currency` means the currencies).
+    `when_blank`: what is staged for a blank value. `refused_value`: a well-formed value that keeps its row out, and why.
+    """
+
+    name: str
+    type: FieldType = FieldType.TEXT
+    is_required: bool = True
+    may_be_blank: bool = False
+    vocabulary: str | None = None
+    is_positive: bool = False
+    when_blank: str | None = None
+    refused_value: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A table's fields, required ones first, and the key by which a row is known again (CONTRACT §10.13).
+
+    `key` is empty where every row is a delivery of its own. `has_own_provider`: the row's own column names the
+    provider, otherwise the command's `--provider` does.
+    """
+
+    kind: str
+    table: str
+    key: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields if field.is_required)
+
+    @property
+    def instants(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields if field.type is FieldType.INSTANT)
+
+    @property
+    def has_own_provider(self) -> bool:
+        return "provider" in self.columns
+
+    @property
+    def staged_columns(self) -> tuple[str, ...]:
+        """Every column of the staged table, in order."""
+        return tuple(self.staged_types())
+
+    def staged_types(self) -> dict[str, pl.DataType]:
+        """Every staged column with its type, in order: lineage of the provider, the fields, lineage of the row."""
+        types: dict[str, pl.DataType] = {"provider": pl.String()}
+        if self.kind == "settlement":
+            types["settlement_file"] = pl.String()
+        types |= {field.name: field.type.staged for field in self.fields}
+        types |= {"raw": pl.String(), "file_id": pl.String(), "file_sha256": pl.String()}
+        return types | {"file_sequence": pl.Int64(), "row_number": pl.Int64()}

@@ -1,0 +1,126 @@
+"""The gate between read and staged: which rows of a frame get in, typed, and which do not and why.
+
+Does not belong here: reading bytes, writing files, lineage of the file.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import orjson
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from zentra_pipeline.contracts import schemas
+from zentra_pipeline.contracts.contract import Contract, Field, FieldType
+from zentra_pipeline.errors import ZentraError
+
+REFUSED_COLUMNS: dict[str, pl.DataType] = {"row_number": pl.Int64(), "reason": pl.String(), "raw": pl.String()}
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`admitted`: the contract's columns as staged, `raw` and `row_number`. `refused`: `row_number`, `reason`, `raw`."""
+
+    admitted: pl.DataFrame
+    refused: pl.DataFrame
+
+
+def judge(contract: Contract, frame: pl.DataFrame) -> Verdict:
+    """Split a reader's frame into rows that keep the contract and rows that do not.
+
+    A field is text, or already of its staged type where the source is typed. Every failed check of a row is named in
+    its reason, joined with `; `.
+    """
+    refused = [_refused_by_reader(frame)] if frame["refusal"].null_count() < frame.height else []
+    rows = frame.filter(pl.col("refusal").is_null()) if refused else frame
+    reasons = _failures(contract, rows)
+    if reasons:
+        is_bad = pl.Series(dtype=pl.Boolean, values=[False]).new_from_index(0, rows.height).scatter(list(reasons), True)
+        refused.append(refuse(contract, rows.filter(is_bad), [reasons[i] for i in sorted(reasons)]))
+        rows = rows.filter(~is_bad)
+    nothing = pl.DataFrame(schema=REFUSED_COLUMNS)
+    return Verdict(
+        admitted=rows.select(*_staged_fields(contract, rows), "raw", "row_number"),
+        refused=pl.concat(refused).sort("row_number") if refused else nothing,
+    )
+
+
+def guard(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame unchanged when it is exactly what may be staged; otherwise a ZentraError, for it is our fault."""
+    try:
+        schemas.staged(contract).validate(frame, lazy=True)
+    except SchemaErrors as cause:
+        raise ZentraError(f"{contract.table}: rows about to be staged break their own contract: {cause}") from cause
+    return frame
+
+
+def refuse(contract: Contract, rows: pl.DataFrame, reasons: list[str]) -> pl.DataFrame:
+    """Refused rows: `row_number`, the reason each has in `reasons`, and as `raw` its fields and unknown columns as JSON."""
+    raw = [
+        _json_object({name: value for name, value in zip(contract.columns, values, strict=True)}, drift)
+        for *values, drift in rows.select(*contract.columns, "raw").iter_rows()
+    ]
+    return pl.DataFrame(
+        {"row_number": rows["row_number"], "reason": reasons, "raw": raw},
+        schema=REFUSED_COLUMNS,
+    )
+
+
+def _failures(contract: Contract, rows: pl.DataFrame) -> dict[int, str]:
+    """Position of each row that breaks the contract → all its reasons."""
+    typed = frozenset(name for name in contract.columns if rows.schema[name] != pl.String())
+    fields = {field.name: field for field in contract.fields}
+    typed -= {name for name in typed if fields[name].type is FieldType.TEXT}
+    try:
+        schemas.received(contract, typed).validate(rows.select(contract.columns), lazy=True)
+    except SchemaErrors as broken:
+        return _reasons(fields, rows, broken.failure_cases)
+    return {}
+
+
+def _reasons(fields: dict[str, Field], rows: pl.DataFrame, cases: pl.DataFrame) -> dict[int, str]:
+    if cases["index"].null_count():
+        raise ZentraError(f"a reader's frame has not the form agreed with the gate: {cases.to_dicts()[:3]}")
+    found: dict[int, list[str]] = {}
+    for index, column, check in cases.select("index", "column", "check").iter_rows():
+        found.setdefault(index, []).append(_reason(fields[column], rows[column][index], check))
+    return {index: "; ".join(reasons) for index, reasons in found.items()}
+
+
+def _reason(field: Field, value: object, check: str) -> str:
+    if value is None:
+        return f"{field.name}: blank"
+    if field.refused_value is not None and check == field.refused_value[1]:
+        return check
+    text = str(value)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return f"{field.name}: {shown!r} {check}"
+
+
+def _refused_by_reader(frame: pl.DataFrame) -> pl.DataFrame:
+    rows = frame.filter(pl.col("refusal").is_not_null())
+    return rows.select("row_number", pl.col("refusal").alias("reason"), pl.col("source_row").alias("raw"))
+
+
+def _json_object(values: dict[str, object], drift: str | None) -> str:
+    known = orjson.dumps(values, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z).decode()
+    if drift is None or drift == "{}":
+        return known
+    return f"{known[:-1]},{drift[1:]}"
+
+
+def _staged_fields(contract: Contract, rows: pl.DataFrame) -> list[pl.Expr]:
+    return [_staged(field, is_text=rows.schema[field.name] == pl.String()) for field in contract.fields]
+
+
+@cache
+def _staged(field: Field, *, is_text: bool) -> pl.Expr:
+    column = pl.col(field.name)
+    if is_text and field.type is FieldType.INTEGER:
+        column = column.cast(pl.Int64)
+    if is_text and field.type is FieldType.INSTANT:
+        column = column.str.to_datetime(schemas.INSTANT_FORMAT, time_unit="us")
+    if is_text and field.type is FieldType.BOOLEAN:
+        column = column == "true"
+    return column if field.when_blank is None else column.fill_null(pl.lit(field.when_blank))

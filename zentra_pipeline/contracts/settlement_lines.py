@@ -1,0 +1,29 @@
+"""The contract of settlement lines: what a provider says it settled. Other tables do not belong here."""
+
+from zentra_pipeline.contracts.contract import Contract, Field, FieldType
+
+CONTRACT = Contract(
+    kind="settlement",
+    table="settlement_lines",
+    key=("provider", "line_id"),
+    fields=(
+        Field("line_id"),
+        Field("line_type", vocabulary="line_type"),
+        Field("provider_reference", may_be_blank=True),
+        Field("merchant_reference", may_be_blank=True),
+        Field("original_reference", is_required=False, may_be_blank=True),
+        Field(
+            "status",
+            is_required=False,
+            may_be_blank=True,
+            vocabulary="settlement_status",
+            when_blank="settled",
+        ),
+        Field("gross_minor", FieldType.INTEGER),
+        Field("fee_minor", FieldType.INTEGER),
+        Field("net_minor", FieldType.INTEGER),
+        Field("currency", vocabulary="currency"),
+        Field("settled_at", FieldType.INSTANT),
+        Field("batch_id", may_be_blank=True),
+    ),
+)

@@ -1,0 +1,49 @@
+"""Which names are allowed for tenants, providers, files and windows; the only gate between names and paths.
+
+Does not belong here: ids derived from facts (SQL makes them).
+"""
+
+import re
+from datetime import date
+
+from zentra_pipeline.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SETTLEMENT_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def tenant_id(value: str) -> str:
+    """Return a tenant id unchanged; UsageError unless it is 1 to 64 of A-Z a-z 0-9 _ - (no leading sign)."""
+    return _checked(_NAME, value, "tenant", "1 to 64 letters, digits, '_' or '-', beginning with a letter or digit")
+
+
+def provider_id(value: str) -> str:
+    """Return a provider id unchanged; same form as a tenant id."""
+    return _checked(_NAME, value, "provider", "1 to 64 letters, digits, '_' or '-', beginning with a letter or digit")
+
+
+def settlement_file_id(value: str) -> str:
+    """Return a settlement file id unchanged; UsageError unless CONTRACT §10.0's form holds."""
+    return _checked(
+        _SETTLEMENT_FILE,
+        value,
+        "settlement file id",
+        "1 to 128 letters, digits, '.', '_' or '-', beginning with a letter or digit",
+    )
+
+
+def ledger_window(value: str) -> date:
+    """Return the day a window is named for; UsageError unless the text is a real YYYY-MM-DD day."""
+    if not _DAY.fullmatch(value):
+        raise UsageError(f"ledger window {value!r} is not a day of the form YYYY-MM-DD")
+    try:
+        return date.fromisoformat(value)
+    except ValueError as cause:
+        raise UsageError(f"ledger window {value!r} is not a day of the calendar") from cause
+
+
+def _checked(form: re.Pattern[str], value: str, what: str, rule: str) -> str:
+    if not form.fullmatch(value):
+        raise UsageError(f"{what} {value!r} is not allowed: use {rule}")
+    return value

@@ -1,0 +1,328 @@
+"""Published results: immutable Parquet files, one pointer a run, and the views readers use. Reading and writing only.
+
+A run's marts go to new files (temporary name, fsync, rename); the operational store then records the revision, which is
+the commit; pointers and catalog follow and are healed by the next command if a crash came between. Does not belong
+here: computing anything that is published.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+from sqlalchemy import Connection
+
+from zentra_pipeline import settings
+from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+
+# The order of rows in a published file: total, so that the same rows are the same bytes.
+ROW_ORDER: Final[Mapping[str, str]] = {
+    "matches": "match_id, status",
+    "match_legs": "match_id, leg_type, leg_id",
+    "three_way": "provider_reference, transaction_id, line_id, provider_event_id, currency, match_id",
+    "exceptions": "exception_id",
+    "open_items": "item_type, item_id, currency",
+    "conservation": "side, currency",
+    "rollforward": "currency",
+    "callback_states": "provider_event_id",
+}
+_INTERNAL: Final = frozenset({"callback_states"})
+_RUN_COLUMNS: Final = (
+    "run_id varchar, revision bigint, tenant_id varchar, provider varchar, settlement_file varchar, ledger_window date, "
+    "owner varchar, status varchar, as_of timestamp, inputs_digest varchar, closeout_status varchar, actor varchar, "
+    "failure varchar, created_at timestamp"
+)
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """One published file: its path relative to the tenant's folder, rows, and the digest of its bytes."""
+
+    path: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """The answer to a query: column names, DuckDB type names, rows of Python values."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+@cache
+def _columns() -> dict[str, dict[str, str]]:
+    """Column name → type of every mart, from the contracts in the dbt project."""
+    import yaml
+
+    content = yaml.safe_load((settings.DBT_PROJECT / "models" / "marts" / "_marts.yml").read_text(encoding="utf-8"))
+    return {
+        model["name"]: {column["name"]: column["data_type"] for column in model["columns"]} for model in content["models"]
+    }
+
+
+def columns_sql(table: str) -> str:
+    """The column definitions of a published table, as in `create table t (…)`."""
+    return ", ".join(f"{name} {data_type}" for name, data_type in _columns()[table].items())
+
+
+def parquet_scan(paths: Sequence[Path]) -> str:
+    """A `read_parquet` over exactly these files: nothing in a name is a pattern, and folders give no columns."""
+    listed = ", ".join(file_literal(path) for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning = false, union_by_name = false)"
+
+
+def file_literal(path: Path) -> str:
+    """A path as a SQL text literal in which DuckDB finds no pattern."""
+    return _literal("".join(f"[{character}]" if character in "[*?" else character for character in str(path)))
+
+
+def published_rows(table: str, published: Sequence[tuple[Path, int]]) -> str:
+    """A select over published files that adds `run_sequence`, the publishing run's place in the order of creation."""
+    names = ", ".join(f"published.{name}" for name in _columns()[table])
+    scan = parquet_scan([path for path, _ in published]).removesuffix(")") + ", filename = true)"
+    places = ", ".join(f"({_literal(str(path))}, {sequence})" for path, sequence in published)
+    return (
+        f"select {names}, cast(places.run_sequence as bigint) as run_sequence from {scan} as published "
+        f"inner join (values {places}) as places (filename, run_sequence) on published.filename = places.filename"
+    )
+
+
+def publish(
+    database: Path, paths: TenantPaths, *, provider: str, ledger_window: str, run_id: str, revision: int
+) -> dict[str, PublishedTable]:
+    """Write every mart of a run's database to new files of the lake; nobody sees them before the revision is recorded."""
+    published = {}
+    with duckdb.connect(str(database)) as connection:
+        for table, order in ROW_ORDER.items():
+            relative = Path("lake", table, f"provider={provider}", f"ledger_window={ledger_window}")
+            relative = relative / f"{run_id}-r{revision}.parquet"
+            final = paths.root / relative
+            final.parent.mkdir(parents=True, exist_ok=True)
+            temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+            names = ", ".join(_columns()[table])
+            ordered = ", ".join(f"{column} asc nulls last" for column in order.split(", "))
+            (rows,) = connection.execute(
+                f"copy (select {names} from zentra.{table} order by {ordered}) to {_literal(str(temporary))} "
+                "(format parquet, compression zstd)"
+            ).fetchall()[0]
+            _make_durable(temporary, final)
+            published[table] = PublishedTable(relative.as_posix(), rows, _digest_of(final))
+    return published
+
+
+def refresh(paths: TenantPaths) -> None:
+    """Bring pointers and `catalog.duckdb` in line with the operational store; safe to repeat and to be killed in."""
+    with reading(operational_store(paths)) as connection:
+        snapshot = _snapshot(paths, connection)
+    pointers = paths.lake / "_current"
+    pointers.mkdir(parents=True, exist_ok=True)
+    for revision in snapshot.revisions:
+        content = json.dumps({"run_id": revision.run_id, "revision": revision.revision, "tables": revision.tables}, sort_keys=True)
+        pointer = pointers / f"{revision.run_id}.json"
+        if not pointer.exists() or pointer.read_text(encoding="utf-8") != content:
+            _write_atomically(pointer, content.encode())
+    _write_catalog(paths, snapshot)
+
+
+def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> QueryResult:
+    """Run one read-only statement over the published tables of a tenant, all of one moment.
+
+    The statement sees nothing but those tables: no other file, no network, no setting can be reached from it.
+    Raises UsageError for anything that is not a single query, or that DuckDB refuses.
+    """
+    with reading(operational_store(paths)) as store:
+        snapshot = _snapshot(paths, store)
+    with duckdb.connect() as connection:
+        connection.execute(f"create table runs ({_RUN_COLUMNS})")
+        if snapshot.run_rows:
+            connection.executemany(f"insert into runs values ({', '.join('?' * 14)})", snapshot.run_rows)
+        for name, definition in _views(paths, snapshot).items():
+            connection.execute(f"create view {name} as {definition}")
+        allowed = ", ".join(_literal(str(path)) for path in snapshot.paths(paths))
+        connection.execute(f"set allowed_paths = [{allowed}]")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type not in (
+                duckdb.StatementType.SELECT,
+                duckdb.StatementType.EXPLAIN,
+            ):
+                raise UsageError("one query at a time, and only queries: SELECT, FROM, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN")
+            answer = connection.execute(sql, list(parameters))
+            columns = [column[0] for column in answer.description or []]
+            types = [str(column[1]) for column in answer.description or []]
+            return QueryResult(columns, types, answer.fetchall())
+        except duckdb.Error as cause:
+            raise UsageError(f"the query cannot be answered: {cause}") from cause
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What readers see at one moment: runs, their current revisions and the registered files."""
+
+    tenant: str
+    run_rows: list[tuple[Any, ...]]
+    revisions: list[run_store.Revision]
+    sequences: dict[str, int]
+    files: list[file_store.StagedFile]
+
+    def published(self, paths: TenantPaths, table: str) -> list[tuple[Path, int]]:
+        return [
+            (paths.root / revision.tables[table]["path"], self.sequences[revision.run_id])
+            for revision in self.revisions
+            if table in revision.tables
+        ]
+
+    def staged(self, paths: TenantPaths, kind: str) -> list[Path]:
+        return [paths.root / file.staged_path for file in self.files if file.kind == kind and file.staged_path]
+
+    def quarantined(self, paths: TenantPaths) -> list[Path]:
+        return [paths.root / file.quarantine_path for file in self.files if file.quarantine_path]
+
+    def paths(self, paths: TenantPaths) -> list[Path]:
+        published = [paths.root / entry["path"] for revision in self.revisions for entry in revision.tables.values()]
+        staged = [paths.root / file.staged_path for file in self.files if file.staged_path]
+        return published + staged + self.quarantined(paths)
+
+
+def _snapshot(paths: TenantPaths, connection: Connection) -> _Snapshot:
+    tenant = paths.root.name
+    runs = run_store.list_runs(connection)
+    rows = [
+        (
+            run.run_id,
+            run.revision,
+            tenant,
+            run.provider,
+            run.settlement_file,
+            run.ledger_window,
+            run.owner,
+            run.status,
+            run.as_of.removesuffix("Z"),
+            run.inputs_digest,
+            run.closeout_status,
+            run.actor,
+            run.failure,
+            run.created_at.removesuffix("Z"),
+        )
+        for run in runs
+    ]
+    current = [run_store.current_revision(connection, run.run_id) for run in runs if run.revision > 0]
+    registered = [
+        file for kind in ("settlement", "ledger", "callbacks", "internal_events") for file in file_store.staged_files(connection, kind)
+    ]
+    return _Snapshot(tenant, rows, current, {run.run_id: run.sequence for run in runs}, registered)
+
+
+def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
+    """The select behind every published table but `runs`."""
+    from zentra_pipeline.scratch import STAGED_COLUMNS, TABLE_OF_KIND
+
+    views = {}
+    for table in ROW_ORDER:
+        if table in _INTERNAL:
+            continue
+        published = snapshot.published(paths, table)
+        columns = ", ".join(_columns()[table])
+        if not published:
+            views[table] = _empty(columns_sql(table))
+        elif table in ("matches", "exceptions"):
+            key = "match_id" if table == "matches" else "exception_id"
+            # A later run may publish a newer state of the same row: reversed, or resolved.
+            views[table] = (
+                f"select {columns} from ({published_rows(table, published)}) as published "
+                f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
+            )
+        else:
+            views[table] = f"select {columns} from {parquet_scan([path for path, _ in published])}"
+    staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
+    for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
+        names = ", ".join(definition.split()[0] for definition in STAGED_COLUMNS[table].split(","))
+        source = parquet_scan(found) if found else f"({_empty(STAGED_COLUMNS[table])})"
+        views[table] = f"select {_literal(snapshot.tenant)} as tenant_id, {names} from {source}"
+    return views
+
+
+def _write_catalog(paths: TenantPaths, snapshot: _Snapshot) -> None:
+    """Replace `catalog.duckdb` by one with views of this moment; whoever has the old one open keeps a whole picture."""
+    temporary = paths.root / f".catalog.{os.getpid()}.{uuid.uuid4().hex}.tmp"
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"attach {_literal(str(temporary))} as catalog (storage_version 'v1.0.0')")
+            connection.execute("use catalog.main")
+            connection.execute(f"create view runs as {_run_values(snapshot)}")
+            for name, definition in _views(paths, snapshot).items():
+                connection.execute(f"create view {name} as {definition}")
+            connection.execute("use memory.main")
+            connection.execute("detach catalog")
+        _make_durable(temporary, paths.catalog)
+    finally:
+        temporary.unlink(missing_ok=True)
+        temporary.with_name(temporary.name + ".wal").unlink(missing_ok=True)
+
+
+def _run_values(snapshot: _Snapshot) -> str:
+    definitions = [definition.split() for definition in _RUN_COLUMNS.split(", ")]
+    if not snapshot.run_rows:
+        return _empty(_RUN_COLUMNS)
+    rows = ", ".join("(" + ", ".join(_value(value) for value in row) + ")" for row in snapshot.run_rows)
+    names = ", ".join(name for name, _ in definitions)
+    casts = ", ".join(f"cast({name} as {data_type}) as {name}" for name, data_type in definitions)
+    return f"select {casts} from (values {rows}) as runs ({names})"
+
+
+def _empty(columns: str) -> str:
+    casts = (definition.split() for definition in columns.split(","))
+    return "select " + ", ".join(f"cast(null as {kind}) as {name}" for name, kind in casts) + " where false"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "null"
+    return str(value) if isinstance(value, int) else _literal(str(value))
+
+
+def _literal(text: str) -> str:
+    if "\0" in text:
+        raise ZentraError("a path or value with a NUL character cannot be written into SQL")
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _make_durable(temporary: Path, final: Path) -> None:
+    """Give a written file its final name so that neither name nor content is lost in a crash."""
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.rename(final)
+    folder = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    _make_durable(temporary, path)
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

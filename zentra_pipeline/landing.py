@@ -1,0 +1,81 @@
+"""The landing zone: bytes as received, immutable, named by their SHA-256; what they mean does not belong here.
+
+A file is landed in two steps, so that refused bytes never stay: copied to a temporary name while it is hashed, and put
+in place when the command commits.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.settings import TenantPaths
+
+_BLOCK = 1024 * 1024
+_ARRIVING = "arriving"
+
+
+@dataclass(frozen=True)
+class Landed:
+    """Bytes of a file in the landing zone: where they are now, their digest and size."""
+
+    path: Path
+    sha256: str
+    byte_size: int
+
+
+def land(paths: TenantPaths, source: Path) -> Landed:
+    """Copy a file into the landing zone under its digest; bytes that are there already are kept as they are."""
+    return keep(paths, receive(paths, source, 0))
+
+
+def receive(paths: TenantPaths, source: Path, position: int) -> Landed:
+    """Copy a file to a temporary name in one pass while hashing it; `position` tells files of one command apart.
+
+    Only the holder of the ingest lock may call this. UsageError when the source is no readable regular file.
+    """
+    if not source.is_file():
+        raise UsageError(f"{source}: there is no such file; name a file that can be read")
+    arriving = paths.landing / _ARRIVING
+    arriving.mkdir(parents=True, exist_ok=True)
+    target = arriving / f"{position:06d}"
+    digest, size = hashlib.sha256(), 0
+    try:
+        stream = source.open("rb")
+    except OSError as cause:
+        raise UsageError(f"{source}: cannot be read ({cause.strerror}); name a file that can be read") from cause
+    with stream, target.open("wb") as copy:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            copy.write(block)
+            size += len(block)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return Landed(target, digest.hexdigest(), size)
+
+
+def keep(paths: TenantPaths, received: Landed) -> Landed:
+    """Give received bytes their lasting name; a copy that is there already wins, for it is the same."""
+    target = paths.landing / received.sha256
+    if target.exists() and target.stat().st_size == received.byte_size:
+        received.path.unlink()
+    else:
+        received.path.replace(target)
+        sync_folder(paths.landing)
+    return Landed(target, received.sha256, received.byte_size)
+
+
+def discard_arriving(paths: TenantPaths) -> None:
+    """Remove what commands that died or were refused left under temporary names; only under the ingest lock."""
+    for left in (paths.landing / _ARRIVING).glob("*"):
+        left.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames within a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

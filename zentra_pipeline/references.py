@@ -1,0 +1,48 @@
+"""Normalized references: the profile's normalizer applied once to every distinct reference a run can see.
+
+`none` writes nothing; `alphanumeric` case-folds and keeps letters and digits of any script; anything else is a regular
+expression whose one group is the reference, and which leaves a reference unchanged where it does not match.
+"""
+
+import unicodedata
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+_COLUMNS: Final = "reference varchar, normalized_reference varchar"
+_DISTINCT: Final = """
+    select distinct provider_reference as reference from raw.settlement_lines where provider_reference <> ''
+    union
+    select distinct provider_reference as reference from raw.ledger_entries where provider_reference <> ''
+    union
+    select distinct provider_reference as reference from raw.callbacks where provider_reference <> ''
+"""
+
+
+def write_keys(connection: duckdb.DuckDBPyConnection, normalizer: str) -> None:
+    """Fill `run.reference_keys` (reference, normalized_reference); '' means that nothing of the reference is left."""
+    connection.execute(f"create table run.reference_keys ({_COLUMNS})")
+    if normalizer == "none":
+        return
+    if normalizer == "alphanumeric":
+        found = connection.execute(_DISTINCT).to_arrow_table().column("reference").to_pylist()
+        keys = pa.table({"reference": found, "normalized_reference": [alphanumeric(text) for text in found]})
+        connection.register("keys", keys)
+        connection.execute("insert into run.reference_keys select reference, normalized_reference from keys")
+        connection.unregister("keys")
+        return
+    connection.execute(
+        f"""insert into run.reference_keys
+            select reference, case when regexp_matches(reference, $1) then regexp_extract(reference, $1, 1) else reference end
+            from ({_DISTINCT}) as distinct_references""",
+        [normalizer],
+    )
+
+
+def alphanumeric(reference: str) -> str:
+    """A reference case-folded, with everything but letters and digits of any script dropped; leading zeros stay."""
+    folded = reference.casefold()
+    if folded.isascii():
+        return "".join(character for character in folded if character.isalnum())
+    return "".join(character for character in folded if unicodedata.category(character)[0] == "L" or character.isdecimal())

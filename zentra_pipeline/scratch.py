@@ -1,0 +1,271 @@
+"""The private database of a run: everything the models may see, in a fresh DuckDB file, and nothing else.
+
+The file is always `window.duckdb` (dbt freezes the stem at parse). Its schemas `run`, `raw`, `earlier` and the seeds are the
+models' sources. Does not belong here: deciding what to run, running dbt, publishing.
+"""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from zentra_pipeline import lake, references, settings, windows
+from zentra_pipeline.profile import Profile
+from zentra_pipeline.routing import RoutingRule
+from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.store.instants import instant_of
+
+DATABASE_NAME: Final = "window.duckdb"
+_DUE_DATE_HORIZON: Final = timedelta(days=550)
+_SEEDS: Final = ("currencies", "exception_types")
+
+STAGED_COLUMNS: Final[dict[str, str]] = {
+    "settlement_lines": """provider varchar, settlement_file varchar, line_id varchar, line_type varchar,
+        provider_reference varchar, merchant_reference varchar, original_reference varchar, status varchar,
+        gross_minor bigint, fee_minor bigint, net_minor bigint, currency varchar, settled_at timestamp,
+        batch_id varchar, raw varchar, file_id varchar, file_sha256 varchar, file_sequence bigint, row_number bigint""",
+    "ledger_entries": """provider varchar, entry_id varchar, transaction_id varchar, movement_type varchar,
+        account varchar, direction varchar, amount_minor bigint, currency varchar, posted_at timestamp,
+        provider_reference varchar, intent_id varchar, raw varchar, file_id varchar, file_sha256 varchar,
+        file_sequence bigint, row_number bigint""",
+    "callbacks": """provider varchar, provider_event_id varchar, event_type varchar, provider_reference varchar,
+        merchant_reference varchar, amount_minor bigint, currency varchar, status varchar, occurred_at timestamp,
+        received_at timestamp, sequence bigint, signature_verified boolean, raw varchar, file_id varchar,
+        file_sha256 varchar, file_sequence bigint, row_number bigint""",
+    "internal_events": """provider varchar, event_id varchar, intent_id varchar, stage varchar, actor varchar,
+        scope varchar, policy varchar, policy_result varchar, occurred_at timestamp, transaction_id varchar,
+        raw varchar, file_id varchar, file_sha256 varchar, file_sequence bigint, row_number bigint""",
+    "quarantine": """source varchar, provider varchar, file_id varchar, row_number bigint, reason varchar, raw varchar,
+        file_sha256 varchar, file_sequence bigint""",
+}
+TABLE_OF_KIND: Final = {
+    "settlement": "settlement_lines",
+    "ledger": "ledger_entries",
+    "callbacks": "callbacks",
+    "internal_events": "internal_events",
+}
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A published run that was created before this one, with the lake files of its current revision."""
+
+    run_id: str
+    sequence: int
+    revision: int
+    fingerprint: str
+    settlement_file: str
+    ledger_window: date
+    tables: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """Everything a run depends on. The same inputs give the same tables, byte for byte."""
+
+    tenant: str
+    provider: str
+    run_id: str
+    settlement_file: str
+    ledger_window: date
+    as_of: datetime
+    owner: str
+    profile: Profile
+    routing: Sequence[RoutingRule]
+    files: Sequence[StagedFile]
+    earlier: Sequence[EarlierRun]
+
+    @property
+    def window_starts_at(self) -> datetime:
+        return windows.window_start(self.ledger_window, self.profile.timezone, self.profile.window_cutoff)
+
+    @property
+    def window_ends_at(self) -> datetime:
+        following = self.ledger_window + timedelta(days=1)
+        return windows.window_start(following, self.profile.timezone, self.profile.window_cutoff)
+
+    @property
+    def review_cutoff_at(self) -> datetime:
+        return self.window_ends_at + timedelta(minutes=self.profile.callback_grace_minutes)
+
+
+def prepare(inputs: RunInputs, folder: Path, tenant_root: Path) -> Path:
+    """Make the run's database in `folder`, which is emptied first; returns the database file's path."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    database = folder / DATABASE_NAME
+    with duckdb.connect(str(database)) as connection:
+        for schema in ("run", "raw", "earlier", "zentra"):
+            connection.execute(f"create schema {schema}")
+        _write_raw(connection, inputs, tenant_root)
+        _write_scope(connection, inputs)
+        _write_calendar(connection, inputs)
+        _write_earlier(connection, inputs)
+        _write_seeds(connection)
+        references.write_keys(connection, inputs.profile.reference_normalizer)
+    return database
+
+
+def _write_raw(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_root: Path) -> None:
+    for kind, table in TABLE_OF_KIND.items():
+        files = [file for file in inputs.files if file.kind == kind and file.staged_path]
+        if kind in ("settlement", "callbacks", "internal_events"):
+            files = [file for file in files if file.provider == inputs.provider]
+        paths = [tenant_root / str(file.staged_path) for file in files]
+        _create_view(connection, "raw", table, STAGED_COLUMNS[table], paths)
+    quarantined = [
+        tenant_root / str(file.quarantine_path)
+        for file in inputs.files
+        if file.quarantine_path and file.provider == inputs.provider
+    ]
+    _create_view(connection, "raw", "quarantine", STAGED_COLUMNS["quarantine"], quarantined)
+
+
+def _create_view(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str, columns: str, paths: Sequence[Path]
+) -> None:
+    """A view over Parquet files, or an empty table of the same columns where there is no file."""
+    if not paths:
+        connection.execute(f"create table {schema}.{name} ({columns})")
+        return
+    names = ", ".join(definition.split()[0] for definition in columns.split(","))
+    connection.execute(f"create view {schema}.{name} as select {names} from {lake.parquet_scan(paths)}")
+
+
+def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+    profile = inputs.profile
+    _write_table(
+        connection,
+        "run.scope",
+        "tenant_id varchar, provider varchar, run_id varchar, settlement_file varchar, ledger_window date, "
+        "window_starts_at timestamp, window_ends_at timestamp, review_cutoff_at timestamp, as_of timestamp, owner varchar",
+        [
+            (
+                inputs.tenant,
+                inputs.provider,
+                inputs.run_id,
+                inputs.settlement_file,
+                inputs.ledger_window,
+                _naive(inputs.window_starts_at),
+                _naive(inputs.window_ends_at),
+                _naive(inputs.review_cutoff_at),
+                _naive(inputs.as_of),
+                inputs.owner,
+            )
+        ],
+    )
+    _write_table(
+        connection,
+        "run.profile",
+        "expects_callbacks boolean, settlement_lag_days bigint, compare_amount varchar, reference_normalizer varchar, "
+        "amount_date_rule varchar",
+        [
+            (
+                profile.expects_callbacks,
+                profile.settlement_lag_days,
+                profile.compare_amount,
+                profile.reference_normalizer,
+                profile.amount_date_rule,
+            )
+        ],
+    )
+    accounts = [(account,) for account in profile.clearing_accounts]
+    _write_table(connection, "run.clearing_accounts", "account varchar", accounts)
+    line_types = [(line_type,) for line_type in profile.match_line_types]
+    _write_table(connection, "run.match_line_types", "line_type varchar", line_types)
+    tolerances = sorted(profile.amount_tolerance_minor.items())
+    _write_table(connection, "run.tolerances", "currency varchar, tolerance_minor bigint", tolerances)
+    _write_table(
+        connection,
+        "run.routing",
+        "rule_number bigint, exception_type varchar, provider varchar, currency varchar, min_amount_minor bigint, "
+        "max_amount_minor bigint, lane varchar, owner varchar, sla_business_days bigint",
+        [
+            (
+                number,
+                rule.exception_type,
+                rule.provider,
+                rule.currency,
+                rule.min_amount_minor,
+                rule.max_amount_minor,
+                rule.lane,
+                rule.owner,
+                rule.sla_business_days,
+            )
+            for number, rule in enumerate(inputs.routing, start=1)
+        ],
+    )
+
+
+def _write_calendar(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+    """Windows from the earliest staged instant to a horizon behind the run's window, where due dates lie."""
+    days = [instant_of(file.first_at).date() for file in inputs.files if file.first_at]
+    days += [earlier.ledger_window for earlier in inputs.earlier]
+    first = max(min([*days, inputs.ledger_window]), date(1, 1, 4)) - timedelta(days=2)
+    last = min(inputs.ledger_window, date(9990, 1, 1)) + _DUE_DATE_HORIZON
+    span = list(windows.calendar(first, last, inputs.profile.timezone, inputs.profile.window_cutoff))
+    rows = [(w.day, _naive(w.starts_at), _naive(w.ends_at), w.business_day_number) for w in span]
+    columns = "window_date date, starts_at timestamp, ends_at timestamp, business_day_number bigint"
+    _write_table(connection, "run.windows", columns, rows)
+    by_day = [(day, *row) for row in rows for day in _utc_days(row[1], row[2])]
+    _write_table(connection, "run.window_days", f"utc_day date, {columns}", by_day)
+
+
+def _utc_days(starts_at: datetime, ends_at: datetime) -> Iterable[date]:
+    day, last = starts_at.date(), (ends_at - timedelta(microseconds=1)).date()
+    while day <= last:
+        yield day
+        day += timedelta(days=1)
+
+
+def _write_earlier(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+    _write_table(
+        connection,
+        "earlier.runs",
+        "run_id varchar, run_sequence bigint, settlement_file varchar, ledger_window date",
+        [(run.run_id, run.sequence, run.settlement_file, run.ledger_window) for run in inputs.earlier],
+    )
+    for table in ("matches", "match_legs", "open_items", "exceptions", "callback_states", "conservation"):
+        published = [(run.tables[table], run.sequence) for run in inputs.earlier if table in run.tables]
+        columns = f"{lake.columns_sql(table)}, run_sequence bigint"
+        if not published:
+            connection.execute(f"create table earlier.{table} ({columns})")
+        else:
+            connection.execute(f"create view earlier.{table} as {lake.published_rows(table, published)}")
+
+
+def _write_seeds(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the seeds the models read where dbt would, which saves every run a dbt node each; types are the seeds' own."""
+    import yaml
+
+    folder = settings.DBT_PROJECT / "seeds"
+    declared = yaml.safe_load((folder / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]
+    types = {seed["name"]: seed["config"]["column_types"] for seed in declared}
+    for seed in _SEEDS:
+        columns = ", ".join(f"'{name}': '{data_type}'" for name, data_type in types[seed].items())
+        connection.execute(
+            f"create table zentra.{seed} as select * from read_csv({lake.file_literal(folder / (seed + '.csv'))}, "
+            f"columns = {{{columns}}}, header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"')"
+        )
+
+
+def _write_table(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: str, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    connection.execute(f"create table {name} ({columns})")
+    if not rows:
+        return
+    names = [definition.split()[0] for definition in columns.split(",")]
+    table = pa.table([list(column) for column in zip(*rows, strict=True)], names=names)
+    connection.register("rows", table)
+    connection.execute(f"insert into {name} select * from rows")
+    connection.unregister("rows")
+
+
+def _naive(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(tzinfo=None)

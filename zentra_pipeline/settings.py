@@ -1,0 +1,86 @@
+"""Where state lives: the home's folders and the environment variables Zentra reads, in one place.
+
+Does not belong here: creating, reading or writing anything inside those folders.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from zentra_pipeline import identifiers
+
+HOME_VARIABLE = "ZENTRA_HOME"
+DEFAULT_HOME = Path("data/zentra")
+PACKAGE_ROOT = Path(__file__).resolve().parent
+DBT_PROJECT = PACKAGE_ROOT.parent / "dbt_project"
+
+
+@dataclass(frozen=True)
+class TenantPaths:
+    """The folders and files of one tenant; nothing of another tenant lies below them."""
+
+    root: Path
+
+    @property
+    def providers(self) -> Path:
+        return self.root / "providers"
+
+    @property
+    def routing(self) -> Path:
+        return self.root / "routing.yml"
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing"
+
+    @property
+    def staged(self) -> Path:
+        return self.root / "staged"
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog.duckdb"
+
+    @property
+    def operational_store(self) -> Path:
+        return self.root / "ops.db"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / "scratch"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder that holds all state (`ZENTRA_HOME`)."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, path: str | Path | None = None) -> "Home":
+        """The home at `path`, else at `$ZENTRA_HOME`, else at `data/zentra` below the working directory."""
+        return cls(Path(path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute())
+
+    @property
+    def control_store(self) -> Path:
+        return self.root / "control.db"
+
+    @property
+    def dagster(self) -> Path:
+        return self.root / "dagster"
+
+    @property
+    def tenants(self) -> Path:
+        return self.root / "tenants"
+
+    def tenant(self, tenant: str) -> TenantPaths:
+        """Paths of a tenant; UsageError when the id's form is not allowed. Existence is not checked."""
+        return TenantPaths(self.tenants / identifiers.tenant_id(tenant))

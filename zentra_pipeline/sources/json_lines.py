@@ -1,0 +1,149 @@
+"""JSON Lines: one strict JSON object a line, its values kept as they are written; which rows get in does not belong here.
+
+Most lines of a file have one shape: the same keys in the same order, values without escapes. Such a shape is one
+anchored regular expression that only well-formed objects match, so the fast engine needs no trust. Every other line is
+read on its own by a strict parser.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from zentra_pipeline.contracts.contract import Contract
+from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.sources.json_object import NotAnObjectError, Shape, parse, shape_of
+from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, RECORD_BYTES
+
+_SHAPES_A_CHUNK = 8
+_ROWS_WORTH_A_SHAPE = 16
+_NUMBER, _LINE = "row_number", "line"
+
+
+def read(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
+    """Frames as the gate judges them. InputRejectedError when a line is not a JSON object or a column never occurs."""
+    reader = _Reader(contract, name)
+    row = 1
+    for data in _chunks(path, name):
+        frame = reader.frame(data, row)
+        row += frame.height
+        yield frame
+    if row == 1 and name.lower().endswith(".json"):
+        raise InputRejectedError(f"{name}: the file is empty, which is no JSON; name an empty JSON Lines file .jsonl")
+    reader.check_columns(rows=row - 1)
+
+
+def _chunks(path: Path, name: str) -> Iterator[bytes]:
+    """The file in pieces of whole lines; blank lines at the end of the file are dropped."""
+    with path.open("rb") as stream:
+        data, offset = stream.read(CHUNK_BYTES).removeprefix(BYTE_ORDER_MARK), 0
+        while following := stream.read(CHUNK_BYTES):
+            written = len(data[: data.rfind(b"\n") + 1].rstrip(b"\r\n"))
+            cut = data.find(b"\n", written) + 1 if written else 0
+            if len(data) - cut > RECORD_BYTES:
+                raise InputRejectedError(
+                    f"{name}: after byte {offset + cut:,}: a line is longer than {RECORD_BYTES:,} bytes; correct the file"
+                )
+            if cut:
+                yield data[:cut]
+            data, offset = data[cut:] + following, offset + cut
+        if rest := data.rstrip(b"\r\n"):
+            yield rest + b"\n"
+
+
+class _Reader:
+    """Reads chunk after chunk, remembering the shapes and columns met so far."""
+
+    def __init__(self, contract: Contract, name: str) -> None:
+        self._contract = contract
+        self._name = name
+        self._shapes: list[Shape] = []
+        self._columns: set[str] = set()
+
+    def frame(self, data: bytes, first_row: int) -> pl.DataFrame:
+        """The chunk's rows in order."""
+        lines = self._lines(data, first_row)
+        parts: list[pl.DataFrame] = []
+        for known in self._shapes:
+            lines = self._read_shape(known, lines, parts)
+        learned = 0
+        while lines.height >= _ROWS_WORTH_A_SHAPE and learned < _SHAPES_A_CHUNK:
+            learned += 1
+            shape = shape_of(lines[_LINE][0], self._contract)
+            if shape is None or shape in self._shapes:
+                parts.append(self._read_each(lines.head(1)))
+                lines = lines.slice(1)
+                continue
+            self._shapes = [*self._shapes[1 - _SHAPES_A_CHUNK :], shape]
+            lines = self._read_shape(shape, lines, parts)
+        if lines.height:
+            parts.append(self._read_each(lines))
+        return parts[0] if len(parts) == 1 else pl.concat(parts).sort(_NUMBER)
+
+    def check_columns(self, rows: int) -> None:
+        """InputRejectedError when rows came by and a required column was in none of them."""
+        missing = [column for column in self._contract.required if column not in self._columns]
+        if rows and missing:
+            required = ", ".join(self._contract.required)
+            raise InputRejectedError(
+                f"{self._name}: no column {', '.join(missing)}; {self._contract.kind} files need {required}"
+            )
+
+    def _lines(self, data: bytes, first_row: int) -> pl.DataFrame:
+        octets = np.frombuffer(data, np.uint8)
+        ends: NDArray[np.int64] = np.flatnonzero(octets == ord("\n")).astype(np.int64)
+        longest = int(np.diff(ends, prepend=-1).max())
+        if longest > RECORD_BYTES:
+            raise InputRejectedError(f"{self._name}: a line is longer than {RECORD_BYTES:,} bytes; correct the file")
+        self._check_encoding(data, first_row)
+        starts = np.concatenate((np.zeros(1, np.int64), ends + 1))
+        text = pa.Array.from_buffers(pa.large_string(), len(ends), [None, pa.py_buffer(starts), pa.py_buffer(data)])
+        numbers = pl.int_range(first_row, first_row + len(ends), dtype=pl.Int64, eager=True)
+        return pl.DataFrame({_NUMBER: numbers, _LINE: pl.Series(text)})
+
+    def _check_encoding(self, data: bytes, first_row: int) -> None:
+        if data.isascii():
+            return
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as cause:
+            row = first_row + data.count(b"\n", 0, cause.start)
+            raise InputRejectedError(
+                f"{self._name}: line {row:,}: byte 0x{data[cause.start]:02x} is not UTF-8; correct the file"
+            ) from cause
+
+    def _read_shape(self, shape: Shape, lines: pl.DataFrame, parts: list[pl.DataFrame]) -> pl.DataFrame:
+        """Read the lines that have the shape into `parts` and return the others."""
+        if not lines.height:
+            return lines
+        found = lines.select(_NUMBER, pl.col(_LINE).str.extract_groups(shape.pattern).alias("value"))
+        values = found["value"].struct.unnest()
+        has_shape = values["whole"].is_not_null()
+        if has_shape.any():
+            self._columns.update(shape.keys)
+            frame = values.with_columns(found[_NUMBER])
+            parts.append(shape.frame(frame if has_shape.all() else frame.filter(has_shape), self._contract))
+        return lines.filter(~has_shape)
+
+    def _read_each(self, lines: pl.DataFrame) -> pl.DataFrame:
+        rows = []
+        for number, line in lines.iter_rows():
+            try:
+                row = parse(line, self._contract)
+            except NotAnObjectError as cause:
+                raise InputRejectedError(
+                    f"{self._name}: line {number:,}: {cause}; every line must be one JSON object"
+                ) from cause
+            self._columns |= row.keys
+            if len(self._columns) > COLUMN_LIMIT + len(self._contract.columns):
+                raise InputRejectedError(
+                    f"{self._name}: line {number:,}: more than {COLUMN_LIMIT:,} unknown columns; "
+                    "export the documented columns"
+                )
+            rows.append((*row.values, row.raw, number, row.refusal, line.rstrip("\r\n") if row.refusal else None))
+        text = dict.fromkeys((*self._contract.columns, "raw"), pl.String)
+        schema = {**text, _NUMBER: pl.Int64, "refusal": pl.String, "source_row": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,0 +1,6 @@
+"""How much of an untrusted text file is held or believed at once; limits of single values belong to the contracts."""
+
+CHUNK_BYTES = 16 * 1024 * 1024
+RECORD_BYTES = 8 * 1024 * 1024
+COLUMN_LIMIT = 1024
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -1,0 +1,40 @@
+"""Chooses the reader of a format and kind and starts it; what a reader does with the bytes belongs to its own module."""
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import polars as pl
+
+from zentra_pipeline.contracts.contract import Contract
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.sources import canonical
+from zentra_pipeline.sources.registry import CALLBACK_READERS, SETTLEMENT_READERS
+
+CANONICAL = "canonical"
+
+
+def frames(
+    path: Path,
+    contract: Contract,
+    format: str,
+    *,
+    name: str,
+    secrets: Sequence[str] = (),
+    notes: MutableMapping[str, int] | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Frames of a file as its format's reader gives them; `name` is the file's name as received.
+
+    UsageError when no reader of that format reads that kind. `secrets` may have signed callbacks; `notes`
+    counts what the file holds beside rows, by description.
+    """
+    if format == CANONICAL:
+        return canonical.read(path, contract, name)
+    if contract.kind == "settlement" and format in SETTLEMENT_READERS:
+        frames: Iterator[pl.DataFrame] = import_module(SETTLEMENT_READERS[format]).read_settlement(path, name)
+        return frames
+    if contract.kind == "callbacks" and format in CALLBACK_READERS:
+        frames = import_module(CALLBACK_READERS[format]).read_callbacks(path, secrets, name, notes)
+        return frames
+    known = {"settlement": SETTLEMENT_READERS, "callbacks": CALLBACK_READERS}.get(contract.kind, [CANONICAL])
+    raise UsageError(f"no reader of {contract.kind} files for format {format!r}: use one of {', '.join(known)}")

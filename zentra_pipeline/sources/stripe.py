@@ -1,0 +1,267 @@
+"""Stripe's files as canonical frames: itemized balance and payout reports, and recorded webhook events.
+
+Reports are `payout_reconciliation.itemized.*` and `balance_change_from_activity.itemized.*`
+(docs.stripe.com/reports/report-types); columns may be chosen and ordered freely. A value without a zone is read as UTC:
+`*_utc` columns say so, and of the others the zone the report was requested in cannot be known from the file. Does not
+belong here: the meaning of one event (stripe_events), typing and quarantine.
+"""
+
+import re
+from collections.abc import Iterator, MutableMapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from zentra_pipeline import money, vocabulary
+from zentra_pipeline.contracts import callbacks
+from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.sources import signatures, stripe_events
+from zentra_pipeline.sources.csv_grammar import csv_frames
+from zentra_pipeline.sources.deliveries import Delivery, read_deliveries
+
+REQUIRED = ("balance_transaction_id", "reporting_category", "currency", "gross", "fee", "net")
+SETTLED_AT = (
+    "automatic_payout_effective_at_utc",
+    "automatic_payout_effective_at",
+    "available_on_utc",
+    "available_on",
+    "created_utc",
+    "created",
+)
+
+_AMOUNTS = ("gross", "fee", "net")
+_METADATA = ("payment_metadata[", "refund_metadata[", "transfer_metadata[")
+_UNUSED = (
+    "card_brand card_country card_funding charge_created charge_created_utc connected_account connected_account_country "
+    "connected_account_direct_charge_id connected_account_id connected_account_name customer_description customer_email "
+    "customer_facing_amount customer_facing_currency customer_id customer_name description destination_payment_id "
+    "dispute_reason fee_net_of_withheld_tax invoice_id invoice_number is_link order_id payment_method_type "
+    "payout_reference_token payout_statement_descriptor regulatory_tag statement_descriptor subscription_id trace_id "
+    "trace_id_status transfer_group withheld_tax"
+)
+_ADDRESSES = ("card_address", "customer_address", "customer_shipping_address", "shipping_address")
+_ADDRESS_PARTS = ("city", "country", "line1", "line2", "postal_code", "state")
+_DOCUMENTED = frozenset(
+    (
+        *REQUIRED,
+        *SETTLED_AT,
+        *("source_id", "charge_id", "payment_intent_id", "automatic_payout_id"),
+        *_UNUSED.split(),
+        *(f"{address}_{part}" for address in _ADDRESSES for part in _ADDRESS_PARTS),
+    )
+)
+_OF_ITS_CHARGE = ("partial_capture_reversal", "charge_failure")
+_WITH_ORIGINAL = ("refund", "chargeback", "chargeback_reversal")
+_REFUSED = ("refusal", "source_row")
+_FRAME_ROWS = 8_192
+_INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z", re.ASCII)
+
+
+def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
+    """Settlement lines of an itemized report; `name` stands for the file in messages."""
+    name = name or path.name
+    separators: set[str] = set()
+    for frame in csv_frames(path, name):
+        _check_columns(frame.columns, name)
+        separators |= _decimal_separators(frame)
+        if len(separators) > 1:
+            raise InputRejectedError(
+                f"{name}: amounts use '.' and ','; request the report with one decimal_separator and no thousands marks"
+            )
+        yield _settlement_lines(frame)
+
+
+def read_callbacks(
+    path: Path,
+    secrets: Sequence[str] = (),
+    name: str | None = None,
+    notes: MutableMapping[str, int] | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Callbacks of recorded events (shapes: `deliveries`); signatures of envelopes are verified with `secrets`.
+
+    A bare event has no signature to verify and counts as received when it was created. Events about anything but a
+    movement of money give no row; `notes` counts them by event type.
+    """
+    name = name or path.name
+    rows: list[dict[str, str | int | None]] = []
+    has_yielded = False
+    for delivery in read_deliveries(path, name):
+        if delivery.body is not None and not secrets:
+            raise InputRejectedError(
+                f"{name}: row {delivery.row_number}: a signed delivery, but no secret is configured; set "
+                "ZENTRA_CALLBACK_SECRETS__<TENANT>__<PROVIDER>"
+            )
+        row = _callback(delivery, secrets)
+        if row is not None:
+            rows.append(row)
+        elif notes is not None and delivery.event is not None:
+            skipped = f"{delivery.event.get('type')}: no movement of money"
+            notes[skipped] = notes.get(skipped, 0) + 1
+        if len(rows) == _FRAME_ROWS:
+            yield _callback_frame(rows)
+            rows, has_yielded = [], True
+    if rows or not has_yielded:
+        yield _callback_frame(rows)
+
+
+def _check_columns(columns: Sequence[str], name: str) -> None:
+    missing = [column for column in REQUIRED if column not in columns]
+    if missing:
+        raise InputRejectedError(
+            f"{name}: header: column {', '.join(missing)} is missing; request an itemized report with it"
+        )
+    if not set(SETTLED_AT) & set(columns):
+        raise InputRejectedError(
+            f"{name}: header: no column says when a row settled; request one of {', '.join(SETTLED_AT)}"
+        )
+
+
+def _decimal_separators(frame: pl.DataFrame) -> set[str]:
+    found = frame.select(
+        pl.any_horizontal(pl.col(column).str.contains(mark, literal=True).any() for column in _AMOUNTS).alias(mark)
+        for mark in (".", ",")
+    )
+    return {mark for mark in found.columns if found.item(0, mark)}
+
+
+def _settlement_lines(frame: pl.DataFrame) -> pl.DataFrame:
+    """Canonical columns of one frame of report rows."""
+    category, currency = pl.col("reporting_category"), pl.col("currency").str.to_uppercase()
+    own_reference = pl.coalesce(_column(frame, column) for column in ("source_id", "charge_id", "payment_intent_id"))
+    of_charge = pl.when(category.is_in(_OF_ITS_CHARGE)).then(_column(frame, "charge_id"))
+    lines = frame.select(
+        pl.col("balance_transaction_id").alias("line_id"),
+        category.replace_strict(vocabulary.stripe_line_types(), default=None, return_dtype=pl.String).alias(
+            "line_type"
+        ),
+        pl.coalesce(of_charge, own_reference, "balance_transaction_id").alias("provider_reference"),
+        _merchant_reference(frame).alias("merchant_reference"),
+        _column(frame, "charge_id").alias("original_reference"),
+        pl.when(category == "payout_reversal").then(pl.lit("returned")).alias("status"),
+        *(pl.col(amount).str.replace(",", ".", literal=True).alias(f"{amount}_minor") for amount in _AMOUNTS),
+        currency.alias("currency"),
+        _settled_at(frame).alias("settled_at"),
+        _column(frame, "automatic_payout_id").alias("batch_id"),
+        _undocumented(frame).alias("raw"),
+        pl.col("row_number"),
+        currency.replace_strict(vocabulary.currencies(), default=None, return_dtype=pl.Int64).alias("exponent"),
+    )
+    has_original = pl.col("line_type").is_in(_WITH_ORIGINAL) & pl.col("original_reference").ne(
+        pl.col("provider_reference")
+    )
+    lines = lines.with_columns(
+        *(money.minor_units_column(pl.col(f"{amount}_minor"), pl.col("exponent")) for amount in _AMOUNTS),
+        pl.when(has_original).then(pl.col("original_reference")).alias("original_reference"),
+    )
+    return lines.drop("exponent").with_columns(_refusals(frame, lines))
+
+
+def _refusals(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
+    """`refusal`: why a row cannot be let in, reasons joined; `source_row`: such a row as received. Null for the others.
+
+    Blank amounts are left to the gate.
+    """
+    reasons = {
+        "reporting_category: blank": frame["reporting_category"].is_null(),
+        "reporting_category: '{}' is not known": frame["reporting_category"].is_not_null()
+        & lines["line_type"].is_null(),
+        "currency: blank": frame["currency"].is_null(),
+        "currency: '{}' is not an ISO 4217 currency": frame["currency"].is_not_null() & lines["exponent"].is_null(),
+    } | {
+        f"{amount}: '{{}}' is no exact amount of its currency": (
+            frame[amount].is_not_null() & lines[f"{amount}_minor"].is_null() & lines["exponent"].is_not_null()
+        )
+        for amount in _AMOUNTS
+    }
+    if not any(is_so.any() for is_so in reasons.values()):
+        return [pl.Series(column, [None], dtype=pl.String).new_from_index(0, len(frame)) for column in _REFUSED]
+    words = [
+        pl.when(is_so).then(pl.format(reason, pl.col(reason.partition(":")[0])) if "{}" in reason else pl.lit(reason))
+        for reason, is_so in reasons.items()
+    ]
+    joined = pl.concat_str(words, separator="; ", ignore_nulls=True)
+    refusal = pl.when(joined != "").then(joined)
+    received = pl.struct(pl.exclude("row_number")).struct.json_encode()
+    return frame.select(
+        refusal.alias("refusal"), pl.when(joined != "").then(received).alias("source_row")
+    ).get_columns()
+
+
+def _merchant_reference(frame: pl.DataFrame) -> pl.Expr:
+    """The only non-blank payment metadata value, else the payment intent."""
+    metadata = [pl.col(column) for column in frame.columns if column.startswith(_METADATA[0])]
+    intent = _column(frame, "payment_intent_id")
+    if not metadata:
+        return intent
+    given = pl.sum_horizontal(column.is_not_null() for column in metadata)
+    return pl.when(given == 1).then(pl.coalesce(metadata)).otherwise(intent)
+
+
+def _settled_at(frame: pl.DataFrame) -> pl.Expr:
+    """The first instant given, as ISO 8601 with Z; text of another form is left for the gate to refuse."""
+    given = pl.coalesce(pl.col(column) for column in SETTLED_AT if column in frame.columns)
+    day, minute = given.str.slice(0, 10), given.str.slice(11).str.strip_suffix("Z")
+    return (
+        pl.when(given.str.contains(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z?\z"))
+        .then(day + pl.lit("T") + minute + pl.lit("Z"))
+        .when(given.str.contains(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}Z?\z"))
+        .then(day + pl.lit("T") + minute + pl.lit(":00Z"))
+        .when(given.str.contains(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z"))
+        .then(day + pl.lit("T00:00:00Z"))
+        .otherwise(given)
+    )
+
+
+def _undocumented(frame: pl.DataFrame) -> pl.Expr:
+    """Columns that Stripe does not document, as a JSON object: drift. Null when there are none."""
+    unknown = [
+        column
+        for column in frame.columns
+        if column not in _DOCUMENTED and column != "row_number" and not column.startswith(_METADATA)
+    ]
+    return pl.struct(unknown).struct.json_encode() if unknown else pl.lit(None, dtype=pl.String)
+
+
+def _column(frame: pl.DataFrame, name: str) -> pl.Expr:
+    return pl.col(name) if name in frame.columns else pl.lit(None, dtype=pl.String)
+
+
+def _callback(delivery: Delivery, secrets: Sequence[str]) -> dict[str, str | int | None] | None:
+    """The row of one delivery; None when its event is about no movement of money."""
+    row: dict[str, str | int | None] = {"row_number": delivery.row_number}
+    try:
+        if delivery.event is None:
+            raise ValueError(delivery.refusal)
+        if delivery.body is not None and not _is_signed(delivery, delivery.body, secrets):
+            raise ValueError("callback signature not verified")
+        found = stripe_events.callback(delivery.event)
+        if found is None:
+            return None
+        _check_text(found)
+    except ValueError as cause:
+        return row | {"refusal": str(cause), "source_row": delivery.text}
+    received = delivery.received_at or found["occurred_at"]
+    return row | found | {"received_at": received, "signature_verified": None if delivery.body is None else "true"}
+
+
+def _is_signed(delivery: Delivery, body: bytes, secrets: Sequence[str]) -> bool:
+    received = _INSTANT.fullmatch(delivery.received_at or "")
+    if not received:
+        raise ValueError(f"received_at: {delivery.received_at!r} is not an instant such as 2026-01-31T09:30:00Z")
+    at = datetime.fromisoformat(received.group(1)).replace(tzinfo=UTC)
+    return signatures.verify_stripe(body, delivery.header("Stripe-Signature"), secrets, at)
+
+
+def _check_text(values: dict[str, str | None]) -> None:
+    for column, value in values.items():
+        try:
+            (value or "").encode("utf-8")
+        except UnicodeEncodeError as cause:
+            raise ValueError(f"{column}: half of a surrogate pair is not text") from cause
+
+
+def _callback_frame(rows: list[dict[str, str | int | None]]) -> pl.DataFrame:
+    schema: dict[str, pl.DataType] = {column: pl.String() for column in callbacks.CONTRACT.columns}
+    schema |= {"raw": pl.String(), "row_number": pl.Int64(), "refusal": pl.String(), "source_row": pl.String()}
+    return pl.DataFrame(rows, schema=schema)

@@ -1,0 +1,66 @@
+"""Queries on the registered files of a tenant; the transaction they run in and the files themselves do not belong here."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, func, insert, select
+
+from zentra_pipeline.store.models import files
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One registration: a file's content under a file id, with where its rows went; fields as in `store.models.files`."""
+
+    sequence: int
+    kind: str
+    provider: str
+    file_id: str
+    sha256: str
+    byte_size: int
+    original_name: str
+    format: str
+    staged_path: str | None
+    quarantine_path: str | None
+    rows_staged: int
+    rows_quarantined: int
+    first_at: str | None
+    last_at: str | None
+    unknown_columns: str
+    received_at: str
+
+
+def known(connection: Connection, kind: str, provider: str, file_id: str, sha256: str) -> bool:
+    """Whether this content is registered already under this kind, provider and file id."""
+    return registration(connection, kind, provider, file_id, sha256) is not None
+
+
+def registration(connection: Connection, kind: str, provider: str, file_id: str, sha256: str) -> StagedFile | None:
+    """The registration of a content under a kind, provider and file id, null when there is none."""
+    row = connection.execute(
+        select(files).where(
+            files.c.kind == kind,
+            files.c.provider == provider,
+            files.c.file_id == file_id,
+            files.c.sha256 == sha256,
+        )
+    ).one_or_none()
+    return None if row is None else StagedFile(**row._mapping)
+
+
+def next_sequence(connection: Connection) -> int:
+    """The sequence the next registration gets; later content of a file wins over earlier."""
+    return 1 + (connection.execute(select(func.max(files.c.sequence))).scalar_one() or 0)
+
+
+def register(connection: Connection, rows: Iterable[StagedFile]) -> None:
+    """Record registrations; the caller's transaction makes them true together."""
+    values = [asdict(row) for row in rows]
+    if values:
+        connection.execute(insert(files), values)
+
+
+def staged_files(connection: Connection, kind: str) -> list[StagedFile]:
+    """Every registration of a kind, in order of arrival."""
+    rows = connection.execute(select(files).where(files.c.kind == kind).order_by(files.c.sequence))
+    return [StagedFile(**row._mapping) for row in rows]

@@ -1,0 +1,251 @@
+"""Runs in the operational store: identity, state machine, published revisions; reconciling does not belong here."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+
+from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.store import models
+from zentra_pipeline.store.instants import instant_text
+
+_MAY_FOLLOW: Final[Mapping[str, frozenset[str]]] = {
+    "created": frozenset({"ingesting", "failed"}),
+    # The three working states may start over: a killed process leaves a run there.
+    "ingesting": frozenset({"matching", "ingesting", "failed"}),
+    "matching": frozenset({"comparing", "ingesting", "failed"}),
+    "comparing": frozenset({"in_review", "ingesting", "failed"}),
+    "in_review": frozenset({"closing", "ingesting", "failed"}),
+    "closing": frozenset({"closed", "failed"}),
+    "failed": frozenset({"ingesting", "failed"}),
+    "closed": frozenset({"failed"}),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as stored: instants and days are text in the store's form, `revision` is 0 before the first publish."""
+
+    run_id: str
+    sequence: int
+    provider: str
+    settlement_file: str
+    ledger_window: str
+    owner: str
+    actor: str
+    as_of: str
+    status: str
+    closeout_status: str
+    revision: int
+    inputs_digest: str | None
+    failure: str | None
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One published state of a run; `tables` maps a table to its `{path, rows, sha256}`."""
+
+    run_id: str
+    revision: int
+    fingerprint: str
+    inputs_digest: str
+    owner: str
+    as_of: str
+    tables: dict[str, Any]
+    published_at: str
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One change of a run's status: who, when and, for a failure, why."""
+
+    sequence: int
+    run_id: str
+    status: str
+    actor: str
+    at: str
+    detail: str | None
+
+
+def run_id_of(tenant: str, provider: str, settlement_file: str, ledger_window: date) -> str:
+    """The id of the run that a request names: the same request has the same id, wherever it is made."""
+    request = [tenant, provider, settlement_file, ledger_window.isoformat()]
+    canonical = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+    return "run_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
+
+
+def find_or_create(
+    connection: Connection,
+    *,
+    tenant: str,
+    provider: str,
+    settlement_file: str,
+    ledger_window: date,
+    owner: str | None,
+    actor: str,
+    as_of: datetime | None,
+    now: datetime,
+) -> Run:
+    """The run of a request, made when it is new; an owner or `as_of` given for an existing run replaces its own.
+
+    A new run without `as_of` is judged as of `now`. Needs a write transaction: the run's place in the order of
+    creation is taken in it.
+    """
+    run_id = run_id_of(tenant, provider, settlement_file, ledger_window)
+    known = connection.execute(_runs().where(models.runs.c.run_id == run_id)).one_or_none()
+    if known is not None:
+        changes = {"owner": owner, "as_of": None if as_of is None else instant_text(as_of)}
+        changes = {name: value for name, value in changes.items() if value not in (None, known._mapping[name])}
+        if changes:
+            connection.execute(update(models.runs).where(models.runs.c.run_id == run_id).values(changes))
+        return get(connection, run_id)
+    if not owner:
+        raise UsageError(f"run {run_id} ({provider}, {settlement_file}, {ledger_window}) is new: name its owner")
+    last = connection.execute(select(func.max(models.runs.c.sequence))).scalar()
+    run = Run(
+        run_id=run_id,
+        sequence=(last or 0) + 1,
+        provider=provider,
+        settlement_file=settlement_file,
+        ledger_window=ledger_window.isoformat(),
+        owner=owner,
+        actor=actor,
+        as_of=instant_text(as_of or now),
+        status="created",
+        closeout_status="open",
+        revision=0,
+        inputs_digest=None,
+        failure=None,
+        created_at=instant_text(now),
+    )
+    connection.execute(insert(models.runs).values(vars(run)))
+    _record_transition(connection, run_id, "created", actor, now, None)
+    return run
+
+
+def transition(
+    connection: Connection, run_id: str, status: str, actor: str, at: datetime, detail: str | None = None
+) -> Run:
+    """Move a run to `status` and record it; ZentraError when the state machine does not allow the step.
+
+    `failed` needs a `detail` (why, and what to do), which the run shows until it starts again.
+    """
+    run = get(connection, run_id)
+    if status not in _MAY_FOLLOW:
+        raise ZentraError(f"run {run_id}: {status!r} is not a run status; known are {', '.join(_MAY_FOLLOW)}")
+    if status not in _MAY_FOLLOW[run.status]:
+        allowed = ", ".join(sorted(_MAY_FOLLOW[run.status]))
+        raise ZentraError(f"run {run_id} is {run.status} and cannot become {status}; it may become {allowed}")
+    if status == "failed" and not detail:
+        raise ZentraError(f"run {run_id} cannot become failed without a reason")
+    failure = detail if status == "failed" else None
+    connection.execute(update(models.runs).where(models.runs.c.run_id == run_id).values(status=status, failure=failure))
+    _record_transition(connection, run_id, status, actor, at, detail)
+    return get(connection, run_id)
+
+
+def record_revision(
+    connection: Connection,
+    run_id: str,
+    revision: int,
+    fingerprint: str,
+    inputs_digest: str,
+    owner: str,
+    as_of: str,
+    tables: Mapping[str, Any],
+    at: datetime,
+) -> None:
+    """Record what a run published and make it the run's current revision; revisions count up from 1 without a gap."""
+    run = get(connection, run_id)
+    if revision != run.revision + 1:
+        raise ZentraError(f"run {run_id} is at revision {run.revision}: revision {revision} cannot follow it")
+    connection.execute(
+        insert(models.run_revisions).values(
+            run_id=run_id,
+            revision=revision,
+            fingerprint=fingerprint,
+            inputs_digest=inputs_digest,
+            owner=owner,
+            as_of=as_of,
+            tables=json.dumps(tables, ensure_ascii=False, separators=(",", ":"), sort_keys=True),
+            published_at=instant_text(at),
+        )
+    )
+    connection.execute(
+        update(models.runs).where(models.runs.c.run_id == run_id).values(revision=revision, inputs_digest=inputs_digest)
+    )
+
+
+def get(connection: Connection, run_id: str) -> Run:
+    """The run of this id; UsageError when there is none."""
+    row = connection.execute(_runs().where(models.runs.c.run_id == run_id)).one_or_none()
+    if row is None:
+        raise UsageError(f"there is no run {run_id!r}: `zentra runs list` names the runs of a tenant")
+    return Run(**row._mapping)
+
+
+def list_runs(connection: Connection, provider: str | None = None) -> list[Run]:
+    """All runs, of one provider when given, in order of creation."""
+    query = _runs() if provider is None else _runs().where(models.runs.c.provider == provider)
+    return _all(connection, query)
+
+
+def earlier_runs(connection: Connection, run: Run) -> list[Run]:
+    """The provider's published runs that were created before this one, in order of creation."""
+    return _all(connection, _published_runs(run).where(models.runs.c.sequence < run.sequence))
+
+
+def later_runs(connection: Connection, run: Run) -> list[Run]:
+    """The provider's published runs that were created after this one, in order of creation."""
+    return _all(connection, _published_runs(run).where(models.runs.c.sequence > run.sequence))
+
+
+def revisions(connection: Connection, run_id: str) -> list[Revision]:
+    """What a run published, oldest first."""
+    table = models.run_revisions
+    rows = connection.execute(select(table).where(table.c.run_id == run_id).order_by(table.c.revision))
+    return [Revision(**{**row._mapping, "tables": json.loads(row.tables)}) for row in rows]
+
+
+def current_revision(connection: Connection, run_id: str) -> Revision:
+    """What readers see of a published run; UsageError when it has published nothing."""
+    table = models.run_revisions
+    query = select(table).where(table.c.run_id == run_id).order_by(table.c.revision.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UsageError(f"run {run_id} has published nothing yet")
+    return Revision(**{**row._mapping, "tables": json.loads(row.tables)})
+
+
+def transitions(connection: Connection, run_id: str) -> list[Transition]:
+    """How a run's status changed, oldest first."""
+    table = models.run_transitions
+    rows = connection.execute(select(table).where(table.c.run_id == run_id).order_by(table.c.sequence))
+    return [Transition(**row._mapping) for row in rows]
+
+
+def _runs() -> Select[Any]:
+    return select(models.runs).order_by(models.runs.c.sequence)
+
+
+def _published_runs(run: Run) -> Select[Any]:
+    return _runs().where(models.runs.c.provider == run.provider, models.runs.c.revision > 0)
+
+
+def _all(connection: Connection, query: Select[Any]) -> list[Run]:
+    return [Run(**row._mapping) for row in connection.execute(query)]
+
+
+def _record_transition(
+    connection: Connection, run_id: str, status: str, actor: str, at: datetime, detail: str | None
+) -> None:
+    connection.execute(
+        insert(models.run_transitions).values(
+            run_id=run_id, status=status, actor=actor, at=instant_text(at), detail=detail
+        )
+    )

@@ -1,0 +1,91 @@
+"""Makes the home and its tenants, and finds them; what a tenant's files hold does not belong here."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.settings import HOME_VARIABLE, Home, TenantPaths
+from zentra_pipeline.store import control
+from zentra_pipeline.store.engine import control_store, operational_store, reading
+from zentra_pipeline.store.instants import instant_text
+
+
+def init_home(home: Home) -> bool:
+    """Make the home where it is missing, and say whether it was; doing it again changes nothing."""
+    is_new = not is_initialised(home)
+    home.tenants.mkdir(parents=True, exist_ok=True)
+    control_store(home)
+    return is_new
+
+
+def is_initialised(home: Home) -> bool:
+    """Whether `init_home` has made this home."""
+    return home.control_store.is_file()
+
+
+def add_tenant(home: Home, tenant: str, now: datetime) -> TenantPaths:
+    """Make a tenant's folders, operational store and starter configuration; doing it again changes nothing.
+
+    The row in the control store comes last, so a tenant either is complete or does not exist.
+    """
+    paths = home.tenant(tenant)
+    _require_home(home)
+    for folder in (paths.providers, paths.landing, paths.staged, paths.lake, paths.scratch, paths.locks):
+        folder.mkdir(parents=True, exist_ok=True)
+    _write_if_missing(paths)
+    operational_store(paths)
+    with control_store(home).begin() as connection:
+        row = {"tenant_id": tenant, "created_at": instant_text(now)}
+        connection.execute(insert(control.tenants).values(row).on_conflict_do_nothing())
+    return paths
+
+
+def require_tenant(home: Home, tenant: str) -> TenantPaths:
+    """Paths of a tenant that exists; UsageError saying what to do when it, or the home, does not."""
+    paths = home.tenant(tenant)
+    _require_home(home)
+    if tenant not in tenants(home):
+        raise UsageError(f"there is no tenant {tenant!r} in {home.root}: add it with `zentra tenant add {tenant}`")
+    return paths
+
+
+def tenants(home: Home) -> list[str]:
+    """Ids of the home's tenants in alphabetical order."""
+    _require_home(home)
+    with reading(control_store(home)) as connection:
+        return list(connection.execute(select(control.tenants.c.tenant_id).order_by("tenant_id")).scalars())
+
+
+def _require_home(home: Home) -> None:
+    if not is_initialised(home):
+        raise UsageError(
+            f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home or {HOME_VARIABLE}"
+        )
+
+
+def _write_if_missing(paths: TenantPaths) -> None:
+    try:
+        with paths.routing.open("x", encoding="utf-8") as routing:
+            routing.write(_STARTER_ROUTING)
+    except FileExistsError:
+        return
+
+
+_STARTER_ROUTING = """\
+# Who looks at which exception. Rules are read from top to bottom; each of lane, owner and sla_business_days is taken
+# from the first rule that matches and gives it. Where none does, the exception type's own lane and days apply, and
+# the owner of the run.
+#
+# A rule matches when all of its conditions hold: exception_type, provider, currency, min_amount_minor and
+# max_amount_minor (amounts in minor units, signs left out). Example:
+#
+# rules:
+#   - exception_type: amount_mismatch
+#     currency: USD
+#     min_amount_minor: 1000000
+#     lane: settlement_breaks
+#     owner: treasury
+#     sla_business_days: 1
+"""

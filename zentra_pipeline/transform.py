@@ -1,0 +1,146 @@
+"""Runs the dbt project in this process, against one run's database, with a manifest parsed beforehand.
+
+The parsed manifest is kept beside the project's target and remade when any file of the project changes. Does not belong
+here: what the models say, or what becomes of their tables.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from zentra_pipeline import settings
+from zentra_pipeline.errors import ControlFailedError, RunFailedError
+
+_PROJECT_FILES: Final = ("dbt_project.yml", "profiles.yml")
+_PROJECT_FOLDERS: Final = ("models", "macros", "seeds", "tests")
+DATABASE_VARIABLE: Final = "ZENTRA_RUN_DATABASE"
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one dbt node: its id and name, resource type, status, seconds, and failing rows of a test."""
+
+    unique_id: str
+    name: str
+    resource_type: str
+    status: str
+    seconds: float
+    failures: int | None
+    message: str | None
+
+
+@cache
+def rules_digest() -> str:
+    """Hex SHA-256 over every file of the dbt project that decides a result: the rules a run was judged by."""
+    digest = hashlib.sha256()
+    for path in _project_files():
+        digest.update(str(path.relative_to(settings.DBT_PROJECT)).encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _project_files() -> list[Path]:
+    root = settings.DBT_PROJECT
+    found = [root / name for name in _PROJECT_FILES]
+    for folder in _PROJECT_FOLDERS:
+        found += [path for path in (root / folder).rglob("*") if path.suffix in (".sql", ".yml", ".csv")]
+    return sorted(found)
+
+
+@cache
+def manifest() -> Any:
+    """The parsed project (dbt's Manifest), from the cache when the project's files are the ones it was made from."""
+    from dbt.contracts.graph.manifest import Manifest
+
+    cached = target_folder() / f"manifest-{rules_digest()[:16]}.msgpack"
+    if cached.exists():
+        return _complete(Manifest.from_msgpack(cached.read_bytes()))
+    parsed = _invoke(["parse"], None)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    temporary = cached.with_name(f".{cached.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(parsed.to_msgpack())
+    temporary.rename(cached)
+    return parsed
+
+
+def _complete(parsed: Any) -> Any:
+    """A manifest read back lacks the maps dbt derives while parsing."""
+    parsed.build_flat_graph()
+    parsed.build_parent_and_child_maps()
+    return parsed
+
+
+def target_folder() -> Path:
+    """Where dbt and this module keep what they derive from the project."""
+    return settings.DBT_PROJECT / "target"
+
+
+def build(database: Path, on_node: Callable[[str], None] | None = None) -> list[NodeResult]:
+    """Build and test every model in a run's database; `on_node` hears the name of each node as it starts.
+
+    Raises ControlFailedError when a test fails, RunFailedError when a model does; both name node and reason.
+    """
+    os.environ[DATABASE_VARIABLE] = str(database)
+    try:
+        outcome = _invoke(["build", "--exclude", "resource_type:seed", "resource_type:unit_test"], manifest(), on_node)
+    finally:
+        _let_go_of_database()
+    results = [
+        NodeResult(
+            unique_id=result.node.unique_id,
+            name=result.node.name,
+            resource_type=str(result.node.resource_type),
+            status=str(result.status),
+            seconds=float(result.execution_time),
+            failures=result.failures,
+            message=result.message,
+        )
+        for result in outcome.results
+    ]
+    broken = [result for result in results if result.status in ("error", "fail", "runtime error")]
+    for result in broken:
+        if result.resource_type != "test" or result.status != "fail":
+            raise RunFailedError(f"model {result.name} could not be built: {_first_lines(result.message)}")
+    if broken:
+        named = "; ".join(f"{result.name} ({result.failures} rows)" for result in broken)
+        raise ControlFailedError(f"controls do not hold, so nothing was published: {named}")
+    return results
+
+
+def _invoke(arguments: list[str], parsed: Any, on_node: Callable[[str], None] | None = None) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    def hear(event: Any) -> None:
+        if on_node is not None and event.info.name == "NodeStart":
+            on_node(event.data.node_info.node_name)
+
+    options = [
+        "--quiet",
+        "--log-level=none",
+        "--log-level-file=none",
+        "--no-write-json",
+        "--no-populate-cache",
+        f"--project-dir={settings.DBT_PROJECT}",
+        f"--profiles-dir={settings.DBT_PROJECT}",
+        f"--target-path={target_folder()}",
+    ]
+    outcome = dbtRunner(manifest=parsed, callbacks=[hear]).invoke([*arguments, *options])
+    if outcome.exception is not None:
+        raise RunFailedError(f"dbt {arguments[0]} could not run: {outcome.exception}") from outcome.exception
+    return outcome.result
+
+
+def _let_go_of_database() -> None:
+    """dbt-duckdb keeps the database open until the process ends; a worker that reconciles again must not."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    DuckDBConnectionManager.close_all_connections()
+
+
+def _first_lines(message: str | None) -> str:
+    lines = [line.strip() for line in (message or "no message").splitlines() if line.strip()]
+    return " ".join(lines[:4])

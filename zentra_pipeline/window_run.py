@@ -1,0 +1,263 @@
+"""One reconciliation run from request to published revision: the body of the Dagster asset, and nothing of Dagster.
+
+A run is a pure function of what it reads (scratch.RunInputs); this module decides what that is, records the run's
+states, and publishes. Does not belong here: orchestration, partitions, printing.
+"""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+from sqlalchemy import Engine
+
+from zentra_pipeline import identifiers, lake, scratch, transform
+from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
+from zentra_pipeline.profile import load_profile
+from zentra_pipeline.routing import load_routing
+from zentra_pipeline.scratch import EarlierRun, RunInputs
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_of
+from zentra_pipeline.tenancy import require_tenant
+
+Progress = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is asked for: one provider's settlement file against one ledger window. `as_of` None means the recorded one, or now."""
+
+    provider: str
+    settlement_file: str
+    ledger_window: date
+    owner: str | None
+    as_of: datetime | None = None
+    actor: str = "cli"
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """What a run came to: the run as recorded, whether it published a new revision, and the dbt nodes it built."""
+
+    run: run_store.Run
+    is_new_revision: bool
+    tables: dict[str, lake.PublishedTable]
+    nodes: list[transform.NodeResult]
+
+
+def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress | None = None) -> WindowResult:
+    """Reconcile one window. The same facts publish nothing new; a new fact publishes a new revision.
+
+    Raises UsageError for ids that cannot be, InputRejectedError for a settlement file that was never ingested, and
+    RunFailedError (recorded with the run) when a model or a control fails; nothing is published then.
+    """
+    paths = require_tenant(home, tenant)
+    _check(request)
+    report = progress or _silent
+    engine = operational_store(paths)
+    with _provider_lock(paths, request.provider):
+        run = _find_or_create(engine, tenant, request)
+        try:
+            return _reconcile(engine, paths, tenant, run, request, report)
+        except Exception as cause:
+            _record_failure(engine, run.run_id, request.actor, cause)
+            raise
+
+
+def later_requests(home: Home, tenant: str, run: run_store.Run) -> list[RunRequest]:
+    """The provider's later published runs, in order: what a new revision of `run` may change."""
+    paths = require_tenant(home, tenant)
+    with reading(operational_store(paths)) as connection:
+        later = run_store.later_runs(connection, run)
+    return [
+        RunRequest(item.provider, item.settlement_file, date.fromisoformat(item.ledger_window), None, None, item.actor)
+        for item in later
+    ]
+
+
+def _reconcile(
+    engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run, request: RunRequest, report: Progress
+) -> WindowResult:
+    report("ingest", f"reading what is known of {request.provider} up to window {run.ledger_window}")
+    _enter(engine, run.run_id, "ingesting", request.actor)
+    inputs = _gather(engine, paths, tenant, run)
+    folder = paths.scratch / run.run_id
+    database = scratch.prepare(inputs, folder, paths.root)
+    _enter(engine, run.run_id, "matching", request.actor)
+    report("match", "looking for the movement of every line")
+    phase = "matching"
+
+    def on_node(name: str) -> None:
+        nonlocal phase
+        if phase == "matching" and name == "int_match_callback_state":
+            phase = "comparing"
+            _enter(engine, run.run_id, "comparing", request.actor)
+            report("compare", "comparing callback, settlement and ledger; naming breaks and their owners")
+
+    nodes = transform.build(database, on_node)
+    if phase == "matching":
+        raise RunFailedError(f"run {run.run_id}: the models ended before anything was compared; run it again")
+    inputs_digest = _inputs_digest(database)
+    fingerprint = _fingerprint(inputs, inputs_digest)
+    result = _publish_if_new(engine, paths, run, inputs_digest, fingerprint, database, request, nodes, report)
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _publish_if_new(
+    engine: Engine,
+    paths: TenantPaths,
+    run: run_store.Run,
+    inputs_digest: str,
+    fingerprint: str,
+    database: Path,
+    request: RunRequest,
+    nodes: list[transform.NodeResult],
+    report: Progress,
+) -> WindowResult:
+    with reading(engine) as connection:
+        known = run_store.current_revision(connection, run.run_id) if run.revision else None
+    if known is not None and known.fingerprint == fingerprint:
+        report("own", f"nothing new: revision {known.revision} stands")
+        now_at = _enter(engine, run.run_id, "in_review", request.actor)
+        tables = {name: lake.PublishedTable(**entry) for name, entry in known.tables.items()}
+        lake.refresh(paths)
+        return WindowResult(now_at, False, tables, nodes)
+    report("own", "publishing the run")
+    revision = run.revision + 1
+    tables = lake.publish(
+        database,
+        paths,
+        provider=run.provider,
+        ledger_window=run.ledger_window,
+        run_id=run.run_id,
+        revision=revision,
+    )
+    now = datetime.now(UTC)
+    with engine.begin() as connection:
+        entries = {name: vars(table) for name, table in tables.items()}
+        run_store.record_revision(
+            connection, run.run_id, revision, fingerprint, inputs_digest, run.owner, run.as_of, entries, now
+        )
+        published = run_store.transition(connection, run.run_id, "in_review", request.actor, now)
+    lake.refresh(paths)
+    return WindowResult(published, True, tables, nodes)
+
+
+def _gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) -> RunInputs:
+    """Everything the run may see, read in one snapshot of the operational store."""
+    with reading(engine) as connection:
+        files = [file for kind in scratch.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+        earlier = [
+            _earlier_run(paths, item, run_store.current_revision(connection, item.run_id))
+            for item in run_store.earlier_runs(connection, run)
+        ]
+    return RunInputs(
+        tenant=tenant,
+        provider=run.provider,
+        run_id=run.run_id,
+        settlement_file=run.settlement_file,
+        ledger_window=date.fromisoformat(run.ledger_window),
+        as_of=instant_of(run.as_of),
+        owner=run.owner,
+        profile=load_profile(paths, run.provider),
+        routing=load_routing(paths),
+        files=files,
+        earlier=earlier,
+    )
+
+
+def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Revision) -> EarlierRun:
+    return EarlierRun(
+        run_id=run.run_id,
+        sequence=run.sequence,
+        revision=revision.revision,
+        fingerprint=revision.fingerprint,
+        settlement_file=run.settlement_file,
+        ledger_window=date.fromisoformat(run.ledger_window),
+        tables={name: paths.root / entry["path"] for name, entry in revision.tables.items()},
+    )
+
+
+def _inputs_digest(database: Path) -> str:
+    with duckdb.connect(str(database)) as connection:
+        (digest,) = connection.execute("select inputs_digest from zentra.int_inputs_digest").fetchall()[0]
+    return str(digest)
+
+
+def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
+    """Digest of everything the published tables depend on besides the program: rows, scope, profile, rules, earlier runs."""
+    content = {
+        "inputs": inputs_digest,
+        "scope": [inputs.tenant, inputs.run_id, inputs.owner, inputs.as_of.isoformat()],
+        "profile": inputs.profile.digest(),
+        "routing": [rule.model_dump(mode="json") for rule in inputs.routing],
+        "rules": transform.rules_digest(),
+        "earlier": [[earlier.run_id, earlier.fingerprint] for earlier in inputs.earlier],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _find_or_create(engine: Engine, tenant: str, request: RunRequest) -> run_store.Run:
+    with engine.begin() as connection:
+        ingested = {
+            file.file_id
+            for file in file_store.staged_files(connection, "settlement")
+            if file.provider == request.provider
+        }
+        if request.settlement_file not in ingested:
+            raise InputRejectedError(
+                f"settlement file {request.settlement_file!r} of {request.provider} was never ingested: "
+                "bring it in with `zentra ingest --kind settlement` first"
+            )
+        return run_store.find_or_create(
+            connection,
+            tenant=tenant,
+            provider=request.provider,
+            settlement_file=request.settlement_file,
+            ledger_window=request.ledger_window,
+            owner=request.owner,
+            actor=request.actor,
+            as_of=request.as_of,
+            now=datetime.now(UTC),
+        )
+
+
+def _check(request: RunRequest) -> None:
+    identifiers.provider_id(request.provider)
+    identifiers.settlement_file_id(request.settlement_file)
+    if request.owner is not None and not request.owner.strip():
+        raise UsageError("an owner must not be blank: name the person or team that answers for the run")
+
+
+def _enter(engine: Engine, run_id: str, status: str, actor: str) -> run_store.Run:
+    with engine.begin() as connection:
+        return run_store.transition(connection, run_id, status, actor, datetime.now(UTC))
+
+
+def _record_failure(engine: Engine, run_id: str, actor: str, cause: Exception) -> None:
+    reason = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
+    with engine.begin() as connection:
+        run_store.transition(connection, run_id, "failed", actor, datetime.now(UTC), reason or type(cause).__name__)
+
+
+@contextmanager
+def _provider_lock(paths: TenantPaths, provider: str) -> Iterator[None]:
+    """Runs of one provider go one after another; the system releases the lock of a process that dies."""
+    paths.locks.mkdir(parents=True, exist_ok=True)
+    with (paths.locks / f"provider-{provider}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _silent(step: str, message: str) -> None:
+    del step, message
