@@ -7,7 +7,10 @@ import pytest
 from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.inspection import Statement, inspect
 
-SETTLEMENT = "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,settled_at,batch_id"
+SETTLEMENT = (
+    "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,"
+    "settled_at,batch_id"
+)
 LEDGER = (
     "entry_id,transaction_id,movement_type,account,direction,amount_minor,currency,posted_at,provider,"
     "provider_reference,intent_id"

@@ -181,7 +181,8 @@ def test_a_currency_missing_from_a_tolerance_map_has_none() -> None:
 def test_the_digest_depends_on_meaning_not_on_layout() -> None:
     plain = read("fee_schedule: {rate_bps: 290}\nclearing_accounts: [a, b]\nmatch_line_types: [payment, refund]")
     other = read(
-        "match_line_types:\n- refund\n- payment\nclearing_accounts: [b, a]\nfee_schedule: {'*': {payment: {rate_bps: 290}}}"
+        "match_line_types:\n- refund\n- payment\nclearing_accounts: [b, a]\n"
+        "fee_schedule: {'*': {payment: {rate_bps: 290}}}  # by currency"
     )
     assert plain.digest() == other.digest()
     assert len(plain.digest()) == 64
@@ -194,7 +195,7 @@ def test_a_window_expects_the_file_its_profile_names() -> None:
 
 def test_a_profile_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Profile().timezone = "UTC"  # type: ignore[misc]
+        Profile().timezone = "UTC"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,17 @@
 import re
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
+import yaml
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.settings import DBT_PROJECT
 
 ANY_DAY = date(2026, 4, 26)
+SEEDS = DBT_PROJECT / "seeds"
 
 CONTRACT_TYPES = (
     "unmatched_provider_row",
@@ -146,3 +150,33 @@ def test_every_stripe_category_becomes_a_line_type() -> None:
 def test_a_word_that_is_in_no_seed_raises(ask: Callable[[], object]) -> None:
     with pytest.raises(ZentraError, match="unknown"):
         ask()
+
+
+def described_seeds() -> dict[str, Any]:
+    return {seed["name"]: seed for seed in yaml.safe_load((SEEDS / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]}
+
+
+def test_every_seed_is_described_and_every_description_has_a_seed() -> None:
+    assert set(described_seeds()) == {path.stem for path in SEEDS.glob("*.csv")}
+
+
+def test_the_descriptions_name_the_columns_of_the_files_with_a_type_each() -> None:
+    for name, seed in described_seeds().items():
+        header = (SEEDS / f"{name}.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+        assert [column["name"] for column in seed["columns"]] == header
+        assert list(seed["config"]["column_types"]) == header
+        assert all(column["description"] for column in seed["columns"])
+
+
+@pytest.mark.parametrize("name", ["severity", "lane"])
+def test_dbt_accepts_the_words_of_the_vocabulary(name: str) -> None:
+    (column,) = (one for one in described_seeds()["exception_types"]["columns"] if one["name"] == name)
+    assert tuple(column["data_tests"][0]["accepted_values"]["arguments"]["values"]) == vocabulary.values(name)
+
+
+def test_no_word_stands_twice_in_a_seed() -> None:
+    for name in described_seeds():
+        lines = (SEEDS / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        width = {"vocabulary": 2, "currency_exponents": 3}.get(name, 1)
+        keys = [tuple(line.split(",")[:width]) for line in lines]
+        assert len(set(keys)) == len(keys)

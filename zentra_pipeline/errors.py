@@ -47,4 +47,8 @@ class RunFailedError(ZentraError):
 
 
 class ControlFailedError(RunFailedError):
-    """A blocking control does not hold, so nothing was published."""
+    """A blocking control does not hold, so nothing was published; `failed` names each control and its failing rows."""
+
+    def __init__(self, message: str, failed: tuple[tuple[str, int], ...]) -> None:
+        super().__init__(message)
+        self.failed = failed

@@ -25,6 +25,7 @@ from zentra_pipeline.landing import Landed
 from zentra_pipeline.profile import callback_secrets
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.limits import COLUMN_LIMIT
+from zentra_pipeline.sources.prefetch import one_ahead
 from zentra_pipeline.sources.reading import frames
 from zentra_pipeline.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
 from zentra_pipeline.store import files as registered
@@ -255,8 +256,8 @@ def _set_conflicts_aside(
 def _verdicts(command: _Command, arrival: _Arrival, tally: _Tally) -> Iterator[Verdict]:
     secrets = callback_secrets(command.paths.root.name, command.provider)
     name = arrival.source.name
-    for frame in frames(
-        arrival.landed.path, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes
+    for frame in one_ahead(
+        frames(arrival.landed.path, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes)
     ):
         _note_drift(frame, tally, name)
         verdict = judge(command.contract, frame)

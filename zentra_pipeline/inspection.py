@@ -1,4 +1,4 @@
-"""What a reader makes of a file, added up per statement: for looking before ingesting; nothing is stored or printed here.
+"""What a reader makes of a file, added up per statement; storing and printing do not belong here.
 
 A format's statements: canonical files have one per currency, Stripe's itemized reports one per payout and currency.
 """
@@ -156,7 +156,7 @@ def _canonical_kind(path: Path) -> Contract:
 
 
 def _sums(rows: Iterable[pl.DataFrame], keys: list[str], signed: pl.Expr, **sums: pl.Expr) -> pl.DataFrame:
-    """Entries, `signed_sum_minor` and further sums by key, in order of appearance; exact whatever the number of rows."""
+    """Entries, `signed_sum_minor` and further sums by key, in order of appearance; exact for any number of rows."""
     parts = [
         frame.group_by(keys, maintain_order=True).agg(
             entries=pl.len().cast(pl.Int64), signed_sum_minor=_exact(signed).sum(), **sums

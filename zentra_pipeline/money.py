@@ -16,7 +16,7 @@ _SAFE_DIGITS = 18
 
 
 def minor_units(text: str, exponent: int) -> int:
-    """The minor units of a decimal such as `-12.50`; ValueError with the reason when that is no whole, 64-bit number."""
+    """The minor units of a decimal such as `-12.50`; ValueError when that is no whole 64-bit number."""
     found = _DECIMAL.fullmatch(text)
     if not found:
         raise ValueError(f"{text!r} is not a decimal number")

@@ -172,7 +172,7 @@ class Profile(BaseModel):
 
 
 def load_profile(paths: TenantPaths, provider: str) -> Profile:
-    """The profile of a provider; all defaults when it has no file. UsageError names the file, the key and what is allowed."""
+    """The profile of a provider; all defaults without a file. UsageError names file, key and what is allowed."""
     path = paths.providers / f"{identifiers.provider_id(provider)}.yml"
     if not path.exists():
         return Profile()

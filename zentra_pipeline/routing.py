@@ -23,7 +23,7 @@ Words = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class RoutingRule(BaseModel):
-    """What a rule asks of an exception (null: anything) and what it says; amounts are absolute minor units, inclusive."""
+    """What a rule asks of an exception (null: anything) and says; bounds are inclusive, of the absolute amount."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 

@@ -30,22 +30,10 @@ QUARANTINE_COLUMNS: dict[str, pl.DataType] = {
     "file_sequence": pl.Int64(),
 }
 _ARRIVING = "arriving"
-_DISTINCT = frozenset(
-    (
-        "line_id",
-        "entry_id",
-        "event_id",
-        "provider_event_id",
-        "transaction_id",
-        "provider_reference",
-        "merchant_reference",
-        "original_reference",
-        "intent_id",
-        "raw",
-        "row_number",
-    )
+_SELDOM_REPEATING = frozenset(
+    """line_id entry_id event_id provider_event_id transaction_id provider_reference merchant_reference
+    original_reference intent_id raw""".split()
 )
-"""Columns whose values seldom repeat, so that a dictionary costs time and gains nothing."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,9 @@ class RowWriter:
         self.path = path
         self.rows = 0
         self._schema = pl.DataFrame(schema=dict(columns)).to_arrow().schema
-        self._repeating = [name for name in columns if name not in _DISTINCT]
+        self._repeating = [
+            name for name, dtype in columns.items() if dtype == pl.String() and name not in _SELDOM_REPEATING
+        ]
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="staging")
         self._writer: pq.ParquetWriter | None = None
         self._pending: Future[None] | None = None
@@ -110,9 +100,9 @@ class RowWriter:
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(
-                self.path, self._schema, compression="zstd", compression_level=1, use_dictionary=self._repeating
+                self.path, self._schema, compression="snappy", use_dictionary=self._repeating
             )
-        self._writer.write_table(_arrow(frame, self._schema))
+        self._writer.write_table(frame.to_arrow().cast(self._schema))
 
 
 def read_rows(path: Path) -> Iterator[pl.DataFrame]:
@@ -143,7 +133,3 @@ def discard_unregistered(paths: TenantPaths, next_sequence: int) -> None:
         sequence = left.name.partition("-")[0]
         if sequence.isdigit() and int(sequence) >= next_sequence:
             left.unlink()
-
-
-def _arrow(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
-    return frame.to_arrow().cast(schema)

@@ -1,7 +1,7 @@
 """Reads the operator's YAML as a mapping without surprises: what looks like text stays text, and nothing is said twice.
 
-Of YAML's scalars only `true`, `false`, `null` and plain decimal integers mean something else than text, so `NO`, `17:00`
-(sixty-based in YAML 1.1), `1e3`, `010` and dates stay as written. Does not belong here: what the keys mean.
+Of YAML's scalars only `true`, `false`, `null` and plain decimal integers mean something else than text, so `NO`,
+`17:00` (sixty-based in YAML 1.1), `1e3`, `010` and dates stay as written. Does not belong here: what the keys mean.
 """
 
 import re
@@ -60,7 +60,7 @@ def parse_mapping(content: bytes | str, name: str) -> dict[str, Any]:
     """The mapping in a YAML text; `name` stands for it in errors."""
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
-        found = yaml.load(text, Loader=_Loader)
+        found = _Loader(text).get_single_data()
     except UnicodeDecodeError as cause:
         raise UsageError(f"{name}: byte {cause.start + 1} is not UTF-8; save the file as UTF-8") from cause
     except yaml.MarkedYAMLError as cause:

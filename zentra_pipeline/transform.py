@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from zentra_pipeline import settings
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
 
@@ -56,15 +58,31 @@ def manifest() -> Any:
     """The parsed project (dbt's Manifest), from the cache when the project's files are the ones it was made from."""
     from dbt.contracts.graph.manifest import Manifest
 
-    cached = target_folder() / f"manifest-{rules_digest()[:16]}.msgpack"
-    if cached.exists():
-        return _complete(Manifest.from_msgpack(cached.read_bytes()))
-    parsed = _invoke(["parse"], None)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cached.with_name(f".{cached.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(parsed.to_msgpack())
-    temporary.rename(cached)
-    return parsed
+    return _complete(Manifest.from_msgpack(_cached_manifest(".msgpack").read_bytes()))
+
+
+@cache
+def manifest_content() -> dict[str, Any]:
+    """The parsed project as dbt writes it to manifest.json."""
+    content: dict[str, Any] = orjson.loads(_cached_manifest(".json").read_bytes())
+    return content
+
+
+def _cached_manifest(suffix: str) -> Path:
+    """The file of the parsed project in one of its two forms; parses the project where it is missing."""
+    cached = target_folder() / f"manifest-{rules_digest()[:16]}{suffix}"
+    if not cached.exists():
+        parsed = _invoke(["parse"], None)
+        _keep(cached.with_suffix(".msgpack"), parsed.to_msgpack())
+        _keep(cached.with_suffix(".json"), orjson.dumps(parsed.writable_manifest().to_dict(omit_none=False)))
+    return cached
+
+
+def _keep(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.rename(path)
 
 
 def _complete(parsed: Any) -> Any:
@@ -106,8 +124,9 @@ def build(database: Path, on_node: Callable[[str], None] | None = None) -> list[
         if result.resource_type != "test" or result.status != "fail":
             raise RunFailedError(f"model {result.name} could not be built: {_first_lines(result.message)}")
     if broken:
-        named = "; ".join(f"{result.name} ({result.failures} rows)" for result in broken)
-        raise ControlFailedError(f"controls do not hold, so nothing was published: {named}")
+        failed = tuple((result.name, result.failures or 0) for result in broken)
+        named = "; ".join(f"{name} ({rows} rows)" for name, rows in failed)
+        raise ControlFailedError(f"controls do not hold, so nothing was published: {named}", failed)
     return results
 
 

@@ -7,6 +7,7 @@ states, and publishes. Does not belong here: orchestration, partitions, printing
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.tenancy import require_tenant
 
 Progress = Callable[[str, str], None]
+KEEP_VARIABLE = "ZENTRA_KEEP_DATABASE"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class WindowResult:
     is_new_revision: bool
     tables: dict[str, lake.PublishedTable]
     nodes: list[transform.NodeResult]
+    quarantined_rows: int
 
 
 def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress | None = None) -> WindowResult:
@@ -60,8 +63,8 @@ def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress 
     Raises UsageError for ids that cannot be, InputRejectedError for a settlement file that was never ingested, and
     RunFailedError (recorded with the run) when a model or a control fails; nothing is published then.
     """
+    check_request(home, tenant, request)
     paths = require_tenant(home, tenant)
-    _check(request)
     report = progress or _silent
     engine = operational_store(paths)
     with _provider_lock(paths, request.provider):
@@ -71,6 +74,13 @@ def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress 
         except Exception as cause:
             _record_failure(engine, run.run_id, request.actor, cause)
             raise
+
+
+def find(home: Home, tenant: str, provider: str, settlement_file: str, ledger_window: date) -> run_store.Run | None:
+    """The run a request names, where there is one already."""
+    run_id = run_store.run_id_of(tenant, provider, settlement_file, ledger_window)
+    with reading(operational_store(require_tenant(home, tenant))) as connection:
+        return next((run for run in run_store.list_runs(connection, provider) if run.run_id == run_id), None)
 
 
 def later_requests(home: Home, tenant: str, run: run_store.Run) -> list[RunRequest]:
@@ -108,31 +118,39 @@ def _reconcile(
         raise RunFailedError(f"run {run.run_id}: the models ended before anything was compared; run it again")
     inputs_digest = _inputs_digest(database)
     fingerprint = _fingerprint(inputs, inputs_digest)
-    result = _publish_if_new(engine, paths, run, inputs_digest, fingerprint, database, request, nodes, report)
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
+    known = _revision_of(engine, run, fingerprint)
+    if known is not None:
+        report("own", f"nothing new: revision {known.revision} stands")
+        run = _enter(engine, run.run_id, "in_review", request.actor)
+        tables = {name: lake.PublishedTable(**entry) for name, entry in known.tables.items()}
+    else:
+        report("own", "publishing the run")
+        run, tables = _publish(engine, paths, run, inputs_digest, fingerprint, database, request.actor)
+    lake.refresh(paths)
+    if os.environ.get(KEEP_VARIABLE) != "1":
+        shutil.rmtree(folder, ignore_errors=True)
+    return WindowResult(run, known is None, tables, nodes, _quarantined_rows(inputs))
 
 
-def _publish_if_new(
+def _revision_of(engine: Engine, run: run_store.Run, fingerprint: str) -> run_store.Revision | None:
+    """The run's current revision when it was made from the same facts."""
+    if not run.revision:
+        return None
+    with reading(engine) as connection:
+        current = run_store.current_revision(connection, run.run_id)
+    return current if current.fingerprint == fingerprint else None
+
+
+def _publish(
     engine: Engine,
     paths: TenantPaths,
     run: run_store.Run,
     inputs_digest: str,
     fingerprint: str,
     database: Path,
-    request: RunRequest,
-    nodes: list[transform.NodeResult],
-    report: Progress,
-) -> WindowResult:
-    with reading(engine) as connection:
-        known = run_store.current_revision(connection, run.run_id) if run.revision else None
-    if known is not None and known.fingerprint == fingerprint:
-        report("own", f"nothing new: revision {known.revision} stands")
-        now_at = _enter(engine, run.run_id, "in_review", request.actor)
-        tables = {name: lake.PublishedTable(**entry) for name, entry in known.tables.items()}
-        lake.refresh(paths)
-        return WindowResult(now_at, False, tables, nodes)
-    report("own", "publishing the run")
+    actor: str,
+) -> tuple[run_store.Run, dict[str, lake.PublishedTable]]:
+    """Write the lake's files, then record the revision: that transaction is the moment the run is published."""
     revision = run.revision + 1
     tables = lake.publish(
         database,
@@ -148,9 +166,11 @@ def _publish_if_new(
         run_store.record_revision(
             connection, run.run_id, revision, fingerprint, inputs_digest, run.owner, run.as_of, entries, now
         )
-        published = run_store.transition(connection, run.run_id, "in_review", request.actor, now)
-    lake.refresh(paths)
-    return WindowResult(published, True, tables, nodes)
+        return run_store.transition(connection, run.run_id, "in_review", actor, now), tables
+
+
+def _quarantined_rows(inputs: RunInputs) -> int:
+    return sum(file.rows_quarantined for file in inputs.files if file.provider == inputs.provider)
 
 
 def _gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) -> RunInputs:
@@ -207,18 +227,31 @@ def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def check_request(home: Home, tenant: str, request: RunRequest) -> None:
+    """Refuse what can never be a run, before anything is recorded; errors as run_window's."""
+    paths = require_tenant(home, tenant)
+    identifiers.provider_id(request.provider)
+    identifiers.settlement_file_id(request.settlement_file)
+    if request.owner is not None and not request.owner.strip():
+        raise UsageError("an owner must not be blank: name the person or team that answers for the run")
+    load_profile(paths, request.provider)
+    load_routing(paths)
+    with reading(operational_store(paths)) as connection:
+        ingested = file_store.staged_files(connection, "settlement")
+    if not any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):
+        raise InputRejectedError(
+            f"settlement file {request.settlement_file!r} of {request.provider} was never ingested: "
+            "bring it in with `zentra ingest --kind settlement` first"
+        )
+
+
+def run_id_of(tenant: str, request: RunRequest) -> str:
+    """The id of the run a request names."""
+    return run_store.run_id_of(tenant, request.provider, request.settlement_file, request.ledger_window)
+
+
 def _find_or_create(engine: Engine, tenant: str, request: RunRequest) -> run_store.Run:
     with engine.begin() as connection:
-        ingested = {
-            file.file_id
-            for file in file_store.staged_files(connection, "settlement")
-            if file.provider == request.provider
-        }
-        if request.settlement_file not in ingested:
-            raise InputRejectedError(
-                f"settlement file {request.settlement_file!r} of {request.provider} was never ingested: "
-                "bring it in with `zentra ingest --kind settlement` first"
-            )
         return run_store.find_or_create(
             connection,
             tenant=tenant,
@@ -230,13 +263,6 @@ def _find_or_create(engine: Engine, tenant: str, request: RunRequest) -> run_sto
             as_of=request.as_of,
             now=datetime.now(UTC),
         )
-
-
-def _check(request: RunRequest) -> None:
-    identifiers.provider_id(request.provider)
-    identifiers.settlement_file_id(request.settlement_file)
-    if request.owner is not None and not request.owner.strip():
-        raise UsageError("an owner must not be blank: name the person or team that answers for the run")
 
 
 def _enter(engine: Engine, run_id: str, status: str, actor: str) -> run_store.Run:

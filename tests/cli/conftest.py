@@ -75,7 +75,7 @@ Publish = Callable[..., str]
 
 @pytest.fixture
 def publish(acme: Zentra, tmp_path: Path) -> Publish:
-    """Publish a run of the tenant `acme` whose tables hold the rows given as `table=[{column: value}]`; returns its id."""
+    """Publish a run of `acme` whose tables hold the rows given as `table=[{column: value}]`; returns its id."""
     paths = Home.at(tmp_path / "home").tenant("acme")
     now = datetime(2026, 4, 27, 6, tzinfo=UTC)
 
@@ -97,8 +97,8 @@ def publish(acme: Zentra, tmp_path: Path) -> Publish:
             connection.execute("create schema zentra")
             for table in lake.ROW_ORDER:
                 connection.execute(f"create table zentra.{table} ({lake.columns_sql(table)})")
-                for row in tables.get(table, ()):
-                    row = {"run_id": run.run_id, **row}
+                for given in tables.get(table, ()):
+                    row = {"run_id": run.run_id, **given}
                     columns, marks = ", ".join(row), ", ".join("?" * len(row))
                     connection.execute(f"insert into zentra.{table} ({columns}) values ({marks})", list(row.values()))
         published = lake.publish(

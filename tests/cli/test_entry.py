@@ -73,7 +73,7 @@ def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
     assert fastest < 0.3
 
 
-class Refusal(Exception):
+class UnforeseenError(Exception):
     """A fault nobody foresaw, in two lines."""
 
 
@@ -84,11 +84,11 @@ ENDINGS = [
     (errors.InputRejectedError("m"), 4, "InputRejectedError"),
     (errors.VerificationError("m"), 5, "VerificationError"),
     (errors.RunFailedError("m"), 1, "RunFailedError"),
-    (errors.ControlFailedError("m"), 1, "ControlFailedError"),
+    (errors.ControlFailedError("m", (("conservation", 2),)), 1, "ControlFailedError"),
     (click.UsageError("m"), 2, "UsageError"),
     (click.BadParameter("m"), 2, "UsageError"),
     (KeyboardInterrupt(), 130, "Interrupted"),
-    (Refusal("one\ntwo"), 1, "Refusal"),
+    (UnforeseenError("one\ntwo"), 1, "UnforeseenError"),
     (MemoryError(), 1, "MemoryError"),
     (OSError(28, "No space left on device", "/full"), 1, "OSError"),
 ]
@@ -131,7 +131,7 @@ def test_with_json_every_error_is_one_object(zentra: Zentra, ending: tuple[BaseE
 
 @pytest.mark.parametrize("ending", [ENDINGS[10]], indirect=True)
 def test_the_traceback_is_for_whoever_asks(zentra: Zentra, ending: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert zentra("demo").err == "Error: Refusal: one two (run again with ZENTRA_DEBUG=1 for the traceback)\n"
+    assert zentra("demo").err == "Error: UnforeseenError: one two (run again with ZENTRA_DEBUG=1 for the traceback)\n"
     monkeypatch.setenv("ZENTRA_DEBUG", "1")
     assert "Traceback (most recent call last)" in zentra("demo").err
 
@@ -148,6 +148,7 @@ def test_the_traceback_is_for_whoever_asks(zentra: Zentra, ending: object, monke
         (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "ledger", "nowhere.csv"), "does not exist"),
         (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "ledger", "."), "is a directory"),
         (("tenant", "list"), "is no Zentra home"),
+        (("tenant", "list", "--home", ""), "--home is empty"),
         (("query", "--tenant", "acme", "select 1"), "is no Zentra home"),
     ],
 )
@@ -207,18 +208,25 @@ def test_hostile_names_are_refused_with_2_and_change_nothing(acme: Zentra, tmp_p
     assert sorted(path for path in tmp_path.rglob("*") if not path.name.endswith(("-wal", "-shm"))) == before
 
 
-def test_whoever_stops_reading_ends_the_command_quietly() -> None:
-    done = subprocess.run(
-        f"{sys.executable} -c 'import zentra_pipeline.cli as c; c.main()' inspect --help | head -c 1; exit ${{PIPESTATUS[0]}}",
-        shell=True,
-        executable="/bin/bash",
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode in (0, 1)
-    assert done.stderr == ""
+def test_whoever_stops_reading_ends_the_command_quietly(tmp_path: Path) -> None:
+    file = tmp_path / "torn.csv"
+    file.write_text("a,b\n")
+    command = [
+        sys.executable,
+        "-m",
+        "zentra_pipeline",
+        "inspect",
+        "--format",
+        "canonical",
+        "--json",
+        *[str(file)] * 300,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(1) == b"{"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 def test_output_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from datetime import datetime
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zentra_pipeline.contracts import CONTRACTS, contract_of
 from zentra_pipeline.contracts.contract import Contract, FieldType
@@ -85,6 +87,24 @@ def test_an_instant_is_utc_to_the_microsecond(text: str, value: datetime) -> Non
 )
 def test_anything_else_is_no_instant(text: str) -> None:
     assert "is not an instant" in verdict(settled_at=text).refused["reason"][0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(st.integers(0, 9999), st.sampled_from([0, 4, 100, 400, 1900, 2000, 2024, 2100])),
+    st.integers(0, 13),
+    st.one_of(st.integers(0, 32), st.sampled_from([28, 29, 30, 31])),
+    st.tuples(st.integers(0, 25), st.integers(0, 61), st.integers(0, 61)),
+)
+def test_an_instant_is_one_exactly_when_the_calendar_has_it(
+    year: int, month: int, day: int, clock: tuple[int, int, int]
+) -> None:
+    text = f"{year:04}-{month:02}-{day:02}T{clock[0]:02}:{clock[1]:02}:{clock[2]:02}Z"
+    try:
+        expected = [datetime(year, month, day, *clock)]
+    except ValueError:
+        expected = []
+    assert verdict(settled_at=text).admitted["settled_at"].to_list() == expected
 
 
 def test_text_may_have_4096_characters_of_any_width() -> None:

@@ -10,7 +10,12 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command of this process's arguments and end the process with its exit code."""
-    sys.exit(invoke(sys.argv[1:]))
+    try:
+        sys.exit(invoke(sys.argv[1:]))
+    except BrokenPipeError:
+        # Whoever read our output has gone: end quietly, and leave the interpreter nothing to flush into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -34,10 +39,8 @@ def invoke(arguments: Sequence[str]) -> int:
     except click.Abort:
         return _fail("Interrupted", "interrupted; what was published before stays", _INTERRUPTED, as_json)
     except BrokenPipeError:
-        # Whoever read our output has gone: the interpreter must not fail again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:  # noqa: BLE001 - the last resort: said in one line, never swallowed
+        raise
+    except Exception as error:
         return _unexpected(error, as_json)
     return result if isinstance(result, int) else 0
 

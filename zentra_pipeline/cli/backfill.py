@@ -34,7 +34,7 @@ from zentra_pipeline.settings import Home, TenantPaths
 @options.home
 @options.as_json
 def command(
-    tenant: str, provider: str, first: date, last: date, owner: str, actor: str, home: Home, as_json: bool
+    *, tenant: str, provider: str, first: date, last: date, owner: str, actor: str, home: Home, as_json: bool
 ) -> None:
     """Reconcile every window of a range of days, in order.
 
@@ -44,7 +44,7 @@ def command(
     from zentra_pipeline import tenancy
     from zentra_pipeline.cli import closing_words, printing
     from zentra_pipeline.cli.progress import progress
-    from zentra_pipeline.errors import UsageError
+    from zentra_pipeline.errors import UsageError, ZentraError
     from zentra_pipeline.profile import load_profile
     from zentra_pipeline.reconcile import RunRequest, reconcile
 
@@ -69,8 +69,12 @@ def command(
             as_of=None,
             actor=actor,
         )
-        with progress(f"{window}: ") as tell:
-            outcome = reconcile(home, tenant, request, tell)
+        try:
+            with progress(f"{window}: ") as tell:
+                outcome = reconcile(home, tenant, request, tell)
+        except ZentraError:
+            printing.note(f"{window}: failed; {len(runs):,} windows before it stay published, no later one was run")
+            raise
         runs.append(closing_words.as_object(request, outcome))
         if not as_json:
             closing_words.tell(request, outcome)

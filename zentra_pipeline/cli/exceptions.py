@@ -90,7 +90,7 @@ def list_exceptions(tenant: str, home: Home, as_json: bool, **filters: str | Non
         ],
         amounts=("amount", "difference"),
     )
-    printing.note(f"{len(found):,} exception{'' if len(found) == 1 else 's'}")
+    printing.note(printing.counted(len(found), "exception"))
 
 
 @command.command("show")

@@ -15,7 +15,7 @@ COMMANDS = {
     "backfill": "Reconcile every window of a range of days, in order.",
     "runs": "List runs and show one.",
     "exceptions": "List exceptions and explain one.",
-    "query": "Read the published tables with SQL.",
+    "query": "Read the published tables of a tenant with SQL.",
     "demo": "Show the shipped story from ingest to exceptions.",
 }
 

@@ -32,7 +32,7 @@ KINDS = ("settlement", "ledger", "callbacks", "internal_events")
 @options.home
 @options.as_json
 def command(
-    files: tuple[Path, ...], tenant: str, provider: str, kind: str, file_id: str | None, home: Home, as_json: bool
+    *, files: tuple[Path, ...], tenant: str, provider: str, kind: str, file_id: str | None, home: Home, as_json: bool
 ) -> None:
     """Validate FILES, land their bytes and stage their rows.
 

@@ -52,11 +52,16 @@ def actor(value: str | None) -> str:
     return name_of_person(value or os.environ.get(ACTOR_VARIABLE) or "cli")
 
 
+def _home(value: str | None) -> Home:
+    if value == "":
+        raise UsageError("--home is empty: name a folder, or leave it out")
+    return Home.at(value)
+
+
 home = click.option(
     "--home",
     metavar="DIR",
-    callback=lambda _context, _parameter, value: Home.at(value),
-    expose_value=True,
+    callback=lambda _context, _parameter, value: _home(value),
     help=f"Folder that holds all state.  [default: ${HOME_VARIABLE}, else {DEFAULT_HOME}]",
 )
 tenant = click.option(

@@ -19,9 +19,11 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def write_bytes(content: bytes) -> None:
-    """Write to stdout as it is."""
+    """Write all of it to stdout as it is; an unbuffered stdout may take less than it is given at a time."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(content)
+    rest = memoryview(content)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()
 
 
@@ -50,6 +52,11 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Like `printable`, keeping line breaks."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """A count with its noun: `1 match`, `1,200 matches`; without a plural, `s` makes it."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], amounts: Collection[str] = ()) -> None:

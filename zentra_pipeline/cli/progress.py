@@ -1,4 +1,4 @@
-"""Shows how far a run is, on stderr: a moving line in a terminal, plain lines elsewhere; outcomes do not belong here."""
+"""Shows how far a run is, on stderr: moving in a terminal, plain lines elsewhere; outcomes do not belong here."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -69,4 +69,4 @@ def _print_table(result: "QueryResult") -> None:
     if rows > SHOWN_ROWS:
         printing.note(f"The first {SHOWN_ROWS:,} of {rows:,} rows; --format csv or json prints them all.")
     else:
-        printing.note(f"{rows:,} row{'' if rows == 1 else 's'}")
+        printing.note(printing.counted(rows, "row"))

@@ -12,7 +12,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def json_pieces(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """A JSON array of one object a row, a row a line; UsageError when two columns share a name or a value has no form."""
+    """A JSON array, an object and a line a row; UsageError when two columns share a name or a value has no form."""
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise UsageError(f"column {twice[0]!r} stands in the result twice: give one of them another name with AS")

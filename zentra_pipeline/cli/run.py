@@ -37,6 +37,7 @@ from zentra_pipeline.settings import Home
 @options.home
 @options.as_json
 def command(
+    *,
     tenant: str,
     provider: str,
     settlement_file: str,
@@ -71,3 +72,5 @@ def command(
         printing.print_json(closing_words.as_object(request, outcome))
     else:
         closing_words.tell(request, outcome)
+        if outcome.summary.opened:
+            printing.note(f"Next: zentra exceptions list --tenant {tenant} --run {outcome.run_id}")

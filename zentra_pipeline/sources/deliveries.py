@@ -1,4 +1,4 @@
-"""Recorded webhook deliveries of any provider as JSON: the file's shape, its envelopes, and nothing about what events mean.
+"""Recorded webhook deliveries of any provider as JSON: the file's shape and its envelopes, not what an event means.
 
 Accepted shapes: one JSON event (pretty-printed or not), a JSON array of events, JSON Lines of events, and JSON Lines of
 envelopes `{"received_at": <instant>, "headers": {…}, "body": <text as received>}` (or `"body_base64"`), the only shape
@@ -7,17 +7,20 @@ that keeps what a signature needs: the bytes and the headers.
 
 import base64
 import binascii
+import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, RECORD_BYTES
+from zentra_pipeline.sources.limits import BYTE_ORDER_MARK
 
-DOCUMENT_BYTES = 64 * 1024 * 1024
+EVENT_BYTES = 1024 * 1024
+WINDOW_BYTES = 1024 * 1024
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _LONGEST_INTEGER = 19
@@ -66,25 +69,69 @@ class _Decoder:
         try:
             return self._json.raw_decode(text, _skip_blank(text, start))
         except RecursionError as cause:
-            raise UnreadableError("nested too deeply") from cause
+            raise UnreadableError("not JSON: nested too deeply") from cause
 
     def whole(self, text: str) -> Any:
         """The only value of a text."""
         value, end = self.decode(text)
         if _skip_blank(text, end) < len(text):
-            raise json.JSONDecodeError("text after the value", text, end)
+            raise UnreadableError("not JSON: text after the value")
         return value
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
-            self.repeated = next(key for key in keys if keys.count(key) > 1)
+            self.repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
         return found
 
 
+class _Window:
+    """A stretch of a JSON document that moves along the file, so that memory does not grow with it."""
+
+    def __init__(self, stream: BinaryIO, decoder: _Decoder) -> None:
+        self._stream = stream
+        self._decoder = decoder
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._text = ""
+        self._at = 0
+        self._is_last = False
+
+    def next_mark(self) -> str:
+        """The next character that is not white space, left where it is; blank at the end."""
+        while True:
+            self._at = _skip_blank(self._text, self._at)
+            if self._at < len(self._text) or self._is_last:
+                return self._text[self._at : self._at + 1]
+            self._move()
+
+    def skip_mark(self) -> None:
+        self._at += 1
+
+    def value(self) -> tuple[str, Any]:
+        """The next value and its text; ValueError when there is none, or when it is too long to be held."""
+        while True:
+            try:
+                value, end = self._decoder.decode(self._text, self._at)
+            except ValueError:
+                if self._is_last or len(self._text) - self._at > EVENT_BYTES:
+                    raise
+            else:
+                if end - self._at > EVENT_BYTES:
+                    raise UnreadableError(f"longer than {EVENT_BYTES:,} characters")
+                if end < len(self._text) or self._is_last:
+                    text, self._at = self._text[self._at : end], end
+                    return text, value
+            self._move()
+
+    def _move(self) -> None:
+        content = self._stream.read(WINDOW_BYTES)
+        self._is_last = len(content) < WINDOW_BYTES
+        self._text = self._text[self._at :] + self._utf8.decode(content, final=self._is_last)
+        self._at = 0
+
+
 def read_deliveries(path: Path, name: str | None = None) -> Iterator[Delivery]:
-    """Every delivery of a file in order; InputRejectedError when the file as a whole is no JSON of an accepted shape."""
+    """Every delivery of a file in order; InputRejectedError when the file is no JSON of an accepted shape."""
     name = name or path.name
     decoder = _Decoder()
     with path.open("rb") as stream:
@@ -93,18 +140,16 @@ def read_deliveries(path: Path, name: str | None = None) -> Iterator[Delivery]:
         start = stream.tell()
         is_lines = _begins_with_object_line(stream, decoder)
         stream.seek(start)
-        texts = _lines(stream, name) if is_lines else _elements(stream, name, decoder)
-        for row_number, (text, place) in enumerate(texts, start=1):
-            try:
-                value = decoder.whole(text)
-            except ValueError as cause:
-                raise InputRejectedError(f"{name}: {place}: not JSON ({cause}); correct the file") from cause
+        values = _lines(stream, name, decoder) if is_lines else _document(stream, name, decoder)
+        for row_number, (text, value) in enumerate(values, start=1):
             yield _delivery(row_number, text, value, decoder)
 
 
 def _begins_with_object_line(stream: BinaryIO, decoder: _Decoder) -> bool:
-    while line := stream.readline(RECORD_BYTES + 1):
+    while line := stream.readline(EVENT_BYTES + 1):
         if line.strip():
+            if len(line) > EVENT_BYTES:
+                return False
             try:
                 return isinstance(decoder.whole(line.decode("utf-8")), dict)
             except ValueError:
@@ -112,66 +157,62 @@ def _begins_with_object_line(stream: BinaryIO, decoder: _Decoder) -> bool:
     return False
 
 
-def _lines(stream: BinaryIO, name: str) -> Iterator[tuple[str, str]]:
+def _lines(stream: BinaryIO, name: str, decoder: _Decoder) -> Iterator[tuple[str, Any]]:
+    """The value of each line that is not blank, and its text."""
     number = 0
-    while line := stream.readline(RECORD_BYTES + 1):
+    while line := stream.readline(EVENT_BYTES + 1):
         number += 1
-        if len(line) > RECORD_BYTES:
-            raise InputRejectedError(f"{name}: line {number}: longer than {RECORD_BYTES:,} bytes; correct the file")
         try:
+            if len(line) > EVENT_BYTES:
+                raise UnreadableError(f"longer than {EVENT_BYTES:,} bytes")
             text = line.decode("utf-8").strip(" \t\r\n")
-        except UnicodeDecodeError as cause:
-            place = f"line {number}, byte {cause.start + 1}"
-            raise InputRejectedError(f"{name}: {place}: not UTF-8; save the file as UTF-8") from cause
-        if text:
-            yield text, f"line {number}"
+            if text:
+                yield text, decoder.whole(text)
+        except ValueError as cause:
+            raise InputRejectedError(f"{name}: line {number}: {_reason(cause)}; correct the file") from cause
 
 
-def _elements(stream: BinaryIO, name: str, decoder: _Decoder) -> Iterator[tuple[str, str]]:
-    """The text of each element of an array, or of the only object, of one JSON document."""
-    content = stream.read(DOCUMENT_BYTES + 1)
-    if len(content) > DOCUMENT_BYTES:
-        raise InputRejectedError(
-            f"{name}: one JSON document of more than {DOCUMENT_BYTES:,} bytes; send JSON Lines, one event a line"
-        )
+def _document(stream: BinaryIO, name: str, decoder: _Decoder) -> Iterator[tuple[str, Any]]:
+    """The elements of one JSON array, or one JSON object, each with its text; nothing for a blank file."""
+    window = _Window(stream, decoder)
+    number = 1
     try:
-        text = content.decode("utf-8")
-        begin = _skip_blank(text, 0)
-        if begin == len(text):
-            return
-        spans = _array(text, begin, decoder) if text[begin] == "[" else _single(text, begin, decoder)
-        for number, (start, end) in enumerate(spans, start=1):
-            yield text[start:end], f"event {number}"
-    except UnicodeDecodeError as cause:
-        raise InputRejectedError(f"{name}: byte {cause.start + 1}: not UTF-8; save the file as UTF-8") from cause
+        first = window.next_mark()
+        if first == "[":
+            for element in _array(window):
+                yield element
+                number += 1
+        elif first:
+            text, value = window.value()
+            if not isinstance(value, dict):
+                raise UnreadableError("the document is neither an object nor an array")
+            yield text, value
+        if window.next_mark():
+            raise UnreadableError("text after the end of the document")
     except ValueError as cause:
-        raise InputRejectedError(f"{name}: not a JSON event, array or JSON Lines of events: {cause}") from cause
+        place = f"{name}: event {number}"
+        raise InputRejectedError(f"{place}: {_reason(cause)}; send one event, an array, or one a line") from cause
 
 
-def _single(text: str, begin: int, decoder: _Decoder) -> Iterator[tuple[int, int]]:
-    value, end = decoder.decode(text, begin)
-    if not isinstance(value, dict):
-        raise UnreadableError("the document is neither an object nor an array")
-    if _skip_blank(text, end) < len(text):
-        raise json.JSONDecodeError("text after the first object", text, end)
-    yield begin, end
+def _array(window: _Window) -> Iterator[tuple[str, Any]]:
+    window.skip_mark()
+    if window.next_mark() != "]":
+        yield window.value()
+        while window.next_mark() == ",":
+            window.skip_mark()
+            window.next_mark()
+            yield window.value()
+    if window.next_mark() != "]":
+        raise UnreadableError("not JSON: neither ',' nor ']' after an event")
+    window.skip_mark()
 
 
-def _array(text: str, begin: int, decoder: _Decoder) -> Iterator[tuple[int, int]]:
-    at = _skip_blank(text, begin + 1)
-    is_first = True
-    while text[at : at + 1] != "]" or not is_first:
-        _, end = decoder.decode(text, at)
-        yield at, end
-        is_first = False
-        at = _skip_blank(text, end)
-        if text[at : at + 1] == "]":
-            break
-        if text[at : at + 1] != ",":
-            raise json.JSONDecodeError("expecting ',' or ']'", text, at)
-        at = _skip_blank(text, at + 1)
-    if _skip_blank(text, at + 1) < len(text):
-        raise json.JSONDecodeError("text after the array", text, at + 1)
+def _reason(cause: ValueError) -> str:
+    if isinstance(cause, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(cause, json.JSONDecodeError):
+        return f"not JSON: {cause.msg[:1].lower()}{cause.msg[1:]}"
+    return str(cause)
 
 
 def _delivery(row_number: int, text: str, value: object, decoder: _Decoder) -> Delivery:
@@ -185,7 +226,7 @@ def _delivery(row_number: int, text: str, value: object, decoder: _Decoder) -> D
         body = _body(value)
         event = decoder.whole(body.decode("utf-8"))
     except ValueError as cause:
-        return Delivery(row_number, text, refusal=f"body: {cause}")
+        return Delivery(row_number, text, refusal=f"body: {_reason(cause)}")
     headers, received_at = value.get("headers"), value.get("received_at")
     if decoder.repeated is not None:
         refusal = f"body: key {decoder.repeated!r} stands twice in one object"
@@ -224,4 +265,4 @@ def _integer(text: str) -> int | Number:
 
 
 def _no_constant(text: str) -> object:
-    raise UnreadableError(f"{text} is not JSON")
+    raise UnreadableError(f"not JSON: {text}")

@@ -119,7 +119,9 @@ class _Reader:
         """Read the lines that have the shape into `parts` and return the others."""
         if not lines.height:
             return lines
-        found = lines.select(_NUMBER, pl.col(_LINE).str.extract_groups(shape.pattern).alias("value"))
+        match = pl.col(_LINE).str.extract_groups(shape.pattern).alias("value")
+        halves = [lines.head(lines.height // 2), lines.slice(lines.height // 2)]
+        found = pl.concat(pl.collect_all([half.lazy().select(_NUMBER, match) for half in halves]))
         values = found["value"].struct.unnest()
         has_shape = values["whole"].is_not_null()
         if has_shape.any():

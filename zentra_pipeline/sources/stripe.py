@@ -33,12 +33,12 @@ SETTLED_AT = (
 _AMOUNTS = ("gross", "fee", "net")
 _METADATA = ("payment_metadata[", "refund_metadata[", "transfer_metadata[")
 _UNUSED = (
-    "card_brand card_country card_funding charge_created charge_created_utc connected_account connected_account_country "
-    "connected_account_direct_charge_id connected_account_id connected_account_name customer_description customer_email "
-    "customer_facing_amount customer_facing_currency customer_id customer_name description destination_payment_id "
-    "dispute_reason fee_net_of_withheld_tax invoice_id invoice_number is_link order_id payment_method_type "
-    "payout_reference_token payout_statement_descriptor regulatory_tag statement_descriptor subscription_id trace_id "
-    "trace_id_status transfer_group withheld_tax"
+    "card_brand card_country card_funding charge_created charge_created_utc connected_account "
+    "connected_account_country connected_account_direct_charge_id connected_account_id connected_account_name "
+    "customer_description customer_email customer_facing_amount customer_facing_currency customer_id customer_name "
+    "description destination_payment_id dispute_reason fee_net_of_withheld_tax invoice_id invoice_number is_link "
+    "order_id payment_method_type payout_reference_token payout_statement_descriptor regulatory_tag "
+    "statement_descriptor subscription_id trace_id trace_id_status transfer_group withheld_tax"
 )
 _ADDRESSES = ("card_address", "customer_address", "customer_shipping_address", "shipping_address")
 _ADDRESS_PARTS = ("city", "country", "line1", "line2", "postal_code", "state")
@@ -231,18 +231,24 @@ def _callback(delivery: Delivery, secrets: Sequence[str]) -> dict[str, str | int
     """The row of one delivery; None when its event is about no movement of money."""
     row: dict[str, str | int | None] = {"row_number": delivery.row_number}
     try:
-        if delivery.event is None:
-            raise ValueError(delivery.refusal)
-        if delivery.body is not None and not _is_signed(delivery, delivery.body, secrets):
-            raise ValueError("callback signature not verified")
-        found = stripe_events.callback(delivery.event)
-        if found is None:
-            return None
-        _check_text(found)
+        found = _believed(delivery, secrets)
     except ValueError as cause:
         return row | {"refusal": str(cause), "source_row": delivery.text}
-    received = delivery.received_at or found["occurred_at"]
-    return row | found | {"received_at": received, "signature_verified": None if delivery.body is None else "true"}
+    return None if found is None else {**row, **found}
+
+
+def _believed(delivery: Delivery, secrets: Sequence[str]) -> dict[str, str | None] | None:
+    """What a delivery says, once it can be read and its signature holds; ValueError otherwise."""
+    if delivery.event is None:
+        raise ValueError(delivery.refusal)
+    if delivery.body is not None and not _is_signed(delivery, delivery.body, secrets):
+        raise ValueError("callback signature not verified")
+    found = stripe_events.callback(delivery.event)
+    if found is None:
+        return None
+    _check_text(found)
+    received_at = delivery.received_at or found["occurred_at"]
+    return found | {"received_at": received_at, "signature_verified": None if delivery.body is None else "true"}
 
 
 def _is_signed(delivery: Delivery, body: bytes, secrets: Sequence[str]) -> bool:

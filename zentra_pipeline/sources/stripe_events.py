@@ -2,7 +2,7 @@
 
 Amounts come in Stripe's minor units and leave in ISO 4217's, signed like the settlement line: money out (refunds,
 disputes, payouts, transfers) is negative. Does not belong here: files, signatures, settlement reports.
-Sources: docs.stripe.com/api/events/types, docs.stripe.com/currencies, docs.stripe.com/api/{charges,refunds,disputes,payouts}.
+Sources: docs.stripe.com/api/events/types, docs.stripe.com/currencies, docs.stripe.com/api/disputes/object.
 """
 
 from collections.abc import Callable, Mapping

@@ -49,8 +49,7 @@ def control_store(home: Home) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for queries: one consistent snapshot, no lock taken; a write through it fails."""
-    with engine.connect() as connection:
-        connection = connection.execution_options(**{_DEFERRED: True})
+    with engine.connect().execution_options(**{_DEFERRED: True}) as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
         yield connection
 

@@ -19,7 +19,7 @@ files = Table(
     Column("original_name", Text, nullable=False, comment="name as received: metadata only, never part of a path"),
     Column("format", String(32), nullable=False, comment="reader that read it: canonical, stripe, …"),
     Column("staged_path", Text, nullable=True, comment="relative to the tenant's folder; null when no row got in"),
-    Column("quarantine_path", Text, nullable=True, comment="relative to the tenant's folder; null when every row got in"),
+    Column("quarantine_path", Text, nullable=True, comment="relative to the tenant's folder; null when none was refused"),
     Column("rows_staged", BigInteger, nullable=False),
     Column("rows_quarantined", BigInteger, nullable=False),
     Column("first_at", String(32), nullable=True, comment="earliest instant among the staged rows"),

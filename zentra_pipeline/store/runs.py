@@ -124,7 +124,7 @@ def find_or_create(
         created_at=instant_text(now),
     )
     connection.execute(insert(models.runs).values(vars(run)))
-    _record_transition(connection, run_id, "created", actor, now, None)
+    _record_transition(connection, run_id, status="created", actor=actor, at=now, detail=None)
     return run
 
 
@@ -145,7 +145,7 @@ def transition(
         raise ZentraError(f"run {run_id} cannot become failed without a reason")
     failure = detail if status == "failed" else None
     connection.execute(update(models.runs).where(models.runs.c.run_id == run_id).values(status=status, failure=failure))
-    _record_transition(connection, run_id, status, actor, at, detail)
+    _record_transition(connection, run_id, status=status, actor=actor, at=at, detail=detail)
     return get(connection, run_id)
 
 
@@ -242,7 +242,7 @@ def _all(connection: Connection, query: Select[Any]) -> list[Run]:
 
 
 def _record_transition(
-    connection: Connection, run_id: str, status: str, actor: str, at: datetime, detail: str | None
+    connection: Connection, run_id: str, *, status: str, actor: str, at: datetime, detail: str | None
 ) -> None:
     connection.execute(
         insert(models.run_transitions).values(

@@ -1,0 +1,55 @@
+# One command each for what people do here. Set-up is a file target: it runs again when the lock or the project changes.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_HOME ?= data/demo
+# Test workers; the suite is sized for two cores.
+WORKERS ?= 2
+
+.PHONY: help setup demo ui test test-all lint format bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready  ## virtual environment from the hashed lock, bytecode compiled, dbt project parsed
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib zentra_pipeline
+	$(BIN)/python -c "from zentra_pipeline.transform import manifest_content; manifest_content()"
+	touch $@
+
+demo: setup  ## the shipped stories end to end, into data/demo
+	$(BIN)/zentra demo --home $(DEMO_HOME)
+
+ui: setup  ## Dagster's UI on the demo's home, http://127.0.0.1:3000
+	ZENTRA_HOME=$(abspath $(DEMO_HOME)) DAGSTER_HOME=$(abspath $(DEMO_HOME))/dagster $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+test: setup  ## every test but the slow ones
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+
+test-all: setup  ## the slow ones too
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+lint: setup  ## ruff, mypy, sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests
+
+format: setup  ## let ruff and sqlfluff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## speed against a bare DuckDB process
+	$(BIN)/python -m benchmarks.bench --sizes 100000,1000000
+
+lock:  ## remake the lock after changing pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --group dev --python-version 3.11 --no-emit-index-url --generate-hashes --quiet --output-file requirements.lock
+
+clean:  ## remove what set-up, demo and tests made
+	rm -rf $(VENV) $(DEMO_HOME) dbt_project/target dbt_project/logs logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Dagster objects, by step; every module below is imported when the code location loads."""

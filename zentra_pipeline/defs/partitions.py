@@ -1,0 +1,31 @@
+"""Partitions of every asset: scope (`<tenant>/<provider>`) × daily ledger window. Nothing else."""
+
+from datetime import date
+
+import dagster as dg
+
+SCOPE_PARTITIONS = "scope"
+
+scopes = dg.DynamicPartitionsDefinition(name=SCOPE_PARTITIONS)
+ledger_windows = dg.DailyPartitionsDefinition(start_date="2000-01-01", end_offset=1)
+windows = dg.MultiPartitionsDefinition({"scope": scopes, "ledger_window": ledger_windows})
+
+# A window starts from what its provider's previous window left open.
+previous_window = dg.MultiPartitionMapping(
+    {
+        "scope": dg.DimensionPartitionMapping("scope", dg.IdentityPartitionMapping()),
+        "ledger_window": dg.DimensionPartitionMapping(
+            "ledger_window", dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+        ),
+    }
+)
+
+
+def scope_key(tenant: str, provider: str) -> str:
+    """The scope partition of a tenant's provider."""
+    return f"{tenant}/{provider}"
+
+
+def partition_key(tenant: str, provider: str, ledger_window: date) -> dg.MultiPartitionKey:
+    """The partition of one run."""
+    return dg.MultiPartitionKey({"scope": scope_key(tenant, provider), "ledger_window": ledger_window.isoformat()})

@@ -1,0 +1,142 @@
+"""What finance sees beside the assets: figures by currency, tables and plots as Dagster metadata; no figure is made here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from zentra_pipeline import charts
+from zentra_pipeline.money import amount_text
+from zentra_pipeline.run_summary import RunSummary, summarize
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.window_run import WindowResult
+
+
+def of_run(paths: TenantPaths, result: WindowResult) -> dict[dg.AssetKey, Mapping[str, Any]]:
+    """Metadata of a run's published assets, by asset."""
+    summary = summarize(paths.root, result.tables)
+    run = {
+        "run": dg.MetadataValue.text(result.run.run_id),
+        "revision": dg.MetadataValue.int(result.run.revision),
+        "as of": dg.MetadataValue.text(result.run.as_of),
+        "inputs digest": dg.MetadataValue.text(str(result.run.inputs_digest)),
+    }
+    own: dict[str, dict[str, Any]] = {
+        "matches": {
+            "matches": dg.MetadataValue.int(summary.matches),
+            "match rate by currency": dg.MetadataValue.md(_match_rates(summary)),
+            "matched lines %": dg.MetadataValue.float(_matched_share(summary)),
+        },
+        "exceptions": {
+            "opened": dg.MetadataValue.int(sum(summary.opened.values())),
+            "resolved by the system": dg.MetadataValue.int(sum(summary.resolved.values())),
+            "by type": dg.MetadataValue.md(_by_type(summary)),
+            "exceptions": dg.MetadataValue.md(_exceptions(summary)),
+        },
+        "open_items": {
+            "open items": dg.MetadataValue.int(summary.open_items),
+            "aging": dg.MetadataValue.md(_aging(summary)),
+        },
+        "conservation": {"where every row went": dg.MetadataValue.md(_conservation(summary))},
+        "rollforward": {"from opening to closing": dg.MetadataValue.md(_rollforward(summary))},
+    }
+    tables = {
+        name: {
+            "dagster/row_count": dg.MetadataValue.int(table.rows),
+            "file": dg.MetadataValue.path(str(paths.root / table.path)),
+            "sha256": dg.MetadataValue.text(table.sha256),
+        }
+        for name, table in result.tables.items()
+    }
+    return {dg.AssetKey(name): {**run, **tables[name], **own.get(name, {})} for name in tables}
+
+
+def _settlement_rows(summary: RunSummary) -> list[dict[str, Any]]:
+    return [row for row in summary.conservation if row["side"] == "settlement" and row["currency"]]
+
+
+def _matched_share(summary: RunSummary) -> float:
+    """Percent of the settlement lines needing a movement that have one; 100 where none needs one."""
+    rows = _settlement_rows(summary)
+    matched = sum(row["matched"] for row in rows)
+    needing = matched + sum(row["excepted"] for row in rows)
+    return round(100 * matched / needing, 2) if needing else 100.0
+
+
+def _match_rates(summary: RunSummary) -> str:
+    bars = [
+        (f"{row['currency']}  {row['matched']:,} of {row['matched'] + row['excepted']:,} lines", row["matched"], row["matched"] + row["excepted"])
+        for row in _settlement_rows(summary)
+    ]
+    return charts.share_bars("Settlement lines matched", bars)
+
+
+def _aging(summary: RunSummary) -> str:
+    most = max((row["items"] for row in summary.aging), default=0)
+    bars = [
+        (f"{_side(row['item_type'])} {row['currency']}, {row['aging_bucket']} business days: {row['items']:,}", row["items"], most)
+        for row in summary.aging
+    ]
+    table = _table(
+        ("side", "currency", "business days", "items", "amount"),
+        [
+            (_side(row["item_type"]), row["currency"], row["aging_bucket"], f"{row['items']:,}", amount_text(row["amount_minor"], row["currency"]))
+            for row in summary.aging
+        ],
+    )
+    return charts.share_bars("Open items by age", bars) + "\n\n" + table
+
+
+def _by_type(summary: RunSummary) -> str:
+    types = sorted(summary.opened.keys() | summary.resolved.keys())
+    rows = [(name, summary.opened.get(name, 0), summary.resolved.get(name, 0)) for name in types]
+    return _table(("type", "opened", "matched late"), rows)
+
+
+def _exceptions(summary: RunSummary) -> str:
+    return _table(
+        ("type", "subject", "amount", "owner", "lane", "due", "why"),
+        [
+            (
+                row["exception_type"],
+                row["subject_id"],
+                "" if row["amount_minor"] is None else amount_text(row["amount_minor"], row["currency"]),
+                row["owner"],
+                row["lane"],
+                f"{row['due_at']:%Y-%m-%d}",
+                row["explanation"],
+            )
+            for row in summary.exceptions
+        ],
+    )
+
+
+def _conservation(summary: RunSummary) -> str:
+    buckets = ("rows_in", "matched", "in_transit", "excepted", "accounted", "duplicates", "quarantined", "rows_unexplained")
+    return _table(
+        ("side", "currency", *(bucket.replace("_", " ") for bucket in buckets)),
+        [(row["side"], row["currency"], *(f"{row[bucket]:,}" for bucket in buckets)) for row in summary.conservation],
+    )
+
+
+def _rollforward(summary: RunSummary) -> str:
+    steps = ("opening", "posted", "settled", "written_off", "closing", "difference")
+    return _table(
+        ("currency", *(step.replace("_", " ") for step in steps)),
+        [
+            (row["currency"], *(amount_text(row[f"{step}_minor"], row["currency"]) for step in steps))
+            for row in summary.rollforward
+        ],
+    )
+
+
+def _side(item_type: str) -> str:
+    return "settlement" if item_type == "settlement_line" else "ledger"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """A Markdown table; what stands in a cell cannot end it."""
+    if not rows:
+        return "none"
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(charts.plain(cell) for cell in line) + " |" for line in lines)

@@ -1,0 +1,91 @@
+"""The dbt models as Dagster assets: keys, groups, descriptions and checks; running them does not belong here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+from dagster_dbt.asset_utils import build_dbt_specs
+
+from zentra_pipeline import transform
+from zentra_pipeline.defs.partitions import previous_window
+
+OWNERS: Final = ["team:data", "team:finance"]
+SCOPE_KEY: Final = dg.AssetKey(["run", "scope"])
+EARLIER_KEY: Final = dg.AssetKey(["earlier", "runs"])
+_GROUP_OF_FOLDER: Final = {"staging": "staging", "intermediate": "matching", "exceptions": "exceptions", "marts": "matching"}
+_GROUP_OF_MART: Final = {"exceptions": "exceptions", "conservation": "closeout", "rollforward": "closeout"}
+
+
+class _Translator(DagsterDbtTranslator):
+    """Names dbt's nodes the way finance follows them."""
+
+    def __init__(self) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        # A run's parameters are one thing to follow, and so is what earlier runs left.
+        if dbt_resource_props["resource_type"] == "source":
+            if dbt_resource_props["source_name"] == "run":
+                return SCOPE_KEY
+            if dbt_resource_props["source_name"] == "earlier":
+                return EARLIER_KEY
+        return super().get_asset_key(dbt_resource_props)
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        if dbt_resource_props["resource_type"] == "seed":
+            return "staging"
+        name, folder = dbt_resource_props["name"], dbt_resource_props["fqn"][1]
+        return _GROUP_OF_MART.get(name, _GROUP_OF_FOLDER[folder])
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """What stands first in a model: its grain and what it assumes."""
+        comment = []
+        for line in str(dbt_resource_props.get("raw_code") or "").splitlines():
+            if not line.startswith("--"):
+                break
+            comment.append(line.removeprefix("--").strip())
+        return " ".join(comment) or str(dbt_resource_props.get("description") or "")
+
+
+@dataclass(frozen=True)
+class ModelSpecs:
+    """Asset and check specs of the project, and the dbt id each stands for."""
+
+    assets: list[dg.AssetSpec]
+    checks: list[dg.AssetCheckSpec]
+    asset_of_node: dict[str, dg.AssetKey]
+    check_of_node: dict[str, dg.AssetCheckKey]
+
+
+@cache
+def model_specs() -> ModelSpecs:
+    """Every model as an asset and every data test as a blocking check of the model it tests."""
+    translator = _Translator()
+    content = transform.manifest_content()
+    assets, checks = build_dbt_specs(
+        translator=translator,
+        manifest=content,
+        select="fqn:*",
+        exclude="resource_type:seed",
+        selector="",
+        io_manager_key=None,
+        project=None,
+    )
+    nodes = content["nodes"]
+    asset_of_node = {
+        unique_id: translator.get_asset_key(node) for unique_id, node in nodes.items() if node["resource_type"] == "model"
+    }
+    blocking = [check._replace(blocking=True) for check in checks]
+    by_name = {check.name: check.key for check in blocking}
+    check_of_node = {unique_id: by_name[node["name"]] for unique_id, node in nodes.items() if node["name"] in by_name}
+    return ModelSpecs([_with_people(spec) for spec in assets], blocking, asset_of_node, check_of_node)
+
+
+def _with_people(spec: dg.AssetSpec) -> dg.AssetSpec:
+    deps = list(spec.deps)
+    if spec.key == dg.AssetKey("open_items"):
+        deps.append(dg.AssetDep("open_items", partition_mapping=previous_window))
+    return spec.replace_attributes(owners=OWNERS, kinds={"dbt", "duckdb"}, deps=deps)
