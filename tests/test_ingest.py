@@ -16,7 +16,10 @@ from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.engine import operational_store, reading
 
 NOW = datetime(2026, 4, 27, 6, 0, tzinfo=UTC)
-HEADER = "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,settled_at,batch_id"
+HEADER = (
+    "line_id,line_type,provider_reference,merchant_reference,"
+    "gross_minor,fee_minor,net_minor,currency,settled_at,batch_id"
+)
 
 
 def line(line_id: str, gross: int | str = 1000, reference: str = "ref") -> str:

@@ -56,6 +56,7 @@ def _literal(path: Path) -> str:
 def _sql(contract: Contract) -> str:
     """Names come from the contract alone; paths are bound."""
     key = ", ".join(contract.key)
+    met_key = ", ".join(f"met_again.{column}" for column in contract.key)
     content = [column for column in contract.columns if column not in contract.key]
     same_key = " and ".join(f"fresh.{column} = stated.{column}" for column in contract.key)
     differs = " or ".join(f"fresh.{column} is distinct from stated.{column}" for column in content)
@@ -73,7 +74,7 @@ def _sql(contract: Contract) -> str:
             from met_again
             join files using (file_sequence)
             qualify row_number() over (
-                partition by {", ".join(f"met_again.{column}" for column in contract.key)}, files.provider, files.file_id
+                partition by {met_key}, files.provider, files.file_id
                 order by met_again.file_sequence desc, met_again.row_number desc
             ) = 1
         )

@@ -1,4 +1,4 @@
-"""Ingest: files of one command, from landed bytes through the gate to staged rows, registered all together or not at all.
+"""Ingest: a command's files, from landed bytes through the gate to staged rows, registered together or not at all.
 
 Does not belong here: formats (sources), what a row must look like (contracts), printing (cli).
 """
@@ -127,9 +127,9 @@ def ingest_files(
 ) -> IngestOutcome:
     """Land, check and stage files of one kind from one provider; the registration in `ops.db` is the commit point.
 
-    Without `file_id` a file goes by its stem. `now` is recorded as the time of receipt. UsageError when an id or kind is
-    not allowed; InputRejectedError when a file is broken or rows exist and none got in; then nothing changed. A process
-    killed at any point leaves nothing that is seen, and the next ingest clears it away.
+    Without `file_id` a file goes by its stem. `now` is recorded as the time of receipt. UsageError when an id or kind
+    is not allowed; InputRejectedError when a file is broken or rows exist and none got in; then nothing changed. A
+    process killed at any point leaves nothing that is seen, and the next ingest clears it away.
     """
     from zentra_pipeline.store.engine import operational_store
 
@@ -256,9 +256,9 @@ def _set_conflicts_aside(
 def _verdicts(command: _Command, arrival: _Arrival, tally: _Tally) -> Iterator[Verdict]:
     secrets = callback_secrets(command.paths.root.name, command.provider)
     name = arrival.source.name
-    for frame in one_ahead(
-        frames(arrival.landed.path, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes)
-    ):
+    landed = arrival.landed.path
+    read = frames(landed, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes)
+    for frame in one_ahead(read):
         _note_drift(frame, tally, name)
         verdict = judge(command.contract, frame)
         admitted = guard(command.contract, _with_lineage(command, arrival, verdict.admitted))

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zentra_pipeline.landing import sync_folder
@@ -31,8 +30,18 @@ QUARANTINE_COLUMNS: dict[str, pl.DataType] = {
 }
 _ARRIVING = "arriving"
 _SELDOM_REPEATING = frozenset(
-    """line_id entry_id event_id provider_event_id transaction_id provider_reference merchant_reference
-    original_reference intent_id raw""".split()
+    (
+        "line_id",
+        "entry_id",
+        "event_id",
+        "provider_event_id",
+        "transaction_id",
+        "provider_reference",
+        "merchant_reference",
+        "original_reference",
+        "intent_id",
+        "raw",
+    )
 )
 
 

@@ -243,6 +243,20 @@ def test_output_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     assert json.loads(done.stdout.decode())["statements"][0]["file"] == "naïve.csv"
 
 
+def test_a_poor_locale_shows_escapes_instead_of_failing(tmp_path: Path) -> None:
+    file = tmp_path / "日.csv"
+    file.write_text("a\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "zentra_pipeline", "inspect", "--format", "canonical", str(file)],
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        check=False,
+    )
+    assert done.returncode == 4
+    assert b"refused: \\u65e5.csv: " in done.stdout
+
+
 def test_version_is_that_of_the_package(zentra: Zentra) -> None:
     from zentra_pipeline import __version__
 

@@ -117,7 +117,7 @@ def test_finance_reads_where_every_row_went(acme: Zentra, asked: list[RunRequest
     done = acme(*RUN)
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert "Run run_1: published revision 1, in review" in lines
-    assert "2 matches, 1 open items, as known at 2026-04-27T06:00:00.000000Z" in lines
+    assert "2 matches, 1 open item, as known at 2026-04-27T06:00:00.000000Z" in lines
     assert "ledger movements USD 3 · 2 450.00 2 · 2 500.00 1 · -50.00 – – – –" in lines
     assert "settlement lines 1 – – – – – 1" in lines
     assert "USD 0.00 2 450.00 2 500.00 0.00 -50.00" in lines
@@ -180,7 +180,7 @@ def test_a_backfill_runs_ingested_windows_in_order_and_names_the_others(
     assert done.json["skipped"] == [
         {"ledger_window": f"2026-04-{day}", "settlement_file": f"set_2026_04_{day}"} for day in (25, 28, 29)
     ]
-    assert "2026-04-25: passed over, no settlement file set_2026_04_25 was ingested" in done.err
+    assert "2026-04-25: passed over, set_2026_04_25 was never ingested" in done.err
 
 
 def test_a_backfill_follows_the_file_names_of_the_profile(
@@ -196,8 +196,7 @@ def test_a_failed_window_ends_the_backfill_with_its_reason(ingested: Zentra, ask
     done = ingested(*BACKFILL, "--from", "2026-04-27", "--to", "2026-05-02")
     assert done.code == 1
     assert done.err.endswith(
-        "2026-04-30: failed; 1 windows before it stay published, no later one was run\n"
-        "Error: conservation does not hold\n"
+        "2026-04-30: failed; 1 window before it done, those after it not begun\nError: conservation does not hold\n"
     )
     assert [request.ledger_window.day for request in asked] == [27, 30]
 

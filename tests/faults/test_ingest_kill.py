@@ -16,7 +16,7 @@ from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.engine import operational_store, reading
 
 ROWS = 3_000
-KILLS = 24
+KILLS = 14
 CHILD = """
 import os, sys
 from datetime import UTC, datetime
@@ -43,7 +43,10 @@ ingest_files(TenantPaths(Path(root)), provider="rail", kind="settlement", files=
 
 
 def settlement(path: Path, first: int) -> Path:
-    header = "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,settled_at,batch_id"
+    header = (
+        "line_id,line_type,provider_reference,merchant_reference,"
+        "gross_minor,fee_minor,net_minor,currency,settled_at,batch_id"
+    )
     lines = [
         f"{i},payment,r{i},,{'bad' if i % 1000 == 1 else i},0,{i},USD,2026-04-26T00:00:00Z,"
         for i in range(first, first + ROWS)
@@ -95,7 +98,7 @@ def test_a_kill_at_any_step_is_healed_by_the_next_ingest(tmp_path: Path, sources
     for kill in range(1, KILLS + 1):
         paths = TenantPaths(tmp_path / f"home{kill}")
         operational_store(paths)
-        step = str(kill * 2)
+        step = str(kill * 3)
         child = subprocess.run(
             [sys.executable, "-c", CHILD, str(paths.root), step, *map(str, sources)], check=False, timeout=60
         )

@@ -42,7 +42,7 @@ def outcomes(
         for statement in world.run(window):
             for number in {int(name[1:4]) for name in statement.ids}:
                 said[number].setdefault(window, []).append(statement.text.replace(_prefix(number), ""))
-    return list(said)
+    return [{window: sorted(texts) for window, texts in each.items()} for each in said]
 
 
 def expected(each: Claim) -> dict[str, list[str]]:

@@ -30,10 +30,11 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Statement:
-    """Something a run says, and the ids it says it about."""
+    """Something a run says and the ids it says it about; it is said anew when its `key` is new."""
 
     text: str
     ids: tuple[str, ...]
+    key: str
 
 
 class World:
@@ -159,9 +160,9 @@ def _matches(world: World) -> Iterable[Statement]:
             amounts = f"{match['settlement_minor']} against {match['ledger_minor']} {match['currency']}, off by {match['difference_minor']}"
         reversed_ = "" if match["status"] == "confirmed" else f"{match['status']} "
         text = f"{reversed_}{match['rule']} {match['cardinality']} {match['method']}: {name}, {amounts}"
-        yield Statement(text, (*lines, *transactions))
+        yield Statement(text, (*lines, *transactions), match["match_id"])
         for event in legs[match["match_id"]]["callback"]:
-            yield Statement(f"callback {event} of {name}", (event, *lines, *transactions))
+            yield Statement(f"callback {event} of {name}", (event, *lines, *transactions), match["match_id"])
 
 
 def _exceptions(world: World) -> Iterable[Statement]:
@@ -169,14 +170,14 @@ def _exceptions(world: World) -> Iterable[Statement]:
         off = "" if row["difference_minor"] is None else f", off by {row['difference_minor']}"
         resolved = "" if row["status"] == "open" else f"{row['status']} as {row['resolution']}: "
         text = f"{resolved}{row['exception_type']} {row['subject_id']}, {row['amount_minor']} {row['currency']}{off}"
-        yield Statement(text, (row["subject_id"],))
+        yield Statement(text, (row["subject_id"],), row["exception_id"])
 
 
 def _open_items(world: World, window: str) -> Iterable[Statement]:
     sql = f"select open_items.* from open_items inner join runs using (run_id) where ledger_window = date '{window}'"
     for row in world.query(sql):
         text = f"open {row['item_id']}, {row['amount_minor']} {row['currency']}, aged {row['age_business_days']}"
-        yield Statement(text, (row["item_id"],))
+        yield Statement(text, (row["item_id"],), window)
 
 
 def as_csv(kind: str, rows: Sequence[Row]) -> bytes:

@@ -1,5 +1,6 @@
 """The command line's entry: runs a command and turns errors into exit codes; commands stand in a module a noun."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command of this process's arguments and end the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a poor locale shows escapes instead of failing
     try:
         sys.exit(invoke(sys.argv[1:]))
     except BrokenPipeError:

@@ -1,6 +1,5 @@
 """`zentra backfill`: chooses the windows of a range and runs them in order; reconciling does not belong here."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import click
@@ -45,35 +44,23 @@ def command(
     from zentra_pipeline.cli import closing_words, printing
     from zentra_pipeline.cli.progress import progress
     from zentra_pipeline.errors import UsageError, ZentraError
-    from zentra_pipeline.profile import load_profile
     from zentra_pipeline.reconcile import RunRequest, reconcile
 
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
     paths = tenancy.require_tenant(home, tenant)
-    profile = load_profile(paths, provider)
-    ingested = _ingested_files(paths, provider)
+    windows, skipped = _windows(paths, provider, first, last)
+    for passed_over in skipped:
+        printing.note("{ledger_window}: passed over, {settlement_file} was never ingested".format(**passed_over))
     runs: list[dict[str, object]] = []
-    skipped: list[dict[str, str]] = []
-    for window in _days(first, last):
-        settlement_file = profile.settlement_file(window)
-        if settlement_file not in ingested:
-            skipped.append({"ledger_window": window.isoformat(), "settlement_file": settlement_file})
-            printing.note(f"{window}: passed over, no settlement file {settlement_file} was ingested")
-            continue
-        request = RunRequest(
-            provider=provider,
-            settlement_file=settlement_file,
-            ledger_window=window,
-            owner=owner,
-            as_of=None,
-            actor=actor,
-        )
+    for window, settlement_file in windows:
+        request = RunRequest(provider, settlement_file, window, owner=owner, as_of=None, actor=actor)
         try:
             with progress(f"{window}: ") as tell:
                 outcome = reconcile(home, tenant, request, tell)
         except ZentraError:
-            printing.note(f"{window}: failed; {len(runs):,} windows before it stay published, no later one was run")
+            done = printing.counted(len(runs), "window")
+            printing.note(f"{window}: failed; {done} before it done, those after it not begun")
             raise
         runs.append(closing_words.as_object(request, outcome))
         if not as_json:
@@ -81,20 +68,23 @@ def command(
     if as_json:
         printing.print_json({"runs": runs, "skipped": skipped})
     else:
-        printing.say(
-            f"{len(runs):,} windows reconciled, {len(skipped):,} passed over for want of their settlement file"
-        )
+        printing.say(f"{printing.counted(len(runs), 'window')} reconciled, {len(skipped):,} passed over")
 
 
-def _days(first: date, last: date) -> Iterator[date]:
-    for offset in range((last - first).days + 1):
-        yield first + timedelta(days=offset)
-
-
-def _ingested_files(paths: TenantPaths, provider: str) -> set[str]:
-    """Ids of the provider's settlement files that were let in."""
+def _windows(
+    paths: TenantPaths, provider: str, first: date, last: date
+) -> tuple[list[tuple[date, str]], list[dict[str, str]]]:
+    """The windows of the range with their settlement files, and those whose file was never ingested, both in order."""
+    from zentra_pipeline.profile import load_profile
     from zentra_pipeline.store.engine import operational_store, reading
     from zentra_pipeline.store.files import staged_files
 
+    profile = load_profile(paths, provider)
     with reading(operational_store(paths)) as connection:
-        return {file.file_id for file in staged_files(connection, "settlement") if file.provider == provider}
+        ingested = {file.file_id for file in staged_files(connection, "settlement") if file.provider == provider}
+    days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+    expected = [(day, profile.settlement_file(day)) for day in days]
+    skipped = [
+        {"ledger_window": day.isoformat(), "settlement_file": file} for day, file in expected if file not in ingested
+    ]
+    return [(day, file) for day, file in expected if file in ingested], skipped

@@ -1,4 +1,4 @@
-"""The form of a contract: a table's fields as data. The schemas built from it and the values of a table do not belong here."""
+"""The form of a contract: a table's fields as data. Schemas and the fields of any table do not belong here."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -34,7 +34,7 @@ class Field:
 
     `is_required`: a file without the column is refused. `may_be_blank`: a row without a value is let in.
     `vocabulary`: the seed vocabulary a value must belong to (`currency` means the currencies).
-    `when_blank`: what is staged for a blank value. `refused_value`: a well-formed value that keeps its row out, and why.
+    `when_blank`: what is staged for a blank value. `refused_value`: a value that keeps its row out, and why.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""JSON Lines: one strict JSON object a line, its values kept as they are written; which rows get in does not belong here.
+"""JSON Lines: one strict JSON object a line, its values kept as written. Which rows get in does not belong here.
 
 Most lines of a file have one shape: the same keys in the same order, values without escapes. Such a shape is one
 anchored regular expression that only well-formed objects match, so the fast engine needs no trust. Every other line is
@@ -44,9 +44,8 @@ def _chunks(path: Path, name: str) -> Iterator[bytes]:
             written = len(data[: data.rfind(b"\n") + 1].rstrip(b"\r\n"))
             cut = data.find(b"\n", written) + 1 if written else 0
             if len(data) - cut > RECORD_BYTES:
-                raise InputRejectedError(
-                    f"{name}: after byte {offset + cut:,}: a line is longer than {RECORD_BYTES:,} bytes; correct the file"
-                )
+                why = f"a line is longer than {RECORD_BYTES:,} bytes; correct the file"
+                raise InputRejectedError(f"{name}: after byte {offset + cut:,}: {why}")
             if cut:
                 yield data[:cut]
             data, offset = data[cut:] + following, offset + cut
@@ -120,8 +119,7 @@ class _Reader:
         if not lines.height:
             return lines
         match = pl.col(_LINE).str.extract_groups(shape.pattern).alias("value")
-        halves = [lines.head(lines.height // 2), lines.slice(lines.height // 2)]
-        found = pl.concat(pl.collect_all([half.lazy().select(_NUMBER, match) for half in halves]))
+        found = lines.select(_NUMBER, match)
         values = found["value"].struct.unnest()
         has_shape = values["whole"].is_not_null()
         if has_shape.any():

@@ -1,4 +1,4 @@
-"""Parquet with declared types: amounts BIGINT, instants TIMESTAMPTZ or text, the rest text; which rows get in is the gate's."""
+"""Parquet: amounts BIGINT, instants TIMESTAMPTZ or text, the rest text. Which rows get in does not belong here."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ _BATCH_ROWS = 122_880
 def read(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
     """Frames as the gate judges them, with integers, instants and booleans typed as the file holds them.
 
-    InputRejectedError when the file is damaged, a required column is missing or a column has another type than declared.
+    InputRejectedError when the file is damaged, a required column is missing or a column has another type.
     """
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:

@@ -1,8 +1,9 @@
-"""Chooses the reader of a format and kind and starts it; what a reader does with the bytes belongs to its own module."""
+"""Chooses the reader of a format and kind. What a reader does with the bytes does not belong here."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -31,10 +32,9 @@ def frames(
     if format == CANONICAL:
         return canonical.read(path, contract, name)
     if contract.kind == "settlement" and format in SETTLEMENT_READERS:
-        frames: Iterator[pl.DataFrame] = import_module(SETTLEMENT_READERS[format]).read_settlement(path, name)
-        return frames
+        return cast(Iterator[pl.DataFrame], import_module(SETTLEMENT_READERS[format]).read_settlement(path, name))
     if contract.kind == "callbacks" and format in CALLBACK_READERS:
-        frames = import_module(CALLBACK_READERS[format]).read_callbacks(path, secrets, name, notes)
-        return frames
+        reader = import_module(CALLBACK_READERS[format])
+        return cast(Iterator[pl.DataFrame], reader.read_callbacks(path, secrets, name, notes))
     known = {"settlement": SETTLEMENT_READERS, "callbacks": CALLBACK_READERS}.get(contract.kind, [CANONICAL])
     raise UsageError(f"no reader of {contract.kind} files for format {format!r}: use one of {', '.join(known)}")

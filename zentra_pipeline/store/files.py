@@ -1,4 +1,4 @@
-"""Queries on the registered files of a tenant; the transaction they run in and the files themselves do not belong here."""
+"""Queries on a tenant's registered files. Transactions and the files themselves do not belong here."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from zentra_pipeline.store.models import files
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One registration: a file's content under a file id, with where its rows went; fields as in `store.models.files`."""
+    """One registration: a content under a file id, and where its rows went; fields as in `store.models.files`."""
 
     sequence: int
     kind: str

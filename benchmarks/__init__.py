@@ -1,0 +1,1 @@
+"""Speed and memory against a bare DuckDB process; correctness is the tests' business."""

@@ -1,0 +1,86 @@
+"""The days of a world: windows, the runs that look at them, cut-offs and business days (CONTRACT §10.4, §10.14).
+
+Written for the answer key alone: the engine has a calendar of its own, and the two must agree without sharing a line.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+from zoneinfo import ZoneInfo
+
+from zentra_pipeline.simulation.terms import Terms
+
+_SATURDAY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Every window of the world in order, and the windows that have a run, with the instant each run is as of."""
+
+    days: tuple[date, ...]
+    runs: tuple[date, ...]
+    as_of: tuple[datetime, ...]
+    terms: Terms
+
+    def start(self, day: date) -> datetime:
+        """The instant a window begins: its local day at the cut-off."""
+        zone = ZoneInfo(self.terms.timezone)
+        return datetime.combine(day, time.fromisoformat(self.terms.window_cutoff), zone).astimezone(UTC)
+
+    def end(self, day: date) -> datetime:
+        """The instant a window ends, which is the first of the next."""
+        return self.start(day + timedelta(days=1))
+
+    def window_of(self, instant: datetime) -> date:
+        """The window that holds an instant."""
+        day = instant.astimezone(ZoneInfo(self.terms.timezone)).date()
+        return day if self.start(day) <= instant else day - timedelta(days=1)
+
+    def review_cutoff(self, run: int) -> datetime:
+        """The instant after which a callback is late for a match of this run."""
+        return self.end(self.runs[run]) + timedelta(minutes=self.terms.callback_grace_minutes)
+
+    def run_seeing(self, day: date) -> int:
+        """The first run that sees the rows of a window; the last window of a world always has a run."""
+        return next(index for index, run in enumerate(self.runs) if day <= run)
+
+    def days_of(self, run: int) -> tuple[date, ...]:
+        """The windows a run is the first to see: its own, and those before it that have no run."""
+        return tuple(day for day in self.days if self.run_seeing(day) == run)
+
+    def run_hearing(self, received_at: datetime) -> int | None:
+        """The first run that a callback received at this instant reaches, null when it comes after the last."""
+        return next((index for index, as_of in enumerate(self.as_of) if received_at <= as_of), None)
+
+    def age(self, day: date, run: int) -> int:
+        """Business days after a window, up to and including the run's."""
+        return business_days(day, self.runs[run])
+
+    def first_overdue(self, day: date) -> int | None:
+        """The first run in which an item of this window is older than the settlement lag, null when there is none."""
+        lag = self.terms.settlement_lag_days
+        return next((index for index in range(len(self.runs)) if self.age(day, index) > lag), None)
+
+
+def business_days(after: date, up_to: date) -> int:
+    """Mondays to Fridays after one day, up to and including another; 0 when the other comes first."""
+    count = max((up_to - after).days, 0)
+    return sum((after + timedelta(days=step)).weekday() < _SATURDAY for step in range(1, count + 1))
+
+
+def draw_calendar(rng: Random, terms: Terms, windows: int) -> Calendar:
+    """A stretch of days with `windows` runs; some weekend days have a run of their own, the others none."""
+    day = date(2026, 1, 5) + timedelta(days=rng.randrange(330))
+    days: list[date] = []
+    runs: list[date] = []
+    while len(runs) < windows:
+        days.append(day)
+        if day.weekday() < _SATURDAY or rng.random() < 0.3:
+            runs.append(day)
+        day += timedelta(days=1)
+    bare = Calendar(tuple(days), tuple(runs), (), terms)
+    as_of = tuple(
+        bare.review_cutoff(run) + timedelta(minutes=rng.randrange(30, 600), milliseconds=rng.randrange(1000))
+        for run in range(windows)
+    )
+    return Calendar(bare.days, bare.runs, as_of, terms)

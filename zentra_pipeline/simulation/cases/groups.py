@@ -1,0 +1,173 @@
+"""Cases about groups of several lines or movements under one reference: equal sums, pairs, what is left, and ambiguity."""
+
+from zentra_pipeline.simulation.cases import case
+from zentra_pipeline.simulation.story import Movement, PlacedLine, Story
+
+
+def distinct_amounts(story: Story, count: int) -> list[int]:
+    """So many different amounts, no two of which add up to another."""
+    base = story.amount(least=100_000)
+    return [base + step * step * 37 + step for step in story.rng.sample(range(1, 200), count)]
+
+
+def lines_in_order(story: Story, run: int, currency: str, reference: str, amounts: list[int]) -> list[PlacedLine]:
+    """Lines of one file, sorted as pairing sorts them: by settlement time, then id."""
+    lines = [story.line(run, amount, currency, reference) for amount in amounts]
+    return sorted(lines, key=lambda line: (line.row.settled_at, line.row.line_id))
+
+
+def movements_in_order(story: Story, run: int, currency: str, reference: str, amounts: list[int]) -> list[Movement]:
+    """Movements of one run, sorted as pairing sorts them: by posting time, then id."""
+    movements = [story.movement(run, amount, currency, reference) for amount in amounts]
+    return sorted(movements, key=lambda movement: (movement.posted_at, movement.transaction_id))
+
+
+@case(weight=2)
+def partial_captures(story: Story) -> None:
+    """Several lines add up to one movement: one match, many to one."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    amounts = distinct_amounts(story, story.rng.randint(2, 5))
+    lines = [story.line(run, amount, currency, reference) for amount in amounts]
+    story.match(lines, [story.movement(run, sum(amounts), currency, reference)])
+
+
+@case()
+def partial_captures_of_equal_amount(story: Story) -> None:
+    """Lines of one amount that together make the movement are one group, not duplicates."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run, count = story.any_run(), story.rng.randint(2, 4)
+    lines = [story.line(run, amount, currency, reference) for _ in range(count)]
+    story.match(lines, [story.movement(run, amount * count, currency, reference)])
+
+
+@case(weight=2)
+def several_postings(story: Story) -> None:
+    """One line settles several movements whose amounts add up to it: one match, one to many."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    amounts = distinct_amounts(story, story.rng.randint(2, 4))
+    line = story.line(run, sum(amounts), currency, reference)
+    story.match([line], [story.movement(run, amount, currency, reference) for amount in amounts])
+
+
+@case()
+def several_to_several(story: Story) -> None:
+    """Two lines and three movements with equal sums and no equal amounts: one match, many to many."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    first, second, third = distinct_amounts(story, 3)
+    total = first + second + third
+    lines = [story.line(run, amount, currency, reference) for amount in (total - first - 11, first + 11)]
+    movements = [story.movement(run, amount, currency, reference) for amount in (first, second, third)]
+    story.match(lines, movements)
+
+
+@case()
+def equal_pairs_with_equal_sums(story: Story) -> None:
+    """Two lines and two movements, all of one amount: the sums are equal, so they are one group."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run()
+    lines = [story.line(run, amount, currency, reference) for _ in range(2)]
+    story.match(lines, [story.movement(run, amount, currency, reference) for _ in range(2)])
+
+
+@case()
+def group_that_gathers(story: Story) -> None:
+    """Both lines wait for the movement; one of them came a run earlier and is matched late."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    first, second = distinct_amounts(story, 2)
+    lines = [story.line(run, first, currency, reference), story.line(later, second, currency, reference)]
+    story.match(lines, [story.movement(later, first + second, currency, reference)])
+
+
+@case()
+def pairs_and_a_difference(story: Story) -> None:
+    """Identical amounts pair off; the one line and one movement left over match with their difference shown."""
+    currency, reference = "EUR", story.reference()
+    run = story.any_run()
+    amount, rest = distinct_amounts(story, 2)
+    lines = lines_in_order(story, run, currency, reference, [amount, amount])
+    movements = movements_in_order(story, run, currency, reference, [amount, amount])
+    odd_line = story.line(run, rest, currency, reference)
+    odd_movement = story.movement(run, rest + 501, currency, reference)
+    heard = story.success(lines, movements, amount)
+    for line, movement in zip(lines, movements, strict=True):
+        story.match([line], [movement], callbacks=heard)
+    story.match([odd_line], [odd_movement], callbacks=heard)
+
+
+@case()
+def line_without_its_pair(story: Story) -> None:
+    """Two lines, one movement that equals the first: that pair matches, the other line finds none."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    amount, other = distinct_amounts(story, 2)
+    line = story.line(run, amount, currency, reference)
+    story.line(run, other, currency, reference)
+    movement = story.movement(run, amount, currency, reference)
+    story.match([line], [movement])
+
+
+@case()
+def movement_without_its_pair(story: Story) -> None:
+    """Two movements, one line that equals the first: that pair matches, the other movement waits."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    amount, other = distinct_amounts(story, 2)
+    line = story.line(run, amount, currency, reference)
+    movement = story.movement(run, amount, currency, reference)
+    story.movement(run, other, currency, reference)
+    story.match([line], [movement])
+
+
+@case()
+def ambiguous_lines(story: Story) -> None:
+    """Two lines and a movement, no two amounts equal and no sum: nobody can tell, so nothing is matched."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    first, second, third = distinct_amounts(story, 3)
+    lines = [story.line(run, amount, currency, reference) for amount in (first, second)]
+    story.leave_open(*lines, story.movement(run, third, currency, reference))
+    for line in lines:
+        story.reason(line, "ambiguous_match")
+
+
+@case()
+def ambiguous_movements(story: Story) -> None:
+    """A line and two movements, no two amounts equal and no sum: nobody can tell, so nothing is matched."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    first, second, third = distinct_amounts(story, 3)
+    line = story.line(run, first, currency, reference)
+    story.leave_open(line, *(story.movement(run, amount, currency, reference) for amount in (second, third)))
+    story.reason(line, "ambiguous_match")
+
+
+@case()
+def group_off_by_the_tolerance(story: Story) -> None:
+    """Two lines miss their movement by one minor unit: tolerance is for pairs, so the group stays ambiguous."""
+    currency, reference = "USD", story.reference()
+    run = story.any_run()
+    first, second = distinct_amounts(story, 2)
+    lines = [story.line(run, amount, currency, reference) for amount in (first, second)]
+    story.leave_open(*lines, story.movement(run, first + second + 1, currency, reference))
+    for line in lines:
+        story.reason(line, "ambiguous_match")
+
+
+@case()
+def ambiguity_settled_by_a_later_pass(story: Story) -> None:
+    """References leave three lines and two movements ambiguous; the intents the lines name settle it."""
+    currency, reference = "EUR", story.reference()
+    run = story.any_run()
+    first, second, third = distinct_amounts(story, 3)
+    whole = story.movement(run, first + second, currency, reference)
+    odd = story.movement(run, third + 1, currency, reference)
+    lines = [story.line(run, amount, currency, reference, merchant=whole.intent_id) for amount in (first, second)]
+    odd_line = story.line(run, third, currency, reference, merchant=odd.transaction_id)
+    heard = story.success(lines, [whole], first + second)
+    story.match(lines, [whole], "internal_reference", callbacks=heard)
+    story.match([odd_line], [odd], "internal_reference", callbacks=heard)

@@ -1,0 +1,188 @@
+"""Cases about what joins a line to its movement: references as sent, normalized, internal, and through a callback."""
+
+from zentra_pipeline.simulation.cases import case
+from zentra_pipeline.simulation.story import Story
+
+
+@case(weight=12)
+def exact_reference(story: Story) -> None:
+    """A line and a movement share their reference and amount: one confirmed match in the first run that sees both."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    line = story.line(run, amount, currency, reference, merchant=story.name("M"))
+    story.match([line], [story.movement(run, amount, currency, reference)])
+
+
+@case(weight=2)
+def exact_reference_of_a_refund(story: Story) -> None:
+    """A refund, a chargeback or its reversal matches a movement of its own class; a chargeback is told by its sign."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    kind = story.rng.choice(["refund", "chargeback", "chargeback_reversal"])
+    signed = amount if kind == "chargeback_reversal" else -amount
+    run = story.any_run()
+    line = story.line(run, signed, currency, reference, line_type=kind)
+    story.match([line], [story.movement(run, signed, currency, reference, kind=kind)])
+
+
+@case()
+def other_class(story: Story) -> None:
+    """A payment line and a chargeback reversal share reference and amount but not their class: no match."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    story.line(run, amount, currency, reference)
+    story.movement(run, amount, currency, reference, kind="chargeback_reversal")
+
+
+@case()
+def shared_reference_of_two_classes(story: Story) -> None:
+    """A payment and its refund carry one reference: each class matches for itself."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    part = story.rng.randrange(1, amount)
+    paid = story.line(run, amount, currency, reference)
+    refunded = story.line(run, -part, currency, reference, line_type="refund")
+    payment = story.movement(run, amount, currency, reference)
+    refund = story.movement(run, -part, currency, reference, kind="refund")
+    # The callbacks name no amount that could be compared with both: one delivery for each class would tell on the other.
+    story.match([paid], [payment], callbacks=[])
+    story.match([refunded], [refund], callbacks=[])
+    for movement in (payment, refund):
+        if story.terms.expects_callbacks:
+            story.find("missing_callback", "ledger_transaction", movement.transaction_id, run)
+
+
+@case(weight=2)
+def normalized_reference(story: Story) -> None:
+    """The references differ in case and punctuation: a match where the profile normalizes, otherwise none."""
+    currency, amount, reference = story.currency(), story.amount(), story.name("pr-")
+    run = story.any_run()
+    shown = story.rng.choice([reference.upper(), reference.replace("-", " / "), f"({reference})", reference + "…"])
+    ending = story.rng.choice([("", ""), ("", ""), ("-straße", "-STRASSE"), ("-ǅ", "-ǆ"), ("-é", "-É")])
+    line = story.line(run, amount, currency, shown + ending[0])
+    if story.terms.reference_normalizer == "none":
+        story.movement(run, amount + 7_919, currency, reference + ending[1])
+        return
+    story.match([line], [story.movement(run, amount, currency, reference + ending[1])], "normalized_reference")
+
+
+@case()
+def normalized_group(story: Story) -> None:
+    """Two lines that write one reference in two ways match a movement that writes it in a third."""
+    story.require(story.terms.reference_normalizer == "alphanumeric")
+    currency, reference = story.currency(), story.name("pr-")
+    parts = [story.amount(), story.amount()]
+    run = story.any_run()
+    lines = [
+        story.line(run, parts[0], currency, reference.upper()),
+        story.line(run, parts[1], currency, reference.replace("-", ".")),
+    ]
+    movement = story.movement(run, sum(parts), currency, reference.replace("-", "_"))
+    story.match(lines, [movement], "normalized_reference")
+
+
+@case()
+def exact_before_normalized(story: Story) -> None:
+    """Of two lines whose references are equal once normalized, the one that is equal as sent takes the movement."""
+    currency, reference = story.currency(), story.name("pr-")
+    amount, other = story.amount(), story.amount()
+    run = story.any_run()
+    story.line(run, other, currency, reference.upper())
+    line = story.line(run, amount, currency, reference)
+    movement = story.movement(run, amount, currency, reference)
+    heard = story.success([line], [movement], amount)
+    story.match([line], [movement], callbacks=heard)
+
+
+@case()
+def leading_zeros_kept(story: Story) -> None:
+    """Leading zeros belong to a reference: 0071 and 71 are two."""
+    currency, amount = story.currency(), story.amount()
+    run = story.any_run()
+    stem = story.name("")
+    story.line(run, amount, currency, f"00{stem}")
+    story.movement(run, amount + 7_919, currency, stem)
+
+
+@case()
+def look_alike_reference(story: Story) -> None:
+    """References that look alike but differ in code points (composed, decomposed, Cyrillic) are two references."""
+    currency, amount, stem = story.currency(), story.amount(), story.name("pr-")
+    run = story.any_run()
+    first, second = story.rng.choice([("\u00e9", "e\u0301"), ("a", "\u0430"), ("\uff11", "1"), ("\u212b", "\u0410")])
+    story.line(run, amount, currency, f"{stem}-{first}-x")
+    story.movement(run, amount + 7_919, currency, f"{stem}-{second}-x")
+
+
+@case()
+def reference_of_signs_only(story: Story) -> None:
+    """References without a letter or digit are unequal as sent, and nothing is left of them to normalize."""
+    currency, amount = story.currency(), story.amount()
+    run = story.any_run()
+    signs = "".join("!#%&*+/:=?"[int(digit)] for digit in str(story.number))
+    story.line(run, amount, currency, f"-{signs}-")
+    story.movement(run, amount + 7_919, currency, f"~{signs}~")
+
+
+@case(weight=3)
+def internal_reference(story: Story) -> None:
+    """The line names the movement by transaction or intent in its merchant reference; provider references are of no use."""
+    currency, amount = story.currency(), story.amount()
+    run = story.any_run()
+    movement = story.movement(run, amount, currency, story.rng.choice(["", story.reference()]))
+    merchant = story.rng.choice([movement.transaction_id, movement.intent_id])
+    line = story.line(run, amount, currency, story.rng.choice(["", story.reference()]), merchant=merchant)
+    story.match([line], [movement], "internal_reference")
+
+
+@case()
+def internal_reference_of_an_intent(story: Story) -> None:
+    """Two lines name an intent of two transactions: one group of four legs."""
+    currency, intent = story.currency(), story.name("I")
+    run = story.any_run()
+    total = story.amount(least=4_000)
+    first, second = story.rng.randrange(1, total), story.rng.randrange(1, total)
+    story.require(first not in (second, total - second))
+    lines = [story.line(run, part, currency, merchant=intent) for part in (first, total - first)]
+    movements = [story.movement(run, part, currency, intent=intent) for part in (second, total - second)]
+    story.match(lines, movements, "internal_reference")
+
+
+@case()
+def internal_reference_by_two_names(story: Story) -> None:
+    """One line names the transaction, the other its intent: the same movement, so one group."""
+    currency = story.currency()
+    parts = [story.amount(), story.amount()]
+    run = story.any_run()
+    movement = story.movement(run, sum(parts), currency)
+    names = (movement.transaction_id, movement.intent_id)
+    lines = [story.line(run, part, currency, merchant=name) for part, name in zip(parts, names, strict=True)]
+    story.match(lines, [movement], "internal_reference")
+
+
+@case(weight=2)
+def callback_bridge(story: Story) -> None:
+    """Only a callback knows both the line's reference and the movement's transaction or intent."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    line = story.line(run, amount, currency, reference)
+    movement = story.movement(run, amount, currency)
+    merchant = story.rng.choice([movement.transaction_id, movement.intent_id])
+    received = story.instant_in(story.calendar.runs[run])
+    bridge = story.callback(amount, currency, reference, merchant=merchant, received_at=received)
+    story.match([line], [movement], "callback_bridge", callbacks=[bridge])
+
+
+@case()
+def callback_bridge_built_later(story: Story) -> None:
+    """The bridging callback comes with a later run: until then the line is unmatched, then it is matched late."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run(spare=1)
+    built = story.later_run(run)
+    line = story.line(run, amount, currency, reference)
+    # Beyond the lag nothing but the bridge joins the two, so that amount and date alone suggest nothing.
+    story.require(story.terms.amount_date_rule == "off")
+    movement = story.movement(run, amount, currency)
+    received = story.instant_in(story.calendar.runs[built])
+    story.require(story.calendar.run_hearing(received) == built)
+    bridge = story.callback(amount, currency, reference, merchant=movement.intent_id, received_at=received)
+    story.match([line], [movement], "callback_bridge", run=built, callbacks=[bridge])

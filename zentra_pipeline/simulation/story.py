@@ -1,0 +1,429 @@
+"""One life story: the rows a case puts into the world and what it states must come of them. Stories never share a reference.
+
+Does not belong here: what follows from the calendar alone (ages, carried items, roll-forward), which the answer key adds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from random import Random
+
+from zentra_pipeline.simulation.calendar import Calendar
+from zentra_pipeline.simulation.rows import CLEARING_ACCOUNT, PROVIDER, Callback, Entry, Line, Row
+from zentra_pipeline.simulation.terms import Terms
+
+MOVEMENT_TYPES = {
+    "payment": ("transfer", "payment", "card"),
+    "refund": ("refund",),
+    "chargeback": ("chargeback",),
+    "chargeback_reversal": ("chargeback",),
+    "payout": ("payout",),
+    "adjustment": ("adjustment",),
+}
+_NOISE = ("", "", "", "", "", "", ' "quoted", comma', " é", " 日本", "'; --", " 🧾", " ﷽", "|;\t")
+
+
+class DoesNotFit(Exception):
+    """The case needs more runs, or another profile, than this world has."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLine:
+    """A line, and the run whose settlement file brings it first."""
+
+    row: Line
+    run: int
+    compared_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A transaction's net on the clearing account in one currency; its window and the first run that sees it."""
+
+    transaction_id: str
+    currency: str
+    amount_minor: int
+    provider_reference: str
+    intent_id: str
+    posted_at: datetime
+    window: date
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A match that a run must make; `reversed_in` is the run that must take it back, `callbacks` those that belong to it."""
+
+    rule: str
+    run: int
+    lines: tuple[PlacedLine, ...]
+    movements: tuple[Movement, ...]
+    settlement_minor: int
+    ledger_minor: int
+    method: str
+    callbacks: tuple[str, ...] = ()
+    status: str = "confirmed"
+    reversed_in: int | None = None
+
+    @property
+    def difference_minor(self) -> int:
+        return self.settlement_minor - self.ledger_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An exception that a run must open; several types where CONTRACT.md leaves the choice and any of them is right."""
+
+    types: tuple[str, ...]
+    subject_type: str
+    subject_id: str
+    run: int
+    resolved_in: int | None = None
+    currency: str = ""
+    difference_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that ingest must set aside: its kind, the run whose files bring it, the row as sent."""
+
+    kind: str
+    run: int
+    row: Row
+
+
+@dataclass
+class Story:
+    """Rows and statements of one case. `reasons` says why a line is unmatched, where it is not the plain reason."""
+
+    case: str
+    number: int
+    rng: Random
+    calendar: Calendar
+    terms: Terms
+    lines: list[PlacedLine] = field(default_factory=list)
+    movements: list[Movement] = field(default_factory=list)
+    entries: list[tuple[int, Entry]] = field(default_factory=list)
+    callbacks: list[Callback] = field(default_factory=list)
+    redelivered_lines: list[tuple[int, Line]] = field(default_factory=list)
+    restated: list[tuple[Line, Line]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    matches: list[Match] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    duplicate_from: dict[tuple[str, str], int] = field(default_factory=dict)
+    undecidable: set[tuple[str, str]] = field(default_factory=set)
+    accounted: set[str] = field(default_factory=set)
+    _named: int = 0
+
+    # What the case draws: runs, amounts, names, instants.
+
+    @property
+    def last_run(self) -> int:
+        return len(self.calendar.runs) - 1
+
+    def any_run(self, spare: int = 0) -> int:
+        """A run that has at least `spare` runs after it."""
+        if self.last_run < spare:
+            raise DoesNotFit(self.case)
+        return self.rng.randint(0, self.last_run - spare)
+
+    def later_run(self, run: int, spare: int = 0) -> int:
+        """A run after `run` that itself has at least `spare` runs after it."""
+        if run + 1 > self.last_run - spare:
+            raise DoesNotFit(self.case)
+        return self.rng.randint(run + 1, self.last_run - spare)
+
+    def require(self, condition: bool) -> None:
+        """The case makes no sense in this world unless the condition holds."""
+        if not condition:
+            raise DoesNotFit(self.case)
+
+    def currency(self, among: Sequence[str] = ("USD", "USD", "EUR", "JPY", "KWD")) -> str:
+        return self.rng.choice(among)
+
+    def amount(self, least: int = 1_000) -> int:
+        """A positive amount between `least` and the order of 10^5 to 10^12; small ones are the most common."""
+        return least + self.rng.randrange(10 ** self.rng.choice([5, 5, 6, 6, 7, 9, 12]))
+
+    def name(self, prefix: str) -> str:
+        """An id that no other row of the world has."""
+        self._named += 1
+        return f"{prefix}{self.number:08d}{self.rng.choice('0123456789')}{self._named:02d}"
+
+    def reference(self) -> str:
+        """A reference that no other reference equals, normalized or not; some are awkward text."""
+        return self.name("PR-") + self.rng.choice(_NOISE)
+
+    def instant_in(self, day: date) -> datetime:
+        """An instant of a window, its first and last millisecond now and then."""
+        start, end = self.calendar.start(day), self.calendar.end(day)
+        span = int((end - start) / timedelta(milliseconds=1))
+        offset = self.rng.choice([0, span - 1] + [self.rng.randrange(span) // 1000 * 1000 for _ in range(12)])
+        return start + timedelta(milliseconds=offset)
+
+    # What the case puts into the world.
+
+    def line(
+        self,
+        run: int,
+        amount: int,
+        currency: str,
+        reference: str = "",
+        *,
+        line_type: str = "payment",
+        merchant: str = "",
+        original: str = "",
+        status: str = "",
+        batch: str | None = None,
+        gross_and_fee: tuple[int, int] | None = None,
+        net_off: int = 0,
+        at: datetime | None = None,
+    ) -> PlacedLine:
+        """A line of the run's settlement file that is compared by `amount` (gross or net, as the profile says)."""
+        gross, fee = gross_and_fee or self.terms.gross_and_fee(amount, line_type, currency)
+        row = Line(
+            line_id=self.name("L"),
+            line_type=line_type,
+            provider_reference=reference,
+            merchant_reference=merchant,
+            original_reference=original,
+            status=status,
+            gross_minor=gross,
+            fee_minor=fee,
+            net_minor=gross - fee + net_off,
+            currency=currency,
+            settled_at=at or self.instant_in(self.calendar.runs[run]),
+            batch_id=f"po_{self.calendar.runs[run]}" if batch is None else batch,
+        )
+        placed = PlacedLine(row, run, self.terms.compared(row.gross_minor, row.net_minor))
+        self.lines.append(placed)
+        return placed
+
+    def movement(
+        self,
+        run: int,
+        amount: int,
+        currency: str,
+        reference: str = "",
+        *,
+        kind: str = "payment",
+        intent: str | None = None,
+        transaction: str | None = None,
+        at: datetime | None = None,
+        unbalanced_by: int = 0,
+    ) -> Movement:
+        """A transaction first seen by `run` whose net on the clearing account is `amount`, credit positive."""
+        posted_at = at or self.instant_in(self.rng.choice(self.calendar.days_of(run)))
+        window = self.calendar.window_of(posted_at)
+        transaction_id = transaction or self.name("T")
+        intent_id = self.name("I") if intent is None else intent
+        movement_type = self.rng.choice(MOVEMENT_TYPES[kind])
+        legs = self._clearing_legs(amount)
+        counter = unbalanced_by - sum(legs)
+        ids = sorted(self.name("E") for _ in legs)
+        for position, (entry_id, leg) in enumerate(zip(ids, legs, strict=True)):
+            # Only the first clearing entry speaks for the movement; what the others carry must not matter.
+            is_first = position == 0 or self.rng.random() < 0.5
+            shown = (reference, intent_id) if is_first else (self.name("DECOY-"), self.name("DECOY-"))
+            entry = self._entry(entry_id, transaction_id, movement_type, CLEARING_ACCOUNT, leg, currency, posted_at, shown)
+            self.entries.append((run, entry))
+        if counter:
+            shown = (self.rng.choice([reference, ""]), intent_id)
+            entry = self._entry(
+                self.name("E"), transaction_id, movement_type, "customer_funds", counter, currency, posted_at, shown
+            )
+            self.entries.append((run, entry))
+        placed = Movement(transaction_id, currency, amount, reference, intent_id, posted_at, window, run)
+        self.movements.append(placed)
+        return placed
+
+    @staticmethod
+    def _entry(
+        entry_id: str,
+        transaction_id: str,
+        movement_type: str,
+        account: str,
+        signed_minor: int,
+        currency: str,
+        posted_at: datetime,
+        shown: tuple[str, str],
+    ) -> Entry:
+        """One side of a posting, credit positive; `shown` is the reference and intent it carries."""
+        return Entry(
+            entry_id=entry_id,
+            transaction_id=transaction_id,
+            movement_type=movement_type,
+            account=account,
+            direction="credit" if signed_minor > 0 else "debit",
+            amount_minor=abs(signed_minor),
+            currency=currency,
+            posted_at=posted_at,
+            provider=PROVIDER,
+            provider_reference=shown[0],
+            intent_id=shown[1],
+        )
+
+    def _clearing_legs(self, amount: int) -> list[int]:
+        """The clearing entries of a movement: usually one, now and then a split or an over-posting taken back."""
+        if amount == 0:
+            swing = self.rng.randrange(1, 100_000)
+            return [swing, -swing]
+        if abs(amount) > 1 and self.rng.random() < 0.15:
+            part = self.rng.randrange(1, abs(amount)) * (1 if amount > 0 else -1)
+            return [part, amount - part]
+        if self.rng.random() < 0.05:
+            extra = self.rng.randrange(1, 1_000)
+            return [amount + extra, -extra] if amount > 0 else [amount - extra, extra]
+        return [amount]
+
+    def callback(
+        self,
+        amount: int,
+        currency: str,
+        reference: str = "",
+        *,
+        merchant: str = "",
+        status: str = "succeeded",
+        received_at: datetime,
+        occurred_at: datetime | None = None,
+        sequence: int | None = None,
+        event_id: str | None = None,
+        verified: bool | None = True,
+    ) -> Callback:
+        """A delivery; without another instant the event occurred some seconds before it was received."""
+        delivery = Callback(
+            provider_event_id=event_id or self.name("evt_"),
+            event_type=f"payment.{status}",
+            provider_reference=reference,
+            merchant_reference=merchant,
+            amount_minor=amount,
+            currency=currency,
+            status=status,
+            occurred_at=occurred_at or received_at - timedelta(seconds=self.rng.randrange(1, 90)),
+            received_at=received_at,
+            sequence=sequence,
+            signature_verified=verified,
+        )
+        self.callbacks.append(delivery)
+        return delivery
+
+    def deliver_again(self, delivery: Callback, received_at: datetime) -> None:
+        """The same event once more; a later receipt is no other payload."""
+        self.callbacks.append(replace(delivery, received_at=received_at))
+
+    # What the case states.
+
+    def match(
+        self,
+        lines: Sequence[PlacedLine],
+        movements: Sequence[Movement],
+        rule: str = "exact_reference",
+        *,
+        run: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        reversed_in: int | None = None,
+        settlement_minor: int | None = None,
+    ) -> Match:
+        """State a confirmed match; when `callbacks` is not given, the case has the provider report success in time.
+
+        It is made in the first run that sees all of its legs, unless `run` says otherwise. A pair whose difference is
+        beyond tolerance carries an `amount_mismatch` that ends when the match is taken back.
+        """
+        made_in = max(leg.run for leg in (*lines, *movements)) if run is None else run
+        settled = sum(line.compared_minor for line in lines) if settlement_minor is None else settlement_minor
+        posted = sum(movement.amount_minor for movement in movements)
+        currency = movements[0].currency
+        difference = settled - posted
+        is_beyond = abs(difference) > self.terms.tolerance(currency)
+        method = "exact" if difference == 0 else "" if is_beyond else "tolerance"
+        heard = self.success(lines, movements, settled) if callbacks is None else callbacks
+        match = Match(
+            rule=rule,
+            run=made_in,
+            lines=tuple(lines),
+            movements=tuple(movements),
+            settlement_minor=settled,
+            ledger_minor=posted,
+            method=method,
+            callbacks=tuple(sorted({callback.provider_event_id for callback in heard})),
+            reversed_in=reversed_in,
+        )
+        self.matches.append(match)
+        if is_beyond:
+            first = min(line.row.line_id for line in lines)
+            self.find("amount_mismatch", "settlement_line", first, made_in, reversed_in, currency, difference)
+        return match
+
+    def suggest(self, line: PlacedLine, movement: Movement) -> None:
+        """State that the pair must be suggested, not matched, by the first run that sees both."""
+        self.matches.append(
+            Match(
+                rule="amount_date",
+                run=max(line.run, movement.run),
+                lines=(line,),
+                movements=(movement,),
+                settlement_minor=line.compared_minor,
+                ledger_minor=movement.amount_minor,
+                method="exact",
+                status="suggested",
+            )
+        )
+        self.leave_open(line, movement)
+
+    def leave_open(self, *legs: PlacedLine | Movement) -> None:
+        """State that no honest reader can decide these: any confident match of them is wrong."""
+        for leg in legs:
+            if isinstance(leg, PlacedLine):
+                self.undecidable.add(("settlement_line", leg.row.line_id))
+            else:
+                self.undecidable.add(("ledger_transaction", leg.transaction_id))
+
+    def find(
+        self,
+        types: str | tuple[str, ...],
+        subject_type: str,
+        subject_id: str,
+        run: int,
+        resolved_in: int | None = None,
+        currency: str = "",
+        difference_minor: int | None = None,
+    ) -> None:
+        """State an exception that the calendar alone does not give."""
+        named = (types,) if isinstance(types, str) else types
+        self.findings.append(Finding(named, subject_type, subject_id, run, resolved_in, currency, difference_minor))
+
+    def reason(self, line: PlacedLine, *types: str) -> None:
+        """State why a line is unmatched for as long as it is."""
+        self.reasons[line.row.line_id] = types
+
+    def duplicate(self, movement: Movement, run: int) -> None:
+        """State that from this run on an unmatched movement is the second posting of one already paired."""
+        self.duplicate_from[movement.transaction_id, movement.currency] = run
+
+    def success(self, lines: Sequence[PlacedLine], movements: Sequence[Movement], amount: int) -> list[Callback]:
+        """Success reported in the window of the first side, so never late; sometimes with what comes before, or again."""
+        if not self.terms.expects_callbacks and self.rng.random() < 0.5:
+            return []
+        first_seen = min(leg.run for leg in (*lines, *movements))
+        received = self.instant_in(self.calendar.runs[first_seen])
+        references = [leg.row.provider_reference for leg in lines] + [leg.provider_reference for leg in movements]
+        reference = next((text for text in references if text), "")
+        merchant = "" if reference and self.rng.random() < 0.5 else movements[0].intent_id or movements[0].transaction_id
+        currency = movements[0].currency
+        success = self.callback(amount, currency, reference, merchant=merchant, received_at=received)
+        heard = [success]
+        if self.rng.random() < 0.2:
+            pending = self.callback(
+                amount,
+                currency,
+                reference,
+                merchant=merchant,
+                status="pending",
+                received_at=received + timedelta(seconds=self.rng.choice([-30, 30])),
+                occurred_at=success.occurred_at - timedelta(seconds=60),
+            )
+            heard.append(pending)
+        if self.rng.random() < 0.2:
+            self.deliver_again(success, received + timedelta(minutes=self.rng.randrange(1, 20_000)))
+        return heard
