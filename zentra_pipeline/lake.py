@@ -34,6 +34,7 @@ ROW_ORDER: Final[Mapping[str, str]] = {
     "open_items": "item_type, item_id, currency",
     "conservation": "side, currency",
     "rollforward": "currency",
+    "restatements": "line_id",
     "callback_states": "provider_event_id",
 }
 _INTERNAL: Final = frozenset({"callback_states"})

@@ -180,6 +180,13 @@ def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> No
     _write_table(connection, "run.match_line_types", "line_type varchar", line_types)
     tolerances = sorted(profile.amount_tolerance_minor.items())
     _write_table(connection, "run.tolerances", "currency varchar, tolerance_minor bigint", tolerances)
+    fees = [
+        (currency, line_type, rule.rate_bps, rule.fixed_minor, rule.tolerance_minor)
+        for currency, rules in sorted((profile.fee_schedule or {}).items())
+        for line_type, rule in sorted(rules.items())
+    ]
+    columns = "currency varchar, line_type varchar, rate_bps bigint, fixed_minor bigint, tolerance_minor bigint"
+    _write_table(connection, "run.fee_schedule", columns, fees)
     _write_table(
         connection,
         "run.routing",

@@ -1,5 +1,5 @@
 -- Grain: a match of an earlier run that still stands (no earlier run reversed it).
--- A reversal is published as the same match_id with status `reversed`.
+-- A reversal is published as the same match_id with status `reversed`; a suggestion consumes nothing and never stands.
 
 with matches as (
 
@@ -20,7 +20,7 @@ standing as (
     select matches.*
     from matches
     left join reversed on matches.match_id = reversed.match_id
-    where reversed.match_id is null
+    where reversed.match_id is null and matches.status = 'confirmed'
 
 )
 

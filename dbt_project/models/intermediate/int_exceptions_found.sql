@@ -42,6 +42,24 @@ currency_mismatch as (
 
 ),
 
+fee_variance as (
+
+    select * from {{ ref('exc_fee_variance') }}
+
+),
+
+status_conflict as (
+
+    select * from {{ ref('exc_status_conflict') }}
+
+),
+
+failed_settlement as (
+
+    select * from {{ ref('exc_failed_settlement') }}
+
+),
+
 duplicate_settlement_line as (
 
     select * from {{ ref('exc_duplicate_settlement_line') }}
@@ -78,6 +96,18 @@ control_total_mismatch as (
 
 ),
 
+unresolved_reference as (
+
+    select * from {{ ref('exc_unresolved_reference') }}
+
+),
+
+over_applied_reference as (
+
+    select * from {{ ref('exc_over_applied_reference') }}
+
+),
+
 final as (
 
     select * from unmatched_provider_row
@@ -94,6 +124,12 @@ final as (
     union all
     select * from currency_mismatch
     union all
+    select * from fee_variance
+    union all
+    select * from status_conflict
+    union all
+    select * from failed_settlement
+    union all
     select * from duplicate_settlement_line
     union all
     select * from duplicate_ledger_posting
@@ -105,6 +141,10 @@ final as (
     select * from unbalanced_transaction
     union all
     select * from control_total_mismatch
+    union all
+    select * from unresolved_reference
+    union all
+    select * from over_applied_reference
 
 )
 

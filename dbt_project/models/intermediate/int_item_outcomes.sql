@@ -25,7 +25,19 @@ callback_bridge as (
 
 ),
 
-settled as (
+batch_total as (
+
+    select * from {{ ref('int_pass_batch_total') }}
+
+),
+
+amount_date as (
+
+    select * from {{ ref('int_pass_amount_date') }}
+
+),
+
+by_reference as (
 
     select * from exact_reference
     where disposition in ('matched', 'duplicate')
@@ -41,30 +53,52 @@ settled as (
 
 ),
 
-left_over as (
+settled as (
 
-    select * exclude (disposition) from callback_bridge
-    where disposition in ('free', 'ambiguous')
+    select
+        {{ item_columns('by_reference') }},
+        by_reference.disposition,
+        by_reference.match_id,
+        by_reference.rule,
+        by_reference.line_class as match_class,
+        by_reference.amount_minor as leg_minor,
+        false as is_batch_line
+    from by_reference
+
+    union all
+
+    select
+        {{ item_columns('batch_total') }},
+        batch_total.disposition,
+        batch_total.match_id,
+        'batch_total' as rule,
+        'batch' as match_class,
+        batch_total.leg_minor,
+        batch_total.is_batch_line
+    from batch_total
+    where batch_total.disposition = 'matched'
 
 ),
 
 final as (
 
-    select
-        {{ item_columns('settled') }},
-        settled.disposition,
-        settled.match_id,
-        settled.rule
-    from settled
+    select * from settled
 
     union all
 
     select
-        {{ item_columns('left_over') }},
-        case when left_over.was_ambiguous then 'ambiguous' else 'free' end as disposition,
-        cast(null as varchar) as match_id,
-        cast(null as varchar) as rule
-    from left_over
+        {{ item_columns('amount_date') }},
+        case
+            when amount_date.disposition = 'matched' then 'matched'
+            when amount_date.was_ambiguous then 'ambiguous'
+            else 'free'
+        end as disposition,
+        case when amount_date.disposition = 'matched' then amount_date.match_id end as match_id,
+        case when amount_date.disposition = 'matched' then 'amount_date' end as rule,
+        amount_date.line_class as match_class,
+        amount_date.amount_minor as leg_minor,
+        false as is_batch_line
+    from amount_date
 
 )
 

@@ -20,17 +20,17 @@ sums as (
         match_id,
         rule,
         currency,
-        line_class,
+        match_class as line_class,
         cast(sum(case when item_type = 'settlement_line' then 1 else 0 end) as bigint) as lines,
         cast(sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as bigint) as movements,
-        cast(sum(case when item_type = 'settlement_line' then amount_minor else 0 end) as bigint) as settlement_minor,
-        cast(sum(case when item_type = 'ledger_transaction' then amount_minor else 0 end) as bigint) as ledger_minor,
+        cast(sum(case when item_type = 'settlement_line' then leg_minor else 0 end) as bigint) as settlement_minor,
+        cast(sum(case when item_type = 'ledger_transaction' then leg_minor else 0 end) as bigint) as ledger_minor,
         min(case when item_type = 'settlement_line' then item_id end) as first_line_id,
         min(case when item_type = 'ledger_transaction' then item_id end) as first_transaction_id,
         min(case when item_type = 'settlement_line' then provider_reference end) as line_reference,
         min(case when item_type = 'ledger_transaction' then provider_reference end) as movement_reference
     from outcomes
-    group by match_id, rule, currency, line_class
+    group by match_id, rule, currency, match_class
 
 ),
 

@@ -1,5 +1,6 @@
 -- Grain: a settlement line (line_id) the run sees: every line of its settlement file and the lines earlier runs left open.
--- The last delivery of a line is its content (a restatement); equal deliveries are counted in `redeliveries`.
+-- The last delivery of a line is its content (a restatement); equal deliveries are counted in `redeliveries`; lines that a
+-- restatement took out are gone.
 -- `is_seen_before` marks a line of this file that an earlier run already disposed of: a redelivery in another file.
 
 with scope as (
@@ -27,6 +28,13 @@ earlier_runs as (
 
 ),
 
+removed as (
+
+    select line_id from {{ ref('int_restatements') }}
+    where change_type = 'removed'
+
+),
+
 in_file as (
 
     select
@@ -34,6 +42,8 @@ in_file as (
         true as is_in_file
     from deliveries
     inner join scope on deliveries.settlement_file = scope.settlement_file
+    left join removed on deliveries.line_id = removed.line_id
+    where removed.line_id is null
 
 ),
 

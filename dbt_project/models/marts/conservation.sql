@@ -116,6 +116,18 @@ came_in as (
 
     union all
 
+    -- Lines an earlier run accounted for come back when their batch matches as a whole.
+    select
+        'settlement' as side,
+        outcomes.currency,
+        cast(1 as bigint) as row_count,
+        outcomes.leg_minor as amount_minor
+    from outcomes
+    left join lines on outcomes.item_id = lines.line_id and not lines.is_seen_before
+    where outcomes.is_batch_line and lines.line_id is null
+
+    union all
+
     select
         'callback' as side,
         currency,
@@ -136,7 +148,19 @@ became as (
         cast(1 as bigint) as row_count,
         amount_minor
     from outcomes
-    where disposition = 'matched'
+    where disposition = 'matched' and not is_batch_line
+
+    union all
+
+    select
+        'settlement' as side,
+        outcomes.currency,
+        'matched' as bucket,
+        cast(1 as bigint) as row_count,
+        coalesce(lines.amount_minor, outcomes.leg_minor) as amount_minor
+    from outcomes
+    left join lines on outcomes.item_id = lines.line_id and not lines.is_seen_before
+    where outcomes.is_batch_line
 
     union all
 
@@ -161,7 +185,8 @@ became as (
         lines.amount_minor
     from lines
     left join match_line_types on lines.line_type = match_line_types.line_type
-    where match_line_types.line_type is null and not lines.is_seen_before
+    left join outcomes on outcomes.is_batch_line and lines.line_id = outcomes.item_id
+    where match_line_types.line_type is null and not lines.is_seen_before and outcomes.item_id is null
 
     union all
 

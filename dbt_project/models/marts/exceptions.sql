@@ -32,6 +32,18 @@ found as (
 
 ),
 
+restatements as (
+
+    select * from {{ ref('int_restatements') }}
+
+),
+
+currencies as (
+
+    select * from {{ ref('currencies') }}
+
+),
+
 near_misses as (
 
     select * from {{ ref('int_near_misses') }}
@@ -208,6 +220,15 @@ opened as (
         || case
             when routed.previous_exception_id is not null then '; it was resolved before as ' || routed.previous_exception_id
             else ''
+        end
+        || case
+            when restatements.change_type = 'added' then '; the line was added by a restated file'
+            when restatements.gross_before_minor <> restatements.gross_after_minor
+                then
+                    '; the file was restated: gross was '
+                    || {{ money('restatements.gross_before_minor', 'restatements.currency', 'currencies.exponent') }}
+            when restatements.change_type = 'changed' then '; the line was changed by a restated file'
+            else ''
         end as explanation,
         coalesce(near_misses.candidates, '[]') as candidates,
         cast(routed.occurrence as bigint) as occurrence,
@@ -220,6 +241,9 @@ opened as (
     from routed
     cross join scope
     inner join due on routed.sla_business_days = due.sla_business_days
+    left join restatements
+        on routed.subject_type = 'settlement_line' and routed.subject_id = restatements.line_id
+    left join currencies on restatements.currency = currencies.currency
     left join near_misses
         on
             routed.subject_type = near_misses.item_type
@@ -249,6 +273,12 @@ matched_subjects as (
 
 ),
 
+resolved_originals as (
+
+    select * from {{ ref('int_resolved_originals') }}
+
+),
+
 -- Only what a later counterpart can settle: never a duplicate, a currency break or a matter of judgement.
 settled_late as (
 
@@ -273,6 +303,13 @@ settled_late as (
     from earlier
     inner join callback_state on earlier.match_id = callback_state.match_id
     where earlier.exception_type = 'missing_callback'
+
+    union all
+
+    select
+        exception_id,
+        cast(null as varchar) as match_id
+    from resolved_originals
 
     union all
 

@@ -1,4 +1,4 @@
--- Grain: a leg of a match this run made, or a callback this run found for an earlier match.
+-- Grain: a leg of a match this run made or suggests, or a callback this run found for an earlier match.
 {{ config(materialized='view') }}
 
 with scope as (
@@ -11,6 +11,13 @@ outcomes as (
 
     select * from {{ ref('int_item_outcomes') }}
     where disposition = 'matched'
+
+),
+
+suggestions as (
+
+    select * from {{ ref('int_pass_amount_date') }}
+    where disposition = 'suggested'
 
 ),
 
@@ -34,8 +41,19 @@ final as (
         scope.run_id,
         outcomes.item_type as leg_type,
         outcomes.item_id as leg_id,
-        outcomes.amount_minor
+        outcomes.leg_minor as amount_minor
     from outcomes
+    cross join scope
+
+    union all
+
+    select
+        suggestions.match_id,
+        scope.run_id,
+        suggestions.item_type as leg_type,
+        suggestions.item_id as leg_id,
+        suggestions.amount_minor
+    from suggestions
     cross join scope
 
     union all

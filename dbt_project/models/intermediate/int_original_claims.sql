@@ -1,0 +1,162 @@
+-- Grain: a settled refund, chargeback or reversal that refers to an original which a line of this run refers to as well, in
+-- order, with what has been applied to the original up to and including it. Blank references make no claim.
+-- `original_minor` is the total of the original's settled payment lines, else of its movements; null where none is known.
+
+with lines as (
+
+    select * from {{ ref('int_settlement_lines') }}
+
+),
+
+deliveries as (
+
+    select * from {{ ref('stg_settlement_lines') }}
+
+),
+
+earlier_runs as (
+
+    select * from {{ source('earlier', 'runs') }}
+
+),
+
+transactions as (
+
+    select * from {{ ref('int_transactions') }}
+    where
+        first_clearing_entry_id is not null
+        and movement_type in ('transfer', 'payment', 'card')
+        and provider_reference <> ''
+
+),
+
+claims_here as (
+
+    select distinct
+        original_reference,
+        currency
+    from lines
+    where
+        not is_seen_before
+        and settlement_status = 'settled'
+        and line_type in ('refund', 'chargeback', 'chargeback_reversal')
+        and original_reference <> ''
+
+),
+
+related_deliveries as (
+
+    select
+        deliveries.*,
+        row_number() over (
+            partition by deliveries.line_id
+            order by deliveries.file_sequence desc nulls last, deliveries.row_number desc nulls last
+        ) as age_rank
+    from deliveries
+    inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+    inner join claims_here
+        on
+            deliveries.currency = claims_here.currency
+            and (
+                case when deliveries.line_type = 'payment' then deliveries.provider_reference else deliveries.original_reference end
+            ) = claims_here.original_reference
+
+),
+
+known_lines as (
+
+    select
+        line_id,
+        line_type,
+        provider_reference,
+        original_reference,
+        currency,
+        gross_minor,
+        settled_at,
+        not is_seen_before as is_here
+    from lines
+    where settlement_status = 'settled'
+
+    union all
+
+    select
+        related_deliveries.line_id,
+        related_deliveries.line_type,
+        related_deliveries.provider_reference,
+        related_deliveries.original_reference,
+        related_deliveries.currency,
+        related_deliveries.gross_minor,
+        related_deliveries.settled_at,
+        false as is_here
+    from related_deliveries
+    left join lines on related_deliveries.line_id = lines.line_id
+    where
+        related_deliveries.age_rank = 1
+        and related_deliveries.settlement_status = 'settled'
+        and lines.line_id is null
+
+),
+
+paid as (
+
+    select
+        known_lines.provider_reference as original_reference,
+        known_lines.currency,
+        cast(sum(known_lines.gross_minor) as bigint) as paid_minor
+    from known_lines
+    inner join claims_here
+        on
+            known_lines.provider_reference = claims_here.original_reference
+            and known_lines.currency = claims_here.currency
+    where known_lines.line_type = 'payment'
+    group by known_lines.provider_reference, known_lines.currency
+
+),
+
+posted as (
+
+    select
+        transactions.provider_reference as original_reference,
+        transactions.currency,
+        cast(sum(transactions.clearing_minor) as bigint) as posted_minor
+    from transactions
+    inner join claims_here
+        on
+            transactions.provider_reference = claims_here.original_reference
+            and transactions.currency = claims_here.currency
+    group by transactions.provider_reference, transactions.currency
+
+),
+
+final as (
+
+    select
+        known_lines.line_id,
+        known_lines.line_type,
+        known_lines.provider_reference,
+        known_lines.original_reference,
+        known_lines.currency,
+        known_lines.gross_minor,
+        known_lines.is_here,
+        coalesce(paid.paid_minor, posted.posted_minor) as original_minor,
+        cast(
+            sum(-known_lines.gross_minor) over (
+                partition by known_lines.original_reference, known_lines.currency
+                order by known_lines.settled_at asc nulls last, known_lines.line_id asc nulls last
+                rows between unbounded preceding and current row
+            ) as bigint
+        ) as applied_minor
+    from known_lines
+    inner join claims_here
+        on
+            known_lines.original_reference = claims_here.original_reference
+            and known_lines.currency = claims_here.currency
+    left join paid
+        on known_lines.original_reference = paid.original_reference and known_lines.currency = paid.currency
+    left join posted
+        on known_lines.original_reference = posted.original_reference and known_lines.currency = posted.currency
+    where known_lines.line_type in ('refund', 'chargeback', 'chargeback_reversal')
+
+)
+
+select * from final

@@ -1,0 +1,285 @@
+-- Grain: an item earlier passes left over, and every line of a batch that matches as a whole; what `batch_total` made of it.
+-- A movement bears a batch when its reference is the batch id. The batch matches when exactly one free movement bears it, none
+-- of its lines is matched or set aside, and the net of its settled lines other than payouts is the movement. Class plays no
+-- part. Lines of the batch that earlier runs accounted for (fees, adjustments) are legs too: `is_batch_line` marks them.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+previous as (
+
+    select * from {{ ref('int_pass_callback_bridge') }}
+
+),
+
+exact_reference as (
+
+    select * from {{ ref('int_pass_exact_reference') }}
+
+),
+
+normalized_reference as (
+
+    select * from {{ ref('int_pass_normalized_reference') }}
+
+),
+
+internal_reference as (
+
+    select * from {{ ref('int_pass_internal_reference') }}
+
+),
+
+lines as (
+
+    select * from {{ ref('int_settlement_lines') }}
+
+),
+
+deliveries as (
+
+    select * from {{ ref('stg_settlement_lines') }}
+
+),
+
+earlier_runs as (
+
+    select * from {{ source('earlier', 'runs') }}
+
+),
+
+earlier_legs as (
+
+    select * from {{ ref('int_earlier_legs') }}
+    where leg_type = 'settlement_line'
+
+),
+
+items as (
+
+    select * from previous
+    where disposition in ('free', 'ambiguous')
+
+),
+
+bearers as (
+
+    select
+        provider_reference as batch_id,
+        currency,
+        item_id as transaction_id,
+        amount_minor,
+        line_class
+    from items
+    where item_type = 'ledger_transaction' and provider_reference <> ''
+
+),
+
+-- Lines of borne batches: what this run sees, and what the files of earlier runs hold of the same batch.
+seen_lines as (
+
+    select
+        lines.line_id,
+        lines.batch_id,
+        lines.currency,
+        lines.line_type,
+        lines.provider_reference,
+        lines.merchant_reference,
+        lines.gross_minor,
+        lines.net_minor,
+        lines.settled_at,
+        lines.settlement_status,
+        lines.is_seen_before
+    from lines
+    inner join (select distinct batch_id, currency from bearers) as borne
+        on lines.batch_id = borne.batch_id and lines.currency = borne.currency
+
+),
+
+earlier_lines as (
+
+    select
+        deliveries.line_id,
+        deliveries.batch_id,
+        deliveries.currency,
+        deliveries.line_type,
+        deliveries.provider_reference,
+        deliveries.merchant_reference,
+        deliveries.gross_minor,
+        deliveries.net_minor,
+        deliveries.settled_at,
+        deliveries.settlement_status,
+        row_number() over (
+            partition by deliveries.line_id
+            order by deliveries.file_sequence desc nulls last, deliveries.row_number desc nulls last
+        ) as age_rank
+    from deliveries
+    inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+    inner join (select distinct batch_id, currency from bearers) as borne
+        on deliveries.batch_id = borne.batch_id and deliveries.currency = borne.currency
+
+),
+
+batch_lines as (
+
+    select
+        *,
+        is_seen_before as is_earlier
+    from seen_lines
+
+    union all
+
+    select
+        earlier_lines.* exclude (age_rank),
+        true as is_seen_before,
+        true as is_earlier
+    from earlier_lines
+    left join seen_lines on earlier_lines.line_id = seen_lines.line_id
+    where earlier_lines.age_rank = 1 and seen_lines.line_id is null
+
+),
+
+settled_lines as (
+
+    select * from batch_lines
+    where settlement_status = 'settled' and line_type <> 'payout'
+
+),
+
+taken as (
+
+    select item_id as line_id from exact_reference
+    where item_type = 'settlement_line' and disposition in ('matched', 'duplicate')
+    union
+    select item_id as line_id from normalized_reference
+    where item_type = 'settlement_line' and disposition in ('matched', 'duplicate')
+    union
+    select item_id as line_id from internal_reference
+    where item_type = 'settlement_line' and disposition in ('matched', 'duplicate')
+    union
+    select item_id as line_id from previous
+    where item_type = 'settlement_line' and disposition in ('matched', 'duplicate')
+    union
+    select leg_id as line_id from earlier_legs
+
+),
+
+batches as (
+
+    select
+        settled_lines.batch_id,
+        settled_lines.currency,
+        cast(count(*) as bigint) as lines,
+        cast(sum(settled_lines.net_minor) as bigint) as net_minor,
+        cast(sum(case when taken.line_id is null then 0 else 1 end) as bigint) as taken_lines,
+        min(settled_lines.line_id) as first_line_id
+    from settled_lines
+    left join taken on settled_lines.line_id = taken.line_id
+    group by settled_lines.batch_id, settled_lines.currency
+
+),
+
+borne as (
+
+    select
+        bearers.batch_id,
+        bearers.currency,
+        batches.lines,
+        batches.net_minor,
+        batches.first_line_id,
+        cast(count(*) as bigint) as movements,
+        cast(sum(case when bearers.amount_minor = batches.net_minor then 1 else 0 end) as bigint) as equal_movements,
+        min(bearers.transaction_id) as transaction_id
+    from bearers
+    inner join batches
+        on bearers.batch_id = batches.batch_id and bearers.currency = batches.currency and batches.taken_lines = 0
+    group by bearers.batch_id, bearers.currency, batches.lines, batches.net_minor, batches.first_line_id
+
+),
+
+matched_batches as (
+
+    select
+        borne.*,
+        {{ match_id('batch_total', 'borne.batch_id', 'borne.currency', "'batch'", "cast(borne.lines as varchar) || ':' || cast(borne.net_minor as varchar)", 'borne.first_line_id', 'borne.transaction_id') }} as match_id
+    from borne
+    cross join scope
+    where borne.movements = 1 and borne.equal_movements = 1
+
+),
+
+matched_lines as (
+
+    select
+        settled_lines.*,
+        matched_batches.match_id
+    from settled_lines
+    inner join matched_batches
+        on settled_lines.batch_id = matched_batches.batch_id and settled_lines.currency = matched_batches.currency
+
+),
+
+-- Two movements that both equal the batch: nothing tells them apart.
+tied_lines as (
+
+    select distinct settled_lines.line_id
+    from settled_lines
+    inner join borne
+        on settled_lines.batch_id = borne.batch_id and settled_lines.currency = borne.currency
+    where borne.equal_movements > 1
+
+),
+
+outcomes as (
+
+    select
+        {{ item_columns('items') }},
+        items.was_ambiguous or tied_lines.line_id is not null as was_ambiguous,
+        case
+            when matched_lines.match_id is not null or matched_batches.match_id is not null then 'matched'
+            else 'free'
+        end as disposition,
+        coalesce(matched_lines.match_id, matched_batches.match_id) as match_id,
+        coalesce(matched_lines.net_minor, items.amount_minor) as leg_minor,
+        false as is_batch_line
+    from items
+    left join matched_lines on items.item_type = 'settlement_line' and items.item_id = matched_lines.line_id
+    left join matched_batches
+        on
+            items.item_type = 'ledger_transaction'
+            and items.item_id = matched_batches.transaction_id
+            and items.currency = matched_batches.currency
+            and items.provider_reference = matched_batches.batch_id
+    left join tied_lines on items.item_type = 'settlement_line' and items.item_id = tied_lines.line_id
+
+    union all
+
+    select
+        'settlement_line' as item_type,
+        matched_lines.line_id as item_id,
+        matched_lines.currency,
+        matched_lines.line_type as line_class,
+        matched_lines.gross_minor as amount_minor,
+        matched_lines.provider_reference,
+        matched_lines.provider_reference as normalized_reference,
+        matched_lines.merchant_reference,
+        cast(null as varchar) as intent_id,
+        matched_lines.settled_at as sort_at,
+        cast(null as date) as opened_window,
+        false as is_carried,
+        cast(null as varchar) as returned_from,
+        false as was_ambiguous,
+        'matched' as disposition,
+        matched_lines.match_id,
+        matched_lines.net_minor as leg_minor,
+        true as is_batch_line
+    from matched_lines
+    left join items on items.item_type = 'settlement_line' and matched_lines.line_id = items.item_id
+    where items.item_id is null
+
+)
+
+select * from outcomes

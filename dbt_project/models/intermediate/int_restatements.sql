@@ -1,0 +1,158 @@
+-- Grain: a line of the run's settlement file that a later delivery of the same file changed, added or took out.
+-- A delivery restates an earlier one when it gives a line of it other content: it then stands for the whole earlier delivery, and
+-- lines it leaves out are removed. Deliveries that only repeat or complete one another are parts of one file, no restatement.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+deliveries as (
+
+    select * from {{ ref('stg_settlement_lines') }}
+
+),
+
+in_file as (
+
+    select
+        deliveries.*,
+        {{ joined_fields(['deliveries.line_type', 'deliveries.settlement_status', 'deliveries.provider_reference', 'deliveries.merchant_reference', 'deliveries.original_reference', 'deliveries.batch_id', 'deliveries.gross_minor', 'deliveries.fee_minor', 'deliveries.net_minor', 'deliveries.currency', 'deliveries.settled_at']) }} as content
+    from deliveries
+    inner join scope on deliveries.settlement_file = scope.settlement_file
+
+),
+
+changed_lines as (
+
+    select line_id
+    from in_file
+    group by line_id
+    having min(content) <> max(content) and min(file_sequence) <> max(file_sequence)
+
+),
+
+changed_deliveries as (
+
+    select in_file.*
+    from in_file
+    inner join changed_lines on in_file.line_id = changed_lines.line_id
+
+),
+
+restating as (
+
+    select distinct
+        newer.file_sequence as newer_sequence,
+        older.file_sequence as older_sequence
+    from changed_deliveries as newer
+    inner join changed_deliveries as older
+        on
+            newer.line_id = older.line_id
+            and newer.file_sequence > older.file_sequence
+            and newer.content <> older.content
+
+),
+
+restated_lines as (
+
+    select
+        in_file.line_id,
+        in_file.file_sequence,
+        restating.newer_sequence
+    from in_file
+    inner join restating on in_file.file_sequence = restating.older_sequence
+
+),
+
+left_out as (
+
+    select distinct
+        restated_lines.line_id,
+        restated_lines.file_sequence
+    from restated_lines
+    left join in_file as kept
+        on restated_lines.line_id = kept.line_id and restated_lines.newer_sequence = kept.file_sequence
+    where kept.line_id is null
+
+),
+
+affected_sequences as (
+
+    select newer_sequence as file_sequence from restating
+    union
+    select older_sequence as file_sequence from restating
+
+),
+
+standings as (
+
+    select
+        in_file.line_id,
+        min(in_file.file_sequence) as first_sequence,
+        sum(case when left_out.line_id is null then 1 else 0 end) as standing_deliveries
+    from in_file
+    inner join affected_sequences on in_file.file_sequence = affected_sequences.file_sequence
+    left join left_out
+        on in_file.line_id = left_out.line_id and in_file.file_sequence = left_out.file_sequence
+    group by in_file.line_id
+
+),
+
+changes as (
+
+    select
+        standings.line_id,
+        case
+            when standings.standing_deliveries = 0 then 'removed'
+            when changed_lines.line_id is not null then 'changed'
+            when first_restated.older_sequence is null then 'added'
+        end as change_type
+    from standings
+    left join changed_lines on standings.line_id = changed_lines.line_id
+    left join (select distinct older_sequence from restating) as first_restated
+        on standings.first_sequence = first_restated.older_sequence
+
+),
+
+ordered as (
+
+    select
+        in_file.*,
+        changes.change_type,
+        row_number() over (
+            partition by in_file.line_id
+            order by in_file.file_sequence asc nulls last, in_file.row_number asc nulls last
+        ) as first_rank,
+        row_number() over (
+            partition by in_file.line_id
+            order by in_file.file_sequence desc nulls last, in_file.row_number desc nulls last
+        ) as last_rank
+    from in_file
+    inner join changes on in_file.line_id = changes.line_id and changes.change_type is not null
+
+),
+
+final as (
+
+    select
+        line_id,
+        change_type,
+        max(currency) as currency,
+        max(case when first_rank = 1 and change_type <> 'added' then provider_reference end) as reference_before,
+        max(case when last_rank = 1 and change_type <> 'removed' then provider_reference end) as reference_after,
+        max(case when first_rank = 1 and change_type <> 'added' then settlement_status end) as status_before,
+        max(case when last_rank = 1 and change_type <> 'removed' then settlement_status end) as status_after,
+        max(case when first_rank = 1 and change_type <> 'added' then gross_minor end) as gross_before_minor,
+        max(case when last_rank = 1 and change_type <> 'removed' then gross_minor end) as gross_after_minor,
+        max(case when first_rank = 1 and change_type <> 'added' then fee_minor end) as fee_before_minor,
+        max(case when last_rank = 1 and change_type <> 'removed' then fee_minor end) as fee_after_minor,
+        max(case when first_rank = 1 and change_type <> 'added' then net_minor end) as net_before_minor,
+        max(case when last_rank = 1 and change_type <> 'removed' then net_minor end) as net_after_minor
+    from ordered
+    group by line_id, change_type
+
+)
+
+select * from final
