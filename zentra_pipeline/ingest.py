@@ -34,6 +34,7 @@ from zentra_pipeline.store.instants import instant_text
 
 REASONS_NAMED = 20
 OTHER_REASONS = "other reasons"
+_MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 
 @dataclass(frozen=True)
@@ -268,10 +269,12 @@ def _verdicts(command: _Command, arrival: _Arrival, tally: _Tally) -> Iterator[V
 
 
 def _note_drift(frame: pl.DataFrame, tally: _Tally, name: str) -> None:
+    """Add the names of unknown columns; rows alike but for their values are looked at once."""
     if frame["raw"].null_count() == frame.height:
         return
-    for keys in frame["raw"].drop_nulls().unique():
-        tally.unknown_columns.update(json.loads(keys))
+    alike = pl.col("raw").str.replace_all(_MEMBER_VALUE, '":0').alias("alike")
+    for raw in frame.select("raw", alike).drop_nulls().unique("alike")["raw"]:
+        tally.unknown_columns.update(json.loads(raw, parse_int=str, parse_float=str))
     if len(tally.unknown_columns) > COLUMN_LIMIT:
         raise InputRejectedError(f"{name}: more than {COLUMN_LIMIT:,} unknown columns; export the documented columns")
 

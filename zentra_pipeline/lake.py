@@ -231,7 +231,7 @@ def _snapshot(paths: TenantPaths, connection: Connection) -> _Snapshot:
 
 def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
     """The select behind every published table but `runs`."""
-    from zentra_pipeline.scratch import STAGED_COLUMNS, TABLE_OF_KIND
+    from zentra_pipeline.scratch import TABLE_OF_KIND, staged_columns
 
     views = {}
     for table in ROW_ORDER:
@@ -252,8 +252,8 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
             views[table] = f"select {columns} from {parquet_scan([path for path, _ in published])}"
     staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
     for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
-        names = ", ".join(definition.split()[0] for definition in STAGED_COLUMNS[table].split(","))
-        source = parquet_scan(found) if found else f"({_empty(STAGED_COLUMNS[table])})"
+        names = ", ".join(definition.split()[0] for definition in staged_columns(table).split(","))
+        source = parquet_scan(found) if found else f"({_empty(staged_columns(table))})"
         views[table] = f"select {_literal(snapshot.tenant)} as tenant_id, {names} from {source}"
     return views
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,25 +25,6 @@ DATABASE_NAME: Final = "window.duckdb"
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _SEEDS: Final = ("currencies", "exception_types")
 
-STAGED_COLUMNS: Final[dict[str, str]] = {
-    "settlement_lines": """provider varchar, settlement_file varchar, line_id varchar, line_type varchar,
-        provider_reference varchar, merchant_reference varchar, original_reference varchar, status varchar,
-        gross_minor bigint, fee_minor bigint, net_minor bigint, currency varchar, settled_at timestamp,
-        batch_id varchar, raw varchar, file_id varchar, file_sha256 varchar, file_sequence bigint, row_number bigint""",
-    "ledger_entries": """provider varchar, entry_id varchar, transaction_id varchar, movement_type varchar,
-        account varchar, direction varchar, amount_minor bigint, currency varchar, posted_at timestamp,
-        provider_reference varchar, intent_id varchar, raw varchar, file_id varchar, file_sha256 varchar,
-        file_sequence bigint, row_number bigint""",
-    "callbacks": """provider varchar, provider_event_id varchar, event_type varchar, provider_reference varchar,
-        merchant_reference varchar, amount_minor bigint, currency varchar, status varchar, occurred_at timestamp,
-        received_at timestamp, sequence bigint, signature_verified boolean, raw varchar, file_id varchar,
-        file_sha256 varchar, file_sequence bigint, row_number bigint""",
-    "internal_events": """provider varchar, event_id varchar, intent_id varchar, stage varchar, actor varchar,
-        scope varchar, policy varchar, policy_result varchar, occurred_at timestamp, transaction_id varchar,
-        raw varchar, file_id varchar, file_sha256 varchar, file_sequence bigint, row_number bigint""",
-    "quarantine": """source varchar, provider varchar, file_id varchar, row_number bigint, reason varchar, raw varchar,
-        file_sha256 varchar, file_sequence bigint""",
-}
 TABLE_OF_KIND: Final = {
     "settlement": "settlement_lines",
     "ledger": "ledger_entries",
@@ -94,6 +76,22 @@ class RunInputs:
         return self.window_ends_at + timedelta(minutes=self.profile.callback_grace_minutes)
 
 
+def staged_columns(table: str) -> str:
+    """The column definitions of a staged table, as in `create table t (…)`, from the sources of the dbt project."""
+    return ", ".join(f"{name} {data_type}" for name, data_type in _staged_columns()[table].items())
+
+
+@cache
+def _staged_columns() -> dict[str, dict[str, str]]:
+    import yaml
+
+    content = yaml.safe_load((settings.DBT_PROJECT / "models" / "staging" / "_sources.yml").read_text(encoding="utf-8"))
+    (raw,) = (source for source in content["sources"] if source["name"] == "raw")
+    return {
+        table["name"]: {column["name"]: column["data_type"] for column in table["columns"]} for table in raw["tables"]
+    }
+
+
 def prepare(inputs: RunInputs, folder: Path, tenant_root: Path) -> Path:
     """Make the run's database in `folder`, which is emptied first; returns the database file's path."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -117,13 +115,13 @@ def _write_raw(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_
         if kind in ("settlement", "callbacks", "internal_events"):
             files = [file for file in files if file.provider == inputs.provider]
         paths = [tenant_root / str(file.staged_path) for file in files]
-        _create_view(connection, "raw", table, STAGED_COLUMNS[table], paths)
+        _create_view(connection, "raw", table, staged_columns(table), paths)
     quarantined = [
         tenant_root / str(file.quarantine_path)
         for file in inputs.files
         if file.quarantine_path and file.provider == inputs.provider
     ]
-    _create_view(connection, "raw", "quarantine", STAGED_COLUMNS["quarantine"], quarantined)
+    _create_view(connection, "raw", "quarantine", staged_columns("quarantine"), quarantined)
 
 
 def _create_view(

@@ -4,10 +4,15 @@ Each claim's ids and references are set apart by a prefix, so no claim can answe
 claims themselves.
 """
 
+import fcntl
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.scenarios.rows import MON, Row, flat
 from tests.scenarios.world import World
@@ -31,9 +36,31 @@ def claim(says: str, *rows: Row | tuple[Row, ...], gives: Sequence[str] | Said) 
 
 
 def outcomes(
-    folder: Path, claims: Sequence[Claim], windows: Sequence[str] = (MON,), profile: Mapping[str, Any] | None = None
+    folders: pytest.TempPathFactory,
+    name: str,
+    claims: Sequence[Claim],
+    windows: Sequence[str] = (MON,),
+    profile: Mapping[str, Any] | None = None,
 ) -> list[Said]:
-    """Run the windows once over the rows of all claims; what each claim was given, in its own ids."""
+    """Run the windows once over the rows of all claims; what each claim was given, in its own ids.
+
+    Where tests run in several processes, one of them runs the windows and the others read what it found.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return _outcomes(folders.mktemp(name), claims, windows, profile)
+    shared = folders.getbasetemp().parent / f"{name}.json"
+    with shared.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            found = _outcomes(folders.mktemp(name), claims, windows, profile)
+            shared.write_text(json.dumps(found), encoding="utf-8")
+        said: list[Said] = json.loads(shared.read_text(encoding="utf-8"))
+    return said
+
+
+def _outcomes(
+    folder: Path, claims: Sequence[Claim], windows: Sequence[str], profile: Mapping[str, Any] | None
+) -> list[Said]:
     world = World(folder, {"amount_date_rule": "off", **(profile or {})})
     for number, each in enumerate(claims):
         world.add(*(row.prefixed(_prefix(number)) for row in each.rows))

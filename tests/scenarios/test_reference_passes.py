@@ -483,7 +483,7 @@ CLAIMS = [
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> list[Said]:
-    return outcomes(tmp_path_factory.mktemp("passes"), CLAIMS, profile={"expects_callbacks": False})
+    return outcomes(tmp_path_factory, "passes", CLAIMS, profile={"expects_callbacks": False})
 
 
 @pytest.mark.parametrize(("number", "each"), list(enumerate(CLAIMS)), ids=[each.says for each in CLAIMS])

@@ -359,6 +359,16 @@ CLAIMS = [
     ),
     # Other passes, other days
     claim(
+        "a first success after the cut-off is late even where no callback is expected",
+        settle("L1", "R", 500, on=SAT),
+        post("T1", "R", 500, on=SAT),
+        call("E1", "R", 500, on=NEXT_MON),
+        gives={
+            SAT: ["exact_reference one_to_one exact: L1 = T1, 500 USD"],
+            NEXT_MON: ["callback E1 of L1 = T1", "late_callback E1, 500 USD"],
+        },
+    ),
+    claim(
         "a callback of a later day bridges a line and a movement that waited",
         settle("L1", "P", 500, on=SAT),
         post("T1", "", 500, on=SAT),
@@ -377,7 +387,7 @@ CLAIMS = [
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> list[Said]:
-    return outcomes(tmp_path_factory.mktemp("windows"), CLAIMS, WINDOWS, {"expects_callbacks": False})
+    return outcomes(tmp_path_factory, "windows", CLAIMS, WINDOWS, {"expects_callbacks": False})
 
 
 @pytest.mark.parametrize(("number", "each"), list(enumerate(CLAIMS)), ids=[each.says for each in CLAIMS])

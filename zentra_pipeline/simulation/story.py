@@ -113,7 +113,7 @@ class Story:
     reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
     duplicate_from: dict[tuple[str, str], int] = field(default_factory=dict)
     undecidable: set[tuple[str, str]] = field(default_factory=set)
-    accounted: set[str] = field(default_factory=set)
+    disbelieved: set[str] = field(default_factory=set)
     _named: int = 0
 
     # What the case draws: runs, amounts, names, instants.
@@ -161,6 +161,13 @@ class Story:
         span = int((end - start) / timedelta(milliseconds=1))
         offset = self.rng.choice([0, span - 1] + [self.rng.randrange(span) // 1000 * 1000 for _ in range(12)])
         return start + timedelta(milliseconds=offset)
+
+    def instant_between(self, after: datetime, up_to: datetime) -> datetime:
+        """An instant later than one and no later than another, the latter now and then."""
+        span = int((up_to - after) / timedelta(milliseconds=1))
+        if span < 1:
+            raise DoesNotFit(self.case)
+        return after + timedelta(milliseconds=self.rng.choice([span, self.rng.randint(1, span), self.rng.randint(1, span)]))
 
     # What the case puts into the world.
 
@@ -356,7 +363,7 @@ class Story:
         return match
 
     def suggest(self, line: PlacedLine, movement: Movement) -> None:
-        """State that the pair must be suggested, not matched, by the first run that sees both."""
+        """State that the first run that sees both must suggest the pair, which stays unmatched by that."""
         self.matches.append(
             Match(
                 rule="amount_date",
@@ -369,7 +376,6 @@ class Story:
                 status="suggested",
             )
         )
-        self.leave_open(line, movement)
 
     def leave_open(self, *legs: PlacedLine | Movement) -> None:
         """State that no honest reader can decide these: any confident match of them is wrong."""

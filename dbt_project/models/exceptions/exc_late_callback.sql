@@ -19,14 +19,6 @@ earlier_matches as (
 
 ),
 
-earlier_exceptions as (
-
-    select distinct match_id
-    from {{ ref('int_earlier_exceptions') }}
-    where exception_type = 'missing_callback'
-
-),
-
 callback_state as (
 
     select * from {{ ref('int_match_callback_state') }}
@@ -59,8 +51,11 @@ judged as (
         earlier_matches.provider_reference,
         earlier_matches.review_cutoff_at
     from earlier_matches
-    inner join earlier_exceptions on earlier_matches.match_id = earlier_exceptions.match_id
-    inner join callback_state on earlier_matches.match_id = callback_state.match_id and callback_state.is_earlier
+    inner join callback_state
+        on
+            earlier_matches.match_id = callback_state.match_id
+            and callback_state.is_earlier
+            and callback_state.known_successes = 0
 
 ),
 

@@ -1,4 +1,5 @@
 -- Grain: a match with at least one callback, and what its callbacks say together.
+-- `known_successes` are those an earlier run has told of already.
 -- The last word is the believed callback with the greatest (occurred_at, sequence, provider_event_id).
 -- `word_order` writes that order as text: microseconds, then sequence (none comes first), then the id.
 
@@ -25,6 +26,7 @@ joined as (
     select
         match_callbacks.match_id,
         match_callbacks.is_earlier,
+        match_callbacks.is_known,
         events.*
     from match_callbacks
     inner join events on match_callbacks.provider_event_id = events.provider_event_id
@@ -37,6 +39,7 @@ final as (
         match_id,
         is_earlier,
         cast(sum(case when callback_status = 'succeeded' then 1 else 0 end) as bigint) as successes,
+        cast(sum(case when callback_status = 'succeeded' and is_known then 1 else 0 end) as bigint) as known_successes,
         min(case when callback_status = 'succeeded' then first_received_at end) as first_success_at,
         {{ first_by("case when callback_status = 'succeeded' then provider_event_id end", 'arrival_order') }}
             as first_success_event_id,

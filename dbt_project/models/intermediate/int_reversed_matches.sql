@@ -1,5 +1,6 @@
 -- Grain: an earlier match with a difference that a later part joins: reversed by the system, its legs matched anew here.
--- A later part is a new line or movement of the same reference, currency and class.
+-- A later part is a new line or movement of the same reference, currency and class; what waited when the match was made
+-- is none.
 
 with matched_items as (
 
@@ -35,6 +36,7 @@ new_parts as (
     inner join match_line_types on lines.line_type = match_line_types.line_type
     where
         not lines.is_seen_before
+        and not lines.is_carried
         and lines.settlement_status = 'settled'
         and lines.provider_reference <> ''
 
@@ -45,7 +47,7 @@ new_parts as (
         currency,
         line_class
     from movements
-    where provider_reference <> ''
+    where not is_carried and provider_reference <> ''
 
 ),
 

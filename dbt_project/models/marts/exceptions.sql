@@ -63,6 +63,12 @@ outcomes as (
 
 ),
 
+earlier_items as (
+
+    select * from {{ ref('int_earlier_matched_items') }}
+
+),
+
 callback_state as (
 
     select * from {{ ref('int_match_callback_state') }}
@@ -279,7 +285,27 @@ resolved_originals as (
 
 ),
 
--- Only what a later counterpart can settle: never a duplicate, a currency break or a matter of judgement.
+matched_movements as (
+
+    select
+        item_id,
+        currency,
+        match_id
+    from outcomes
+    where item_type = 'ledger_transaction'
+
+    union
+
+    select
+        item_id,
+        currency,
+        match_id
+    from earlier_items
+    where item_type = 'ledger_transaction'
+
+),
+
+-- Every reason for being unmatched ends when the item is matched; other breaks are matters of judgement.
 settled_late as (
 
     select
@@ -292,17 +318,24 @@ settled_late as (
             and earlier.subject_id = matched_subjects.subject_id
             and earlier.currency = matched_subjects.currency
     where
-        earlier.exception_type in ('unmatched_provider_row', 'unmatched_ledger_entry', 'ambiguous_match', 'orphan_callback')
+        earlier.exception_type in (
+            'unmatched_provider_row', 'unmatched_ledger_entry', 'duplicate_settlement_line', 'duplicate_ledger_posting',
+            'currency_mismatch', 'ambiguous_match', 'orphan_callback'
+        )
     group by earlier.exception_id
 
     union all
 
+    -- The match may be another by now than the one that missed its callback: the movement tells.
     select
         earlier.exception_id,
-        earlier.match_id
+        min(callback_state.match_id) as match_id
     from earlier
-    inner join callback_state on earlier.match_id = callback_state.match_id
+    inner join matched_movements
+        on earlier.subject_id = matched_movements.item_id and earlier.currency = matched_movements.currency
+    inner join callback_state on matched_movements.match_id = callback_state.match_id
     where earlier.exception_type = 'missing_callback'
+    group by earlier.exception_id
 
     union all
 

@@ -1,0 +1,100 @@
+"""Cases about batches settled by one movement that bears the batch id (CONTRACT §10.5)."""
+
+from zentra_pipeline.simulation.cases import case
+from zentra_pipeline.simulation.rows import Callback
+from zentra_pipeline.simulation.story import PlacedLine, Story
+
+
+def _batch(story: Story, run: int, batch: str, currency: str) -> list[PlacedLine]:
+    """A batch of payments, refunds and perhaps a fee, none of which has a movement of its own."""
+    lines = [story.line(run, story.amount(), currency, story.reference(), batch=batch) for _ in range(story.rng.randint(2, 4))]
+    if story.rng.random() < 0.5:
+        lines.append(story.line(run, -story.rng.randrange(1, 900), currency, story.reference(), line_type="refund", batch=batch))
+    if story.rng.random() < 0.5:
+        lines.append(story.line(run, -story.rng.randrange(1, 90), currency, "", line_type="fee", batch=batch))
+    return lines
+
+
+def _success(story: Story, line: PlacedLine) -> list[Callback]:
+    received = story.instant_in(story.calendar.runs[line.run])
+    row = line.row
+    return [story.callback(line.compared_minor, row.currency, row.provider_reference, received_at=received)]
+
+
+def _net(lines: list[PlacedLine]) -> int:
+    return sum(line.row.net_minor for line in lines)
+
+
+@case(weight=2)
+def batch_total(story: Story) -> None:
+    """All lines of a batch against the one movement that bears its id: matched by net, fees and refunds included."""
+    currency, batch, run = story.currency(), story.name("po_"), story.any_run()
+    lines = _batch(story, run, batch, currency)
+    movement = story.movement(run, _net(lines), currency, batch, kind=story.rng.choice(["payout", "payment", "adjustment"]))
+    heard = _success(story, lines[0])
+    story.match(lines, [movement], "batch_total", callbacks=heard, settlement_minor=_net(lines))
+
+
+@case()
+def batch_with_its_payout_line(story: Story) -> None:
+    """The file also states the payout that takes the batch's balance out: no part of the total, and it ties."""
+    currency, batch, run = story.currency(), story.name("po_"), story.any_run()
+    lines = _batch(story, run, batch, currency)
+    story.line(run, -_net(lines), currency, "", line_type="payout", batch=batch)
+    movement = story.movement(run, _net(lines), currency, batch, kind="payout")
+    heard = _success(story, lines[0])
+    story.match(lines, [movement], "batch_total", callbacks=heard, settlement_minor=_net(lines))
+
+
+@case()
+def batch_off_its_total(story: Story) -> None:
+    """The movement misses the batch's net by one minor unit: no match, within tolerance or not."""
+    currency, batch, run = story.currency(), story.name("po_"), story.any_run()
+    lines = _batch(story, run, batch, currency)
+    story.movement(run, _net(lines) + 1, currency, batch, kind="payout")
+
+
+@case()
+def batch_with_a_failed_line(story: Story) -> None:
+    """A failed line counts in no total: the others make the batch's net without it."""
+    currency, batch, run = story.currency(), story.name("po_"), story.any_run()
+    lines = _batch(story, run, batch, currency)
+    failed = story.line(run, story.amount(), currency, story.reference(), batch=batch, status="failed")
+    story.reason(failed, "failed_settlement")
+    movement = story.movement(run, _net(lines), currency, batch, kind="payout")
+    heard = _success(story, lines[0])
+    story.match(lines, [movement], "batch_total", callbacks=heard, settlement_minor=_net(lines))
+
+
+@case()
+def batch_with_a_line_of_its_own(story: Story) -> None:
+    """One line of the batch has found its own movement: the batch no longer matches as a whole."""
+    currency, batch, run = story.currency(), story.name("po_"), story.any_run()
+    reference, amount = story.reference(), story.amount()
+    lines = _batch(story, run, batch, currency)
+    own = story.line(run, amount, currency, reference, batch=batch)
+    story.match([own], [story.movement(run, amount, currency, reference)])
+    story.movement(run, _net([*lines, own]), currency, batch, kind="payout")
+
+
+@case()
+def batch_borne_by_two_movements(story: Story) -> None:
+    """Two movements bear the batch id and both equal its net: nothing may be matched by luck."""
+    currency, batch, run = story.currency(), story.name("po_"), story.any_run()
+    lines = _batch(story, run, batch, currency)
+    movements = [story.movement(run, _net(lines), currency, batch, kind="payout") for _ in range(2)]
+    story.leave_open(*lines, *movements)
+    for line in lines:
+        story.reason(line, "unmatched_provider_row", "ambiguous_match")
+
+
+@case()
+def batch_over_two_files(story: Story) -> None:
+    """The batch's lines come in two files: unmatched in the first run, matched as a whole by the second."""
+    currency, batch = story.currency(), story.name("po_")
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    lines = [story.line(at, story.amount(), currency, story.reference(), batch=batch) for at in (run, run, later)]
+    movement = story.movement(run, _net(lines), currency, batch, kind="payout")
+    heard = _success(story, lines[0])
+    story.match(lines, [movement], "batch_total", callbacks=heard, settlement_minor=_net(lines))

@@ -1,0 +1,236 @@
+"""Cases about what the provider called back: never, late, again, in any order, in conflict, about nothing."""
+
+from datetime import timedelta
+
+from zentra_pipeline.simulation.cases import case
+from zentra_pipeline.simulation.story import Match, Story
+
+
+def _settled_pair(story: Story, run: int, heard: bool = True) -> tuple[str, int, str, int]:
+    """Currency, amount, reference of a pair whose callbacks the case itself tells; `run` makes the match."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    story.match(
+        [story.line(run, amount, currency, reference)], [story.movement(run, amount, currency, reference)], callbacks=[]
+    )
+    return currency, amount, reference, run
+
+
+@case(weight=2)
+def callback_missing(story: Story) -> None:
+    """Settled and posted, but no callback ever came."""
+    _settled_pair(story, story.any_run())
+
+
+@case()
+def callback_pending_only(story: Story) -> None:
+    """The provider reported the payment pending and then fell silent: no success, so the callback is missing."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    received = story.instant_in(story.calendar.runs[run])
+    story.callback(amount, currency, reference, status="pending", received_at=received)
+
+
+@case()
+def callback_in_the_grace(story: Story) -> None:
+    """Success comes after the window's end but by the review cut-off: in time."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    end = story.calendar.end(story.calendar.runs[run])
+    story.callback(
+        amount, currency, reference, received_at=story.instant_between(end, story.calendar.review_cutoff(run))
+    )
+
+
+@case(weight=2)
+def callback_after_the_cutoff(story: Story) -> None:
+    """The first success comes after the review cut-off but is known to the run: late, not missing."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    received = story.instant_between(story.calendar.review_cutoff(run), story.calendar.as_of[run])
+    story.callback(amount, currency, reference, received_at=received, occurred_at=received)
+
+
+@case(weight=2)
+def callback_after_the_run(story: Story) -> None:
+    """Missing in the run that matched; the next run hears of success, resolves it as matched late and calls it late."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run(spare=1))
+    heard = story.later_run(run)
+    received = story.instant_between(story.calendar.as_of[heard - 1], story.calendar.as_of[heard])
+    story.callback(amount, currency, reference, received_at=received, occurred_at=received)
+
+
+@case()
+def callback_after_the_last_run(story: Story) -> None:
+    """Success comes after the last run's as_of: no run of this world knows of it."""
+    currency, amount, reference, _ = _settled_pair(story, story.any_run())
+    received = story.calendar.as_of[-1] + timedelta(milliseconds=story.rng.choice([1, 3_600_000]))
+    story.callback(amount, currency, reference, received_at=received, occurred_at=received)
+
+
+@case()
+def late_line_has_a_cutoff_of_its_own(story: Story) -> None:
+    """Success comes after the cut-off of the posting's run, before that of the run that makes the match: in time."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run(spare=1)
+    settled = story.later_run(run)
+    line = story.line(settled, amount, currency, reference)
+    movement = story.movement(run, amount, currency, reference)
+    after, up_to = story.calendar.review_cutoff(settled - 1), story.calendar.review_cutoff(settled)
+    received = story.instant_between(after, up_to)
+    heard = story.callback(amount, currency, reference, received_at=received, occurred_at=received)
+    story.match([line], [movement], callbacks=[heard])
+
+
+@case()
+def callback_delivered_many_times(story: Story) -> None:
+    """One success, delivered again after the cut-off and in later runs: the first receipt counts."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    received = story.instant_in(story.calendar.runs[run])
+    success = story.callback(amount, currency, reference, received_at=received)
+    for hours in story.rng.sample(range(1, 200), 3):
+        story.deliver_again(success, received + timedelta(hours=hours))
+
+
+@case()
+def callbacks_out_of_order(story: Story) -> None:
+    """Success is received before the pending and the failed attempt that came before it: success has the last word."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    received = story.instant_in(story.calendar.runs[run])
+    success = story.callback(amount, currency, reference, received_at=received)
+    for position, status in enumerate(("failed", "pending"), start=1):
+        story.callback(
+            amount,
+            currency,
+            reference,
+            status=status,
+            received_at=received + timedelta(seconds=position),
+            occurred_at=success.occurred_at - timedelta(minutes=position),
+        )
+
+
+def _conflict(story: Story, run: int, currency: str, amount: int, reference: str, second_run: int) -> None:
+    """Two payloads under one event id, the second received by `second_run`."""
+    first = story.callback(
+        amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]), sequence=1
+    )
+    changed = story.rng.choice(["amount", "status", "sequence", "merchant"])
+    story.callback(
+        amount + (100 if changed == "amount" else 0),
+        currency,
+        reference,
+        merchant=story.name("M") if changed == "merchant" else "",
+        status="pending" if changed == "status" else "succeeded",
+        received_at=story.instant_in(story.calendar.runs[second_run]),
+        occurred_at=first.occurred_at,
+        sequence=2 if changed == "sequence" else 1,
+        event_id=first.provider_event_id,
+    )
+    story.disbelieved.add(first.provider_event_id)
+    story.find("conflicting_callback", "callback", first.provider_event_id, second_run)
+
+
+@case(weight=2)
+def conflicting_callback(story: Story) -> None:
+    """One event id, two payloads, nothing else: neither is believed, so the callback is missing too."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    _conflict(story, run, currency, amount, reference, run)
+
+
+@case()
+def conflicting_callback_beside_a_success(story: Story) -> None:
+    """Two payloads disagree under one event id, another event reports success: a conflict, but nothing is missing."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    _conflict(story, run, currency, amount, reference, run)
+    story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
+
+
+@case()
+def conflict_that_comes_later(story: Story) -> None:
+    """The second payload reaches a later run, which opens the conflict; another event's success stands."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run(spare=1))
+    story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
+    _conflict(story, run, currency, amount, reference, story.later_run(run))
+
+
+@case(weight=2)
+def orphan_callback(story: Story) -> None:
+    """The provider reports success of something that neither settles nor is posted: an orphan after the lag."""
+    run = story.any_run()
+    received = story.instant_in(story.calendar.runs[run])
+    success = story.callback(
+        story.amount(), story.currency(), story.reference(), merchant=story.name("M"), received_at=received
+    )
+    if story.rng.random() < 0.3:
+        story.deliver_again(success, received + timedelta(days=1))
+    overdue = story.calendar.first_overdue(story.calendar.window_of(received))
+    if overdue is not None:
+        story.find("orphan_callback", "callback", success.provider_event_id, overdue)
+
+
+@case()
+def orphan_answered_later(story: Story) -> None:
+    """The orphan's line and movement come after all, in one run: matched, and the orphan is resolved as matched late."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    received = story.instant_in(story.calendar.runs[0])
+    success = story.callback(amount, currency, reference, received_at=received)
+    overdue = story.calendar.first_overdue(story.calendar.window_of(received))
+    if overdue is None:
+        story.require(False)
+        return
+    answered = story.later_run(overdue)
+    line = story.line(answered, amount, currency, reference)
+    story.match([line], [story.movement(answered, amount, currency, reference)], callbacks=[success])
+    story.find("orphan_callback", "callback", success.provider_event_id, overdue, answered)
+
+
+@case()
+def failure_of_nothing(story: Story) -> None:
+    """A failed or pending payment that neither settles nor is posted is no orphan."""
+    received = story.instant_in(story.calendar.runs[story.any_run()])
+    status = story.rng.choice(["failed", "pending"])
+    story.callback(story.amount(), story.currency(), story.reference(), status=status, received_at=received)
+
+
+@case()
+def callback_of_one_side(story: Story) -> None:
+    """A success whose movement never settles, or whose line is never posted, is no orphan: that side says what is wrong."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    if story.rng.random() < 0.5:
+        story.line(run, amount, currency, reference)
+    else:
+        story.movement(run, amount, currency, reference)
+    story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
+
+
+@case(weight=2)
+def callback_amount_differs(story: Story) -> None:
+    """Line and ledger agree, the last success names another amount: an amount mismatch of the callback."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    received = story.instant_in(story.calendar.runs[run])
+    off = story.terms.tolerance(currency) + story.rng.choice([1, 250])
+    last = story.callback(amount + off, currency, reference, received_at=received)
+    story.find("amount_mismatch", "callback", last.provider_event_id, run, None, currency)
+
+
+@case()
+def last_success_decides_the_amount(story: Story) -> None:
+    """An earlier success named another amount, the last agrees: nothing to say."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    received = story.instant_in(story.calendar.runs[run])
+    last = story.callback(amount, currency, reference, received_at=received)
+    story.callback(
+        amount - 77,
+        currency,
+        reference,
+        received_at=received + timedelta(seconds=5),
+        occurred_at=last.occurred_at - timedelta(minutes=5),
+    )
+
+
+@case()
+def refund_callback_without_a_sign(story: Story) -> None:
+    """A refund's callback names a positive amount: it is read with the sign of the line."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    line = story.line(run, -amount, currency, reference, line_type="refund")
+    movement = story.movement(run, -amount, currency, reference, kind="refund")
+    heard = story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
+    story.match([line], [movement], callbacks=[heard])

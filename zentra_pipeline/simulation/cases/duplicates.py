@@ -1,0 +1,106 @@
+"""Cases about the same thing twice: settled twice, posted twice, and the twin that later finds a counterpart after all."""
+
+from zentra_pipeline.simulation.cases import case
+from zentra_pipeline.simulation.cases.groups import lines_in_order, movements_in_order
+from zentra_pipeline.simulation.story import Story
+
+
+@case(weight=2)
+def line_twice_in_one_file(story: Story) -> None:
+    """Two or three equal lines, one movement: the first by time and id matches, the others are duplicates."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run()
+    first, *twins = lines_in_order(story, run, currency, reference, [amount] * story.rng.randint(2, 3))
+    story.match([first], [story.movement(run, amount, currency, reference)])
+    for twin in twins:
+        story.reason(twin, "duplicate_settlement_line")
+
+
+@case(weight=2)
+def line_again_in_a_later_file(story: Story) -> None:
+    """A line repeats one that an earlier run matched: a duplicate across files."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run(spare=1)
+    line = story.line(run, amount, currency, reference)
+    story.match([line], [story.movement(run, amount, currency, reference)])
+    twin = story.line(story.later_run(run), amount, currency, reference)
+    story.reason(twin, "duplicate_settlement_line")
+
+
+@case()
+def duplicate_line_answered_later(story: Story) -> None:
+    """The duplicate line turns out to be a second payment: its movement comes, and they are matched late."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run(spare=2)
+    again = story.later_run(run, spare=1)
+    line = story.line(run, amount, currency, reference)
+    movement = story.movement(run, amount, currency, reference)
+    twin = story.line(again, amount, currency, reference)
+    answer = story.movement(story.later_run(again), amount, currency, reference)
+    heard = story.success([line], [movement], amount)
+    story.match([line], [movement], callbacks=heard)
+    story.match([twin], [answer], callbacks=heard)
+    story.reason(twin, "duplicate_settlement_line")
+
+
+@case(weight=2)
+def posting_twice_in_one_window(story: Story) -> None:
+    """Two equal movements, one line: the later posting is a duplicate at once, whatever the lag."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run()
+    first, twin = movements_in_order(story, run, currency, reference, [amount, amount])
+    story.match([story.line(run, amount, currency, reference)], [first])
+    story.duplicate(twin, run)
+
+
+@case()
+def posting_again_in_a_later_window(story: Story) -> None:
+    """A movement repeats one that an earlier run matched: posted twice."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    line = story.line(run, amount, currency, reference)
+    story.match([line], [story.movement(run, amount, currency, reference)])
+    story.duplicate(story.movement(later, amount, currency, reference), later)
+
+
+@case()
+def postings_that_wait_together(story: Story) -> None:
+    """Two equal movements wait in transit; only when the line pairs with the first is the second a duplicate."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run(spare=1)
+    first, twin = movements_in_order(story, run, currency, reference, [amount, amount])
+    overdue = story.calendar.first_overdue(twin.window)
+    settled = run + 1
+    story.require(overdue is None or overdue >= settled)
+    story.require(story.calendar.first_overdue(first.window) in (None, *range(settled, story.last_run + 1)))
+    story.match([story.line(settled, amount, currency, reference)], [first])
+    story.duplicate(twin, settled)
+
+
+@case()
+def duplicate_posting_answered_later(story: Story) -> None:
+    """The duplicate posting turns out to be a second payment: its line comes, and they are matched late."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run(spare=1)
+    first, twin = movements_in_order(story, run, currency, reference, [amount, amount])
+    line = story.line(run, amount, currency, reference)
+    answer = story.line(story.later_run(run), amount, currency, reference)
+    heard = story.success([line], [first], amount)
+    story.match([line], [first], callbacks=heard)
+    story.match([answer], [twin], callbacks=heard)
+    story.duplicate(twin, run)
+
+
+@case()
+def twin_beside_a_stranger(story: Story) -> None:
+    """A duplicate line and an unlike movement are left over: the duplicate is set aside, in later runs too."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount(least=50_000)
+    run = story.any_run()
+    *lines, twin = lines_in_order(story, run, currency, reference, [amount] * 3)
+    movements = movements_in_order(story, run, currency, reference, [amount] * 2)
+    story.movement(run, amount // 3, currency, reference)
+    heard = story.success(lines, movements, amount)
+    for line, movement in zip(lines, movements, strict=True):
+        story.match([line], [movement], callbacks=heard)
+    story.reason(twin, "duplicate_settlement_line")

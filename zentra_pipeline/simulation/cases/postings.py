@@ -1,0 +1,39 @@
+"""Cases about the ledger's own faults: transactions whose debits and credits differ, movements that no line type settles."""
+
+from zentra_pipeline.simulation.cases import case
+from zentra_pipeline.simulation.story import Story
+
+
+@case(weight=2)
+def unbalanced_transaction(story: Story) -> None:
+    """Debits and credits differ: it takes part by its clearing net, and the exception comes on top."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    off = story.rng.choice([-1, 1, 999])
+    movement = story.movement(run, amount, currency, reference, unbalanced_by=off)
+    story.find("unbalanced_transaction", "ledger_transaction", movement.transaction_id, run)
+    if story.rng.random() < 0.7:
+        story.match([story.line(run, amount, currency, reference)], [movement])
+
+
+@case()
+def unbalanced_in_one_currency(story: Story) -> None:
+    """A transaction that balances in sum over two currencies, and in neither: one exception a currency."""
+    transaction, run = story.name("T"), story.any_run()
+    for currency, off in (("USD", 250), ("EUR", -250)):
+        amount, reference = story.amount(), story.reference()
+        movement = story.movement(run, amount, currency, reference, transaction=transaction, unbalanced_by=off)
+        line = story.line(run, amount, currency, reference)
+        received = story.instant_in(story.calendar.runs[run])
+        heard = story.callback(amount, currency, reference, received_at=received)
+        story.match([line], [movement], callbacks=[heard])
+        story.find("unbalanced_transaction", "ledger_transaction", transaction, run, None, currency)
+
+
+@case()
+def payout_without_a_batch(story: Story) -> None:
+    """A payout or adjustment posted on the clearing account bears no known batch: it waits and falls overdue."""
+    amount = story.amount() * story.rng.choice([1, -1])
+    story.movement(
+        story.any_run(), amount, story.currency(), story.reference(), kind=story.rng.choice(["payout", "adjustment"])
+    )
