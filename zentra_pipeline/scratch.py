@@ -59,6 +59,7 @@ class RunInputs:
     owner: str
     profile: Profile
     routing: Sequence[RoutingRule]
+    business_days: windows.BusinessDays
     files: Sequence[StagedFile]
     earlier: Sequence[EarlierRun]
 
@@ -213,7 +214,8 @@ def _write_calendar(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) ->
     days += [earlier.ledger_window for earlier in inputs.earlier]
     first = max(min([*days, inputs.ledger_window]), date(1, 1, 4)) - timedelta(days=2)
     last = min(inputs.ledger_window, date(9990, 1, 1)) + _DUE_DATE_HORIZON
-    span = list(windows.calendar(first, last, inputs.profile.timezone, inputs.profile.window_cutoff))
+    profile = inputs.profile
+    span = list(windows.calendar(first, last, profile.timezone, profile.window_cutoff, inputs.business_days))
     rows = [(w.day, _naive(w.starts_at), _naive(w.ends_at), w.business_day_number) for w in span]
     columns = "window_date date, starts_at timestamp, ends_at timestamp, business_day_number bigint"
     _write_table(connection, "run.windows", columns, rows)

@@ -30,6 +30,10 @@ class TenantPaths:
         return self.root / "routing.yml"
 
     @property
+    def calendar(self) -> Path:
+        return self.root / "calendar.yml"
+
+    @property
     def landing(self) -> Path:
         return self.root / "landing"
 

@@ -19,6 +19,7 @@ import duckdb
 from sqlalchemy import Engine
 
 from zentra_pipeline import identifiers, lake, scratch, transform
+from zentra_pipeline.business_days import load_business_days
 from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
 from zentra_pipeline.profile import load_profile
 from zentra_pipeline.routing import load_routing
@@ -99,7 +100,7 @@ def _reconcile(
 ) -> WindowResult:
     report("ingest", f"reading what is known of {request.provider} up to window {run.ledger_window}")
     _enter(engine, run.run_id, "ingesting", request.actor)
-    inputs = _gather(engine, paths, tenant, run)
+    inputs = gather(engine, paths, tenant, run)
     folder = paths.scratch / run.run_id
     database = scratch.prepare(inputs, folder, paths.root)
     _enter(engine, run.run_id, "matching", request.actor)
@@ -173,7 +174,7 @@ def _quarantined_rows(inputs: RunInputs) -> int:
     return sum(file.rows_quarantined for file in inputs.files if file.provider == inputs.provider)
 
 
-def _gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) -> RunInputs:
+def gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) -> RunInputs:
     """Everything the run may see, read in one snapshot of the operational store."""
     with reading(engine) as connection:
         files = [file for kind in scratch.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
@@ -191,6 +192,7 @@ def _gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run)
         owner=run.owner,
         profile=load_profile(paths, run.provider),
         routing=load_routing(paths),
+        business_days=load_business_days(paths),
         files=files,
         earlier=earlier,
     )
@@ -221,6 +223,7 @@ def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
         "scope": [inputs.tenant, inputs.run_id, inputs.owner, inputs.as_of.isoformat()],
         "profile": inputs.profile.digest(),
         "routing": [rule.model_dump(mode="json") for rule in inputs.routing],
+        "business_days": [sorted(inputs.business_days.weekend), sorted(map(str, inputs.business_days.holidays))],
         "rules": transform.rules_digest(),
         "earlier": [[earlier.run_id, earlier.fingerprint] for earlier in inputs.earlier],
     }
@@ -236,6 +239,7 @@ def check_request(home: Home, tenant: str, request: RunRequest) -> None:
         raise UsageError("an owner must not be blank: name the person or team that answers for the run")
     load_profile(paths, request.provider)
     load_routing(paths)
+    load_business_days(paths)
     with reading(operational_store(paths)) as connection:
         ingested = file_store.staged_files(connection, "settlement")
     if not any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):

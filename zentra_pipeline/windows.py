@@ -7,12 +7,29 @@ cut-off. Where a clock change skips that local time, the window begins at the fi
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
+
+_WEEKEND: Final = frozenset({5, 6})
+
+
+@dataclass(frozen=True)
+class BusinessDays:
+    """Which days count: all but the weekend (0 is Monday) and the holidays. By default Monday to Friday."""
+
+    weekend: frozenset[int] = _WEEKEND
+    holidays: frozenset[date] = frozenset()
+
+    def __contains__(self, day: date) -> bool:
+        return day.weekday() not in self.weekend and day not in self.holidays
 
 
 @dataclass(frozen=True)
 class Window:
-    """One ledger window: [starts_at, ends_at) in UTC, and the number of business days up to and including its day."""
+    """One ledger window: [starts_at, ends_at) in UTC, and the number of business days up to and including its day.
+
+    The number counts from the first window of its calendar: only differences mean anything.
+    """
 
     day: date
     starts_at: datetime
@@ -35,18 +52,16 @@ def window_of(instant: datetime, timezone: str, cutoff: str) -> date:
     return day
 
 
-def calendar(first: date, last: date, timezone: str, cutoff: str) -> Iterator[Window]:
-    """Every window from `first` to `last` inclusive; business days are Monday to Friday, counted from a fixed origin."""
-    day = first
+def calendar(
+    first: date, last: date, timezone: str, cutoff: str, business_days: BusinessDays | None = None
+) -> Iterator[Window]:
+    """Every window from `first` to `last` inclusive, numbered by the business days up to and including it."""
+    counted = business_days or BusinessDays()
+    day, number = first, 0
     starts_at = window_start(day, timezone, cutoff)
     while day <= last:
         following = day + timedelta(days=1)
         ends_at = window_start(following, timezone, cutoff)
-        yield Window(day, starts_at, ends_at, business_day_number(day))
+        number += day in counted
+        yield Window(day, starts_at, ends_at, number)
         day, starts_at = following, ends_at
-
-
-def business_day_number(day: date) -> int:
-    """Business days (Monday to Friday) from 0001-01-01, a Monday, up to and including `day`."""
-    weeks, weekday = divmod(day.toordinal() - 1, 7)
-    return weeks * 5 + min(weekday + 1, 5)

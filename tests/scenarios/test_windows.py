@@ -292,6 +292,31 @@ CLAIMS = [
         },
     ),
     claim(
+        "a later line joins by the movement it names, and a later movement by its intent",
+        settle("L1", "", 800, on=SAT, merchant="T1"),
+        post("T1", "", 1000, on=SAT),
+        settle("L2", "", 200, on=NEXT_MON, merchant="T1"),
+        settle("L3", "", 900, on=SAT, merchant="I"),
+        post("T3", "", 600, on=SAT, intent="I"),
+        post("T4", "", 300, on=NEXT_MON, intent="I"),
+        gives={
+            SAT: [
+                "amount_mismatch L1, 800 USD, off by -200",
+                "internal_reference one_to_one exact: L1 = T1, 800 against 1000 USD, off by -200",
+                "amount_mismatch L3, 900 USD, off by 300",
+                "internal_reference one_to_one exact: L3 = T3, 900 against 600 USD, off by 300",
+            ],
+            NEXT_MON: [
+                "internal_reference many_to_one exact: L1 + L2 = T1, 1000 USD",
+                "resolved as matched_late: amount_mismatch L1, 800 USD, off by -200",
+                "reversed internal_reference one_to_one exact: L1 = T1, 800 against 1000 USD, off by -200",
+                "internal_reference one_to_many exact: L3 = T3 + T4, 900 USD",
+                "resolved as matched_late: amount_mismatch L3, 900 USD, off by 300",
+                "reversed internal_reference one_to_one exact: L3 = T3, 900 against 600 USD, off by 300",
+            ],
+        },
+    ),
+    claim(
         "a later part that leaves a difference reverses the match and leaves its mismatch open",
         settle("L1", "R", 800, on=SAT),
         post("T1", "R", 1000, on=SAT),

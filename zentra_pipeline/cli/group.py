@@ -13,6 +13,7 @@ COMMANDS = {
     "inspect": "Show what a reader makes of files; needs no home.",
     "run": "Reconcile one ledger window.",
     "backfill": "Reconcile every window of a range of days, in order.",
+    "backtest": "Show what a changed profile would make of past windows.",
     "runs": "List runs and show one.",
     "exceptions": "List exceptions and explain one.",
     "query": "Read the published tables of a tenant with SQL.",

@@ -52,7 +52,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A match that a run must make; `reversed_in` is the run that must take it back, `callbacks` those that belong to it."""
+    """A match that a run must make: `callbacks` are the events that speak of it, `reversed_in` the run that takes it back."""
 
     rule: str
     run: int
@@ -61,9 +61,10 @@ class Match:
     settlement_minor: int
     ledger_minor: int
     method: str
-    callbacks: tuple[str, ...] = ()
+    callbacks: frozenset[str] = frozenset()
     status: str = "confirmed"
     reversed_in: int | None = None
+    has_every_callback: bool = False
 
     @property
     def difference_minor(self) -> int:
@@ -329,12 +330,13 @@ class Story:
         *,
         run: int | None = None,
         callbacks: Sequence[Callback] | None = None,
+        has_every_callback: bool = False,
         reversed_in: int | None = None,
         settlement_minor: int | None = None,
     ) -> Match:
-        """State a confirmed match; when `callbacks` is not given, the case has the provider report success in time.
+        """State a confirmed match; when `callbacks` is not given, the provider reports success in time.
 
-        It is made in the first run that sees all of its legs, unless `run` says otherwise. A pair whose difference is
+        `has_every_callback`: all callbacks of the story speak of it, those that the case adds later too. It is made in the first run that sees all of its legs, unless `run` says otherwise. A pair whose difference is
         beyond tolerance carries an `amount_mismatch` that ends when the match is taken back.
         """
         made_in = max(leg.run for leg in (*lines, *movements)) if run is None else run
@@ -344,7 +346,8 @@ class Story:
         difference = settled - posted
         is_beyond = abs(difference) > self.terms.tolerance(currency)
         method = "exact" if difference == 0 else "" if is_beyond else "tolerance"
-        heard = self.success(lines, movements, settled) if callbacks is None else callbacks
+        if callbacks is None:
+            callbacks = () if has_every_callback else self.success(lines, movements, settled)
         match = Match(
             rule=rule,
             run=made_in,
@@ -353,7 +356,8 @@ class Story:
             settlement_minor=settled,
             ledger_minor=posted,
             method=method,
-            callbacks=tuple(sorted({callback.provider_event_id for callback in heard})),
+            callbacks=frozenset(callback.provider_event_id for callback in callbacks),
+            has_every_callback=has_every_callback,
             reversed_in=reversed_in,
         )
         self.matches.append(match)

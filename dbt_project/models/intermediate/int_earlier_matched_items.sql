@@ -124,6 +124,8 @@ named as (
     union all
     select provider_reference as reference from movements
     union all
+    select intent_id as reference from movements
+    union all
     select provider_reference as reference from events
     where earlier_state is null or earlier_state <> 'matched'
     union all

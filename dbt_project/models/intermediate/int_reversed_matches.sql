@@ -1,6 +1,6 @@
 -- Grain: an earlier match with a difference that a later part joins: reversed by the system, its legs matched anew here.
--- A later part is a new line or movement of the same reference, currency and class; what waited when the match was made
--- is none.
+-- A later part is a new line or movement of the same currency and class that shares the reference the match was made by;
+-- what waited when the match was made is none.
 
 with matched_items as (
 
@@ -26,10 +26,18 @@ match_line_types as (
 
 ),
 
+reference_keys as (
+
+    select * from {{ source('run', 'reference_keys') }}
+
+),
+
 new_parts as (
 
     select
+        'settlement_line' as item_type,
         lines.provider_reference,
+        lines.merchant_reference as other_reference,
         lines.currency,
         lines.line_type as line_class
     from lines
@@ -38,32 +46,114 @@ new_parts as (
         not lines.is_seen_before
         and not lines.is_carried
         and lines.settlement_status = 'settled'
-        and lines.provider_reference <> ''
 
     union all
 
     select
+        'ledger_transaction' as item_type,
         provider_reference,
+        intent_id as other_reference,
         currency,
         line_class
     from movements
-    where not is_carried and provider_reference <> ''
+    where not is_carried
+
+),
+
+keyed_parts as (
+
+    select
+        new_parts.*,
+        coalesce(reference_keys.normalized_reference, new_parts.provider_reference) as normalized_reference
+    from new_parts
+    left join reference_keys on new_parts.provider_reference = reference_keys.reference
+
+),
+
+unequal_items as (
+
+    select * from matched_items
+    where difference_minor <> 0
+
+),
+
+by_reference as (
+
+    select unequal_items.match_id
+    from unequal_items
+    inner join keyed_parts
+        on
+            unequal_items.provider_reference = keyed_parts.provider_reference
+            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.line_class = keyed_parts.line_class
+    where unequal_items.provider_reference <> ''
+
+),
+
+by_normalized_reference as (
+
+    select unequal_items.match_id
+    from unequal_items
+    inner join keyed_parts
+        on
+            unequal_items.normalized_reference = keyed_parts.normalized_reference
+            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.line_class = keyed_parts.line_class
+    where unequal_items.rule = 'normalized_reference' and unequal_items.normalized_reference <> ''
+
+),
+
+-- A later line names a movement of the match, or a later movement is of the intent that a line of it names.
+by_internal_reference as (
+
+    select unequal_items.match_id
+    from unequal_items
+    inner join keyed_parts
+        on
+            keyed_parts.other_reference in (unequal_items.item_id, unequal_items.intent_id)
+            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.line_class = keyed_parts.line_class
+    where
+        unequal_items.rule = 'internal_reference'
+        and unequal_items.item_type = 'ledger_transaction'
+        and keyed_parts.item_type = 'settlement_line'
+        and keyed_parts.other_reference <> ''
+
+    union
+
+    select unequal_items.match_id
+    from unequal_items
+    inner join keyed_parts
+        on
+            unequal_items.merchant_reference = keyed_parts.other_reference
+            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.line_class = keyed_parts.line_class
+    where
+        unequal_items.rule = 'internal_reference'
+        and unequal_items.item_type = 'settlement_line'
+        and keyed_parts.item_type = 'ledger_transaction'
+        and keyed_parts.other_reference <> ''
+
+),
+
+joined as (
+
+    select match_id from by_reference
+    union
+    select match_id from by_normalized_reference
+    union
+    select match_id from by_internal_reference
 
 ),
 
 final as (
 
     select distinct
-        matched_items.match_id,
-        matched_items.currency,
-        matched_items.line_class
-    from matched_items
-    inner join new_parts
-        on
-            matched_items.provider_reference = new_parts.provider_reference
-            and matched_items.currency = new_parts.currency
-            and matched_items.line_class = new_parts.line_class
-    where matched_items.difference_minor <> 0
+        unequal_items.match_id,
+        unequal_items.currency,
+        unequal_items.line_class
+    from unequal_items
+    inner join joined on unequal_items.match_id = joined.match_id
 
 )
 

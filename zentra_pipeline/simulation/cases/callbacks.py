@@ -3,15 +3,14 @@
 from datetime import timedelta
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import Match, Story
+from zentra_pipeline.simulation.story import Story
 
 
-def _settled_pair(story: Story, run: int, heard: bool = True) -> tuple[str, int, str, int]:
-    """Currency, amount, reference of a pair whose callbacks the case itself tells; `run` makes the match."""
+def _settled_pair(story: Story, run: int) -> tuple[str, int, str, int]:
+    """Currency, amount and reference of a pair that `run` matches, whose callbacks the case itself tells, and the run."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
-    story.match(
-        [story.line(run, amount, currency, reference)], [story.movement(run, amount, currency, reference)], callbacks=[]
-    )
+    line = story.line(run, amount, currency, reference)
+    story.match([line], [story.movement(run, amount, currency, reference)], has_every_callback=True)
     return currency, amount, reference, run
 
 
@@ -42,6 +41,7 @@ def callback_in_the_grace(story: Story) -> None:
 @case(weight=2)
 def callback_after_the_cutoff(story: Story) -> None:
     """The first success comes after the review cut-off but is known to the run: late, not missing."""
+    story.require(story.terms.expects_callbacks)
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     received = story.instant_between(story.calendar.review_cutoff(run), story.calendar.as_of[run])
     story.callback(amount, currency, reference, received_at=received, occurred_at=received)
@@ -50,6 +50,7 @@ def callback_after_the_cutoff(story: Story) -> None:
 @case(weight=2)
 def callback_after_the_run(story: Story) -> None:
     """Missing in the run that matched; the next run hears of success, resolves it as matched late and calls it late."""
+    story.require(story.terms.expects_callbacks)
     currency, amount, reference, run = _settled_pair(story, story.any_run(spare=1))
     heard = story.later_run(run)
     received = story.instant_between(story.calendar.as_of[heard - 1], story.calendar.as_of[heard])
@@ -106,12 +107,12 @@ def callbacks_out_of_order(story: Story) -> None:
 
 
 def _conflict(story: Story, run: int, currency: str, amount: int, reference: str, second_run: int) -> None:
-    """Two payloads under one event id, the second received by `second_run`."""
+    """Two payloads under one event id, received in the windows of two runs, which may be one."""
     first = story.callback(
         amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]), sequence=1
     )
     changed = story.rng.choice(["amount", "status", "sequence", "merchant"])
-    story.callback(
+    second = story.callback(
         amount + (100 if changed == "amount" else 0),
         currency,
         reference,
@@ -122,8 +123,10 @@ def _conflict(story: Story, run: int, currency: str, amount: int, reference: str
         sequence=2 if changed == "sequence" else 1,
         event_id=first.provider_event_id,
     )
+    heard = story.calendar.run_hearing(max(first.received_at, second.received_at))
+    assert heard is not None
     story.disbelieved.add(first.provider_event_id)
-    story.find("conflicting_callback", "callback", first.provider_event_id, second_run)
+    story.find("conflicting_callback", "callback", first.provider_event_id, heard)
 
 
 @case(weight=2)

@@ -1,0 +1,76 @@
+"""The README of a world: its knobs, how to read the key, and what every case is. Making worlds does not belong here."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from zentra_pipeline.simulation.cases import all_cases
+from zentra_pipeline.simulation.world import World
+
+_TEXT = """\
+# A labelled world
+
+{stories:,} stories with {movements:,} ledger movements of one provider over {windows} windows, made from seed {seed}. Every
+story is told by a case that knows what it does to callbacks, settlement and ledger, and so what each run has to say about
+it. The answer key is written from the cases and from CONTRACT.md; no part of the engine took part in it.
+
+    zentra score DIR            run this world in a fresh home and compare with the key
+
+## What stands here
+
+| file | holds |
+|---|---|
+| `plan.yml` | the runs in order: what to ingest before each, its settlement file, ledger window and `as_of` |
+| `profile.yml` | the provider's profile (below) |
+| `inputs/<window>/` | what comes before the window's run: settlement and ledger as CSV, callbacks as JSON Lines |
+| `answer_key/` | what the runs must publish, a table a file |
+
+## Knobs
+
+`zentra simulate --out DIR --movements N --seed S [--windows W] [--only-case C …]`. The same N, S, W and cases give the same
+bytes on any machine. The seed also draws the profile and the calendar:
+
+| drawn | this world |
+|---|---|
+{knobs}
+
+## How to read the key
+
+Windows stand for runs: `ledger_window` is the window whose run says it. Rows are facts as they stand after the last run.
+
+- `matches.csv` ({matches:,}): one row a match; ids are sorted and separated by blanks. A blank `method` is not judged (a
+  difference beyond tolerance has none of its own); `callbacks` are those of a confirmed match. A `suggested` row consumes
+  nothing.
+- `exceptions.csv` ({exceptions:,}): `ledger_window` is the run that opens it, `resolved_window` the run that resolves it.
+  Types joined by `|`: any one of them is right. A blank `currency` or `difference_minor` is not judged.
+- `open_items.csv` ({open_items:,}): every item still unmatched at the end of every run, with its age.
+- `rollforward.csv` ({rollforward:,}): per run and currency; a currency in which nothing is or moves is left out.
+- `quarantine.csv` ({quarantine:,}): rows that ingest must set aside, by file and position.
+- `undecidable.csv` ({undecidable:,}): legs that no honest reader can decide. The only right answer is an exception or a
+  suggestion; a confident match counts as wrong.
+
+## Cases
+
+| case | stories | what it is |
+|---|---|---|
+{cases}
+"""
+
+
+def readme(world: World, counts: Mapping[str, int]) -> str:
+    """The README of one world; `counts` holds the rows of every table of its key."""
+    told = Counter(story.case for story in world.stories)
+    knobs = {
+        "days": f"{world.calendar.days[0]} to {world.calendar.days[-1]}",
+        "windows without a run": ", ".join(str(day) for day in world.calendar.days if day not in world.calendar.runs)
+        or "none",
+        **world.terms.profile(),
+    }
+    return _TEXT.format(
+        stories=len(world.stories),
+        movements=world.movements,
+        windows=len(world.calendar.runs),
+        seed=world.seed,
+        knobs="\n".join(f"| {name} | {value} |" for name, value in knobs.items()),
+        cases="\n".join(f"| `{name}` | {told[name]} | {case.description} |" for name, case in all_cases().items()),
+        **counts,
+    )

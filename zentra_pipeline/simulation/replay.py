@@ -1,0 +1,146 @@
+"""Plays a written world to the engine: ingests, runs its plan, and reads what is published, all as text.
+
+Does not belong here: the answer key; nothing of it is read while the engine runs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from zentra_pipeline import lake, strict_yaml, tenancy
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.window_run import RunRequest
+
+TENANT = "simulation"
+Row = Mapping[str, str]
+Progress = Callable[[str, str], None]
+Reconcile = Callable[[Home, str, RunRequest], object]
+
+_MATCHES = """
+    select runs.ledger_window, matches.rule, matches.cardinality, matches.method, matches.status, matches.currency,
+        matches.settlement_minor, matches.ledger_minor, matches.difference_minor,
+        coalesce(legs.settlement_lines, '') as settlement_lines,
+        coalesce(legs.ledger_transactions, '') as ledger_transactions,
+        coalesce(legs.callbacks, '') as callbacks
+    from matches
+    inner join runs on matches.run_id = runs.run_id
+    left join (
+        select match_id,
+            string_agg(distinct leg_id, ' ' order by leg_id) filter (leg_type = 'settlement_line') as settlement_lines,
+            string_agg(distinct leg_id, ' ' order by leg_id) filter (leg_type = 'ledger_transaction') as ledger_transactions,
+            string_agg(distinct leg_id, ' ' order by leg_id) filter (leg_type = 'callback') as callbacks
+        from match_legs group by match_id
+    ) as legs on matches.match_id = legs.match_id
+"""
+_EXCEPTIONS = """
+    select runs.ledger_window, exceptions.exception_id, exceptions.exception_type, exceptions.subject_type,
+        exceptions.subject_id, exceptions.currency, exceptions.difference_minor, exceptions.resolution, exceptions.status
+    from exceptions inner join runs on exceptions.run_id = runs.run_id
+"""
+_OPEN_ITEMS = """
+    select runs.ledger_window, item_type, item_id, provider_reference, currency, amount_minor, opened_window,
+        age_business_days
+    from open_items inner join runs on open_items.run_id = runs.run_id
+"""
+_ROLLFORWARD = """
+    select runs.ledger_window, currency, opening_minor, posted_minor, settled_minor, written_off_minor, closing_minor
+    from rollforward inner join runs on rollforward.run_id = runs.run_id
+    where opening_minor <> 0 or posted_minor <> 0 or settled_minor <> 0 or closing_minor <> 0
+"""
+_QUARANTINE = "select source, file_id, row_number from quarantine"
+_FAILED_CONTROLS = """
+    select 'roll-forward of ' || currency || ' in ' || run_id || ' is off by ' || difference_minor as control
+    from rollforward where difference_minor <> 0
+    union all
+    select 'conservation of ' || side || ' ' || currency || ' in ' || run_id || ' does not hold'
+    from conservation
+    where rows_unexplained <> 0 or amount_unexplained_minor <> 0
+        or rows_in <> matched + in_transit + excepted + accounted + duplicates + quarantined
+    union all
+    select 'exception ' || exception_id || ' has no owner, lane or due date'
+    from exceptions where owner is null or lane is null or due_at is null
+    union all
+    select 'exception ' || exception_id || ' stands twice' from exceptions group by exception_id having count(*) > 1
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the runs of a world published, as text; null is the empty text."""
+
+    matches: Sequence[Row]
+    exceptions: Sequence[Row]
+    open_items: Sequence[Row]
+    rollforward: Sequence[Row]
+    quarantine: Sequence[Row]
+    failed_controls: Sequence[Row]
+
+
+def replay(folder: Path, home: Home, reconcile: Reconcile, progress: Progress) -> Published:
+    """Run a world's plan in a home without the tenant `simulation`; UsageError when the folder holds no world."""
+    plan = _plan(folder)
+    tenancy.init_home(home)
+    if TENANT in tenancy.tenants(home):
+        raise UsageError(f"{home.root} already has a tenant {TENANT!r}: name a fresh home")
+    paths = tenancy.add_tenant(home, TENANT, datetime.now(UTC))
+    provider = str(plan["provider"])
+    (paths.providers / f"{provider}.yml").write_bytes((folder / "profile.yml").read_bytes())
+    resolved_in: dict[str, str] = {}
+    for step in plan["runs"]:
+        window = str(step["ledger_window"])
+        progress(window, "letting files in and reconciling")
+        for file in step["ingest"]:
+            _ingest(paths, provider, file["kind"], file["file_id"], folder / file["file"])
+        request = RunRequest(
+            provider=provider,
+            settlement_file=step["settlement_file"],
+            ledger_window=date.fromisoformat(window),
+            owner=str(plan["owner"]),
+            as_of=datetime.fromisoformat(step["as_of"]),
+            actor=TENANT,
+        )
+        reconcile(home, TENANT, request)
+        for row in _read(paths, _EXCEPTIONS):
+            if row["status"] == "resolved":
+                resolved_in.setdefault(row["exception_id"], window)
+    return Published(
+        matches=_read(paths, _MATCHES),
+        exceptions=[
+            {**row, "resolved_window": resolved_in.get(row["exception_id"], "")} for row in _read(paths, _EXCEPTIONS)
+        ],
+        open_items=_read(paths, _OPEN_ITEMS),
+        rollforward=_read(paths, _ROLLFORWARD),
+        quarantine=_read(paths, _QUARANTINE),
+        failed_controls=_read(paths, _FAILED_CONTROLS),
+    )
+
+
+def _plan(folder: Path) -> Mapping[str, Any]:
+    path = folder / "plan.yml"
+    if not path.is_file():
+        raise UsageError(f"{folder} holds no world: make one with `zentra simulate --out {folder}`")
+    return strict_yaml.read_mapping(path)
+
+
+def _ingest(paths: TenantPaths, provider: str, kind: str, file_id: str, file: Path) -> None:
+    ingest_files(
+        paths,
+        provider=provider,
+        kind=kind,
+        files=[file],
+        file_id=file_id,
+        format="canonical",
+        now=datetime.now(UTC),
+    )
+
+
+def _read(paths: TenantPaths, sql: str) -> list[Row]:
+    result = lake.query(paths, sql)
+    return [
+        {name: "" if value is None else str(value) for name, value in zip(result.columns, row, strict=True)}
+        for row in result.rows
+    ]
