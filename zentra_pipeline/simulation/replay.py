@@ -21,7 +21,7 @@ Progress = Callable[[str, str], None]
 Reconcile = Callable[[Home, str, RunRequest], object]
 
 _MATCHES = """
-    select runs.ledger_window, matches.rule, matches.cardinality, matches.method, matches.status, matches.currency,
+    select runs.ledger_window, matches.match_id, matches.rule, matches.cardinality, matches.method, matches.status, matches.currency,
         matches.settlement_minor, matches.ledger_minor, matches.difference_minor,
         coalesce(legs.settlement_lines, '') as settlement_lines,
         coalesce(legs.ledger_transactions, '') as ledger_transactions,
@@ -70,9 +70,13 @@ _FAILED_CONTROLS = """
 
 @dataclass(frozen=True)
 class Published:
-    """What the runs of a world published, as text; null is the empty text."""
+    """What the runs of a world published, as text; null is the empty text.
+
+    `suggestions` are all that stood after some run, whatever became of them; `matches` are those that never were one.
+    """
 
     matches: Sequence[Row]
+    suggestions: Sequence[Row]
     exceptions: Sequence[Row]
     open_items: Sequence[Row]
     rollforward: Sequence[Row]
@@ -90,6 +94,7 @@ def replay(folder: Path, home: Home, reconcile: Reconcile, progress: Progress) -
     provider = str(plan["provider"])
     (paths.providers / f"{provider}.yml").write_bytes((folder / "profile.yml").read_bytes())
     resolved_in: dict[str, str] = {}
+    suggestions: dict[str, Row] = {}
     for step in plan["runs"]:
         window = str(step["ledger_window"])
         progress(window, "letting files in and reconciling")
@@ -107,8 +112,10 @@ def replay(folder: Path, home: Home, reconcile: Reconcile, progress: Progress) -
         for row in _read(paths, _EXCEPTIONS):
             if row["status"] == "resolved":
                 resolved_in.setdefault(row["exception_id"], window)
+        suggestions |= {row["match_id"]: row for row in _read(paths, _MATCHES) if row["status"] == "suggested"}
     return Published(
-        matches=_read(paths, _MATCHES),
+        matches=[row for row in _read(paths, _MATCHES) if row["match_id"] not in suggestions],
+        suggestions=list(suggestions.values()),
         exceptions=[
             {**row, "resolved_window": resolved_in.get(row["exception_id"], "")} for row in _read(paths, _EXCEPTIONS)
         ],

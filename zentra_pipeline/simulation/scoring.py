@@ -121,7 +121,7 @@ def score(key: Mapping[str, Sequence[Row]], published: Published) -> Score:
     return Score(
         (
             _matches(key["matches"], published.matches),
-            _suggestions(key["matches"], published.matches),
+            _suggestions(key["matches"], published.suggestions),
             _callback_legs(key, published.matches),
             _undecidable(key["undecidable"], published.matches),
             *_exceptions(key["exceptions"], published.exceptions),
@@ -136,7 +136,7 @@ def score(key: Mapping[str, Sequence[Row]], published: Published) -> Score:
 def _matches(key: Sequence[Row], published: Sequence[Row]) -> Tally:
     unjudged = {_fact(row, _LEGS) for row in key if not row["method"]}
     found = [
-        {**row, "method": ""} if _fact(row, _LEGS) in unjudged else row for row in published if row["status"] != "suggested"
+        {**row, "method": ""} if _fact(row, _LEGS) in unjudged else row for row in published
     ]
     return _compare("matches", [row for row in key if row["status"] != "suggested"], found, _MATCH, _LEGS)
 
@@ -144,7 +144,7 @@ def _matches(key: Sequence[Row], published: Sequence[Row]) -> Tally:
 def _suggestions(key: Sequence[Row], published: Sequence[Row]) -> Tally:
     """Suggestions by their legs alone: a pair that stays open may be suggested again by every run."""
     suggested = [row for row in key if row["status"] == "suggested"]
-    found = {_fact(row, _LEGS): row for row in published if row["status"] == "suggested"}
+    found = {_fact(row, _LEGS): row for row in published}
     return _compare("suggestions", suggested, list(found.values()), _LEGS, _LEGS)
 
 

@@ -76,11 +76,19 @@ of_lines as (
 
 matches_with_callbacks as (
 
-    select scope_matches.*, callback_state.last_success_minor, callback_state.last_success_event_id
+    select
+        scope_matches.*,
+        callback_state.last_success_minor,
+        callback_state.last_success_event_id
     from scope_matches
     inner join callback_state on scope_matches.match_id = callback_state.match_id
+
     union all
-    select earlier_matches.*, callback_state.last_success_minor, callback_state.last_success_event_id
+
+    select
+        earlier_matches.*,
+        callback_state.last_success_minor,
+        callback_state.last_success_event_id
     from earlier_matches
     inner join callback_state on earlier_matches.match_id = callback_state.match_id and callback_state.is_earlier
 

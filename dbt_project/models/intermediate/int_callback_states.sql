@@ -88,8 +88,7 @@ item_references as (
 
 keyed_references as (
 
-    select
-        coalesce(nullif(reference_keys.normalized_reference, ''), item_references.reference) as reference
+    select coalesce(nullif(reference_keys.normalized_reference, ''), item_references.reference) as reference
     from item_references
     left join reference_keys on item_references.reference = reference_keys.reference
 

@@ -102,15 +102,38 @@ keyed_legs as (
 
 leg_references as (
 
-    select match_id, provider_reference as reference from keyed_legs
+    select
+        match_id,
+        provider_reference as reference
+    from keyed_legs
+
     union all
-    select match_id, normalized_reference as reference from keyed_legs
+
+    select
+        match_id,
+        normalized_reference as reference
+    from keyed_legs
+
     union all
-    select match_id, merchant_reference as reference from keyed_legs
+
+    select
+        match_id,
+        merchant_reference as reference
+    from keyed_legs
+
     union all
-    select match_id, intent_id as reference from keyed_legs
+
+    select
+        match_id,
+        intent_id as reference
+    from keyed_legs
+
     union all
-    select match_id, item_id as reference from keyed_legs
+
+    select
+        match_id,
+        item_id as reference
+    from keyed_legs
     where item_type = 'ledger_transaction'
 
 ),

@@ -21,18 +21,30 @@ events as (
 
 row_hashes as (
 
-    select {{ sha256_hex(joined_fields(["'settlement'", 'line_id', 'line_type', 'settlement_status', 'provider_reference', 'merchant_reference', 'original_reference', 'batch_id', 'gross_minor', 'fee_minor', 'net_minor', 'currency', 'settled_at'])) }} as row_hash
+    select
+        {{ sha256_hex(joined_fields([
+            "'settlement'", 'line_id', 'line_type', 'settlement_status', 'provider_reference', 'merchant_reference',
+            'original_reference', 'batch_id', 'gross_minor', 'fee_minor', 'net_minor', 'currency', 'settled_at'
+        ])) }} as row_hash
     from lines
     where not is_seen_before
 
     union all
 
-    select {{ sha256_hex(joined_fields(["'ledger'", 'transaction_id', 'currency', 'movement_type', 'amount_minor', 'provider_reference', 'intent_id', 'posted_at'])) }} as row_hash
+    select
+        {{ sha256_hex(joined_fields([
+            "'ledger'", 'transaction_id', 'currency', 'movement_type', 'amount_minor', 'provider_reference', 'intent_id',
+            'posted_at'
+        ])) }} as row_hash
     from movements
 
     union all
 
-    select {{ sha256_hex(joined_fields(["'callback'", 'provider_event_id', 'event_type', 'provider_reference', 'merchant_reference', 'amount_minor', 'currency', 'callback_status', 'occurred_at', 'event_sequence', 'first_received_at', 'payloads'])) }} as row_hash
+    select
+        {{ sha256_hex(joined_fields([
+            "'callback'", 'provider_event_id', 'event_type', 'provider_reference', 'merchant_reference', 'amount_minor',
+            'currency', 'callback_status', 'occurred_at', 'event_sequence', 'first_received_at', 'payloads'
+        ])) }} as row_hash
     from events
 
 ),

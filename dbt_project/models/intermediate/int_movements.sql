@@ -16,7 +16,9 @@ carried as (
 
 consumed as (
 
-    select distinct leg_id, currency
+    select distinct
+        leg_id,
+        currency
     from {{ ref('int_earlier_legs') }}
     where leg_type = 'ledger_transaction'
 

@@ -54,6 +54,14 @@ by_amount as (
 
 ),
 
+wanted as (
+
+    select distinct reference
+    from open_items
+    where reference <> ''
+
+),
+
 taken as (
 
     select *
@@ -65,8 +73,7 @@ taken as (
                 order by outcomes.sort_at asc nulls last, outcomes.item_id asc nulls last, outcomes.currency asc nulls last
             ) as candidate_rank
         from outcomes
-        inner join (select distinct reference from open_items where reference <> '') as wanted
-            on outcomes.reference = wanted.reference
+        inner join wanted on outcomes.reference = wanted.reference
     ) as ranked
     where candidate_rank <= 3
 

@@ -122,7 +122,10 @@ sole_pairs as (
         near.amount_minor,
         near.first_line_id as line_id,
         near.first_transaction_id as transaction_id,
-        {{ match_id('amount_date', "''", 'near.currency', 'near.line_class', 'near.amount_minor', 'near.first_line_id', 'near.first_transaction_id') }} as match_id
+        {{ match_id(
+            'amount_date', "''", 'near.currency', 'near.line_class', 'near.amount_minor', 'near.first_line_id',
+            'near.first_transaction_id'
+        ) }} as match_id
     from near
     cross join scope
     inner join line_candidates

@@ -78,6 +78,15 @@ bearers as (
 
 ),
 
+borne_batches as (
+
+    select distinct
+        batch_id,
+        currency
+    from bearers
+
+),
+
 -- Lines of borne batches: what this run sees, and what the files of earlier runs hold of the same batch.
 seen_lines as (
 
@@ -94,8 +103,8 @@ seen_lines as (
         lines.settlement_status,
         lines.is_seen_before
     from lines
-    inner join (select distinct batch_id, currency from bearers) as borne
-        on lines.batch_id = borne.batch_id and lines.currency = borne.currency
+    inner join borne_batches
+        on lines.batch_id = borne_batches.batch_id and lines.currency = borne_batches.currency
 
 ),
 
@@ -118,8 +127,8 @@ earlier_lines as (
         ) as age_rank
     from deliveries
     inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
-    inner join (select distinct batch_id, currency from bearers) as borne
-        on deliveries.batch_id = borne.batch_id and deliveries.currency = borne.currency
+    inner join borne_batches
+        on deliveries.batch_id = borne_batches.batch_id and deliveries.currency = borne_batches.currency
 
 ),
 
@@ -204,7 +213,11 @@ matched_batches as (
 
     select
         borne.*,
-        {{ match_id('batch_total', 'borne.batch_id', 'borne.currency', "'batch'", "cast(borne.lines as varchar) || ':' || cast(borne.net_minor as varchar)", 'borne.first_line_id', 'borne.transaction_id') }} as match_id
+        {{ match_id(
+            'batch_total', 'borne.batch_id', 'borne.currency', "'batch'",
+            "cast(borne.lines as varchar) || ':' || cast(borne.net_minor as varchar)", 'borne.first_line_id',
+            'borne.transaction_id'
+        ) }} as match_id
     from borne
     cross join scope
     where borne.movements = 1 and borne.equal_movements = 1

@@ -18,7 +18,11 @@ in_file as (
 
     select
         deliveries.*,
-        {{ joined_fields(['deliveries.line_type', 'deliveries.settlement_status', 'deliveries.provider_reference', 'deliveries.merchant_reference', 'deliveries.original_reference', 'deliveries.batch_id', 'deliveries.gross_minor', 'deliveries.fee_minor', 'deliveries.net_minor', 'deliveries.currency', 'deliveries.settled_at']) }} as content
+        {{ joined_fields([
+            'deliveries.line_type', 'deliveries.settlement_status', 'deliveries.provider_reference',
+            'deliveries.merchant_reference', 'deliveries.original_reference', 'deliveries.batch_id', 'deliveries.gross_minor',
+            'deliveries.fee_minor', 'deliveries.net_minor', 'deliveries.currency', 'deliveries.settled_at'
+        ]) }} as content
     from deliveries
     inner join scope on deliveries.settlement_file = scope.settlement_file
 
@@ -100,6 +104,13 @@ standings as (
 
 ),
 
+older_sequences as (
+
+    select distinct older_sequence
+    from restating
+
+),
+
 changes as (
 
     select
@@ -107,12 +118,11 @@ changes as (
         case
             when standings.standing_deliveries = 0 then 'removed'
             when changed_lines.line_id is not null then 'changed'
-            when first_restated.older_sequence is null then 'added'
+            when older_sequences.older_sequence is null then 'added'
         end as change_type
     from standings
     left join changed_lines on standings.line_id = changed_lines.line_id
-    left join (select distinct older_sequence from restating) as first_restated
-        on standings.first_sequence = first_restated.older_sequence
+    left join older_sequences on standings.first_sequence = older_sequences.older_sequence
 
 ),
 

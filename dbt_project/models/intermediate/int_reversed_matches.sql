@@ -110,7 +110,22 @@ by_internal_reference as (
     from unequal_items
     inner join keyed_parts
         on
-            keyed_parts.other_reference in (unequal_items.item_id, unequal_items.intent_id)
+            unequal_items.item_id = keyed_parts.other_reference
+            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.line_class = keyed_parts.line_class
+    where
+        unequal_items.rule = 'internal_reference'
+        and unequal_items.item_type = 'ledger_transaction'
+        and keyed_parts.item_type = 'settlement_line'
+        and keyed_parts.other_reference <> ''
+
+    union
+
+    select unequal_items.match_id
+    from unequal_items
+    inner join keyed_parts
+        on
+            unequal_items.intent_id = keyed_parts.other_reference
             and unequal_items.currency = keyed_parts.currency
             and unequal_items.line_class = keyed_parts.line_class
     where

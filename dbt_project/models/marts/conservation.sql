@@ -248,7 +248,7 @@ quarantined_rows as (
         on
             quarantine.source_table in ('ledger_entries', 'callbacks')
             or (quarantine.source_table = 'settlement_lines' and quarantine.file_id = scope.settlement_file)
-    group by 1
+    group by quarantine.source_table
 
 ),
 

@@ -152,7 +152,7 @@ ruled as (
         {{ first_by('routing.lane', 'routing.rule_number') }} filter (where routing.lane is not null) as lane,
         {{ first_by('routing.owner', 'routing.rule_number') }} filter (where routing.owner is not null) as owner,
         {{ first_by('routing.sla_business_days', 'routing.rule_number') }}
-            filter (where routing.sla_business_days is not null) as sla_business_days
+        filter (where routing.sla_business_days is not null) as sla_business_days
     from opening
     cross join scope
     inner join routing

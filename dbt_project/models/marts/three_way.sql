@@ -206,6 +206,13 @@ open_rows as (
 
 ),
 
+answered as (
+
+    select distinct provider_event_id
+    from open_item_callbacks
+
+),
+
 lone_callbacks as (
 
     select
@@ -223,8 +230,7 @@ lone_callbacks as (
         waiting.amount_minor as sign_minor,
         waiting.provider_event_id
     from waiting
-    left join (select distinct provider_event_id from open_item_callbacks) as answered
-        on waiting.provider_event_id = answered.provider_event_id
+    left join answered on waiting.provider_event_id = answered.provider_event_id
     where answered.provider_event_id is null and waiting.earlier_state is distinct from 'matched'
 
 ),

@@ -84,36 +84,35 @@ def reconciliation_window(
 ) -> Iterator[Any]:
     """Reconcile every window of the partition range in order, and report each model, check and figure."""
     result = None
-    for scope, window in _partitions(context):
-        tenant, provider = scope.split("/", 1)
+    for key in _partitions(context):
+        tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
+        window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
         request = _request(reconciler, config, tenant, provider, window)
         try:
             result = reconciler.run(tenant, request)
         except InputRejectedError as cause:
             # In a range, a day without a settlement file (a weekend) is picked up by the next; alone it is a mistake.
-            if not context.has_partition_key_range or len(context.partition_keys) == 1:
+            if len(context.partition_keys) == 1:
                 raise
             context.log.warning(f"{window}: {cause}")
+            for asset_key in _MODELS.asset_of_node.values():
+                context.add_asset_metadata({"passed over": str(cause)}, asset_key=asset_key, partition_key=key)
             continue
         except ControlFailedError as cause:
             yield from _failed_checks(cause)
             raise
         figures = metadata.of_run(reconciler.home.tenant(tenant), result)
-        for key, values in figures.items():
-            context.add_asset_metadata(values, asset_key=key, partition_key=context.partition_key if _is_single(context) else None)
+        for asset_key, values in figures.items():
+            context.add_asset_metadata(values, asset_key=asset_key, partition_key=key)
     if result is None:
         raise InputRejectedError("no window of the range has an ingested settlement file: ingest one first")
     yield from _reports(result)
 
 
-def _partitions(context: dg.AssetExecutionContext) -> list[tuple[str, date]]:
-    """Scopes and windows of this step: scope by scope, and windows in order within a scope."""
-    keys = [key.keys_by_dimension for key in context.partition_keys if isinstance(key, dg.MultiPartitionKey)]
-    return sorted((key["scope"], date.fromisoformat(key["ledger_window"])) for key in keys)
-
-
-def _is_single(context: dg.AssetExecutionContext) -> bool:
-    return len(context.partition_keys) == 1
+def _partitions(context: dg.AssetExecutionContext) -> list[dg.MultiPartitionKey]:
+    """The partitions of this step: scope by scope, and windows in order within a scope."""
+    keys = [key for key in context.partition_keys if isinstance(key, dg.MultiPartitionKey)]
+    return sorted(keys, key=lambda key: (key.keys_by_dimension["scope"], key.keys_by_dimension["ledger_window"]))
 
 
 def _request(

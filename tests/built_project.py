@@ -1,0 +1,79 @@
+"""The dbt project built once per process in the database of a run without rows: its compiled SQL and its columns, to be read.
+
+Does not belong here: what is expected of them.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from zentra_pipeline import scratch, transform
+from zentra_pipeline.profile import Profile
+from zentra_pipeline.scratch import RunInputs
+from zentra_pipeline.windows import BusinessDays
+
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+
+
+@dataclass(frozen=True)
+class BuiltProject:
+    """`database` is a run's database after the run; `columns` has each relation's columns and types, `<schema>.<name>` by name."""
+
+    database: Path
+    columns: dict[str, dict[str, str]]
+    compiled: dict[str, str]
+
+
+@cache
+def built_project() -> BuiltProject:
+    """Prepare the database as a run does and build every model in it."""
+    folder = tempfile.TemporaryDirectory(prefix="zentra-built-")
+    _KEPT.append(folder)
+    database = scratch.prepare(_inputs(), Path(folder.name) / "run", Path(folder.name))
+    transform.build(database)
+    nodes = transform.manifest().nodes.values()
+    compiled = {node.name: node.compiled_code for node in nodes if node.resource_type in ("model", "test") and node.compiled}
+    return BuiltProject(database, _columns(database), compiled)
+
+
+def project_nodes(resource_type: str) -> dict[str, dict[str, Any]]:
+    """The project's nodes of one type (model, test, seed, unit_test, source), by name; sources as `<source>.<table>`."""
+    content = transform.manifest_content()
+    if resource_type == "source":
+        return {f"{node['source_name']}.{node['name']}": node for node in content["sources"].values()}
+    nodes = content["unit_tests"] if resource_type == "unit_test" else content["nodes"]
+    return {node["name"]: node for node in nodes.values() if node["resource_type"] == resource_type}
+
+
+def _inputs() -> RunInputs:
+    return RunInputs(
+        tenant="acme",
+        provider="rail_primary",
+        run_id="run_built",
+        settlement_file="set_2026_04_26",
+        ledger_window=date(2026, 4, 26),
+        as_of=datetime(2026, 4, 27, 1, tzinfo=UTC),
+        owner="finance_ops",
+        profile=Profile(),
+        routing=[],
+        business_days=BusinessDays(),
+        files=[],
+        earlier=[],
+    )
+
+
+def _columns(database: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    with duckdb.connect(str(database), read_only=True) as connection:
+        rows = connection.execute(
+            "select schema_name || '.' || table_name, column_name, lower(data_type) from duckdb_columns() "
+            "where not internal order by 1, column_index"
+        ).fetchall()
+    for relation, column, data_type in rows:
+        found.setdefault(relation, {})[column] = data_type
+    return found

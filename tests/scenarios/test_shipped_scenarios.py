@@ -1,0 +1,59 @@
+"""Plays every shipped scenario and compares every table it expects, row by row, with what is published."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from zentra_pipeline import lake, tenancy, window_run
+from zentra_pipeline.scenario import EXPECTED_TABLES, ExpectedTable, Run, Scenario, load_scenario, scenario_folders
+from zentra_pipeline.settings import Home, TenantPaths
+
+NOW = datetime(2026, 5, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("folder", scenario_folders(), ids=lambda folder: folder.name)
+def test_scenario_publishes_what_its_story_says(folder: Path, tmp_path: Path) -> None:
+    scenario = load_scenario(folder)
+    home = Home.at(tmp_path)
+    tenancy.init_home(home)
+    paths = tenancy.add_tenant(home, scenario.tenant, NOW)
+    (paths.providers / f"{scenario.provider}.yml").write_text(json.dumps(dict(scenario.profile)), encoding="utf-8")
+    for step in scenario.steps:
+        if step.ingest is not None:
+            scenario.ingest(paths, step.ingest, NOW)
+        elif step.run is not None:
+            _run(home, scenario, step.run)
+        elif step.expect is not None:
+            _compare(paths, scenario, step.expect)
+
+
+def test_every_scenario_ends_with_what_it_expects() -> None:
+    for folder in scenario_folders():
+        assert load_scenario(folder).steps[-1].expect is not None, folder.name
+
+
+def test_every_scenario_tells_its_story() -> None:
+    for folder in scenario_folders():
+        assert (folder / "README.md").read_text(encoding="utf-8").startswith("# "), folder.name
+
+
+def _run(home: Home, scenario: Scenario, run: Run) -> None:
+    result = window_run.run_window(home, scenario.tenant, scenario.request(run))
+    for later in window_run.later_requests(home, scenario.tenant, result.run):
+        window_run.run_window(home, scenario.tenant, later)
+
+
+def _compare(paths: TenantPaths, scenario: Scenario, moment: str) -> None:
+    expected = scenario.expected(moment)
+    published = [_published(paths, table) for table in expected]
+    for each, found in zip(expected, published, strict=True):
+        assert found.columns == each.columns, f"{moment}/{each.table}"
+        assert list(found.rows) == list(each.rows), f"{moment}/{each.table}"
+
+
+def _published(paths: TenantPaths, expected: ExpectedTable) -> ExpectedTable:
+    answer = lake.query(paths, EXPECTED_TABLES[expected.table])
+    rows = [tuple("" if value is None else str(value) for value in row) for row in answer.rows]
+    return ExpectedTable(expected.table, tuple(answer.columns), tuple(sorted(rows)))
