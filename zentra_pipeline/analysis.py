@@ -1,7 +1,7 @@
 """Published tables as pandas frames for notebooks and reports; computing figures from them is the reader's.
 
-    >>> from zentra_pipeline.analysis import frame
-    >>> open_items = frame("acme", "select * from open_items where age_business_days > 5")
+>>> from zentra_pipeline.analysis import frame
+>>> open_items = frame("acme", "select * from open_items where age_business_days > 5")
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _FRAME_TYPES: Final = {
 def frame(tenant: str, sql: str, parameters: Sequence[Any] = (), *, home: str | Path | None = None) -> "pd.DataFrame":
     """The answer to one query over a tenant's published tables.
 
-    Amounts are nullable integers (`Int64`) of minor units, never floats; instants are UTC; days are midnight without zone.
+    Amounts are nullable integers (`Int64`) of minor units, never floats; instants are UTC; days are midnight, no zone.
     Sums wider than 64 bits (DuckDB's HUGEINT) and decimals stay Python objects, exact.
     Raises UsageError as `zentra query` does: for an unknown tenant and for anything that is not a single query.
     """

@@ -1,4 +1,4 @@
-"""Replays published windows with a changed profile, in scratch: what would match and break otherwise. Publishes nothing.
+"""Replays published windows with a changed profile, in scratch, to see what would match and break; publishes nothing.
 
 The replay is a chain of its own: each window starts from what the replayed window before left open. Does not belong
 here: changing the profile, or anything a reader sees.
@@ -30,7 +30,8 @@ _MATCHES: Final = """
     from {schema}.matches as matches
     inner join {schema}.match_legs as legs on matches.match_id = legs.match_id and legs.leg_type <> 'callback'
     where matches.status <> 'reversed'
-    group by matches.match_id, matches.rule, matches.status, matches.currency, matches.settlement_minor, matches.ledger_minor
+    group by
+        matches.match_id, matches.rule, matches.status, matches.currency, matches.settlement_minor, matches.ledger_minor
 """
 _EXCEPTIONS: Final = """
     select exception_type, subject_type, subject_id, currency, amount_minor, difference_minor
@@ -124,11 +125,12 @@ def _compare(run: run_store.Run, before: dict[str, Path], after: dict[str, Path]
         for schema, tables in (("published", before), ("replayed", after)):
             connection.execute(f"create schema {schema}")
             for name in ("matches", "match_legs", "exceptions"):
-                connection.execute(f"create view {schema}.{name} as select * from {lake.parquet_scan([tables[name]])}")
+                rows = f"select * from {lake.parquet_scan([tables[name]])}"
+                connection.execute(f"create view {schema}.{name} as {rows}")
 
         def only(question: str, here: str, there: str) -> list[dict[str, Any]]:
             answer = connection.execute(
-                f"select * from ({question.format(schema=here)} except all {question.format(schema=there)}) order by all"
+                f"from ({question.format(schema=here)} except all {question.format(schema=there)}) order by all"
             )
             names = [column[0] for column in answer.description or []]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]

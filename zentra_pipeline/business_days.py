@@ -1,4 +1,4 @@
-"""A tenant's business calendar (`tenants/<tenant>/calendar.yml`): weekend and holidays; windows and ages do not belong here.
+"""A tenant's business calendar (`tenants/<tenant>/calendar.yml`): weekend and holidays; no window or age belongs here.
 
     weekend: [friday, saturday]
     holidays: ["2026-05-01", "2026-12-25"]

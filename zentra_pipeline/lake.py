@@ -39,7 +39,8 @@ ROW_ORDER: Final[Mapping[str, str]] = {
 }
 _INTERNAL: Final = frozenset({"callback_states"})
 _RUN_COLUMNS: Final = (
-    "run_id varchar, revision bigint, tenant_id varchar, provider varchar, settlement_file varchar, ledger_window date, "
+    "run_id varchar, revision bigint, tenant_id varchar, provider varchar, settlement_file varchar, "
+    "ledger_window date, "
     "owner varchar, status varchar, as_of timestamp, inputs_digest varchar, closeout_status varchar, actor varchar, "
     "failure varchar, created_at timestamp"
 )
@@ -70,7 +71,8 @@ def _columns() -> dict[str, dict[str, str]]:
 
     content = yaml.safe_load((settings.DBT_PROJECT / "models" / "marts" / "_marts.yml").read_text(encoding="utf-8"))
     return {
-        model["name"]: {column["name"]: column["data_type"] for column in model["columns"]} for model in content["models"]
+        model["name"]: {column["name"]: column["data_type"] for column in model["columns"]}
+        for model in content["models"]
     }
 
 
@@ -104,7 +106,7 @@ def published_rows(table: str, published: Sequence[tuple[Path, int]]) -> str:
 def publish(
     database: Path, paths: TenantPaths, *, provider: str, ledger_window: str, run_id: str, revision: int
 ) -> dict[str, PublishedTable]:
-    """Write every mart of a run's database to new files of the lake; nobody sees them before the revision is recorded."""
+    """Write every mart of a run's database to new lake files, which nobody sees before the revision is recorded."""
     published = {}
     with duckdb.connect(str(database)) as connection:
         for table, order in ROW_ORDER.items():
@@ -131,7 +133,9 @@ def refresh(paths: TenantPaths) -> None:
     pointers = paths.lake / "_current"
     pointers.mkdir(parents=True, exist_ok=True)
     for revision in snapshot.revisions:
-        content = json.dumps({"run_id": revision.run_id, "revision": revision.revision, "tables": revision.tables}, sort_keys=True)
+        content = json.dumps(
+            {"run_id": revision.run_id, "revision": revision.revision, "tables": revision.tables}, sort_keys=True
+        )
         pointer = pointers / f"{revision.run_id}.json"
         if not pointer.exists() or pointer.read_text(encoding="utf-8") != content:
             _write_atomically(pointer, content.encode())
@@ -162,7 +166,9 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
                 duckdb.StatementType.SELECT,
                 duckdb.StatementType.EXPLAIN,
             ):
-                raise UsageError("one query at a time, and only queries: SELECT, FROM, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN")
+                raise UsageError(
+                    "one query at a time, and only queries: SELECT, FROM, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN"
+                )
             answer = connection.execute(sql, list(parameters))
             columns = [column[0] for column in answer.description or []]
             types = [str(column[1]) for column in answer.description or []]
@@ -224,7 +230,9 @@ def _snapshot(paths: TenantPaths, connection: Connection) -> _Snapshot:
     ]
     current = [run_store.current_revision(connection, run.run_id) for run in runs if run.revision > 0]
     registered = [
-        file for kind in ("settlement", "ledger", "callbacks", "internal_events") for file in file_store.staged_files(connection, kind)
+        file
+        for kind in ("settlement", "ledger", "callbacks", "internal_events")
+        for file in file_store.staged_files(connection, kind)
     ]
     return _Snapshot(tenant, rows, current, {run.run_id: run.sequence for run in runs}, registered)
 

@@ -88,7 +88,8 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
         except dg.DagsterError as cause:
             raise _own_error(cause) from cause
     if not reconciler.results:
-        raise RunFailedError(f"window {request.ledger_window} of {request.provider} ended without a result; run it again")
+        window = f"window {request.ledger_window} of {request.provider}"
+        raise RunFailedError(f"{window} ended without a result; run it again")
     return reconciler.results[-1]
 
 

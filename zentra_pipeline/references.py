@@ -26,7 +26,7 @@ def write_keys(connection: duckdb.DuckDBPyConnection, normalizer: str) -> None:
     if normalizer == "none":
         return
     if normalizer == "alphanumeric":
-        found = connection.execute(_DISTINCT).to_arrow_table().column("reference").to_pylist()
+        found = [reference for (reference,) in connection.execute(_DISTINCT).fetchall()]
         keys = pa.table({"reference": found, "normalized_reference": [alphanumeric(text) for text in found]})
         connection.register("keys", keys)
         connection.execute("insert into run.reference_keys select reference, normalized_reference from keys")
@@ -34,7 +34,9 @@ def write_keys(connection: duckdb.DuckDBPyConnection, normalizer: str) -> None:
         return
     connection.execute(
         f"""insert into run.reference_keys
-            select reference, case when regexp_matches(reference, $1) then regexp_extract(reference, $1, 1) else reference end
+            select
+                reference,
+                case when regexp_matches(reference, $1) then regexp_extract(reference, $1, 1) else reference end
             from ({_DISTINCT}) as distinct_references""",
         [normalizer],
     )
@@ -45,4 +47,8 @@ def alphanumeric(reference: str) -> str:
     folded = reference.casefold()
     if folded.isascii():
         return "".join(character for character in folded if character.isalnum())
-    return "".join(character for character in folded if unicodedata.category(character)[0] == "L" or character.isdecimal())
+    return "".join(character for character in folded if _is_letter(character) or character.isdecimal())
+
+
+def _is_letter(character: str) -> bool:
+    return unicodedata.category(character).startswith("L")

@@ -1,4 +1,4 @@
-"""What a run came to, in the figures finance looks at, read from its published files; layout and words do not belong here."""
+"""What a run came to, in the figures finance looks at, read from its published files; words do not belong here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def summarize(root: Path, tables: Mapping[str, lake.PublishedTable], most: int =
 
 
 def _by_type(connection: duckdb.DuckDBPyConnection, condition: str) -> dict[str, int]:
-    sql = f"select exception_type, count(*) from exceptions where {condition} group by exception_type order by exception_type"
+    sql = f"select exception_type, count(*) from exceptions where {condition} group by all order by exception_type"
     return {str(name): int(count) for name, count in connection.execute(sql).fetchall()}
 
 

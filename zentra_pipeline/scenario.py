@@ -70,7 +70,7 @@ EXPECTED_TABLES: Final[Mapping[str, str]] = {
         from rollforward
         inner join runs using (run_id)
     """,
-    "quarantine": "select source, file_id, row_number, reason from quarantine",
+    "quarantine": "select source, file_id, row_number from quarantine",
 }
 
 Day = Annotated[date, Field(strict=False)]

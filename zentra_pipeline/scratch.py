@@ -1,7 +1,7 @@
 """The private database of a run: everything the models may see, in a fresh DuckDB file, and nothing else.
 
-The file is always `window.duckdb` (dbt freezes the stem at parse). Its schemas `run`, `raw`, `earlier` and the seeds are the
-models' sources. Does not belong here: deciding what to run, running dbt, publishing.
+The file is always `window.duckdb` (dbt freezes the stem at parse). Its schemas `run`, `raw`, `earlier` and the seeds
+are the models' sources. Does not belong here: deciding what to run, running dbt, publishing.
 """
 
 import shutil
@@ -142,7 +142,8 @@ def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> No
         connection,
         "run.scope",
         "tenant_id varchar, provider varchar, run_id varchar, settlement_file varchar, ledger_window date, "
-        "window_starts_at timestamp, window_ends_at timestamp, review_cutoff_at timestamp, as_of timestamp, owner varchar",
+        "window_starts_at timestamp, window_ends_at timestamp, review_cutoff_at timestamp, as_of timestamp, "
+        "owner varchar",
         [
             (
                 inputs.tenant,
@@ -247,7 +248,7 @@ def _write_earlier(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> 
 
 
 def _write_seeds(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the seeds the models read where dbt would, which saves every run a dbt node each; types are the seeds' own."""
+    """Load the seeds the models read where dbt would, which saves each run a dbt node; types are the seeds' own."""
     import yaml
 
     folder = settings.DBT_PROJECT / "seeds"

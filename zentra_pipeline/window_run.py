@@ -37,7 +37,10 @@ KEEP_VARIABLE = "ZENTRA_KEEP_DATABASE"
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked for: one provider's settlement file against one ledger window. `as_of` None means the recorded one, or now."""
+    """What is asked for: one provider's settlement file against one ledger window.
+
+    Without `as_of` the recorded one holds, for a new run the time it is created; without `owner` the recorded one.
+    """
 
     provider: str
     settlement_file: str
@@ -217,7 +220,7 @@ def _inputs_digest(database: Path) -> str:
 
 
 def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
-    """Digest of everything the published tables depend on besides the program: rows, scope, profile, rules, earlier runs."""
+    """Digest of all that the published tables depend on: rows, scope, profile, routing, rules, earlier runs."""
     content = {
         "inputs": inputs_digest,
         "scope": [inputs.tenant, inputs.run_id, inputs.owner, inputs.as_of.isoformat()],

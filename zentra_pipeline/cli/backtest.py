@@ -66,5 +66,7 @@ def _tell(change: "WindowChange") -> None:
             printing.say(f"  {sign} match {match['rule']} ({match['status']}) {amount}: {match['legs']}")
     for sign, exceptions in (("-", change.exceptions_gone), ("+", change.exceptions_new)):
         for item in exceptions:
-            amount = "" if item["amount_minor"] is None else f" of {amount_text(item['amount_minor'], item['currency'])}"
+            amount = (
+                "" if item["amount_minor"] is None else f" of {amount_text(item['amount_minor'], item['currency'])}"
+            )
             printing.say(f"  {sign} {item['exception_type']} {item['subject_id']}{amount}")

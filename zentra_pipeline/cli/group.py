@@ -17,6 +17,8 @@ COMMANDS = {
     "runs": "List runs and show one.",
     "exceptions": "List exceptions and explain one.",
     "query": "Read the published tables of a tenant with SQL.",
+    "simulate": "Write a labelled data set: inputs over several windows and the answer key.",
+    "score": "Run a world of `zentra simulate` and score it.",
     "demo": "Show the shipped story from ingest to exceptions.",
 }
 

@@ -8,7 +8,7 @@ import dagster as dg
 from zentra_pipeline.settings import Home
 
 _CONFIGURATION = """\
-# Dagster's state of this home: SQLite files beside this one. Nothing is reported to anybody, nobody is asked to sign up.
+# Dagster's state of this home: SQLite files beside this one. Nothing is reported, nobody is asked to sign up.
 telemetry:
   enabled: false
 nux:

@@ -1,4 +1,4 @@
-"""What finance sees beside the assets: figures by currency, tables and plots as Dagster metadata; no figure is made here."""
+"""What finance sees beside the assets: figures, tables and plots as Dagster metadata; no figure is made here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -65,7 +65,11 @@ def _matched_share(summary: RunSummary) -> float:
 
 def _match_rates(summary: RunSummary) -> str:
     bars = [
-        (f"{row['currency']}  {row['matched']:,} of {row['matched'] + row['excepted']:,} lines", row["matched"], row["matched"] + row["excepted"])
+        (
+            f"{row['currency']}  {row['matched']:,} of {row['matched'] + row['excepted']:,} lines",
+            row["matched"],
+            row["matched"] + row["excepted"],
+        )
         for row in _settlement_rows(summary)
     ]
     return charts.share_bars("Settlement lines matched", bars)
@@ -74,13 +78,23 @@ def _match_rates(summary: RunSummary) -> str:
 def _aging(summary: RunSummary) -> str:
     most = max((row["items"] for row in summary.aging), default=0)
     bars = [
-        (f"{_side(row['item_type'])} {row['currency']}, {row['aging_bucket']} business days: {row['items']:,}", row["items"], most)
+        (
+            f"{_side(row['item_type'])} {row['currency']}, {row['aging_bucket']} business days: {row['items']:,}",
+            row["items"],
+            most,
+        )
         for row in summary.aging
     ]
     table = _table(
         ("side", "currency", "business days", "items", "amount"),
         [
-            (_side(row["item_type"]), row["currency"], row["aging_bucket"], f"{row['items']:,}", amount_text(row["amount_minor"], row["currency"]))
+            (
+                _side(row["item_type"]),
+                row["currency"],
+                row["aging_bucket"],
+                f"{row['items']:,}",
+                amount_text(row["amount_minor"], row["currency"]),
+            )
             for row in summary.aging
         ],
     )
@@ -112,7 +126,16 @@ def _exceptions(summary: RunSummary) -> str:
 
 
 def _conservation(summary: RunSummary) -> str:
-    buckets = ("rows_in", "matched", "in_transit", "excepted", "accounted", "duplicates", "quarantined", "rows_unexplained")
+    buckets = (
+        "rows_in",
+        "matched",
+        "in_transit",
+        "excepted",
+        "accounted",
+        "duplicates",
+        "quarantined",
+        "rows_unexplained",
+    )
     return _table(
         ("side", "currency", *(bucket.replace("_", " ") for bucket in buckets)),
         [(row["side"], row["currency"], *(f"{row[bucket]:,}" for bucket in buckets)) for row in summary.conservation],

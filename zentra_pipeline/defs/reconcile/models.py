@@ -15,7 +15,12 @@ from zentra_pipeline.defs.partitions import previous_window
 OWNERS: Final = ["team:data", "team:finance"]
 SCOPE_KEY: Final = dg.AssetKey(["run", "scope"])
 EARLIER_KEY: Final = dg.AssetKey(["earlier", "runs"])
-_GROUP_OF_FOLDER: Final = {"staging": "staging", "intermediate": "matching", "exceptions": "exceptions", "marts": "matching"}
+_GROUP_OF_FOLDER: Final = {
+    "staging": "staging",
+    "intermediate": "matching",
+    "exceptions": "exceptions",
+    "marts": "matching",
+}
 _GROUP_OF_MART: Final = {"exceptions": "exceptions", "conservation": "closeout", "rollforward": "closeout"}
 
 
@@ -76,7 +81,9 @@ def model_specs() -> ModelSpecs:
     )
     nodes = content["nodes"]
     asset_of_node = {
-        unique_id: translator.get_asset_key(node) for unique_id, node in nodes.items() if node["resource_type"] == "model"
+        unique_id: translator.get_asset_key(node)
+        for unique_id, node in nodes.items()
+        if node["resource_type"] == "model"
     }
     blocking = [check._replace(blocking=True) for check in checks]
     by_name = {check.name: check.key for check in blocking}

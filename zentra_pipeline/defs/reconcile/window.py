@@ -1,7 +1,7 @@
-"""The assets of a run: what came in, every dbt model, what is published; one step, so that a range runs window by window.
+"""The assets of a run: what came in, every dbt model, what is published; one step, so that windows run in order.
 
-Each window starts from what the one before left open. Dagster's steps run asset by asset over the whole range, which would
-take all windows' inputs before any window's result; so one step holds them all and goes through the range in order.
+Each window starts from what the one before left open. Dagster's steps run asset by asset over the whole range, which
+would take all windows' inputs before any window's result; so one step holds them all and goes through the range.
 """
 
 from collections.abc import Iterator
@@ -34,10 +34,10 @@ _QUARANTINE_CHECK: Final = dg.AssetCheckSpec(
 
 
 class WindowConfig(dg.Config):
-    """What a run can be told; each has a default, so that a partition can be materialized with one click.
+    """What a run can be told; all have defaults, so that a partition is materialized with one click.
 
-    `settlement_file` defaults to the profile's settlement_file_name, `owner` to the recorded one or finance_ops, `as_of`
-    (ISO 8601 with Z) to the recorded one or the time the run is created.
+    `settlement_file` defaults to the profile's settlement_file_name, `owner` to the recorded one or finance_ops,
+    `as_of` (ISO 8601 with Z) to the recorded one or the time the run is created.
     """
 
     settlement_file: str | None = None
@@ -119,7 +119,9 @@ def _request(
     reconciler: Reconciler, config: WindowConfig, tenant: str, provider: str, window: date
 ) -> window_run.RunRequest:
     profile = load_profile(reconciler.home.tenant(tenant), provider)
-    known = window_run.find(reconciler.home, tenant, provider, config.settlement_file or profile.settlement_file(window), window)
+    known = window_run.find(
+        reconciler.home, tenant, provider, config.settlement_file or profile.settlement_file(window), window
+    )
     return window_run.RunRequest(
         provider=provider,
         settlement_file=config.settlement_file or profile.settlement_file(window),

@@ -1,0 +1,142 @@
+"""The dbt project as people use it: its unit tests, its build in a kept run database, its documentation. SQL style is elsewhere."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.built_project import built_project, project_nodes
+from zentra_pipeline import transform
+from zentra_pipeline.settings import DBT_PROJECT
+
+pytestmark = pytest.mark.xdist_group("built_project")
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A kept run database of the test's own."""
+    copy = tmp_path / built_project().database.name
+    shutil.copyfile(built_project().database, copy)
+    monkeypatch.setenv(transform.DATABASE_VARIABLE, str(copy))
+    return copy
+
+
+def test_every_unit_test_holds(database: Path, tmp_path: Path) -> None:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    assert database.exists()
+    try:
+        outcome: Any = dbtRunner(manifest=transform.manifest()).invoke(
+            ["test", "--select", "test_type:unit", "--quiet", *_folders(tmp_path), "--log-level-file=none"]
+        )
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+    assert outcome.exception is None
+    results = {result.node.name: (str(result.status), result.message) for result in outcome.result}
+    assert {name: told for name, told in results.items() if told[0] != "pass"} == {}
+    assert results.keys() == project_nodes("unit_test").keys()
+
+
+def test_a_reconciliation_run_executes_no_unit_test_and_no_seed() -> None:
+    """Every node of a run is paid for by every run."""
+    assert {name for name, node in project_nodes("test").items() if node["original_file_path"].startswith("tests/")} == {
+        path.stem for path in (DBT_PROJECT / "tests").glob("*.sql")
+    }
+    assert built_project().compiled.keys().isdisjoint(project_nodes("unit_test"))
+    assert built_project().compiled.keys().isdisjoint(project_nodes("seed"))
+
+
+@pytest.mark.slow
+def test_dbt_build_show_and_docs_work_in_a_kept_run_database(database: Path, tmp_path: Path) -> None:
+    built = _dbt(database, tmp_path, "build")
+    assert "ERROR=0" in built
+    assert "PASS=0" not in built
+    shown = _dbt(database, tmp_path, "show", "--select", "conservation")
+    assert "rows_unexplained" in shown
+    _dbt(database, tmp_path, "docs", "generate")
+    assert (tmp_path / "target" / "catalog.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["model", "seed", "source"])
+def test_every_node_has_a_description(kind: str) -> None:
+    assert [name for name, node in project_nodes(kind).items() if not node["description"].strip()] == []
+
+
+def test_every_described_column_has_a_description_and_is_there() -> None:
+    for name, node in {**project_nodes("model"), **project_nodes("source")}.items():
+        relation = f"{node['schema']}.{node['name']}"
+        for column in node["columns"].values():
+            there = built_project().columns[relation].get(column["name"])
+            assert there == column["data_type"], f"{name}.{column['name']} is {there}, not {column['data_type']}"
+            assert column["description"] or node["resource_type"] == "source", f"{name}.{column['name']} is not described"
+
+
+def test_a_description_is_how_the_model_s_first_comment_begins() -> None:
+    """Two places say what a model's rows are: the SQL for whoever reads it, the YAML for dbt's documentation."""
+    for name, node in project_nodes("model").items():
+        if node["original_file_path"].startswith("models/marts/"):
+            continue
+        comment = " ".join(
+            line.removeprefix("--").strip() for line in node["raw_code"].splitlines() if line.startswith("--")
+        ).removeprefix("Grain: ")
+        described = node["description"].removesuffix(".")
+        assert comment.lower().startswith(described.lower()), f"{name}: {described!r} is not how {comment!r} begins"
+
+
+def test_every_model_states_its_grain_first() -> None:
+    for name, node in project_nodes("model").items():
+        assert node["raw_code"].startswith("-- Grain: "), f"{name} does not state its grain in its first line"
+
+
+def test_layers_depend_downwards_only() -> None:
+    order = {"staging": 0, "intermediate": 1, "exceptions": 2, "marts": 3}
+    nodes = project_nodes("model")
+    layers = {node["unique_id"]: node["fqn"][1] for node in nodes.values()}
+    # int_exceptions_found is the union of the exception models.
+    upwards = [
+        (name, parent)
+        for name, node in nodes.items()
+        for parent in node["depends_on"]["nodes"]
+        if parent in layers and order[layers[parent]] > order[node["fqn"][1]] and name != "int_exceptions_found"
+    ]
+    assert upwards == []
+
+
+def test_only_staging_reads_delivered_and_published_rows() -> None:
+    """Everything above reads staging; a run's own small tables (scope, profile, calendar) are read where they are needed."""
+    sources = {node["unique_id"]: name for name, node in project_nodes("source").items()}
+    direct = [
+        (name, sources[parent])
+        for name, node in project_nodes("model").items()
+        for parent in node["depends_on"]["nodes"]
+        if node["fqn"][1] != "staging" and parent in sources and not sources[parent].startswith("run.")
+    ]
+    assert [(name, source) for name, source in direct if source != "earlier.runs"] == []
+
+
+def test_yaml_names_no_model_that_is_gone() -> None:
+    named = [
+        model["name"]
+        for path in (DBT_PROJECT / "models").rglob("_*.yml")
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", [])
+    ]
+    assert sorted(named) == sorted(project_nodes("model"))
+
+
+def _folders(tmp_path: Path) -> list[str]:
+    return [f"--project-dir={DBT_PROJECT}", f"--profiles-dir={DBT_PROJECT}", f"--target-path={tmp_path / 'target'}"]
+
+
+def _dbt(database: Path, tmp_path: Path, *arguments: str) -> str:
+    """Run dbt as a person would; its output. Fails the test when dbt fails."""
+    command = [str(Path(sys.executable).with_name("dbt")), *arguments, *_folders(tmp_path), f"--log-path={tmp_path / 'logs'}"]
+    environment = {**os.environ, transform.DATABASE_VARIABLE: str(database)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,0 +1,177 @@
+"""What the compiled SQL of every model and data test may say, read from DuckDB's own parse tree: whole numbers, total orders,
+nothing that another run could answer differently. Layout is sqlfluff's.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.built_project import built_project, project_nodes
+from zentra_pipeline.settings import DBT_PROJECT
+
+pytestmark = pytest.mark.xdist_group("built_project")
+
+# Every function the project uses. None of them knows the time, draws lots, yields a float or depends on the order of rows;
+# arg_min and arg_max are given keys no two rows share.
+FUNCTIONS = frozenset(
+    """
+    || + - * // % abs least greatest nullif
+    left length lpad concat_ws strftime to_json sha256
+    sum min max count count_star arg_min arg_max string_agg row_number
+    """.split()
+)
+CAST_TYPES = frozenset({"varchar", "bigint", "boolean", "date", "timestamp", "decimal", "hugeint"})
+COLUMN_TYPES = frozenset({"varchar", "bigint", "boolean", "date", "timestamp"})
+SINGLE_ROWS = frozenset({"scope", "profile"})
+
+# What an order may end in: a key that no two rows of the partition share.
+ENDINGS = (
+    ("item_id",),
+    ("item_id", "currency"),
+    ("line_id",),
+    ("provider_event_id",),
+    ("exception_id",),
+    ("file_sequence", "row_number"),
+    ("run_sequence",),
+    ("explanation",),
+)
+
+
+def models() -> list[str]:
+    return sorted(path.stem for path in (DBT_PROJECT / "models").rglob("*.sql"))
+
+
+@cache
+def tree(name: str) -> Any:
+    with duckdb.connect() as connection:
+        (text,) = connection.execute("select json_serialize_sql(?)", [built_project().compiled[name]]).fetchall()[0]
+    parsed = json.loads(text)
+    assert not parsed["error"], f"{name}: {parsed['error_message']}"
+    return parsed["statements"]
+
+
+def found(node: Any, **values: str) -> Iterator[dict[str, Any]]:
+    """Every part of a parse tree that has these values."""
+    if isinstance(node, dict):
+        if all(node.get(key) == value for key, value in values.items()):
+            yield node
+        for child in node.values():
+            yield from found(child, **values)
+    elif isinstance(node, list):
+        for child in node:
+            yield from found(child, **values)
+
+
+def everywhere(**values: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, part) for name in built_project().compiled for part in found(tree(name), **values)]
+
+
+def key_name(order: dict[str, Any]) -> str:
+    return str(order["expression"].get("column_names", ["an expression"])[-1])
+
+
+def test_every_model_and_data_test_is_read() -> None:
+    tests = project_nodes("test").items()
+    data_tests = {name for name, node in tests if not node["original_file_path"].startswith("seeds/")}
+    assert {*models(), *data_tests} == built_project().compiled.keys()
+
+
+def test_only_functions_whose_answer_the_arguments_decide() -> None:
+    used = [(name, part["function_name"]) for kind in ("FUNCTION", "WINDOW") for name, part in everywhere(**{"class": kind})]
+    assert len(used) > 500
+    assert [(name, function) for name, function in used if function not in FUNCTIONS] == []
+
+
+def test_the_clock_is_not_read() -> None:
+    columns = [(name, part["column_names"][-1].lower()) for name, part in everywhere(**{"class": "COLUMN_REF"})]
+    clocks = {"current_timestamp", "current_date", "current_time", "localtimestamp", "localtime", "user", "current_user"}
+    assert [(name, column) for name, column in columns if column in clocks] == []
+
+
+def test_no_cast_to_a_float() -> None:
+    casts = [(name, part["type_expr"]["type_name"].lower()) for name, part in everywhere(**{"class": "CAST"})]
+    assert len(casts) > 300
+    assert [(name, data_type) for name, data_type in casts if data_type not in CAST_TYPES] == []
+
+
+def test_no_literal_with_a_fraction() -> None:
+    constants = [(name, part["literal"]) for name, part in everywhere(**{"class": "CONSTANT"}) if "literal" in part]
+    assert [item for item in constants if item[1]["kind"] == "NUMERIC"] == []
+
+
+@pytest.mark.parametrize("model", models())
+def test_columns_are_text_whole_numbers_truths_and_times(model: str) -> None:
+    """No DOUBLE, no DECIMAL, and no HUGEINT: every sum is cast back."""
+    columns = built_project().columns[f"zentra.{model}"]
+    assert {name: data_type for name, data_type in columns.items() if data_type not in COLUMN_TYPES} == {}
+
+
+@pytest.mark.parametrize("model", models())
+def test_a_column_is_what_its_name_says(model: str) -> None:
+    rules = {
+        r".*_minor": "bigint",
+        r".*_at": "timestamp",
+        r".*_(date|window)": "date",
+        r".*_(id|sha256|digest|type|reference)": "varchar",
+        r"(is|has)_.*": "boolean",
+    }
+    wrong = {
+        name: data_type
+        for name, data_type in built_project().columns[f"zentra.{model}"].items()
+        for form, expected in rules.items()
+        if re.fullmatch(form, name) and data_type != expected
+    }
+    assert wrong == {}
+
+
+def test_every_window_has_an_order_and_says_where_nulls_go() -> None:
+    windows = everywhere(**{"class": "WINDOW"})
+    assert len(windows) > 20
+    orders = [(name, order) for name, window in windows for order in window["orders"]]
+    assert [name for name, window in windows if not window["orders"]] == []
+    vague = [(name, key_name(order)) for name, order in orders if order["null_order"] != "NULLS LAST"]
+    assert vague == []
+
+
+def test_every_window_ends_in_a_key_that_no_two_rows_share() -> None:
+    ends = [(name, tuple(key_name(order) for order in window["orders"])) for name, window in everywhere(**{"class": "WINDOW"})]
+    assert [(name, keys) for name, keys in ends if not any(keys[-len(ending) :] == ending for ending in ENDINGS)] == []
+
+
+def test_joined_text_is_in_a_stated_order() -> None:
+    joined = everywhere(**{"class": "FUNCTION", "function_name": "string_agg"})
+    assert len(joined) > 3
+    for name, part in joined:
+        orders = part["order_bys"]["orders"]
+        assert orders, f"{name}: text is joined in no order"
+        assert all(order["type"] in ("ASCENDING", "DESCENDING") for order in orders), f"{name}: an order has no direction"
+
+
+def test_only_single_rows_are_cross_joined() -> None:
+    crossed = [(name, part["right"].get("table_name")) for name, part in everywhere(ref_type="CROSS")]
+    assert len(crossed) > 20
+    assert [(name, table) for name, table in crossed if table not in SINGLE_ROWS] == []
+
+
+def test_a_join_of_a_range_has_an_equality_too() -> None:
+    """Candidates meet by hashed equality; only one-row and calendar relations may be joined by a range alone."""
+    calendar = {"scope", "windows", "due_windows", "profile", "any_currency"}
+    joins = [(name, part) for name, part in everywhere(ref_type="REGULAR") if part.get("condition")]
+    assert len(joins) > 100
+    for name, join in joins:
+        table = join["right"].get("alias") or join["right"].get("table_name")
+        has_equality = any(found(join["condition"], type="COMPARE_EQUAL"))
+        assert has_equality or table in calendar, f"{name}: {table} is joined without an equality"
+
+
+def test_division_is_written_once() -> None:
+    """The models divide through the macro whole_division, which names its rounding."""
+    divided = re.compile(r"(?<![/*])/(?![/*])|//")
+    for path in sorted((DBT_PROJECT / "models").rglob("*.sql")):
+        code = re.sub(r"--.*|'[^']*'", "", path.read_text(encoding="utf-8"))
+        assert not divided.search(code), f"{path.name} divides by itself"

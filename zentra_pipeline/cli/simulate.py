@@ -1,0 +1,57 @@
+"""`zentra simulate`: reads its options and tells what was written; making a world does not belong here."""
+
+from pathlib import Path
+
+import click
+
+from zentra_pipeline.cli import options
+from zentra_pipeline.settings import Home
+
+
+@click.command("simulate")
+@click.option(
+    "--out",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write, new or empty.",
+)
+@click.option("--movements", metavar="N", required=True, type=click.IntRange(min=1), help="How many ledger movements.")
+@click.option("--seed", metavar="S", required=True, type=int, help="The same seed and sizes give the same bytes.")
+@click.option("--windows", metavar="W", type=click.IntRange(1, 366), default=6, help="How many runs.  [default: 6]")
+@click.option("--only-case", "only_cases", metavar="C", multiple=True, help="Only this case; may be given several times.")
+@options.home
+@options.as_json
+def command(
+    out: Path, movements: int, seed: int, windows: int, only_cases: tuple[str, ...], home: Home, as_json: bool
+) -> None:
+    """Write a labelled data set: inputs over several windows and the answer key.
+
+    The answer key comes from the cases the data is made of, never from the engine; `zentra score` compares the two. No
+    home is needed, and none is touched.
+    """
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.simulation.world import build_world
+    from zentra_pipeline.simulation.write import write_world
+
+    del home
+    world = build_world(seed, movements, windows, only_cases)
+    counts = write_world(world, out)
+    if as_json:
+        printing.print_json(
+            {
+                "out": str(out),
+                "seed": seed,
+                "stories": len(world.stories),
+                "movements": world.movements,
+                "windows": [str(day) for day in world.calendar.runs],
+                "answer_key": counts,
+            }
+        )
+        return
+    printing.say(
+        f"{len(world.stories):,} stories with {world.movements:,} movements over {len(world.calendar.runs):,} windows, "
+        f"{world.calendar.runs[0]} to {world.calendar.runs[-1]}, in {out}"
+    )
+    printing.print_table(("answer key", "rows"), counts.items())
+    printing.say(f"read {out / 'README.md'}, or score it with: zentra score {out}")
