@@ -1,4 +1,4 @@
-"""The dbt project built once per process in the database of a run without rows: its compiled SQL and its columns, to be read.
+"""The dbt project built once per process in the database of a run without rows: its compiled SQL and its columns.
 
 Does not belong here: what is expected of them.
 """
@@ -22,7 +22,7 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 @dataclass(frozen=True)
 class BuiltProject:
-    """`database` is a run's database after the run; `columns` has each relation's columns and types, `<schema>.<name>` by name."""
+    """A run's database after the run; `columns`: `<schema>.<relation>` → column → type; `compiled`: node → its SQL."""
 
     database: Path
     columns: dict[str, dict[str, str]]
@@ -37,12 +37,14 @@ def built_project() -> BuiltProject:
     database = scratch.prepare(_inputs(), Path(folder.name) / "run", Path(folder.name))
     transform.build(database)
     nodes = transform.manifest().nodes.values()
-    compiled = {node.name: node.compiled_code for node in nodes if node.resource_type in ("model", "test") and node.compiled}
+    compiled = {
+        node.name: node.compiled_code for node in nodes if node.resource_type in ("model", "test") and node.compiled
+    }
     return BuiltProject(database, _columns(database), compiled)
 
 
 def project_nodes(resource_type: str) -> dict[str, dict[str, Any]]:
-    """The project's nodes of one type (model, test, seed, unit_test, source), by name; sources as `<source>.<table>`."""
+    """Nodes of one type (model, test, seed, unit_test, source) by name; a source is `<source>.<table>`."""
     content = transform.manifest_content()
     if resource_type == "source":
         return {f"{node['source_name']}.{node['name']}": node for node in content["sources"].values()}

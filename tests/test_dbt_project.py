@@ -44,10 +44,7 @@ def test_every_unit_test_holds(database: Path, tmp_path: Path) -> None:
 
 
 def test_a_reconciliation_run_executes_no_unit_test_and_no_seed() -> None:
-    """Every node of a run is paid for by every run."""
-    assert {name for name, node in project_nodes("test").items() if node["original_file_path"].startswith("tests/")} == {
-        path.stem for path in (DBT_PROJECT / "tests").glob("*.sql")
-    }
+    """Every run pays for every node it executes."""
     assert built_project().compiled.keys().isdisjoint(project_nodes("unit_test"))
     assert built_project().compiled.keys().isdisjoint(project_nodes("seed"))
 
@@ -58,7 +55,7 @@ def test_dbt_build_show_and_docs_work_in_a_kept_run_database(database: Path, tmp
     assert "ERROR=0" in built
     assert "PASS=0" not in built
     shown = _dbt(database, tmp_path, "show", "--select", "conservation")
-    assert "rows_unexplained" in shown
+    assert "rows_in" in shown
     _dbt(database, tmp_path, "docs", "generate")
     assert (tmp_path / "target" / "catalog.json").exists()
 
@@ -74,7 +71,9 @@ def test_every_described_column_has_a_description_and_is_there() -> None:
         for column in node["columns"].values():
             there = built_project().columns[relation].get(column["name"])
             assert there == column["data_type"], f"{name}.{column['name']} is {there}, not {column['data_type']}"
-            assert column["description"] or node["resource_type"] == "source", f"{name}.{column['name']} is not described"
+            assert column["description"] or node["resource_type"] == "source", (
+                f"{name}.{column['name']} is not described"
+            )
 
 
 def test_a_description_is_how_the_model_s_first_comment_begins() -> None:
@@ -135,7 +134,12 @@ def _folders(tmp_path: Path) -> list[str]:
 
 def _dbt(database: Path, tmp_path: Path, *arguments: str) -> str:
     """Run dbt as a person would; its output. Fails the test when dbt fails."""
-    command = [str(Path(sys.executable).with_name("dbt")), *arguments, *_folders(tmp_path), f"--log-path={tmp_path / 'logs'}"]
+    command = [
+        str(Path(sys.executable).with_name("dbt")),
+        *arguments,
+        *_folders(tmp_path),
+        f"--log-path={tmp_path / 'logs'}",
+    ]
     environment = {**os.environ, transform.DATABASE_VARIABLE: str(database)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

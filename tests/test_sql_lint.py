@@ -82,14 +82,24 @@ def test_every_model_and_data_test_is_read() -> None:
 
 
 def test_only_functions_whose_answer_the_arguments_decide() -> None:
-    used = [(name, part["function_name"]) for kind in ("FUNCTION", "WINDOW") for name, part in everywhere(**{"class": kind})]
+    used = [
+        (name, part["function_name"]) for kind in ("FUNCTION", "WINDOW") for name, part in everywhere(**{"class": kind})
+    ]
     assert len(used) > 500
     assert [(name, function) for name, function in used if function not in FUNCTIONS] == []
 
 
 def test_the_clock_is_not_read() -> None:
     columns = [(name, part["column_names"][-1].lower()) for name, part in everywhere(**{"class": "COLUMN_REF"})]
-    clocks = {"current_timestamp", "current_date", "current_time", "localtimestamp", "localtime", "user", "current_user"}
+    clocks = {
+        "current_timestamp",
+        "current_date",
+        "current_time",
+        "localtimestamp",
+        "localtime",
+        "user",
+        "current_user",
+    }
     assert [(name, column) for name, column in columns if column in clocks] == []
 
 
@@ -139,7 +149,10 @@ def test_every_window_has_an_order_and_says_where_nulls_go() -> None:
 
 
 def test_every_window_ends_in_a_key_that_no_two_rows_share() -> None:
-    ends = [(name, tuple(key_name(order) for order in window["orders"])) for name, window in everywhere(**{"class": "WINDOW"})]
+    ends = [
+        (name, tuple(key_name(order) for order in window["orders"]))
+        for name, window in everywhere(**{"class": "WINDOW"})
+    ]
     assert [(name, keys) for name, keys in ends if not any(keys[-len(ending) :] == ending for ending in ENDINGS)] == []
 
 
@@ -149,7 +162,9 @@ def test_joined_text_is_in_a_stated_order() -> None:
     for name, part in joined:
         orders = part["order_bys"]["orders"]
         assert orders, f"{name}: text is joined in no order"
-        assert all(order["type"] in ("ASCENDING", "DESCENDING") for order in orders), f"{name}: an order has no direction"
+        assert all(order["type"] in ("ASCENDING", "DESCENDING") for order in orders), (
+            f"{name}: an order has no direction"
+        )
 
 
 def test_only_single_rows_are_cross_joined() -> None:

@@ -4,12 +4,8 @@ Each claim's ids and references are set apart by a prefix, so no claim can answe
 claims themselves.
 """
 
-import fcntl
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,26 +38,8 @@ def outcomes(
     windows: Sequence[str] = (MON,),
     profile: Mapping[str, Any] | None = None,
 ) -> list[Said]:
-    """Run the windows once over the rows of all claims; what each claim was given, in its own ids.
-
-    Where tests run in several processes, one of them runs the windows and the others read what it found.
-    """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return _outcomes(folders.mktemp(name), claims, windows, profile)
-    shared = folders.getbasetemp().parent / f"{name}.json"
-    with shared.with_suffix(".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shared.exists():
-            found = _outcomes(folders.mktemp(name), claims, windows, profile)
-            shared.write_text(json.dumps(found), encoding="utf-8")
-        said: list[Said] = json.loads(shared.read_text(encoding="utf-8"))
-    return said
-
-
-def _outcomes(
-    folder: Path, claims: Sequence[Claim], windows: Sequence[str], profile: Mapping[str, Any] | None
-) -> list[Said]:
-    world = World(folder, {"amount_date_rule": "off", **(profile or {})})
+    """Run the windows once over the rows of all claims; what each claim was given, in its own ids."""
+    world = World(folders.mktemp(name), {"amount_date_rule": "off", **(profile or {})})
     for number, each in enumerate(claims):
         world.add(*(row.prefixed(_prefix(number)) for row in each.rows))
     said: list[dict[str, list[str]]] = [{} for _ in claims]

@@ -1,5 +1,6 @@
-"""The answer key: what the stories state, and what follows from their statements and the calendar (CONTRACT §10.4, §10.6, §10.9, §10.15).
+"""The answer key: what the stories state, and what follows from their statements and the calendar.
 
+The rules are those of CONTRACT §10.4 (age), §10.6 (reasons), §10.9 (callbacks) and §10.15 (open items, roll-forward).
 The key comes from the world and never from the engine. Does not belong here: rows, files, comparing.
 """
 
@@ -70,7 +71,7 @@ class KeyOpenItem:
 
 @dataclass(frozen=True, slots=True)
 class KeyRollforward:
-    """A currency's movements from before to after the window's run; currencies in which nothing is, or moves, are left out."""
+    """A currency's movements before and after the window's run; a currency in which nothing is or moves is left out."""
 
     ledger_window: str
     currency: str
@@ -119,9 +120,7 @@ def answer_key(world: World) -> AnswerKey:
             flows[match.run, currency][1] += match.ledger_minor
             if match.reversed_in is not None:
                 flows[match.reversed_in, currency][1] -= match.ledger_minor
-    undecidable = [
-        KeyUndecidable(leg_type, leg_id, story.case) for story in world.stories for leg_type, leg_id in story.undecidable
-    ]
+    undecidable = [KeyUndecidable(*leg, story.case) for story in world.stories for leg in story.undecidable]
     return AnswerKey(
         matches=tuple(sorted(matches, key=repr)),
         exceptions=tuple(sorted(exceptions, key=repr)),
@@ -228,7 +227,7 @@ def _exceptions(story: Story, held: Held) -> Iterator[KeyException]:
 def _while_open(
     story: Story, held: Held, exception_type: str, leg: Leg, seen_in: int, due_from: int
 ) -> Iterator[KeyException]:
-    """The exception of a leg that is unmatched in some run from `due_from` on; the run that then matches it resolves it."""
+    """The exception of a leg unmatched in some run from `due_from` on; the run that then matches it resolves it."""
     open_runs = _open_runs(story, held, leg, seen_in)
     opened = next((run for run in open_runs if run >= due_from), None)
     if opened is not None:
@@ -253,9 +252,7 @@ def _callback_exceptions(story: Story, match: Match) -> Iterator[KeyException]:
         leg = ("ledger_transaction", subject, currency)
         yield _exception(story, "missing_callback", leg, match.run, heard)
     if first is not None and heard is not None and first.received_at > story.calendar.review_cutoff(match.run):
-        yield _exception(
-            story, "late_callback", ("callback", first.provider_event_id, ""), max(heard, match.run), None
-        )
+        yield _exception(story, "late_callback", ("callback", first.provider_event_id, ""), max(heard, match.run), None)
 
 
 def _exception(

@@ -9,9 +9,9 @@ from zentra_pipeline.simulation.world import World
 _TEXT = """\
 # A labelled world
 
-{stories:,} stories with {movements:,} ledger movements of one provider over {windows} windows, made from seed {seed}. Every
-story is told by a case that knows what it does to callbacks, settlement and ledger, and so what each run has to say about
-it. The answer key is written from the cases and from CONTRACT.md; no part of the engine took part in it.
+{stories:,} stories with {movements:,} ledger movements of one provider over {windows} windows, made from seed {seed}.
+Every story is told by a case that knows what it does to callbacks, settlement and ledger, and so what each run has to
+say about it. The answer key is written from the cases and from CONTRACT.md; no part of the engine took part in it.
 
     zentra score DIR            run this world in a fresh home and compare with the key
 
@@ -26,8 +26,8 @@ it. The answer key is written from the cases and from CONTRACT.md; no part of th
 
 ## Knobs
 
-`zentra simulate --out DIR --movements N --seed S [--windows W] [--only-case C …]`. The same N, S, W and cases give the same
-bytes on any machine. The seed also draws the profile and the calendar:
+`zentra simulate --out DIR --movements N --seed S [--windows W] [--only-case C …]`. The same N, S, W and cases give
+the same bytes on any machine. The seed also draws the profile and the calendar:
 
 | drawn | this world |
 |---|---|
@@ -35,13 +35,13 @@ bytes on any machine. The seed also draws the profile and the calendar:
 
 ## How to read the key
 
-Windows stand for runs: `ledger_window` is the window whose run says it. Rows are facts as they stand after the last run.
+Windows stand for runs: `ledger_window` is the window whose run says it. Rows are facts as they stand in the end.
 
-- `matches.csv` ({matches:,}): one row a match; ids are sorted and separated by blanks. A blank `method` is not judged (a
-  difference beyond tolerance has none of its own); `callbacks` are those of a confirmed match. A `suggested` row consumes
-  nothing.
-- `exceptions.csv` ({exceptions:,}): `ledger_window` is the run that opens it, `resolved_window` the run that resolves it.
-  Types joined by `|`: any one of them is right. A blank `currency` or `difference_minor` is not judged.
+- `matches.csv` ({matches:,}): one row a match; ids are sorted and separated by blanks. A blank `method` is not judged
+  (a difference beyond tolerance has none of its own); `callbacks` are those of a confirmed match. A `suggested` row
+  consumes nothing; later runs may suggest it again.
+- `exceptions.csv` ({exceptions:,}): `ledger_window` is the run that opens it, `resolved_window` the one that resolves
+  it. Types joined by `|`: any one of them is right. A blank `currency` or `difference_minor` is not judged.
 - `open_items.csv` ({open_items:,}): every item still unmatched at the end of every run, with its age.
 - `rollforward.csv` ({rollforward:,}): per run and currency; a currency in which nothing is or moves is left out.
 - `quarantine.csv` ({quarantine:,}): rows that ingest must set aside, by file and position.

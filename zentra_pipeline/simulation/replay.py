@@ -21,8 +21,8 @@ Progress = Callable[[str, str], None]
 Reconcile = Callable[[Home, str, RunRequest], object]
 
 _MATCHES = """
-    select runs.ledger_window, matches.match_id, matches.rule, matches.cardinality, matches.method, matches.status, matches.currency,
-        matches.settlement_minor, matches.ledger_minor, matches.difference_minor,
+    select runs.ledger_window, matches.match_id, matches.rule, matches.cardinality, matches.method, matches.status,
+        matches.currency, matches.settlement_minor, matches.ledger_minor, matches.difference_minor,
         coalesce(legs.settlement_lines, '') as settlement_lines,
         coalesce(legs.ledger_transactions, '') as ledger_transactions,
         coalesce(legs.callbacks, '') as callbacks
@@ -30,15 +30,19 @@ _MATCHES = """
     inner join runs on matches.run_id = runs.run_id
     left join (
         select match_id,
-            string_agg(distinct leg_id, ' ' order by leg_id) filter (leg_type = 'settlement_line') as settlement_lines,
-            string_agg(distinct leg_id, ' ' order by leg_id) filter (leg_type = 'ledger_transaction') as ledger_transactions,
-            string_agg(distinct leg_id, ' ' order by leg_id) filter (leg_type = 'callback') as callbacks
+            string_agg(distinct leg_id, ' ' order by leg_id)
+                filter (leg_type = 'settlement_line') as settlement_lines,
+            string_agg(distinct leg_id, ' ' order by leg_id)
+                filter (leg_type = 'ledger_transaction') as ledger_transactions,
+            string_agg(distinct leg_id, ' ' order by leg_id)
+                filter (leg_type = 'callback') as callbacks
         from match_legs group by match_id
     ) as legs on matches.match_id = legs.match_id
 """
 _EXCEPTIONS = """
     select runs.ledger_window, exceptions.exception_id, exceptions.exception_type, exceptions.subject_type,
-        exceptions.subject_id, exceptions.currency, exceptions.difference_minor, exceptions.resolution, exceptions.status
+        exceptions.subject_id, exceptions.currency, exceptions.difference_minor, exceptions.resolution,
+        exceptions.status
     from exceptions inner join runs on exceptions.run_id = runs.run_id
 """
 _OPEN_ITEMS = """

@@ -109,10 +109,10 @@ class Score:
 
 def read_key(folder: Path) -> dict[str, list[Row]]:
     """The tables of a world's answer key as text."""
-    key = {}
+    key: dict[str, list[Row]] = {}
     for table in KEY_TABLES:
         with (folder / "answer_key" / f"{table}.csv").open(encoding="utf-8", newline="") as file:
-            key[table] = list(csv.DictReader(file))
+            key[table] = [dict(row) for row in csv.DictReader(file)]
     return key
 
 
@@ -135,9 +135,7 @@ def score(key: Mapping[str, Sequence[Row]], published: Published) -> Score:
 
 def _matches(key: Sequence[Row], published: Sequence[Row]) -> Tally:
     unjudged = {_fact(row, _LEGS) for row in key if not row["method"]}
-    found = [
-        {**row, "method": ""} if _fact(row, _LEGS) in unjudged else row for row in published
-    ]
+    found = [{**row, "method": ""} if _fact(row, _LEGS) in unjudged else row for row in published]
     return _compare("matches", [row for row in key if row["status"] != "suggested"], found, _MATCH, _LEGS)
 
 
@@ -150,9 +148,7 @@ def _suggestions(key: Sequence[Row], published: Sequence[Row]) -> Tally:
 
 def _callback_legs(key: Mapping[str, Sequence[Row]], published: Sequence[Row]) -> Tally:
     """Callbacks of the confirmed matches that both sides know; whether a conflicting event is one is not judged."""
-    conflicting = {
-        row["subject_id"] for row in key["exceptions"] if row["exception_type"] == "conflicting_callback"
-    }
+    conflicting = {row["subject_id"] for row in key["exceptions"] if row["exception_type"] == "conflicting_callback"}
     known = {_fact(row, _LEGS) for row in key["matches"] if row["status"] == "confirmed"}
 
     def legs(rows: Iterable[Row]) -> Iterator[Row]:
@@ -241,5 +237,3 @@ def _share(part: int, whole: int) -> str:
     """A share with four digits, rounded down; nothing of nothing is all."""
     digits = 10_000 if whole == 0 else part * 10_000 // whole
     return f"{digits // 10_000}.{digits % 10_000:04d}"
-
-

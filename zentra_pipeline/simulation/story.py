@@ -1,6 +1,7 @@
-"""One life story: the rows a case puts into the world and what it states must come of them. Stories never share a reference.
+"""One life story: the rows a case puts into the world and what it states must come of them.
 
-Does not belong here: what follows from the calendar alone (ages, carried items, roll-forward), which the answer key adds.
+Stories never share a reference. Does not belong here: what follows from the calendar alone (ages, carried items,
+roll-forward), which the answer key adds.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ MOVEMENT_TYPES = {
 _NOISE = ("", "", "", "", "", "", ' "quoted", comma', " é", " 日本", "'; --", " 🧾", " ﷽", "|;\t")
 
 
-class DoesNotFit(Exception):
+class CaseDoesNotFitError(Exception):
     """The case needs more runs, or another profile, than this world has."""
 
 
@@ -52,7 +53,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A match that a run must make: `callbacks` are the events that speak of it, `reversed_in` the run that takes it back."""
+    """A match that a run must make; `callbacks` are the events that speak of it, `reversed_in` takes it back."""
 
     rule: str
     run: int
@@ -126,19 +127,19 @@ class Story:
     def any_run(self, spare: int = 0) -> int:
         """A run that has at least `spare` runs after it."""
         if self.last_run < spare:
-            raise DoesNotFit(self.case)
+            raise CaseDoesNotFitError(self.case)
         return self.rng.randint(0, self.last_run - spare)
 
     def later_run(self, run: int, spare: int = 0) -> int:
         """A run after `run` that itself has at least `spare` runs after it."""
         if run + 1 > self.last_run - spare:
-            raise DoesNotFit(self.case)
+            raise CaseDoesNotFitError(self.case)
         return self.rng.randint(run + 1, self.last_run - spare)
 
     def require(self, condition: bool) -> None:
         """The case makes no sense in this world unless the condition holds."""
         if not condition:
-            raise DoesNotFit(self.case)
+            raise CaseDoesNotFitError(self.case)
 
     def currency(self, among: Sequence[str] = ("USD", "USD", "EUR", "JPY", "KWD")) -> str:
         return self.rng.choice(among)
@@ -167,8 +168,9 @@ class Story:
         """An instant later than one and no later than another, the latter now and then."""
         span = int((up_to - after) / timedelta(milliseconds=1))
         if span < 1:
-            raise DoesNotFit(self.case)
-        return after + timedelta(milliseconds=self.rng.choice([span, self.rng.randint(1, span), self.rng.randint(1, span)]))
+            raise CaseDoesNotFitError(self.case)
+        offset = self.rng.choice([span, self.rng.randint(1, span), self.rng.randint(1, span)])
+        return after + timedelta(milliseconds=offset)
 
     # What the case puts into the world.
 
@@ -234,7 +236,9 @@ class Story:
             # Only the first clearing entry speaks for the movement; what the others carry must not matter.
             is_first = position == 0 or self.rng.random() < 0.5
             shown = (reference, intent_id) if is_first else (self.name("DECOY-"), self.name("DECOY-"))
-            entry = self._entry(entry_id, transaction_id, movement_type, CLEARING_ACCOUNT, leg, currency, posted_at, shown)
+            entry = self._entry(
+                entry_id, transaction_id, movement_type, CLEARING_ACCOUNT, leg, currency, posted_at, shown
+            )
             self.entries.append((run, entry))
         if counter:
             shown = (self.rng.choice([reference, ""]), intent_id)
@@ -336,10 +340,11 @@ class Story:
     ) -> Match:
         """State a confirmed match; when `callbacks` is not given, the provider reports success in time.
 
-        `has_every_callback`: all callbacks of the story speak of it, those that the case adds later too. It is made in the first run that sees all of its legs, unless `run` says otherwise. A pair whose difference is
-        beyond tolerance carries an `amount_mismatch` that ends when the match is taken back.
+        `has_every_callback`: all callbacks of the story speak of it, those that the case adds later too. It is made
+        in the first run that sees all of its legs, unless `run` says otherwise. A pair off beyond
+        tolerance carries an `amount_mismatch` that ends when the match is taken back.
         """
-        made_in = max(leg.run for leg in (*lines, *movements)) if run is None else run
+        made_in = max(_seen_in(lines, movements)) if run is None else run
         settled = sum(line.compared_minor for line in lines) if settlement_minor is None else settlement_minor
         posted = sum(movement.amount_minor for movement in movements)
         currency = movements[0].currency
@@ -412,14 +417,14 @@ class Story:
         self.duplicate_from[movement.transaction_id, movement.currency] = run
 
     def success(self, lines: Sequence[PlacedLine], movements: Sequence[Movement], amount: int) -> list[Callback]:
-        """Success reported in the window of the first side, so never late; sometimes with what comes before, or again."""
+        """Success reported in the window of the first side, so never late; now and then pending before, or again."""
         if not self.terms.expects_callbacks and self.rng.random() < 0.5:
             return []
-        first_seen = min(leg.run for leg in (*lines, *movements))
+        first_seen = min(_seen_in(lines, movements))
         received = self.instant_in(self.calendar.runs[first_seen])
         references = [leg.row.provider_reference for leg in lines] + [leg.provider_reference for leg in movements]
         reference = next((text for text in references if text), "")
-        merchant = "" if reference and self.rng.random() < 0.5 else movements[0].intent_id or movements[0].transaction_id
+        merchant = "" if reference and self.rng.random() < 0.5 else movements[0].intent_id
         currency = movements[0].currency
         success = self.callback(amount, currency, reference, merchant=merchant, received_at=received)
         heard = [success]
@@ -437,3 +442,8 @@ class Story:
         if self.rng.random() < 0.2:
             self.deliver_again(success, received + timedelta(minutes=self.rng.randrange(1, 20_000)))
         return heard
+
+
+def _seen_in(lines: Sequence[PlacedLine], movements: Sequence[Movement]) -> list[int]:
+    """The runs that are the first to see each leg."""
+    return [line.run for line in lines] + [movement.run for movement in movements]

@@ -1,8 +1,11 @@
-"""The provider of a world: the profile its data is judged by, and fees that keep to it. Reading profiles does not belong here."""
+"""The terms of a world's provider: the profile its data is judged by, and fees to fit. No profile is read here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
+
+LEADING_NUMBER = "^[A-Za-z]+-([0-9]+)"
+"""A normalizer that keeps the number of a reference and drops what surrounds it."""
 
 MATCHED_TYPES = frozenset({"payment", "refund", "chargeback", "chargeback_reversal"})
 
@@ -16,7 +19,7 @@ class FeeTerms:
     tolerance_minor: int
 
     def deviation(self, gross_minor: int, fee_minor: int) -> int:
-        """Fee − expected fee in ten-thousandths of a minor unit: exact, where the expected fee itself has a fraction."""
+        """Fee − expected fee in ten-thousandths of a minor unit: exact, where the expected fee has a fraction."""
         return (fee_minor - self.fixed_minor) * 10_000 - gross_minor * self.rate_bps
 
     def is_variance(self, gross_minor: int, fee_minor: int) -> bool:
@@ -90,7 +93,13 @@ class Terms:
 def draw_terms(rng: Random) -> Terms:
     """The terms of a world: mostly the usual ones, now and then a profile that changes the right answers."""
     timezone, cutoff = rng.choice(
-        [("UTC", "00:00"), ("UTC", "00:00"), ("Europe/Berlin", "00:00"), ("America/New_York", "17:00"), ("Asia/Kolkata", "04:30")]
+        [
+            ("UTC", "00:00"),
+            ("UTC", "00:00"),
+            ("Europe/Berlin", "00:00"),
+            ("America/New_York", "17:00"),
+            ("Asia/Kolkata", "04:30"),
+        ]
     )
     return Terms(
         timezone=timezone,
@@ -99,7 +108,7 @@ def draw_terms(rng: Random) -> Terms:
         callback_grace_minutes=rng.choice([0, 60, 60, 240]),
         expects_callbacks=rng.random() < 0.85,
         amount_tolerance_minor={"USD": rng.choice([1, 5]), "JPY": 2, "KWD": 10},
-        reference_normalizer=rng.choice(["alphanumeric", "alphanumeric", "none"]),
+        reference_normalizer=rng.choice(["alphanumeric", "alphanumeric", "none", LEADING_NUMBER]),
         amount_date_rule=rng.choice(["suggest", "suggest", "match", "off"]),
         compare_amount=rng.choice(["gross", "gross", "gross", "net"]),
         fee_schedule={

@@ -1,4 +1,4 @@
-"""A world: terms, a calendar and as many stories as it takes, all from one seed. Writing it down does not belong here."""
+"""A world: terms, a calendar and as many stories as it takes, all from one seed. Nothing is written here."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from random import Random
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.simulation.calendar import Calendar, draw_calendar
 from zentra_pipeline.simulation.cases import Case, all_cases
-from zentra_pipeline.simulation.story import DoesNotFit, Story
+from zentra_pipeline.simulation.story import CaseDoesNotFitError, Story
 from zentra_pipeline.simulation.terms import Terms, draw_terms
 
 DEFAULT_WINDOWS = 6
@@ -32,9 +32,7 @@ class World:
         return sum(len(story.movements) for story in self.stories)
 
 
-def build_world(
-    seed: int, movements: int, windows: int = DEFAULT_WINDOWS, only_cases: Sequence[str] = ()
-) -> World:
+def build_world(seed: int, movements: int, windows: int = DEFAULT_WINDOWS, only_cases: Sequence[str] = ()) -> World:
     """The world of a seed: every case that fits it once, then cases by weight, until it has `movements` movements.
 
     A story without a movement counts as one. UsageError for an unknown case, sizes below 1, or cases that never fit.
@@ -42,7 +40,7 @@ def build_world(
     if movements < 1 or windows < 1:
         raise UsageError("a world needs at least one movement and one window")
     cases = _chosen(only_cases)
-    rng = Random(f"zentra world {seed} of {windows} windows")
+    rng = seeded("world", seed, windows)
     terms = draw_terms(rng)
     calendar = draw_calendar(rng, terms, windows)
     stories: list[Story] = []
@@ -58,6 +56,11 @@ def build_world(
         if not stories and number > len(cases) * _ATTEMPTS:
             raise UsageError(f"none of {', '.join(sorted(cases))} fits a world of {windows} windows with seed {seed}")
     return World(seed, terms, calendar, tuple(_without_lone_refusals(stories)))
+
+
+def seeded(*parts: object) -> Random:
+    """A source of chance that gives the same draws for the same parts, on any machine."""
+    return Random(" ".join(str(part) for part in parts))  # noqa: S311 - chance for test data, not for secrets
 
 
 def _chosen(only_cases: Sequence[str]) -> dict[str, Case]:
@@ -81,10 +84,10 @@ def _sequence(rng: Random, cases: dict[str, Case]) -> Iterator[Case]:
 def _story(seed: int, number: int, case: Case, calendar: Calendar, terms: Terms, taken: Amounts) -> Story | None:
     """A story of the case none of whose amounts another story has; null when the case does not fit this world."""
     for attempt in range(_ATTEMPTS):
-        story = Story(case.name, number, Random(f"{seed} {number} {attempt}"), calendar, terms)
+        story = Story(case.name, number, seeded("story", seed, number, attempt), calendar, terms)
         try:
             case.build(story)
-        except DoesNotFit:
+        except CaseDoesNotFitError:
             continue
         amounts = _amounts(story)
         if amounts.isdisjoint(taken):
@@ -94,7 +97,7 @@ def _story(seed: int, number: int, case: Case, calendar: Calendar, terms: Terms,
 
 
 def _amounts(story: Story) -> Amounts:
-    """Amounts by which a line or movement could be taken for that of another story; small ones are always referenced."""
+    """Amounts by which a line or movement could be taken for one of another story; small ones have references."""
     lines = ((line.row.currency, abs(line.compared_minor)) for line in story.lines)
     movements = ((movement.currency, abs(movement.amount_minor)) for movement in story.movements)
     return {(currency, amount) for currency, amount in chain(lines, movements) if amount > _SMALL_MINOR}

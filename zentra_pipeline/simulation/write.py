@@ -21,7 +21,7 @@ from zentra_pipeline.simulation.answer_key import (
 )
 from zentra_pipeline.simulation.readme import readme
 from zentra_pipeline.simulation.rows import PROVIDER, Callback, Entry, Line, Row, as_row, instant_text
-from zentra_pipeline.simulation.world import World
+from zentra_pipeline.simulation.world import World, seeded
 
 OWNER = "finance_ops"
 RESTATED = "_restated"
@@ -91,7 +91,7 @@ def _tables(key: AnswerKey, quarantine: Sequence[KeyQuarantine]) -> dict[str, Se
 def _window(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[InputFile]:
     """The files that come before a run: a settlement file, its restatement if there is one, postings and callbacks."""
     day = world.calendar.runs[run]
-    rng = Random(f"files of {world.seed} {run}")
+    rng = seeded("files", world.seed, run)
     folder, settlement_file = f"inputs/{day}", f"{day:set_%Y_%m_%d}"
     refused: dict[str, list[tuple[Row, str]]] = {kind: [] for kind in _SOURCES}
     for story in world.stories:

@@ -119,3 +119,30 @@ def amounts_near_the_bound(story: Story) -> None:
     run = story.any_run()
     line = story.line(run, amount, currency, reference)
     story.match([line], [story.movement(run, amount, currency, reference)])
+
+
+@case()
+def several_parts_that_join_later(story: Story) -> None:
+    """Two further parts come together in a later run: the three lines are the whole."""
+    currency, reference = "EUR", story.reference()
+    parts = [story.amount(least=least) for least in (1_000, 300_001, 700_003)]
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    first = story.line(run, parts[0], currency, reference)
+    movement = story.movement(run, sum(parts), currency, reference)
+    others = [story.line(later, part, currency, reference) for part in parts[1:]]
+    heard = story.success([first], [movement], sum(parts))
+    story.match([first], [movement], callbacks=heard, reversed_in=later)
+    story.match([first, *others], [movement], callbacks=heard)
+
+
+@case()
+def several_faults_of_one_payment(story: Story) -> None:
+    """Amount, net, fee and callback are all wrong: four exceptions, one row each."""
+    reference, run, currency = story.reference(), story.any_run(), "USD"
+    gross = story.amount(least=10_000)
+    fee = story.terms.fee_schedule[currency].fee(gross) + 57
+    line = story.line(run, 0, currency, reference, gross_and_fee=(gross, fee), net_off=-11)
+    story.match([line], [story.movement(run, line.compared_minor + 600, currency, reference)], callbacks=[])
+    story.find("fee_variance", "settlement_line", line.row.line_id, run)
+    story.find("control_total_mismatch", "settlement_line", line.row.line_id, run)

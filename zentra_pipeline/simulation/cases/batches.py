@@ -7,12 +7,15 @@ from zentra_pipeline.simulation.story import PlacedLine, Story
 
 def _batch(story: Story, run: int, batch: str, currency: str) -> list[PlacedLine]:
     """A batch of payments, refunds and perhaps a fee, none of which has a movement of its own."""
-    lines = [story.line(run, story.amount(), currency, story.reference(), batch=batch) for _ in range(story.rng.randint(2, 4))]
+    amounts = [("payment", story.amount()) for _ in range(story.rng.randint(2, 4))]
     if story.rng.random() < 0.5:
-        lines.append(story.line(run, -story.rng.randrange(1, 900), currency, story.reference(), line_type="refund", batch=batch))
+        amounts.append(("refund", -story.rng.randrange(1, 900)))
     if story.rng.random() < 0.5:
-        lines.append(story.line(run, -story.rng.randrange(1, 90), currency, "", line_type="fee", batch=batch))
-    return lines
+        amounts.append(("fee", -story.rng.randrange(1, 90)))
+    return [
+        story.line(run, amount, currency, story.reference(), line_type=line_type, batch=batch)
+        for line_type, amount in amounts
+    ]
 
 
 def _success(story: Story, line: PlacedLine) -> list[Callback]:
@@ -30,7 +33,8 @@ def batch_total(story: Story) -> None:
     """All lines of a batch against the one movement that bears its id: matched by net, fees and refunds included."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     lines = _batch(story, run, batch, currency)
-    movement = story.movement(run, _net(lines), currency, batch, kind=story.rng.choice(["payout", "payment", "adjustment"]))
+    kind = story.rng.choice(["payout", "payment", "adjustment"])
+    movement = story.movement(run, _net(lines), currency, batch, kind=kind)
     heard = _success(story, lines[0])
     story.match(lines, [movement], "batch_total", callbacks=heard, settlement_minor=_net(lines))
 

@@ -7,7 +7,7 @@ from zentra_pipeline.simulation.story import Story
 
 
 def _settled_pair(story: Story, run: int) -> tuple[str, int, str, int]:
-    """Currency, amount and reference of a pair that `run` matches, whose callbacks the case itself tells, and the run."""
+    """A pair that `run` matches and whose callbacks the case itself tells: currency, amount, reference, run."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     line = story.line(run, amount, currency, reference)
     story.match([line], [story.movement(run, amount, currency, reference)], has_every_callback=True)
@@ -169,7 +169,7 @@ def orphan_callback(story: Story) -> None:
 
 @case()
 def orphan_answered_later(story: Story) -> None:
-    """The orphan's line and movement come after all, in one run: matched, and the orphan is resolved as matched late."""
+    """The orphan's line and movement come after all, in one run: they match, which resolves it as matched late."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     received = story.instant_in(story.calendar.runs[0])
     success = story.callback(amount, currency, reference, received_at=received)
@@ -193,7 +193,7 @@ def failure_of_nothing(story: Story) -> None:
 
 @case()
 def callback_of_one_side(story: Story) -> None:
-    """A success whose movement never settles, or whose line is never posted, is no orphan: that side says what is wrong."""
+    """A success whose movement never settles, or whose line is never posted, is no orphan: that side says why."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
     if story.rng.random() < 0.5:
@@ -237,3 +237,14 @@ def refund_callback_without_a_sign(story: Story) -> None:
     movement = story.movement(run, -amount, currency, reference, kind="refund")
     heard = story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
     story.match([line], [movement], callbacks=[heard])
+
+
+@case()
+def callback_amount_within_tolerance(story: Story) -> None:
+    """The last success is off by no more than the tolerance: nothing to say."""
+    currency, amount, reference = "USD", story.amount(), story.reference()
+    run = story.any_run()
+    line, movement = story.line(run, amount, currency, reference), story.movement(run, amount, currency, reference)
+    received = story.instant_in(story.calendar.runs[run])
+    off = story.terms.tolerance(currency) * story.rng.choice([1, -1])
+    story.match([line], [movement], callbacks=[story.callback(amount + off, currency, reference, received_at=received)])

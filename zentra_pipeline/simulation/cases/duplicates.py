@@ -1,7 +1,7 @@
-"""Cases about the same thing twice: settled twice, posted twice, and the twin that later finds a counterpart after all."""
+"""Cases about the same thing twice: settled, posted, and the twin that later finds a counterpart after all."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.cases.groups import lines_in_order, movements_in_order
+from zentra_pipeline.simulation.cases.groups import distinct_amounts, lines_in_order, movements_in_order
 from zentra_pipeline.simulation.story import Story
 
 
@@ -104,3 +104,66 @@ def twin_beside_a_stranger(story: Story) -> None:
     for line, movement in zip(lines, movements, strict=True):
         story.match([line], [movement], callbacks=heard)
     story.reason(twin, "duplicate_settlement_line")
+
+
+@case()
+def duplicates_on_both_sides(story: Story) -> None:
+    """After the pairs a line and a movement are left, each repeating a paired amount: two duplicates, no match."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    more, less = distinct_amounts(story, 2)
+    line, twin_line = lines_in_order(story, run, currency, reference, [more, more])
+    other_line = story.line(run, less, currency, reference)
+    movement = story.movement(run, more, currency, reference)
+    other_movement, twin_movement = movements_in_order(story, run, currency, reference, [less, less])
+    heard = story.success([line], [movement], more)
+    # One callback speaks of both matches and can name one amount only; it names what both have, nothing it got wrong.
+    story.match([line], [movement], callbacks=heard)
+    story.match([other_line], [other_movement], callbacks=heard)
+    story.reason(twin_line, "duplicate_settlement_line")
+    story.duplicate(twin_movement, run)
+
+
+@case()
+def difference_beside_a_duplicate(story: Story) -> None:
+    """A duplicate is set aside; the one line and one movement then left over match with their difference."""
+    reference, currency = story.reference(), "EUR"
+    run = story.any_run()
+    amount, rest = distinct_amounts(story, 2)
+    line, twin = lines_in_order(story, run, currency, reference, [amount, amount])
+    odd_line = story.line(run, rest, currency, reference)
+    movement = story.movement(run, amount, currency, reference)
+    odd_movement = story.movement(run, rest - 313, currency, reference)
+    heard = story.success([line], [movement], amount)
+    story.match([line], [movement], callbacks=heard)
+    story.match([odd_line], [odd_movement], callbacks=heard)
+    story.reason(twin, "duplicate_settlement_line")
+
+
+@case()
+def ambiguity_beside_a_duplicate(story: Story) -> None:
+    """A duplicate is set aside; two lines and two movements are left, ambiguous even where they add up."""
+    reference, currency = story.reference(), story.currency()
+    run = story.any_run()
+    amount, first, second = distinct_amounts(story, 3)
+    line, twin = lines_in_order(story, run, currency, reference, [amount, amount])
+    movement = story.movement(run, amount, currency, reference)
+    lines = [story.line(run, part, currency, reference) for part in (first, second)]
+    movements = [story.movement(run, part, currency, reference) for part in (first - 7, second + 7)]
+    story.match([line], [movement])
+    story.reason(twin, "duplicate_settlement_line")
+    story.leave_open(*lines, *movements)
+    for left in lines:
+        story.reason(left, "ambiguous_match")
+
+
+@case()
+def repeat_beside_another_movement(story: Story) -> None:
+    """A later line repeats what an earlier run paired, beside a new movement of another amount: a duplicate still."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount(least=50_000)
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    line = story.line(run, amount, currency, reference)
+    story.match([line], [story.movement(run, amount, currency, reference)])
+    story.reason(story.line(later, amount, currency, reference), "duplicate_settlement_line")
+    story.movement(later, amount - amount // 3, currency, reference)

@@ -93,3 +93,17 @@ def failed_then_succeeded(story: Story) -> None:
 def settled_and_disputed(story: Story) -> None:
     """A dispute is no conflict with money that settled."""
     _matched_with(story, story.any_run(), "succeeded", "disputed")
+
+
+@case()
+def reversed_after_the_match(story: Story) -> None:
+    """The reversal comes in a later run: from then on the provider's last word contradicts settled money."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    line, movement = story.line(run, amount, currency, reference), story.movement(run, amount, currency, reference)
+    story.match([line], [movement], has_every_callback=True)
+    story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
+    received = story.instant_between(story.calendar.as_of[later - 1], story.calendar.as_of[later])
+    story.callback(amount, currency, reference, status="reversed", received_at=received)
+    story.find("status_conflict", "ledger_transaction", movement.transaction_id, later)

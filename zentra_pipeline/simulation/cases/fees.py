@@ -27,7 +27,8 @@ def fee_off_its_schedule(story: Story) -> None:
 def fee_at_the_edge_of_the_tolerance(story: Story) -> None:
     """The expected fee ends in one half: off by the tolerance and that half is allowed, one unit more is not."""
     terms = story.terms.fee_schedule["USD"]
-    gross = next(amount for amount in range(story.amount(least=10_000), 10**13) if amount * terms.rate_bps % 10_000 == 5_000)
+    least = story.amount(least=10_000)
+    gross = next(amount for amount in range(least, least + 10_000) if amount * terms.rate_bps % 10_000 == 5_000)
     allowed = terms.fixed_minor + (gross * terms.rate_bps - 5_000) // 10_000 + 1 + terms.tolerance_minor
     run = story.any_run()
     beyond = story.rng.choice([0, 1])
@@ -47,3 +48,12 @@ def fee_without_a_schedule(story: Story) -> None:
     reference = story.reference()
     line = story.line(run, 0, "USD", reference, line_type="refund", gross_and_fee=(-amount, fee))
     story.match([line], [story.movement(run, line.compared_minor, "USD", reference, kind="refund")])
+
+
+@case()
+def fee_of_an_unmatched_line(story: Story) -> None:
+    """A line without a movement can have the wrong fee as well: both are said."""
+    gross, run = story.amount(least=10_000), story.any_run()
+    fee = story.terms.fee_schedule["USD"].fee(gross) - 25
+    line = story.line(run, 0, "USD", story.reference(), gross_and_fee=(gross, fee))
+    story.find("fee_variance", "settlement_line", line.row.line_id, run)

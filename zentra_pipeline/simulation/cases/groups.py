@@ -1,4 +1,4 @@
-"""Cases about groups of several lines or movements under one reference: equal sums, pairs, what is left, and ambiguity."""
+"""Cases about several lines or movements under one reference: equal sums, pairs, what is left, and ambiguity."""
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.story import Movement, PlacedLine, Story

@@ -1,4 +1,4 @@
-"""Cases about the ledger's own faults: transactions whose debits and credits differ, movements that no line type settles."""
+"""Cases about the ledger's own faults: debits and credits that differ, movements that no line type settles."""
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.story import Story

@@ -2,6 +2,7 @@
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.terms import LEADING_NUMBER
 
 
 @case(weight=12)
@@ -53,8 +54,12 @@ def normalized_reference(story: Story) -> None:
     """The references differ in case and punctuation: a match where the profile normalizes, otherwise none."""
     currency, amount, reference = story.currency(), story.amount(), story.name("pr-")
     run = story.any_run()
-    shown = story.rng.choice([reference.upper(), reference.replace("-", " / "), f"({reference})", reference + "…"])
-    ending = story.rng.choice([("", ""), ("", ""), ("-straße", "-STRASSE"), ("-ǅ", "-ǆ"), ("-é", "-É")])
+    if story.terms.reference_normalizer == LEADING_NUMBER:
+        shown = story.rng.choice([reference.upper(), f"{reference}/2", reference.replace("pr", "Settled") + " of May"])
+        ending = ("", story.rng.choice(["", " (card)"]))
+    else:
+        shown = story.rng.choice([reference.upper(), reference.replace("-", " / "), f"({reference})", reference + "…"])
+        ending = story.rng.choice([("", ""), ("", ""), ("-straße", "-STRASSE"), ("-ǅ", "-ǆ"), ("-é", "-É")])
     line = story.line(run, amount, currency, shown + ending[0])
     if story.terms.reference_normalizer == "none":
         story.movement(run, amount + 7_919, currency, reference + ending[1])
@@ -101,6 +106,7 @@ def leading_zeros_kept(story: Story) -> None:
 @case()
 def look_alike_reference(story: Story) -> None:
     """References that look alike but differ in code points (composed, decomposed, Cyrillic) are two references."""
+    story.require(story.terms.reference_normalizer != LEADING_NUMBER)
     currency, amount, stem = story.currency(), story.amount(), story.name("pr-")
     run = story.any_run()
     first, second = story.rng.choice([("\u00e9", "e\u0301"), ("a", "\u0430"), ("\uff11", "1"), ("\u212b", "\u0410")])
@@ -120,7 +126,7 @@ def reference_of_signs_only(story: Story) -> None:
 
 @case(weight=3)
 def internal_reference(story: Story) -> None:
-    """The line names the movement by transaction or intent in its merchant reference; provider references are of no use."""
+    """The line's merchant reference is the movement's transaction or intent; provider references are of no use."""
     currency, amount = story.currency(), story.amount()
     run = story.any_run()
     movement = story.movement(run, amount, currency, story.rng.choice(["", story.reference()]))
@@ -182,3 +188,35 @@ def callback_bridge_built_later(story: Story) -> None:
     story.require(story.calendar.run_hearing(received) == built)
     bridge = story.callback(amount, currency, reference, merchant=movement.intent_id, received_at=received)
     story.match([line], [movement], "callback_bridge", run=built, callbacks=[bridge])
+
+
+@case()
+def earlier_pass_first(story: Story) -> None:
+    """A line shares its reference with one movement and names another's intent: the reference decides."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    by_reference = story.movement(run, amount, currency, reference)
+    by_intent = story.movement(run, amount, currency)
+    line = story.line(run, amount, currency, reference, merchant=by_intent.intent_id)
+    other = story.line(run, amount, currency, merchant=by_intent.transaction_id)
+    received = story.instant_in(story.calendar.runs[run])
+    heard = [
+        story.callback(amount, currency, merchant=movement.transaction_id, received_at=received)
+        for movement in (by_reference, by_intent)
+    ]
+    # The line's merchant reference is the other movement's intent, so the other match's callback is not the line's.
+    story.match([line], [by_reference], callbacks=heard[:1])
+    story.match([other], [by_intent], "internal_reference", callbacks=heard[1:])
+
+
+@case()
+def reference_used_again(story: Story) -> None:
+    """A second payment of the same amount under the same reference, both sides in a later run: a match, no duplicate."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    first = ([story.line(run, amount, currency, reference)], [story.movement(run, amount, currency, reference)])
+    again = ([story.line(later, amount, currency, reference)], [story.movement(later, amount, currency, reference)])
+    heard = story.success(*first, amount)
+    story.match(*first, callbacks=heard)
+    story.match(*again, callbacks=heard)

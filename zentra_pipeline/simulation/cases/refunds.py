@@ -1,4 +1,4 @@
-"""Cases about what a refund or chargeback refers to: known, unknown, known later, and taken back beyond the original."""
+"""Cases about what a refund or chargeback refers to: known, unknown, known later, or exceeded."""
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.story import PlacedLine, Story
@@ -80,3 +80,30 @@ def reversal_makes_room(story: Story) -> None:
     _back(story, run, amount, original, "chargeback")
     _back(story, back, amount, original, "chargeback_reversal")
     _back(story, story.later_run(back), amount - 3, original)
+
+
+@case()
+def refunded_beyond_the_original_twice(story: Story) -> None:
+    """Once the total is above the original, every further refund is above it too, until a reversal makes room."""
+    amount, original = story.amount(least=10_000), story.reference()
+    run = story.any_run(spare=3)
+    _payment(story, run, amount, original)
+    _back(story, run, amount, original, "chargeback")
+    for later in (run + 1, run + 2):
+        beyond = _back(story, later, 500 + story.rng.randrange(400), original)
+        story.find("over_applied_reference", "settlement_line", beyond.row.line_id, later)
+    _back(story, run + 3, amount, original, "chargeback_reversal")
+
+
+@case()
+def failed_refund_counts_for_nothing(story: Story) -> None:
+    """A refund that failed and then settled is counted once against the original."""
+    amount, original = story.amount(least=10_000), story.reference()
+    run = story.any_run(spare=1)
+    _payment(story, run, amount, original)
+    part = amount - amount // 4
+    failed = story.line(
+        run, -part, CURRENCY, story.reference(), line_type="refund", original=original, status="failed"
+    )
+    story.reason(failed, "failed_settlement")
+    _back(story, story.later_run(run), part, original)

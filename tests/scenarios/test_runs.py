@@ -1,0 +1,193 @@
+"""Claims about runs themselves: revisions, ids, digests, files without rows, sums beyond 64 bits (CONTRACT §6, §10)."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.rows import MON, TUE, WED, call, entry, post, settle, settlement_file
+from tests.scenarios.world import World
+from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError
+
+QUIET = {"expects_callbacks": False}
+
+
+def test_the_same_facts_publish_nothing_new(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    world.settle("L1", "R", 500)
+    world.post("T1", "R", 500)
+    world.deliver()
+    first = world.reconcile(MON)
+    again = world.reconcile(MON)
+    assert (first.is_new_revision, again.is_new_revision) == (True, False)
+    assert (first.run.revision, again.run.revision) == (1, 1)
+    assert first.run.inputs_digest == again.run.inputs_digest
+
+
+def test_a_redelivered_file_and_rows_of_a_later_window_change_no_digest_of_inputs(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    line, posting = settle("L1", "R", 500), post("T1", "R", 500)
+    world.add(line, posting)
+    world.deliver()
+    first = world.reconcile(MON)
+    world.add(line.again(file="set_again"), *posting, settle("L2", "Q", 600, on=TUE), post("T2", "Q", 600, on=TUE))
+    world.add(call("E1", "R", 500, received="2026-04-21T01:00:01Z"))
+    world.deliver()
+    assert world.reconcile(MON).run.inputs_digest == first.run.inputs_digest
+
+
+def test_an_entry_that_does_not_touch_the_clearing_account_is_an_input_too(tmp_path: Path) -> None:
+    """A restated counter-entry leaves the movement as it was and the transaction unbalanced: a new fact, a new revision."""
+    world = World(tmp_path, QUIET)
+    clearing = entry("E1", "T1", "R", "settlement_account", "credit", 500, file="ledger")
+    counter = entry("E2", "T1", "R", "reserved", "debit", 500, file="ledger")
+    world.add(settle("L1", "R", 500), clearing, counter)
+    world.deliver()
+    first = world.reconcile(MON)
+    assert world.query("select * from exceptions") == []
+    world.add(clearing, counter.again(amount_minor=450))
+    world.deliver()
+    second = world.reconcile(MON)
+    assert second.run.inputs_digest != first.run.inputs_digest
+    assert second.run.revision == 2
+    assert [row["exception_type"] for row in world.query("select * from exceptions")] == ["unbalanced_transaction"]
+
+
+def test_a_restated_line_makes_a_new_revision_with_the_last_content(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    line = settle("L1", "R", 490)
+    world.add(line, post("T1", "R", 500))
+    assert [said.text for said in world.run(MON)] == [
+        "amount_mismatch L1, 490 USD, off by -10",
+        "exact_reference one_to_one exact: L1 = T1, 490 against 500 USD, off by -10",
+    ]
+    world.add(line.again(gross_minor=500, net_minor=500))
+    world.deliver()
+    assert world.reconcile(MON).run.revision == 2
+    assert [row["difference_minor"] for row in world.query("select * from matches")] == [0]
+    assert world.query("select * from exceptions") == []
+
+
+def test_an_open_exception_keeps_its_id_and_its_run_from_run_to_run_and_through_revisions(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    world.settle("L1", "R", 500)
+    world.run(MON)
+    sql = "select exception_id, run_id, subject_id, status from exceptions where subject_id = 'L1'"
+    opened = world.query(sql)
+    world.run(TUE)
+    assert world.query(sql) == opened
+    world.add(settle("L2", "Q", 600))
+    world.deliver()
+    assert world.reconcile(MON).run.revision == 2
+    assert world.query(sql) == opened
+    monday = world.query("select run_id from runs where ledger_window = date '2026-04-20'")
+    assert [row["run_id"] for row in opened] == [row["run_id"] for row in monday]
+
+
+def test_a_new_fact_in_an_earlier_window_reaches_the_later_one(tmp_path: Path) -> None:
+    """Monday is run again with a line that takes the movement Tuesday had matched: no movement is matched twice."""
+    world = World(tmp_path, QUIET)
+    world.post("T1", "R", 500)
+    world.settle("L2", "R", 500, on=TUE)
+    world.run(MON)
+    world.run(TUE)
+    assert [row["first_line_id"] for row in world.query("select * from matches")] == ["L2"]
+    world.settle("L1", "R", 500)
+    world.deliver()
+    world.reconcile(MON)
+    assert [row["first_line_id"] for row in world.query("select * from matches")] == ["L1"]
+    types = world.query("select exception_type, subject_id, status from exceptions")
+    assert types == [{"exception_type": "duplicate_settlement_line", "subject_id": "L2", "status": "open"}]
+
+
+def test_a_settlement_file_without_rows_is_a_file(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    world.post("T1", "R", 500)
+    assert [said.text for said in world.run(MON)] == ["open T1, 500 USD, aged 0"]
+
+
+def test_a_settlement_file_never_ingested_is_refused_and_no_run_is_made(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    world._files.add(settlement_file(MON))
+    with pytest.raises(InputRejectedError, match="set_2026_04_20"):
+        world.reconcile(MON)
+    assert world.query("select * from runs") == []
+
+
+@pytest.mark.parametrize("name", ["../up", ".hidden", "a b", "a/b", "", "x" * 129, "set*"])
+def test_a_settlement_file_id_of_another_form_is_refused(tmp_path: Path, name: str) -> None:
+    world = World(tmp_path, QUIET)
+    world._files.add(name)
+    with pytest.raises(UsageError):
+        world.reconcile(MON, file=name or " ")
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    header = "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,settled_at,batch_id"
+    content = f"\ufeff{header}\nL1,payment,R,,500,0,500,USD,2026-04-20T10:00:00Z,\n"
+    outcome = world.ingest_bytes("settlement", settlement_file(MON), content.encode())
+    assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 0)
+
+
+def test_a_sum_beyond_64_bits_fails_the_run_loudly_and_a_corrected_file_lets_it_pass(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    most = 10**15 - 1
+    lines = [settle(f"L{number}", "R", most) for number in range(9_300)]
+    world.add(*lines)
+    world.deliver()
+    with pytest.raises(RunFailedError):
+        world.reconcile(MON)
+    run = world.query("select status, revision, failure from runs")[0]
+    assert (run["status"], run["revision"]) == ("failed", 0)
+    assert run["failure"]
+    assert world.query("select * from exceptions") == []
+    world.add(*(line.again(gross_minor=1, net_minor=1) for line in lines))
+    world.deliver()
+    assert world.reconcile(MON).run.revision == 1
+
+
+def test_windows_may_run_in_any_order_and_see_no_rows_of_later_ones(tmp_path: Path) -> None:
+    world = World(tmp_path, QUIET)
+    world.add(settle("L1", "A", 100, on=MON), post("T1", "A", 100, on=MON), settle("L3", "C", 300, on=WED))
+    world.add(post("T3", "D", 400, on=WED))
+    assert [said.text for said in world.run(WED)] == [
+        "open L3, 300 USD, aged 0",
+        "open T1, 100 USD, aged 2",
+        "open T3, 400 USD, aged 0",
+        "unmatched_provider_row L3, 300 USD",
+    ]
+    assert [said.text for said in world.run(MON)] == ["exact_reference one_to_one exact: L1 = T1, 100 USD"]
+
+
+def test_three_way_shows_what_each_side_says_and_their_differences(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add(settle("L1", "R1", 490), post("T1", "R1", 500), call("E1", "R1", 495))
+    world.add(settle("L2", "R2", -70, type="refund"), post("T2", "R2", -70, type="refund"), call("E2", "R2", 70))
+    world.add(settle("L3", "R3", 30), post("T4", "R4", 40), call("E5", "R5", 50))
+    world.run(MON)
+    rows = world.query(
+        """select provider_reference, transaction_id, has_callback, has_settlement, has_ledger, callback_minor,
+                  settlement_minor, ledger_minor, settlement_vs_ledger_minor, callback_vs_ledger_minor,
+                  settlement_vs_callback_minor
+           from three_way order by provider_reference"""
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("R1", "T1", True, True, True, 495, 490, 500, -10, -5, -5),
+        ("R2", "T2", True, True, True, -70, -70, -70, 0, 0, 0),
+        ("R3", None, False, True, False, None, 30, None, None, None, None),
+        ("R4", "T4", False, False, True, None, None, 40, None, None, None),
+        ("R5", None, True, False, False, 50, None, None, None, None, None),
+    ]
+
+
+def test_match_legs_name_the_rows_of_the_inputs_with_their_amounts(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add(settle("000L", "R", 300), settle("001L", "R", 200), post("T1", "R", 500), call("E1", "R", 500))
+    world.run(MON)
+    legs = world.query("select leg_type, leg_id, amount_minor from match_legs order by leg_type, leg_id")
+    assert [tuple(leg.values()) for leg in legs] == [
+        ("callback", "E1", 500),
+        ("ledger_transaction", "T1", 500),
+        ("settlement_line", "000L", 300),
+        ("settlement_line", "001L", 200),
+    ]

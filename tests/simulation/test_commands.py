@@ -1,0 +1,43 @@
+"""`zentra simulate` writes a world, `zentra score` scores it and fails when key and engine disagree."""
+
+from pathlib import Path
+
+from tests.cli.conftest import Zentra, zentra
+
+__all__ = ["zentra"]
+
+
+def test_simulate_writes_a_world_and_says_what_is_in_it(zentra: Zentra, tmp_path: Path) -> None:
+    done = zentra("simulate", "--out", tmp_path / "w", "--movements", 40, "--seed", 3, "--json")
+    assert done.code == 0
+    assert done.json["movements"] + done.json["stories"] > 40
+    assert set(done.json["answer_key"]) == {path.stem for path in (tmp_path / "w" / "answer_key").iterdir()}
+    assert len(done.json["windows"]) == 6
+    assert not (tmp_path / "home").exists()
+
+
+def test_simulate_refuses_a_folder_in_use(zentra: Zentra, tmp_path: Path) -> None:
+    assert zentra("simulate", "--out", tmp_path / "w", "--movements", 1, "--seed", 3).code == 0
+    again = zentra("simulate", "--out", tmp_path / "w", "--movements", 1, "--seed", 3)
+    assert again.code == 2
+    assert "not an empty folder" in again.err
+
+
+def test_score_agrees_then_disagrees_with_a_tampered_key(zentra: Zentra, tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    arguments = ("--movements", 4, "--seed", 3, "--windows", 1, "--only-case", "exact_reference")
+    assert zentra("simulate", "--out", world, *arguments).code == 0
+    done = zentra("score", world, "--json")
+    assert (done.code, done.json["is_perfect"]) == (0, True)
+    key = world / "answer_key" / "matches.csv"
+    key.write_text(key.read_text(encoding="utf-8").replace("one_to_one", "many_to_many", 1), encoding="utf-8")
+    done = zentra("score", world)
+    assert done.code == 5
+    assert "key says   ledger_window" in done.out
+    assert "cardinality many_to_many" in done.out
+
+
+def test_score_refuses_a_folder_without_a_world(zentra: Zentra, tmp_path: Path) -> None:
+    done = zentra("score", tmp_path)
+    assert done.code == 2
+    assert "holds no world" in done.err

@@ -1,0 +1,42 @@
+"""The engine is right about every fact of every world: matches, exceptions, open items, roll-forward and quarantine."""
+
+from pathlib import Path
+
+import pytest
+
+from zentra_pipeline.settings import Home
+from zentra_pipeline.simulation.replay import replay
+from zentra_pipeline.simulation.scoring import Score, read_key, score
+from zentra_pipeline.simulation.world import build_world
+from zentra_pipeline.simulation.write import write_world
+from zentra_pipeline.window_run import run_window
+
+QUICK_SEEDS = range(5)
+SLOW_SEEDS = range(5, 50)
+
+
+def scored(folder: Path, seed: int, movements: int, windows: int) -> Score:
+    write_world(build_world(seed, movements, windows), folder / "world")
+    published = replay(folder / "world", Home.at(folder / "home"), run_window, lambda _window, _step: None)
+    return score(read_key(folder / "world"), published)
+
+
+def disagreements(result: Score) -> list[str]:
+    """What is wrong, a line each; empty when precision and recall are 1 everywhere."""
+    told = [
+        f"{tally.kind}, {found.case}: {found.side} says {found.fact}; the other says {found.other}"
+        for tally in result.tallies
+        for found in tally.disagreements
+    ]
+    return told if told or result.is_perfect else ["a tally is short without saying why"]
+
+
+@pytest.mark.parametrize("seed", QUICK_SEEDS)
+def test_the_engine_agrees_with_the_answer_key(tmp_path: Path, seed: int) -> None:
+    assert disagreements(scored(tmp_path, seed, movements=170, windows=4)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SLOW_SEEDS)
+def test_the_engine_agrees_with_the_answer_key_over_many_windows(tmp_path: Path, seed: int) -> None:
+    assert disagreements(scored(tmp_path, seed, movements=250, windows=7)) == []

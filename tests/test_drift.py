@@ -1,0 +1,349 @@
+"""What is said in two places says the same: contracts and tables, seed and models and pages, documentation and commands."""
+
+import csv
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import polars as pl
+import pytest
+import yaml
+
+from tests.built_project import built_project, project_nodes
+from zentra_pipeline import lake, scratch, staging, vocabulary
+from zentra_pipeline.cli.group import zentra
+from zentra_pipeline.contracts import CONTRACTS, schemas
+from zentra_pipeline.contracts.contract import Contract
+from zentra_pipeline.profile import Profile
+from zentra_pipeline.settings import DBT_PROJECT
+from zentra_pipeline.vocabulary import ExceptionType
+
+pytestmark = pytest.mark.xdist_group("built_project")
+
+ROOT = DBT_PROJECT.parent
+PAGES = ROOT / "docs" / "exceptions"
+SECTIONS = (
+    "What it lists",
+    "Why it matters",
+    "How it is found",
+    "An example",
+    "What to do",
+    "What clears it",
+)
+DUCKDB_TYPES = {pl.String(): "varchar", pl.Int64(): "bigint", pl.Datetime("us"): "timestamp", pl.Boolean(): "boolean"}
+
+# CONTRACT §4: the columns each published table has at least.
+PUBLISHED = {
+    "matches": "match_id run_id rule cardinality method status currency settlement_minor ledger_minor difference_minor",
+    "match_legs": "match_id run_id leg_type leg_id amount_minor",
+    "three_way": "run_id provider_reference transaction_id currency has_callback has_settlement has_ledger callback_minor "
+    "settlement_minor ledger_minor settlement_vs_ledger_minor callback_vs_ledger_minor settlement_vs_callback_minor",
+    "exceptions": "exception_id run_id exception_type severity subject_type subject_id provider_reference currency "
+    "amount_minor difference_minor owner lane status due_at opened_at resolution explanation candidates",
+    "open_items": "run_id item_type item_id provider_reference currency amount_minor opened_window age_business_days "
+    "aging_bucket",
+    "conservation": "run_id side currency rows_in matched in_transit excepted accounted duplicates quarantined "
+    "rows_unexplained amount_in_minor matched_minor in_transit_minor excepted_minor accounted_minor duplicates_minor "
+    "quarantined_minor amount_unexplained_minor",
+    "rollforward": "run_id currency opening_minor posted_minor settled_minor written_off_minor closing_minor "
+    "difference_minor",
+}
+
+
+# Columns ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda contract: contract.table)
+def test_a_staged_table_is_the_same_in_contract_schema_yaml_and_database(contract: Contract) -> None:
+    columns = {name: DUCKDB_TYPES[data_type] for name, data_type in contract.staged_types().items()}
+    assert list(schemas.staged(contract).columns) == list(columns)
+    assert scratch.staged_columns(contract.table) == ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    assert list(built_project().columns[f"raw.{contract.table}"].items()) == list(columns.items())
+
+
+def test_quarantine_is_the_same_where_it_is_written_and_where_it_is_read() -> None:
+    columns = {name: DUCKDB_TYPES[data_type] for name, data_type in staging.QUARANTINE_COLUMNS.items()}
+    assert scratch.staged_columns(staging.QUARANTINE) == ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    assert list(built_project().columns["raw.quarantine"].items()) == list(columns.items())
+
+
+def test_every_input_kind_has_a_contract_and_a_table() -> None:
+    assert {contract.kind: contract.table for contract in CONTRACTS.values()} == scratch.TABLE_OF_KIND
+
+
+def test_a_run_s_own_tables_are_the_ones_the_sources_declare() -> None:
+    """Every source exists, and where its columns are declared they are all there is."""
+    built = built_project().columns
+    declared = project_nodes("source")
+    assert {name for name in built if name.split(".")[0] in ("run", "raw", "earlier")} == declared.keys()
+    for name, node in declared.items():
+        if node["columns"]:
+            assert {column["name"]: column["data_type"] for column in node["columns"].values()} == built[name], name
+
+
+def test_marts_are_the_tables_the_lake_publishes_column_by_column() -> None:
+    marts = {
+        name for name, node in project_nodes("model").items() if node["original_file_path"].startswith("models/marts/")
+    }
+    assert marts == set(lake.ROW_ORDER)
+    for mart in marts:
+        built = built_project().columns[f"zentra.{mart}"]
+        assert lake.columns_sql(mart) == ", ".join(f"{name} {kind}" for name, kind in built.items())
+        assert {key.split()[0] for key in lake.ROW_ORDER[mart].split(", ")} <= built.keys()
+
+
+@pytest.mark.parametrize("table", PUBLISHED)
+def test_a_published_table_has_the_columns_the_contract_promises(table: str) -> None:
+    assert set(PUBLISHED[table].split()) <= built_project().columns[f"zentra.{table}"].keys()
+
+
+def test_earlier_rows_are_published_rows_and_the_run_s_place() -> None:
+    for name, columns in built_project().columns.items():
+        if name.startswith("earlier.") and name != "earlier.runs":
+            published = built_project().columns[f"zentra.{name.removeprefix('earlier.')}"]
+            assert columns == {**published, "run_sequence": "bigint"}, name
+
+
+def test_seeds_have_the_columns_their_yaml_declares() -> None:
+    for name, node in project_nodes("seed").items():
+        with (DBT_PROJECT / node["original_file_path"]).open(encoding="utf-8", newline="") as lines:
+            header = next(csv.reader(lines))
+        assert header == list(node["config"]["column_types"]) == list(node["columns"]), name
+
+
+# Exception types: vocabulary row, model, unit tests, page, scenario ----------------------------------------------------
+
+
+def type_names() -> list[str]:
+    return [row.exception_type for row in vocabulary.exception_types()]
+
+
+def exception_models() -> dict[str, str]:
+    """Type → compiled SQL of its model."""
+    compiled = built_project().compiled
+    return {name.removeprefix("exc_"): sql for name, sql in compiled.items() if name.startswith("exc_")}
+
+
+def test_every_exception_type_has_a_model_and_every_model_a_type() -> None:
+    assert exception_models().keys() == set(type_names())
+
+
+def test_a_model_speaks_of_the_type_in_its_name_only() -> None:
+    for name, sql in exception_models().items():
+        assert set(re.findall(r"'(\w+)' as exception_type", sql)) == {name}
+
+
+def test_every_exception_model_is_collected() -> None:
+    collected = project_nodes("model")["int_exceptions_found"]["depends_on"]["nodes"]
+    assert {node.removeprefix("model.zentra.exc_") for node in collected} == set(type_names())
+
+
+def test_exception_models_have_the_same_columns() -> None:
+    columns = [list(built_project().columns[f"zentra.exc_{name}"].items()) for name in type_names()]
+    assert all(each == columns[0] for each in columns)
+
+
+@pytest.mark.parametrize("name", type_names())
+def test_unit_tests_show_that_a_type_fires_and_that_it_does_not(name: str) -> None:
+    tests = [test for test in project_nodes("unit_test").values() if test["model"] == f"exc_{name}"]
+    fires = [test["name"] for test in tests if test["expect"]["rows"]]
+    stays_silent = [test["name"] for test in tests if not test["expect"]["rows"]]
+    assert fires
+    assert all(test.startswith(f"{name}_fires_") for test in fires)
+    assert stays_silent
+    assert all(test.startswith(f"{name}_does_not_fire_") for test in stays_silent)
+
+
+@pytest.mark.parametrize("row", vocabulary.exception_types(), ids=lambda row: row.exception_type)
+def test_a_page_says_what_the_vocabulary_says_and_answers_six_questions(row: ExceptionType) -> None:
+    page = (PAGES / f"{row.exception_type}.md").read_text(encoding="utf-8")
+    lines = page.splitlines()
+    assert lines[0] == f"# {row.title}"
+    days = "1 business day" if row.sla_business_days == 1 else f"{row.sla_business_days} business days"
+    closing = "blocks a close" if row.is_blocking else "does not block a close"
+    assert (
+        lines[2] == f"`{row.exception_type}` · severity {row.severity} · lane `{row.lane}` · due in {days} · {closing}"
+    )
+    assert tuple(line.removeprefix("## ") for line in lines if line.startswith("## ")) == SECTIONS
+    assert f"`exc_{row.exception_type}`" in page
+
+
+def test_pages_name_no_word_that_is_not_in_the_vocabulary() -> None:
+    resolutions = set(vocabulary.values("resolution"))
+    for page in PAGES.glob("*.md"):
+        named = re.findall(
+            r"\(`(\w+)`\)|(?:resolve|resolved|resolves)[^.`]* as `(\w+)`", page.read_text(encoding="utf-8")
+        )
+        words = {word for pair in named for word in pair if word}
+        assert words <= resolutions | set(type_names()) | set(Profile.model_fields), (
+            f"{page.name}: {words - resolutions}"
+        )
+
+
+def test_the_list_of_pages_is_the_vocabulary() -> None:
+    listed = [
+        f"| [{row.title}]({row.exception_type}.md) | `{row.exception_type}` | {row.severity} | `{row.lane}` "
+        f"| {row.sla_business_days} | {'yes' if row.is_blocking else 'no'} |"
+        for row in vocabulary.exception_types()
+    ]
+    index = (PAGES / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in index if line.startswith("| [")] == listed
+    assert {path.stem for path in PAGES.glob("*.md")} == {"README", *type_names()}
+
+
+@pytest.mark.parametrize("name", type_names())
+def test_a_shipped_scenario_expects_the_type(name: str) -> None:
+    expected = []
+    for path in (ROOT / "data" / "scenarios").glob("*/expected/**/exceptions*.csv"):
+        with path.open(encoding="utf-8", newline="") as lines:
+            expected += [row["exception_type"] for row in csv.DictReader(lines)]
+    assert name in expected
+
+
+# Documentation ---------------------------------------------------------------------------------------------------------
+
+
+def documents() -> list[Path]:
+    folders = ("docs", "data/scenarios", "dbt_project/models", "benchmarks", "tests")
+    found = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))]
+    return sorted(found)
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def code_lines(document: Path) -> Iterator[str]:
+    """Lines of the code blocks of a document, continued lines joined."""
+    for block in re.findall(
+        r"^```(?:bash|console|sh|shell)?\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S
+    ):
+        yield from block.replace("\\\n", " ").splitlines()
+
+
+def inline_code(document: Path) -> list[str]:
+    prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+def zentra_commands(document: Path) -> Iterator[list[str]]:
+    """Arguments of every `zentra …` in the code blocks of a document."""
+    for line in code_lines(document):
+        for part in re.split(r"\||&&|;|\$\((?=zentra)", line.removeprefix("$ ")) if "zentra" in line else []:
+            words = shlex.split(part.split(")")[0] if "$(" in line else part, comments=True)
+            if words and Path(words[0]).name == "zentra":
+                yield words[1:]
+
+
+def check_command(words: list[str]) -> None:
+    """Fails unless the command line knows the command and each of its options, and has all it needs."""
+    command: click.Command = zentra
+    context = click.Context(zentra, info_name="zentra")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(context, words[0])
+        assert found is not None, f"zentra has no command {words[0]!r}"
+        command, words = found, words[1:]
+        context = click.Context(command, info_name=command.name, parent=context)
+    if "--help" in words or "--version" in words:
+        return
+    given, _, _ = command.make_parser(context).parse_args(args=list(words))
+    for parameter in command.params:
+        value = given.get(parameter.name or "")
+        assert not parameter.required or value, f"{command.name} needs {parameter.human_readable_name}"
+        if isinstance(parameter.type, click.Choice) and value is not None:
+            assert value in parameter.type.choices, f"{command.name}: {value!r} is no {parameter.human_readable_name}"
+
+
+@pytest.mark.parametrize("document", documents(), ids=relative)
+def test_commands_in_documentation_exist(document: Path) -> None:
+    for words in zentra_commands(document):
+        check_command(words)
+    for code in inline_code(document):
+        if match := re.match(r"zentra ([a-z]+)", code):
+            assert zentra.get_command(click.Context(zentra), match[1]) is not None, (
+                f"zentra has no command {match[1]!r}"
+            )
+
+
+@pytest.mark.parametrize("document", documents(), ids=relative)
+def test_make_targets_in_documentation_exist(document: Path) -> None:
+    targets = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    named = [
+        match[1]
+        for code in (*code_lines(document), *inline_code(document))
+        if (match := re.match(r"make ([a-z-]+)", code))
+    ]
+    assert [name for name in named if name not in targets] == []
+
+
+@pytest.mark.parametrize("document", documents(), ids=relative)
+def test_paths_in_documentation_exist(document: Path) -> None:
+    """`<type>` stands for any name; what commands make in the home or in data/demo is not there yet."""
+    roots = ("zentra_pipeline/", "dbt_project/", "docs/", "tests/", "data/scenarios/", "benchmarks/")
+    for code in inline_code(document):
+        if code.startswith(roots) and " " not in code:
+            pattern = re.sub(r"<\w+>|…", "*", code).rstrip("/").split(":")[0]
+            assert any(ROOT.glob(pattern)), f"{code} does not exist"
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), f"link to {target} leads nowhere"
+
+
+@pytest.mark.parametrize("document", documents(), ids=relative)
+def test_environment_variables_in_documentation_are_read(document: Path) -> None:
+    read = {
+        name
+        for path in (*ROOT.glob("zentra_pipeline/**/*.py"), *ROOT.glob("dbt_project/*.yml"), ROOT / "Makefile")
+        for name in re.findall(r"\bZENTRA_[A-Z_]+\b", path.read_text(encoding="utf-8"))
+    }
+    assert set(re.findall(r"\bZENTRA_[A-Z_]+\b", document.read_text(encoding="utf-8"))) <= read
+
+
+def test_the_profile_guide_has_every_key_and_no_other() -> None:
+    guide = (ROOT / "docs" / "guides" / "profiles.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in guide.splitlines() if line.startswith("| `")]
+    assert {key for cell in cells for key in re.findall(r"`(\w+)`", cell)} == Profile.model_fields.keys()
+
+
+def test_the_guide_to_tables_lists_every_table_analysts_see() -> None:
+    guide = (ROOT / "docs" / "guides" / "tables.md").read_text(encoding="utf-8")
+    listed = {
+        name
+        for line in guide.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    published = {*lake.ROW_ORDER, *scratch.TABLE_OF_KIND.values(), "runs", "quarantine"} - {"callback_states"}
+    assert listed == published
+
+
+# Packaging -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_make_target_is_explained_and_declared() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.M))
+    assert targets == set(re.findall(r"^([a-z][a-z-]*):.*## \S", makefile, re.M))
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)
+    assert set(phony.split()) == targets
+
+
+def test_yaml_of_the_project_is_read_by_the_strict_reader_of_yaml_too() -> None:
+    """A date that is not quoted becomes a date, which dbt cannot keep in its manifest."""
+    for path in (DBT_PROJECT / "models").rglob("_*.yml"):
+        dated = [
+            value for value in _scalars(yaml.safe_load(path.read_text(encoding="utf-8"))) if hasattr(value, "isoformat")
+        ]
+        assert dated == [], f"{path.name}: quote {dated}"
+
+
+def _scalars(content: object) -> Iterator[object]:
+    if isinstance(content, dict):
+        content = [*content.keys(), *content.values()]
+    if isinstance(content, list):
+        for item in content:
+            yield from _scalars(item)
+    else:
+        yield content
