@@ -1,19 +1,15 @@
-"""What is said in two places says the same: contracts and tables, seed and models and pages, documentation and commands."""
+"""What is said in two places says the same: contracts and tables, types and what they need."""
 
 import csv
 import re
-import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
-import click
 import polars as pl
 import pytest
 import yaml
 
 from tests.built_project import built_project, project_nodes
 from zentra_pipeline import lake, scratch, staging, vocabulary
-from zentra_pipeline.cli.group import zentra
 from zentra_pipeline.contracts import CONTRACTS, schemas
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.profile import Profile
@@ -38,8 +34,9 @@ DUCKDB_TYPES = {pl.String(): "varchar", pl.Int64(): "bigint", pl.Datetime("us"):
 PUBLISHED = {
     "matches": "match_id run_id rule cardinality method status currency settlement_minor ledger_minor difference_minor",
     "match_legs": "match_id run_id leg_type leg_id amount_minor",
-    "three_way": "run_id provider_reference transaction_id currency has_callback has_settlement has_ledger callback_minor "
-    "settlement_minor ledger_minor settlement_vs_ledger_minor callback_vs_ledger_minor settlement_vs_callback_minor",
+    "three_way": "run_id provider_reference transaction_id currency has_callback has_settlement has_ledger "
+    "callback_minor settlement_minor ledger_minor settlement_vs_ledger_minor callback_vs_ledger_minor "
+    "settlement_vs_callback_minor",
     "exceptions": "exception_id run_id exception_type severity subject_type subject_id provider_reference currency "
     "amount_minor difference_minor owner lane status due_at opened_at resolution explanation candidates",
     "open_items": "run_id item_type item_id provider_reference currency amount_minor opened_window age_business_days "
@@ -50,9 +47,6 @@ PUBLISHED = {
     "rollforward": "run_id currency opening_minor posted_minor settled_minor written_off_minor closing_minor "
     "difference_minor",
 }
-
-
-# Columns ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda contract: contract.table)
@@ -113,10 +107,8 @@ def test_seeds_have_the_columns_their_yaml_declares() -> None:
         assert header == list(node["config"]["column_types"]) == list(node["columns"]), name
 
 
-# Exception types: vocabulary row, model, unit tests, page, scenario ----------------------------------------------------
-
-
 def type_names() -> list[str]:
+    """Every type of the vocabulary: it has a model, unit tests, a page and a scenario."""
     return [row.exception_type for row in vocabulary.exception_types()]
 
 
@@ -170,16 +162,14 @@ def test_a_page_says_what_the_vocabulary_says_and_answers_six_questions(row: Exc
     assert f"`exc_{row.exception_type}`" in page
 
 
-def test_pages_name_no_word_that_is_not_in_the_vocabulary() -> None:
-    resolutions = set(vocabulary.values("resolution"))
-    for page in PAGES.glob("*.md"):
-        named = re.findall(
-            r"\(`(\w+)`\)|(?:resolve|resolved|resolves)[^.`]* as `(\w+)`", page.read_text(encoding="utf-8")
-        )
-        words = {word for pair in named for word in pair if word}
-        assert words <= resolutions | set(type_names()) | set(Profile.model_fields), (
-            f"{page.name}: {words - resolutions}"
-        )
+@pytest.mark.parametrize("name", type_names())
+def test_a_page_s_remedies_are_words_of_the_vocabulary(name: str) -> None:
+    advice = (PAGES / f"{name}.md").read_text(encoding="utf-8").partition("## What to do")[2]
+    columns = (
+        built_project().columns["zentra.exceptions"].keys() | built_project().columns["raw.settlement_lines"].keys()
+    )
+    known = {*vocabulary.values("resolution"), *type_names(), *Profile.model_fields, *columns}
+    assert set(re.findall(r"`(\w+)`", advice)) <= known
 
 
 def test_the_list_of_pages_is_the_vocabulary() -> None:
@@ -202,135 +192,7 @@ def test_a_shipped_scenario_expects_the_type(name: str) -> None:
     assert name in expected
 
 
-# Documentation ---------------------------------------------------------------------------------------------------------
-
-
-def documents() -> list[Path]:
-    folders = ("docs", "data/scenarios", "dbt_project/models", "benchmarks", "tests")
-    found = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))]
-    return sorted(found)
-
-
-def relative(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def code_lines(document: Path) -> Iterator[str]:
-    """Lines of the code blocks of a document, continued lines joined."""
-    for block in re.findall(
-        r"^```(?:bash|console|sh|shell)?\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S
-    ):
-        yield from block.replace("\\\n", " ").splitlines()
-
-
-def inline_code(document: Path) -> list[str]:
-    prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
-    return re.findall(r"`([^`\n]+)`", prose)
-
-
-def zentra_commands(document: Path) -> Iterator[list[str]]:
-    """Arguments of every `zentra …` in the code blocks of a document."""
-    for line in code_lines(document):
-        for part in re.split(r"\||&&|;|\$\((?=zentra)", line.removeprefix("$ ")) if "zentra" in line else []:
-            words = shlex.split(part.split(")")[0] if "$(" in line else part, comments=True)
-            if words and Path(words[0]).name == "zentra":
-                yield words[1:]
-
-
-def check_command(words: list[str]) -> None:
-    """Fails unless the command line knows the command and each of its options, and has all it needs."""
-    command: click.Command = zentra
-    context = click.Context(zentra, info_name="zentra")
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        found = command.get_command(context, words[0])
-        assert found is not None, f"zentra has no command {words[0]!r}"
-        command, words = found, words[1:]
-        context = click.Context(command, info_name=command.name, parent=context)
-    if "--help" in words or "--version" in words:
-        return
-    given, _, _ = command.make_parser(context).parse_args(args=list(words))
-    for parameter in command.params:
-        value = given.get(parameter.name or "")
-        assert not parameter.required or value, f"{command.name} needs {parameter.human_readable_name}"
-        if isinstance(parameter.type, click.Choice) and value is not None:
-            assert value in parameter.type.choices, f"{command.name}: {value!r} is no {parameter.human_readable_name}"
-
-
-@pytest.mark.parametrize("document", documents(), ids=relative)
-def test_commands_in_documentation_exist(document: Path) -> None:
-    for words in zentra_commands(document):
-        check_command(words)
-    for code in inline_code(document):
-        if match := re.match(r"zentra ([a-z]+)", code):
-            assert zentra.get_command(click.Context(zentra), match[1]) is not None, (
-                f"zentra has no command {match[1]!r}"
-            )
-
-
-@pytest.mark.parametrize("document", documents(), ids=relative)
-def test_make_targets_in_documentation_exist(document: Path) -> None:
-    targets = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    named = [
-        match[1]
-        for code in (*code_lines(document), *inline_code(document))
-        if (match := re.match(r"make ([a-z-]+)", code))
-    ]
-    assert [name for name in named if name not in targets] == []
-
-
-@pytest.mark.parametrize("document", documents(), ids=relative)
-def test_paths_in_documentation_exist(document: Path) -> None:
-    """`<type>` stands for any name; what commands make in the home or in data/demo is not there yet."""
-    roots = ("zentra_pipeline/", "dbt_project/", "docs/", "tests/", "data/scenarios/", "benchmarks/")
-    for code in inline_code(document):
-        if code.startswith(roots) and " " not in code:
-            pattern = re.sub(r"<\w+>|…", "*", code).rstrip("/").split(":")[0]
-            assert any(ROOT.glob(pattern)), f"{code} does not exist"
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
-        if "://" not in target:
-            assert (document.parent / target).exists(), f"link to {target} leads nowhere"
-
-
-@pytest.mark.parametrize("document", documents(), ids=relative)
-def test_environment_variables_in_documentation_are_read(document: Path) -> None:
-    read = {
-        name
-        for path in (*ROOT.glob("zentra_pipeline/**/*.py"), *ROOT.glob("dbt_project/*.yml"), ROOT / "Makefile")
-        for name in re.findall(r"\bZENTRA_[A-Z_]+\b", path.read_text(encoding="utf-8"))
-    }
-    assert set(re.findall(r"\bZENTRA_[A-Z_]+\b", document.read_text(encoding="utf-8"))) <= read
-
-
-def test_the_profile_guide_has_every_key_and_no_other() -> None:
-    guide = (ROOT / "docs" / "guides" / "profiles.md").read_text(encoding="utf-8")
-    cells = [line.split("|")[1] for line in guide.splitlines() if line.startswith("| `")]
-    assert {key for cell in cells for key in re.findall(r"`(\w+)`", cell)} == Profile.model_fields.keys()
-
-
-def test_the_guide_to_tables_lists_every_table_analysts_see() -> None:
-    guide = (ROOT / "docs" / "guides" / "tables.md").read_text(encoding="utf-8")
-    listed = {
-        name
-        for line in guide.splitlines()
-        if line.startswith("| `")
-        for name in re.findall(r"`(\w+)`", line.split("|")[1])
-    }
-    published = {*lake.ROW_ORDER, *scratch.TABLE_OF_KIND.values(), "runs", "quarantine"} - {"callback_states"}
-    assert listed == published
-
-
-# Packaging -------------------------------------------------------------------------------------------------------------
-
-
-def test_every_make_target_is_explained_and_declared() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.M))
-    assert targets == set(re.findall(r"^([a-z][a-z-]*):.*## \S", makefile, re.M))
-    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)
-    assert set(phony.split()) == targets
-
-
-def test_yaml_of_the_project_is_read_by_the_strict_reader_of_yaml_too() -> None:
+def test_dbt_yaml_holds_no_unquoted_date() -> None:
     """A date that is not quoted becomes a date, which dbt cannot keep in its manifest."""
     for path in (DBT_PROJECT / "models").rglob("_*.yml"):
         dated = [

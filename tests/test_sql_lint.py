@@ -1,5 +1,5 @@
-"""What the compiled SQL of every model and data test may say, read from DuckDB's own parse tree: whole numbers, total orders,
-nothing that another run could answer differently. Layout is sqlfluff's.
+"""What the compiled SQL of every model and data test may say, read from DuckDB's own parse tree: whole numbers, total
+orders, nothing that another run could answer differently. Layout is sqlfluff's.
 """
 
 import json
@@ -16,15 +16,17 @@ from zentra_pipeline.settings import DBT_PROJECT
 
 pytestmark = pytest.mark.xdist_group("built_project")
 
-# Every function the project uses. None of them knows the time, draws lots, yields a float or depends on the order of rows;
-# arg_min and arg_max are given keys no two rows share.
+# Every function the project uses. None of them knows the time, draws lots, yields a float or depends on the order of
+# rows; arg_min and arg_max are given keys no two rows share.
 FUNCTIONS = frozenset(
-    """
-    || + - * // % abs least greatest nullif
-    left length lpad concat_ws strftime to_json sha256
-    sum min max count count_star arg_min arg_max string_agg row_number
-    """.split()
+    {
+        *("||", "+", "-", "*", "//", "%", "abs", "least", "greatest", "nullif"),
+        *("left", "length", "lpad", "concat_ws", "strftime", "to_json", "sha256"),
+        *("sum", "min", "max", "count", "count_star", "arg_min", "arg_max", "string_agg", "row_number"),
+    }
 )
+# Words that DuckDB answers without parentheses and that are no column.
+CLOCKS = frozenset({"current_timestamp", "current_date", "current_time", "localtimestamp", "localtime", "current_user"})
 CAST_TYPES = frozenset({"varchar", "bigint", "boolean", "date", "timestamp", "decimal", "hugeint"})
 COLUMN_TYPES = frozenset({"varchar", "bigint", "boolean", "date", "timestamp"})
 SINGLE_ROWS = frozenset({"scope", "profile"})
@@ -91,16 +93,7 @@ def test_only_functions_whose_answer_the_arguments_decide() -> None:
 
 def test_the_clock_is_not_read() -> None:
     columns = [(name, part["column_names"][-1].lower()) for name, part in everywhere(**{"class": "COLUMN_REF"})]
-    clocks = {
-        "current_timestamp",
-        "current_date",
-        "current_time",
-        "localtimestamp",
-        "localtime",
-        "user",
-        "current_user",
-    }
-    assert [(name, column) for name, column in columns if column in clocks] == []
+    assert [(name, column) for name, column in columns if column in CLOCKS] == []
 
 
 def test_no_cast_to_a_float() -> None:

@@ -1,5 +1,7 @@
 -- A break that a model finds is an exception of this run, or one that an earlier run has opened: none is lost on the way
 -- for want of a vocabulary row, an owner, a due date or a currency.
+{{ config(meta={'dagster': {'ref': {'name': 'exceptions'}}}) }}
+
 with found as (
 
     select * from {{ ref('int_exceptions_found') }}

@@ -1,4 +1,6 @@
 -- What is carried forward is what conservation says is left, on both sides, and what the roll-forward closes with.
+{{ config(meta={'dagster': {'ref': {'name': 'conservation'}}}) }}
+
 with open_items as (
 
     select

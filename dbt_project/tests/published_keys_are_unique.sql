@@ -1,4 +1,6 @@
 -- What a run publishes has keys: readers join on them, and the order of rows in a published file rests on them.
+{{ config(meta={'dagster': {'ref': {'name': 'exceptions'}}}) }}
+
 with keys as (
 
     select

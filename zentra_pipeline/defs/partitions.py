@@ -1,5 +1,6 @@
 """Partitions of every asset: scope (`<tenant>/<provider>`) × daily ledger window. Nothing else."""
 
+import warnings
 from datetime import date
 
 import dagster as dg
@@ -10,15 +11,18 @@ scopes = dg.DynamicPartitionsDefinition(name=SCOPE_PARTITIONS)
 ledger_windows = dg.DailyPartitionsDefinition(start_date="2000-01-01", end_offset=1)
 windows = dg.MultiPartitionsDefinition({"scope": scopes, "ledger_window": ledger_windows})
 
-# A window starts from what its provider's previous window left open.
-previous_window = dg.MultiPartitionMapping(
-    {
-        "scope": dg.DimensionPartitionMapping("scope", dg.IdentityPartitionMapping()),
-        "ledger_window": dg.DimensionPartitionMapping(
-            "ledger_window", dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
-        ),
-    }
-)
+with warnings.catch_warnings():
+    # Dagster calls this one class beta; what we rely on of it is tested.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    # A window starts from what its provider's previous window left open.
+    previous_window = dg.MultiPartitionMapping(
+        {
+            "scope": dg.DimensionPartitionMapping("scope", dg.IdentityPartitionMapping()),
+            "ledger_window": dg.DimensionPartitionMapping(
+                "ledger_window", dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+            ),
+        }
+    )
 
 
 def scope_key(tenant: str, provider: str) -> str:

@@ -88,8 +88,13 @@ class Published:
     failed_controls: Sequence[Row]
 
 
-def replay(folder: Path, home: Home, reconcile: Reconcile, progress: Progress) -> Published:
-    """Run a world's plan in a home without the tenant `simulation`; UsageError when the folder holds no world."""
+def replay(
+    folder: Path, home: Home, reconcile: Reconcile, progress: Progress, *, all_files_first: bool = False
+) -> Published:
+    """Run a world's plan in a home without the tenant `simulation`; UsageError when the folder holds no world.
+
+    `all_files_first` lets every file of the world in before the first run, which must not see more by that.
+    """
     plan = _plan(folder)
     tenancy.init_home(home)
     if TENANT in tenancy.tenants(home):
@@ -97,22 +102,20 @@ def replay(folder: Path, home: Home, reconcile: Reconcile, progress: Progress) -
     paths = tenancy.add_tenant(home, TENANT, datetime.now(UTC))
     provider = str(plan["provider"])
     (paths.providers / f"{provider}.yml").write_bytes((folder / "profile.yml").read_bytes())
+    runs = plan["runs"]
+    if all_files_first:
+        for step in runs:
+            _ingest(paths, provider, folder, step)
     resolved_in: dict[str, str] = {}
     suggestions: dict[str, Row] = {}
-    for step in plan["runs"]:
+    for position, step in enumerate(runs):
         window = str(step["ledger_window"])
         progress(window, "letting files in and reconciling")
-        for file in step["ingest"]:
-            _ingest(paths, provider, file["kind"], file["file_id"], folder / file["file"])
-        request = RunRequest(
-            provider=provider,
-            settlement_file=step["settlement_file"],
-            ledger_window=date.fromisoformat(window),
-            owner=str(plan["owner"]),
-            as_of=datetime.fromisoformat(step["as_of"]),
-            actor=TENANT,
-        )
-        reconcile(home, TENANT, request)
+        if not all_files_first:
+            _ingest(paths, provider, folder, step)
+        reconcile(home, TENANT, _request(plan, step))
+        if any(later["ledger_window"] == step["ledger_window"] for later in runs[position + 1 :]):
+            continue  # only the last revision of a window counts
         for row in _read(paths, _EXCEPTIONS):
             if row["status"] == "resolved":
                 resolved_in.setdefault(row["exception_id"], window)
@@ -137,16 +140,29 @@ def _plan(folder: Path) -> Mapping[str, Any]:
     return strict_yaml.read_mapping(path)
 
 
-def _ingest(paths: TenantPaths, provider: str, kind: str, file_id: str, file: Path) -> None:
-    ingest_files(
-        paths,
-        provider=provider,
-        kind=kind,
-        files=[file],
-        file_id=file_id,
-        format="canonical",
-        now=datetime.now(UTC),
+def _request(plan: Mapping[str, Any], step: Mapping[str, Any]) -> RunRequest:
+    return RunRequest(
+        provider=str(plan["provider"]),
+        settlement_file=str(step["settlement_file"]),
+        ledger_window=date.fromisoformat(step["ledger_window"]),
+        owner=str(plan["owner"]),
+        as_of=datetime.fromisoformat(step["as_of"]),
+        actor=TENANT,
     )
+
+
+def _ingest(paths: TenantPaths, provider: str, folder: Path, step: Mapping[str, Any]) -> None:
+    """Let in the files of a step, in their order."""
+    for file in step["ingest"]:
+        ingest_files(
+            paths,
+            provider=provider,
+            kind=file["kind"],
+            files=[folder / file["file"]],
+            file_id=file["file_id"],
+            format="canonical",
+            now=datetime.now(UTC),
+        )
 
 
 def _read(paths: TenantPaths, sql: str) -> list[Row]:

@@ -20,11 +20,12 @@ from zentra_pipeline.simulation.answer_key import (
     answer_key,
 )
 from zentra_pipeline.simulation.readme import readme
-from zentra_pipeline.simulation.rows import PROVIDER, Callback, Entry, Line, Row, as_row, instant_text
+from zentra_pipeline.simulation.rows import PROVIDER, Entry, Line, Row, as_row, instant_text
+from zentra_pipeline.simulation.story import Refused
 from zentra_pipeline.simulation.world import World, seeded
 
 OWNER = "finance_ops"
-RESTATED = "_restated"
+_REDELIVERED_SHARE = 0.25
 _SOURCES = {"settlement": "settlement_lines", "ledger": "ledger_entries", "callbacks": "callbacks"}
 
 
@@ -48,6 +49,15 @@ class InputFile:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A run of the plan and the files that come before it; a restatement may have its window run a second time."""
+
+    run: int
+    settlement_file: str
+    files: tuple[InputFile, ...]
+
+
 KEY_TABLES: Mapping[str, type[Any]] = {
     "matches": KeyMatch,
     "exceptions": KeyException,
@@ -63,9 +73,9 @@ def write_world(world: World, out: Path) -> dict[str, int]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not an empty folder: name a new one")
     quarantine: list[KeyQuarantine] = []
-    steps = [_window(world, run, quarantine) for run in range(len(world.calendar.runs))]
-    for files in steps:
-        for file in files:
+    steps = [step for run in range(len(world.calendar.runs)) for step in _steps(world, run, quarantine)]
+    for step in steps:
+        for file in step.files:
             _write(out / file.path, file.content)
     tables = _tables(answer_key(world), quarantine)
     for name, rows in tables.items():
@@ -88,31 +98,74 @@ def _tables(key: AnswerKey, quarantine: Sequence[KeyQuarantine]) -> dict[str, Se
     }
 
 
-def _window(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[InputFile]:
-    """The files that come before a run: a settlement file, its restatement if there is one, postings and callbacks."""
-    day = world.calendar.runs[run]
+def _steps(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[Step]:
+    """The run of a window; where its file is restated after the run, once more."""
     rng = seeded("files", world.seed, run)
-    folder, settlement_file = f"inputs/{day}", f"{day:set_%Y_%m_%d}"
-    refused: dict[str, list[tuple[Row, str]]] = {kind: [] for kind in _SOURCES}
-    for story in world.stories:
-        for row in story.refused:
-            if row.run == run:
-                refused[row.kind].append((row.row, story.case))
+    settlement_file = _settlement_file(world, run)
     first, restated = _settlement_rows(world, run)
-    editions = [("settlement", first)] + ([(f"settlement{RESTATED}", restated)] if restated else [])
-    files = []
-    for name, lines in editions:
-        rows = _mixed(rng, lines, refused.pop("settlement", []), "settlement", settlement_file, quarantine)
-        content = _csv(_shuffled(rng, _columns(Line)), rows)
-        files.append(InputFile("settlement", f"{folder}/{name}.csv", settlement_file, content))
-    ledger_id, callbacks_id = f"ledger_{day}", f"callbacks_{day}"
-    entries = [as_row(entry) for story in world.stories for at, entry in story.entries if at == run]
-    rows = _mixed(rng, entries, refused["ledger"], "ledger", ledger_id, quarantine)
-    files.append(InputFile("ledger", f"{folder}/ledger.csv", ledger_id, _csv(_shuffled(rng, _columns(Entry)), rows)))
-    deliveries = [as_row(delivery) for delivery in _deliveries(world, run)]
-    rows = _mixed(rng, deliveries, refused["callbacks"], "callbacks", callbacks_id, quarantine)
-    files.append(InputFile("callbacks", f"{folder}/callbacks.jsonl", callbacks_id, _json_lines(rows)))
-    return files
+    lines = _file(world, run, "settlement", settlement_file, first, rng, quarantine)
+    ledger = _file(world, run, "ledger", f"ledger_{world.calendar.runs[run]}", _entries(world, run), rng, quarantine)
+    heard = _deliveries(world, run)
+    callbacks = _file(world, run, "callbacks", f"callbacks_{world.calendar.runs[run]}", heard, rng, quarantine)
+    files = [lines, ledger, callbacks]
+    if run and rng.random() < _REDELIVERED_SHARE:
+        files += _again(world, run, rng)
+    if not restated:
+        return [Step(run, settlement_file, tuple(files))]
+    content = _csv(_shuffled(rng, _columns(Line)), _in_random_order(rng, restated))
+    restatement = InputFile("settlement", lines.path.replace(".csv", "_restated.csv"), settlement_file, content)
+    if rng.random() < 0.5:
+        return [Step(run, settlement_file, (*files, restatement))]
+    return [Step(run, settlement_file, tuple(files)), Step(run, settlement_file, (restatement,))]
+
+
+def _settlement_file(world: World, run: int) -> str:
+    return f"{world.calendar.runs[run]:set_%Y_%m_%d}"
+
+
+def _file(
+    world: World, run: int, kind: str, file_id: str, rows: list[Row], rng: Random, quarantine: list[KeyQuarantine]
+) -> InputFile:
+    """One file of a window: good and refused rows in one random order; the key learns where the refused stand."""
+    mixed: list[tuple[Row, str | None]] = [(row, None) for row in rows]
+    mixed += [(item.row, story.case) for story in world.stories for item in story.refused if _is_of(item, kind, run)]
+    rng.shuffle(mixed)
+    quarantine += [
+        KeyQuarantine(_SOURCES[kind], file_id, number, case)
+        for number, (_, case) in enumerate(mixed, start=1)
+        if case is not None
+    ]
+    return _input_file(world, run, kind, file_id, [row for row, _ in mixed], rng)
+
+
+def _is_of(refused: Refused, kind: str, run: int) -> bool:
+    return (refused.kind, refused.run) == (kind, run)
+
+
+def _input_file(world: World, run: int, kind: str, file_id: str, rows: list[Row], rng: Random) -> InputFile:
+    folder = f"inputs/{world.calendar.runs[run]}"
+    name = kind + ("_again" if file_id.endswith("_again") else "")
+    if kind == "callbacks":
+        return InputFile(kind, f"{folder}/{name}.jsonl", file_id, _json_lines(rows))
+    columns = _shuffled(rng, _columns(Line if kind == "settlement" else Entry))
+    return InputFile(kind, f"{folder}/{name}.csv", file_id, _csv(columns, rows))
+
+
+def _again(world: World, run: int, rng: Random) -> list[InputFile]:
+    """The good rows of the window before, once more under other file ids: redeliveries, every one."""
+    before = run - 1
+    first, restated = _settlement_rows(world, before)
+    day = world.calendar.runs[before]
+    files = (
+        ("settlement", f"{_settlement_file(world, before)}_again", restated or first),
+        ("ledger", f"ledger_{day}_again", _entries(world, before)),
+        ("callbacks", f"callbacks_{day}_again", _deliveries(world, before)),
+    )
+    return [_input_file(world, run, kind, file_id, _in_random_order(rng, rows), rng) for kind, file_id, rows in files]
+
+
+def _entries(world: World, run: int) -> list[Row]:
+    return [as_row(entry) for story in world.stories for at, entry in story.entries if at == run]
 
 
 def _settlement_rows(world: World, run: int) -> tuple[list[Row], list[Row]]:
@@ -125,51 +178,36 @@ def _settlement_rows(world: World, run: int) -> tuple[list[Row], list[Row]]:
     return [as_row(before.get(line.line_id, line)) for line in lines], [as_row(line) for line in lines]
 
 
-def _deliveries(world: World, run: int) -> list[Callback]:
+def _deliveries(world: World, run: int) -> list[Row]:
     """The callbacks that a run is the first to hear; those that come after the last run stand in its file."""
     last = len(world.calendar.runs) - 1
-    deliveries = (callback for story in world.stories for callback in story.callbacks)
     found = []
-    for delivery in deliveries:
-        heard = world.calendar.run_hearing(delivery.received_at)
-        if (last if heard is None else heard) == run:
-            found.append(delivery)
+    for story in world.stories:
+        for delivery in story.callbacks:
+            heard = world.calendar.run_hearing(delivery.received_at)
+            if (last if heard is None else heard) == run:
+                found.append(as_row(delivery))
     return found
 
 
-def _mixed(
-    rng: Random,
-    rows: list[Row],
-    refused: list[tuple[Row, str]],
-    kind: str,
-    file_id: str,
-    quarantine: list[KeyQuarantine],
-) -> list[Row]:
-    """Good and refused rows in one random order; where the refused ones stand goes into the key."""
-    mixed: list[tuple[Row, str | None]] = [(row, None) for row in rows] + list(refused)
-    rng.shuffle(mixed)
-    quarantine += [
-        KeyQuarantine(_SOURCES[kind], file_id, number, case)
-        for number, (_, case) in enumerate(mixed, start=1)
-        if case is not None
-    ]
-    return [row for row, _ in mixed]
-
-
-def _plan(world: World, steps: Sequence[Sequence[InputFile]]) -> dict[str, object]:
+def _plan(world: World, steps: Sequence[Step]) -> dict[str, object]:
     return {
         "provider": PROVIDER,
         "owner": OWNER,
         "runs": [
             {
-                "ledger_window": str(day),
-                "settlement_file": files[0].file_id,
-                "as_of": instant_text(as_of),
-                "ingest": [{"kind": file.kind, "file": file.path, "file_id": file.file_id} for file in files],
+                "ledger_window": str(world.calendar.runs[step.run]),
+                "settlement_file": step.settlement_file,
+                "as_of": instant_text(world.calendar.as_of[step.run]),
+                "ingest": [{"kind": file.kind, "file": file.path, "file_id": file.file_id} for file in step.files],
             }
-            for day, as_of, files in zip(world.calendar.runs, world.calendar.as_of, steps, strict=True)
+            for step in steps
         ],
     }
+
+
+def _in_random_order(rng: Random, rows: list[Row]) -> list[Row]:
+    return rng.sample(rows, len(rows))
 
 
 def _columns(record: type[Any]) -> list[str]:

@@ -1,6 +1,13 @@
 -- Grain: a line or movement that an earlier run left open and no earlier run matched since: carried into this run.
+-- What belongs to a later window is not seen: windows may be run in any order.
 
-with open_items as (
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+open_items as (
 
     select * from {{ ref('stg_earlier_open_items') }}
 
@@ -28,6 +35,7 @@ carried as (
 
     select items.*
     from items
+    inner join scope on items.opened_window <= scope.ledger_window
     left join legs
         on
             items.item_type = legs.leg_type

@@ -1,5 +1,6 @@
 -- Grain: one row: the digest of the distinct rows the run sees, whatever files they came in, in whatever order or number.
 -- Rows are hashed one by one, combined by the first three digits of their hash and then all together.
+-- A movement stands for its entries: what they add up to on either side belongs to it, and so does an imbalance anywhere.
 
 with lines as (
 
@@ -10,6 +11,18 @@ with lines as (
 movements as (
 
     select * from {{ ref('int_movements') }}
+
+),
+
+transactions as (
+
+    select * from {{ ref('int_transactions') }}
+
+),
+
+unbalanced as (
+
+    select * from {{ ref('exc_unbalanced_transaction') }}
 
 ),
 
@@ -33,10 +46,21 @@ row_hashes as (
 
     select
         {{ sha256_hex(joined_fields([
-            "'ledger'", 'transaction_id', 'currency', 'movement_type', 'amount_minor', 'provider_reference', 'intent_id',
-            'posted_at'
+            "'ledger'", 'movements.transaction_id', 'movements.currency', 'movements.movement_type',
+            'movements.amount_minor', 'movements.provider_reference', 'movements.intent_id', 'movements.posted_at',
+            'transactions.debit_minor', 'transactions.credit_minor'
         ])) }} as row_hash
     from movements
+    inner join transactions
+        on movements.transaction_id = transactions.transaction_id and movements.currency = transactions.currency
+
+    union all
+
+    select
+        {{ sha256_hex(joined_fields([
+            "'unbalanced'", 'subject_id', 'currency', 'amount_minor', 'difference_minor'
+        ])) }} as row_hash
+    from unbalanced
 
     union all
 

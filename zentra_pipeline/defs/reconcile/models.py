@@ -1,5 +1,6 @@
 """The dbt models as Dagster assets: keys, groups, descriptions and checks; running them does not belong here."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -47,12 +48,7 @@ class _Translator(DagsterDbtTranslator):
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """What stands first in a model: its grain and what it assumes."""
-        comment = []
-        for line in str(dbt_resource_props.get("raw_code") or "").splitlines():
-            if not line.startswith("--"):
-                break
-            comment.append(line.removeprefix("--").strip())
-        return " ".join(comment) or str(dbt_resource_props.get("description") or "")
+        return _first_comment(dbt_resource_props) or str(dbt_resource_props.get("description") or "")
 
 
 @dataclass(frozen=True)
@@ -85,10 +81,17 @@ def model_specs() -> ModelSpecs:
         for unique_id, node in nodes.items()
         if node["resource_type"] == "model"
     }
-    blocking = [check._replace(blocking=True) for check in checks]
+    claims = {node["name"]: _first_comment(node) for node in nodes.values() if node["resource_type"] == "test"}
+    blocking = [check._replace(blocking=True, description=claims[check.name]) for check in checks]
     by_name = {check.name: check.key for check in blocking}
     check_of_node = {unique_id: by_name[node["name"]] for unique_id, node in nodes.items() if node["name"] in by_name}
     return ModelSpecs([_with_people(spec) for spec in assets], blocking, asset_of_node, check_of_node)
+
+
+def _first_comment(node: Mapping[str, Any]) -> str:
+    """The comment that a node's SQL begins with, as one line."""
+    comment = itertools.takewhile(lambda line: line.startswith("--"), str(node.get("raw_code") or "").splitlines())
+    return " ".join(line.removeprefix("--").strip() for line in comment)
 
 
 def _with_people(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -26,6 +26,10 @@ _RAW: Final = {
     "internal_events": "Steps of intents let in: what was asked for and under which policy.",
     "quarantine": "Rows not let in, each with file, row number and reason.",
 }
+_SEEDS: Final = {
+    "currencies": "Every currency Zentra knows and the decimals of its amounts.",
+    "exception_types": "What an exception of each type means: how grave, whose lane, by when, what to do.",
+}
 _QUARANTINE_CHECK: Final = dg.AssetCheckSpec(
     "every_row_was_let_in",
     asset=dg.AssetKey(["raw", "quarantine"]),
@@ -51,6 +55,10 @@ def _input_specs() -> list[dg.AssetSpec]:
         dg.AssetSpec(["raw", name], description=text, group_name="ingest", kinds={"parquet"}, owners=OWNERS)
         for name, text in _RAW.items()
     ]
+    seeds = [
+        dg.AssetSpec([name], description=text, group_name="ingest", kinds={"csv"}, owners=OWNERS)
+        for name, text in _SEEDS.items()
+    ]
     scope = dg.AssetSpec(
         SCOPE_KEY,
         description="What the run is about: window, cut-off, profile, routing and calendar, one small table each.",
@@ -65,7 +73,7 @@ def _input_specs() -> list[dg.AssetSpec]:
         kinds={"parquet"},
         owners=OWNERS,
     )
-    return [*raw, scope, earlier]
+    return [*raw, *seeds, scope, earlier]
 
 
 _MODELS: Final[ModelSpecs] = model_specs()

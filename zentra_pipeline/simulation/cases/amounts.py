@@ -146,3 +146,15 @@ def several_faults_of_one_payment(story: Story) -> None:
     story.match([line], [story.movement(run, line.compared_minor + 600, currency, reference)], callbacks=[])
     story.find("fee_variance", "settlement_line", line.row.line_id, run)
     story.find("control_total_mismatch", "settlement_line", line.row.line_id, run)
+
+
+@case()
+def right_currency_posted_later(story: Story) -> None:
+    """The posting in the wrong currency is followed by the right one: matched late, the wrong one still waits."""
+    amount, reference = story.amount(), story.reference()
+    wrong, right = story.rng.sample(["USD", "EUR", "JPY", "KWD"], 2)
+    run = story.any_run(spare=1)
+    line = story.line(run, amount, right, reference)
+    story.movement(run, amount, wrong, reference)
+    story.reason(line, "currency_mismatch")
+    story.match([line], [story.movement(story.later_run(run), amount, right, reference)])

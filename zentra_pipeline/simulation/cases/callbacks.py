@@ -248,3 +248,27 @@ def callback_amount_within_tolerance(story: Story) -> None:
     received = story.instant_in(story.calendar.runs[run])
     off = story.terms.tolerance(currency) * story.rng.choice([1, -1])
     story.match([line], [movement], callbacks=[story.callback(amount + off, currency, reference, received_at=received)])
+
+
+@case()
+def callback_by_merchant_reference(story: Story) -> None:
+    """The callback knows no provider reference, only the transaction, the intent or the merchant reference."""
+    currency, amount, reference, merchant = story.currency(), story.amount(), story.reference(), story.name("M")
+    run = story.any_run()
+    line = story.line(run, amount, currency, reference, merchant=merchant)
+    movement = story.movement(run, amount, currency, reference)
+    named = story.rng.choice([movement.transaction_id, movement.intent_id, merchant])
+    received = story.instant_in(story.calendar.runs[run])
+    story.match([line], [movement], callbacks=[story.callback(amount, currency, merchant=named, received_at=received)])
+
+
+@case()
+def callback_by_normalized_reference(story: Story) -> None:
+    """The callback writes the reference in another way, equal only once normalized: it speaks of the match."""
+    story.require(story.terms.reference_normalizer == "alphanumeric")
+    currency, amount, reference = story.currency(), story.amount(), story.name("pr-")
+    run = story.any_run()
+    line, movement = story.line(run, amount, currency, reference), story.movement(run, amount, currency, reference)
+    received = story.instant_in(story.calendar.runs[run])
+    heard = story.callback(amount, currency, reference.upper().replace("-", "#"), received_at=received)
+    story.match([line], [movement], callbacks=[heard])

@@ -171,3 +171,17 @@ def ambiguity_settled_by_a_later_pass(story: Story) -> None:
     heard = story.success(lines, [whole], first + second)
     story.match(lines, [whole], "internal_reference", callbacks=heard)
     story.match([odd_line], [odd], "internal_reference", callbacks=heard)
+
+
+@case()
+def ambiguity_resolved_by_a_later_posting(story: Story) -> None:
+    """Two lines and a movement are ambiguous until the rest is posted: then the sums are equal, and all match late."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run(spare=1)
+    first, second, third = distinct_amounts(story, 3)
+    lines = [story.line(run, amount, currency, reference) for amount in (first, second)]
+    movement = story.movement(run, third, currency, reference)
+    rest = story.movement(story.later_run(run), first + second - third, currency, reference)
+    story.match(lines, [movement, rest])
+    for line in lines:
+        story.reason(line, "ambiguous_match")

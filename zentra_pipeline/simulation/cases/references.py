@@ -211,7 +211,7 @@ def earlier_pass_first(story: Story) -> None:
 
 @case()
 def reference_used_again(story: Story) -> None:
-    """A second payment of the same amount under the same reference, both sides in a later run: a match, no duplicate."""
+    """A second payment of equal amount and reference, both sides in a later run: a match, no duplicate."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
     later = story.later_run(run)

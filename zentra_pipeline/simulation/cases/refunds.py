@@ -102,8 +102,6 @@ def failed_refund_counts_for_nothing(story: Story) -> None:
     run = story.any_run(spare=1)
     _payment(story, run, amount, original)
     part = amount - amount // 4
-    failed = story.line(
-        run, -part, CURRENCY, story.reference(), line_type="refund", original=original, status="failed"
-    )
+    failed = story.line(run, -part, CURRENCY, story.reference(), line_type="refund", original=original, status="failed")
     story.reason(failed, "failed_settlement")
     _back(story, story.later_run(run), part, original)

@@ -1,0 +1,108 @@
+"""The code location as Dagster sees it: which assets and checks there are, whose they are, and that tools find them."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.partitions.context import partition_loading_context
+
+from tests.built_project import project_nodes
+from zentra_pipeline.definitions import defs
+from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, previous_window, windows
+from zentra_pipeline.settings import DBT_PROJECT
+
+ROOT = DBT_PROJECT.parent
+SNAPSHOT = Path(__file__).parent / "snapshots" / "asset_keys.txt"
+GROUPS = {"ingest", "staging", "matching", "exceptions", "closeout"}
+
+
+@pytest.fixture(scope="module")
+def graph() -> AssetGraph:
+    return defs.resolve_asset_graph()
+
+
+def test_asset_keys_and_groups_are_those_of_the_snapshot(graph: AssetGraph) -> None:
+    """Schedules, dashboards and people name assets. Where a change is meant, correct the snapshot and say so."""
+    found = [f"{graph.get(key).group_name} {key.to_user_string()}" for key in graph.get_all_asset_keys()]
+    assert sorted(found) == SNAPSHOT.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_asset_key_has_a_definition(graph: AssetGraph) -> None:
+    """A key that only somebody's lineage names would be an asset nobody makes."""
+    assert [key.to_user_string() for key in graph.get_all_asset_keys() if not graph.get(key).is_materializable] == []
+
+
+def test_every_asset_says_what_it_is_and_whose(graph: AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        asset, name = graph.get(key), key.to_user_string()
+        assert asset.group_name in GROUPS, name
+        assert asset.description, name
+        assert asset.owners, name
+        assert asset.kinds, name
+
+
+def test_every_asset_is_partitioned_by_scope_and_window(graph: AssetGraph) -> None:
+    assert {graph.get(key).partitions_def for key in graph.get_all_asset_keys()} == {windows}
+
+
+def test_every_data_test_of_a_run_is_a_blocking_check(graph: AssetGraph) -> None:
+    """A failed control is told as the check it is: one without a check would end the run without a name."""
+    tests = {name for name, node in project_nodes("test").items() if node["original_file_path"].startswith("tests/")}
+    checks = {check.name: graph.get(check) for check in graph.asset_check_keys}
+    assert checks.keys() == {*tests, "every_row_was_let_in"}
+    assert {name for name, check in checks.items() if not check.blocking} == {"every_row_was_let_in"}
+    assert [name for name, check in checks.items() if not check.description] == []
+
+
+def test_every_dbt_model_is_an_asset_and_no_unit_test_is_a_check(graph: AssetGraph) -> None:
+    models = {dg.AssetKey(name) for name in project_nodes("model")}
+    assert models <= graph.get_all_asset_keys()
+    assert project_nodes("unit_test").keys().isdisjoint(check.name for check in graph.asset_check_keys)
+
+
+def test_raw_assets_join_the_sources_of_dbt(graph: AssetGraph) -> None:
+    for name in project_nodes("source"):
+        source, table = name.split(".")
+        key = {"run": dg.AssetKey(["run", "scope"]), "earlier": dg.AssetKey(["earlier", "runs"])}.get(
+            source, dg.AssetKey([source, table])
+        )
+        assert key in graph.get_all_asset_keys(), name
+
+
+def test_a_window_starts_from_what_the_window_before_left_open(graph: AssetGraph) -> None:
+    open_items = dg.AssetKey("open_items")
+    assert open_items in graph.get(open_items).parent_keys
+    monday = dg.MultiPartitionKey({"scope": "acme/rail", "ledger_window": "2026-04-27"})
+    sunday = dg.MultiPartitionKey({"scope": "acme/rail", "ledger_window": "2026-04-26"})
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(SCOPE_PARTITIONS, ["acme/rail", "globex/rail"])
+        with partition_loading_context(dynamic_partitions_store=instance):
+            upstream = previous_window.get_upstream_mapped_partitions_result_for_partitions(
+                windows.subset_with_partition_keys([monday]), windows, windows
+            )
+            assert set(upstream.partitions_subset.get_partition_keys()) == {sunday}
+
+
+def test_workspace_and_project_name_the_same_code_location() -> None:
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))
+    (location,) = (entry["python_module"] for entry in workspace["load_from"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dg"]["project"]
+    assert location["module_name"] == project["code_location_target_module"]
+    assert location["location_name"] == project["root_module"]
+    assert project["defs_module"] == "zentra_pipeline.defs"
+
+
+def test_definitions_load_with_every_resource_they_need() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_nothing_warns_when_the_partitions_are_made() -> None:
+    """Dagster calls the mapping of two-dimensional partitions beta; whoever runs a window need not read that."""
+    load = "import dagster, warnings; warnings.simplefilter('error'); import zentra_pipeline.defs.partitions"
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
