@@ -6,7 +6,7 @@ stories themselves (data/scenarios), or any data of its own.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from zentra_pipeline import tenancy
@@ -39,14 +39,14 @@ CHAPTERS = (
     Chapter(
         "late_callback",
         "A callback that comes a day late",
-        "On 27 April a transfer of 1,250.00 USD is posted and settled, but its callback is missing when finance reviews\n"
-        "the window. It arrives the next morning.",
+        "On 27 April a transfer of 1,250.00 USD is posted and settled, but its callback is missing when finance\n"
+        "reviews the window. It arrives the next morning.",
     ),
     Chapter(
         "normal_week",
         "A normal week",
-        "card_processor settles in four currencies, a day or two after the ledger posts, with fees, a refund, a chargeback\n"
-        "and a batch. One line and one posting come twice.",
+        "card_processor settles in four currencies, a day or two after the ledger posts, with fees, a refund, a\n"
+        "chargeback and a batch. One line and one posting come twice.",
     ),
 )
 
@@ -93,7 +93,7 @@ def _request(paths: TenantPaths, scenario: Scenario, run: Run) -> RunRequest:
         published = {known.run_id for known in run_store.list_runs(connection) if known.revision > 0}
     if run_id not in published:
         return request
-    return RunRequest(request.provider, request.settlement_file, request.ledger_window, request.owner, None, request.actor)
+    return replace(request, as_of=None)
 
 
 def _tell(run: Run, outcome: RunOutcome, echo: Echo) -> None:
@@ -110,7 +110,8 @@ def _tell(run: Run, outcome: RunOutcome, echo: Echo) -> None:
         figures.append(f"{sum(summary.resolved.values())} resolved: {', '.join(summary.resolved)}")
     echo(f"   run     {run.ledger_window}  {', '.join(figures)}")
     for exception in summary.exceptions:
-        echo(f"           {exception['exception_type']} ({exception['severity']}, {exception['lane']}, {exception['owner']})")
+        where = f"{exception['severity']}, {exception['lane']}, {exception['owner']}"
+        echo(f"           {exception['exception_type']} ({where})")
         echo(f"           {exception['explanation']}")
 
 

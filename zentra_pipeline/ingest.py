@@ -132,6 +132,7 @@ def ingest_files(
     is not allowed; InputRejectedError when a file is broken or rows exist and none got in; then nothing changed. A
     process killed at any point leaves nothing that is seen, and the next ingest clears it away.
     """
+    from zentra_pipeline import lake
     from zentra_pipeline.store.engine import operational_store
 
     command = _Command(paths, identifiers.provider_id(provider), contract_of(kind), format, now)
@@ -144,9 +145,12 @@ def ingest_files(
             next_sequence = registered.next_sequence(connection)
         _clear_away(paths, next_sequence)
         try:
-            return _ingest(command, engine, list(zip(files, ids, strict=True)), next_sequence)
+            outcome = _ingest(command, engine, list(zip(files, ids, strict=True)), next_sequence)
         finally:
             _clear_away(paths)
+    if not all(file.unchanged for file in outcome.files):
+        lake.refresh(paths)
+    return outcome
 
 
 @contextmanager

@@ -5,11 +5,12 @@ the commit; pointers and catalog follow and are healed by the next command if a 
 here: computing anything that is published.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -114,7 +115,7 @@ def publish(
             relative = relative / f"{run_id}-r{revision}.parquet"
             final = paths.root / relative
             final.parent.mkdir(parents=True, exist_ok=True)
-            temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+            temporary = final.with_name(f".{final.name}.tmp")
             names = ", ".join(_columns()[table])
             ordered = ", ".join(f"{column} asc nulls last" for column in order.split(", "))
             (rows,) = connection.execute(
@@ -128,18 +129,36 @@ def publish(
 
 def refresh(paths: TenantPaths) -> None:
     """Bring pointers and `catalog.duckdb` in line with the operational store; safe to repeat and to be killed in."""
-    with reading(operational_store(paths)) as connection:
-        snapshot = _snapshot(paths, connection)
     pointers = paths.lake / "_current"
     pointers.mkdir(parents=True, exist_ok=True)
+    with _alone(paths):
+        for stale in [*pointers.glob(".*.tmp"), *paths.root.glob(".catalog*.tmp*")]:
+            stale.unlink(missing_ok=True)
+        with reading(operational_store(paths)) as connection:
+            snapshot = _snapshot(paths, connection)
+        _write_pointers(pointers, snapshot)
+        _write_catalog(paths, snapshot)
+
+
+@contextmanager
+def _alone(paths: TenantPaths) -> Iterator[None]:
+    """One process at a time rewrites what readers find; the system releases the lock of one that dies."""
+    paths.locks.mkdir(parents=True, exist_ok=True)
+    with (paths.locks / "catalog.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write_pointers(pointers: Path, snapshot: "_Snapshot") -> None:
     for revision in snapshot.revisions:
         content = json.dumps(
             {"run_id": revision.run_id, "revision": revision.revision, "tables": revision.tables}, sort_keys=True
         )
         pointer = pointers / f"{revision.run_id}.json"
         if not pointer.exists() or pointer.read_text(encoding="utf-8") != content:
-            _write_atomically(pointer, content.encode())
-    _write_catalog(paths, snapshot)
+            temporary = pointer.with_name(f".{pointer.name}.tmp")
+            temporary.write_text(content, encoding="utf-8")
+            _make_durable(temporary, pointer)
 
 
 def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> QueryResult:
@@ -268,20 +287,16 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
 
 def _write_catalog(paths: TenantPaths, snapshot: _Snapshot) -> None:
     """Replace `catalog.duckdb` by one with views of this moment; whoever has the old one open keeps a whole picture."""
-    temporary = paths.root / f".catalog.{os.getpid()}.{uuid.uuid4().hex}.tmp"
-    try:
-        with duckdb.connect() as connection:
-            connection.execute(f"attach {_literal(str(temporary))} as catalog (storage_version 'v1.0.0')")
-            connection.execute("use catalog.main")
-            connection.execute(f"create view runs as {_run_values(snapshot)}")
-            for name, definition in _views(paths, snapshot).items():
-                connection.execute(f"create view {name} as {definition}")
-            connection.execute("use memory.main")
-            connection.execute("detach catalog")
-        _make_durable(temporary, paths.catalog)
-    finally:
-        temporary.unlink(missing_ok=True)
-        temporary.with_name(temporary.name + ".wal").unlink(missing_ok=True)
+    temporary = paths.root / ".catalog.duckdb.tmp"
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {_literal(str(temporary))} as catalog (storage_version 'v1.0.0')")
+        connection.execute("use catalog.main")
+        connection.execute(f"create view runs as {_run_values(snapshot)}")
+        for name, definition in _views(paths, snapshot).items():
+            connection.execute(f"create view {name} as {definition}")
+        connection.execute("use memory.main")
+        connection.execute("detach catalog")
+    _make_durable(temporary, paths.catalog)
 
 
 def _run_values(snapshot: _Snapshot) -> str:
@@ -324,12 +339,6 @@ def _make_durable(temporary: Path, final: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    _make_durable(temporary, path)
 
 
 def _digest_of(path: Path) -> str:

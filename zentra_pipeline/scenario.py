@@ -30,19 +30,20 @@ SCENARIOS: Final = settings.PACKAGE_ROOT.parent / "data" / "scenarios"
 # What a scenario's expected tables hold. Legs of a match stand in one cell, separated by spaces.
 EXPECTED_TABLES: Final[Mapping[str, str]] = {
     "matches": """
+        with legs as (select distinct match_id, leg_type, leg_id from match_legs),
+             lines as (select * from legs where leg_type = 'settlement_line'),
+             movements as (select * from legs where leg_type = 'ledger_transaction'),
+             deliveries as (select * from legs where leg_type = 'callback')
         select runs.ledger_window, matches.rule, matches.cardinality, matches.method, matches.status, matches.currency,
                matches.settlement_minor, matches.ledger_minor, matches.difference_minor,
-               legs.settlement_lines, legs.ledger_transactions, legs.callbacks
+               (select string_agg(leg_id, ' ' order by leg_id) from lines where match_id = matches.match_id)
+                   as settlement_lines,
+               (select string_agg(leg_id, ' ' order by leg_id) from movements where match_id = matches.match_id)
+                   as ledger_transactions,
+               (select string_agg(leg_id, ' ' order by leg_id) from deliveries where match_id = matches.match_id)
+                   as callbacks
         from matches
         inner join runs using (run_id)
-        inner join (
-            select match_id,
-                   string_agg(leg_id, ' ' order by leg_id) filter (where leg_type = 'settlement_line') as settlement_lines,
-                   string_agg(leg_id, ' ' order by leg_id) filter (where leg_type = 'ledger_transaction') as ledger_transactions,
-                   string_agg(leg_id, ' ' order by leg_id) filter (where leg_type = 'callback') as callbacks
-            from (select distinct match_id, leg_type, leg_id from match_legs) as legs
-            group by match_id
-        ) as legs using (match_id)
     """,
     "exceptions": """
         select runs.ledger_window, exceptions.exception_type, exceptions.subject_type, exceptions.subject_id,
@@ -65,8 +66,8 @@ EXPECTED_TABLES: Final[Mapping[str, str]] = {
         inner join runs using (run_id)
     """,
     "rollforward": """
-        select runs.ledger_window, currency, opening_minor, posted_minor, settled_minor, written_off_minor, closing_minor,
-               difference_minor
+        select runs.ledger_window, currency, opening_minor, posted_minor, settled_minor, written_off_minor,
+               closing_minor, difference_minor
         from rollforward
         inner join runs using (run_id)
     """,

@@ -1,7 +1,7 @@
-"""A claim: a few rows and everything the windows say about them. Many claims share one world and its runs, which cost seconds.
+"""A claim: a few rows and everything the windows say about them.
 
-Each claim's ids and references are set apart by a prefix, so no claim can answer for another. Does not belong here: the
-claims themselves.
+Many claims share one world and its runs, which cost seconds. Each claim's ids and references are set apart by a prefix,
+so no claim can answer for another. Does not belong here: the claims themselves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ Said = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Claim:
-    """`says` is the claim in words; `gives` what each window's run says for the first time, nothing where none is named."""
+    """`says` is the claim in words; `gives` what each window's run says anew, nothing where none is named."""
 
     says: str
     rows: tuple[Row, ...]

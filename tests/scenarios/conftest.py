@@ -1,4 +1,4 @@
-"""Keeps the tests of a module on one worker, where they share a world and its runs; shipped scenarios spread over all."""
+"""Keeps the tests of a module on one worker, where they share a world and its runs. Shipped scenarios spread."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Input rows as a ledger page writes them: a settled line, a posting with both its entries, a callback; nothing runs here."""
+"""Input rows as on a ledger page: a settled line, a posting with both its entries, a callback. Nothing runs here."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -62,12 +62,15 @@ _NAMES = (
 )
 
 
+Value = str | int | bool | None
+
+
 @dataclass(frozen=True)
 class Row:
-    """One input row. `file` is the id of the file it stands in; `arrives` the window before whose run that file comes in."""
+    """One input row: `file` is the id of its file, `arrives` the window before whose run that file comes in."""
 
     kind: str
-    values: Mapping[str, str | int | bool | None]
+    values: Mapping[str, Value]
     file: str | None = None
     arrives: str | None = None
 
@@ -76,7 +79,7 @@ class Row:
         named = {name: f"{prefix}{self.values[name]}" for name in _NAMES if self.values.get(name)}
         return replace(self, values={**self.values, **named})
 
-    def again(self, *, file: str | None = None, arrives: str | None = None, **changes: str | int | None) -> "Row":
+    def again(self, *, file: str | None = None, arrives: str | None = None, **changes: Value) -> "Row":
         """The same row once more: in another file, at another time, or with other content."""
         return Row(self.kind, {**self.values, **changes}, file or self.file, arrives or self.arrives)
 
@@ -100,7 +103,7 @@ def settle(
     arrives: str | None = None,
 ) -> Row:
     """A settlement line, in the settlement file of its day unless `file` names another."""
-    values = {
+    values: dict[str, Value] = {
         "line_id": line_id,
         "line_type": type,
         "provider_reference": reference,
@@ -132,15 +135,25 @@ def post(
     arrives: str | None = None,
 ) -> tuple[Row, ...]:
     """A balanced transaction that moves `net` (credit positive) from the reserved to the settlement account."""
-    common = {"currency": currency, "on": on, "at": at, "type": type, "intent": intent, "provider": provider}
-    credit = "credit" if net >= 0 else "debit"
-    debit = "debit" if net >= 0 else "credit"
-    return (
-        entry(f"{transaction_id}.1", transaction_id, reference, "reserved", debit, abs(net), file=file, arrives=arrives, **common),
-        entry(
-            f"{transaction_id}.2", transaction_id, reference, "settlement_account", credit, abs(net), file=file, arrives=arrives, **common
-        ),
+    from_reserve, to_settlement = ("debit", "credit") if net >= 0 else ("credit", "debit")
+    first = entry(
+        f"{transaction_id}.1",
+        transaction_id,
+        reference,
+        "reserved",
+        from_reserve,
+        abs(net),
+        currency,
+        on=on,
+        at=at,
+        type=type,
+        intent=intent,
+        provider=provider,
+        file=file,
+        arrives=arrives,
     )
+    second = first.again(entry_id=f"{transaction_id}.2", account="settlement_account", direction=to_settlement)
+    return first, second
 
 
 def entry(
@@ -161,7 +174,7 @@ def entry(
     arrives: str | None = None,
 ) -> Row:
     """One ledger entry."""
-    values = {
+    values: dict[str, Value] = {
         "entry_id": entry_id,
         "transaction_id": transaction_id,
         "movement_type": type,
@@ -194,7 +207,7 @@ def call(
     arrives: str | None = None,
 ) -> Row:
     """A callback delivery that occurred on a day at a time and was received then, or at the instant `received`."""
-    values = {
+    values: dict[str, Value] = {
         "provider_event_id": event_id,
         "event_type": f"payment.{status}",
         "provider_reference": reference,

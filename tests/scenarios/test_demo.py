@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from zentra_pipeline import demo, lake
+from zentra_pipeline.scenario import SCENARIOS
 from zentra_pipeline.settings import Home
 
 
@@ -26,7 +27,7 @@ def test_a_second_demo_on_the_same_home_finds_nothing_new(tmp_path: Path, monkey
 
 def test_every_chapter_is_a_shipped_scenario() -> None:
     for chapter in demo.CHAPTERS:
-        assert (demo.SCENARIOS / chapter.scenario / "scenario.yml").is_file(), chapter.scenario
+        assert (SCENARIOS / chapter.scenario / "scenario.yml").is_file(), chapter.scenario
 
 
 def _exceptions(home: Home) -> list[tuple[str, str, str]]:

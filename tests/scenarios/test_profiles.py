@@ -1,4 +1,4 @@
-"""Claims about what a provider's profile changes: normalizers, tolerance, net, lag, accounts, the day's beginning (CONTRACT §1, §10)."""
+"""Claims about what a profile changes: normalizers, tolerance, net, lag, accounts, time zones (CONTRACT §1, §10)."""
 
 import pytest
 
@@ -203,7 +203,12 @@ NET_CLAIMS = [
     ),
 ]
 
-NEW_YORK = {"expects_callbacks": False, "timezone": "America/New_York", "window_cutoff": "17:00", "settlement_lag_days": 0}
+NEW_YORK = {
+    "expects_callbacks": False,
+    "timezone": "America/New_York",
+    "window_cutoff": "17:00",
+    "settlement_lag_days": 0,
+}
 NEW_YORK_CLAIMS = [
     claim(
         "a window begins at the cut-off of its own day, local time",

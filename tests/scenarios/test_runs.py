@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.rows import MON, TUE, WED, call, entry, post, settle, settlement_file
-from tests.scenarios.world import World
+from tests.scenarios.world import World, as_csv
 from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError
 
 QUIET = {"expects_callbacks": False}
@@ -36,7 +36,7 @@ def test_a_redelivered_file_and_rows_of_a_later_window_change_no_digest_of_input
 
 
 def test_an_entry_that_does_not_touch_the_clearing_account_is_an_input_too(tmp_path: Path) -> None:
-    """A restated counter-entry leaves the movement as it was and the transaction unbalanced: a new fact, a new revision."""
+    """A restated counter-entry leaves the movement as it was, but its transaction unbalanced: a new revision."""
     world = World(tmp_path, QUIET)
     clearing = entry("E1", "T1", "R", "settlement_account", "credit", 500, file="ledger")
     counter = entry("E2", "T1", "R", "reserved", "debit", 500, file="ledger")
@@ -123,9 +123,8 @@ def test_a_settlement_file_id_of_another_form_is_refused(tmp_path: Path, name: s
 
 def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     world = World(tmp_path, QUIET)
-    header = "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,settled_at,batch_id"
-    content = f"\ufeff{header}\nL1,payment,R,,500,0,500,USD,2026-04-20T10:00:00Z,\n"
-    outcome = world.ingest_bytes("settlement", settlement_file(MON), content.encode())
+    content = as_csv("settlement", [settle("L1", "R", 500)])
+    outcome = world.ingest_bytes("settlement", settlement_file(MON), b"\xef\xbb\xbf" + content)
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 0)
 
 

@@ -1,4 +1,4 @@
-"""Claims about what one window leaves to the next: lag, carried items, repeats, restatements, later parts (CONTRACT §10)."""
+"""Claims about what a window leaves to the next: lag, carried items, repeats, later parts (CONTRACT §10)."""
 
 import pytest
 

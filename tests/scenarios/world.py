@@ -1,4 +1,4 @@
-"""A tenant with one provider in a folder of the test's own: rows go in, windows run, and what they say comes out as text.
+"""A tenant with one provider in a folder of the test's own: rows go in, windows run, what they say comes out as text.
 
 What a run says is written as a bookkeeper would, one statement a line (`statements`), so that a claim can be compared
 whole. Does not belong here: what is expected.
@@ -74,7 +74,7 @@ class World:
         self.add(call(*arguments, **options))
 
     def deliver(self, window: str | None = None) -> list[IngestOutcome]:
-        """Ingest the rows that have arrived by the run of `window`, a file a kind and file id; all of them without one."""
+        """Ingest what has arrived by the run of `window`, one file a kind and file id; everything without a window."""
         arrived = [row for row in self._pending if window is None or row.arrives is None or row.arrives <= window]
         self._pending = [row for row in self._pending if row not in arrived]
         self._deliveries += 1
@@ -155,9 +155,9 @@ def _matches(world: World) -> Iterable[Statement]:
         lines = legs[match["match_id"]]["settlement_line"]
         transactions = legs[match["match_id"]]["ledger_transaction"]
         name = f"{' + '.join(lines)} = {' + '.join(transactions)}"
-        amounts = f"{match['settlement_minor']} {match['currency']}"
-        if match["difference_minor"]:
-            amounts = f"{match['settlement_minor']} against {match['ledger_minor']} {match['currency']}, off by {match['difference_minor']}"
+        off = match["difference_minor"]
+        against, by = (f" against {match['ledger_minor']}", f", off by {off}") if off else ("", "")
+        amounts = f"{match['settlement_minor']}{against} {match['currency']}{by}"
         reversed_ = "" if match["status"] == "confirmed" else f"{match['status']} "
         text = f"{reversed_}{match['rule']} {match['cardinality']} {match['method']}: {name}, {amounts}"
         yield Statement(text, (*lines, *transactions), match["match_id"])

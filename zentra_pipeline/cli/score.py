@@ -18,9 +18,9 @@ _SHOWN = 5
 
 @click.command("score")
 @click.argument("world", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--home", "home_path", metavar="DIR", help="Fresh home to run in and keep.  [default: a passing one]")
+@click.option("--home", "home", metavar="DIR", help="Fresh home to run in and keep.  [default: a passing one]")
 @options.as_json
-def command(world: Path, home_path: str | None, as_json: bool) -> int:
+def command(world: Path, home: str | None, as_json: bool) -> int:
     """Run a world of `zentra simulate` and score it: precision and recall against its answer key.
 
     Ends with exit code 5 when anything is below 1.
@@ -33,7 +33,7 @@ def command(world: Path, home_path: str | None, as_json: bool) -> int:
     from zentra_pipeline.simulation.scoring import read_key, score
 
     with TemporaryDirectory(prefix="zentra-score-") as passing, progress() as tell:
-        published = replay(world, Home.at(home_path or passing), reconcile, tell)
+        published = replay(world, Home.at(home or passing), reconcile, tell)
     result = score(read_key(world), published)
     if as_json:
         printing.print_json(_as_object(result))

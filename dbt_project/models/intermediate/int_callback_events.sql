@@ -1,4 +1,5 @@
 -- Grain: a callback event (provider_event_id) delivered by the run's as_of, whatever number of deliveries it took.
+-- Which delivery stands for the event never depends on the order of arrival.
 -- An event with two payloads is not believed; payload means everything but received_at and signature_verified.
 -- `earlier_state` is what an earlier run made of it: matched, in_transit, excepted, accounted or null (new).
 
@@ -53,6 +54,12 @@ ordered_repeats as (
                 visible.occurred_at asc nulls last,
                 visible.callback_status asc nulls last,
                 visible.amount_minor asc nulls last,
+                visible.currency asc nulls last,
+                visible.event_type asc nulls last,
+                visible.provider_reference asc nulls last,
+                visible.merchant_reference asc nulls last,
+                visible.event_sequence asc nulls last,
+                visible.signature_verified asc nulls last,
                 visible.file_sequence asc nulls last,
                 visible.row_number asc nulls last
         ) as delivery_rank,
