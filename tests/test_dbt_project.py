@@ -94,8 +94,8 @@ def test_every_model_states_its_grain_first() -> None:
 
 def test_layers_depend_downwards_only() -> None:
     layers = ["staging", "intermediate", "exceptions", "marts"]
-    # The union of the exception models, and the digest that an imbalance belongs to.
-    above = {"int_exceptions_found", "int_inputs_digest"}
+    # The union of the exception models, and the rows of the digest, which an imbalance belongs to.
+    above = {"int_exceptions_found", "int_input_rows"}
     nodes = {node["unique_id"]: node for node in project_nodes("model").values()}
     upwards = [
         (node["name"], nodes[parent]["name"])

@@ -120,7 +120,7 @@ def publish(
             ordered = ", ".join(f"{column} asc nulls last" for column in order.split(", "))
             (rows,) = connection.execute(
                 f"copy (select {names} from zentra.{table} order by {ordered}) to {_literal(str(temporary))} "
-                "(format parquet, compression zstd)"
+                "(format parquet, compression zstd, compression_level 1)"
             ).fetchall()[0]
             _make_durable(temporary, final)
             published[table] = PublishedTable(relative.as_posix(), rows, _digest_of(final))

@@ -4,6 +4,7 @@ The file is always `window.duckdb` (dbt freezes the stem at parse). Its schemas 
 are the models' sources. Does not belong here: deciding what to run, running dbt, publishing.
 """
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_of
 
 DATABASE_NAME: Final = "window.duckdb"
+_DIGEST_BATCH: Final = 100_000
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _SEEDS: Final = ("currencies", "exception_types")
 
@@ -108,6 +110,24 @@ def prepare(inputs: RunInputs, folder: Path, tenant_root: Path) -> Path:
         _write_seeds(connection)
         references.write_keys(connection, inputs.profile.reference_normalizer)
     return database
+
+
+def inputs_digest(database: Path) -> str:
+    """Hex SHA-256 over the rows a built run saw, one text after the other in their total order."""
+    digest = hashlib.sha256()
+    with duckdb.connect(str(database)) as connection:
+        rows = connection.sql("select row_text from zentra.int_input_rows order by side, row_id, currency")
+        for batch in rows.to_arrow_reader(_DIGEST_BATCH):
+            digest.update(_joined(batch.column(0)))
+    return digest.hexdigest()
+
+
+def _joined(texts: pa.StringArray) -> memoryview:
+    """The UTF-8 bytes of all texts of an array without nulls, one after the other."""
+    assert texts.type == pa.string() and texts.null_count == 0
+    _, offsets, content = texts.buffers()
+    starts = memoryview(offsets).cast("i")
+    return memoryview(content)[starts[texts.offset] : starts[texts.offset + len(texts)]]
 
 
 def _write_raw(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_root: Path) -> None:

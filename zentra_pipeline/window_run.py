@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import duckdb
 from sqlalchemy import Engine
 
 from zentra_pipeline import identifiers, lake, scratch, transform
@@ -120,7 +119,7 @@ def _reconcile(
     nodes = transform.build(database, on_node)
     if phase == "matching":
         raise RunFailedError(f"run {run.run_id}: the models ended before anything was compared; run it again")
-    inputs_digest = _inputs_digest(database)
+    inputs_digest = scratch.inputs_digest(database)
     fingerprint = _fingerprint(inputs, inputs_digest)
     known = _revision_of(engine, run, fingerprint)
     if known is not None:
@@ -211,12 +210,6 @@ def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Rev
         ledger_window=date.fromisoformat(run.ledger_window),
         tables={name: paths.root / entry["path"] for name, entry in revision.tables.items()},
     )
-
-
-def _inputs_digest(database: Path) -> str:
-    with duckdb.connect(str(database)) as connection:
-        (digest,) = connection.execute("select inputs_digest from zentra.int_inputs_digest").fetchall()[0]
-    return str(digest)
 
 
 def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:

@@ -41,3 +41,12 @@
     {%- for field in fields %}, length(coalesce(cast({{ field }} as varchar), '')){% endfor %}
     {%- for field in fields %}, coalesce(cast({{ field }} as varchar), ''){% endfor %})
 {%- endmacro %}
+
+{# A row as one text from which its fields can be told apart: those of a fixed form (numbers, words of a vocabulary,
+   instants), then the lengths of the free ones, then the free ones. Null is ''. #}
+{% macro row_text(name, fixed, free) -%}
+    concat_ws('|', {{ name }}
+    {%- for field in fixed %}, coalesce(cast({{ field }} as varchar), ''){% endfor %}
+    {%- for field in free %}, length(coalesce({{ field }}, '')){% endfor %}
+    {%- for field in free %}, coalesce({{ field }}, ''){% endfor %})
+{%- endmacro %}

@@ -15,10 +15,14 @@ QUICK_SEEDS = range(5)
 SLOW_SEEDS = range(5, 50)
 
 
-def scored(folder: Path, seed: int, movements: int, windows: int) -> Score:
+def scored(folder: Path, seed: int, movements: int, windows: int, all_files_first: bool = False) -> Score:
     write_world(build_world(seed, movements, windows), folder / "world")
-    published = replay(folder / "world", Home.at(folder / "home"), run_window, lambda _window, _step: None)
+    published = replay(folder / "world", Home.at(folder / "home"), run_window, quietly, all_files_first=all_files_first)
     return score(read_key(folder / "world"), published)
+
+
+def quietly(_window: str, _step: str) -> None:
+    """Progress that nobody watches."""
 
 
 def disagreements(result: Score) -> list[str]:
@@ -40,3 +44,9 @@ def test_the_engine_agrees_with_the_answer_key(tmp_path: Path, seed: int) -> Non
 @pytest.mark.parametrize("seed", SLOW_SEEDS)
 def test_the_engine_agrees_with_the_answer_key_over_many_windows(tmp_path: Path, seed: int) -> None:
     assert disagreements(scored(tmp_path, seed, movements=250, windows=7)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(50, 54))
+def test_files_that_are_there_early_change_nothing(tmp_path: Path, seed: int) -> None:
+    assert disagreements(scored(tmp_path, seed, movements=250, windows=7, all_files_first=True)) == []

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from zentra_pipeline.simulation.story import Match, Movement, PlacedLine, Story
+from zentra_pipeline.simulation.statements import Match, Movement, PlacedLine
+from zentra_pipeline.simulation.story import Story
 from zentra_pipeline.simulation.terms import MATCHED_TYPES
 from zentra_pipeline.simulation.world import World
 

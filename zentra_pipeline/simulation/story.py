@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta
 from random import Random
 
 from zentra_pipeline.simulation.calendar import Calendar
-from zentra_pipeline.simulation.rows import CLEARING_ACCOUNT, PROVIDER, Callback, Entry, Line, Row
+from zentra_pipeline.simulation.rows import CLEARING_ACCOUNT, PROVIDER, Callback, Entry, Line
+from zentra_pipeline.simulation.statements import CaseDoesNotFitError, Finding, Match, Movement, PlacedLine, Refused
 from zentra_pipeline.simulation.terms import Terms
 
 MOVEMENT_TYPES = {
@@ -22,76 +23,6 @@ MOVEMENT_TYPES = {
     "adjustment": ("adjustment",),
 }
 _NOISE = ("", "", "", "", "", "", ' "quoted", comma', " é", " 日本", "'; --", " 🧾", " ﷽", "|;\t")
-
-
-class CaseDoesNotFitError(Exception):
-    """The case needs more runs, or another profile, than this world has."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedLine:
-    """A line, and the run whose settlement file brings it first."""
-
-    row: Line
-    run: int
-    compared_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """A transaction's net on the clearing account in one currency; its window and the first run that sees it."""
-
-    transaction_id: str
-    currency: str
-    amount_minor: int
-    provider_reference: str
-    intent_id: str
-    posted_at: datetime
-    window: date
-    run: int
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A match that a run must make; `callbacks` are the events that speak of it, `reversed_in` takes it back."""
-
-    rule: str
-    run: int
-    lines: tuple[PlacedLine, ...]
-    movements: tuple[Movement, ...]
-    settlement_minor: int
-    ledger_minor: int
-    method: str
-    callbacks: frozenset[str] = frozenset()
-    status: str = "confirmed"
-    reversed_in: int | None = None
-    has_every_callback: bool = False
-
-    @property
-    def difference_minor(self) -> int:
-        return self.settlement_minor - self.ledger_minor
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """An exception that a run must open; several types where CONTRACT.md leaves the choice and any of them is right."""
-
-    types: tuple[str, ...]
-    subject_type: str
-    subject_id: str
-    run: int
-    resolved_in: int | None = None
-    currency: str = ""
-    difference_minor: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A row that ingest must set aside: its kind, the run whose files bring it, the row as sent."""
-
-    kind: str
-    run: int
-    row: Row
 
 
 @dataclass

@@ -8,7 +8,8 @@ from random import Random
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.simulation.calendar import Calendar, draw_calendar
 from zentra_pipeline.simulation.cases import Case, all_cases
-from zentra_pipeline.simulation.story import CaseDoesNotFitError, Story
+from zentra_pipeline.simulation.statements import CaseDoesNotFitError
+from zentra_pipeline.simulation.story import Story
 from zentra_pipeline.simulation.terms import Terms, draw_terms
 
 DEFAULT_WINDOWS = 6

@@ -21,7 +21,7 @@ from zentra_pipeline.simulation.answer_key import (
 )
 from zentra_pipeline.simulation.readme import readme
 from zentra_pipeline.simulation.rows import PROVIDER, Entry, Line, Row, as_row, instant_text
-from zentra_pipeline.simulation.story import Refused
+from zentra_pipeline.simulation.statements import Refused
 from zentra_pipeline.simulation.world import World, seeded
 
 OWNER = "finance_ops"

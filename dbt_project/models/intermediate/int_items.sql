@@ -122,7 +122,7 @@ final as (
 
     select
         items.*,
-        coalesce(reference_keys.normalized_reference, items.provider_reference) as normalized_reference
+        reference_keys.normalized_reference
     from items
     left join reference_keys on items.provider_reference = reference_keys.reference
 

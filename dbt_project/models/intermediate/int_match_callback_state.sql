@@ -11,13 +11,7 @@ with match_callbacks as (
 
 events as (
 
-    select
-        *,
-        strftime(occurred_at, '%Y%m%d%H%M%S%f')
-        || lpad(cast(coalesce(event_sequence, -1) + 1000000000000000 as varchar), 16, '0')
-        || provider_event_id as word_order,
-        strftime(first_received_at, '%Y%m%d%H%M%S%f') || provider_event_id as arrival_order
-    from {{ ref('int_callback_events') }}
+    select * from {{ ref('int_callback_events') }}
 
 ),
 
@@ -33,7 +27,49 @@ joined as (
 
 ),
 
+-- Nearly every match has one callback; only the others need an ordered look.
+several as (
+
+    select
+        match_id,
+        is_earlier
+    from match_callbacks
+    group by match_id, is_earlier
+    having count(*) > 1
+
+),
+
+ordered as (
+
+    select
+        joined.*,
+        strftime(joined.occurred_at, '%Y%m%d%H%M%S%f')
+        || lpad(cast(coalesce(joined.event_sequence, -1) + 1000000000000000 as varchar), 16, '0')
+        || joined.provider_event_id as word_order,
+        strftime(joined.first_received_at, '%Y%m%d%H%M%S%f') || joined.provider_event_id as arrival_order
+    from joined
+    inner join several on joined.match_id = several.match_id and joined.is_earlier = several.is_earlier
+
+),
+
 final as (
+
+    select
+        joined.match_id,
+        joined.is_earlier,
+        cast(case when joined.callback_status = 'succeeded' then 1 else 0 end as bigint) as successes,
+        cast(case when joined.callback_status = 'succeeded' and joined.is_known then 1 else 0 end as bigint) as known_successes,
+        case when joined.callback_status = 'succeeded' then joined.first_received_at end as first_success_at,
+        case when joined.callback_status = 'succeeded' then joined.provider_event_id end as first_success_event_id,
+        joined.callback_status as last_status,
+        joined.provider_event_id as last_event_id,
+        case when joined.callback_status = 'succeeded' then joined.amount_minor end as last_success_minor,
+        case when joined.callback_status = 'succeeded' then joined.provider_event_id end as last_success_event_id
+    from joined
+    left join several on joined.match_id = several.match_id and joined.is_earlier = several.is_earlier
+    where several.match_id is null
+
+    union all
 
     select
         match_id,
@@ -47,7 +83,7 @@ final as (
         arg_max(provider_event_id, word_order) as last_event_id,
         arg_max(case when callback_status = 'succeeded' then amount_minor end, word_order) as last_success_minor,
         arg_max(case when callback_status = 'succeeded' then provider_event_id end, word_order) as last_success_event_id
-    from joined
+    from ordered
     group by match_id, is_earlier
 
 )

@@ -9,6 +9,12 @@ with outcomes as (
 
 ),
 
+matches as (
+
+    select * from {{ ref('int_matches') }}
+
+),
+
 earlier_items as (
 
     select * from {{ ref('int_earlier_matched_items') }}
@@ -38,6 +44,7 @@ matched_items as (
 
     select
         match_id,
+        rule,
         item_type,
         item_id,
         currency,
@@ -52,6 +59,7 @@ matched_items as (
 
     select
         earlier_items.match_id,
+        earlier_items.rule,
         earlier_items.item_type,
         earlier_items.item_id,
         earlier_items.currency,
@@ -66,7 +74,19 @@ matched_items as (
 
 ),
 
+-- All items of an exact match share one reference: it is read off the match.
 provider_references as (
+
+    select
+        matches.match_id,
+        matches.currency,
+        coalesce(nullif(reference_keys.normalized_reference, ''), matches.provider_reference) as reference,
+        false as is_earlier
+    from matches
+    left join reference_keys on matches.provider_reference = reference_keys.reference
+    where matches.rule = 'exact_reference'
+
+    union all
 
     select distinct
         match_id,
@@ -74,7 +94,7 @@ provider_references as (
         coalesce(nullif(normalized_reference, ''), provider_reference) as reference,
         is_earlier
     from matched_items
-    where provider_reference <> ''
+    where provider_reference <> '' and (is_earlier or rule <> 'exact_reference')
 
 ),
 

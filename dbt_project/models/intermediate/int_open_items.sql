@@ -69,7 +69,7 @@ unmatched as (
         lines.line_id as item_id,
         lines.currency,
         lines.line_type as line_class,
-        lines.gross_minor as amount_minor,
+        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end as amount_minor,
         lines.provider_reference,
         lines.provider_reference as normalized_reference,
         lines.merchant_reference,
@@ -79,6 +79,7 @@ unmatched as (
         'failed' as disposition
     from lines
     inner join match_line_types on lines.line_type = match_line_types.line_type
+    cross join profile
     where not lines.is_seen_before and lines.settlement_status <> 'settled'
 
 ),

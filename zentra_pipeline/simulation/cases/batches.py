@@ -2,7 +2,8 @@
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import Callback
-from zentra_pipeline.simulation.story import PlacedLine, Story
+from zentra_pipeline.simulation.statements import PlacedLine
+from zentra_pipeline.simulation.story import Story
 
 
 def _batch(story: Story, run: int, batch: str, currency: str) -> list[PlacedLine]:

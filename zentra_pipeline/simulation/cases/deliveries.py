@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import as_row
-from zentra_pipeline.simulation.story import Refused, Story
+from zentra_pipeline.simulation.statements import Refused
+from zentra_pipeline.simulation.story import Story
 
 
 @case(weight=2)

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import PlacedLine, Story
+from zentra_pipeline.simulation.statements import PlacedLine
+from zentra_pipeline.simulation.story import Story
 
 
 def _failed_line(story: Story, run: int, amount: int, currency: str, reference: str) -> PlacedLine:

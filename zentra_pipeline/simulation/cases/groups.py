@@ -1,7 +1,8 @@
 """Cases about several lines or movements under one reference: equal sums, pairs, what is left, and ambiguity."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import Movement, PlacedLine, Story
+from zentra_pipeline.simulation.statements import Movement, PlacedLine
+from zentra_pipeline.simulation.story import Story
 
 
 def distinct_amounts(story: Story, count: int) -> list[int]:

@@ -1,7 +1,8 @@
 """Cases about what a refund or chargeback refers to: known, unknown, known later, or exceeded."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import PlacedLine, Story
+from zentra_pipeline.simulation.statements import PlacedLine
+from zentra_pipeline.simulation.story import Story
 
 CURRENCY = "EUR"
 

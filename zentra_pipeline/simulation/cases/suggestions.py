@@ -1,7 +1,8 @@
 """Cases of equal amounts near in time without a shared reference: suggested, ambiguous, or nothing (CONTRACT §10.7)."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import Movement, PlacedLine, Story
+from zentra_pipeline.simulation.statements import Movement, PlacedLine
+from zentra_pipeline.simulation.story import Story
 
 
 def _lines(story: Story, run: int, amount: int, currency: str, count: int = 1) -> list[PlacedLine]:

@@ -1,0 +1,93 @@
+-- Grain: a distinct row the run sees, whatever files it came in, in whatever order or number, as one text.
+-- The text gives back its fields: first those of a fixed form, then the lengths of the free ones, then those themselves.
+-- A movement stands for its entries: what they add up to on either side belongs to it, and so does an imbalance anywhere.
+-- `side`, `row_id` and `currency` are the rows' total order; the digest over all texts in that order names the inputs.
+{{ config(materialized='view') }}
+
+with lines as (
+
+    select * from {{ ref('int_settlement_lines') }}
+
+),
+
+movements as (
+
+    select * from {{ ref('int_movements') }}
+
+),
+
+transactions as (
+
+    select * from {{ ref('int_transactions') }}
+
+),
+
+unbalanced as (
+
+    select * from {{ ref('exc_unbalanced_transaction') }}
+
+),
+
+events as (
+
+    select * from {{ ref('int_callback_events') }}
+
+),
+
+final as (
+
+    select
+        'settlement' as side,
+        line_id as row_id,
+        currency,
+        {{ row_text(
+            "'settlement'",
+            ['line_type', 'settlement_status', 'gross_minor', 'fee_minor', 'net_minor', 'currency', 'settled_at'],
+            ['line_id', 'provider_reference', 'merchant_reference', 'original_reference', 'batch_id']
+        ) }} as row_text
+    from lines
+    where not is_seen_before
+
+    union all
+
+    select
+        'ledger' as side,
+        movements.transaction_id as row_id,
+        movements.currency,
+        {{ row_text(
+            "'ledger'",
+            [
+                'movements.movement_type', 'movements.amount_minor', 'movements.currency', 'movements.posted_at',
+                'transactions.debit_minor', 'transactions.credit_minor'
+            ],
+            ['movements.transaction_id', 'movements.provider_reference', 'movements.intent_id']
+        ) }} as row_text
+    from movements
+    inner join transactions
+        on movements.transaction_id = transactions.transaction_id and movements.currency = transactions.currency
+
+    union all
+
+    select
+        'unbalanced' as side,
+        subject_id as row_id,
+        currency,
+        {{ row_text("'unbalanced'", ['amount_minor', 'difference_minor', 'currency'], ['subject_id']) }} as row_text
+    from unbalanced
+
+    union all
+
+    select
+        'callback' as side,
+        provider_event_id as row_id,
+        currency,
+        {{ row_text(
+            "'callback'",
+            ['callback_status', 'amount_minor', 'currency', 'occurred_at', 'event_sequence', 'first_received_at', 'payloads'],
+            ['provider_event_id', 'event_type', 'provider_reference', 'merchant_reference']
+        ) }} as row_text
+    from events
+
+)
+
+select * from final
