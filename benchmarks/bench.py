@@ -1,4 +1,4 @@
-"""How fast Zentra is beside a bare DuckDB process on the same files: `python -m benchmarks.bench --sizes 100000,1000000`.
+"""How fast Zentra is beside a bare DuckDB process on the same files: `python -m benchmarks.bench --sizes 100000`.
 
 Every figure is of a process of its own, wall clock and peak memory; nothing is asserted here, a benchmark is no test.
 """
@@ -102,7 +102,13 @@ def bench_size(folder: Path, movements: int) -> None:
         say(f"zentra ingest {kind}", f"{taken.seconds:.2f}", ratio, f"{movements / taken.seconds:,.0f}", taken.peak_mb)
     paths = [str(path) for path in data.kinds.values()]
     least = measured(floor("join", *paths, str(folder / "floor.parquet")))
-    say("floor: read, join, write once", f"{least.seconds:.2f}", "1.0", f"{movements / least.seconds:,.0f}", least.peak_mb)
+    say(
+        "floor: read, join, write once",
+        f"{least.seconds:.2f}",
+        "1.0",
+        f"{movements / least.seconds:,.0f}",
+        least.peak_mb,
+    )
     took = run(home)
     ratio = f"{took.seconds / least.seconds:.1f}"
     say("zentra run", f"{took.seconds:.2f}", ratio, f"{movements / took.seconds:,.0f}", took.peak_mb)

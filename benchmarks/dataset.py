@@ -1,4 +1,4 @@
-"""One ledger window of N movements as a provider and a ledger would send it, about one in a hundred broken; same N, same bytes.
+"""One ledger window of N movements as provider and ledger send it, one in a hundred broken; same N, same bytes.
 
 Does not belong here: measuring, or an answer key (`zentra simulate` makes labelled data).
 """
@@ -14,7 +14,7 @@ SETTLEMENT_FILE: Final = "set_2026_04_27"
 AS_OF: Final = "2026-04-28T12:00:00Z"
 
 # What is wrong with a movement follows from its number modulo 1000:
-#   0 never posted · 1 not settled yet · 2 settled 100 off · 3 no callback · 4 settled twice · 5 callback delivered twice
+#   0 never posted · 1 not settled yet · 2 settled 100 off · 3 no callback · 4 settled twice · 5 callback comes twice
 #   6 settled in another currency · 7 callback after the review cut-off · 8 reference known only to our own side
 #   9 callback failed · 10 two payloads under one event id
 _MOVEMENTS: Final = """
@@ -106,7 +106,7 @@ class Dataset:
 
 
 def generate(folder: Path, movements: int) -> Dataset:
-    """Write the three files of a window of so many movements into `folder`, which must exist; 0 gives files without rows."""
+    """Write the three files of a window of so many movements into an existing `folder`; 0 gives files without rows."""
     found = Dataset(movements, folder / f"{SETTLEMENT_FILE}.csv", folder / "ledger.csv", folder / "callbacks.jsonl")
     with duckdb.connect() as connection:
         connection.execute(_MOVEMENTS, {"movements": movements}).fetchall()

@@ -1,6 +1,7 @@
 """Where ledger windows begin and end, across cut-offs and clock changes, and which business day they are."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -29,13 +30,11 @@ def test_window_over_a_clock_change_is_an_hour_shorter_or_longer(day: date, hour
 
 def test_windows_follow_one_another_without_gap_or_overlap() -> None:
     windows = list(calendar(date(2026, 1, 1), date(2026, 12, 31), "Europe/Berlin", "02:30"))
-    assert all(before.ends_at == after.starts_at for before, after in zip(windows, windows[1:], strict=False))
+    assert all(before.ends_at == after.starts_at for before, after in pairwise(windows))
 
 
 def _age(item: date, run: date, business_days: BusinessDays | None = None) -> int:
-    numbers = {
-        window.day: window.business_day_number for window in calendar(item, run, "UTC", "00:00", business_days)
-    }
+    numbers = {window.day: window.business_day_number for window in calendar(item, run, "UTC", "00:00", business_days)}
     return numbers[run] - numbers[item]
 
 

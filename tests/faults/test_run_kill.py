@@ -1,4 +1,4 @@
-"""A run killed at any point leaves whole runs or nothing to readers, and the next run publishes what an undisturbed one does."""
+"""A run killed at any point leaves whole runs or nothing to readers, and the next one publishes what it would have."""
 
 import json
 import signal
@@ -60,7 +60,9 @@ def published(world: World) -> dict[str, str]:
 
 def rerun(world: World) -> None:
     window_run.run_window(
-        world.home, "acme", RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None, None, "test")
+        world.home,
+        "acme",
+        RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None, None, "test"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a case can state: placed rows, matches, exceptions and rows refused at the door. Making them is the story's part."""
+"""What a case can state: placed rows, matches, exceptions, refused rows. Making them is the story's part."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
