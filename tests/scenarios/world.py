@@ -116,6 +116,10 @@ class World:
         file_id = file or settlement_file(window)
         if file_id not in self._files:
             self.ingest("settlement", file_id, [])
+        return self.request(window, file_id, as_of)
+
+    def request(self, window: str, file_id: str, as_of: str | None = None) -> WindowResult:
+        """Ask for a run as it stands, and for the later ones again where it changed."""
         known = datetime.fromisoformat(as_of) if as_of else self.cutoff(window)
         request = RunRequest(self.provider, file_id, date.fromisoformat(window), OWNER, known, "test")
         result = window_run.run_window(self.home, TENANT, request)

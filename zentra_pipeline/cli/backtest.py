@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 def command(
     tenant: str, provider: str, profile_path: Path, first: date | None, last: date | None, home: Home, as_json: bool
 ) -> None:
-    """Replay past windows with a changed profile and show which matches and exceptions would change.
+    """Show what a changed profile would make of past windows.
 
-    Nothing is published and the profile in force stays as it is.
+    Published windows are replayed in scratch; the matches and exceptions that would change are listed. Nothing is
+    published and the profile in force stays as it is.
     """
     from zentra_pipeline import strict_yaml
     from zentra_pipeline.backtest import backtest
