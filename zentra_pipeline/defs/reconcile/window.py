@@ -85,7 +85,6 @@ _MODELS: Final[ModelSpecs] = model_specs()
     check_specs=[_QUARANTINE_CHECK, *_MODELS.checks],
     partitions_def=windows,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    pool="reconciliation",
 )
 def reconciliation_window(
     context: dg.AssetExecutionContext, config: WindowConfig, reconciler: dg.ResourceParam[Reconciler]
