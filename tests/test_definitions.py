@@ -23,7 +23,7 @@ GROUPS = {"ingest", "staging", "matching", "exceptions", "closeout"}
 
 @pytest.fixture(scope="module")
 def graph() -> AssetGraph:
-    return defs.resolve_asset_graph()
+    return defs().resolve_asset_graph()
 
 
 def test_asset_keys_and_groups_are_those_of_the_snapshot(graph: AssetGraph) -> None:
@@ -98,7 +98,7 @@ def test_workspace_and_project_name_the_same_code_location() -> None:
 
 
 def test_definitions_load_with_every_resource_they_need() -> None:
-    dg.Definitions.validate_loadable(defs)
+    dg.Definitions.validate_loadable(defs())
 
 
 def test_nothing_warns_when_the_partitions_are_made() -> None:

@@ -1,7 +1,11 @@
 """The code location: one entry point that loads every Dagster object below `defs`; none is made here."""
 
-from dagster.components import load_defs
+from pathlib import Path
 
-import zentra_pipeline.defs
+import dagster as dg
 
-defs = load_defs(zentra_pipeline.defs)
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Every asset, check and resource below `zentra_pipeline/defs`."""
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

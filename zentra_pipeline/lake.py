@@ -109,7 +109,7 @@ def publish(
 ) -> dict[str, PublishedTable]:
     """Write every mart of a run's database to new lake files, which nobody sees before the revision is recorded."""
     published = {}
-    with duckdb.connect(str(database)) as connection:
+    with duckdb.connect(str(database), read_only=True) as connection:
         for table, order in ROW_ORDER.items():
             relative = Path("lake", table, f"provider={provider}", f"ledger_window={ledger_window}")
             relative = relative / f"{run_id}-r{revision}.parquet"
@@ -288,7 +288,7 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
 def _write_catalog(paths: TenantPaths, snapshot: _Snapshot) -> None:
     """Replace `catalog.duckdb` by one with views of this moment; whoever has the old one open keeps a whole picture."""
     temporary = paths.root / ".catalog.duckdb.tmp"
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"fsync_mode": "NONE"}) as connection:  # made durable as a whole, below
         connection.execute(f"attach {_literal(str(temporary))} as catalog (storage_version 'v1.0.0')")
         connection.execute("use catalog.main")
         connection.execute(f"create view runs as {_run_values(snapshot)}")

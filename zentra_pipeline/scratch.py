@@ -100,7 +100,7 @@ def prepare(inputs: RunInputs, folder: Path, tenant_root: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     database = folder / DATABASE_NAME
-    with duckdb.connect(str(database)) as connection:
+    with duckdb.connect(str(database), config={"fsync_mode": "NONE"}) as connection:
         for schema in ("run", "raw", "earlier", "zentra"):
             connection.execute(f"create schema {schema}")
         _write_raw(connection, inputs, tenant_root)
@@ -115,7 +115,7 @@ def prepare(inputs: RunInputs, folder: Path, tenant_root: Path) -> Path:
 def inputs_digest(database: Path) -> str:
     """Hex SHA-256 over the rows a built run saw, one text after the other in their total order."""
     digest = hashlib.sha256()
-    with duckdb.connect(str(database)) as connection:
+    with duckdb.connect(str(database), read_only=True) as connection:
         rows = connection.sql("select row_text from zentra.int_input_rows order by side, row_id, currency")
         for batch in rows.to_arrow_reader(_DIGEST_BATCH):
             digest.update(_joined(batch.column(0)))
