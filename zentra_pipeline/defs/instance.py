@@ -33,8 +33,8 @@ def _kept_open(folder: Path) -> Iterator[None]:
     """Spare Dagster's SQLite files below `folder` most of their waiting for the disk.
 
     Dagster opens a connection an event, and SQLite writes the whole log back and syncs it when the last one closes; so
-    one of ours stays open beside them. `synchronous = NORMAL` never leaves a write-ahead log broken: a power cut may cost
-    Dagster its last events, and no fact of ours, for those are in the operational store.
+    one of ours stays open beside them. `synchronous = NORMAL` never leaves a write-ahead log broken: a power cut may
+    cost Dagster its last events, and no fact of ours, for those are in the operational store.
     """
     with ExitStack() as kept:
         files: set[str] = set()
