@@ -134,7 +134,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "a duplicate line stays a candidate, and a later counterpart resolves it as matched late",
+        "a duplicate line stays a candidate for a later counterpart; what it was, a person decides",
         settle("L1", "R", 500, on=FRI, at="10:00"),
         settle("L2", "R", 500, on=FRI, at="10:01"),
         post("T1", "R", 500, on=FRI),
@@ -147,12 +147,11 @@ CLAIMS = [
             ],
             SAT: [
                 "exact_reference one_to_one exact: L2 = T2, 500 USD",
-                "resolved as matched_late: duplicate_settlement_line L2, 500 USD, off by 500",
             ],
         },
     ),
     claim(
-        "a duplicate posting stays a candidate, and a later line resolves it as matched late",
+        "a duplicate posting stays a candidate for a later line; what it was, a person decides",
         settle("L1", "R", 500, on=FRI),
         post("T1", "R", 500, on=FRI, at="09:00"),
         post("T2", "R", 500, on=FRI, at="09:01"),
@@ -165,12 +164,11 @@ CLAIMS = [
             ],
             SAT: [
                 "exact_reference one_to_one exact: L2 = T2, 500 USD",
-                "resolved as matched_late: duplicate_ledger_posting T2, 500 USD, off by -500",
             ],
         },
     ),
     claim(
-        "a line of the wrong currency is resolved when the movement of its own currency is posted",
+        "a line of the wrong currency matches the movement of its own currency; the break stays for a person",
         settle("L1", "R", 500, "EUR", on=SAT),
         post("T1", "R", 500, "USD", on=SAT),
         post("T2", "R", 500, "EUR", on=NEXT_MON),
@@ -179,7 +177,6 @@ CLAIMS = [
             NEXT_MON: [
                 "exact_reference one_to_one exact: L1 = T2, 500 EUR",
                 "open T1, 500 USD, aged 1",
-                "resolved as matched_late: currency_mismatch L1, 500 EUR",
             ],
         },
     ),

@@ -40,6 +40,8 @@ def _kept_open(folder: Path) -> Iterator[None]:
         files: set[str] = set()
 
         def on_connect(connection: Any, _record: object) -> None:
+            if not isinstance(connection, sqlite3.Connection):
+                return
             ((_, _, file),) = connection.execute("PRAGMA database_list").fetchall()
             if not Path(file).is_relative_to(folder):
                 return

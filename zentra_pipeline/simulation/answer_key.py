@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from zentra_pipeline.simulation.statements import Match, Movement, PlacedLine
 from zentra_pipeline.simulation.story import Story
@@ -16,6 +17,10 @@ from zentra_pipeline.simulation.world import World
 
 Leg = tuple[str, str, str]
 Held = dict[Leg, list[tuple[int, int]]]
+
+
+# What these were is a matter of judgement even when the item finds its counterpart later.
+_FOR_A_PERSON: Final = frozenset({"duplicate_settlement_line", "duplicate_ledger_posting", "currency_mismatch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +270,8 @@ def _exception(
     difference_minor: int | None = None,
 ) -> KeyException:
     windows = story.calendar.runs
+    if exception_type in _FOR_A_PERSON:
+        resolved = None
     return KeyException(
         ledger_window=str(windows[opened]),
         exception_type=exception_type,

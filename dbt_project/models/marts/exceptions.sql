@@ -305,7 +305,7 @@ matched_movements as (
 
 ),
 
--- Every reason for being unmatched ends when the item is matched; other breaks are matters of judgement.
+-- Only what a counterpart settles by itself: what a duplicate or a wrong currency was is a matter of judgement, match or not.
 settled_late as (
 
     select
@@ -319,8 +319,7 @@ settled_late as (
             and earlier.currency = matched_subjects.currency
     where
         earlier.exception_type in (
-            'unmatched_provider_row', 'unmatched_ledger_entry', 'duplicate_settlement_line', 'duplicate_ledger_posting',
-            'currency_mismatch', 'ambiguous_match', 'orphan_callback'
+            'unmatched_provider_row', 'unmatched_ledger_entry', 'ambiguous_match', 'orphan_callback'
         )
     group by earlier.exception_id
 

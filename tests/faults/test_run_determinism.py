@@ -1,0 +1,96 @@
+"""The same rows give the same published bytes, however many threads a run has and in whatever order and parts they came."""
+
+import hashlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from benchmarks.dataset import AS_OF, SETTLEMENT_FILE, WINDOW, Dataset, generate
+from tests.scenarios.world import World
+
+# DuckDB gives work to a second thread from 122,880 rows on, in its own tables and in a Parquet file; the ledger has twice
+# as many entries as there are movements.
+MOVEMENTS = 130_000
+THREADS = (1, 2, 4)
+
+Arrange = Callable[[list[bytes]], list[list[bytes]]]
+
+
+def as_sent(rows: list[bytes]) -> list[list[bytes]]:
+    return [rows]
+
+
+def backwards(rows: list[bytes]) -> list[list[bytes]]:
+    return [rows[::-1]]
+
+
+def shuffled_in_parts(rows: list[bytes]) -> list[list[bytes]]:
+    mixed = random.Random(4).sample(rows, len(rows))
+    return [mixed[part::3] for part in range(3)]
+
+
+ARRIVALS: tuple[Arrange, ...] = (as_sent, backwards, shuffled_in_parts)
+
+
+def arrived(folder: Path, data: Dataset, arrange: Arrange, first: str) -> World:
+    """A home in which the data's rows came in as arranged, the kind `first` before the others."""
+    world = World(folder)
+    for kind in sorted(data.kinds, key=lambda kind: (kind != first, kind)):
+        lines = data.kinds[kind].read_bytes().splitlines(keepends=True)
+        header, rows = (b"", lines) if kind == "callbacks" else (lines[0], lines[1:])
+        parts = arrange(rows)
+        if kind == "settlement":  # one file, or a part would restate the one before
+            parts = [[row for part in parts for row in part]]
+        for number, part in enumerate(parts):
+            file_id = SETTLEMENT_FILE if kind == "settlement" else f"{kind}_{number}"
+            world.ingest_bytes(kind, file_id, header + b"".join(part))
+    return world
+
+
+def digests(world: World, threads: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """SHA-256 of every file the run publishes with so many threads, and of its inputs."""
+    connect = duckdb.connect
+
+    def with_threads(*arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:
+        options["config"] = {**(options.get("config") or {}), "threads": threads}
+        return connect(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setenv("ZENTRA_THREADS", str(threads))
+        patched.setattr(duckdb, "connect", with_threads)
+        world.reconcile(WINDOW, AS_OF.replace("Z", "+00:00"), SETTLEMENT_FILE)
+    revision = world.revision(WINDOW, SETTLEMENT_FILE)
+    for table in revision.tables.values():
+        content = (world.paths.root / table["path"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == table["sha256"]
+    published = {name: table["sha256"] for name, table in revision.tables.items()}
+    return {**published, "inputs": revision.inputs_digest}
+
+
+def check(folders: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, runs: list[tuple[int, Arrange]]) -> None:
+    data = generate(folders.mktemp("data"), MOVEMENTS)
+    found = {}
+    for number, (threads, arrange) in enumerate(runs):
+        first = tuple(data.kinds)[number % 3]
+        world = arrived(folders.mktemp(f"run_{number}"), data, arrange, first)
+        found[threads, arrange.__name__, first] = digests(world, threads, monkeypatch)
+    expected = next(iter(found.values()))
+    assert len(expected) > 8
+    assert {run: digest for run, digest in found.items() if digest != expected} == {}
+
+
+def test_threads_and_arrival_change_no_byte(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(tmp_path_factory, monkeypatch, list(zip(THREADS, ARRIVALS, strict=True)))
+
+
+@pytest.mark.slow
+def test_every_number_of_threads_with_every_arrival_changes_no_byte(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(tmp_path_factory, monkeypatch, [(threads, arrange) for arrange in ARRIVALS for threads in THREADS])
