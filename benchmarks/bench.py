@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.dataset import AS_OF, SETTLEMENT_FILE, WINDOW, Dataset, generate
+from benchmarks.dataset import AS_OF, SETTLEMENT_FILE, WINDOW, Dataset, dataset
 
 WARM = """
 import sys, time, warnings
@@ -64,6 +64,13 @@ def floor(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.floor", *arguments]
 
 
+def made(folder: Path, movements: int) -> Dataset:
+    """The input files, made in a process of their own: a child's peak memory counts from its parent's."""
+    program = "import sys, pathlib, benchmarks.dataset as d; d.generate(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
+    measured([sys.executable, "-c", program, str(folder), str(movements)])
+    return dataset(folder, movements)
+
+
 def new_home(folder: Path) -> str:
     home = str(folder)
     measured(zentra("init", "--home", home))
@@ -91,7 +98,7 @@ def bench_size(folder: Path, movements: int) -> None:
     """One window of so many movements: read against ingest, floor against run."""
     inputs = folder / f"inputs_{movements}"
     inputs.mkdir()
-    data: Dataset = generate(inputs, movements)
+    data = made(inputs, movements)
     home = new_home(folder / f"home_{movements}")
     say(f"{movements:,} movements", "seconds", "ratio", "per second", "peak MB")
     for kind, path in data.kinds.items():
@@ -119,7 +126,7 @@ def bench_fixed_cost(folder: Path) -> None:
     """What a window without rows costs: from a cold command line, and once more in a process that has run one."""
     inputs = folder / "inputs_0"
     inputs.mkdir()
-    data = generate(inputs, 0)
+    data = made(inputs, 0)
     home = new_home(folder / "home_0")
     for kind, path in data.kinds.items():
         ingest(home, kind, path)

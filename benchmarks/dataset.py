@@ -105,9 +105,14 @@ class Dataset:
         return {"settlement": self.settlement, "ledger": self.ledger, "callbacks": self.callbacks}
 
 
+def dataset(folder: Path, movements: int) -> Dataset:
+    """Where the three files of a window lie in `folder`, made or not."""
+    return Dataset(movements, folder / f"{SETTLEMENT_FILE}.csv", folder / "ledger.csv", folder / "callbacks.jsonl")
+
+
 def generate(folder: Path, movements: int) -> Dataset:
     """Write the three files of a window of so many movements into an existing `folder`; 0 gives files without rows."""
-    found = Dataset(movements, folder / f"{SETTLEMENT_FILE}.csv", folder / "ledger.csv", folder / "callbacks.jsonl")
+    found = dataset(folder, movements)
     with duckdb.connect() as connection:
         connection.execute(_MOVEMENTS, {"movements": movements}).fetchall()
         for query, path, form in (
