@@ -91,7 +91,7 @@ def backtest(
                     run_id=run.run_id,
                     sequence=run.sequence,
                     revision=1,
-                    fingerprint="",
+                    content_digest="",
                     settlement_file=run.settlement_file,
                     ledger_window=inputs.ledger_window,
                     tables=replayed,

@@ -127,6 +127,12 @@ def publish(
     return published
 
 
+def discard(paths: TenantPaths, tables: Mapping[str, PublishedTable]) -> None:
+    """Remove files that were written and shall not be published."""
+    for table in tables.values():
+        (paths.root / table.path).unlink(missing_ok=True)
+
+
 def refresh(paths: TenantPaths) -> None:
     """Bring pointers and `catalog.duckdb` in line with the operational store; safe to repeat and to be killed in."""
     pointers = paths.lake / "_current"

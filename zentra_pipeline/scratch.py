@@ -42,7 +42,7 @@ class EarlierRun:
     run_id: str
     sequence: int
     revision: int
-    fingerprint: str
+    content_digest: str
     settlement_file: str
     ledger_window: date
     tables: dict[str, Path] = field(default_factory=dict)

@@ -9,25 +9,29 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from zentra_pipeline import identifiers, lake, scratch, transform
+from zentra_pipeline import identifiers, lake, provenance, scratch, transform
 from zentra_pipeline.business_days import load_business_days
 from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
+from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.profile import load_profile
 from zentra_pipeline.routing import load_routing
 from zentra_pipeline.scratch import EarlierRun, RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import event_log
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_of
+from zentra_pipeline.store.instants import instant_of, instant_text
 from zentra_pipeline.tenancy import require_tenant
 
 Progress = Callable[[str, str], None]
@@ -75,7 +79,7 @@ def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress 
         try:
             return _reconcile(engine, paths, tenant, run, request, report)
         except Exception as cause:
-            _record_failure(engine, run.run_id, request.actor, cause)
+            _record_failure(engine, tenant, run.run_id, request.actor, cause)
             raise
 
 
@@ -121,18 +125,18 @@ def _reconcile(
         raise RunFailedError(f"run {run.run_id}: the models ended before anything was compared; run it again")
     inputs_digest = scratch.inputs_digest(database)
     fingerprint = _fingerprint(inputs, inputs_digest)
+    published_before = run.revision
     known = _revision_of(engine, run, fingerprint)
     if known is not None:
         report("own", f"nothing new: revision {known.revision} stands")
-        run = _enter(engine, run.run_id, "in_review", request.actor)
-        tables = {name: lake.PublishedTable(**entry) for name, entry in known.tables.items()}
+        run, tables = _stand_by(engine, run, known, request.actor)
     else:
         report("own", "publishing the run")
-        run, tables = _publish(engine, paths, run, inputs_digest, fingerprint, database, request.actor)
+        run, tables = _publish(engine, paths, run, inputs, inputs_digest, fingerprint, database, request.actor)
     lake.refresh(paths)
     if os.environ.get(KEEP_VARIABLE) != "1":
         shutil.rmtree(folder, ignore_errors=True)
-    return WindowResult(run, known is None, tables, nodes, _quarantined_rows(inputs))
+    return WindowResult(run, run.revision > published_before, tables, nodes, _quarantined_rows(inputs))
 
 
 def _revision_of(engine: Engine, run: run_store.Run, fingerprint: str) -> run_store.Revision | None:
@@ -144,32 +148,87 @@ def _revision_of(engine: Engine, run: run_store.Run, fingerprint: str) -> run_st
     return current if current.fingerprint == fingerprint else None
 
 
+def _stand_by(
+    engine: Engine, run: run_store.Run, revision: run_store.Revision, actor: str
+) -> tuple[run_store.Run, dict[str, lake.PublishedTable]]:
+    """Leave a published revision as it is: in review, or closed when it is the one that was sealed."""
+    with engine.begin() as connection:
+        is_sealed = any(
+            closeout.chain_sequence is not None and closeout.run_revision == revision.revision
+            for closeout in closeout_store.of_run(connection, run.run_id)
+        )
+        status = "closed" if is_sealed else "in_review"
+        run = run_store.transition(connection, run.run_id, status, actor, datetime.now(UTC))
+    return run, {name: lake.PublishedTable(**entry) for name, entry in revision.tables.items()}
+
+
 def _publish(
     engine: Engine,
     paths: TenantPaths,
     run: run_store.Run,
+    inputs: RunInputs,
     inputs_digest: str,
     fingerprint: str,
     database: Path,
     actor: str,
 ) -> tuple[run_store.Run, dict[str, lake.PublishedTable]]:
-    """Write the lake's files, then record the revision: that transaction is the moment the run is published."""
-    revision = run.revision + 1
+    """Write the lake's files, then record the revision: that transaction is the moment the run is published.
+
+    What turns out to be the current revision byte for byte (only an earlier run changed, in nothing that matters
+    here) is not published a second time.
+    """
     tables = lake.publish(
         database,
         paths,
         provider=run.provider,
         ledger_window=run.ledger_window,
         run_id=run.run_id,
-        revision=revision,
+        revision=run.revision + 1,
     )
+    entries = {name: vars(table) for name, table in tables.items()}
+    current = _same_content(engine, run, inputs_digest, entries)
+    if current is not None:
+        lake.discard(paths, tables)
+        with engine.begin() as connection:
+            run_store.confirm_revision(connection, run.run_id, current.revision, fingerprint)
+        return _stand_by(engine, run, current, actor)
     now = datetime.now(UTC)
     with engine.begin() as connection:
-        entries = {name: vars(table) for name, table in tables.items()}
         run_store.record_revision(
-            connection, run.run_id, revision, fingerprint, inputs_digest, run.owner, run.as_of, entries, now
+            connection,
+            run.run_id,
+            run.revision + 1,
+            fingerprint,
+            inputs_digest,
+            run.owner,
+            run.as_of,
+            entries,
+            manifest(inputs),
+            now,
         )
+        _withdraw_preparation(connection, run)
         return run_store.transition(connection, run.run_id, "in_review", actor, now), tables
+
+
+def _same_content(
+    engine: Engine, run: run_store.Run, inputs_digest: str, entries: Mapping[str, Mapping[str, Any]]
+) -> run_store.Revision | None:
+    """The run's current revision when it holds the same bytes, made from the same rows for the same owner and as_of."""
+    if not run.revision:
+        return None
+    with reading(engine) as connection:
+        current = run_store.current_revision(connection, run.run_id)
+    known = {name: entry["sha256"] for name, entry in current.tables.items()}
+    same = known == {name: entry["sha256"] for name, entry in entries.items()}
+    made_from = (current.inputs_digest, current.owner, current.as_of)
+    return current if same and made_from == (inputs_digest, run.owner, run.as_of) else None
+
+
+def _withdraw_preparation(connection: Connection, run: run_store.Run) -> None:
+    """A closeout that is prepared, or blocked, speaks of an older revision now: it has to be prepared again."""
+    closeout_store.withdraw(connection, run.run_id)
+    is_sealed = bool(closeout_store.of_run(connection, run.run_id))
+    run_store.set_closeout_status(connection, run.run_id, "sealed" if is_sealed else "open")
 
 
 def _quarantined_rows(inputs: RunInputs) -> int:
@@ -205,11 +264,52 @@ def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Rev
         run_id=run.run_id,
         sequence=run.sequence,
         revision=revision.revision,
-        fingerprint=revision.fingerprint,
+        content_digest=_content_digest(revision),
         settlement_file=run.settlement_file,
         ledger_window=date.fromisoformat(run.ledger_window),
         tables={name: paths.root / entry["path"] for name, entry in revision.tables.items()},
     )
+
+
+def _content_digest(revision: run_store.Revision) -> str:
+    """Digest of what a revision published, whatever it was made from."""
+    content = json.dumps({name: entry["sha256"] for name, entry in revision.tables.items()}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def manifest(inputs: RunInputs) -> dict[str, Any]:
+    """Everything a revision is made from, as JSON: what an auditor reads, and enough to make it again."""
+    return {
+        "run": {
+            "tenant": inputs.tenant,
+            "provider": inputs.provider,
+            "run_id": inputs.run_id,
+            "settlement_file": inputs.settlement_file,
+            "ledger_window": inputs.ledger_window.isoformat(),
+            "as_of": instant_text(inputs.as_of),
+            "owner": inputs.owner,
+        },
+        "files": [
+            {
+                "sequence": file.sequence,
+                "kind": file.kind,
+                "provider": file.provider,
+                "file_id": file.file_id,
+                "sha256": file.sha256,
+                "size": file.byte_size,
+            }
+            for file in inputs.files
+        ],
+        "profile": inputs.profile.model_dump(mode="json"),
+        "routing": [rule.model_dump(mode="json") for rule in inputs.routing],
+        "business_days": {
+            "weekend": sorted(inputs.business_days.weekend),
+            "holidays": sorted(map(str, inputs.business_days.holidays)),
+        },
+        "earlier": [{"run_id": earlier.run_id, "revision": earlier.revision} for earlier in inputs.earlier],
+        "rules": transform.rules_digest(),
+        "code": provenance.code_digest(),
+    }
 
 
 def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
@@ -221,7 +321,7 @@ def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
         "routing": [rule.model_dump(mode="json") for rule in inputs.routing],
         "business_days": [sorted(inputs.business_days.weekend), sorted(map(str, inputs.business_days.holidays))],
         "rules": transform.rules_digest(),
-        "earlier": [[earlier.run_id, earlier.fingerprint] for earlier in inputs.earlier],
+        "earlier": [[earlier.run_id, earlier.content_digest] for earlier in inputs.earlier],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -252,7 +352,7 @@ def run_id_of(tenant: str, request: RunRequest) -> str:
 
 def _find_or_create(engine: Engine, tenant: str, request: RunRequest) -> run_store.Run:
     with engine.begin() as connection:
-        return run_store.find_or_create(
+        run = run_store.find_or_create(
             connection,
             tenant=tenant,
             provider=request.provider,
@@ -263,6 +363,39 @@ def _find_or_create(engine: Engine, tenant: str, request: RunRequest) -> run_sto
             as_of=request.as_of,
             now=datetime.now(UTC),
         )
+        created = run_event(
+            "reconciliation.run.created", tenant, run, [run.run_id], run.actor, instant_of(run.created_at)
+        )
+        event_log.append(connection, created)
+        return run
+
+
+def run_event(
+    event_type: str,
+    tenant: str,
+    run: run_store.Run,
+    fact: Sequence[str],
+    actor: str,
+    at: datetime,
+    data: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A CloudEvent about a run, which tells the run's request and `data`."""
+    about = {
+        "provider": run.provider,
+        "settlement_file": run.settlement_file,
+        "ledger_window": run.ledger_window,
+        "owner": run.owner,
+    }
+    return cloud_event(
+        event_type,
+        tenant=tenant,
+        fact=fact,
+        subject=run.run_id,
+        run_id=run.run_id,
+        actor=actor,
+        at=at,
+        data=about | dict(data or {}),
+    )
 
 
 def _enter(engine: Engine, run_id: str, status: str, actor: str) -> run_store.Run:
@@ -270,10 +403,17 @@ def _enter(engine: Engine, run_id: str, status: str, actor: str) -> run_store.Ru
         return run_store.transition(connection, run_id, status, actor, datetime.now(UTC))
 
 
-def _record_failure(engine: Engine, run_id: str, actor: str, cause: Exception) -> None:
+def _record_failure(engine: Engine, tenant: str, run_id: str, actor: str, cause: Exception) -> None:
     reason = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
+    reason = reason or type(cause).__name__
+    now = datetime.now(UTC)
     with engine.begin() as connection:
-        run_store.transition(connection, run_id, "failed", actor, datetime.now(UTC), reason or type(cause).__name__)
+        run = run_store.transition(connection, run_id, "failed", actor, now, reason)
+        attempts = sum(step.status == "failed" for step in run_store.transitions(connection, run_id))
+        event = run_event(
+            "reconciliation.run.failed", tenant, run, [run_id, str(attempts)], actor, now, {"failure": reason}
+        )
+        event_log.append(connection, event)
 
 
 @contextmanager

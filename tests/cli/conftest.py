@@ -106,7 +106,7 @@ def publish(acme: Zentra, tmp_path: Path) -> Publish:
         )
         with operational_store(paths).begin() as store:
             entries = {name: vars(table) for name, table in published.items()}
-            runs.record_revision(store, run.run_id, 1, "f" * 64, "d" * 64, run.owner, run.as_of, entries, now)
+            runs.record_revision(store, run.run_id, 1, "f" * 64, "d" * 64, run.owner, run.as_of, entries, {}, now)
         return run.run_id
 
     return publish

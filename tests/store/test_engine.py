@@ -128,7 +128,9 @@ def test_a_killed_migration_leaves_nothing_half_made(paths: TenantPaths) -> None
     assert killed.returncode == -9
     assert sqlite3.connect(paths.operational_store).execute("SELECT * FROM sqlite_master").fetchall() == []
     with reading(operational_store(paths)) as connection:
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0001"
+        assert (
+            connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == migrations.NEWEST_REVISION
+        )
 
 
 def test_a_store_of_a_newer_version_is_refused_with_what_to_do(paths: TenantPaths) -> None:

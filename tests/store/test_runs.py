@@ -52,7 +52,9 @@ def request(
 def publish(connection: Connection, run: Run) -> None:
     number = runs.get(connection, run.run_id).revision + 1
     tables = {"matches": {"path": "lake/matches/é.parquet", "rows": number, "sha256": "0" * 64}}
-    runs.record_revision(connection, run.run_id, number, "f" * 64, "d" * 64, run.owner, run.as_of, tables, NOW)
+    runs.record_revision(
+        connection, run.run_id, number, "f" * 64, "d" * 64, run.owner, run.as_of, tables, {"files": []}, NOW
+    )
 
 
 def test_run_id_is_the_same_on_every_machine() -> None:
@@ -137,7 +139,9 @@ def test_the_spine_leads_from_created_to_closed(store: Engine) -> None:
 ALLOWED = (
     set(pairwise(SPINE))
     | {(status, "failed") for status in STATUSES}
-    | {(status, "ingesting") for status in ("ingesting", "matching", "comparing", "in_review", "failed")}
+    | {(status, "ingesting") for status in STATUSES[1:]}
+    # A closed run in which nothing is new is closed again; what is prepared can be prepared again or withdrawn.
+    | {("comparing", "closed"), ("closing", "closing"), ("closing", "in_review")}
 )
 
 
@@ -178,6 +182,7 @@ def test_revisions_are_kept_in_order_and_the_last_is_current(store: Engine) -> N
     assert (first.revision, second.revision) == (1, 2)
     assert second.tables == {"matches": {"path": "lake/matches/é.parquet", "rows": 2, "sha256": "0" * 64}}
     assert second.published_at == "2026-04-27T06:00:00.123456Z"
+    assert second.manifest == {"files": []}
 
 
 def test_a_run_that_published_nothing_has_no_current_revision(store: Engine) -> None:
@@ -197,7 +202,7 @@ def test_a_revision_cannot_be_skipped_or_repeated(store: Engine, revision: int) 
         run = request(connection)
         publish(connection, run)
         with pytest.raises(ZentraError, match="is at revision 1"):
-            runs.record_revision(connection, run.run_id, revision, "f", "d", "o", run.as_of, {}, NOW)
+            runs.record_revision(connection, run.run_id, revision, "f", "d", "o", run.as_of, {}, {}, NOW)
 
 
 def test_earlier_and_later_runs_are_the_published_ones_of_the_provider(store: Engine) -> None:

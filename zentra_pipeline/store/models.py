@@ -1,9 +1,9 @@
-"""Tables of the operational store, one per tenant: files let in, runs, their revisions and state changes.
+"""Tables of the operational store, one per tenant: files, runs and revisions, decisions, closeouts, the event log.
 
 Instants are UTC text `YYYY-MM-DDTHH:MM:SS.ffffffZ`, days `YYYY-MM-DD`. Does not belong here: queries.
 """
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
 metadata = MetaData()
 
@@ -60,6 +60,9 @@ run_revisions = Table(
     Column("as_of", String(32), nullable=False),
     Column("tables", Text, nullable=False, comment="JSON: table → {path, rows, sha256}, paths relative to the tenant"),
     Column("published_at", String(32), nullable=False),
+    Column(
+        "manifest", Text, nullable=True, comment="JSON: everything the revision was made from, enough to make it again"
+    ),
 )
 
 run_transitions = Table(
@@ -71,4 +74,68 @@ run_transitions = Table(
     Column("actor", Text, nullable=False),
     Column("at", String(32), nullable=False),
     Column("detail", Text, nullable=True),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("sequence", Integer, primary_key=True, comment="order of the log, which is only ever added to"),
+    Column("decision_id", String(64), nullable=False, unique=True),
+    Column("exception_id", String(64), nullable=True, comment="null for a decision about a closeout"),
+    Column("run_id", String(64), nullable=False, comment="the run in whose books the decision takes effect"),
+    Column("action", String(32), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("decided_at", String(32), nullable=False),
+    Column("reason", Text, nullable=True),
+    Column("policy", Text, nullable=False, comment="JSON: the rule that was applied, its digest and its outcome"),
+    Column("result", String(32), nullable=False, comment="the status the decision led to"),
+    Column("owner", Text, nullable=True, comment="the new owner, of an assignment"),
+    Column("resolution", String(32), nullable=True, comment="the resolution proposed or given"),
+    Column("details", Text, nullable=False, comment="JSON object: what else the decision names"),
+    Index("decisions_of_exception", "exception_id", "sequence"),
+)
+
+closeouts = Table(
+    "closeouts",
+    metadata,
+    Column("closeout_id", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=False),
+    Column("revision", Integer, nullable=False, comment="1 for the first seal of a run; amendments count on"),
+    Column("provider", String(64), nullable=False),
+    Column("settlement_file", String(128), nullable=False),
+    Column("ledger_window", String(10), nullable=False),
+    Column("run_revision", Integer, nullable=False, comment="the run's revision that is closed; 0 without activity"),
+    Column("status", String(16), nullable=False),
+    Column("prepared_by", Text, nullable=False),
+    Column("prepared_at", String(32), nullable=False),
+    Column("approved_by", Text, nullable=True),
+    Column("sealed_at", String(32), nullable=True),
+    Column("evidence_root", String(64), nullable=False),
+    Column("evidence_rows", BigInteger, nullable=False),
+    Column("evidence_status", String(16), nullable=False),
+    Column("chain_sequence", Integer, nullable=True, comment="place in the chain of the provider's seals, from 1"),
+    Column("seal_digest", String(64), nullable=True),
+    Column("previous_seal", String(64), nullable=True),
+    Column("amends", String(64), nullable=True, comment="closeout_id of the predecessor"),
+    Column("reason", Text, nullable=True, comment="why a closeout was amended"),
+    Column("bundle", Text, nullable=True, comment="folder of the sealed bundle, relative to the tenant"),
+    Column("evidence_path", Text, nullable=True, comment="the sealed evidence in the lake, relative to the tenant"),
+    Column("evidence_sha256", String(64), nullable=True),
+    UniqueConstraint("run_id", "revision", name="one_closeout_per_revision"),
+    UniqueConstraint("provider", "chain_sequence", name="one_seal_per_place"),
+)
+
+event_log = Table(
+    "event_log",
+    metadata,
+    Column(
+        "first_position", BigInteger, primary_key=True, autoincrement=False, comment="place of the first event, from 1"
+    ),
+    Column("events", BigInteger, nullable=False, comment="how many events, at places one after another"),
+    Column("event_id", String(64), nullable=True, unique=True, comment="of a single event"),
+    Column("event_type", String(64), nullable=True, comment="of a single event"),
+    Column("run_id", String(64), nullable=True),
+    Column("content", Text, nullable=True, comment="a single event as a CloudEvent in JSON"),
+    Column("path", Text, nullable=True, comment="several events in a lake file, relative to the tenant"),
+    Column("sha256", String(64), nullable=True, comment="of that file"),
 )

@@ -18,11 +18,14 @@ _MAY_FOLLOW: Final[Mapping[str, frozenset[str]]] = {
     # The three working states may start over: a killed process leaves a run there.
     "ingesting": frozenset({"matching", "ingesting", "failed"}),
     "matching": frozenset({"comparing", "ingesting", "failed"}),
-    "comparing": frozenset({"in_review", "ingesting", "failed"}),
+    # A closed run in which nothing is new is closed again at once.
+    "comparing": frozenset({"in_review", "closed", "ingesting", "failed"}),
     "in_review": frozenset({"closing", "ingesting", "failed"}),
-    "closing": frozenset({"closed", "failed"}),
+    # What is prepared falls back into review when it is withdrawn, or when a later fact makes a new revision.
+    "closing": frozenset({"closed", "closing", "in_review", "ingesting", "failed"}),
     "failed": frozenset({"ingesting", "failed"}),
-    "closed": frozenset({"failed"}),
+    # A fact that comes later makes a new revision of a closed run; its seal stays, and is amended by the next one.
+    "closed": frozenset({"ingesting", "failed"}),
 }
 
 
@@ -48,7 +51,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Revision:
-    """One published state of a run; `tables` maps a table to its `{path, rows, sha256}`."""
+    """One published state of a run; `tables` maps a table to its `{path, rows, sha256}`, `manifest` says from what it was made."""
 
     run_id: str
     revision: int
@@ -58,6 +61,7 @@ class Revision:
     as_of: str
     tables: dict[str, Any]
     published_at: str
+    manifest: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ def record_revision(
     owner: str,
     as_of: str,
     tables: Mapping[str, Any],
+    manifest: Mapping[str, Any],
     at: datetime,
 ) -> None:
     """Record what a run published and make it the run's current revision; revisions count up from 1 without a gap."""
@@ -172,12 +177,27 @@ def record_revision(
             inputs_digest=inputs_digest,
             owner=owner,
             as_of=as_of,
-            tables=json.dumps(tables, ensure_ascii=False, separators=(",", ":"), sort_keys=True),
+            tables=_text(tables),
+            manifest=_text(manifest),
             published_at=instant_text(at),
         )
     )
     connection.execute(
         update(models.runs).where(models.runs.c.run_id == run_id).values(revision=revision, inputs_digest=inputs_digest)
+    )
+
+
+def confirm_revision(connection: Connection, run_id: str, revision: int, fingerprint: str) -> None:
+    """Record that what `fingerprint` stands for gives this revision too."""
+    table = models.run_revisions
+    this = (table.c.run_id == run_id) & (table.c.revision == revision)
+    connection.execute(update(table).where(this).values(fingerprint=fingerprint))
+
+
+def set_closeout_status(connection: Connection, run_id: str, closeout_status: str) -> None:
+    """Record where a run's closeout stands: open, blocked, prepared, sealed."""
+    connection.execute(
+        update(models.runs).where(models.runs.c.run_id == run_id).values(closeout_status=closeout_status)
     )
 
 
@@ -209,7 +229,7 @@ def revisions(connection: Connection, run_id: str) -> list[Revision]:
     """What a run published, oldest first."""
     table = models.run_revisions
     rows = connection.execute(select(table).where(table.c.run_id == run_id).order_by(table.c.revision))
-    return [Revision(**{**row._mapping, "tables": json.loads(row.tables)}) for row in rows]
+    return [_revision(dict(row._mapping)) for row in rows]
 
 
 def current_revision(connection: Connection, run_id: str) -> Revision:
@@ -219,7 +239,7 @@ def current_revision(connection: Connection, run_id: str) -> Revision:
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UsageError(f"run {run_id} has published nothing yet")
-    return Revision(**{**row._mapping, "tables": json.loads(row.tables)})
+    return _revision(dict(row._mapping))
 
 
 def transitions(connection: Connection, run_id: str) -> list[Transition]:
@@ -227,6 +247,15 @@ def transitions(connection: Connection, run_id: str) -> list[Transition]:
     table = models.run_transitions
     rows = connection.execute(select(table).where(table.c.run_id == run_id).order_by(table.c.sequence))
     return [Transition(**row._mapping) for row in rows]
+
+
+def _revision(row: Mapping[str, Any]) -> Revision:
+    content = {"tables": json.loads(row["tables"]), "manifest": json.loads(row["manifest"] or "{}")}
+    return Revision(**{**row, **content})
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _runs() -> Select[Any]:

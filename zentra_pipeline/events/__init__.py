@@ -1,0 +1,1 @@
+"""The `reconciliation.*` event log: what happened, told once, as CloudEvents."""

@@ -1,0 +1,57 @@
+"""Queries on the log of decisions, which is only ever added to; what a decision means does not belong here (review)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select
+
+from zentra_pipeline.store.models import decisions
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision as recorded; fields as in `store.models.decisions`, `policy` and `details` as objects."""
+
+    sequence: int
+    decision_id: str
+    exception_id: str | None
+    run_id: str
+    action: str
+    actor: str
+    decided_at: str
+    reason: str | None
+    policy: Mapping[str, Any]
+    result: str
+    owner: str | None
+    resolution: str | None
+    details: Mapping[str, Any]
+
+
+def next_sequence(connection: Connection) -> int:
+    """The place the next decision takes in the log."""
+    return 1 + (connection.execute(select(func.max(decisions.c.sequence))).scalar_one() or 0)
+
+
+def append(connection: Connection, decision: Decision) -> None:
+    """Add a decision to the log; the caller's transaction makes it true together with what follows from it."""
+    values = asdict(decision) | {"policy": _text(decision.policy), "details": _text(decision.details)}
+    connection.execute(insert(decisions).values(values))
+
+
+def listed(connection: Connection, exception_ids: Iterable[str] | None = None) -> list[Decision]:
+    """All decisions, or those about some exceptions, in the order of the log."""
+    query = select(decisions).order_by(decisions.c.sequence)
+    return _all(
+        connection, query if exception_ids is None else query.where(decisions.c.exception_id.in_(exception_ids))
+    )
+
+
+def _all(connection: Connection, query: Select[Any]) -> list[Decision]:
+    rows = (dict(row._mapping) for row in connection.execute(query))
+    return [Decision(**row | {name: json.loads(row[name]) for name in ("policy", "details")}) for row in rows]
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
