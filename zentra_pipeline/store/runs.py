@@ -51,7 +51,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Revision:
-    """One published state of a run; `tables` maps a table to its `{path, rows, sha256}`, `manifest` says from what it was made."""
+    """One published state of a run; `tables` maps a table to its `{path, rows, sha256}`.
+
+    `manifest` says what it was made from.
+    """
 
     run_id: str
     revision: int
