@@ -42,6 +42,13 @@ def test_a_torn_copy_under_the_lasting_name_is_replaced(paths: TenantPaths, tmp_
     assert keep(paths, received).path.read_bytes() == BYTES
 
 
+def test_a_damaged_copy_of_the_same_size_is_replaced(paths: TenantPaths, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(BYTES)
+    received = receive(paths, tmp_path / "in", 0)
+    (paths.landing / received.sha256).write_bytes(b"\xff" + BYTES[1:])
+    assert keep(paths, received).path.read_bytes() == BYTES
+
+
 def test_received_bytes_can_be_discarded(paths: TenantPaths, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(BYTES)
     receive(paths, tmp_path / "in", 0)

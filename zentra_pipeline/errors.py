@@ -3,6 +3,7 @@
     ZentraError                 exit 1   a fault of the program or of the machine
     ├── UsageError              exit 2   the caller asked for something that cannot be
     ├── RefusedError            exit 3   policy or permission says no
+    │   └── OutdatedError       exit 3   somebody else has acted since the caller last looked
     ├── InputRejectedError      exit 4   the input cannot be let in; nothing changed
     ├── VerificationError       exit 5   evidence does not hold
     └── RunFailedError          exit 1   a run ended before it published anything
@@ -28,6 +29,10 @@ class RefusedError(ZentraError):
     """Policy or permission refuses the action."""
 
     exit_code = 3
+
+
+class OutdatedError(RefusedError):
+    """What the caller decided on has been decided on by somebody else since; nothing changed."""
 
 
 class InputRejectedError(ZentraError):

@@ -3,11 +3,9 @@
 Does not belong here: formats (sources), what a row must look like (contracts), printing (cli).
 """
 
-import fcntl
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +13,7 @@ from pathlib import Path
 import polars as pl
 from sqlalchemy import Engine
 
-from zentra_pipeline import identifiers, landing, staging
+from zentra_pipeline import identifiers, landing, locks, staging
 from zentra_pipeline.conflicts import EarlierFile, conflicting_rows
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.contracts.contract import Contract
@@ -30,7 +28,7 @@ from zentra_pipeline.sources.reading import frames
 from zentra_pipeline.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
 from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.files import StagedFile
-from zentra_pipeline.store.instants import instant_text
+from zentra_pipeline.store.instants import instant_of, instant_text
 
 REASONS_NAMED = 20
 OTHER_REASONS = "other reasons"
@@ -139,7 +137,7 @@ def ingest_files(
     ids = [identifiers.settlement_file_id(source.stem if file_id is None else file_id) for source in files]
     if not files:
         raise UsageError("no file to ingest: name at least one")
-    with _ingest_lock(paths):
+    with locks.holding(paths, locks.INGEST):
         engine = operational_store(paths)
         with engine.begin() as connection:
             next_sequence = registered.next_sequence(connection)
@@ -151,15 +149,6 @@ def ingest_files(
     if not all(file.unchanged for file in outcome.files):
         lake.refresh(paths)
     return outcome
-
-
-@contextmanager
-def _ingest_lock(paths: TenantPaths) -> Iterator[None]:
-    """One ingest a tenant at a time; the system frees the lock when the process ends, however it ends."""
-    paths.locks.mkdir(parents=True, exist_ok=True)
-    with (paths.locks / "ingest.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _clear_away(paths: TenantPaths, next_sequence: int | None = None) -> None:
@@ -177,10 +166,12 @@ def _ingest(command: _Command, engine: Engine, sources: list[tuple[Path, str]], 
         landed = landing.receive(command.paths, source, position)
         before = rows.get((file_id, landed.sha256)) or _registration(command, engine, file_id, landed)
         if before is not None:
+            if before.sequence < next_sequence:
+                landing.keep(command.paths, landed)
             outcomes.append(_unchanged(before))
             continue
         arrival = _Arrival(source, file_id, landed, next_sequence + len(arrivals))
-        tally = _stage(command, engine, arrival, list(rows.values()))
+        tally = _stage(command, arrival, _known_files(command, engine, list(rows.values())))
         arrivals.append(arrival)
         rows[file_id, landed.sha256] = _row(command, arrival, tally)
         outcomes.append(_outcome(arrival, tally))
@@ -194,7 +185,22 @@ def _registration(command: _Command, engine: Engine, file_id: str, landed: Lande
         return registered.registration(connection, command.contract.kind, command.provider, file_id, landed.sha256)
 
 
-def _stage(command: _Command, engine: Engine, arrival: _Arrival, of_command: list[StagedFile]) -> _Tally:
+def restage(paths: TenantPaths, landed: Path, file: StagedFile, before: Sequence[StagedFile]) -> StagedFile:
+    """Stage a registered file below `paths` anew from its landed bytes; the files `before` it were staged there.
+
+    Returns its registration as it would be today: `file` itself unless bytes, code or callback secrets are others.
+    Errors as ingest_files'.
+    """
+    command = _Command(paths, file.provider, contract_of(file.kind), file.format, instant_of(file.received_at))
+    bytes_of_file = Landed(landed, file.sha256, file.byte_size)
+    arrival = _Arrival(Path(file.original_name), file.file_id, bytes_of_file, file.sequence)
+    known = [(row, paths.root / row.staged_path) for row in before if row.kind == file.kind and row.staged_path]
+    row = _row(command, arrival, _stage(command, arrival, known))
+    _place(command, arrival, row)
+    return row
+
+
+def _stage(command: _Command, arrival: _Arrival, known: list[tuple[StagedFile, Path]]) -> _Tally:
     """Write one file's staged and quarantined rows under temporary names, cross-file conflicts set aside."""
     paths, contract, name = command.paths, command.contract, arrival.staged_name
     tally = _Tally()
@@ -204,28 +210,27 @@ def _stage(command: _Command, engine: Engine, arrival: _Arrival, of_command: lis
                 staged.write(verdict.admitted)
                 quarantined.write(verdict.refused)
         if tally.staged:
-            _set_conflicts_aside(
-                command, arrival, _earlier_files(command, engine, arrival, of_command), quarantined, tally
-            )
+            _set_conflicts_aside(command, arrival, _earlier_files(command, arrival, known), quarantined, tally)
     return tally
 
 
-def _earlier_files(
-    command: _Command, engine: Engine, arrival: _Arrival, of_command: list[StagedFile]
-) -> list[EarlierFile]:
-    """Staged files of the same table that came under another file id, those of the same command included."""
+def _known_files(command: _Command, engine: Engine, of_command: list[StagedFile]) -> list[tuple[StagedFile, Path]]:
+    """Staged files of the same kind and where they are, those of the same command included."""
     contract, paths = command.contract, command.paths
-    if not contract.key:
-        return []
     with engine.begin() as connection:
-        earlier = [
-            (row, paths.root / (row.staged_path or "")) for row in registered.staged_files(connection, contract.kind)
-        ]
-    earlier += [(row, StagedName(row.sequence, row.sha256).arriving(paths, contract.table)) for row in of_command]
+        stored = registered.staged_files(connection, contract.kind)
+    known = [(row, paths.root / row.staged_path) for row in stored if row.staged_path]
+    arriving = [row for row in of_command if row.staged_path]
+    return known + [(row, StagedName(row.sequence, row.sha256).arriving(paths, contract.table)) for row in arriving]
+
+
+def _earlier_files(command: _Command, arrival: _Arrival, known: list[tuple[StagedFile, Path]]) -> list[EarlierFile]:
+    """Staged files of the same table that came under another file id."""
+    contract = command.contract
     return [
         EarlierFile(path, row.provider, row.file_id, row.sequence)
-        for row, path in earlier
-        if row.staged_path is not None
+        for row, path in known
+        if contract.key
         and (row.provider, row.file_id) != (command.provider, arrival.file_id)
         and (contract.has_own_provider or "provider" not in contract.key or row.provider == command.provider)
     ]
@@ -319,13 +324,17 @@ def _commit(command: _Command, engine: Engine, arrivals: list[_Arrival], rows: l
     """Put bytes and rows in place, then register them in one transaction: before it nobody sees them."""
     for arrival, row in zip(arrivals, rows, strict=True):
         landing.keep(command.paths, arrival.landed)
-        if row.staged_path is not None:
-            staging.place(command.paths, arrival.staged_name, command.contract.table)
-        if row.quarantine_path is not None:
-            staging.place(command.paths, arrival.staged_name, QUARANTINE)
+        _place(command, arrival, row)
     if rows:
         with engine.begin() as connection:
             registered.register(connection, rows)
+
+
+def _place(command: _Command, arrival: _Arrival, row: StagedFile) -> None:
+    if row.staged_path is not None:
+        staging.place(command.paths, arrival.staged_name, command.contract.table)
+    if row.quarantine_path is not None:
+        staging.place(command.paths, arrival.staged_name, QUARANTINE)
 
 
 def _row(command: _Command, arrival: _Arrival, tally: _Tally) -> StagedFile:

@@ -19,8 +19,10 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import settings
+from zentra_pipeline import operational_tables, settings
 from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.operational_tables import OperationalTables
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
@@ -33,18 +35,23 @@ ROW_ORDER: Final[Mapping[str, str]] = {
     "three_way": "provider_reference, transaction_id, line_id, provider_event_id, currency, match_id",
     "exceptions": "exception_id",
     "open_items": "item_type, item_id, currency",
+    "write_offs": "item_type, item_id, currency",
     "conservation": "side, currency",
     "rollforward": "currency",
     "restatements": "line_id",
     "callback_states": "provider_event_id",
+    "evidence_items": "provider_reference, settlement_file, ledger_entry, line_id, transaction_id, currency, "
+    "provider_event_id",
 }
-_INTERNAL: Final = frozenset({"callback_states"})
-_RUN_COLUMNS: Final = (
-    "run_id varchar, revision bigint, tenant_id varchar, provider varchar, settlement_file varchar, "
-    "ledger_window date, "
-    "owner varchar, status varchar, as_of timestamp, inputs_digest varchar, closeout_status varchar, actor varchar, "
-    "failure varchar, created_at timestamp"
+_INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
+EVIDENCE_COLUMNS: Final = (
+    "closeout_id varchar, provider_reference varchar, settlement_file varchar, ledger_entry varchar, "
+    "exception_owner varchar, closeout_status varchar, run_id varchar, actor varchar, scope varchar, policy varchar, "
+    "intent_id varchar, signature varchar, evidence_status varchar, currency varchar, line_id varchar, "
+    "transaction_id varchar, provider_event_id varchar, match_id varchar, policy_result varchar, missing varchar"
 )
+# Published tables that are also there as they were when each closeout was sealed, as `<table>_as_closed`.
+_AS_CLOSED: Final = ("matches", "match_legs", "three_way", "exceptions", "open_items", "conservation", "rollforward")
 
 
 @dataclass(frozen=True)
@@ -90,14 +97,14 @@ def parquet_scan(paths: Sequence[Path]) -> str:
 
 def file_literal(path: Path) -> str:
     """A path as a SQL text literal in which DuckDB finds no pattern."""
-    return _literal("".join(f"[{character}]" if character in "[*?" else character for character in str(path)))
+    return literal("".join(f"[{character}]" if character in "[*?" else character for character in str(path)))
 
 
 def published_rows(table: str, published: Sequence[tuple[Path, int]]) -> str:
     """A select over published files that adds `run_sequence`, the publishing run's place in the order of creation."""
     names = ", ".join(f"published.{name}" for name in _columns()[table])
     scan = parquet_scan([path for path, _ in published]).removesuffix(")") + ", filename = true)"
-    places = ", ".join(f"({_literal(str(path))}, {sequence})" for path, sequence in published)
+    places = ", ".join(f"({literal(str(path))}, {sequence})" for path, sequence in published)
     return (
         f"select {names}, cast(places.run_sequence as bigint) as run_sequence from {scan} as published "
         f"inner join (values {places}) as places (filename, run_sequence) on published.filename = places.filename"
@@ -112,19 +119,25 @@ def publish(
     with duckdb.connect(str(database), read_only=True) as connection:
         for table, order in ROW_ORDER.items():
             relative = Path("lake", table, f"provider={provider}", f"ledger_window={ledger_window}")
-            relative = relative / f"{run_id}-r{revision}.parquet"
-            final = paths.root / relative
-            final.parent.mkdir(parents=True, exist_ok=True)
-            temporary = final.with_name(f".{final.name}.tmp")
             names = ", ".join(_columns()[table])
             ordered = ", ".join(f"{column} asc nulls last" for column in order.split(", "))
-            (rows,) = connection.execute(
-                f"copy (select {names} from zentra.{table} order by {ordered}) to {_literal(str(temporary))} "
-                "(format parquet, compression zstd, compression_level 1)"
-            ).fetchall()[0]
-            _make_durable(temporary, final)
-            published[table] = PublishedTable(relative.as_posix(), rows, _digest_of(final))
+            rows = f"select {names} from zentra.{table} order by {ordered}"
+            published[table] = write_parquet(connection, rows, paths, relative / f"{run_id}-r{revision}.parquet")
     return published
+
+
+def write_parquet(
+    connection: duckdb.DuckDBPyConnection, rows: str, paths: TenantPaths, relative: Path
+) -> PublishedTable:
+    """Write the rows of an ordered select to a new lake file, whole or not at all."""
+    final = paths.root / relative
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.tmp")
+    (count,) = connection.execute(
+        f"copy ({rows}) to {literal(str(temporary))} (format parquet, compression zstd, compression_level 1)"
+    ).fetchall()[0]
+    make_durable(temporary, final)
+    return PublishedTable(relative.as_posix(), count, digest_of(final))
 
 
 def discard(paths: TenantPaths, tables: Mapping[str, PublishedTable]) -> None:
@@ -161,10 +174,10 @@ def _write_pointers(pointers: Path, snapshot: "_Snapshot") -> None:
             {"run_id": revision.run_id, "revision": revision.revision, "tables": revision.tables}, sort_keys=True
         )
         pointer = pointers / f"{revision.run_id}.json"
-        if not pointer.exists() or pointer.read_text(encoding="utf-8") != content:
+        if not pointer.is_file() or pointer.read_bytes() != content.encode():
             temporary = pointer.with_name(f".{pointer.name}.tmp")
-            temporary.write_text(content, encoding="utf-8")
-            _make_durable(temporary, pointer)
+            temporary.write_bytes(content.encode())
+            make_durable(temporary, pointer)
 
 
 def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> QueryResult:
@@ -176,12 +189,10 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
     with reading(operational_store(paths)) as store:
         snapshot = _snapshot(paths, store)
     with duckdb.connect() as connection:
-        connection.execute(f"create table runs ({_RUN_COLUMNS})")
-        if snapshot.run_rows:
-            connection.executemany(f"insert into runs values ({', '.join('?' * 14)})", snapshot.run_rows)
+        operational_tables.create(connection, snapshot.tables, "main")
         for name, definition in _views(paths, snapshot).items():
             connection.execute(f"create view {name} as {definition}")
-        allowed = ", ".join(_literal(str(path)) for path in snapshot.paths(paths))
+        allowed = ", ".join(literal(str(path)) for path in snapshot.paths(paths))
         connection.execute(f"set allowed_paths = [{allowed}]")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
@@ -204,11 +215,12 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """What readers see at one moment: runs, their current revisions and the registered files."""
+    """What readers see at one moment: operational tables, current and sealed revisions, and the registered files."""
 
     tenant: str
-    run_rows: list[tuple[Any, ...]]
+    tables: OperationalTables
     revisions: list[run_store.Revision]
+    sealed_revisions: dict[str, run_store.Revision]
     sequences: dict[str, int]
     files: list[file_store.StagedFile]
 
@@ -219,6 +231,16 @@ class _Snapshot:
             if table in revision.tables
         ]
 
+    def sealed(self, paths: TenantPaths, table: str) -> list[tuple[Path, str]]:
+        return [
+            (paths.root / revision.tables[table]["path"], closeout_id)
+            for closeout_id, revision in self.sealed_revisions.items()
+            if table in revision.tables
+        ]
+
+    def evidence(self, paths: TenantPaths) -> list[Path]:
+        return [paths.root / closeout.evidence_path for closeout in self.tables.sealed if closeout.evidence_path]
+
     def staged(self, paths: TenantPaths, kind: str) -> list[Path]:
         return [paths.root / file.staged_path for file in self.files if file.kind == kind and file.staged_path]
 
@@ -226,113 +248,130 @@ class _Snapshot:
         return [paths.root / file.quarantine_path for file in self.files if file.quarantine_path]
 
     def paths(self, paths: TenantPaths) -> list[Path]:
-        published = [paths.root / entry["path"] for revision in self.revisions for entry in revision.tables.values()]
+        revisions = [*self.revisions, *self.sealed_revisions.values()]
+        published = {paths.root / entry["path"] for revision in revisions for entry in revision.tables.values()}
         staged = [paths.root / file.staged_path for file in self.files if file.staged_path]
-        return published + staged + self.quarantined(paths)
+        events = [paths.root / entry.path for entry in self.tables.event_entries if entry.path]
+        return [*sorted(published), *staged, *self.quarantined(paths), *self.evidence(paths), *events]
 
 
 def _snapshot(paths: TenantPaths, connection: Connection) -> _Snapshot:
     tenant = paths.root.name
     runs = run_store.list_runs(connection)
-    rows = [
-        (
-            run.run_id,
-            run.revision,
-            tenant,
-            run.provider,
-            run.settlement_file,
-            run.ledger_window,
-            run.owner,
-            run.status,
-            run.as_of.removesuffix("Z"),
-            run.inputs_digest,
-            run.closeout_status,
-            run.actor,
-            run.failure,
-            run.created_at.removesuffix("Z"),
-        )
-        for run in runs
-    ]
+    tables = operational_tables.read(tenant, connection, runs)
     current = [run_store.current_revision(connection, run.run_id) for run in runs if run.revision > 0]
+    sealed = {
+        closeout.closeout_id: run_store.revision(connection, closeout.run_id, closeout.run_revision)
+        for closeout in tables.sealed
+        if closeout.run_revision > 0
+    }
     registered = [
         file
         for kind in ("settlement", "ledger", "callbacks", "internal_events")
         for file in file_store.staged_files(connection, kind)
     ]
-    return _Snapshot(tenant, rows, current, {run.run_id: run.sequence for run in runs}, registered)
+    return _Snapshot(tenant, tables, current, sealed, {run.run_id: run.sequence for run in runs}, registered)
 
 
 def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
-    """The select behind every published table but `runs`."""
+    """The select behind every published table that lies in the lake."""
     from zentra_pipeline.scratch import TABLE_OF_KIND, staged_columns
 
-    views = {}
-    for table in ROW_ORDER:
-        if table in _INTERNAL:
-            continue
-        published = snapshot.published(paths, table)
-        columns = ", ".join(_columns()[table])
-        if not published:
-            views[table] = _empty(columns_sql(table))
-        elif table in ("matches", "exceptions"):
-            key = "match_id" if table == "matches" else "exception_id"
-            # A later run may publish a newer state of the same row: reversed, or resolved.
-            views[table] = (
-                f"select {columns} from ({published_rows(table, published)}) as published "
-                f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
-            )
-        else:
-            views[table] = f"select {columns} from {parquet_scan([path for path, _ in published])}"
+    views = {table: _current_rows(paths, snapshot, table) for table in ROW_ORDER if table not in _INTERNAL}
+    views |= {f"{table}_as_closed": _rows_as_closed(paths, snapshot, table) for table in _AS_CLOSED}
+    views["closeout_evidence"] = _rows_of(snapshot.evidence(paths), EVIDENCE_COLUMNS)
+    singles = "select * from single_events"
+    segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)
+    views["events"] = f"{singles} union all {segments}" if segments else singles
     staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
     for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
         names = ", ".join(definition.split()[0] for definition in staged_columns(table).split(","))
-        source = parquet_scan(found) if found else f"({_empty(staged_columns(table))})"
-        views[table] = f"select {_literal(snapshot.tenant)} as tenant_id, {names} from {source}"
+        source = parquet_scan(found) if found else f"({empty(staged_columns(table))})"
+        views[table] = f"select {literal(snapshot.tenant)} as tenant_id, {names} from {source}"
     return views
+
+
+def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
+    """A table as its runs' current revisions have it, exceptions with what people decided since."""
+    published = snapshot.published(paths, table)
+    columns = ", ".join(_columns()[table])
+    if not published:
+        return empty(columns_sql(table))
+    if table not in ("matches", "exceptions"):
+        return f"select {columns} from {parquet_scan([path for path, _ in published])}"
+    key = "match_id" if table == "matches" else "exception_id"
+    # A later run may publish a newer state of the same row: reversed, or resolved.
+    newest = (
+        f"select {columns} from ({published_rows(table, published)}) as published "
+        f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
+    )
+    return _decided(newest, "states.closeout_id is null") if table == "exceptions" else newest
+
+
+def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
+    """A table as it was when each closeout was sealed, with the closeout it belongs to."""
+    sealed = snapshot.sealed(paths, table)
+    if not sealed:
+        return empty(f"closeout_id varchar, {columns_sql(table)}")
+    names = ", ".join(f"published.{name}" for name in _columns()[table])
+    scan = parquet_scan(sorted({path for path, _ in sealed})).removesuffix(")") + ", filename = true)"
+    places = ", ".join(f"({literal(str(path))}, {literal(closeout_id)})" for path, closeout_id in sealed)
+    rows = (
+        f"select places.closeout_id, {names} from {scan} as published "
+        f"inner join (values {places}) as places (filename, closeout_id) on published.filename = places.filename"
+    )
+    return _decided(rows, "states.closeout_id = published.closeout_id") if table == "exceptions" else rows
+
+
+def _decided(rows: str, states_of: str) -> str:
+    """Rows of exceptions with owner, status and resolution as people decided, where they did.
+
+    What a later run matched is resolved, whatever people were about to decide.
+    """
+    undecided = "states.exception_id is null or (published.status = 'resolved' and states.status <> 'resolved')"
+    return (
+        "select published.* replace ("
+        "coalesce(states.owner, published.owner) as owner, "
+        f"case when {undecided} then published.status else states.status end as status, "
+        f"case when {undecided} then published.resolution else states.resolution end as resolution) "
+        f"from ({rows}) as published left join exception_states as states "
+        f"on {states_of} and states.exception_id = published.exception_id"
+    )
+
+
+def _rows_of(found: Sequence[Path], columns: str) -> str:
+    names = ", ".join(definition.split()[0] for definition in columns.split(", "))
+    return f"select {names} from {parquet_scan(found)}" if found else empty(columns)
 
 
 def _write_catalog(paths: TenantPaths, snapshot: _Snapshot) -> None:
     """Replace `catalog.duckdb` by one with views of this moment; whoever has the old one open keeps a whole picture."""
     temporary = paths.root / ".catalog.duckdb.tmp"
     with duckdb.connect(config={"fsync_mode": "NONE"}) as connection:  # made durable as a whole, below
-        connection.execute(f"attach {_literal(str(temporary))} as catalog (storage_version 'v1.0.0')")
+        connection.execute(f"attach {literal(str(temporary))} as catalog (storage_version 'v1.0.0')")
         connection.execute("use catalog.main")
-        connection.execute(f"create view runs as {_run_values(snapshot)}")
+        operational_tables.create(connection, snapshot.tables, "catalog.main")
         for name, definition in _views(paths, snapshot).items():
             connection.execute(f"create view {name} as {definition}")
         connection.execute("use memory.main")
         connection.execute("detach catalog")
-    _make_durable(temporary, paths.catalog)
+    make_durable(temporary, paths.catalog)
 
 
-def _run_values(snapshot: _Snapshot) -> str:
-    definitions = [definition.split() for definition in _RUN_COLUMNS.split(", ")]
-    if not snapshot.run_rows:
-        return _empty(_RUN_COLUMNS)
-    rows = ", ".join("(" + ", ".join(_value(value) for value in row) + ")" for row in snapshot.run_rows)
-    names = ", ".join(name for name, _ in definitions)
-    casts = ", ".join(f"cast({name} as {data_type}) as {name}" for name, data_type in definitions)
-    return f"select {casts} from (values {rows}) as runs ({names})"
-
-
-def _empty(columns: str) -> str:
+def empty(columns: str) -> str:
+    """A select without rows, of these column definitions."""
     casts = (definition.split() for definition in columns.split(","))
     return "select " + ", ".join(f"cast(null as {kind}) as {name}" for name, kind in casts) + " where false"
 
 
-def _value(value: object) -> str:
-    if value is None:
-        return "null"
-    return str(value) if isinstance(value, int) else _literal(str(value))
-
-
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as a SQL literal."""
     if "\0" in text:
         raise ZentraError("a path or value with a NUL character cannot be written into SQL")
     return "'" + text.replace("'", "''") + "'"
 
 
-def _make_durable(temporary: Path, final: Path) -> None:
+def make_durable(temporary: Path, final: Path) -> None:
     """Give a written file its final name so that neither name nor content is lost in a crash."""
     descriptor = os.open(temporary, os.O_RDONLY)
     try:
@@ -347,6 +386,7 @@ def _make_durable(temporary: Path, final: Path) -> None:
         os.close(folder)
 
 
-def _digest_of(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

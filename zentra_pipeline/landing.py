@@ -56,14 +56,22 @@ def receive(paths: TenantPaths, source: Path, position: int) -> Landed:
 
 
 def keep(paths: TenantPaths, received: Landed) -> Landed:
-    """Give received bytes their lasting name; a copy that is there already wins, for it is the same."""
+    """Give received bytes their lasting name; a copy that is there already stays, unless it is damaged."""
     target = paths.landing / received.sha256
-    if target.exists() and target.stat().st_size == received.byte_size:
+    if digest_of(target) == received.sha256:
         received.path.unlink()
     else:
         received.path.replace(target)
         sync_folder(paths.landing)
     return Landed(target, received.sha256, received.byte_size)
+
+
+def digest_of(path: Path) -> str | None:
+    """Hex SHA-256 of a file's bytes; null where there is no file."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def discard_arriving(paths: TenantPaths) -> None:

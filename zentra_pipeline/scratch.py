@@ -7,7 +7,7 @@ are the models' sources. Does not belong here: deciding what to run, running dbt
 import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from zentra_pipeline import lake, references, settings, windows
 from zentra_pipeline.profile import Profile
+from zentra_pipeline.review.run_decisions import DecidedState, RunDecisions, WriteOff
 from zentra_pipeline.routing import RoutingRule
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_of
@@ -64,6 +65,7 @@ class RunInputs:
     business_days: windows.BusinessDays
     files: Sequence[StagedFile]
     earlier: Sequence[EarlierRun]
+    decisions: RunDecisions = field(default_factory=RunDecisions)
 
     @property
     def window_starts_at(self) -> datetime:
@@ -107,6 +109,7 @@ def prepare(inputs: RunInputs, folder: Path, tenant_root: Path) -> Path:
         _write_scope(connection, inputs)
         _write_calendar(connection, inputs)
         _write_earlier(connection, inputs)
+        _write_decisions(connection, inputs.decisions)
         _write_seeds(connection)
         references.write_keys(connection, inputs.profile.reference_normalizer)
     return database
@@ -258,13 +261,22 @@ def _write_earlier(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> 
         "run_id varchar, run_sequence bigint, settlement_file varchar, ledger_window date",
         [(run.run_id, run.sequence, run.settlement_file, run.ledger_window) for run in inputs.earlier],
     )
-    for table in ("matches", "match_legs", "open_items", "exceptions", "callback_states", "conservation"):
+    for table in ("matches", "match_legs", "open_items", "write_offs", "exceptions", "callback_states", "conservation"):
         published = [(run.tables[table], run.sequence) for run in inputs.earlier if table in run.tables]
         columns = f"{lake.columns_sql(table)}, run_sequence bigint"
         if not published:
             connection.execute(f"create table earlier.{table} ({columns})")
         else:
             connection.execute(f"create view earlier.{table} as {lake.published_rows(table, published)}")
+
+
+def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisions) -> None:
+    for name, kind, rows in (
+        ("run.exception_states", DecidedState, decisions.states),
+        ("run.write_offs", WriteOff, decisions.write_offs),
+    ):
+        columns = ", ".join(f"{column.name} varchar" for column in fields(kind))
+        _write_table(connection, name, columns, [astuple(row) for row in rows])
 
 
 def _write_seeds(connection: duckdb.DuckDBPyConnection) -> None:

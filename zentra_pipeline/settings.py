@@ -30,6 +30,10 @@ class TenantPaths:
         return self.root / "routing.yml"
 
     @property
+    def policy(self) -> Path:
+        return self.root / "policy.yml"
+
+    @property
     def calendar(self) -> Path:
         return self.root / "calendar.yml"
 
@@ -52,6 +56,14 @@ class TenantPaths:
     @property
     def operational_store(self) -> Path:
         return self.root / "ops.db"
+
+    @property
+    def closeouts(self) -> Path:
+        return self.root / "closeouts"
+
+    @property
+    def heads(self) -> Path:
+        return self.root / "heads"
 
     @property
     def scratch(self) -> Path:
@@ -84,6 +96,14 @@ class Home:
     @property
     def tenants(self) -> Path:
         return self.root / "tenants"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def trust(self) -> Path:
+        return self.root / "trust.json"
 
     def tenant(self, tenant: str) -> TenantPaths:
         """Paths of a tenant; UsageError when the id's form is not allowed. Existence is not checked."""

@@ -4,13 +4,11 @@ A run is a pure function of what it reads (scratch.RunInputs); this module decid
 states, and publishes. Does not belong here: orchestration, partitions, printing.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,15 +16,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from zentra_pipeline import identifiers, lake, provenance, scratch, transform
+from zentra_pipeline import identifiers, lake, locks, provenance, scratch, transform
 from zentra_pipeline.business_days import load_business_days
 from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
+from zentra_pipeline.events import run_events
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.profile import load_profile
+from zentra_pipeline.review import run_decisions
 from zentra_pipeline.routing import load_routing
 from zentra_pipeline.scratch import EarlierRun, RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
@@ -74,7 +75,7 @@ def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress 
     paths = require_tenant(home, tenant)
     report = progress or _silent
     engine = operational_store(paths)
-    with _provider_lock(paths, request.provider):
+    with locks.holding(paths, locks.provider_lock(request.provider)):
         run = _find_or_create(engine, tenant, request)
         try:
             return _reconcile(engine, paths, tenant, run, request, report)
@@ -129,7 +130,7 @@ def _reconcile(
     known = _revision_of(engine, run, fingerprint)
     if known is not None:
         report("own", f"nothing new: revision {known.revision} stands")
-        run, tables = _stand_by(engine, run, known, request.actor)
+        run, tables = _stand_by(engine, run, known, inputs, fingerprint, request.actor)
     else:
         report("own", "publishing the run")
         run, tables = _publish(engine, paths, run, inputs, inputs_digest, fingerprint, database, request.actor)
@@ -149,7 +150,12 @@ def _revision_of(engine: Engine, run: run_store.Run, fingerprint: str) -> run_st
 
 
 def _stand_by(
-    engine: Engine, run: run_store.Run, revision: run_store.Revision, actor: str
+    engine: Engine,
+    run: run_store.Run,
+    revision: run_store.Revision,
+    inputs: RunInputs,
+    fingerprint: str,
+    actor: str,
 ) -> tuple[run_store.Run, dict[str, lake.PublishedTable]]:
     """Leave a published revision as it is: in review, or closed when it is the one that was sealed."""
     with engine.begin() as connection:
@@ -157,6 +163,7 @@ def _stand_by(
             closeout.chain_sequence is not None and closeout.run_revision == revision.revision
             for closeout in closeout_store.of_run(connection, run.run_id)
         )
+        run_store.confirm_revision(connection, run.run_id, revision.revision, fingerprint, manifest(inputs))
         status = "closed" if is_sealed else "in_review"
         run = run_store.transition(connection, run.run_id, status, actor, datetime.now(UTC))
     return run, {name: lake.PublishedTable(**entry) for name, entry in revision.tables.items()}
@@ -189,10 +196,9 @@ def _publish(
     current = _same_content(engine, run, inputs_digest, entries)
     if current is not None:
         lake.discard(paths, tables)
-        with engine.begin() as connection:
-            run_store.confirm_revision(connection, run.run_id, current.revision, fingerprint)
-        return _stand_by(engine, run, current, actor)
+        return _stand_by(engine, run, current, inputs, fingerprint, actor)
     now = datetime.now(UTC)
+    events = _tell(engine, paths, run, inputs, tables, actor, now)
     with engine.begin() as connection:
         run_store.record_revision(
             connection,
@@ -206,8 +212,37 @@ def _publish(
             manifest(inputs),
             now,
         )
+        event_log.append_file(connection, run_id=run.run_id, events=events.rows, path=events.path, sha256=events.sha256)
         _withdraw_preparation(connection, run)
         return run_store.transition(connection, run.run_id, "in_review", actor, now), tables
+
+
+def _tell(
+    engine: Engine,
+    paths: TenantPaths,
+    run: run_store.Run,
+    inputs: RunInputs,
+    tables: Mapping[str, lake.PublishedTable],
+    actor: str,
+    now: datetime,
+) -> lake.PublishedTable:
+    """Write the events of the revision about to be recorded; they are told when that transaction names the file."""
+    with reading(engine) as connection:
+        told = [paths.root / entry.path for entry in event_log.entries(connection, run_id=run.run_id) if entry.path]
+        former = run_store.current_revision(connection, run.run_id).tables if told else {}
+    telling = run_events.Telling(
+        inputs=inputs,
+        revision=run.revision + 1,
+        actor=actor,
+        now=now,
+        marts={name: paths.root / table.path for name, table in tables.items()},
+        previous={name: paths.root / entry["path"] for name, entry in former.items()},
+        told=told,
+    )
+    events = run_events.write(paths, telling)
+    if not events.rows:
+        lake.discard(paths, {"events": events})
+    return events
 
 
 def _same_content(
@@ -243,6 +278,7 @@ def gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) 
             _earlier_run(paths, item, run_store.current_revision(connection, item.run_id))
             for item in run_store.earlier_runs(connection, run)
         ]
+        log = decision_store.listed(connection)
     return RunInputs(
         tenant=tenant,
         provider=run.provider,
@@ -256,6 +292,7 @@ def gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) 
         business_days=load_business_days(paths),
         files=files,
         earlier=earlier,
+        decisions=run_decisions.of_run(log, run.run_id, {item.run_id for item in earlier}),
     )
 
 
@@ -307,13 +344,14 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
             "holidays": sorted(map(str, inputs.business_days.holidays)),
         },
         "earlier": [{"run_id": earlier.run_id, "revision": earlier.revision} for earlier in inputs.earlier],
+        "decisions": inputs.decisions.content(),
         "rules": transform.rules_digest(),
         "code": provenance.code_digest(),
     }
 
 
 def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
-    """Digest of all that the published tables depend on: rows, scope, profile, routing, rules, earlier runs."""
+    """Digest of all that the published tables depend on: rows, scope, profile, routing, rules, runs, decisions."""
     content = {
         "inputs": inputs_digest,
         "scope": [inputs.tenant, inputs.run_id, inputs.owner, inputs.as_of.isoformat()],
@@ -322,6 +360,7 @@ def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
         "business_days": [sorted(inputs.business_days.weekend), sorted(map(str, inputs.business_days.holidays))],
         "rules": transform.rules_digest(),
         "earlier": [[earlier.run_id, earlier.content_digest] for earlier in inputs.earlier],
+        "decisions": inputs.decisions.content(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -414,15 +453,6 @@ def _record_failure(engine: Engine, tenant: str, run_id: str, actor: str, cause:
             "reconciliation.run.failed", tenant, run, [run_id, str(attempts)], actor, now, {"failure": reason}
         )
         event_log.append(connection, event)
-
-
-@contextmanager
-def _provider_lock(paths: TenantPaths, provider: str) -> Iterator[None]:
-    """Runs of one provider go one after another; the system releases the lock of a process that dies."""
-    paths.locks.mkdir(parents=True, exist_ok=True)
-    with (paths.locks / f"provider-{provider}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _silent(step: str, message: str) -> None:

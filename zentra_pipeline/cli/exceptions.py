@@ -1,4 +1,4 @@
-"""`zentra exceptions`: lists exceptions and explains one; deciding about them does not belong here."""
+"""`zentra exceptions`: lists exceptions and explains one; the commands that decide stand in exception_decisions."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zentra_pipeline.cli import options
+from zentra_pipeline.cli import exception_decisions, options
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.lake import QueryResult
+    from zentra_pipeline.store.decisions import Decision
 
 
 @click.group("exceptions")
 def command() -> None:
-    """List exceptions and explain one."""
+    """List exceptions, explain one and decide about it."""
+
+
+for _deciding in exception_decisions.COMMANDS:
+    command.add_command(_deciding)
 
 
 def _word(vocabulary: str) -> Callable[[str], str]:
@@ -52,15 +57,17 @@ def _word(vocabulary: str) -> Callable[[str], str]:
 @click.option(
     "--owner", metavar="O", callback=options.checked(options.name_of_person), help="Only those of this owner."
 )
+@click.option("--open", "only_open", is_flag=True, help="Only those that are not resolved.")
 @options.home
 @options.as_json
-def list_exceptions(tenant: str, home: Home, as_json: bool, **filters: str | None) -> None:
+def list_exceptions(tenant: str, home: Home, only_open: bool, as_json: bool, **filters: str | None) -> None:
     """List a tenant's exceptions, those due first at the top."""
     from zentra_pipeline import lake, tenancy
     from zentra_pipeline.cli import printing
 
     given = {column: value for column, value in filters.items() if value is not None}
-    condition = " AND ".join(f"{column} = ?" for column in given) or "true"
+    conditions = [f"{column} = ?" for column in given] + (["status <> 'resolved'"] if only_open else [])
+    condition = " AND ".join(conditions) or "true"
     result = lake.query(
         tenancy.require_tenant(home, tenant),
         f"SELECT * FROM exceptions WHERE {condition} ORDER BY due_at NULLS LAST, exception_id",
@@ -99,10 +106,12 @@ def list_exceptions(tenant: str, home: Home, as_json: bool, **filters: str | Non
 @options.home
 @options.as_json
 def show(exception_id: str, tenant: str, home: Home, as_json: bool) -> None:
-    """Explain one exception: what happened, what it might belong to, whose it is and what to do."""
+    """Explain one exception: what happened, what it might belong to, whose it is, what was decided and what to do."""
     from zentra_pipeline import lake, tenancy, vocabulary
     from zentra_pipeline.cli import printing
     from zentra_pipeline.errors import UsageError
+    from zentra_pipeline.store import decisions
+    from zentra_pipeline.store.engine import operational_store, reading
 
     paths = tenancy.require_tenant(home, tenant)
     found = _rows(lake.query(paths, "SELECT * FROM exceptions WHERE exception_id = ?", [exception_id]))
@@ -110,8 +119,12 @@ def show(exception_id: str, tenant: str, home: Home, as_json: bool) -> None:
         raise UsageError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
     (row,) = found
     kind = vocabulary.exception_type(row["exception_type"])
+    with reading(operational_store(paths)) as connection:
+        log = decisions.listed(connection, [exception_id])
     if as_json:
-        printing.print_json(row | {"title": kind.title, "remedy": kind.remedy})
+        history = [_as_object(decision) for decision in log]
+        told = {"title": kind.title, "remedy": kind.remedy, "version": len(log), "decisions": history}
+        printing.print_json(row | told)
         return
     printing.say(f"{row['exception_id']}  {row['exception_type']}  {row['severity']}  {row['status']}")
     printing.say(f"{kind.title}.")
@@ -124,7 +137,37 @@ def show(exception_id: str, tenant: str, home: Home, as_json: bool) -> None:
         printing.say("\nWhat came close:")
         for candidate in row["candidates"]:
             printing.say(f"  - {_sentence(candidate)}")
+    if log:
+        printing.say("\nWhat was decided:")
+        for decision in log:
+            printing.say(f"  - {_told(decision)}")
     printing.say(f"\nWhat to do: {kind.remedy}")
+
+
+def _as_object(decision: "Decision") -> dict[str, Any]:
+    return {
+        "decision_id": decision.decision_id,
+        "action": decision.action,
+        "actor": decision.actor,
+        "decided_at": decision.decided_at,
+        "result": decision.result,
+        "owner": decision.owner,
+        "resolution": decision.resolution,
+        "reason": decision.reason,
+        "run_id": decision.run_id,
+        "policy": dict(decision.policy),
+    }
+
+
+def _told(decision: "Decision") -> str:
+    """A decision in words: `2026-04-28T09:00:00Z ann: resolve as written_off → pending approval (too small)`."""
+    what = decision.action
+    if decision.owner is not None:
+        what += f" to {decision.owner}"
+    if decision.resolution is not None:
+        what += f" as {decision.resolution}"
+    why = f" ({decision.reason})" if decision.reason else ""
+    return f"{decision.decided_at} {decision.actor}: {what} → {_words(decision.result)}{why}"
 
 
 def _rows(result: "QueryResult") -> list[dict[str, Any]]:

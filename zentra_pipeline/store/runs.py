@@ -190,11 +190,13 @@ def record_revision(
     )
 
 
-def confirm_revision(connection: Connection, run_id: str, revision: int, fingerprint: str) -> None:
-    """Record that what `fingerprint` stands for gives this revision too."""
+def confirm_revision(
+    connection: Connection, run_id: str, revision: int, fingerprint: str, manifest: Mapping[str, Any]
+) -> None:
+    """Record that what `fingerprint` and `manifest` stand for gives this revision too, with every file known by now."""
     table = models.run_revisions
     this = (table.c.run_id == run_id) & (table.c.revision == revision)
-    connection.execute(update(table).where(this).values(fingerprint=fingerprint))
+    connection.execute(update(table).where(this).values(fingerprint=fingerprint, manifest=_text(manifest)))
 
 
 def set_closeout_status(connection: Connection, run_id: str, closeout_status: str) -> None:
@@ -233,6 +235,16 @@ def revisions(connection: Connection, run_id: str) -> list[Revision]:
     table = models.run_revisions
     rows = connection.execute(select(table).where(table.c.run_id == run_id).order_by(table.c.revision))
     return [_revision(dict(row._mapping)) for row in rows]
+
+
+def revision(connection: Connection, run_id: str, number: int) -> Revision:
+    """One published state of a run; UsageError when it never was."""
+    table = models.run_revisions
+    query = select(table).where(table.c.run_id == run_id, table.c.revision == number)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UsageError(f"run {run_id} has no revision {number}: `zentra runs show` names those it has")
+    return _revision(dict(row._mapping))
 
 
 def current_revision(connection: Connection, run_id: str) -> Revision:

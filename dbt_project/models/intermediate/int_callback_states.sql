@@ -2,7 +2,7 @@
 --   matched     belongs to a match
 --   in_transit  waits for its line or movement, or for its match, within the settlement lag
 --   excepted    conflicting, or a success that nothing answers after the lag (orphan)
---   accounted   moved no money and matched nothing within the lag
+--   accounted   moved no money and matched nothing within the lag, or tells of an item that an earlier run wrote off
 
 with scope as (
 
@@ -61,6 +61,12 @@ movements as (
 earlier_items as (
 
     select * from {{ ref('int_earlier_matched_items') }}
+
+),
+
+written_off as (
+
+    select * from {{ ref('stg_earlier_write_offs') }}
 
 ),
 
@@ -127,6 +133,42 @@ answered as (
 
 ),
 
+written_off_references as (
+
+    select coalesce(nullif(reference_keys.normalized_reference, ''), written_off.provider_reference) as reference
+    from written_off
+    left join reference_keys on written_off.provider_reference = reference_keys.reference
+
+),
+
+written_off_names as (
+
+    select merchant_reference as reference from written_off
+    union all
+    select intent_id as reference from written_off
+    union all
+    select item_id as reference from written_off
+    where item_type = 'ledger_transaction'
+
+),
+
+-- What was given up is not waited for, and a callback that tells of it is no orphan.
+of_written_off as (
+
+    select unmatched.provider_event_id
+    from unmatched
+    inner join written_off_references on unmatched.reference = written_off_references.reference
+    where unmatched.reference <> ''
+
+    union
+
+    select unmatched.provider_event_id
+    from unmatched
+    inner join written_off_names on unmatched.merchant_reference = written_off_names.reference
+    where unmatched.merchant_reference <> ''
+
+),
+
 aged as (
 
     select
@@ -153,6 +195,7 @@ final as (
         case
             when not events.is_believed then 'excepted'
             when match_callbacks.provider_event_id is not null or events.earlier_state = 'matched' then 'matched'
+            when of_written_off.provider_event_id is not null then 'accounted'
             when
                 events.callback_status = 'succeeded'
                 and answered.provider_event_id is null
@@ -166,6 +209,7 @@ final as (
     cross join profile
     left join match_callbacks on events.provider_event_id = match_callbacks.provider_event_id
     left join answered on events.provider_event_id = answered.provider_event_id
+    left join of_written_off on events.provider_event_id = of_written_off.provider_event_id
     left join aged on events.provider_event_id = aged.provider_event_id
 
 )

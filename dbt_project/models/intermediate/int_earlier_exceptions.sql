@@ -1,8 +1,15 @@
--- Grain: an exception as the earlier runs left it: the newest published state of each.
+-- Grain: an exception as the earlier runs left it: the newest published state of each, with what people decided since.
+-- What a run matched late stays so, unless a person had resolved it before.
 
 with published as (
 
     select * from {{ ref('stg_earlier_exceptions') }}
+
+),
+
+decided as (
+
+    select * from {{ source('run', 'exception_states') }}
 
 ),
 
@@ -18,11 +25,29 @@ ordered as (
 
 ),
 
-final as (
+newest as (
 
     select * exclude (state_rank)
     from ordered
     where state_rank = 1
+
+),
+
+final as (
+
+    select
+        newest.* exclude (owner, status, resolution),
+        coalesce(decided.owner, newest.owner) as owner,
+        case
+            when newest.status = 'resolved' then newest.status
+            else coalesce(decided.status, newest.status)
+        end as status,
+        case
+            when decided.status = 'resolved' then decided.resolution
+            else newest.resolution
+        end as resolution
+    from newest
+    left join decided on newest.exception_id = decided.exception_id
 
 )
 

@@ -1,4 +1,4 @@
--- Grain: a line or movement that an earlier run left open and no earlier run matched since: carried into this run.
+-- Grain: a line or movement that an earlier run left open and no earlier run matched or wrote off since: carried into this run.
 -- What belongs to a later window is not seen: windows may be run in any order.
 
 with scope as (
@@ -16,6 +16,16 @@ open_items as (
 legs as (
 
     select * from {{ ref('int_earlier_legs') }}
+
+),
+
+written_off as (
+
+    select distinct
+        item_type,
+        item_id,
+        currency
+    from {{ ref('stg_earlier_write_offs') }}
 
 ),
 
@@ -41,7 +51,12 @@ carried as (
             items.item_type = legs.leg_type
             and items.item_id = legs.leg_id
             and items.currency = legs.currency
-    where legs.leg_id is null
+    left join written_off
+        on
+            items.item_type = written_off.item_type
+            and items.item_id = written_off.item_id
+            and items.currency = written_off.currency
+    where legs.leg_id is null and written_off.item_id is null
 
 )
 

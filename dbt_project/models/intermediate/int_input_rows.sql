@@ -34,6 +34,12 @@ events as (
 
 ),
 
+intents as (
+
+    select * from {{ ref('int_intents') }}
+
+),
+
 final as (
 
     select
@@ -83,10 +89,26 @@ final as (
         currency,
         {{ row_text(
             "'callback'",
-            ['callback_status', 'amount_minor', 'currency', 'occurred_at', 'event_sequence', 'first_received_at', 'payloads'],
+            [
+                'callback_status', 'amount_minor', 'currency', 'occurred_at', 'event_sequence', 'first_received_at', 'payloads',
+                'signature_verified'
+            ],
             ['provider_event_id', 'event_type', 'provider_reference', 'merchant_reference']
         ) }} as row_text
     from events
+
+    union all
+
+    select
+        'intent' as side,
+        intent_id as row_id,
+        '' as currency,
+        {{ row_text(
+            "'intent'",
+            ['occurred_at'],
+            ['intent_id', 'event_id', 'actor', 'actor_scope', 'policy', 'policy_result']
+        ) }} as row_text
+    from intents
 
 )
 

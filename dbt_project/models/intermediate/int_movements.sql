@@ -1,4 +1,4 @@
--- Grain: a money movement (transaction and currency) that no earlier run has matched; credit positive.
+-- Grain: a money movement (transaction and currency) that no earlier run has matched or written off; credit positive.
 -- The reference, intent and posting time are those of its first clearing entry by entry_id.
 
 with transactions as (
@@ -16,11 +16,19 @@ carried as (
 
 consumed as (
 
-    select distinct
+    select
         leg_id,
         currency
     from {{ ref('int_earlier_legs') }}
     where leg_type = 'ledger_transaction'
+
+    union
+
+    select
+        item_id as leg_id,
+        currency
+    from {{ ref('stg_earlier_write_offs') }}
+    where item_type = 'ledger_transaction'
 
 ),
 

@@ -1,4 +1,5 @@
--- Grain: a line (of a type that needs a movement) or movement unmatched when the run ends, with its age.
+-- Grain: a line (of a type that needs a movement) or movement unmatched when the run ends, with its age; written off or
+-- carried forward. What is written off met no pass, and is named by the reason that it was written off for.
 -- Age counts business days after the item's own window, up to and including the run's.
 
 with scope as (
@@ -43,6 +44,18 @@ lines as (
 
 ),
 
+items as (
+
+    select * from {{ ref('int_items') }}
+
+),
+
+written_off as (
+
+    select * from {{ source('run', 'write_offs') }}
+
+),
+
 unmatched as (
 
     select
@@ -57,9 +70,37 @@ unmatched as (
         intent_id,
         sort_at,
         opened_window,
+        returned_from,
         disposition
     from outcomes
     where disposition <> 'matched'
+
+    union all
+
+    select
+        items.item_type,
+        items.item_id,
+        items.currency,
+        items.line_class,
+        items.amount_minor,
+        items.provider_reference,
+        items.normalized_reference,
+        items.merchant_reference,
+        items.intent_id,
+        items.sort_at,
+        items.opened_window,
+        items.returned_from,
+        case
+            when written_off.exception_type in ('duplicate_settlement_line', 'duplicate_ledger_posting') then 'duplicate'
+            when written_off.exception_type = 'ambiguous_match' then 'ambiguous'
+            else 'free'
+        end as disposition
+    from items
+    inner join written_off
+        on
+            items.item_type = written_off.item_type
+            and items.item_id = written_off.item_id
+            and items.currency = written_off.currency
 
     union all
 
@@ -76,6 +117,7 @@ unmatched as (
         cast(null as varchar) as intent_id,
         lines.settled_at as sort_at,
         lines.opened_window,
+        cast(null as varchar) as returned_from,
         'failed' as disposition
     from lines
     inner join match_line_types on lines.line_type = match_line_types.line_type
@@ -126,9 +168,17 @@ final as (
             when aged.age_business_days <= 10 then '6-10'
             when aged.age_business_days <= 30 then '11-30'
             else 'over 30'
-        end as aging_bucket
+        end as aging_bucket,
+        written_off.item_id is not null as is_written_off,
+        written_off.exception_id,
+        written_off.decision_id
     from aged
     cross join profile
+    left join written_off
+        on
+            aged.item_type = written_off.item_type
+            and aged.item_id = written_off.item_id
+            and aged.currency = written_off.currency
 
 )
 

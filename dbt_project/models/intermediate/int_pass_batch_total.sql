@@ -1,7 +1,7 @@
 -- Grain: an item earlier passes left over, and every line of a batch that matches as a whole; what `batch_total` made of it.
 -- A movement bears a batch when its reference is the batch id. The batch matches when exactly one free movement bears it, none
--- of its lines is matched or set aside, and the net of its settled lines other than payouts is the movement. Class plays no
--- part. Lines of the batch that earlier runs accounted for (fees, adjustments) are legs too: `is_batch_line` marks them.
+-- of its lines is matched, set aside or written off, and the net of its settled lines other than payouts is the movement. Class
+-- plays no part. Lines of the batch that earlier runs accounted for (fees, adjustments) are legs too: `is_batch_line` marks them.
 
 with scope as (
 
@@ -55,6 +55,16 @@ earlier_legs as (
 
     select * from {{ ref('int_earlier_legs') }}
     where leg_type = 'settlement_line'
+
+),
+
+written_off as (
+
+    select item_id from {{ source('run', 'write_offs') }}
+    where item_type = 'settlement_line'
+    union
+    select item_id from {{ ref('stg_earlier_write_offs') }}
+    where item_type = 'settlement_line'
 
 ),
 
@@ -173,6 +183,8 @@ taken as (
     where item_type = 'settlement_line' and disposition in ('matched', 'duplicate')
     union
     select leg_id as line_id from earlier_legs
+    union
+    select item_id as line_id from written_off
 
 ),
 

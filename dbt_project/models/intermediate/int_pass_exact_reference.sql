@@ -7,9 +7,23 @@ with scope as (
 
 ),
 
+written_off as (
+
+    select * from {{ source('run', 'write_offs') }}
+
+),
+
+-- What this run writes off meets nothing any more.
 items as (
 
-    select * from {{ ref('int_items') }}
+    select items.*
+    from {{ ref('int_items') }} as items
+    left join written_off
+        on
+            items.item_type = written_off.item_type
+            and items.item_id = written_off.item_id
+            and items.currency = written_off.currency
+    where written_off.item_id is null
 
 ),
 

@@ -116,6 +116,16 @@ came_in as (
 
     union all
 
+    select
+        case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
+        currency,
+        cast(1 as bigint) as row_count,
+        amount_minor
+    from open_items
+    where is_written_off and returned_from is not null
+
+    union all
+
     -- Lines an earlier run accounted for come back when their batch matches as a whole.
     select
         'settlement' as side,
@@ -168,6 +178,7 @@ became as (
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
         currency,
         case
+            when is_written_off then 'accounted'
             when item_type = 'ledger_transaction' and disposition in ('free', 'ambiguous') and not is_overdue then 'in_transit'
             else 'excepted'
         end as bucket,

@@ -9,6 +9,7 @@ with scope as (
 open_items as (
 
     select * from {{ ref('int_open_items') }}
+    where not is_written_off
 
 ),
 

@@ -1,5 +1,5 @@
--- Grain: a currency. The unmatched movements before, plus what newly seen windows posted, less what this run settled, must
--- be the unmatched movements after: difference_minor is 0 or the run is not published.
+-- Grain: a currency. The unmatched movements before, plus what newly seen windows posted, less what this run settled or
+-- wrote off, must be the unmatched movements after: difference_minor is 0 or the run is not published.
 
 with scope as (
 
@@ -45,6 +45,7 @@ amounts as (
         case when is_carried then amount_minor else 0 end as opening_minor,
         case when is_carried then 0 else amount_minor end as posted_minor,
         cast(0 as bigint) as settled_minor,
+        cast(0 as bigint) as written_off_minor,
         cast(0 as bigint) as closing_minor
     from movements
 
@@ -55,6 +56,7 @@ amounts as (
         0 as opening_minor,
         0 as posted_minor,
         ledger_minor as settled_minor,
+        0 as written_off_minor,
         0 as closing_minor
     from matches
 
@@ -65,6 +67,7 @@ amounts as (
         0 as opening_minor,
         0 as posted_minor,
         -earlier_matches.ledger_minor as settled_minor,
+        0 as written_off_minor,
         0 as closing_minor
     from earlier_matches
     inner join reversed on earlier_matches.match_id = reversed.match_id
@@ -76,7 +79,8 @@ amounts as (
         0 as opening_minor,
         0 as posted_minor,
         0 as settled_minor,
-        amount_minor as closing_minor
+        case when is_written_off then amount_minor else 0 end as written_off_minor,
+        case when is_written_off then 0 else amount_minor end as closing_minor
     from open_items
 
 ),
@@ -88,7 +92,7 @@ sums as (
         cast(sum(opening_minor) as bigint) as opening_minor,
         cast(sum(posted_minor) as bigint) as posted_minor,
         cast(sum(settled_minor) as bigint) as settled_minor,
-        cast(0 as bigint) as written_off_minor,
+        cast(sum(written_off_minor) as bigint) as written_off_minor,
         cast(sum(closing_minor) as bigint) as closing_minor
     from amounts
     group by currency

@@ -231,7 +231,10 @@ lone_callbacks as (
         waiting.provider_event_id
     from waiting
     left join answered on waiting.provider_event_id = answered.provider_event_id
-    where answered.provider_event_id is null and waiting.earlier_state is distinct from 'matched'
+    where
+        answered.provider_event_id is null
+        and waiting.earlier_state is distinct from 'matched'
+        and waiting.callback_state <> 'accounted'
 
 ),
 

@@ -1,0 +1,36 @@
+-- Grain: a line or movement that a decision in this run's books gave up. It met no pass and is not carried forward; a
+-- counterpart that comes later stands alone.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+written_off as (
+
+    select * from {{ ref('int_open_items') }}
+    where is_written_off
+
+),
+
+final as (
+
+    select
+        scope.run_id,
+        written_off.item_type,
+        written_off.item_id,
+        written_off.provider_reference,
+        written_off.merchant_reference,
+        written_off.intent_id,
+        written_off.currency,
+        written_off.amount_minor,
+        written_off.item_window as opened_window,
+        written_off.exception_id,
+        written_off.decision_id
+    from written_off
+    cross join scope
+
+)
+
+select * from final

@@ -1,0 +1,225 @@
+"""Gaps, forks, rollbacks, rotations and amendments over many bundles, with and without a published head."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.closeout import bundles
+from tests.closeout.bundles import FIRST, SECOND, Sealed, make_bundle, make_chain
+from zentra_pipeline.closeout import seal, verify
+
+
+@pytest.fixture
+def trust(tmp_path: Path) -> Path:
+    return bundles.trust(tmp_path / "trust.json")
+
+
+def reseal(made: Sealed, **changes: Any) -> Sealed:
+    """What a holder of the trusted key can do: seal other contents in the same place."""
+    shutil.rmtree(made.folder)
+    chain = made.payload["chain"]
+    changes = {"run_id": made.payload["run_id"], "window": made.payload["ledger_window"], "movements": 2, **changes}
+    return make_bundle(made.folder, **{"chain": chain, **changes})
+
+
+def test_thirty_windows_hold_with_and_without_head(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 30)
+    whole = bundles.head(tmp_path / "whole.json", made)
+    last = bundles.head(tmp_path / "last.json", made[-1:])
+    for given in (None, whole, last):
+        report = verify.verify(tmp_path / "closeouts", trust, given)
+        assert bundles.failed(report) == {}
+        assert len(report.seals) == 30
+    for bundle in made:
+        assert verify.verify(bundle.folder, trust, whole).holds
+    assert verify.verify(made[-1].folder, trust, last).holds
+    assert "has only sequence 30" in bundles.failed(verify.verify(made[3].folder, trust, last))["head"]
+
+
+def test_sealing_again_with_a_trusted_key_holds_and_only_the_head_finds_it(tmp_path: Path, trust: Path) -> None:
+    """The known limit, which every report states."""
+    made = make_chain(tmp_path / "closeouts", 3)
+    head = bundles.head(tmp_path / "head.json", made)
+    again = reseal(made[2])
+    report = verify.verify(again.folder, trust)
+    assert report.holds
+    assert "pass one with --head" in report.limits[0]
+    assert verify.verify(tmp_path / "closeouts", trust).holds
+    assert "sealed again" in bundles.failed(verify.verify(again.folder, trust, head))["head"]
+    for given in (head, bundles.head(tmp_path / "last.json", made[-1:])):
+        assert "sealed again" in bundles.failed(verify.verify(tmp_path / "closeouts", trust, given))["head"]
+
+
+def test_sealing_the_whole_chain_again_is_found_by_the_last_entry_of_the_head(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 4)
+    last = bundles.head(tmp_path / "last.json", made[-1:])
+    shutil.rmtree(tmp_path / "closeouts")
+    make_chain(tmp_path / "closeouts", 4, movements=2)
+    assert verify.verify(tmp_path / "closeouts", trust).holds
+    assert set(bundles.failed(verify.verify(tmp_path / "closeouts", trust, last))) == {"head"}
+
+
+def test_a_seal_changed_in_the_middle_breaks_the_chain(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 5)
+    again = reseal(made[2])
+    assert verify.verify(again.folder, trust).holds
+    assert "fork" in bundles.failed(verify.verify(tmp_path / "closeouts", trust))["chain"]
+
+
+def test_a_gap_is_found(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 5)
+    shutil.rmtree(made[2].folder.parent)
+    assert "a gap" in bundles.failed(verify.verify(tmp_path / "closeouts", trust))["chain"]
+    shutil.rmtree(made[0].folder.parent)
+    assert "begins with 2" in bundles.failed(verify.verify(tmp_path / "closeouts", trust))["chain"]
+
+
+def test_a_rollback_is_found_with_the_head(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 5)
+    whole = bundles.head(tmp_path / "whole.json", made)
+    last = bundles.head(tmp_path / "last.json", made[-1:])
+    shutil.rmtree(made[4].folder.parent)
+    assert verify.verify(tmp_path / "closeouts", trust).holds
+    for head in (whole, last):
+        assert "newer ones are gone" in bundles.failed(verify.verify(tmp_path / "closeouts", trust, head))["head"]
+
+
+def test_a_head_older_than_the_seal_does_not_confirm_it(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 5)
+    old = bundles.head(tmp_path / "old.json", made[:4])
+    assert "a head too old" in bundles.failed(verify.verify(made[4].folder, trust, old))["head"]
+    assert "a head too old" in bundles.failed(verify.verify(tmp_path / "closeouts", trust, old))["head"]
+
+
+def test_two_seals_of_one_number_are_a_fork(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 3)
+    make_bundle(tmp_path / "closeouts" / "run_0099" / "r1", run_id="run_0099", sequence=3, previous=made[1])
+    assert "both number 3: a fork" in bundles.failed(verify.verify(tmp_path / "closeouts", trust))["chain"]
+    assert set(bundles.failed(verify.verify(tmp_path / "closeouts", trust, bundles.head(tmp_path / "h", made)))) == {
+        "chain",
+        "head",
+    }
+
+
+def test_a_seal_that_follows_another_than_the_published_one_is_found_alone(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 2)
+    other = make_bundle(tmp_path / "other", run_id="run_0001", movements=2)
+    forked = make_bundle(tmp_path / "forked", run_id="run_0002", sequence=2, previous=other)
+    head = bundles.head(tmp_path / "head.json", [made[0], forked])
+    assert "previous seal is another one" in bundles.failed(verify.verify(forked.folder, trust, head))["head"]
+
+
+def test_a_head_of_another_scope_confirms_nothing(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 2)
+    for tenant, provider in (("other", "rail_primary"), ("acme", "other")):
+        head = bundles.head(tmp_path / "head.json", made, tenant, provider)
+        assert set(bundles.failed(verify.verify(made[0].folder, trust, head))) == {"head"}
+        assert set(bundles.failed(verify.verify(tmp_path / "closeouts", trust, head))) == {"head"}
+
+
+@pytest.mark.parametrize("order", [[0, 2], [1, 0], [0, 0], [1, 2], []])
+def test_a_head_with_a_gap_or_out_of_order_is_no_head(order: list[int], tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 3)
+    head = bundles.head(tmp_path / "head.json", [made[position] for position in order])
+    assert "head_file" in bundles.failed(verify.verify(tmp_path / "closeouts", trust, head))
+
+
+def test_chains_of_several_providers_are_told_apart(tmp_path: Path, trust: Path) -> None:
+    root = tmp_path / "closeouts"
+    made = make_chain(root, 2)
+    other = {"provider": "card_rail", "scope": "acme/card_rail"}
+    first = make_bundle(root / "run_0010" / "r1", run_id="run_0010", **other)
+    make_bundle(root / "run_0011" / "r1", run_id="run_0011", sequence=2, previous=first, **other)
+    assert bundles.failed(verify.verify(root, trust, bundles.head(tmp_path / "head.json", made))) == {}
+    shutil.rmtree(first.folder.parent)
+    assert "acme/card_rail" in bundles.failed(verify.verify(root, trust))["chain"]
+
+
+def amended(root: Path, **changes: Any) -> list[Sealed]:
+    """Three windows, then an amendment of the second."""
+    made = make_chain(root, 3)
+    folder = root / "run_0002" / "r2"
+    given = {"amends": made[1], "sequence": 4, "previous": made[2], "window": "2026-04-02", **changes}
+    return [*made, make_bundle(folder, run_id="run_0002", **given)]
+
+
+def test_an_amended_chain_holds_as_a_whole_and_run_by_run(tmp_path: Path, trust: Path) -> None:
+    made = amended(tmp_path / "closeouts", movements=4)
+    head = bundles.head(tmp_path / "head.json", made)
+    for given in (None, head):
+        assert bundles.failed(verify.verify(tmp_path / "closeouts", trust, given)) == {}
+        report = verify.verify(tmp_path / "closeouts" / "run_0002", trust, given)
+        assert bundles.failed(report) == {}
+        assert [found.sequence for found in report.seals] == [2, 4]
+        assert any("were not looked at" in finding.detail for finding in report.findings)
+
+
+def test_rows_of_an_amendment_may_say_so(tmp_path: Path, trust: Path) -> None:
+    rows = bundles.rows_of("run_0002")
+    rows["evidence"] = [bundles.evidence_row(1, "run_0002", closeout_status="amended")]
+    amended(tmp_path / "closeouts", rows=rows)
+    assert bundles.failed(verify.verify(tmp_path / "closeouts", trust)) == {}
+
+
+def test_an_amendment_of_what_is_gone_or_of_something_else_is_found(tmp_path: Path, trust: Path) -> None:
+    made = amended(tmp_path / "gone")
+    shutil.rmtree(made[1].folder)
+    assert "which it amends, is gone" in bundles.failed(verify.verify(tmp_path / "gone", trust))["amendments"]
+    assert (
+        "which it amends, is gone" in bundles.failed(verify.verify(tmp_path / "gone" / "run_0002", trust))["amendments"]
+    )
+    right = {"closeout_id": made[1].payload["closeout_id"], "seal_digest": made[1].seal_digest, "reason": "late"}
+    made = amended(tmp_path / "closeouts")
+    for wrong in ({"seal_digest": made[0].seal_digest}, {"closeout_id": made[0].payload["closeout_id"]}):
+        seal.seal_bundle(made[3].folder, {**made[3].payload, "amends": right | wrong}, FIRST.signing)
+        assert "does not amend" in bundles.failed(verify.verify(tmp_path / "closeouts", trust))["amendments"]
+    seal.seal_bundle(made[3].folder, {**made[3].payload, "amends": right}, FIRST.signing)
+    assert verify.verify(tmp_path / "closeouts", trust).holds
+
+
+def test_a_run_closed_twice_is_found(tmp_path: Path, trust: Path) -> None:
+    made = make_chain(tmp_path / "closeouts", 2)
+    again = {"run_id": "run_0001", "sequence": 3, "previous": made[1]}
+    make_bundle(tmp_path / "closeouts" / "other" / "r1", **again)
+    assert (
+        "a second revision 1 of run_0001" in bundles.failed(verify.verify(tmp_path / "closeouts", trust))["amendments"]
+    )
+
+
+def test_a_rotated_chain_holds_for_who_pinned_the_first_key_only(tmp_path: Path, trust: Path) -> None:
+    root = tmp_path / "closeouts"
+    rotations = [SECOND.record("2026-04-20T00:00:00Z", signer=FIRST)]
+    made = make_chain(root, 2)
+    made.append(
+        make_bundle(
+            root / "run_0003" / "r1", run_id="run_0003", sequence=3, previous=made[-1], key=SECOND, rotations=rotations
+        )
+    )
+    assert bundles.failed(verify.verify(root, trust, bundles.head(tmp_path / "head.json", made))) == {}
+    only_new = bundles.trust(tmp_path / "new.json", rotations[0])
+    report = verify.verify(root, only_new)
+    assert {finding.bundle for finding in report.findings if not finding.holds} == {"run_0001/r1", "run_0002/r1"}
+
+
+def test_what_is_no_bundle_among_bundles_is_found(tmp_path: Path, trust: Path) -> None:
+    root = tmp_path / "closeouts"
+    made = make_chain(root, 2)
+    (root / ".r3.tmp").mkdir()  # what a closeout under way leaves is none of the verifier's business
+    assert verify.verify(root, trust).holds
+    (root / "notes.txt").write_text("x", encoding="utf-8")
+    assert "bundles" in bundles.failed(verify.verify(root, trust))
+    (root / "notes.txt").unlink()
+    (root / "run_0003").mkdir()
+    assert "bundles" in bundles.failed(verify.verify(root, trust))
+    (root / "run_0003").rmdir()
+    (made[1].folder / "seal.json").unlink()
+    assert {"folder", "envelope"} & set(bundles.failed(verify.verify(root, trust)))
+    shutil.rmtree(made[1].folder / "files")
+    assert not verify.verify(root, trust).holds
+    (tmp_path / "empty").mkdir()
+    assert "no bundle" in bundles.failed(verify.verify(tmp_path / "empty", trust))["bundles"] + "no bundle"
+    assert not verify.verify(tmp_path / "empty", trust).holds
+    assert not verify.verify(tmp_path / "nowhere", trust).holds
+    assert not verify.verify(trust, trust).holds

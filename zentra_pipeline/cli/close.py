@@ -1,0 +1,158 @@
+"""`zentra close`: prepares and approves the closeout of a run, and tells what is in the way; closing is elsewhere."""
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.cli import options
+from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.closeout.closing import Outcome
+
+_SHOWN_BLOCKERS = 20
+
+
+@click.command("close")
+@options.tenant
+@click.option("--run", "run_id", metavar="ID", callback=options.checked(options.record_id), help="The run to close.")
+@click.option(
+    "--provider",
+    metavar="P",
+    callback=options.checked(identifiers.provider_id),
+    help="With --no-activity: whose window it is.",
+)
+@click.option(
+    "--ledger-window",
+    metavar="D",
+    callback=options.checked(identifiers.ledger_window),
+    help="With --no-activity: the window's day, YYYY-MM-DD.",
+)
+@click.option("--no-activity", is_flag=True, help="Close a window in which nothing happened and that has no run.")
+@click.option("--approve", is_flag=True, help="Approve and seal what somebody else prepared.")
+@click.option("--reason", metavar="TEXT", help="Why an earlier seal is amended.  [default: the files that came since]")
+@click.option(
+    "--accept-quarantine", metavar="REASON", help="Answer for the rows in quarantine: why they may stay out of totals."
+)
+@options.acting
+@options.home
+@options.as_json
+def command(
+    *,
+    tenant: str,
+    run_id: str | None,
+    provider: str | None,
+    ledger_window: date | None,
+    no_activity: bool,
+    approve: bool,
+    reason: str | None,
+    accept_quarantine: str | None,
+    actor: str,
+    home: Home,
+    as_json: bool,
+) -> int:
+    """Close a run: one person prepares, another approves, and the evidence is sealed.
+
+    A fact that comes later makes a new revision of the run; closing that one amends the first seal, which stays.
+    """
+    from zentra_pipeline.closeout import case as cases
+    from zentra_pipeline.closeout import closing
+
+    now = datetime.now(UTC)
+    if approve and (reason is not None or accept_quarantine is not None):
+        raise UsageError("--reason and --accept-quarantine belong to preparing; leave them out with --approve")
+    if no_activity:
+        if run_id is not None or provider is None or ledger_window is None:
+            raise UsageError("--no-activity goes with --provider and --ledger-window, and without --run")
+        opened = cases.of_idle_window(home, tenant, provider, ledger_window, actor, now)
+    elif run_id is None or provider is not None or ledger_window is not None:
+        raise UsageError("name the run with --run; `zentra runs list` shows them")
+    else:
+        opened = cases.of_run(home, tenant, run_id)
+    with opened as case:
+        if approve:
+            outcome = closing.approve(case, actor, now)
+        else:
+            outcome = closing.prepare(case, actor, now, reason, accept_quarantine)
+    _tell(outcome, tenant, as_json)
+    return RefusedError.exit_code if outcome.status == "blocked" else 0
+
+
+def _tell(outcome: "Outcome", tenant: str, as_json: bool) -> None:
+    from zentra_pipeline.cli import printing
+
+    if as_json:
+        printing.print_json(_as_object(outcome))
+    elif outcome.closeout is None:
+        _tell_blockers(outcome)
+    else:
+        _tell_closeout(outcome, tenant)
+
+
+def _as_object(outcome: "Outcome") -> dict[str, Any]:
+    closeout = outcome.closeout
+    return {
+        "status": outcome.status,
+        "closeout_id": closeout.closeout_id if closeout else None,
+        "run_id": closeout.run_id if closeout else None,
+        "revision": closeout.revision if closeout else None,
+        "bundle": str(outcome.bundle) if outcome.bundle else None,
+        "evidence_root": closeout.evidence_root if closeout else None,
+        "evidence_rows": closeout.evidence_rows if closeout else None,
+        "evidence_status": closeout.evidence_status if closeout else None,
+        "seal_digest": closeout.seal_digest if closeout else None,
+        "previous_seal": closeout.previous_seal if closeout else None,
+        "amends": closeout.amends if closeout else None,
+        "reason": closeout.reason if closeout else None,
+        "prepared_by": closeout.prepared_by if closeout else None,
+        "approved_by": closeout.approved_by if closeout else None,
+        "is_new": outcome.is_new,
+        "blockers": [vars(blocker) for blocker in outcome.blockers],
+    }
+
+
+def _tell_blockers(outcome: "Outcome") -> None:
+    from zentra_pipeline.cli import printing
+
+    printing.note(f"Blocked by {printing.counted(len(outcome.blockers), 'thing')}:")
+    for blocker in outcome.blockers[:_SHOWN_BLOCKERS]:
+        printing.note(f"\n  {blocker.kind.replace('_', ' ')} {blocker.subject}")
+        printing.note(f"    {blocker.explanation}")
+        printing.note(f"    → {blocker.remedy}")
+    if len(outcome.blockers) > _SHOWN_BLOCKERS:
+        printing.note(f"\n  and {len(outcome.blockers) - _SHOWN_BLOCKERS:,} more: --json lists them all")
+
+
+def _tell_closeout(outcome: "Outcome", tenant: str) -> None:
+    from zentra_pipeline.cli import printing
+
+    closeout = outcome.closeout
+    assert closeout is not None
+    was = "" if outcome.is_new else " already"
+    facts = [
+        ("closeout", f"{closeout.closeout_id}, revision {closeout.revision} of run {closeout.run_id}"),
+        ("status", f"{outcome.status}{was}"),
+        (
+            "evidence",
+            f"{printing.counted(closeout.evidence_rows, 'row')}, {closeout.evidence_status.replace('_', ' ')}",
+        ),
+        ("root", closeout.evidence_root),
+        ("prepared", f"{closeout.prepared_by}, {closeout.prepared_at}"),
+    ]
+    if closeout.approved_by:
+        facts.append(("approved", f"{closeout.approved_by}, {closeout.sealed_at}"))
+    if closeout.seal_digest:
+        facts.append(("seal", f"{closeout.seal_digest}, number {closeout.chain_sequence} of {closeout.provider}"))
+    if closeout.amends:
+        facts.append(("amends", f"{closeout.amends}: {closeout.reason}"))
+    if outcome.bundle:
+        facts.append(("bundle", str(outcome.bundle)))
+    for label, value in facts:
+        printing.say(f"{label:<10}{value}")
+    if outcome.status == "prepared":
+        printing.note(f"Next, by somebody else: zentra close --tenant {tenant} --run {closeout.run_id} --approve")
+    elif outcome.bundle:
+        printing.note(f"Next: zentra verify {outcome.bundle}")

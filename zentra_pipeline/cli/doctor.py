@@ -1,0 +1,55 @@
+"""`zentra doctor`: tells what is out of step in a home and what heals it; looking does not belong here."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.cli import options
+from zentra_pipeline.errors import VerificationError
+from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.upkeep.doctor import Diagnosis
+
+
+@click.command("doctor")
+@click.option(
+    "--tenant", metavar="T", callback=options.checked(identifiers.tenant_id), help="Only this tenant.  [default: all]"
+)
+@options.home
+@options.as_json
+def command(tenant: str | None, home: Home, as_json: bool) -> int:
+    """Look for what is out of step in a home, and name what heals it.
+
+    Nothing is changed, and the home may be in use. Exit code 5 when anything is wrong; leftovers that do no harm are
+    told as notes.
+    """
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.upkeep.doctor import CHECKS, examine
+
+    with progress() as tell:
+        diagnoses = examine(home, tenant, tell)
+    is_sound = all(diagnosis.is_sound for diagnosis in diagnoses)
+    if as_json:
+        tenants = [{**asdict(diagnosis), "is_sound": diagnosis.is_sound} for diagnosis in diagnoses]
+        printing.print_json({"is_sound": is_sound, "checks": list(CHECKS), "diagnoses": tenants})
+    else:
+        for diagnosis in diagnoses:
+            _tell(diagnosis)
+    return 0 if is_sound else VerificationError.exit_code
+
+
+def _tell(diagnosis: "Diagnosis") -> None:
+    from zentra_pipeline.cli import printing
+
+    name = f"tenant {diagnosis.tenant}" if diagnosis.tenant else "home"
+    printing.say(f"{name}: {'sound' if diagnosis.is_sound else 'out of step'}")
+    for finding in diagnosis.findings:
+        printing.say(f"  {finding.severity:<5}  {finding.check}: {finding.subject}")
+        printing.say(f"         {finding.what}")
+        printing.say(f"         remedy: {finding.remedy}")
+    if diagnosis.skipped:
+        printing.say(f"  not looked at, for they need a sound store: {', '.join(diagnosis.skipped)}")

@@ -1,0 +1,66 @@
+"""`zentra rebuild`: tells how remade tables compare with the published ones; remaking does not belong here."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from zentra_pipeline.cli import options
+from zentra_pipeline.errors import VerificationError
+from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.upkeep.rebuild import Rebuilt
+
+
+@click.command("rebuild")
+@options.tenant
+@click.option("--readers-only", is_flag=True, help="Only write pointers and catalog.duckdb anew; remake no table.")
+@options.home
+@options.as_json
+def command(tenant: str, readers_only: bool, home: Home, as_json: bool) -> int:
+    """Remake staged files, lake and catalog from landed bytes and ops.db.
+
+    Every published revision and seal is made again and compared with its recorded digest; files that are missing or
+    damaged are replaced. Runs and ingests of the tenant wait meanwhile.
+    """
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.upkeep import rebuild
+
+    if readers_only:
+        rebuild.refresh_readers(home, tenant)
+        if as_json:
+            printing.print_json({"tenant": tenant, "readers_only": True, "holds": True})
+        else:
+            printing.say("pointers and catalog.duckdb say what ops.db says")
+        return 0
+    with progress() as tell:
+        outcome = rebuild.rebuild(home, tenant, tell)
+    if as_json:
+        printing.print_json({"tenant": tenant, **asdict(outcome), "holds": outcome.holds})
+    else:
+        _tell(outcome)
+    return 0 if outcome.holds else VerificationError.exit_code
+
+
+def _tell(outcome: "Rebuilt") -> None:
+    from zentra_pipeline.cli import printing
+
+    printing.print_table(
+        ("run", "revision", "window", "made again", "which", "why"),
+        [
+            (item.run_id, item.revision, item.ledger_window, item.verdict, ", ".join(item.differs), item.detail)
+            for item in outcome.revisions
+        ],
+    )
+    printing.say()
+    for path in outcome.restored:
+        printing.say(f"put in place: {path}")
+    for path in outcome.lost:
+        printing.say(f"lost: {path} (today's rules make other bytes; `zentra run` publishes a new revision)")
+    files = printing.counted(outcome.files, "file")
+    if outcome.refused:
+        printing.note(f"Error: {outcome.refused}")
+    elif outcome.holds:
+        printing.say(f"{files} staged and {printing.counted(len(outcome.revisions), 'revision')} as recorded")

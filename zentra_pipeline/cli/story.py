@@ -1,0 +1,121 @@
+"""`zentra story`: prints a movement's history for people or as JSON; what belongs to it is the story's to say."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.cli import options
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from zentra_pipeline.story import Entry, Story
+
+_COLOURS = {
+    "intent": "magenta",
+    "ledger": "blue",
+    "callback": "cyan",
+    "settlement": "green",
+    "match": "bold green",
+    "exception": "bold red",
+    "decision": "yellow",
+    "closeout": "bold",
+}
+_KIND_WIDTH = max(map(len, _COLOURS))
+_PIPED_WIDTH = 110
+_LEAST_WIDTH = 30
+_MAX_REFERENCE = 4_096
+
+
+def _reference(value: str) -> str:
+    if not value.strip() or len(value) > _MAX_REFERENCE:
+        raise UsageError(f"a provider reference has 1 to {_MAX_REFERENCE:,} characters, and not only spaces")
+    return value
+
+
+@click.command("story")
+@click.argument("reference", metavar="PROVIDER_REFERENCE", callback=options.checked(_reference))
+@options.tenant
+@click.option(
+    "--provider", metavar="P", callback=options.checked(identifiers.provider_id), help="Only this provider's."
+)
+@options.home
+@options.as_json
+def command(reference: str, tenant: str, provider: str | None, home: Home, as_json: bool) -> None:
+    """Tell everything known of one movement, in the order of time.
+
+    Starts from the provider's reference, character by character, and follows it to intents, ledger transactions,
+    callbacks, settlement lines, matches, exceptions, decisions and closeouts. Each with the rows of the files that say
+    so, the run and who did it.
+    """
+    from zentra_pipeline import story, tenancy
+
+    told = story.tell(tenancy.require_tenant(home, tenant), reference, provider)
+    if as_json:
+        _print_json(told)
+    else:
+        _print(told)
+
+
+def _print_json(told: "Story") -> None:
+    from dataclasses import asdict
+
+    from zentra_pipeline.cli import printing
+
+    printing.print_json(asdict(told))
+
+
+def _print(told: "Story") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from zentra_pipeline.cli.printing import printable
+
+    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    title = Text(printable(told.provider_reference), style="bold")
+    title.append(f"  {', '.join(map(printable, told.providers))}", style="not bold dim")
+    console.print(title, soft_wrap=True)
+    console.print(Text(printable("; ".join(told.standing))))
+    day = ""
+    for entry in told.entries:
+        if entry.at[:10] != day:
+            day = entry.at[:10]
+            console.print(Text(f"\n{day}", style="bold"))
+        for line in _lines(entry, console):
+            console.print(line, soft_wrap=True)
+
+
+def _lines(entry: "Entry", console: "Console") -> Iterator["Text"]:
+    """An entry of the time line: clock, kind and the sentence, with where it comes from below."""
+    from rich.text import Text
+
+    from zentra_pipeline.cli.printing import printable
+
+    head = Text(f"  {entry.at[11:19]}  ")
+    head.append(f"{entry.kind:<{_KIND_WIDTH}}  ", style=_COLOURS[entry.kind])
+    width = max(console.width - len(head), _LEAST_WIDTH)
+    sentence = Text(printable(entry.sentence), style="bold red" if entry.is_late else "")
+    origin = Text(printable(_origin(entry)), style="dim")
+    for line in [*sentence.wrap(console, width), *(origin.wrap(console, width) if origin else ())]:
+        line.rstrip()
+        yield head + line
+        head = Text(" " * len(head))
+
+
+def _origin(entry: "Entry") -> str:
+    """Who says so: actor, rows of files, run."""
+    files: dict[str, list[int]] = {}
+    for source in entry.sources:
+        files.setdefault(f"{source.file_id} ({source.sha256[:8]})", []).append(source.row)
+    rows = [
+        f"{name} row{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+        for name, numbers in files.items()
+    ]
+    parts = [f"by {entry.actor}" if entry.actor else "", *rows, entry.run_id or ""]
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,1 @@
+"""Closeout: evidence rows, the seal, its verifier, the report and the workbook."""

@@ -1,0 +1,125 @@
+"""What keeps a run from being closed, each with what clears it; closing itself does not belong here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from zentra_pipeline import vocabulary
+from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.decisions import Decision
+from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.store.instants import instant_of
+
+QUARANTINE_ACCEPTED: Final = "accept_quarantine"
+_CLOSABLE: Final = ("in_review", "closing", "closed")
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """One thing in the way: what it is (`open_exception`, …), what it is about, the fact, and what clears it."""
+
+    kind: str
+    subject: str
+    explanation: str
+    remedy: str
+
+
+def of_run(run: run_store.Run) -> list[Blocker]:
+    """A run that has published nothing, is at work or has failed cannot be closed."""
+    if run.revision and run.status in _CLOSABLE:
+        return []
+    state = f"it is {run.status}" + (f": {run.failure}" if run.failure else "")
+    return [Blocker("run_not_in_review", run.run_id, state, f"{_run_again(run)}, and close it when it is in review")]
+
+
+def of_facts(
+    run: run_store.Run, revision: run_store.Revision, files: Sequence[StagedFile], window_ends_at: datetime
+) -> list[Blocker]:
+    """Files that came in after the revision was made, and hold rows it should have seen."""
+    known = {file["sequence"] for file in revision.manifest["files"]}
+    return [
+        Blocker(
+            "newer_facts",
+            file.file_id,
+            f"{file.kind} file {file.file_id} came in after revision {revision.revision} and may belong to it",
+            _run_again(run),
+        )
+        for file in files
+        if file.sequence not in known and file.rows_staged and _concerns(run, file, window_ends_at)
+    ]
+
+
+def _concerns(run: run_store.Run, file: StagedFile, window_ends_at: datetime) -> bool:
+    first_at = instant_of(file.first_at) if file.first_at else None
+    if file.kind == "settlement":
+        return (file.provider, file.file_id) == (run.provider, run.settlement_file)
+    if file.kind == "ledger":
+        return file.provider == run.provider and (first_at is None or first_at < window_ends_at)
+    return file.provider == run.provider and (first_at is None or first_at <= instant_of(run.as_of))
+
+
+def of_books(books: Books, decisions: Sequence[Decision]) -> list[Blocker]:
+    """Open exceptions of the run whose type blocks, and quarantined rows nobody has looked at."""
+    return [*_open_exceptions(books), *_quarantine(books, decisions)]
+
+
+def _open_exceptions(books: Books) -> list[Blocker]:
+    blocking = {row.exception_type for row in vocabulary.exception_types() if row.is_blocking}
+    rows = books.rows(
+        f"""select exception_id, exception_type, status, owner, explanation from exceptions
+            where run_id = '{books.run.run_id}' and status <> 'resolved' order by exception_id"""
+    )
+    return [
+        Blocker(
+            "open_exception",
+            row["exception_id"],
+            f"{row['exception_type']} is {row['status'].replace('_', ' ')} ({row['owner']}): {row['explanation']}",
+            _remedy(row["exception_id"], row["status"]),
+        )
+        for row in rows
+        if row["exception_type"] in blocking
+    ]
+
+
+def _remedy(exception_id: str, status: str) -> str:
+    if status == "pending_approval":
+        return f"have a second person decide: zentra exceptions approve {exception_id}"
+    return f"resolve it, or accept it as timing: zentra exceptions resolve {exception_id} --resolution …"
+
+
+def _quarantine(books: Books, decisions: Sequence[Decision]) -> list[Blocker]:
+    (found,) = books.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
+    rows = int(found["rows"])
+    accepted = {
+        decision.details.get("quarantined_rows")
+        for decision in decisions
+        if decision.action == QUARANTINE_ACCEPTED and decision.run_id == books.run.run_id
+    }
+    if not rows or rows in accepted:
+        return []
+    return [
+        Blocker(
+            "quarantined_rows",
+            books.run.run_id,
+            f"{rows} input row{'s stand' if rows > 1 else ' stands'} in quarantine and in no total",
+            "correct and ingest them again, or acknowledge them: zentra close … --accept-quarantine REASON",
+        )
+    ]
+
+
+def _run_again(run: run_store.Run) -> str:
+    return (
+        f"zentra run --provider {run.provider} --settlement-file {run.settlement_file} "
+        f"--ledger-window {run.ledger_window} --owner {run.owner}"
+    )
+
+
+def registered(connection: Connection) -> list[StagedFile]:
+    """Every registered file of every kind."""
+    kinds = ("settlement", "ledger", "callbacks", "internal_events")
+    return [file for kind in kinds for file in file_store.staged_files(connection, kind)]

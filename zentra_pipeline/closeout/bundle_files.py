@@ -1,0 +1,279 @@
+"""Writes what a bundle holds beside its seal: evidence, matches, exceptions, open items, decisions, events and totals.
+
+Every line is the RFC 8785 form of an object. DuckDB writes it, since members are listed in their order; it differs from
+the RFC in the escapes of control characters alone, and those lines are written again. Does not belong here: the
+payload, the report, signing.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from zentra_pipeline import lake
+from zentra_pipeline.closeout import merkle, seal
+from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store.decisions import Decision
+
+_BATCH: Final = 50_000
+_CONTROL_ESCAPE: Final = "\\u00"
+
+
+def write_evidence(books: Books, path: Path) -> tuple[str, int]:
+    """Write `evidence.jsonl`, leaves in ascending byte order; returns the RFC 6962 root and the number of rows."""
+    special = [
+        _rewritten(leaf)
+        for (leaf,) in books.connection.execute(
+            "select leaf from evidence where contains(leaf, ?)", [_CONTROL_ESCAPE]
+        ).fetchall()
+    ]
+    plain = "select leaf, sha256('\\x00'::blob || encode(leaf)) as digest from evidence"
+    if special:
+        # Rows with control characters are hashed as the RFC writes them.
+        books.connection.execute("create or replace table special_leaves (leaf varchar)")
+        books.connection.executemany("insert into special_leaves values (?)", [[leaf] for leaf in special])
+        plain = (
+            f"with leaves as (select leaf from evidence where not contains(leaf, '{_CONTROL_ESCAPE}') "
+            "union all select leaf from special_leaves) "
+            "select leaf, sha256('\\x00'::blob || encode(leaf)) as digest from leaves"
+        )
+    hashes, rows = bytearray(), 0
+    with path.open("wb") as stream:
+        for batch in books.connection.sql(f"{plain} order by leaf").to_arrow_reader(_BATCH):
+            leaves, digests = batch.column(0).to_pylist(), batch.column(1).to_pylist()
+            stream.write("".join(f"{leaf}\n" for leaf in leaves).encode())
+            hashes += bytes.fromhex("".join(digests))
+            rows += len(leaves)
+    return merkle.root(bytes(hashes)), rows
+
+
+def write_evidence_table(books: Books, closeout_id: str, path: Path) -> None:
+    """Write the sealed evidence as a lake file of the published table `closeout_evidence`."""
+    names = ", ".join(definition.split()[0] for definition in lake.EVIDENCE_COLUMNS.split(", ")[1:])
+    order = "leaf, line_id nulls last, transaction_id nulls last, currency nulls last, provider_event_id nulls last"
+    books.connection.execute(
+        f"copy (select '{closeout_id}' as closeout_id, {names} from evidence order by {order}) "
+        f"to {lake.literal(str(path))} (format parquet, compression zstd, compression_level 1)"
+    )
+
+
+def write_matches(books: Books, path: Path) -> int:
+    """Write `matches.jsonl`: what the run matched, suggests and reversed, with the ids of every leg."""
+    return _write_rows(
+        books.connection,
+        path,
+        """
+        with legs as (
+            select distinct match_id, leg_type, leg_id from match_legs
+        ),
+        ids as (
+            select
+                match_id,
+                list(leg_id order by leg_id) filter (where leg_type = 'settlement_line') as settlement_lines,
+                list(leg_id order by leg_id) filter (where leg_type = 'ledger_transaction') as ledger_transactions,
+                list(leg_id order by leg_id) filter (where leg_type = 'callback') as callbacks
+            from legs group by match_id
+        )
+        select
+            matches.* exclude (run_sequence), coalesce(settlement_lines, []) as settlement_lines,
+            coalesce(ledger_transactions, []) as ledger_transactions, coalesce(callbacks, []) as callbacks
+        from matches
+        left join ids on matches.match_id = ids.match_id
+        """,
+        (
+            "callbacks",
+            "cardinality",
+            "currency",
+            "difference_minor",
+            "ledger_minor",
+            "ledger_transactions",
+            "match_id",
+            "method",
+            "provider_reference",
+            "rule",
+            "run_id",
+            "settlement_lines",
+            "settlement_minor",
+            "status",
+        ),
+        "match_id, status",
+    )
+
+
+def write_exceptions(books: Books, path: Path) -> int:
+    """Write `exceptions.jsonl`: what the run opened, resolved or carries on, as decided by now."""
+    names = (
+        "amount_minor",
+        "currency",
+        "difference_minor",
+        "due_at",
+        "exception_id",
+        "exception_type",
+        "explanation",
+        "lane",
+        "opened_at",
+        "owner",
+        "provider_reference",
+        "resolution",
+        "run_id",
+        "severity",
+        "status",
+        "subject_id",
+        "subject_type",
+    )
+    rows = books.rows(f"select candidates, {', '.join(names)} from exceptions order by exception_id")
+    listed = ({name: _value(name, row[name]) for name in names} | {"candidates": _candidates(row)} for row in rows)
+    return _write_lines(path, seal.canonical_lines(listed))
+
+
+def write_open_items(books: Books, path: Path) -> int:
+    """Write `open_items.jsonl`: what is unmatched when the run ends."""
+    return _write_rows(
+        books.connection,
+        path,
+        "select * from open_items",
+        (
+            "age_business_days",
+            "aging_bucket",
+            "amount_minor",
+            "currency",
+            "item_id",
+            "item_state",
+            "item_type",
+            "opened_window",
+            "provider_reference",
+        ),
+        "item_type, item_id, currency",
+    )
+
+
+def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
+    """Write `decisions.jsonl`: what people decided, in the order of the log."""
+    names = (
+        "decision_id",
+        "exception_id",
+        "run_id",
+        "action",
+        "actor",
+        "decided_at",
+        "reason",
+        "policy",
+        "result",
+        "owner",
+        "resolution",
+    )
+    rows = ({name: getattr(decision, name) for name in names} for decision in decisions)
+    return _write_lines(path, seal.canonical_lines(rows))
+
+
+def write_events(paths: TenantPaths, run_id: str, path: Path) -> int:
+    """Write `events.jsonl`: the events of the run so far, in the order of the log."""
+    events = event_reading.of_run(paths, run_id)
+    return _write_lines(path, seal.canonical_lines(amounts_as_text(event) for event in events))
+
+
+def write_object(content: Mapping[str, Any], path: Path) -> None:
+    """Write one object in its RFC 8785 form."""
+    path.write_bytes(seal.canonical(content))
+
+
+def amounts_as_text(value: Any) -> Any:
+    """A copy in which every integer under a name that ends in `_minor` is decimal text."""
+    if isinstance(value, Mapping):
+        return {
+            name: str(member) if name.endswith("_minor") and isinstance(member, int) else amounts_as_text(member)
+            for name, member in value.items()
+        }
+    return [amounts_as_text(member) for member in value] if isinstance(value, list) else value
+
+
+def _write_rows(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, names: Sequence[str], order: str) -> int:
+    """Write rows as lines of JSON whose members are `names` (ascending), in `order`."""
+    assert list(names) == sorted(names)
+    members = ", ".join(f"{name}: {_member(name)}" for name in names)
+    ordered = ", ".join(f"{column} asc nulls last" for column in order.split(", "))
+    answer = connection.sql(f"select cast(to_json({{{members}}}) as varchar) from ({sql}) order by {ordered}")
+    return _write_lines(path, (line for batch in answer.to_arrow_reader(_BATCH) for line in _lines(batch.column(0))))
+
+
+def _lines(texts: Any) -> Iterator[bytes]:
+    for text in texts.to_pylist():
+        yield (_rewritten(text) if _CONTROL_ESCAPE in text else text).encode() + b"\n"
+
+
+def _member(name: str) -> str:
+    """A column as it stands in a bundle: amounts and instants as text."""
+    if name.endswith(("_minor", "_window")):
+        return f"cast({name} as varchar)"
+    return name
+
+
+def _rewritten(text: str) -> str:
+    return seal.canonical(json.loads(text)).decode()
+
+
+def _value(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name.endswith("_at"):
+        return value.isoformat() + "Z"
+    return str(value) if name.endswith("_minor") else value
+
+
+def _candidates(row: Mapping[str, Any]) -> Any:
+    return amounts_as_text(json.loads(row["candidates"] or "[]"))
+
+
+def _write_lines(path: Path, lines: Iterator[bytes]) -> int:
+    count = 0
+    with path.open("wb") as stream:
+        for line in lines:
+            stream.write(line)
+            count += 1
+    return count
+
+
+def control_totals(books: Books, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
+    """The totals that a verifier recomputes from the rows of the bundle."""
+    totals = {
+        "evidence": {"rows": evidence_rows},
+        "matches": books.rows(
+            """select currency, status, count(*) as matches, cast(sum(settlement_minor) as bigint) as settlement_minor,
+                       cast(sum(ledger_minor) as bigint) as ledger_minor,
+                       cast(sum(difference_minor) as bigint) as difference_minor
+                from matches group by all order by currency, status"""
+        ),
+        "exceptions": books.rows(
+            """select exception_type, status, count(*) as exceptions
+               from exceptions group by all order by exception_type, status"""
+        ),
+        "open_items": books.rows(
+            """select item_type, currency, count(*) as items, cast(sum(amount_minor) as bigint) as amount_minor
+               from open_items group by all order by item_type, currency"""
+        ),
+        "decisions": decisions,
+        "events": events,
+        "rollforward": books.rows("select * exclude (run_id, run_sequence) from rollforward order by currency"),
+        "conservation": books.rows("select * exclude (run_id, run_sequence) from conservation order by side, currency"),
+        "three_way": books.rows(
+            """select currency, count(*) as movements, count(*) filter (where has_callback) as with_callback,
+                      count(*) filter (where has_settlement) as with_settlement,
+                      count(*) filter (where has_ledger) as with_ledger,
+                      cast(coalesce(sum(callback_minor), 0) as bigint) as callback_minor,
+                      cast(coalesce(sum(settlement_minor), 0) as bigint) as settlement_minor,
+                      cast(coalesce(sum(ledger_minor), 0) as bigint) as ledger_minor
+               from three_way group by currency order by currency"""
+        ),
+    }
+    described: dict[str, Any] = amounts_as_text(totals)
+    return described
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a written file, for the report."""
+    with path.open("rb") as stream:
+        return [json.loads(line) for line in stream]

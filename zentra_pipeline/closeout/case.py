@@ -1,0 +1,181 @@
+"""What is to be closed, and all that is known about it at one moment: a run, or a window in which nothing happened.
+
+Does not belong here: the steps of closing (closing).
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Engine
+
+from zentra_pipeline import lake, locks, provenance, transform, windows
+from zentra_pipeline.closeout import blockers, books
+from zentra_pipeline.closeout.blockers import Blocker
+from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.profile import load_profile
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.decisions import Decision
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_text
+from zentra_pipeline.tenancy import require_tenant
+
+_NOTHING: Final = run_store.Revision("", 0, "", hashlib.sha256(b"").hexdigest(), "", "", {}, "", {})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run with its current revision, its closeouts and the log of decisions; without activity the run is none yet."""
+
+    home: Home
+    paths: TenantPaths
+    tenant: str
+    engine: Engine
+    run: run_store.Run
+    revision: run_store.Revision
+    closeouts: list[Closeout]
+    decisions: list[Decision]
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a run; a window without activity has none."""
+        return self.run.sequence > 0
+
+    @property
+    def sealed(self) -> Closeout | None:
+        """The newest seal."""
+        return next((item for item in reversed(self.closeouts) if item.chain_sequence is not None), None)
+
+    @property
+    def prepared(self) -> Closeout | None:
+        """What is prepared and not sealed."""
+        return next((item for item in self.closeouts if item.chain_sequence is None), None)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the current revision is the sealed one."""
+        return self.sealed is not None and self.sealed.run_revision == self.revision.revision
+
+    def revision_of(self, closeout: Closeout) -> run_store.Revision:
+        """The revision of the run that a closeout speaks of."""
+        if not closeout.run_revision:
+            return _NOTHING
+        with reading(self.engine) as connection:
+            return run_store.revision(connection, self.run.run_id, closeout.run_revision)
+
+    def books(self) -> AbstractContextManager[Books]:
+        """The books to be closed."""
+        if not self.has_run:
+            return books.without_activity(self.run, self.revision, self.decisions)
+        return books.opened(self.paths, self.run, self.revision, self.decisions)
+
+    def at_work(self) -> list[Blocker]:
+        """What is in the way as long as the run is not in review."""
+        return blockers.of_run(self.run) if self.has_run else []
+
+    def newer_facts(self) -> list[Blocker]:
+        """Facts that came in since the run was made; for a window without activity, any fact."""
+        _, ends_at = _bounds(self.paths, self.run.provider, date.fromisoformat(self.run.ledger_window))
+        if not self.has_run:
+            return _activity(self.paths, self.run)
+        with reading(self.engine) as connection:
+            files = blockers.registered(connection)
+        return blockers.of_facts(self.run, self.revision, files, ends_at)
+
+
+@contextmanager
+def of_run(home: Home, tenant: str, run_id: str) -> Iterator[Case]:
+    """A run to be closed; no run of its provider is made meanwhile. UsageError when there is no such run."""
+    paths = require_tenant(home, tenant)
+    engine = operational_store(paths)
+    with reading(engine) as connection:
+        provider = run_store.get(connection, run_id).provider
+    with locks.holding(paths, locks.provider_lock(provider)):
+        with reading(engine) as connection:
+            run = run_store.get(connection, run_id)
+            revision = run_store.current_revision(connection, run_id) if run.revision else _NOTHING
+            known = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
+        yield Case(home, paths, tenant, engine, run, revision, *known)
+
+
+@contextmanager
+def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: str, now: datetime) -> Iterator[Case]:
+    """A window without a run, to be closed as one without activity; UsageError when it has a run."""
+    paths = require_tenant(home, tenant)
+    engine = operational_store(paths)
+    profile = load_profile(paths, provider)
+    settlement_file = profile.settlement_file(window)
+    run_id = run_store.run_id_of(tenant, provider, settlement_file, window)
+    with locks.holding(paths, locks.provider_lock(provider)):
+        with reading(engine) as connection:
+            runs = run_store.list_runs(connection, provider)
+            closeouts, decisions = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
+        for run in runs:
+            if run.ledger_window == window.isoformat():
+                raise UsageError(f"window {window} of {provider} has run {run.run_id}: close that one with --run")
+        owner = closeouts[-1].prepared_by if closeouts else owner
+        run = run_store.Run(
+            run_id=run_id,
+            sequence=0,
+            provider=provider,
+            settlement_file=settlement_file,
+            ledger_window=window.isoformat(),
+            owner=owner,
+            actor=owner,
+            as_of=instant_text(_bounds(paths, provider, window)[1]),
+            status="in_review",
+            closeout_status="open",
+            revision=0,
+            inputs_digest=_NOTHING.inputs_digest,
+            failure=None,
+            created_at=instant_text(now),
+        )
+        about = {
+            name: getattr(run, name) for name in ("run_id", "provider", "settlement_file", "ledger_window", "owner")
+        }
+        content = {"run": about | {"tenant": tenant, "as_of": run.as_of}, "files": [], "earlier": []}
+        manifest = content | {"rules": transform.rules_digest(), "code": provenance.code_digest()}
+        revision = run_store.Revision(run_id, 0, "", _NOTHING.inputs_digest, owner, run.as_of, {}, run.as_of, manifest)
+        yield Case(home, paths, tenant, engine, run, revision, closeouts, decisions)
+
+
+def _bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, datetime]:
+    """Where a ledger window begins and ends, in UTC."""
+    profile = load_profile(paths, provider)
+    starts_at = windows.window_start(window, profile.timezone, profile.window_cutoff)
+    return starts_at, windows.window_start(window + timedelta(days=1), profile.timezone, profile.window_cutoff)
+
+
+def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
+    """Rows that belong to a window which is said to have none."""
+    window = date.fromisoformat(run.ledger_window)
+    bounds = [instant.replace(tzinfo=None) for instant in _bounds(paths, run.provider, window)]
+    found = lake.query(
+        paths,
+        """select 'settlement lines', count(*) from settlement_lines where provider = $1 and settlement_file = $4
+           union all
+           select 'ledger entries', count(*) from ledger_entries
+           where provider = $1 and posted_at >= $2 and posted_at < $3
+           union all
+           select 'callbacks', count(*) from callbacks
+           where provider = $1 and received_at >= $2 and received_at < $3""",
+        [run.provider, *bounds, run.settlement_file],
+    )
+    return [
+        Blocker(
+            "activity",
+            f"{run.provider} {run.ledger_window}",
+            f"{count:,} {what} belong to the window",
+            f"run the window: zentra run --provider {run.provider} --ledger-window {run.ledger_window} …",
+        )
+        for what, count in found.rows
+        if count
+    ]

@@ -1,0 +1,413 @@
+"""Closes a run, or a window without one: one person prepares, another approves, and what the books hold then is sealed.
+
+    open → blocked | prepared → sealed, and with a later fact → prepared → sealed again (the earlier one: amended)
+
+The transaction that records the seal is the moment a run is closed; a bundle without it is not one, and is made again,
+or taken over where it is the same. Does not belong here: what blocks (blockers), what is sealed (books, bundle_files).
+"""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from zentra_pipeline import lake
+from zentra_pipeline.closeout import blockers, bundle_files, keys, payload, report, seal
+from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
+from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.closeout.case import Case
+from zentra_pipeline.errors import RefusedError, ZentraError
+from zentra_pipeline.events.facts import closeout_event
+from zentra_pipeline.review.policy import load_policy, same_person
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store import event_log
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.decisions import Decision
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_text
+
+PREPARE: Final = "prepare_closeout"
+APPROVE: Final = "approve_closeout"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a closeout stands after a step: `closeout` is null while blockers are in the way."""
+
+    status: str
+    closeout: Closeout | None
+    bundle: Path | None
+    blockers: tuple[Blocker, ...] = ()
+    is_new: bool = True
+
+
+def prepare(case: Case, actor: str, now: datetime, reason: str | None = None, accepted: str | None = None) -> Outcome:
+    """Prepare a closeout, or say what is in the way; where the current revision is sealed, it stays as it is.
+
+    `reason` says why an earlier seal is amended; without it the files that came in since are named. With `accepted`, a
+    reason, the actor answers for the quarantined rows.
+    """
+    if case.is_sealed:
+        return _as_it_is(case)
+    in_the_way = case.at_work()
+    if in_the_way:
+        return _blocked(case, in_the_way)
+    if accepted is not None:
+        case = _accept_quarantine(case, actor, accepted, now)
+    with case.books() as opened:
+        in_the_way = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
+        if in_the_way:
+            return _blocked(case, in_the_way)
+        root, rows, status = _evidence(case, opened)
+    closeout = _prepared(case, actor, now, reason, root, rows, status)
+    if case.prepared is not None and _same_preparation(case.prepared, closeout):
+        return Outcome("prepared", case.prepared, None, is_new=False)
+    _record_preparation(case, closeout, now)
+    lake.refresh(case.paths)
+    return Outcome("prepared", closeout, None)
+
+
+def approve(case: Case, actor: str, now: datetime) -> Outcome:
+    """Approve and seal what somebody else prepared; approving again changes nothing.
+
+    Raises RefusedError when nothing is prepared, when the approver prepared it, or when what was prepared is no longer
+    what would be sealed.
+    """
+    if case.is_sealed and case.prepared is None:
+        return _as_it_is(case)
+    prepared = _approvable(case, actor)
+    with case.books() as opened:
+        in_the_way = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
+        if in_the_way:
+            return _blocked(case, in_the_way)
+        closeout = _approved(case, prepared, actor, now)
+        closeout, bundle = _sealed_bundle(case, opened, closeout, now)
+        closeout = _keep_evidence(case, opened, closeout)
+    _record_seal(case, closeout, now)
+    lake.refresh(case.paths)
+    write_head(case.paths, case.tenant, case.run.provider)
+    return Outcome("sealed", closeout, bundle)
+
+
+def bundle_of(paths: TenantPaths, closeout: Closeout) -> Path:
+    """The folder of a closeout's bundle."""
+    return paths.closeouts / closeout.run_id / f"r{closeout.revision}"
+
+
+def write_head(paths: TenantPaths, tenant: str, provider: str) -> Path:
+    """Write the chain's seals to `heads/<provider>.json`, to be published where this home cannot reach."""
+    with reading(operational_store(paths)) as connection:
+        chain = closeout_store.chain(connection, provider)
+    seals = [
+        {"sequence": item.chain_sequence, "closeout_id": item.closeout_id, "seal_digest": item.seal_digest}
+        for item in chain
+    ]
+    head = paths.heads / f"{provider}.json"
+    head.parent.mkdir(parents=True, exist_ok=True)
+    seal.write_durably(head, seal.canonical({"version": 1, "tenant": tenant, "provider": provider, "seals": seals}))
+    return head
+
+
+def closeout_id_of(tenant: str, run_id: str, revision: int) -> str:
+    """The id of a closeout: the same closing of the same run has the same id everywhere."""
+    canonical = json.dumps([tenant, run_id, revision], ensure_ascii=False, separators=(",", ":"))
+    return "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
+
+
+def _as_it_is(case: Case) -> Outcome:
+    assert case.sealed is not None
+    return Outcome("sealed", case.sealed, bundle_of(case.paths, case.sealed), is_new=False)
+
+
+def _blocked(case: Case, in_the_way: list[Blocker]) -> Outcome:
+    """Blocked, and nothing else changes; an earlier seal stays what it is."""
+    with case.engine.begin() as connection:
+        closeout_store.withdraw(connection, case.run.run_id)
+        if case.has_run:
+            run_store.set_closeout_status(connection, case.run.run_id, "sealed" if case.sealed else "blocked")
+    lake.refresh(case.paths)
+    return Outcome("blocked", None, None, tuple(in_the_way))
+
+
+def _accept_quarantine(case: Case, actor: str, reason: str, now: datetime) -> Case:
+    """Record that somebody answers for the quarantined rows, once for the number there are."""
+    with case.books() as opened:
+        (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
+    with case.engine.begin() as connection:
+        decision = _decision(
+            case,
+            connection,
+            action=QUARANTINE_ACCEPTED,
+            actor=actor,
+            now=now,
+            reason=reason,
+            result="accepted",
+            details={"quarantined_rows": int(found["rows"])},
+        )
+        decision_store.append(connection, decision)
+    return replace(case, decisions=[*case.decisions, decision])
+
+
+def _evidence(case: Case, opened: Books) -> tuple[str, int, str]:
+    """Root, rows and status of the evidence, written to scratch and forgotten."""
+    folder = case.paths.scratch / f"close-{case.run.run_id}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        root, rows = bundle_files.write_evidence(opened, folder / "evidence.jsonl")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    (found,) = opened.rows("select count(*) filter (where evidence_status <> 'audit_ready') as gaps from evidence")
+    return root, rows, "audit_ready" if rows and not found["gaps"] else "incomplete"
+
+
+def _prepared(case: Case, actor: str, now: datetime, reason: str | None, root: str, rows: int, status: str) -> Closeout:
+    amended = case.sealed
+    if amended is not None and reason is None:
+        reason = payload.reason_to_amend(case.revision_of(amended), case.revision)
+    number = 1 + (amended.revision if amended else 0)
+    return Closeout(
+        closeout_id=closeout_id_of(case.tenant, case.run.run_id, number),
+        run_id=case.run.run_id,
+        revision=number,
+        provider=case.run.provider,
+        settlement_file=case.run.settlement_file,
+        ledger_window=case.run.ledger_window,
+        run_revision=case.revision.revision,
+        status="prepared",
+        prepared_by=actor,
+        prepared_at=instant_text(now),
+        approved_by=None,
+        sealed_at=None,
+        evidence_root=root,
+        evidence_rows=rows,
+        evidence_status=status,
+        chain_sequence=None,
+        seal_digest=None,
+        previous_seal=None,
+        amends=amended.closeout_id if amended else None,
+        reason=reason if amended else None,
+        bundle=None,
+        evidence_path=None,
+        evidence_sha256=None,
+    )
+
+
+def _same_preparation(known: Closeout, closeout: Closeout) -> bool:
+    same = replace(closeout, prepared_by=known.prepared_by, prepared_at=known.prepared_at, reason=known.reason)
+    return known == same
+
+
+def _record_preparation(case: Case, closeout: Closeout, now: datetime) -> None:
+    with case.engine.begin() as connection:
+        decision = _decision(
+            case,
+            connection,
+            action=PREPARE,
+            actor=closeout.prepared_by,
+            now=now,
+            reason=closeout.reason,
+            result="prepared",
+            details={"closeout_id": closeout.closeout_id, "evidence_root": closeout.evidence_root},
+        )
+        decision_store.append(connection, decision)
+        closeout_store.prepare(connection, closeout)
+        if case.has_run:
+            run_store.transition(connection, case.run.run_id, "closing", closeout.prepared_by, now)
+            run_store.set_closeout_status(connection, case.run.run_id, "prepared")
+
+
+def _approvable(case: Case, actor: str) -> Closeout:
+    prepared = case.prepared
+    if prepared is None:
+        raise RefusedError(
+            f"nothing is prepared for run {case.run.run_id} ({case.run.closeout_status}): have somebody else "
+            f"prepare it with `zentra close --run {case.run.run_id}`, then approve"
+        )
+    if same_person(actor, prepared.prepared_by):
+        raise RefusedError(
+            f"{prepared.prepared_by} prepared the closeout of run {case.run.run_id}: a second person has to approve it"
+        )
+    if prepared.run_revision != case.revision.revision:
+        raise RefusedError(
+            f"run {case.run.run_id} is at revision {case.revision.revision}, and revision {prepared.run_revision} was "
+            "prepared: prepare it again"
+        )
+    return prepared
+
+
+def _approved(case: Case, prepared: Closeout, actor: str, now: datetime) -> Closeout:
+    """The closeout as it will be sealed: its place in the chain is taken while the provider is locked."""
+    with reading(case.engine) as connection:
+        chain = closeout_store.chain(connection, case.run.provider)
+    bundle = bundle_of(case.paths, prepared).relative_to(case.paths.root).as_posix()
+    return replace(
+        prepared,
+        status="sealed",
+        approved_by=actor,
+        sealed_at=instant_text(now),
+        chain_sequence=1 + (chain[-1].chain_sequence or 0) if chain else 1,
+        previous_seal=chain[-1].seal_digest if chain else None,
+        bundle=bundle,
+    )
+
+
+def _sealed_bundle(case: Case, opened: Books, closeout: Closeout, now: datetime) -> tuple[Closeout, Path]:
+    """Write the bundle under a temporary name, sign it and put it in place; or take over one that is the same."""
+    bundle = bundle_of(case.paths, closeout)
+    left = _left_behind(case, bundle, closeout)
+    if left is not None:
+        return left, bundle
+    temporary = bundle.with_name(f".{bundle.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    (temporary / "files").mkdir(parents=True)
+    content = _write_files(case, opened, closeout, temporary / "files", now)
+    digest = seal.seal_bundle(temporary, content, keys.signing_key(case.home, now))
+    seal.put_in_place(temporary, bundle)
+    return replace(closeout, seal_digest=digest), bundle
+
+
+def _left_behind(case: Case, bundle: Path, closeout: Closeout) -> Closeout | None:
+    """A crash came between a seal and its record: the seal is taken over when it says the same, else it never was."""
+    from zentra_pipeline.closeout import verify
+
+    if not bundle.exists():
+        return None
+    checked = verify.verify(bundle, case.home.trust)
+    for found in checked.seals if checked.holds else ():
+        known = found.payload
+        taken = replace(closeout, sealed_at=known["sealed_at"], seal_digest=found.seal_digest)
+        said = (known["evidence_root"], known["prepared_at"], known["approved_by"], known["chain"]["previous_seal"])
+        if said == (closeout.evidence_root, closeout.prepared_at, closeout.approved_by, closeout.previous_seal):
+            return taken
+    shutil.rmtree(bundle)
+    return None
+
+
+def _write_files(case: Case, opened: Books, closeout: Closeout, folder: Path, now: datetime) -> dict[str, Any]:
+    """Every file beside the seal; returns the payload, which the report tells as well."""
+    root, rows = bundle_files.write_evidence(opened, folder / "evidence.jsonl")
+    if (root, rows) != (closeout.evidence_root, closeout.evidence_rows):
+        raise RefusedError(
+            f"the evidence of run {case.run.run_id} is not what {closeout.prepared_by} prepared: prepare it again"
+        )
+    bundle_files.write_matches(opened, folder / "matches.jsonl")
+    bundle_files.write_exceptions(opened, folder / "exceptions.jsonl")
+    bundle_files.write_open_items(opened, folder / "open_items.jsonl")
+    decided = _decisions_told(case, opened)
+    decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl")
+    events = bundle_files.write_events(case.paths, case.run.run_id, folder / "events.jsonl")
+    totals = bundle_files.control_totals(opened, decisions, events, rows)
+    bundle_files.write_object(totals, folder / "control_totals.json")
+    bundle_files.write_object(_inputs(case, decided), folder / "inputs.json")
+    bundle_files.write_object(keys.key_rotations(case.home), folder / "key_rotations.json")
+    accepted = next((item.reason for item in reversed(decided) if item.action == QUARANTINE_ACCEPTED), None)
+    content = payload.payload(
+        tenant=case.tenant,
+        run=case.run,
+        revision=case.revision,
+        closeout=closeout,
+        policy=payload.policy_result(load_policy(case.paths), closeout, accepted),
+        amended=case.sealed,
+        has_activity=case.has_run,
+    )
+    told = [bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")]
+    (folder / "report.html").write_bytes(report.report(content, totals, *told))
+    return content
+
+
+def _inputs(case: Case, decided: list[Decision]) -> dict[str, Any]:
+    """What the run was made from, by digest, and what it published."""
+    return {
+        **case.revision.manifest,
+        "tables": case.revision.tables,
+        "decisions": [decision.decision_id for decision in decided],
+    }
+
+
+def _decisions_told(case: Case, opened: Books) -> list[Decision]:
+    """Decisions about the exceptions told in the bundle, and about the closeout."""
+    told = {row["exception_id"] for row in opened.rows("select exception_id from exceptions")}
+    return [
+        decision
+        for decision in case.decisions
+        if decision.exception_id in told or (decision.exception_id is None and decision.run_id == case.run.run_id)
+    ]
+
+
+def _keep_evidence(case: Case, opened: Books, closeout: Closeout) -> Closeout:
+    """The sealed evidence as a file of the lake, for analysts."""
+    relative = Path("lake", "closeout_evidence", f"provider={case.run.provider}", f"{closeout.closeout_id}.parquet")
+    final = case.paths.root / relative
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.tmp")
+    bundle_files.write_evidence_table(opened, closeout.closeout_id, temporary)
+    lake.make_durable(temporary, final)
+    return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=lake.digest_of(final))
+
+
+def _record_seal(case: Case, closeout: Closeout, now: datetime) -> None:
+    """The commit: closeout, run, predecessor, decision and event become true together."""
+    assert closeout.approved_by is not None
+    with case.engine.begin() as connection:
+        decision = _decision(
+            case,
+            connection,
+            action=APPROVE,
+            actor=closeout.approved_by,
+            now=now,
+            reason=None,
+            result="sealed",
+            details={"closeout_id": closeout.closeout_id, "seal_digest": closeout.seal_digest},
+        )
+        decision_store.append(connection, decision)
+        closeout_store.change(connection, closeout.closeout_id, vars(closeout))
+        if case.sealed is not None:
+            closeout_store.change(connection, case.sealed.closeout_id, {"status": "amended"})
+        if case.has_run:
+            run_store.transition(connection, case.run.run_id, "closed", closeout.approved_by, now)
+            run_store.set_closeout_status(connection, case.run.run_id, "sealed")
+        event = closeout_event(tenant=case.tenant, closeout=closeout, actor=closeout.approved_by, at=now)
+        if not event_log.append(connection, event):
+            raise ZentraError(f"closeout {closeout.closeout_id} was told before: run `zentra doctor`")
+
+
+def _decision(
+    case: Case,
+    connection: Connection,
+    *,
+    action: str,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+    result: str,
+    details: dict[str, Any],
+) -> Decision:
+    """A decision about the closeout, with the policy it passed; its id counts the run's closeout decisions."""
+    number = sum(
+        item.exception_id is None and item.run_id == case.run.run_id for item in decision_store.listed(connection)
+    )
+    canonical = json.dumps([case.tenant, case.run.run_id, number + 1], ensure_ascii=False, separators=(",", ":"))
+    return Decision(
+        sequence=decision_store.next_sequence(connection),
+        decision_id="dec_" + hashlib.sha256(canonical.encode()).hexdigest()[:24],
+        exception_id=None,
+        run_id=case.run.run_id,
+        action=action,
+        actor=actor,
+        decided_at=instant_text(now),
+        reason=reason,
+        policy={"rule": "closeout.second_person", "digest": load_policy(case.paths).digest(), "outcome": result},
+        result=result,
+        owner=None,
+        resolution=None,
+        details=details,
+    )

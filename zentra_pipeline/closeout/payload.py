@@ -1,0 +1,120 @@
+"""What a seal says: the payload of a closeout, made of facts alone; its form is checked by `verify`.
+
+Does not belong here: collecting the facts, signing, writing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from zentra_pipeline.review.policy import Policy
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.closeouts import Closeout
+
+PAYLOAD_KIND: Final = "zentra.closeout"
+VERSION: Final = 1
+
+
+def policy_result(policy: Policy, closeout: Closeout, quarantine_accepted: str | None) -> dict[str, Any]:
+    """The checks a closeout passed: controls of the run, nothing left that blocks, a second person."""
+    quarantine = {"name": "quarantined_rows", "result": "passed", "detail": "none, or none of this run"}
+    if quarantine_accepted is not None:
+        quarantine |= {"result": "accepted", "detail": quarantine_accepted}
+    return {
+        "name": "closeout",
+        "digest": policy.digest(),
+        "result": "passed",
+        "checks": [
+            {"name": "conservation", "result": "passed", "detail": "every row that came in is accounted for"},
+            {"name": "rollforward", "result": "passed", "detail": "opening + posted - settled - written off = closing"},
+            {"name": "blocking_exceptions", "result": "passed", "detail": "each is resolved, accepted or written off"},
+            quarantine,
+            {
+                "name": "second_person",
+                "result": "passed",
+                "detail": f"prepared by {closeout.prepared_by}, approved by {closeout.approved_by}",
+            },
+        ],
+    }
+
+
+def payload(
+    *,
+    tenant: str,
+    run: run_store.Run,
+    revision: run_store.Revision,
+    closeout: Closeout,
+    policy: Mapping[str, Any],
+    amended: Closeout | None,
+    has_activity: bool,
+) -> dict[str, Any]:
+    """The payload without `files`, which are described when they lie in the bundle. All text, integers and booleans."""
+    amends = None
+    if amended is not None:
+        amends = {
+            "closeout_id": amended.closeout_id,
+            "seal_digest": amended.seal_digest,
+            "reason": closeout.reason,
+        }
+    return {
+        "type": PAYLOAD_KIND,
+        "version": VERSION,
+        "closeout_id": closeout.closeout_id,
+        "closeout_revision": closeout.revision,
+        "tenant": tenant,
+        "provider": run.provider,
+        "settlement_file": run.settlement_file,
+        "ledger_window": run.ledger_window,
+        "run_id": run.run_id,
+        "run_revision": revision.revision,
+        "owner": revision.owner,
+        "scope": f"{tenant}/{run.provider}",
+        "as_of": revision.as_of,
+        "sealed_at": closeout.sealed_at,
+        "actor": closeout.approved_by,
+        "prepared_by": closeout.prepared_by,
+        "prepared_at": closeout.prepared_at,
+        "approved_by": closeout.approved_by,
+        "approved_at": closeout.sealed_at,
+        "policy": dict(policy),
+        "has_activity": has_activity,
+        "evidence_root": closeout.evidence_root,
+        "evidence_rows": closeout.evidence_rows,
+        "evidence_status": closeout.evidence_status,
+        "digests": {
+            "inputs": revision.inputs_digest,
+            "rules": revision.manifest["rules"],
+            "code": revision.manifest["code"],
+        },
+        "chain": {"sequence": closeout.chain_sequence, "previous_seal": closeout.previous_seal},
+        "amends": amends,
+    }
+
+
+def reason_to_amend(sealed: run_store.Revision, now: run_store.Revision) -> str:
+    """Why a run has a newer revision than the sealed one, told by the files that came in between."""
+    known = {file["sequence"] for file in sealed.manifest.get("files", [])}
+    came = [file for file in now.manifest.get("files", []) if file["sequence"] not in known]
+    words = {
+        "settlement": "restated settlement file" if sealed.revision else "settlement file",
+        "ledger": "late ledger posting",
+        "callbacks": "late callback",
+        "internal_events": "late internal event",
+    }
+    own = now.manifest.get("run", {}).get("settlement_file")
+    told = [_told(words[kind], ids) for kind in words if (ids := _ids(came, kind, own))]
+    return "; ".join(told) or "the run was made anew after decisions, settings or an earlier run changed"
+
+
+def _ids(came: Sequence[Mapping[str, Any]], kind: str, own_settlement_file: str | None) -> list[str]:
+    return sorted(
+        {
+            file["file_id"]
+            for file in came
+            if file["kind"] == kind and (kind != "settlement" or file["file_id"] == own_settlement_file)
+        }
+    )
+
+
+def _told(words: str, ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+    return f"{words} ({shown})"

@@ -1,0 +1,1063 @@
+"""Checks sealed bundles offline, against pinned keys: this one file, the standard library, cryptography and rfc8785.
+
+    python verify.py BUNDLE --trust FILE [--head FILE]
+
+BUNDLE is a bundle, the folder of a run's bundles, or the folder of all closeouts. The form is docs/guides/verify.md's.
+Whatever a bundle holds ends as a finding, never as an exception. Nothing of the rest of the package belongs here, so
+that an auditor can read this file and take it away; sealing stands in `seal`, with hashing code of its own.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import stat
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from operator import le, lt
+from pathlib import Path
+from typing import Any, Final
+
+PAYLOAD_TYPE: Final = "application/vnd.zentra.closeout+json"
+KEY_TYPE: Final = "application/vnd.zentra.key+json"
+EXIT_DOES_NOT_HOLD: Final = 5
+
+_BLOCK = 1 << 20
+_MAX_LINE = 16 << 20
+_MAX_DOCUMENT = 64 << 20
+_MAX_FILE = 64 << 30
+_MAX_ENTRIES = 1000
+_MAX_GROUPS = 100_000
+_MAX_INTEGER = 2**53 - 1
+
+# Encodings of the y coordinates of the eight points of small order (RFC 8032, curve 25519), signs left out.
+_P = 2**255 - 19
+_Y8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+_SMALL_ORDER_Y = frozenset({0, 1, _P - 1, _Y8, _P - _Y8})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check and whether it holds; `bundle` is its folder when several were checked, and empty for what joins them."""
+
+    check: str
+    holds: bool
+    detail: str
+    bundle: str = ""
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What a bundle's payload says, signed or not: only a report that holds makes it true."""
+
+    bundle: str
+    seal_digest: str
+    payload: Mapping[str, Any]
+
+    @property
+    def sequence(self) -> int:
+        return int(self.payload["chain"]["sequence"])
+
+    @property
+    def scope(self) -> tuple[str, str]:
+        return self.payload["tenant"], self.payload["provider"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was checked, the seals met, and what no offline check can show."""
+
+    findings: tuple[Finding, ...]
+    seals: tuple[Seal, ...]
+    limits: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.findings) and all(finding.holds for finding in self.findings)
+
+
+class _FailedError(Exception):
+    """A check does not hold; the message says why."""
+
+
+def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report:
+    """Check a bundle, or every bundle of a folder and the chain they form; never raises on what the files hold."""
+    keys: dict[str, _Key] = {}
+    heads: list[Head] = []
+    folders: list[tuple[str, Path]] = []
+
+    def pin() -> str:
+        keys.update(_pinned(trust))
+        return f"{_count(len(keys), 'key')} pinned"
+
+    def publish(path: Path) -> str:
+        heads.append(_published(path))
+        return f"{'/'.join(heads[0].scope)} up to number {heads[0].last}"
+
+    def find() -> str:
+        folders.extend(_bundle_folders(bundle))
+        return _count(len(folders), "bundle")
+
+    findings = [_judge("trust", "", pin)]
+    findings += [_judge("head_file", "", lambda: publish(head))] if head is not None else []
+    single = os.path.lexists(bundle / "seal.json") or os.path.lexists(bundle / "files")
+    findings += [] if single else [_judge("bundles", "", find)]
+    seals: list[Seal] = []
+    for name, folder in [("", bundle)] if single else folders:
+        checked = _Bundle(name, folder)
+        checked.check(keys, heads[0] if heads and single else None)
+        findings += checked.findings
+        seals += [checked.seal] if checked.seal is not None else []
+    if not single:
+        is_one_run = any("/" not in name for name, _ in folders)
+        findings += _chains(seals, heads[0] if heads else None, is_one_run)
+    return Report(tuple(findings), tuple(seals), tuple(_limits(single, head is not None)))
+
+
+def _limits(single: bool, has_head: bool) -> Iterator[str]:
+    if has_head:
+        yield "A holder of a trusted key could have sealed other contents before the head was published."
+    else:
+        yield (
+            "A holder of a trusted key can seal other contents again, or leave out the newest bundles: "
+            "have heads published elsewhere, and pass one with --head."
+        )
+    if single:
+        yield "Other bundles were not looked at: check the folder of all closeouts to see gaps and forks."
+    yield (
+        "sealed_at is the sealer's own clock, and what was signed is what the sealer saw: whether inputs are true or "
+        "complete shows only where they are rebuilt from what providers and ledger retain."
+    )
+
+
+def _judge(check: str, bundle: str, judge: Callable[[], str]) -> Finding:
+    try:
+        holds, detail = True, judge()
+    except _FailedError as failed:
+        holds, detail = False, str(failed)
+    except Exception as fault:  # whatever hostile bytes provoke is a finding
+        holds, detail = False, f"cannot be read ({type(fault).__name__}: {fault})"
+    detail = detail if len(detail) <= 400 else detail[:400] + "…"
+    return Finding(check, holds, _printable(detail), _printable(bundle))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _require(holds: bool, why: str) -> None:
+    if not holds:
+        raise _FailedError(why)
+
+
+# Strict JSON and forms ------------------------------------------------------------------------------------------------
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    _require(len(value) == len(pairs), "a key stands twice in an object")
+    return value
+
+
+def _no_float(word: str) -> None:
+    raise _FailedError(f"{_shown(word)} is a number with a fraction or exponent, which has no place here")
+
+
+def _integer(word: str) -> int:
+    _require(len(word) <= 17 and abs(int(word)) <= _MAX_INTEGER, f"{_shown(word)} is an integer beyond 2^53")
+    return int(word)
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float, parse_int=_integer
+).decode
+_LOOSE = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float).decode
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False).encode
+
+
+def _canonical(content: bytes, what: str) -> Any:
+    """The value of RFC 8785 bytes; anything that is JSON in another spelling is refused."""
+    import rfc8785
+
+    value = _STRICT(content.decode("utf-8"))
+    # Of plain ASCII the standard encoder makes the same bytes, much faster; it would sort some other keys differently.
+    again = _ENCODE(value).encode() if content.isascii() else rfc8785.dumps(value)
+    _require(again == content, f"{what} is not canonical JSON (RFC 8785)")
+    return value
+
+
+_TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,4096}")
+_HEX = re.compile(r"[0-9a-f]{64}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
+_MINOR = re.compile(r"0|-?[1-9][0-9]{0,37}")
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_FILE = re.compile(r"files/[a-z][a-z0-9_]{0,63}\.[a-z]{1,8}")
+_ENVELOPE: dict[Any, Any] = {
+    "payloadType": PAYLOAD_TYPE,
+    "payload": _BASE64,
+    "signatures": [{"keyid": _HEX, "sig": _BASE64}],
+}
+_PAYLOAD: dict[Any, Any] = {
+    "type": "zentra.closeout",
+    "version": 1,
+    **dict.fromkeys(("closeout_id", "tenant", "provider", "settlement_file", "run_id", "owner", "scope"), _TEXT),
+    **dict.fromkeys(("actor", "prepared_by", "approved_by"), _TEXT),
+    **dict.fromkeys(("as_of", "sealed_at", "prepared_at", "approved_at"), _INSTANT),
+    **dict.fromkeys(("closeout_revision", "run_revision", "evidence_rows"), int),
+    "ledger_window": _DAY,
+    "policy": {
+        "name": "closeout",
+        "digest": _HEX,
+        "result": "passed",
+        "checks": [{"name": _TEXT, "result": ("passed", "accepted"), "detail": str}],
+    },
+    "has_activity": bool,
+    "evidence_root": _HEX,
+    "evidence_status": ("audit_ready", "incomplete"),
+    "files": {_FILE: {"sha256": _HEX, "size": int}},
+    "digests": {"inputs": _HEX, "rules": _HEX, "code": _HEX},
+    "chain": {"sequence": int, "previous_seal": (_HEX, None)},
+    "amends": (None, {"closeout_id": _TEXT, "seal_digest": _HEX, "reason": str}),
+}
+_KEY_RECORD: dict[Any, Any] = {
+    "keyid": _HEX,
+    "public_key": _BASE64,
+    "valid_from": _INSTANT,
+    "valid_until": (_INSTANT, None),
+    "signed_by": (_HEX, None),
+    "signature": (_BASE64, None),
+}
+_KEYS = {"version": 1, "keys": [_KEY_RECORD]}
+_HEAD = {
+    "version": 1,
+    "tenant": _TEXT,
+    "provider": _TEXT,
+    "seals": [{"sequence": int, "closeout_id": _TEXT, "seal_digest": _HEX}],
+}
+_ROLLFORWARD = ("opening_minor", "posted_minor", "settled_minor", "written_off_minor", "closing_minor")
+_TOTALS: dict[Any, Any] = {
+    "evidence": {"rows": int},
+    **{name: [dict] for name in ("matches", "exceptions", "open_items", "conservation", "three_way")},
+    **dict.fromkeys(("decisions", "events"), int),
+    "rollforward": [{"currency": _CURRENCY, **dict.fromkeys((*_ROLLFORWARD, "difference_minor"), _MINOR)}],
+}
+_NULLABLE = (str, None)
+_EXCEPTION: dict[Any, Any] = {
+    **dict.fromkeys(("exception_id", "run_id", "subject_id"), str),
+    **dict.fromkeys(("subject_type", "exception_type", "severity", "status"), _WORD),
+    **dict.fromkeys(("provider_reference", "currency", "owner", "lane", "due_at", "opened_at"), _NULLABLE),
+    **dict.fromkeys(("amount_minor", "difference_minor"), (_MINOR, None)),
+    **dict.fromkeys(("resolution", "explanation"), _NULLABLE),
+    "candidates": ([dict], None),
+}
+_OPEN_ITEM: dict[Any, Any] = {
+    "item_type": _WORD,
+    "item_id": str,
+    "currency": _CURRENCY,
+    "amount_minor": _MINOR,
+    **dict.fromkeys(("provider_reference", "opened_window", "aging_bucket", "item_state"), _NULLABLE),
+    "age_business_days": (int, None),
+}
+_DECISION: dict[Any, Any] = {
+    **dict.fromkeys(("decision_id", "run_id", "action", "actor"), _TEXT),
+    "decided_at": _INSTANT,
+    **dict.fromkeys(("exception_id", "reason", "result", "owner", "resolution"), _NULLABLE),
+    "policy": (str, dict, None),
+}
+
+
+def _fit(value: Any, form: Any, where: str) -> None:
+    """Refuse a value not of its form: exact keys, `{pattern: each}`, `[each]`, `(one, of)`, pattern, type, literal."""
+    if isinstance(form, tuple):
+        fits = any(_fits(value, option, where) for option in form)
+    elif isinstance(form, re.Pattern):
+        fits = isinstance(value, str) and form.fullmatch(value) is not None
+    elif isinstance(form, list):
+        fits = isinstance(value, list)
+        for position, element in enumerate(value if fits else ()):
+            _fit(element, form[0], f"{where}[{position}]")
+    elif isinstance(form, dict):
+        fits = isinstance(value, dict)
+        for key, member in _members(value, form, where) if fits else ():
+            _fit(value[key], member, f"{where}.{key}")
+    elif isinstance(form, type):
+        fits = type(value) is form
+    else:
+        fits = type(value) is type(form) and value == form
+    if not fits:
+        raise _FailedError(f"{where} is {_shown(value)}, which is not of its form")
+
+
+def _members(value: dict[str, Any], form: dict[Any, Any], where: str) -> Iterable[tuple[str, Any]]:
+    """Keys of an object with the forms their values must have."""
+    ((name, each), *_) = form.items()
+    forms = {key: each for key in value if name.fullmatch(key)} if isinstance(name, re.Pattern) else form
+    odd = sorted(value.keys() ^ forms.keys())
+    _require(not odd, f"{where} has not the keys it should have: {_shown(odd[:3])}")
+    return forms.items()
+
+
+def _fits(value: Any, form: Any, where: str) -> bool:
+    try:
+        _fit(value, form, where)
+    except _FailedError:
+        return False
+    return True
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+# Keys -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A key to be believed between two instants, and why."""
+
+    public: bytes
+    valid_from: datetime
+    valid_until: datetime | None
+    why: str
+
+    def is_valid_at(self, at: datetime) -> bool:
+        return self.valid_from <= at and (self.valid_until is None or at <= self.valid_until)
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """What a DSSE signature covers."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def signature_holds(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether an Ed25519 signature holds (RFC 8032); a key off the canonical form or of small order signs nothing."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    y = int.from_bytes(public, "little") & ((1 << 255) - 1)
+    if y >= _P or y in _SMALL_ORDER_Y:
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _bytes_of(text: str, what: str) -> bytes:
+    content = base64.b64decode(text, validate=True)
+    _require(base64.b64encode(content).decode() == text, f"{what} is not canonical base64")
+    return content
+
+
+def _key(record: Mapping[str, Any], why: str) -> _Key:
+    public = _bytes_of(record["public_key"], "public_key")
+    _require(len(public) == 32, f"the public key of {record['keyid'][:12]}… has not 32 bytes")
+    _require(hashlib.sha256(public).hexdigest() == record["keyid"], f"keyid {record['keyid'][:12]}… is of another key")
+    y = int.from_bytes(public, "little") & ((1 << 255) - 1)
+    _require(
+        y < _P and y not in _SMALL_ORDER_Y, f"key {record['keyid'][:12]}… is of small order: anyone can sign for it"
+    )
+    until = None if record["valid_until"] is None else _instant(record["valid_until"])
+    return _Key(public, _instant(record["valid_from"]), until, why)
+
+
+def _check_rotation(record: Mapping[str, Any], key: _Key, signer: _Key) -> None:
+    """Refuse a record that its signer did not sign, or not while it was valid itself."""
+    import rfc8785
+
+    signed = rfc8785.dumps({name: record[name] for name in ("keyid", "public_key", "valid_from", "signed_by")})
+    signature = _bytes_of(record["signature"] or "", "signature")
+    name = record["keyid"][:12]
+    _require(
+        signature_holds(signer.public, signature, pae(KEY_TYPE, signed)), f"key {name}… is not signed by its signer"
+    )
+    _require(signer.is_valid_at(key.valid_from), f"key {name}… begins when its signer is not valid")
+
+
+def _pinned(trust: Path | None) -> dict[str, _Key]:
+    if trust is None:
+        raise _FailedError("no key is pinned: pass the trust file that was handed out, with --trust")
+    content = _STRICT(_read_document(trust).decode("utf-8"))
+    _fit(content, _KEYS, "trust")
+    keys: dict[str, _Key] = {}
+    for record in content["keys"]:
+        _require(record["keyid"] not in keys, f"key {record['keyid'][:12]}… stands twice")
+        keys[record["keyid"]] = _key(record, "pinned")
+    _require(bool(keys), "no key is pinned: the trust file is empty")
+    for record in content["keys"]:
+        if record["signed_by"] in keys:  # a signer may have been struck off the file
+            _check_rotation(record, keys[record["keyid"]], keys[record["signed_by"]])
+    return keys
+
+
+def _accept_rotations(records: Sequence[Mapping[str, Any]], keys: dict[str, _Key]) -> str:
+    """Add keys that known ones signed, one after the other; records of unknown signers are left alone."""
+    left, accepted = list(records), 0
+    while usable := [record for record in left if record["signed_by"] in keys]:
+        for record in usable:
+            left.remove(record)
+            key = _key(record, f"signed by {record['signed_by'][:12]}…")
+            _check_rotation(record, key, keys[record["signed_by"]])
+            if record["keyid"] not in keys:
+                keys[record["keyid"]] = key
+                accepted += 1
+    known = f"{_count(accepted, 'key')} accepted because a trusted key signed it"
+    return f"{known}; {len(left)} of unknown signers not used" if left else known
+
+
+# The published head ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Head:
+    """Seals of a tenant and provider as published elsewhere: all of them, or only the last."""
+
+    scope: tuple[str, str]
+    seals: Mapping[int, tuple[str, str]]
+
+    @property
+    def last(self) -> int:
+        return max(self.seals)
+
+
+def _published(path: Path) -> Head:
+    content = _STRICT(_read_document(path).decode("utf-8"))
+    _fit(content, _HEAD, "head")
+    seals = {seal["sequence"]: (seal["closeout_id"], seal["seal_digest"]) for seal in content["seals"]}
+    sequences = [seal["sequence"] for seal in content["seals"]]
+    is_whole = bool(sequences) and sequences == list(range(1, len(sequences) + 1))
+    _require(is_whole or (len(sequences) == 1 and sequences[0] > 0), "it names no seal, has a gap, or is out of order")
+    return Head((content["tenant"], content["provider"]), seals)
+
+
+def _agree_with_head(seal: Seal, head: Head) -> str:
+    _require(seal.scope == head.scope, f"the head is of {'/'.join(head.scope)}, the bundle of {'/'.join(seal.scope)}")
+    sequence, last = seal.sequence, head.last
+    _require(
+        sequence <= last, f"the head ends at {last} and does not know sequence {sequence}: a fork, or a head too old"
+    )
+    _require(sequence in head.seals, f"the head has only sequence {last}: check the folder of all closeouts with it")
+    _require_published(seal, head)
+    if sequence - 1 in head.seals:
+        _require(
+            seal.payload["chain"]["previous_seal"] == head.seals[sequence - 1][1], "its previous seal is another one"
+        )
+    return f"this seal is number {sequence} of the {last} published"
+
+
+def _require_published(seal: Seal, head: Head) -> None:
+    if seal.sequence in head.seals:
+        same = head.seals[seal.sequence] == (seal.payload["closeout_id"], seal.seal_digest)
+        _require(same, f"another seal was published as number {seal.sequence}: this one was sealed again")
+
+
+# Reading files --------------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, limit: int) -> Iterator[bytes]:
+    """Blocks of a regular file of at most `limit` bytes; a link is not followed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        _require(stat.S_ISREG(os.fstat(descriptor).st_mode), f"{path.name} is no regular file")
+        size = 0
+        while block := stream.read(_BLOCK):
+            size += len(block)
+            _require(size <= limit, f"{path.name} is longer than the {limit:,} bytes it may have")
+            yield block
+
+
+def _read_document(path: Path) -> bytes:
+    """A whole file that its user named, so a link is followed."""
+    return b"".join(_read(path.resolve(), _MAX_DOCUMENT))
+
+
+class _Lines:
+    """Takes a file block by block and gives on its whole lines, ends included."""
+
+    rows = 0
+
+    def take(self, lines: bytes) -> None:
+        raise NotImplementedError
+
+    def take_all(self, blocks: Iterable[bytes]) -> None:
+        rest = b""
+        for block in blocks:
+            content = rest + block
+            whole = content.rfind(b"\n") + 1
+            rest = content[whole:]
+            _require(len(rest) <= _MAX_LINE, "a line is too long")
+            if whole:
+                self.take(content[:whole])
+        _require(not rest, "the last line has no end")
+
+
+class _Document:
+    """Takes a file that is one canonical JSON object."""
+
+    value: Any = None
+
+    def take_all(self, blocks: Iterable[bytes]) -> None:
+        content = bytearray()
+        for block in blocks:
+            content += block
+            _require(len(content) <= _MAX_DOCUMENT, "it is too long")
+        self.value = _canonical(bytes(content), "it")
+
+
+# Canonical JSON text, and lines of one form: a line that matches has exactly these columns, in the canonical order.
+_STRING = rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f])))*+"'
+_STRING_OR_NULL = rb"(?:" + _STRING + rb"|null)"
+_MINOR_GROUP = rb'(?:"(0|-?[1-9][0-9]{0,37}+)"|null)'
+_WORD_GROUP = rb'"([a-z][a-z0-9_]{0,63}+)"'
+_IDS = rb"\[(?:" + _STRING + rb"(?:," + _STRING + rb")*+)?+\]"
+
+
+def _line_of(columns: Mapping[str, bytes]) -> bytes:
+    members = (b'"%s":%s' % (name.encode(), columns[name]) for name in sorted(columns))
+    return rb"\{" + b",".join(members) + rb"\}\n"
+
+
+def _check_order(rows: Sequence[Any], last: Any, in_order: Callable[[Any, Any], bool]) -> Any:
+    """Refuse rows out of order, the last one of the block before included; returns the last one."""
+    is_sorted = in_order(last, rows[0]) and all(map(in_order, rows, rows[1:]))
+    _require(is_sorted, f"rows are out of order, or repeated, between {_shown(rows[0])} and {_shown(rows[-1])}")
+    return rows[-1]
+
+
+class _Evidence(_Lines):
+    """Takes evidence rows of a run: the RFC 6962 root over their lines, and how many are audit_ready."""
+
+    def __init__(self, run_id: str, closeout_statuses: Iterable[str]) -> None:
+        texts = ("provider_reference", "settlement_file", "ledger_entry", "exception_owner", "actor", "scope", "policy")
+        line = _line_of(
+            dict.fromkeys((*texts, "intent_id", "signature", "evidence_status"), _STRING_OR_NULL)
+            | {"run_id": re.escape(_ENCODE(run_id).encode())}
+            | {
+                "closeout_status": rb"(?:"
+                + b"|".join(b'"%s"' % status.encode() for status in closeout_statuses)
+                + rb")"
+            }
+        )
+        self._line, self._block = re.compile(line), re.compile(rb"(?:" + line + rb")*+")
+        self.audit_ready = 0
+        self._levels: list[list[bytes]] = []  # of each level of the tree the node that waits for its right neighbour
+        self._last = b""
+
+    def take(self, lines: bytes) -> None:
+        lines.decode("utf-8")
+        leaves = lines.split(b"\n")[:-1]
+        if self._block.fullmatch(lines) is None:
+            bad = next(number for number, leaf in enumerate(leaves) if self._line.fullmatch(leaf + b"\n") is None)
+            raise _FailedError(
+                f"line {self.rows + bad + 1:,} is no canonical row of this closeout: {_shown(leaves[bad])}"
+            )
+        self._last = _check_order(leaves, self._last, le)
+        self.rows += len(leaves)
+        self.audit_ready += lines.count(b'"evidence_status":"audit_ready"')  # within a text its quotes are escaped
+        nodes, level = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves], 0
+        while nodes:
+            if level == len(self._levels):
+                self._levels.append([])
+            nodes = self._levels[level] + nodes
+            self._levels[level] = nodes[len(nodes) & ~1 :]
+            pairs = zip(nodes[::2], nodes[1::2], strict=False)
+            nodes, level = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs], level + 1
+
+    def root(self) -> str:
+        waiting = [node for nodes in self._levels for node in nodes]  # the rightmost first
+        if not waiting:
+            return hashlib.sha256(b"").hexdigest()
+        node, *lefts = waiting
+        for left in lefts:
+            node = hashlib.sha256(b"\x01" + left + node).digest()
+        return node.hex()
+
+
+@dataclass
+class _Sums:
+    """Counts and sums by group, as control totals state them."""
+
+    names: tuple[str, ...]
+    count: str
+    amounts: tuple[str, ...] = ()
+    groups: "defaultdict[tuple[str, ...], list[int]]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.groups = defaultdict(lambda: [0] * (1 + len(self.amounts)))
+
+    def add(self, group: tuple[str, ...], amounts: Iterable[int], count: int = 1) -> None:
+        sums = self.groups[group]
+        for position, amount in enumerate((count, *amounts)):
+            sums[position] += amount
+        _require(len(self.groups) <= _MAX_GROUPS, "too many groups")
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [
+            dict(zip(self.names, group, strict=True))
+            | {self.count: count}
+            | dict(zip(self.amounts, map(str, amounts), strict=True))
+            for group, (count, *amounts) in sorted(self.groups.items())
+        ]
+
+
+class _Matches(_Lines):
+    """Adds up matches; `settled` is what they settled of the ledger in this run, by currency."""
+
+    _LINE = re.compile(
+        rb"(?m)^"
+        + _line_of(
+            dict.fromkeys(("cardinality", "method"), _STRING)
+            | dict.fromkeys(("settlement_lines", "ledger_transactions", "callbacks"), _IDS)
+            | dict.fromkeys(("difference_minor", "ledger_minor", "settlement_minor"), _MINOR_GROUP)
+            | dict.fromkeys(("rule", "status"), _WORD_GROUP)
+            | dict.fromkeys(("match_id", "run_id"), rb"(" + _STRING + rb")")
+            | {"currency": rb'"([A-Z]{3})"', "provider_reference": _STRING_OR_NULL}
+        )
+    )
+
+    def __init__(self, run_id: str) -> None:
+        self.totals = _Sums(("currency", "status"), "matches", ("settlement_minor", "ledger_minor", "difference_minor"))
+        self.settled: defaultdict[str, int] = defaultdict(int)
+        self._run, self._last = _ENCODE(run_id).encode(), (b"", b"")
+
+    def take(self, lines: bytes) -> None:
+        lines.decode("utf-8")
+        rows = self._LINE.findall(lines)
+        _require(len(rows) == lines.count(b"\n"), f"a line after {self.rows:,} is no canonical match")
+        self._last = _check_order([(row[3], row[7]) for row in rows], self._last, lt)
+        self.rows += len(rows)
+        groups: defaultdict[tuple[bytes, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        for currency, difference, ledger, _match_id, rule, run_id, settlement, status in rows:
+            sums = groups[currency, status, rule, run_id]
+            sums[0] += 1
+            sums[1] += int(settlement or 0)
+            sums[2] += int(ledger or 0)
+            sums[3] += int(difference or 0)
+        for (currency, status, rule, run_id), (count, *amounts) in groups.items():
+            self.totals.add((currency.decode(), status.decode()), amounts, count)
+            if status == b"confirmed" and run_id == self._run:
+                self.settled[currency.decode()] += amounts[1]
+            elif status == b"reversed" and rule != b"amount_date":  # a suggestion taken back had settled nothing
+                self.settled[currency.decode()] -= amounts[1]
+
+
+class _Rows(_Lines):
+    """Takes rows of a form and counts them by group; with an `id_name` they must ascend by it."""
+
+    def __init__(self, form: Mapping[str, Any], totals: _Sums | None = None, id_name: str | None = None) -> None:
+        self.form, self.totals, self.id_name, self._last = form, totals, id_name, ""
+
+    def take(self, lines: bytes) -> None:
+        for line in lines.split(b"\n")[:-1]:
+            self.rows += 1
+            row = _canonical(line, f"line {self.rows:,}")
+            _fit(row, self.form, f"line {self.rows:,}")
+            if self.id_name is not None:
+                _require(row[self.id_name] > self._last, f"line {self.rows:,} is out of order, or repeats a row")
+                self._last = row[self.id_name]
+            if self.totals is not None:
+                group = tuple(row[name] for name in self.totals.names)
+                self.totals.add(group, (int(row[name]) for name in self.totals.amounts))
+
+
+class _Events(_Lines):
+    """Counts events; their keys are open, and the file's digest holds their bytes."""
+
+    def take(self, lines: bytes) -> None:
+        for line in lines.split(b"\n")[:-1]:
+            self.rows += 1
+            _require(type(_LOOSE(line.decode("utf-8"))) is dict, f"line {self.rows:,} is no JSON object")
+
+
+# A bundle -------------------------------------------------------------------------------------------------------------
+
+_DOCUMENTS = ("files/control_totals.json", "files/inputs.json", "files/key_rotations.json")
+
+
+class _Bundle:
+    """One bundle under check: each method is a check that returns what it found, or refuses."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder
+        self.findings: list[Finding] = []
+        self.seal: Seal | None = None
+        self._sizes: dict[str, int] = {}
+        self._signed: bytes | None = None
+        self._signatures: list[dict[str, str]] = []
+        self._signers: list[_Key] = []
+        self._takers: dict[str, Any] = {}
+        self._faults: dict[str, str] = {}
+
+    def check(self, keys: Mapping[str, _Key], head: Head | None) -> None:
+        known = dict(keys)
+        checks: list[tuple[str, Callable[[], str]]] = [
+            ("folder", self._list),
+            ("envelope", self._open_envelope),
+            ("payload", self._read_payload),
+            ("files", self._read_files),
+            ("key_rotations", lambda: self._read_rotations(known)),
+            ("signature", lambda: self._check_signatures(known)),
+            ("key", self._check_key),
+            ("people", self._check_people),
+            ("chain", self._check_chain),
+            ("amendment", self._check_amendment),
+            ("evidence", self._check_evidence),
+            ("evidence_root", self._check_root),
+            ("evidence_status", self._check_statuses),
+            ("control_totals", self._check_totals),
+            ("rollforward", self._check_rollforward),
+        ]
+        if head is not None:
+            checks.append(("head", lambda: _agree_with_head(self._sealed, head)))
+        self.findings += [_judge(check, self.name, judge) for check, judge in checks]
+
+    @property
+    def _sealed(self) -> Seal:
+        if self.seal is None:
+            raise _FailedError("cannot be told, for the payload does not hold")
+        return self.seal
+
+    @property
+    def _payload(self) -> Mapping[str, Any]:
+        return self._sealed.payload
+
+    def _taken(self, name: str) -> Any:
+        """What was read of a file; refused where it could not be read."""
+        _require(self._sealed is not None, "")
+        if name in self._faults:
+            raise _FailedError(f"{name}: {self._faults[name]}")
+        return self._takers[name]
+
+    def _list(self) -> str:
+        odd: list[str] = []
+        for folder, prefix in ((self.folder, ""), (self.folder / "files", "files/")):
+            for position, entry in enumerate(os.scandir(folder)):
+                _require(position < _MAX_ENTRIES, f"more than {_MAX_ENTRIES} files")
+                name = prefix + entry.name
+                if entry.is_file(follow_symlinks=False) and (name == "seal.json" or _FILE.fullmatch(name)):
+                    self._sizes[name] = entry.stat(follow_symlinks=False).st_size
+                elif name != "files" or not entry.is_dir(follow_symlinks=False):
+                    odd.append(name)
+        _require(not odd, f"{_shown(sorted(odd)[:3])} has no place in a bundle, which is plain files under plain names")
+        return f"seal.json and {_count(len(self._sizes) - 1, 'file')}, nothing else"
+
+    def _open_envelope(self) -> str:
+        content = b"".join(_read(self.folder / "seal.json", _MAX_DOCUMENT))
+        envelope = _canonical(content, "seal.json")
+        _fit(envelope, _ENVELOPE, "seal.json")
+        signers = [signature["keyid"] for signature in envelope["signatures"]]
+        _require(0 < len(signers) == len(set(signers)), "each key signs once, and one at least")
+        self._signatures = envelope["signatures"]
+        self._signed = _bytes_of(envelope["payload"], "the payload")
+        return f"a DSSE envelope with {_count(len(signers), 'signature')}"
+
+    def _read_payload(self) -> str:
+        _require(self._signed is not None, "cannot be told, for the envelope does not hold")
+        signed = self._signed or b""
+        payload = _canonical(signed, "the payload")
+        _fit(payload, _PAYLOAD, "payload")
+        for name in ("as_of", "sealed_at", "prepared_at", "approved_at"):
+            _instant(payload[name])
+        scope = f"{payload['tenant']}/{payload['provider']}"
+        _require(payload["scope"] == scope, f"scope is {_shown(payload['scope'])}, not {_shown(scope)}")
+        _require(payload["run_revision"] > 0 or not payload["has_activity"], "activity without a run")
+        place = self.folder.absolute()
+        if re.fullmatch(r"r[0-9]+", place.name) and place.parent.name.startswith("run_"):
+            own = (payload["run_id"], f"r{payload['closeout_revision']}")
+            _require(own == (place.parent.name, place.name), f"the bundle is {'/'.join(own)}, and lies elsewhere")
+        self.seal = Seal(self.name, hashlib.sha256(signed).hexdigest(), payload)
+        return f"{payload['closeout_id']} of {payload['run_id']}, window {payload['ledger_window']} of {scope}"
+
+    def _read_files(self) -> str:
+        listed, is_first = self._payload["files"], self._payload["closeout_revision"] == 1
+        rows = {
+            "files/evidence.jsonl": _Evidence(
+                self._payload["run_id"], ("sealed",) if is_first else ("sealed", "amended")
+            ),
+            "files/matches.jsonl": _Matches(self._payload["run_id"]),
+            "files/exceptions.jsonl": _Rows(
+                _EXCEPTION, _Sums(("exception_type", "status"), "exceptions"), "exception_id"
+            ),
+            "files/open_items.jsonl": _Rows(_OPEN_ITEM, _Sums(("item_type", "currency"), "items", ("amount_minor",))),
+            "files/decisions.jsonl": _Rows(_DECISION),
+            "files/events.jsonl": _Events(),
+        }
+        self._takers = {**rows, **{name: _Document() for name in _DOCUMENTS}}
+        wrong: list[str] = [
+            f"{name} is not listed" for name in sorted(self._sizes) if name != "seal.json" and name not in listed
+        ]
+        for name in sorted({*listed, *self._takers, "files/report.html"}):
+            if name not in listed or name not in self._sizes:
+                fault: str | None = "is missing" if name in listed else "should be listed"
+            elif self._sizes[name] != listed[name]["size"]:
+                fault = f"has {self._sizes[name]:,} bytes, and {listed[name]['size']:,} are listed"
+            else:
+                fault = self._read_file(name, listed[name])
+            if fault is not None:
+                wrong.append(f"{name} {fault}")
+                self._faults.setdefault(name, fault)
+        _require(not wrong, "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""))
+        return f"{_count(len(listed), 'file')} of the listed size and SHA-256"
+
+    def _read_file(self, name: str, listed: Mapping[str, Any]) -> str | None:
+        """Read a file once, to hash it and to take what it holds; says why it is not the listed one."""
+        digest, taker = hashlib.sha256(), self._takers.get(name)
+
+        def hashed() -> Iterator[bytes]:
+            for block in _read(self.folder / name, min(listed["size"], _MAX_FILE)):
+                digest.update(block)
+                yield block
+
+        blocks = hashed()
+        if taker is not None:
+            taken = _judge(name, "", lambda: str(taker.take_all(blocks)))
+            if not taken.holds:
+                self._faults[name] = taken.detail
+        for _ in blocks:
+            pass  # hashes what was not taken
+        return None if digest.hexdigest() == listed["sha256"] else "has another SHA-256 than is listed"
+
+    def _read_rotations(self, known: dict[str, _Key]) -> str:
+        rotations = self._taken("files/key_rotations.json").value
+        _fit(rotations, _KEYS, "key_rotations")
+        return _accept_rotations(rotations["keys"], known)
+
+    def _check_signatures(self, known: Mapping[str, _Key]) -> str:
+        _require(self._signed is not None, "cannot be told, for the envelope does not hold")
+        message, unknown = pae(PAYLOAD_TYPE, self._signed or b""), 0
+        for signature in self._signatures:
+            key = known.get(signature["keyid"])
+            if key is None:
+                unknown += 1
+                continue
+            holds = signature_holds(key.public, _bytes_of(signature["sig"], "a signature"), message)
+            _require(holds, f"the signature of key {signature['keyid'][:12]}… does not hold")
+            self._signers.append(key)
+        signer = self._signatures[0]["keyid"][:12]
+        _require(bool(self._signers), f"no pinned key signed this; {signer}… did, which is not pinned")
+        others = f"; {_count(unknown, 'signature')} of unknown keys not judged" if unknown else ""
+        return (
+            f"{_count(len(self._signers), 'signature')} of trusted keys over seal {self._seal_digest()[:12]}…{others}"
+        )
+
+    def _seal_digest(self) -> str:
+        return hashlib.sha256(self._signed or b"").hexdigest()
+
+    def _check_key(self) -> str:
+        _require(bool(self._signers), "cannot be told, for no trusted signature holds")
+        sealed_at = _instant(self._payload["sealed_at"])
+        valid = [key for key in self._signers if key.is_valid_at(sealed_at)]
+        _require(bool(valid), f"the key is not valid at {self._payload['sealed_at']}, when this was sealed")
+        return f"valid when this was sealed, {self._payload['sealed_at']}; {valid[0].why}"
+
+    def _check_people(self) -> str:
+        prepared, approved = self._payload["prepared_by"], self._payload["approved_by"]
+        _require(prepared.strip().casefold() != approved.strip().casefold(), f"{approved} prepared and approved it")
+        _require(self._payload["actor"] == approved, "the actor is not who approved it")
+        return f"prepared by {prepared}, approved by {approved}"
+
+    def _check_chain(self) -> str:
+        chain = self._payload["chain"]
+        sequence, previous = chain["sequence"], chain["previous_seal"]
+        _require(sequence > 0, "a chain begins with sequence 1")
+        _require((sequence == 1) == (previous is None), f"number {sequence}, with previous seal {_shown(previous)}")
+        return f"number {sequence}, " + ("the first" if previous is None else f"after seal {previous[:12]}…")
+
+    def _check_amendment(self) -> str:
+        revision, amends = self._payload["closeout_revision"], self._payload["amends"]
+        _require(revision > 0, "revisions begin with 1")
+        _require((revision == 1) == (amends is None), f"revision {revision} that amends {_shown(amends)}")
+        return "amends nothing" if amends is None else f"revision {revision}, amends {amends['closeout_id']}"
+
+    def _check_evidence(self) -> str:
+        rows, listed = self._taken("files/evidence.jsonl").rows, self._payload["evidence_rows"]
+        _require(rows == listed, f"{_count(rows, 'row')}, and {listed:,} in the payload")
+        return f"{_count(rows, 'row')}, canonical and in order"
+
+    def _check_root(self) -> str:
+        root = self._taken("files/evidence.jsonl").root()
+        _require(root == self._payload["evidence_root"], f"the rows' root is {root}, not the payload's")
+        return f"RFC 6962 root {root[:12]}… of the rows"
+
+    def _check_statuses(self) -> str:
+        evidence, status = self._taken("files/evidence.jsonl"), self._payload["evidence_status"]
+        ready = f"{evidence.audit_ready:,} of {_count(evidence.rows, 'row')} audit_ready"
+        agree = not evidence.rows or (status == "audit_ready") == (evidence.audit_ready == evidence.rows)
+        _require(agree, f"{status} in the payload, and {ready}")
+        return f"{status}: {ready}"
+
+    def _totals(self) -> dict[str, Any]:
+        totals: dict[str, Any] = self._taken("files/control_totals.json").value
+        _fit(totals, _TOTALS, "control_totals")
+        return totals
+
+    def _check_totals(self) -> str:
+        totals = self._totals()
+        rows = {name: self._taken(f"files/{name}.jsonl") for name in ("evidence", "decisions", "events")}
+        recomputed: dict[str, Any] = {name: taken.rows for name, taken in rows.items()}
+        recomputed["evidence"] = {"rows": recomputed["evidence"]}
+        for name in ("matches", "exceptions", "open_items"):
+            recomputed[name] = self._taken(f"files/{name}.jsonl").totals.rows()
+        wrong = [name for name, value in recomputed.items() if totals[name] != value]
+        _require(not wrong, f"the rows do not add up to the totals of {', '.join(wrong)}")
+        for row in totals["conservation"]:
+            left = (row.get("rows_unexplained"), row.get("amount_unexplained_minor"))
+            _require(left in {(0, "0"), (0, None)}, f"rows or amounts are unexplained: {_shown(row)}")
+        return "rows add up to the totals of " + ", ".join(recomputed)
+
+    def _check_rollforward(self) -> str:
+        rows = {row["currency"]: row for row in self._totals()["rollforward"]}
+        _require(len(rows) == len(self._totals()["rollforward"]), "a currency stands twice")
+        open_items = self._taken("files/open_items.jsonl").totals.groups
+        closing = {c: sums[1] for (kind, c), sums in open_items.items() if kind == "ledger_transaction"}
+        settled = self._taken("files/matches.jsonl").settled
+        for currency in sorted({*rows, *closing, *settled}):
+            row = rows.get(currency, dict.fromkeys((*_ROLLFORWARD, "difference_minor"), "0"))
+            opening, posted, gone, written_off, left = (int(row[name]) for name in _ROLLFORWARD)
+            _require(opening + posted - gone - written_off == left, f"{currency} does not roll forward")
+            _require(row["difference_minor"] == "0", f"{currency} leaves a difference")
+            _require(left == closing.get(currency, 0), f"{currency} closes at {left}, not at its open movements' sum")
+            _require(gone == settled.get(currency, 0), f"{currency} settled {gone}, and its matches another sum")
+        return f"{_count(len(rows), 'currency')[:-1] + 'ies' if len(rows) != 1 else '1 currency'} close at what is open"
+
+
+# Several bundles ------------------------------------------------------------------------------------------------------
+
+
+def _bundle_folders(root: Path) -> Iterator[tuple[str, Path]]:
+    """Folders that should be bundles, `[<run_id>/]r<N>`; refuses what else lies there, but for dotted names."""
+    children = _children(root)
+    is_one_run = any(re.fullmatch(r"r[0-9]+", child.name) for child in children)
+    bundles = children if is_one_run else [bundle for run in children for bundle in _children(run)]
+    _require(bool(bundles), "there is no bundle, which is a folder with a seal.json")
+    yield from ((path.relative_to(root).as_posix(), path) for path in bundles)
+
+
+def _children(folder: Path) -> list[Path]:
+    children = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    odd = [path.name for path in children if path.is_symlink() or not path.is_dir()]
+    _require(bool(children) and not odd, f"{_shown(folder.name)} holds {_shown(odd[:3]) if odd else 'nothing'}")
+    return children
+
+
+def _chains(seals: Sequence[Seal], head: Head | None, is_one_run: bool) -> Iterator[Finding]:
+    """Findings that join bundles: the chain of each tenant and provider, the revisions of each run, the head."""
+    scopes: dict[tuple[str, str], list[Seal]] = {}
+    for seal in sorted(seals, key=lambda seal: (*seal.scope, seal.sequence)):
+        scopes.setdefault(seal.scope, []).append(seal)
+    for chain in scopes.values():
+        yield _judge("chain", "", lambda chain=chain: _check_links(chain, is_one_run))  # type: ignore[misc]
+    yield _judge("amendments", "", lambda: _check_amendments(seals))
+    if head is not None:
+        yield _judge("head", "", lambda: _check_against_head(scopes.get(head.scope, []), head, is_one_run))
+
+
+def _check_links(chain: Sequence[Seal], is_one_run: bool) -> str:
+    scope = "/".join(chain[0].scope)
+    _require(
+        is_one_run or chain[0].sequence == 1,
+        f"{scope}: the chain begins with {chain[0].sequence}: earlier seals are gone",
+    )
+    for before, after in pairwise(chain):
+        pair = f"{scope}: {before.bundle} and {after.bundle}"
+        _require(before.sequence != after.sequence, f"{pair} are both number {after.sequence}: a fork")
+        if after.sequence == before.sequence + 1:
+            follows = after.payload["chain"]["previous_seal"] == before.seal_digest
+            _require(follows, f"{pair}: the one does not follow the other: a fork")
+        else:
+            gap = f"{scope}: between {before.sequence} and {after.sequence} seals are gone: a gap"
+            _require(is_one_run, gap)
+    if is_one_run:
+        return f"{scope}: {_count(len(chain), 'seal')} of one run; those of other runs were not looked at"
+    return f"{scope}: {_count(len(chain), 'seal')} without gap or fork"
+
+
+def _check_amendments(seals: Sequence[Seal]) -> str:
+    by_revision: dict[tuple[str, int], Seal] = {}
+    for seal in seals:
+        run_id, revision = seal.payload["run_id"], seal.payload["closeout_revision"]
+        _require((run_id, revision) not in by_revision, f"{seal.bundle}: a second revision {revision} of {run_id}")
+        by_revision[run_id, revision] = seal
+    amending = {key: seal for key, seal in by_revision.items() if seal.payload["amends"] is not None}
+    for (run_id, revision), seal in amending.items():
+        before = by_revision.get((run_id, revision - 1))
+        if before is None:
+            raise _FailedError(f"{seal.bundle}: revision {revision - 1} of {run_id}, which it amends, is gone")
+        amends = seal.payload["amends"]
+        named = (amends["closeout_id"], amends["seal_digest"], seal.scope)
+        is_right = named == (before.payload["closeout_id"], before.seal_digest, before.scope)
+        _require(is_right and before.sequence < seal.sequence, f"{seal.bundle} does not amend {before.bundle}")
+    return f"{_count(len(amending), 'amendment')}, each of the revision before"
+
+
+def _check_against_head(chain: Sequence[Seal], head: Head, is_one_run: bool) -> str:
+    scope = "/".join(head.scope)
+    _require(bool(chain), f"no bundle is of the head's {scope}")
+    for seal in chain:
+        known = (
+            f"{scope}: the head ends at {head.last}, {seal.bundle} is number {seal.sequence}: a fork, or a head too old"
+        )
+        _require(seal.sequence <= head.last, known)
+        _require_published(seal, head)
+    last = chain[-1].sequence
+    if is_one_run:
+        unseen = [seal.bundle for seal in chain if seal.sequence not in head.seals]
+        _require(not unseen, f"the head does not name {_shown(unseen)}: check the folder of all closeouts with it")
+        return f"{scope}: {_count(len(chain), 'seal')} as published"
+    _require(
+        last == head.last, f"{scope}: {head.last} seals were published, the last here is {last}: newer ones are gone"
+    )
+    return f"{scope}: ends with number {last}, as published"
+
+
+def lines_of(report: Report) -> Iterator[str]:
+    """The report for a person, a line each."""
+    for finding in report.findings:
+        where = f"{finding.bundle}: " if finding.bundle else ""
+        yield f"{'holds' if finding.holds else 'FAILS'}  {finding.check:<16} {where}{finding.detail}"
+    failed = sum(not finding.holds for finding in report.findings)
+    yield "Everything holds." if report.holds else f"{_count(failed, 'check')} of {len(report.findings)} failed."
+    yield "What this cannot show:"
+    yield from (f"- {limit}" for limit in report.limits)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run as a program: prints what holds and what does not, and returns the exit code."""
+    parser = argparse.ArgumentParser(description="Check sealed bundles offline, against pinned keys.")
+    parser.add_argument("bundle", type=Path, help="a bundle, the folder of a run's bundles, or of all closeouts")
+    parser.add_argument("--trust", type=Path, required=True, help="the pinned keys")
+    parser.add_argument("--head", type=Path, help="seals as published elsewhere")
+    given = parser.parse_args(arguments)
+    for path in (given.bundle, given.trust, given.head):
+        if path is not None and not path.exists():
+            parser.error(f"{path}: there is no such file or folder")
+    report = verify(given.bundle, given.trust, given.head)
+    sys.stdout.write("".join(f"{line}\n" for line in lines_of(report)))
+    return 0 if report.holds else EXIT_DOES_NOT_HOLD
+
+
+if __name__ == "__main__":
+    sys.exit(main())

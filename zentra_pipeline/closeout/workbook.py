@@ -1,0 +1,207 @@
+"""The Excel workbook of one run: reads the run's published tables and fills the sheets; how cells are written, and what
+stands on the summary and sign-off pages, does not belong here (workbook_cells, workbook_pages).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from xlsxwriter import Workbook
+
+from zentra_pipeline import lake
+from zentra_pipeline.closeout import workbook_pages
+from zentra_pipeline.closeout.workbook_cells import ROWS_A_SHEET, Cells, Column, WrittenTable
+from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.settings import TenantPaths
+
+_PAGE_ROWS: Final = 100_000
+_MANY_ROWS: Final = 1_000_000
+
+# A match taken back settled something before; a suggestion never did. Suggestions have no difference, and no other
+# match without one is ever reversed by the system.
+_MATCHES: Final = """
+    select match_id, rule, cardinality, method, status,
+           case when status = 'suggested' or (status = 'reversed' and false)
+                then 'none'
+                when run_id = $1 then 'settles'
+                else 'taken back' end as in_this_run,
+           currency, settlement_minor as settlement, ledger_minor as ledger, difference_minor as difference,
+           provider_reference, first_line_id, first_transaction_id, run_id, reversed_run_id
+    from matches where run_id = $1 or reversed_run_id = $1
+    order by match_id"""
+# What the run opened or resolved, and what it carries on of the provider's earlier runs.
+_EXCEPTIONS: Final = f"""
+    select exception_id, exception_type, severity, status, resolution, owner, lane, subject_type, subject_id,
+           provider_reference, currency, amount_minor as amount, difference_minor as difference, due_at as due_at_utc,
+           opened_at as opened_at_utc, explanation, run_id as opened_by_run, resolved_run_id as resolved_by_run
+    from exceptions where {workbook_pages.EXCEPTIONS_OF_RUN}
+    order by case severity when 'critical' then 0 when 'high' then 1 when 'medium' then 2 else 3 end,
+             status = 'resolved', exception_id"""
+_OPEN_ITEMS: Final = """
+    select item_type, item_id, provider_reference, item_state, opened_window, age_business_days, aging_bucket, currency,
+           amount_minor as amount
+    from open_items where run_id = $1
+    order by age_business_days desc, item_type, item_id, currency"""
+_DECISIONS: Final = f"""
+    select decided_at as decided_at_utc, actor, action, exception_id, resolution, owner, reason, result, policy, run_id,
+           decision_id
+    from decisions
+    where run_id = $1
+       or exception_id in (select exception_id from exceptions where {workbook_pages.EXCEPTIONS_OF_RUN})
+    order by sequence"""
+_SHEETS: Final = {
+    "Matches": (
+        _MATCHES,
+        (
+            Column("match_id", "text", 32),
+            Column("rule", "text", 20),
+            Column("cardinality", "text", 14),
+            Column("method", "text", 11),
+            Column("status", "text", 12),
+            Column("in_this_run", "text", 12),
+            Column("currency", "text", 9),
+            Column("settlement", "amount", 18),
+            Column("ledger", "amount", 18),
+            Column("difference", "amount", 16),
+            Column("provider_reference", "text", 26),
+            Column("first_line_id", "text", 20),
+            Column("first_transaction_id", "text", 24),
+            Column("run_id", "text", 30),
+            Column("reversed_run_id", "text", 30),
+        ),
+        ("ledger", "in_this_run"),
+    ),
+    "Exceptions": (
+        _EXCEPTIONS,
+        (
+            Column("exception_id", "text", 30),
+            Column("exception_type", "text", 26),
+            Column("severity", "text", 10),
+            Column("status", "text", 17),
+            Column("resolution", "text", 24),
+            Column("owner", "text", 18),
+            Column("lane", "text", 18),
+            Column("subject_type", "text", 18),
+            Column("subject_id", "text", 24),
+            Column("provider_reference", "text", 26),
+            Column("currency", "text", 9),
+            Column("amount", "amount", 18),
+            Column("difference", "amount", 16),
+            Column("due_at_utc", "instant", 20),
+            Column("opened_at_utc", "instant", 20),
+            Column("explanation", "text", 90),
+            Column("opened_by_run", "text", 30),
+            Column("resolved_by_run", "text", 30),
+        ),
+        None,
+    ),
+    "Open items": (
+        _OPEN_ITEMS,
+        (
+            Column("item_type", "text", 20),
+            Column("item_id", "text", 24),
+            Column("provider_reference", "text", 26),
+            Column("item_state", "text", 12),
+            Column("opened_window", "day", 15),
+            Column("age_business_days", "count", 19),
+            Column("aging_bucket", "text", 14),
+            Column("currency", "text", 9),
+            Column("amount", "amount", 18),
+        ),
+        ("amount", "item_type"),
+    ),
+    "Decisions": (
+        _DECISIONS,
+        (
+            Column("decided_at_utc", "instant", 20),
+            Column("actor", "text", 20),
+            Column("action", "text", 18),
+            Column("exception_id", "text", 30),
+            Column("resolution", "text", 24),
+            Column("owner", "text", 18),
+            Column("reason", "text", 70),
+            Column("result", "text", 18),
+            Column("policy", "text", 40),
+            Column("run_id", "text", 30),
+            Column("decision_id", "text", 30),
+        ),
+        None,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class WorkbookSummary:
+    """What was written: the run, its revision and the rows of every sheet but the summary and the sign-off."""
+
+    run_id: str
+    revision: int
+    sheets: dict[str, int]
+    amounts_as_text: int
+
+
+def write_workbook(path: Path, paths: TenantPaths, run_id: str, *, rows_a_sheet: int = ROWS_A_SHEET) -> WorkbookSummary:
+    """Write the workbook of a published run to `path`; the same published rows give the same bytes.
+
+    Raises UsageError for a run that does not exist or has published nothing, ZentraError when something was published
+    or decided while the tables were read: every sheet is of one moment or there is no workbook.
+    """
+    run = _run(paths, run_id)
+    before = _moment(paths)
+    with Workbook(str(path), {"constant_memory": True}) as book:
+        book.set_properties({"title": f"Reconciliation {run_id}", "author": "Zentra", "created": run["as_of"]})
+        book.set_calc_mode("auto")
+        cells = Cells(book, f"{run['provider']} {run['ledger_window']}, run {run_id} revision {run['revision']}")
+        summary = cells.sheet("Summary", workbook_pages.SUMMARY_WIDTHS)
+        tables: dict[str, WrittenTable] = {}
+        for name, (sql, columns, summed) in _SHEETS.items():
+            pages = _pages(paths, sql, run_id)
+            tables[name] = cells.table(name, columns, pages, summed, rows_a_sheet)
+        facts = workbook_pages.Facts(run, tables, lambda sql: _rows(paths, sql, run_id))
+        workbook_pages.write_summary(cells, summary, facts)
+        workbook_pages.write_sign_off(cells, facts)
+        if sum(table.rows for table in tables.values()) >= _MANY_ROWS:
+            book.use_zip64()
+    if _moment(paths) != before:
+        raise ZentraError(f"run {run_id}: something was published or decided while it was exported; export it again")
+    return WorkbookSummary(
+        run_id=run_id,
+        revision=run["revision"],
+        sheets={sheet: rows for table in tables.values() for sheet, rows in table.sheets},
+        amounts_as_text=sum(table.amounts_as_text for table in tables.values()),
+    )
+
+
+def _run(paths: TenantPaths, run_id: str) -> dict[str, Any]:
+    found = _rows(paths, "select * from runs where run_id = $1", run_id)
+    if not found:
+        raise UsageError(f"there is no run {run_id!r}: `zentra runs list` names the runs of a tenant")
+    if not found[0]["revision"]:
+        raise UsageError(f"run {run_id} has published nothing yet: its status is {found[0]['status']}")
+    return found[0]
+
+
+def _moment(paths: TenantPaths) -> list[tuple[Any, ...]]:
+    """Everything that what a run's tables show can depend on: revisions, closeouts and decisions so far."""
+    return lake.query(
+        paths,
+        "select run_id, revision, status, closeout_status, (select count(*) from decisions), "
+        "(select max(sealed_at) from closeouts) from runs order by run_id",
+    ).rows
+
+
+def _pages(paths: TenantPaths, sql: str, run_id: str) -> Iterator[Sequence[dict[str, Any]]]:
+    """The rows of a query in pages, so that a long table never stands in memory as a whole."""
+    start = 0
+    while True:
+        page = _rows(paths, f"{sql} limit {_PAGE_ROWS} offset {start}", run_id)
+        yield page
+        start += len(page)
+        if len(page) < _PAGE_ROWS:
+            return
+
+
+def _rows(paths: TenantPaths, sql: str, run_id: str) -> list[dict[str, Any]]:
+    answer = lake.query(paths, sql, [run_id])
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]

@@ -1,0 +1,257 @@
+"""The summary and sign-off pages of a run's workbook: statement, three sides, control totals, who signs.
+
+Figures are those of the published tables; formulas add up what stands on the other sheets, so that a reader sees it
+tie. Does not belong here: the sheets of rows, and how a cell is written.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from xlsxwriter.utility import xl_rowcol_to_cell
+
+from zentra_pipeline import vocabulary
+from zentra_pipeline.closeout.workbook_cells import BEYOND_EXACT, Cells, Kind, WrittenTable, major
+
+SUMMARY_WIDTHS: Final = (42, *(17,) * 18)
+_RUN_FACTS: Final = (
+    "tenant_id",
+    "provider",
+    "ledger_window",
+    "settlement_file",
+    "run_id",
+    "revision",
+    "owner",
+    "status",
+    "closeout_status",
+    "as_of",
+    "inputs_digest",
+)
+_FORWARD: Final = ("opening", "posted", "settled", "written_off")
+_ROLLFORWARD: Final = """
+    select currency, opening_minor as opening, posted_minor as posted, settled_minor as settled,
+           written_off_minor as written_off, closing_minor as closing
+    from rollforward where run_id = $1 order by currency"""
+_THREE_WAY: Final = """
+    select currency, count(*) as movements, count(*) filter (has_callback) as with_callback,
+           count(*) filter (has_settlement) as with_settlement, count(*) filter (has_ledger) as with_ledger,
+           cast(coalesce(sum(callback_minor), 0) as bigint) as callback,
+           cast(coalesce(sum(settlement_minor), 0) as bigint) as settlement,
+           cast(coalesce(sum(ledger_minor), 0) as bigint) as ledger,
+           settlement - ledger as settlement_vs_ledger, callback - ledger as callback_vs_ledger
+    from three_way where run_id = $1 group by currency order by currency"""
+_MATCHES: Final = """
+    select currency, status, count(*) as matches, cast(sum(settlement_minor) as bigint) as settlement,
+           cast(sum(ledger_minor) as bigint) as ledger, cast(sum(difference_minor) as bigint) as difference
+    from matches where run_id = $1 or reversed_run_id = $1 group by currency, status order by currency, status"""
+EXCEPTIONS_OF_RUN: Final = """(
+    run_id = $1 or resolved_run_id = $1
+    or (status <> 'resolved' and run_id in (
+        select earlier.run_id from runs as earlier
+        inner join runs as this on earlier.provider = this.provider and earlier.created_at <= this.created_at
+        where this.run_id = $1))
+    )"""
+_EXCEPTIONS: Final = f"""
+    select exception_type, status, count(*) as exceptions
+    from exceptions where {EXCEPTIONS_OF_RUN}
+    group by exception_type, status order by exception_type, status"""
+_OPEN_ITEMS: Final = """
+    select item_type, currency, aging_bucket, count(*) as items, cast(sum(amount_minor) as bigint) as amount
+    from open_items where run_id = $1 group by item_type, currency, aging_bucket
+    order by item_type, currency, min(age_business_days)"""
+_CONSERVATION: Final = """
+    select side, currency, rows_in, matched, in_transit, excepted, accounted, duplicates, quarantined, rows_unexplained,
+           amount_in_minor as amount_in, matched_minor as amount_matched, in_transit_minor as amount_in_transit,
+           excepted_minor as amount_excepted, accounted_minor as amount_accounted,
+           duplicates_minor as amount_duplicates, amount_unexplained_minor as amount_unexplained
+    from conservation where run_id = $1 order by side, currency"""
+_CLOSEOUTS: Final = """
+    select closeout_id, revision, status, run_revision, prepared_by, prepared_at, approved_by,
+           sealed_at, seal_digest, evidence_root, amends, reason
+    from closeouts where run_id = $1 order by revision"""
+_SIGNATURES: Final = ("Prepared by", "Reviewed by", "Approved by")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The run's row, what was written of its tables, and a way to ask for more of its published rows."""
+
+    run: Mapping[str, Any]
+    tables: Mapping[str, WrittenTable]
+    ask: Callable[[str], Sequence[Mapping[str, Any]]]
+
+
+@dataclass
+class _Page:
+    """A sheet written from top to bottom; `line` is the row to write next."""
+
+    cells: Cells
+    sheet: Any
+    line: int = 0
+
+    def title(self, text: str) -> None:
+        self.sheet.write_string(self.line, 0, text, self.cells.title)
+        self.line += 2
+
+    def note(self, text: str) -> None:
+        self.sheet.write_string(self.line, 0, text, self.cells.quiet)
+        self.line += 1
+
+    def headings(self, names: Sequence[str]) -> None:
+        for position, name in enumerate(names):
+            form = self.cells.right_heading if position else self.cells.heading
+            self.sheet.write_string(self.line, position, name, form)
+        self.line += 1
+
+    def facts(self, row: Mapping[str, Any], names: Sequence[str]) -> None:
+        for name in names:
+            kind = _kind(name, row[name])
+            label = name.replace("_", " ") + (" (UTC)" if kind == "instant" else "")
+            self.sheet.write_string(self.line, 0, label, self.cells.quiet)
+            self.cells.write(self.sheet, self.line, 1, row[name], kind)
+            self.line += 1
+        self.line += 1
+
+    def table(self, title: str, rows: Sequence[Mapping[str, Any]], amounts: Sequence[str] = ()) -> None:
+        """Rows with their own names as headings; `amounts` are minor units of the row's currency."""
+        if not rows:
+            self.headings([title])
+            self.note("none")
+        else:
+            self.headings([title, *list(rows[0])[1:]])
+        for row in rows:
+            for position, (name, value) in enumerate(row.items()):
+                kind = "amount" if name in amounts else _kind(name, value)
+                self.cells.write(self.sheet, self.line, position, value, kind, row.get("currency"))
+            self.line += 1
+        self.line += 1
+
+
+def write_summary(cells: Cells, sheet: Any, facts: Facts) -> None:
+    """What the run is, its statement, the three sides and the control totals of every table."""
+    page = _Page(cells, sheet)
+    page.title("Reconciliation of a ledger window")
+    page.facts(facts.run, _RUN_FACTS)
+    _write_statement(page, facts)
+    page.table(
+        "three sides, currency",
+        facts.ask(_THREE_WAY),
+        ("callback", "settlement", "ledger", "settlement_vs_ledger", "callback_vs_ledger"),
+    )
+    page.table("matches, currency", facts.ask(_MATCHES), ("settlement", "ledger", "difference"))
+    page.table("exceptions, type", facts.ask(_EXCEPTIONS))
+    page.table("open items, type", facts.ask(_OPEN_ITEMS), ("amount",))
+    conservation = facts.ask(_CONSERVATION)
+    page.table(
+        "where every row went, side",
+        conservation,
+        [name for name in (conservation[0] if conservation else ()) if name.startswith("amount_")],
+    )
+    page.table(
+        "rows on the sheets",
+        [{"sheet": name, "rows": rows} for table in facts.tables.values() for name, rows in table.sheets],
+    )
+    as_text = sum(table.amounts_as_text for table in facts.tables.values())
+    if as_text:
+        page.note(f"{as_text:,} amounts have more than the 15 digits Excel keeps; they stand as text, exactly.")
+        page.note("Where a currency's amounts come to so much, sums are figures instead of formulas.")
+
+
+def _write_statement(page: _Page, facts: Facts) -> None:
+    """The roll-forward a column a currency, proved by formulas over the sheets of matches and open items."""
+    rows = facts.ask(_ROLLFORWARD)
+    page.headings(["statement of unsettled ledger movements", *(row["currency"] for row in rows)])
+    if not rows:
+        page.note("none")
+        page.line += 1
+        return
+    top = page.line
+    labels = (
+        "brought forward",
+        "plus posted",
+        "less settled",
+        "less written off",
+        "carried forward, added up",
+        "carried forward, as published",
+        "difference",
+        "ledger movements among the open items",
+        "difference to carried forward",
+        "ledger side of the matches that settle",
+        "difference to settled",
+    )
+    for offset, label in enumerate(labels):
+        page.sheet.write_string(top + offset, 0, label)
+        for column, row in enumerate(rows, start=1):
+            _write_statement_cell(page, facts, row, column, top, offset)
+    page.line = top + len(labels) + 1
+
+
+def _write_statement_cell(
+    page: _Page, facts: Facts, row: Mapping[str, Any], column: int, top: int, offset: int
+) -> None:
+    currency = row["currency"]
+    open_items, matches = facts.tables["Open items"], facts.tables["Matches"]
+    added_up = row["opening"] + row["posted"] - row["settled"] - row["written_off"]
+    listed = open_items.sums["ledger_transaction", currency]
+    settled = matches.sums["settles", currency] - matches.sums["taken back", currency]
+    figures = (
+        *(row[name] for name in _FORWARD),
+        added_up,
+        row["closing"],
+        added_up - row["closing"],
+        listed,
+        listed - row["closing"],
+        settled,
+        settled - row["settled"],
+    )
+    at = [xl_rowcol_to_cell(top + place, column) for place in range(len(figures))]
+    formulas = {
+        4: f"{at[0]}+{at[1]}-{at[2]}-{at[3]}",
+        6: f"{at[4]}-{at[5]}",
+        7: open_items.live_sum("amount", {"currency": currency, "item_type": "ledger_transaction"}),
+        8: f"{at[7]}-{at[5]}",
+        9: matches.live_sum("ledger", {"currency": currency, "in_this_run": "settles"})
+        + f"-({matches.live_sum('ledger', {'currency': currency, 'in_this_run': 'taken back'})})",
+        10: f"{at[9]}-{at[2]}",
+    }
+    is_exact = not {currency} & (open_items.inexact | matches.inexact) and sum(map(abs, figures[:6])) < BEYOND_EXACT
+    if offset in formulas and is_exact:
+        formula = f"=ROUND({formulas[offset]},{vocabulary.exponent(currency)})"
+        form, value = page.cells.amount_format(currency), major(figures[offset], currency)
+        page.sheet.write_formula(top + offset, column, formula, form, value)
+    else:
+        page.cells.write(page.sheet, top + offset, column, figures[offset], "amount", currency)
+
+
+def write_sign_off(cells: Cells, facts: Facts) -> None:
+    """The state of the closeout, one block for each, and lines to sign on."""
+    page = _Page(cells, cells.sheet("Sign-off", (24, 76)))
+    page.title("Sign-off")
+    page.facts(facts.run, ("tenant_id", "provider", "ledger_window", "run_id", "revision", "owner", "closeout_status"))
+    closeouts = facts.ask(_CLOSEOUTS)
+    if not closeouts:
+        page.note("No closeout has been prepared for this run.")
+    if any(closeout["seal_digest"] for closeout in closeouts):
+        page.note("The sheets show what is known now; what was sealed stands in the bundle of its closeout.")
+        page.line += 1
+    for closeout in closeouts:
+        page.headings([f"Closeout, revision {closeout['revision']}"])
+        page.facts(closeout, [name for name in closeout if name != "revision" and closeout[name] is not None])
+    page.line += 1
+    for role in _SIGNATURES:
+        page.headings([role])
+        for blank in ("Name", "Date", "Signature"):
+            page.sheet.set_row(page.line, 26)
+            page.sheet.write_string(page.line, 0, blank, cells.quiet)
+            page.sheet.write_blank(page.line, 1, None, cells.box)
+            page.line += 1
+        page.line += 1
+
+
+def _kind(name: str, value: object) -> Kind:
+    """How a fact is written: by its type, and by its name where instants and days share one."""
+    if isinstance(value, int):
+        return "count"
+    if name in ("ledger_window", "opened_window"):
+        return "day"
+    return "instant" if name.endswith(("_at", "as_of")) else "text"

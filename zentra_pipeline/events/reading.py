@@ -1,0 +1,182 @@
+"""Reads the event log in its one order, across single events and lake files; writing does not belong here.
+
+A cursor is the place of the last event read, as 20 digits: it sorts as text, and never means another event.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final
+
+import duckdb
+
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import event_log
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.event_log import Entry
+from zentra_pipeline.store.instants import instant_of, instant_text
+
+# The published table `events`; `single_rows` and `segments_sql` give its rows in this order of columns.
+EVENT_COLUMNS: Final = (
+    "position bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, tenant varchar, "
+    "actor varchar, run_id varchar, data varchar"
+)
+_ATTRIBUTES: Final = (
+    *("specversion", "id", "type", "source", "subject", "time", "datacontenttype"),
+    *("tenant", "actor", "runid"),
+)
+_BATCH: Final = 25_000
+_LAST_PLACE: Final = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Page:
+    """Events in order, each with its place, and the place to go on after (also of what a filter left out)."""
+
+    events: list[tuple[int, dict[str, Any]]]
+    last: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Events in order, each with its place, to be read once; and the newest place of the log as they were asked for."""
+
+    events: Iterator[tuple[int, dict[str, Any]]]
+    last: int
+
+
+def single_rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+    """The single events among `entries` as rows of EVENT_COLUMNS."""
+    rows = []
+    for entry in entries:
+        if entry.content is None:
+            continue
+        event = json.loads(entry.content)
+        rows.append(
+            (
+                entry.first_position,
+                event["id"],
+                event["type"],
+                event["subject"],
+                instant_of(event["time"]).replace(tzinfo=None),
+                event["tenant"],
+                event["actor"],
+                event["runid"],
+                json.dumps(event["data"], ensure_ascii=False, separators=(",", ":")),
+            )
+        )
+    return rows
+
+
+def segments_sql(paths: TenantPaths, entries: Sequence[Entry]) -> str | None:
+    """A select of EVENT_COLUMNS over the lake files among `entries`, null when there is none."""
+    from zentra_pipeline import lake  # which makes the published table of this
+
+    files = {paths.root / entry.path: entry.first_position for entry in entries if entry.path is not None}
+    if not files:
+        return None
+    scan = lake.parquet_scan(list(files)).removesuffix(")") + ", filename = true)"
+    places = ", ".join(f"({_literal(str(path))}, {position})" for path, position in files.items())
+    return (
+        'select cast(places.first_position + segments."offset" as bigint) as position, segments.event_id, '
+        f"segments.event_type, segments.subject, segments.event_time, {_literal(paths.root.name)} as tenant, "
+        f"segments.actor, segments.run_id, segments.data from {scan} as segments "
+        f"inner join (values {places}) as places (filename, first_position) on segments.filename = places.filename"
+    )
+
+
+def read(paths: TenantPaths, after: int = 0, limit: int | None = None, event_type: str | None = None) -> Page:
+    """Up to `limit` events behind place `after`, of one type when given, all of one moment."""
+    stream = follow(paths, after, event_type, limit)
+    found = list(islice(stream.events, limit))
+    is_whole = limit is None or len(found) < limit
+    return Page(found, stream.last if is_whole else found[-1][0] if found else after)
+
+
+def follow(paths: TenantPaths, after: int = 0, event_type: str | None = None, expected: int | None = None) -> "Stream":
+    """The events behind place `after` that the log holds now, in order, a batch at a time in memory.
+
+    `expected` is how many will be asked for, where that is known.
+    """
+    with reading(operational_store(paths)) as connection:
+        entries = event_log.entries(connection, after)
+    last = max((entry.first_position + entry.events - 1 for entry in entries), default=after)
+    batch = _BATCH if expected is None or event_type is not None else max(1, min(expected, _BATCH))
+    return Stream(_events(paths, entries, after, event_type, batch), last)
+
+
+def of_run(paths: TenantPaths, run_id: str) -> Iterator[dict[str, Any]]:
+    """The events of one run so far, in the order of the log; what a closeout seals."""
+    with reading(operational_store(paths)) as connection:
+        entries = event_log.entries(connection, run_id=run_id)
+    return (event for _, event in _events(paths, entries, 0, None, _BATCH))
+
+
+def cursor_text(position: int) -> str:
+    """A place as a cursor: the `sequence` attribute of the event that has it."""
+    return f"{position:020d}"
+
+
+def position_of(cursor: str) -> int:
+    """The place a cursor stands for; UsageError when it is none."""
+    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > 20 or int(cursor) > _LAST_PLACE:
+        raise UsageError(f"cursor {cursor!r} is not known: use the sequence of an event, or next, as it was printed")
+    return int(cursor)
+
+
+def with_cursor(position: int, event: Mapping[str, Any]) -> dict[str, Any]:
+    """A CloudEvent with its cursor as `sequence` (the extension attribute of that name), data last."""
+    return {name: event[name] for name in _ATTRIBUTES} | {"sequence": cursor_text(position), "data": event["data"]}
+
+
+def _events(
+    paths: TenantPaths, entries: Sequence[Entry], after: int, event_type: str | None, batch: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    for entry in entries:
+        if entry.content is not None:
+            if event_type in (None, entry.event_type):
+                yield entry.first_position, json.loads(entry.content)
+        else:
+            yield from _of_segment(paths, entry, max(after + 1 - entry.first_position, 0), event_type, batch)
+
+
+def _of_segment(
+    paths: TenantPaths, entry: Entry, first: int, event_type: str | None, batch: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The events of a lake file from offset `first` on; each batch is read whole, no result is left half read."""
+    from zentra_pipeline import lake
+
+    sql = (
+        'select "offset", event_id, event_type, subject, event_time, actor, run_id, data '
+        f"from {lake.parquet_scan([paths.root / str(entry.path)])} "
+        'where "offset" >= $start and "offset" < $stop and ($type is null or event_type = $type) order by "offset"'
+    )
+    with duckdb.connect() as connection:
+        for start in range(first, entry.events, batch):
+            bounds = {"start": start, "stop": start + batch, "type": event_type}
+            for row in connection.execute(sql, bounds).fetchall():
+                yield entry.first_position + row[0], _cloud_event(paths.root.name, row[1:])
+
+
+def _cloud_event(tenant: str, row: tuple[str, str, str, datetime, str, str, str]) -> dict[str, Any]:
+    event_id, event_type, subject, time, actor, run_id, data = row
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "type": event_type,
+        "source": f"/tenants/{tenant}",
+        "subject": subject,
+        "time": instant_text(time.replace(tzinfo=UTC)),
+        "datacontenttype": "application/json",
+        "tenant": tenant,
+        "actor": actor,
+        "runid": run_id,
+        "data": json.loads(data),
+    }
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,223 @@
+"""The types of event and what the data of each holds; the one place that says so. Making events does not belong here.
+
+Amounts are integers of minor units with the currency beside them, instants UTC with `Z`, days `YYYY-MM-DD`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"}, pattern=r"Z$")]
+Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Revision = Annotated[int, Field(ge=1)]
+
+
+class EventData(BaseModel):
+    """What an event says beyond its attributes; nothing that is not named here."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class OfWindow(EventData):
+    """Which money it is about."""
+
+    provider: str
+    settlement_file: str = Field(description="Settlement file of the run.")
+    ledger_window: Day = Field(description="Ledger window of the run.")
+
+
+class RunCreated(OfWindow):
+    """A reconciliation run was asked for the first time."""
+
+    owner: str = Field(description="Who answers for the run.")
+
+
+class RunFailed(RunCreated):
+    """A run ended without publishing anything new."""
+
+    failure: str = Field(description="Why, and what to do.")
+
+
+class MatchFact(OfWindow):
+    """A match of settlement lines with ledger movements."""
+
+    run_revision: Revision = Field(description="Revision of the run that says so.")
+    match_id: str
+    match_run_id: str = Field(description="The run that made the match.")
+    rule: str = Field(description="The pass that found it.")
+    cardinality: str
+    method: str
+    currency: str
+    settlement_minor: int
+    ledger_minor: int
+    difference_minor: int = Field(description="Settlement minus ledger.")
+    provider_reference: str | None
+    line_id: str | None = Field(description="The first settlement line.")
+    transaction_id: str | None = Field(description="The first ledger transaction.")
+
+
+class MatchCreated(MatchFact):
+    """A run matched lines and movements, or a match it had taken back stands again."""
+
+    restored_by_revision: Revision | None = Field(description="The revision by which it stands again, else null.")
+
+
+class MatchReversed(MatchFact):
+    """A match stands no longer: its group was matched anew, or a new revision of its run does not find it."""
+
+    withdrawn_by_revision: Revision | None = Field(description="The revision that does not find it, else null.")
+
+
+class ExceptionFact(EventData):
+    """An exception, whose it is and by when."""
+
+    exception_id: str
+    exception_type: str
+    owner: str
+    due_at: Instant | None
+    currency: str
+    difference_minor: int | None
+
+
+class ExceptionOpened(ExceptionFact):
+    """A run found a break."""
+
+    provider: str
+    settlement_file: str
+    ledger_window: Day
+    run_revision: Revision
+    severity: str
+    lane: str
+    subject_type: str
+    subject_id: str
+    provider_reference: str | None
+    amount_minor: int | None
+    match_id: str | None
+    previous_exception_id: str | None = Field(description="The resolved exception this one is a return of.")
+    explanation: str = Field(description="Why, in a sentence with the values.")
+
+
+class CallbackLate(EventData):
+    """The first successful callback of a movement came after the review cut-off."""
+
+    provider: str
+    settlement_file: str
+    ledger_window: Day
+    run_revision: Revision
+    provider_event_id: str
+    provider_reference: str | None
+    currency: str
+    amount_minor: int | None
+    exception_id: str
+    owner: str
+    due_at: Instant | None
+
+
+class ExceptionDecided(ExceptionFact):
+    """Something was decided about an exception, by a person or by a run."""
+
+    resolution: str | None
+    decision_id: str | None = Field(description="The person's decision; null where a run says it.")
+    reason: str | None
+
+
+class ExceptionAssigned(ExceptionDecided):
+    """An exception has a new owner."""
+
+
+class ExceptionResolved(ExceptionDecided):
+    """An exception is resolved, or a new revision of the run that opened it does not find it."""
+
+    withdrawn_by_revision: Revision | None = None
+
+
+class ExceptionReopened(ExceptionDecided):
+    """A resolved exception is open again."""
+
+    reopened_by_revision: Revision | None = None
+
+
+class CloseoutCompleted(OfWindow):
+    """A run's books were sealed."""
+
+    closeout_id: str
+    closeout_revision: Revision
+    evidence_root: Digest
+    seal_digest: Digest
+    evidence_rows: int = Field(ge=0)
+    prepared_by: str
+    approved_by: str
+
+
+class CloseoutAmended(CloseoutCompleted):
+    """A later fact was sealed on top of a sealed closeout, which stays as it was."""
+
+    amends: str = Field(description="The closeout_id of the predecessor.")
+    reason: str
+
+
+RUN_CREATED: Final = "reconciliation.run.created"
+RUN_FAILED: Final = "reconciliation.run.failed"
+MATCH_CREATED: Final = "reconciliation.match.created"
+MATCH_REVERSED: Final = "reconciliation.match.reversed"
+EXCEPTION_OPENED: Final = "reconciliation.exception.opened"
+EXCEPTION_ASSIGNED: Final = "reconciliation.exception.assigned"
+EXCEPTION_RESOLVED: Final = "reconciliation.exception.resolved"
+EXCEPTION_REOPENED: Final = "reconciliation.exception.reopened"
+CALLBACK_LATE: Final = "reconciliation.callback.late"
+CLOSEOUT_COMPLETED: Final = "reconciliation.closeout.completed"
+CLOSEOUT_AMENDED: Final = "reconciliation.closeout.amended"
+
+DATA: Final[Mapping[str, type[EventData]]] = {
+    RUN_CREATED: RunCreated,
+    RUN_FAILED: RunFailed,
+    MATCH_CREATED: MatchCreated,
+    MATCH_REVERSED: MatchReversed,
+    EXCEPTION_OPENED: ExceptionOpened,
+    EXCEPTION_ASSIGNED: ExceptionAssigned,
+    EXCEPTION_RESOLVED: ExceptionResolved,
+    EXCEPTION_REOPENED: ExceptionReopened,
+    CALLBACK_LATE: CallbackLate,
+    CLOSEOUT_COMPLETED: CloseoutCompleted,
+    CLOSEOUT_AMENDED: CloseoutAmended,
+}
+
+
+def json_schema(event_type: str) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a whole event of this type: the attributes of CloudEvents, ours, and its data."""
+    model = DATA[event_type]
+    data = model.model_json_schema()
+    data.pop("title")
+    description = data.pop("description")
+    text = {"type": "string", "minLength": 1}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": event_type,
+        "description": description,
+        "type": "object",
+        "required": [
+            *("specversion", "id", "type", "source", "subject", "time", "datacontenttype"),
+            *("tenant", "actor", "runid", "data"),
+        ],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {"type": "string", "pattern": "^evt_[0-9a-f]{32}$"},
+            "type": {"const": event_type},
+            "source": {"type": "string", "format": "uri-reference", "pattern": "^/tenants/"},
+            "subject": text | {"description": "Id of what it happened to."},
+            "time": {"type": "string", "format": "date-time", "pattern": "Z$"},
+            "datacontenttype": {"const": "application/json"},
+            "tenant": text,
+            "actor": text | {"description": "Who did it; `system` where nobody did."},
+            "runid": text,
+            "sequence": {
+                "type": "string",
+                "pattern": "^[0-9]{20}$",
+                "description": "Place in the tenant's event log, and the cursor to go on from; added by who reads it.",
+            },
+            "data": data,
+        },
+        "additionalProperties": False,
+    }

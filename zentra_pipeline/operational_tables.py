@@ -1,0 +1,177 @@
+"""The tables of the operational store as analysts read them beside the lake: runs, decisions, closeouts, single events.
+
+Unlike the lake's views they are copied into the catalog: they are small, and a copy is of one moment. Does not belong
+here: queries on the store, the lake's files.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.review.decisions import exception_states
+from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store import event_log
+from zentra_pipeline.store import runs as run_store
+
+COLUMNS: Final = {
+    "runs": (
+        "run_id varchar, revision bigint, tenant_id varchar, provider varchar, settlement_file varchar, "
+        "ledger_window date, owner varchar, status varchar, as_of timestamp, inputs_digest varchar, "
+        "closeout_status varchar, actor varchar, failure varchar, created_at timestamp"
+    ),
+    "decisions": (
+        "tenant_id varchar, sequence bigint, decision_id varchar, exception_id varchar, run_id varchar, "
+        "action varchar, actor varchar, decided_at timestamp, reason varchar, policy varchar, result varchar, owner varchar, "
+        "resolution varchar, details varchar"
+    ),
+    "closeouts": (
+        "closeout_id varchar, run_id varchar, revision bigint, status varchar, sealed_at timestamp, "
+        "prepared_by varchar, approved_by varchar, seal_digest varchar, previous_seal varchar, amends varchar, reason varchar, "
+        "tenant_id varchar, provider varchar, settlement_file varchar, ledger_window date, run_revision bigint, "
+        "prepared_at timestamp, evidence_root varchar, evidence_rows bigint, evidence_status varchar, "
+        "chain_sequence bigint, bundle varchar"
+    ),
+    # States that people gave exceptions, now and as each closeout was sealed (closeout_id is null for now).
+    "exception_states": (
+        "closeout_id varchar, exception_id varchar, status varchar, owner varchar, resolution varchar, "
+        "resolved_at timestamp, resolved_by varchar, decisions bigint"
+    ),
+    "single_events": (
+        "position bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, tenant varchar, "
+        "actor varchar, run_id varchar, data varchar"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class OperationalTables:
+    """Rows of every table of COLUMNS at one moment, as tuples in column order, and the log's entries."""
+
+    rows: dict[str, list[tuple[Any, ...]]]
+    closeouts: list[closeout_store.Closeout]
+    event_entries: list[event_log.Entry]
+
+    @property
+    def sealed(self) -> list[closeout_store.Closeout]:
+        """Closeouts that carry a seal, amended ones included."""
+        return [closeout for closeout in self.closeouts if closeout.chain_sequence is not None]
+
+
+def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> OperationalTables:
+    """The operational tables within the snapshot of `connection`."""
+    decisions = decision_store.listed(connection)
+    closeouts = closeout_store.listed(connection)
+    entries = event_log.entries(connection)
+    states: list[tuple[Any, ...]] = [(None, *row) for row in exception_states(decisions)]
+    for closeout in closeouts:
+        if closeout.sealed_at is not None:
+            known = [decision for decision in decisions if decision.decided_at <= closeout.sealed_at]
+            states += [(closeout.closeout_id, *row) for row in exception_states(known)]
+    rows = {
+        "runs": [_run_row(tenant, run) for run in runs],
+        "decisions": [_decision_row(tenant, decision) for decision in decisions],
+        "closeouts": [_closeout_row(tenant, closeout) for closeout in closeouts],
+        "exception_states": states,
+        "single_events": event_reading.single_rows(entries),
+    }
+    return OperationalTables(rows, closeouts, entries)
+
+
+def create(connection: duckdb.DuckDBPyConnection, tables: OperationalTables, schema: str) -> None:
+    """Make the tables in a schema of a DuckDB connection (`main`, or `catalog.main`)."""
+    for name, columns in COLUMNS.items():
+        definitions = [definition.split() for definition in columns.split(", ")]
+        casts = ", ".join(f"cast({column} as {data_type}) as {column}" for column, data_type in definitions)
+        texts = [
+            pa.array([_text(row[place]) for row in tables.rows[name]], pa.string()) for place in range(len(definitions))
+        ]
+        content = pa.table(texts, names=[column for column, _ in definitions])
+        connection.register("rows_of_table", content)
+        connection.execute(f"create table {schema}.{name} as select {casts} from rows_of_table")
+        connection.unregister("rows_of_table")
+
+
+def _text(value: object) -> str | None:
+    """A value as text that DuckDB casts back to its column's type."""
+    return None if value is None else str(value)
+
+
+def _run_row(tenant: str, run: run_store.Run) -> tuple[Any, ...]:
+    return (
+        run.run_id,
+        run.revision,
+        tenant,
+        run.provider,
+        run.settlement_file,
+        run.ledger_window,
+        run.owner,
+        run.status,
+        _naive(run.as_of),
+        run.inputs_digest,
+        run.closeout_status,
+        run.actor,
+        run.failure,
+        _naive(run.created_at),
+    )
+
+
+def _decision_row(tenant: str, decision: decision_store.Decision) -> tuple[Any, ...]:
+    return (
+        tenant,
+        decision.sequence,
+        decision.decision_id,
+        decision.exception_id,
+        decision.run_id,
+        decision.action,
+        decision.actor,
+        _naive(decision.decided_at),
+        decision.reason,
+        _json(decision.policy),
+        decision.result,
+        decision.owner,
+        decision.resolution,
+        _json(decision.details),
+    )
+
+
+def _closeout_row(tenant: str, closeout: closeout_store.Closeout) -> tuple[Any, ...]:
+    return (
+        closeout.closeout_id,
+        closeout.run_id,
+        closeout.revision,
+        closeout.status,
+        _naive(closeout.sealed_at),
+        closeout.prepared_by,
+        closeout.approved_by,
+        closeout.seal_digest,
+        closeout.previous_seal,
+        closeout.amends,
+        closeout.reason,
+        tenant,
+        closeout.provider,
+        closeout.settlement_file,
+        closeout.ledger_window,
+        closeout.run_revision,
+        _naive(closeout.prepared_at),
+        closeout.evidence_root,
+        closeout.evidence_rows,
+        closeout.evidence_status,
+        closeout.chain_sequence,
+        closeout.bundle,
+    )
+
+
+def _naive(instant: str | None) -> str | None:
+    """A stored instant as DuckDB's timestamp text; every instant here is UTC."""
+    return None if instant is None else instant.removesuffix("Z")
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

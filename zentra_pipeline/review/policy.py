@@ -1,0 +1,204 @@
+"""Review policy (`tenants/<tenant>/policy.yml`): what needs a second person, and who may give up how much.
+
+Write-offs and closeouts need a second person always; the file can add to that, never take away. Does not belong here:
+the states of exceptions (decisions), or recording anything (record).
+
+    second_person: [written_off, matched_manually]
+    limits:
+      approver: {USD: 100000, EUR: 90000}
+      admin: {"*": 5000000}
+    closeout:
+      prepare_after_minutes: 120
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from zentra_pipeline import money, strict_yaml, vocabulary
+from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.review.decisions import ACTIONS, RESOLVING, ExceptionState, personal_resolutions
+from zentra_pipeline.settings import TenantPaths
+
+Limit = Annotated[int, Field(ge=0, lt=10**15)]
+
+WRITE_OFF: Final = "written_off"
+SECOND_PERSON_NEEDED: Final = "second_person_needed"
+_ANY: Final = vocabulary.ANY_CURRENCY
+_WORK: Final = frozenset({"assign", "comment", "investigate"})
+_OPERATE: Final = _WORK | {*RESOLVING, "reject", "reopen"}
+# What a role may do about an exception; analysts read.
+ROLE_ACTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "service": _WORK,
+    "operator": _OPERATE,
+    "approver": _OPERATE | {"approve"},
+    "analyst": frozenset(),
+    "admin": frozenset(ACTIONS),
+}
+_STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class CloseoutPolicy(BaseModel):
+    """How runs are closed: `second_person` cannot be switched off; `prepare_after_minutes` null leaves it to people."""
+
+    model_config = _STRICT
+
+    second_person: bool = True
+    prepare_after_minutes: Annotated[int, Field(ge=0, le=527_040)] | None = None
+
+    @field_validator("second_person")
+    @classmethod
+    def _always(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError("a closeout always needs a second person; leave the key out")
+        return value
+
+
+class Policy(BaseModel):
+    """A tenant's policy. `limits`: role → currency (`*`: any other) → the most it may write off, in minor units.
+
+    A role without limits has none; a currency missing from a role's map has 0.
+    """
+
+    model_config = _STRICT
+
+    second_person: Annotated[tuple[str, ...], Field(strict=False)] = (WRITE_OFF,)
+    limits: dict[str, dict[str, Limit]] = {}
+    closeout: CloseoutPolicy = CloseoutPolicy()
+
+    @field_validator("second_person")
+    @classmethod
+    def _known_resolutions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        allowed = personal_resolutions()
+        unknown = [word for word in value if word not in allowed]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not one of {', '.join(allowed)}")
+        if WRITE_OFF not in value:
+            raise ValueError(f"{WRITE_OFF} always needs a second person; name it beside the others")
+        return tuple(word for word in allowed if word in value)
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _one_for_all_currencies(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {role: {_ANY: limit} if type(limit) is int else limit for role, limit in value.items()}
+
+    @field_validator("limits")
+    @classmethod
+    def _known_words(cls, value: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+        for role, limits in value.items():
+            if role not in ROLE_ACTIONS:
+                raise ValueError(f"role {role!r} is not one of {', '.join(ROLE_ACTIONS)}")
+            unknown = sorted(limits.keys() - vocabulary.currencies().keys() - {_ANY})
+            if unknown:
+                raise ValueError(f"{unknown[0]!r} is not an ISO 4217 currency, nor {_ANY} for any")
+        return value
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the policy as canonical JSON: the file's layout, order and comments do not count."""
+        import orjson
+
+        return hashlib.sha256(orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def limit(self, role: str, currency: str | None) -> int | None:
+        """The most a role may write off in a currency; null for any amount."""
+        if role not in self.limits:
+            return None
+        limits = self.limits[role]
+        return limits.get(currency or _ANY, limits.get(_ANY, 0))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What somebody is about to decide: `resolution` is the one given, or for an approval the one proposed.
+
+    `amount_minor` is what a write-off would give up, null where the exception has no amount.
+    """
+
+    action: str
+    actor: str
+    role: str
+    resolution: str | None
+    currency: str | None
+    amount_minor: int | None
+
+
+def load_policy(paths: TenantPaths) -> Policy:
+    """The tenant's policy; all defaults without a file. UsageError names the file, the key and what is allowed."""
+    if not paths.policy.exists():
+        return Policy()
+    return parse_policy(strict_yaml.read_mapping(paths.policy), paths.policy.name)
+
+
+def parse_policy(content: Mapping[str, Any], name: str) -> Policy:
+    """A policy from a parsed mapping; `name` stands for the file in errors."""
+    try:
+        return Policy.model_validate(dict(content))
+    except ValidationError as cause:
+        found = "; ".join(strict_yaml.findings(cause, tuple(Policy.model_fields)))
+        raise UsageError(f"{name}: {found}") from cause
+
+
+def judged(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:
+    """What a decision passed, for the log: rule, outcome, role, digest, and the limit where one was looked at.
+
+    Raises RefusedError where the role may not, a second person is the same one, or the amount is above the limit.
+    """
+    if step.role not in ROLE_ACTIONS:
+        raise UsageError(f"role {step.role!r} is not known: use one of {', '.join(ROLE_ACTIONS)}")
+    if step.action not in ROLE_ACTIONS[step.role]:
+        may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if step.action in actions)
+        raise RefusedError(f"{step.actor} acts as {step.role}, who may not {step.action}: have it done by {may}")
+    passed: dict[str, Any] = {"digest": policy.digest(), "role": step.role}
+    if step.action in RESOLVING and needs_second_person(policy, step):
+        return passed | {"rule": f"second_person.{step.resolution}", "outcome": SECOND_PERSON_NEEDED}
+    if step.action == "approve":
+        if state.proposed_by is not None and same_person(step.actor, state.proposed_by):
+            raise RefusedError(
+                f"exception {state.exception_id}: {state.proposed_by} proposed {state.proposed_resolution}, "
+                "so somebody else has to approve it"
+            )
+        return passed | {
+            "rule": f"second_person.{step.resolution}",
+            "outcome": "approved",
+            "proposed_by": state.proposed_by,
+            **_within_limit(policy, state, step),
+        }
+    return passed | {"rule": f"roles.{step.role}", "outcome": "allowed"}
+
+
+def needs_second_person(policy: Policy, step: Step) -> bool:
+    """Whether a resolution waits for somebody else's approval."""
+    return step.resolution in policy.second_person
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one actor's: width, letter case and space around them do not make another person."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _within_limit(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:
+    limit = policy.limit(step.role, step.currency)
+    if step.resolution != WRITE_OFF or limit is None:
+        return {}
+    amount = abs(step.amount_minor or 0)
+    if amount > limit:
+        raise RefusedError(
+            f"exception {state.exception_id}: {_amount(amount, step.currency)} is above the "
+            f"{_amount(limit, step.currency)} that limits.{step.role} of policy.yml lets {step.actor} write off: "
+            "have it approved by a role that may"
+        )
+    return {"limit_minor": limit, "amount_minor": amount}
+
+
+def _amount(amount_minor: int, currency: str | None) -> str:
+    return money.amount_text(amount_minor, currency) if currency else str(amount_minor)

@@ -1,0 +1,102 @@
+"""Examines a home and names every inconsistency with its remedy; healing is done by the commands it names.
+
+Does not belong here: any single check (store_checks, file_checks, reader_checks, seal_checks).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from zentra_pipeline import tenancy
+from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.settings import Home
+from zentra_pipeline.store import control, models
+from zentra_pipeline.upkeep import file_checks, reader_checks, records, seal_checks, store_checks
+from zentra_pipeline.upkeep.finding import ERROR, Finding
+from zentra_pipeline.upkeep.records import Records
+
+Progress = Callable[[str, str], None]
+HOME: Final = ""
+
+CHECKS: Final[dict[str, Callable[[Records], Iterator[Finding]]]] = {
+    "registrations": store_checks.check_registrations,
+    "runs": store_checks.check_runs,
+    "manifests": store_checks.check_manifests,
+    "stuck_runs": store_checks.check_stuck_runs,
+    "event_log": store_checks.check_event_log,
+    "decisions": store_checks.check_decisions,
+    "landing": file_checks.check_landing,
+    "staged": file_checks.check_staged,
+    "lake": file_checks.check_lake,
+    "pointers": reader_checks.check_pointers,
+    "catalog": reader_checks.check_catalog,
+    "prepared": seal_checks.check_prepared,
+    "chain": seal_checks.check_chain,
+    "bundles": seal_checks.check_bundles,
+    "scratch": file_checks.check_scratch,
+}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found in one tenant, or in the home itself (tenant is empty); `skipped` checks need a sound store."""
+
+    tenant: str
+    findings: tuple[Finding, ...]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        return not any(finding.severity == ERROR for finding in self.findings)
+
+
+def examine(home: Home, tenant: str | None = None, progress: Progress | None = None) -> list[Diagnosis]:
+    """Every check on the home and on one tenant or all; the home may be in use meanwhile.
+
+    UsageError when there is no such home or tenant.
+    """
+    report = progress or _silent
+    if not tenancy.is_initialised(home) and not home.tenants.is_dir():
+        raise UsageError(f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home")
+    report("home", "control.db and keys")
+    found = [*store_checks.check_database(home.control_store, list(control.metadata.tables), revision=False)]
+    diagnoses = [Diagnosis(HOME, (*found, *seal_checks.check_keys(home)))]
+    for name in _tenants(home, tenant, is_readable=not found):
+        report(name, "ops.db")
+        diagnoses.append(_examine_tenant(home, name, report))
+    return diagnoses
+
+
+def _tenants(home: Home, tenant: str | None, is_readable: bool) -> Iterable[str]:
+    """The tenants to look at; by their folders where the control store cannot be read."""
+    if not is_readable:
+        folders = sorted(path.name for path in home.tenants.iterdir() if path.is_dir())
+        return folders if tenant is None else [tenant]
+    if tenant is not None:
+        tenancy.require_tenant(home, tenant)
+        return [tenant]
+    return tenancy.tenants(home)
+
+
+def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
+    paths = home.tenant(tenant)
+    found = [*store_checks.check_database(paths.operational_store, list(models.metadata.tables), revision=True)]
+    if found:
+        return Diagnosis(tenant, tuple(found), tuple(CHECKS))
+    try:
+        kept = records.read(home, tenant)
+    except (SQLAlchemyError, ZentraError, ValueError, TypeError) as error:
+        what = f"its records cannot be read: {' '.join(str(error).split())}"
+        return Diagnosis(
+            tenant, (Finding("store", "ops.db", ERROR, what, "restore ops.db from a backup"),), tuple(CHECKS)
+        )
+    for name, check in CHECKS.items():
+        report(tenant, name)
+        found += check(kept)
+    return Diagnosis(tenant, tuple(found))
+
+
+def _silent(step: str, message: str) -> None:
+    del step, message

@@ -1,0 +1,106 @@
+"""Checks of a tenant's files against what was recorded of them: landed, staged and published. Nothing is changed."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zentra_pipeline import landing, locks
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
+from zentra_pipeline.upkeep.records import Records
+
+
+def check_landing(records: Records) -> Iterator[Finding]:
+    """Landed bytes are those their name says, and those of every registered file are there."""
+    files: dict[str, StagedFile] = {file.sha256: file for file in records.files}
+    for digest, file in files.items():
+        path = records.paths.landing / digest
+        found = landing.digest_of(path)
+        if found != digest:
+            what = "the bytes as received are gone" if found is None else f"the bytes are others now ({found})"
+            subject = f"landing/{digest} ({file.kind} file {file.file_id})"
+            yield Finding("landing", subject, ERROR, what, _ingest_again(records.tenant, file))
+    for path in sorted(records.paths.landing.glob("*")):
+        if path.is_file() and path.name not in files:
+            what = "no registration names it: its ingest ended before it was recorded"
+            yield _leftover("landing", records.paths, path, what)
+
+
+def _ingest_again(tenant: str, file: StagedFile) -> str:
+    words = ("--tenant", tenant, "--provider", file.provider, "--kind", file.kind, "--settlement-file", file.file_id)
+    return command("ingest", *words, "--", file.original_name)
+
+
+def check_staged(records: Records) -> Iterator[Finding]:
+    """Every staged and quarantine file is there, can be read whole, and has the rows that were registered."""
+    remedy = command("rebuild", "--tenant", records.tenant)
+    known = set()
+    for file in records.files:
+        for path, rows in ((file.staged_path, file.rows_staged), (file.quarantine_path, file.rows_quarantined)):
+            if path is None:
+                continue
+            known.add(records.paths.root / path)
+            problem = _problem_of_rows(records.paths.root / path, rows, file)
+            if problem:
+                yield Finding("staged", path, ERROR, problem, remedy)
+    if not locks.is_held(records.paths, locks.INGEST):
+        for left in sorted({path for path in records.paths.staged.rglob("*") if path.is_file()} - known):
+            yield _leftover("staged", records.paths, left, "no registration names it: its ingest ended before")
+
+
+def _problem_of_rows(path: Path, rows: int, file: StagedFile) -> str | None:
+    """Reads every value: a page that does not decode is damage, and so is a row of another file."""
+    if not path.is_file():
+        return "it is gone"
+    found = 0
+    try:
+        with pq.ParquetFile(path) as content:
+            for batch in content.iter_batches():
+                frame = pl.DataFrame(pl.from_arrow(batch))
+                foreign = (pl.col("file_sha256") != file.sha256) | (pl.col("file_sequence") != file.sequence)
+                if frame.select(foreign.any()).item():
+                    return "it holds rows of another file"
+                found += frame.height
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        return f"it cannot be read: {' '.join(str(error).split())}"
+    return None if found == rows else f"it has {found:,} rows, and {rows:,} were registered"
+
+
+def check_lake(records: Records) -> Iterator[Finding]:
+    """Every published file, of old revisions too, has the bytes it was recorded with."""
+    recorded = {entry["path"]: entry["sha256"] for item in records.revisions for entry in item.tables.values()}
+    recorded |= {entry.path: entry.sha256 for entry in records.entries if entry.path}
+    recorded |= {item.evidence_path: item.evidence_sha256 for item in records.closeouts if item.evidence_path}
+    for path, digest in sorted(recorded.items()):
+        found = landing.digest_of(records.paths.root / path)
+        if found != digest:
+            what = "it is gone" if found is None else f"its bytes are others now ({found}, recorded {digest})"
+            yield Finding("lake", path, ERROR, what, command("rebuild", "--tenant", records.tenant))
+    if _is_at_rest(records):
+        known = {records.paths.root / path for path in recorded}
+        pointers = records.paths.lake / "_current"
+        for left in sorted(path for path in records.paths.lake.rglob("*") if path.is_file() and path not in known):
+            if left.parent != pointers:
+                yield _leftover("lake", records.paths, left, "no revision names it: its run ended before it published")
+
+
+def check_scratch(records: Records) -> Iterator[Finding]:
+    """Private databases and half-made rebuilds whose process died."""
+    if not _is_at_rest(records):
+        return
+    folders: Sequence[Path] = [*sorted(records.paths.scratch.glob("*")), *records.paths.root.glob("rebuild")]
+    for folder in folders:
+        yield _leftover("scratch", records.paths, folder, "a run or rebuild that ended early left it")
+
+
+def _is_at_rest(records: Records) -> bool:
+    return not any(locks.is_held(records.paths, locks.provider_lock(run.provider)) for run in records.runs)
+
+
+def _leftover(check: str, paths: TenantPaths, path: Path, what: str) -> Finding:
+    return Finding(check, path.relative_to(paths.root).as_posix(), NOTE, what, f"rm -r {shlex.quote(str(path))}")

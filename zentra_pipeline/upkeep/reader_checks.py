@@ -1,0 +1,94 @@
+"""Checks that pointers and catalog show what the operational store says. Nothing is changed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+
+from zentra_pipeline import locks
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
+from zentra_pipeline.upkeep.records import Records
+
+
+def check_pointers(records: Records) -> Iterator[Finding]:
+    """Each published run has one pointer, to its current revision; one that is ahead means the store lost something."""
+    folder = records.paths.lake / "_current"
+    remedy = command("rebuild", "--tenant", records.tenant, "--readers-only")
+    for run_id, revision in records.current.items():
+        path = folder / f"{run_id}.json"
+        found = _content(path.read_bytes()) if path.is_file() else None
+        if isinstance(found, dict) and _number(found.get("revision")) > revision.revision:
+            yield _lost(path.name, f"it names revision {found['revision']}, ops.db only {revision.revision}")
+        elif found != _pointer(revision):
+            what = "it is gone" if not path.is_file() else "it does not name the tables of the current revision"
+            yield Finding("pointers", f"lake/_current/{path.name}", ERROR, what, remedy)
+    for path in sorted(folder.glob("*")):
+        if path.suffix == ".json" and path.stem not in records.current:
+            yield _lost(path.name, "it names a run of which ops.db knows no revision")
+        elif path.suffix != ".json" and not locks.is_held(records.paths, "catalog"):
+            what = "a process that ended early left it"
+            yield Finding("pointers", f"lake/_current/{path.name}", NOTE, what, remedy)
+
+
+def _pointer(revision: run_store.Revision) -> dict[str, Any]:
+    return {"run_id": revision.run_id, "revision": revision.revision, "tables": revision.tables}
+
+
+def _content(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _lost(name: str, what: str) -> Finding:
+    remedy = "ops.db is older than what was published: restore its newest backup"
+    return Finding("pointers", f"lake/_current/{name}", ERROR, what, remedy)
+
+
+def check_catalog(records: Records) -> Iterator[Finding]:
+    """The catalog opens, every table in it answers, and it shows the runs, files and closeouts of the store."""
+    remedy = command("rebuild", "--tenant", records.tenant, "--readers-only")
+    catalog = records.paths.catalog
+    if not catalog.is_file():
+        yield Finding("catalog", catalog.name, ERROR, "it is gone", remedy)
+        return
+    problem = _problem_of_catalog(records)
+    if problem is None:
+        return
+    busy = (locks.INGEST, *(locks.provider_lock(run.provider) for run in records.runs))
+    if any(locks.is_held(records.paths, name) for name in busy):
+        yield Finding("catalog", catalog.name, NOTE, f"{problem}; a command is at work", "look again when it has ended")
+    else:
+        yield Finding("catalog", catalog.name, ERROR, problem, remedy)
+
+
+def _problem_of_catalog(records: Records) -> str | None:
+    try:
+        with duckdb.connect(str(records.paths.catalog), read_only=True) as connection:
+            views = connection.execute("select view_name, sql from duckdb_views() where not internal").fetchall()
+            root = str(records.paths.root).replace("'", "''")
+            for name, definition in views:
+                if "read_parquet(" in definition and root not in definition:
+                    return f"{name} reads files of another folder: the home was moved or copied"
+                connection.execute(f'select count(*) from "{name}"').fetchall()
+            shown = dict(connection.execute("select run_id, revision from runs where revision > 0").fetchall())
+            seals = connection.execute("select seal_digest from closeouts where seal_digest is not null").fetchall()
+            rows = connection.execute(
+                "select (select count(*) from settlement_lines) + (select count(*) from ledger_entries) "
+                "+ (select count(*) from callbacks) + (select count(*) from internal_events)"
+            ).fetchall()[0][0]
+    except duckdb.Error as error:
+        return f"it cannot be read: {' '.join(str(error).split())}"
+    if shown != {run_id: revision.revision for run_id, revision in records.current.items()}:
+        return "it shows other runs or revisions than ops.db"
+    if {digest for (digest,) in seals} != {closeout.seal_digest for closeout in records.sealed}:
+        return "it shows other seals than ops.db"
+    registered = sum(file.rows_staged for file in records.files)
+    return None if rows == registered else f"it shows {rows:,} input rows, and {registered:,} are registered"

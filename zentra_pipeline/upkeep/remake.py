@@ -1,0 +1,214 @@
+"""Makes staged files and revisions anew from landed bytes and the operational store, in a folder beside the tenant's.
+
+Nothing a reader sees is touched. Does not belong here: what is done with what was remade (rebuild, reperform).
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+from sqlalchemy import Engine
+
+from zentra_pipeline import lake, landing, scratch, transform
+from zentra_pipeline.errors import InputRejectedError, VerificationError
+from zentra_pipeline.ingest import restage
+from zentra_pipeline.profile import Profile
+from zentra_pipeline.review.run_decisions import RunDecisions
+from zentra_pipeline.routing import RoutingRule
+from zentra_pipeline.scratch import EarlierRun, RunInputs
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import reading
+from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.store.instants import instant_of
+from zentra_pipeline.store.runs import Revision, Run
+from zentra_pipeline.windows import BusinessDays
+
+# Rows of these kinds meet rows of other providers: in the ledger, or by an id that is one for all.
+_SHARED_KINDS: Final = frozenset({"ledger", "internal_events"})
+
+RevisionKey = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the operational store recorded: files by sequence, runs by id, revisions by run id and number."""
+
+    files: Mapping[int, StagedFile]
+    runs: Mapping[str, Run]
+    revisions: Mapping[RevisionKey, Revision]
+
+
+@dataclass(frozen=True)
+class Remade:
+    """A revision made anew: the digest of its inputs, and its tables below the workspace."""
+
+    inputs_digest: str
+    tables: dict[str, lake.PublishedTable]
+
+
+def read_books(engine: Engine) -> Books:
+    """Files, runs and revisions in one snapshot."""
+    with reading(engine) as connection:
+        files = [file for kind in scratch.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+        runs = run_store.list_runs(connection)
+        revisions = [revision for run in runs for revision in run_store.revisions(connection, run.run_id)]
+    return Books(
+        files={file.sequence: file for file in sorted(files, key=lambda file: file.sequence)},
+        runs={run.run_id: run for run in runs},
+        revisions={(revision.run_id, revision.revision): revision for revision in revisions},
+    )
+
+
+@contextmanager
+def workspace(paths: TenantPaths, purpose: str) -> Iterator[TenantPaths]:
+    """An empty folder beside the tenant's own for as long as the work lasts; it bears the tenant's name."""
+    folder = paths.root / purpose
+    shutil.rmtree(folder, ignore_errors=True)
+    made = TenantPaths(folder / paths.root.name)
+    made.root.mkdir(parents=True)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, books: Books) -> None:
+    """Stage a registered file anew below `made`, where the files before it are already.
+
+    VerificationError when its landed bytes are not those received, or do not come to the rows that were registered.
+    """
+    landed = paths.landing / file.sha256
+    if landing.digest_of(landed) != file.sha256:
+        state = "altered" if landed.exists() else "missing"
+        raise VerificationError(
+            f"landing/{file.sha256} ({file.kind} file {file.file_id} of {file.provider}) is {state}: "
+            "ingest the original file again"
+        )
+    before = [known for sequence, known in books.files.items() if sequence < file.sequence]
+    try:
+        today = restage(made, landed, file, before)
+    except InputRejectedError as cause:
+        raise VerificationError(f"{file.kind} file {file.file_id} is not let in by today's code: {cause}") from cause
+    if today != file:
+        others = [name for name, value in vars(file).items() if getattr(today, name) != value]
+        named = ", ".join(f"{name} {getattr(file, name)} became {getattr(today, name)}" for name in others)
+        raise VerificationError(
+            f"{file.kind} file {file.file_id} of {file.provider} does not come to the rows registered ({named}): "
+            "code differs, or the callback secrets of that time are not set"
+        )
+
+
+def files_read(revision: Revision, books: Books) -> list[StagedFile]:
+    """The files whose rows a revision saw, and those of the same kinds that their conflicts were found against."""
+    provider = revision.manifest["run"]["provider"]
+    known = (books.files[entry["sequence"]] for entry in revision.manifest["files"])
+    return [file for file in known if file.provider == provider or file.kind in _SHARED_KINDS]
+
+
+def inputs_of(revision: Revision, books: Books, tables: Mapping[RevisionKey, Mapping[str, Path]]) -> RunInputs:
+    """What a revision was made from, by its manifest; `tables` says where those of earlier revisions are now."""
+    manifest, run = revision.manifest, books.runs[revision.run_id]
+    _check_files(manifest, books)
+    days = manifest["business_days"]
+    return RunInputs(
+        tenant=manifest["run"]["tenant"],
+        provider=run.provider,
+        run_id=run.run_id,
+        settlement_file=run.settlement_file,
+        ledger_window=date.fromisoformat(run.ledger_window),
+        as_of=instant_of(revision.as_of),
+        owner=revision.owner,
+        profile=Profile.model_validate(manifest["profile"]),
+        routing=tuple(RoutingRule.model_validate(rule) for rule in manifest["routing"]),
+        business_days=BusinessDays(
+            weekend=frozenset(days["weekend"]), holidays=frozenset(map(date.fromisoformat, days["holidays"]))
+        ),
+        files=[books.files[entry["sequence"]] for entry in manifest["files"]],
+        decisions=RunDecisions.of_content(manifest.get("decisions")),
+        earlier=[
+            _earlier(books.runs[run_id], number, tables[run_id, number]) for run_id, number in made_from(revision)
+        ],
+    )
+
+
+def made_from(revision: Revision) -> list[RevisionKey]:
+    """The earlier revisions that a revision started from."""
+    return [(entry["run_id"], entry["revision"]) for entry in revision.manifest.get("earlier", [])]
+
+
+def in_order(revisions: Iterable[Revision]) -> list[Revision]:
+    """Revisions in the order of their publishing, each behind those it was made from."""
+    waiting = sorted(revisions, key=lambda revision: (revision.published_at, revision.run_id, revision.revision))
+    missing = {(revision.run_id, revision.revision) for revision in waiting}
+    ordered: list[Revision] = []
+    while waiting:
+        later = []
+        for revision in waiting:
+            if missing.isdisjoint(made_from(revision)):
+                ordered.append(revision)
+                missing.remove((revision.run_id, revision.revision))
+            else:
+                later.append(revision)
+        if len(later) == len(waiting):
+            named = ", ".join(f"{revision.run_id} revision {revision.revision}" for revision in later)
+            raise VerificationError(f"each of these was made from another of them, which cannot be: {named}")
+        waiting = later
+    return ordered
+
+
+def remake_revision(inputs: RunInputs, revision: int, made: TenantPaths) -> Remade:
+    """Build a revision's tables below `made` as a run does, from the staged files there."""
+    database = scratch.prepare(inputs, made.scratch / inputs.run_id, made.root)
+    transform.build(database)
+    tables = lake.publish(
+        database,
+        made,
+        provider=inputs.provider,
+        ledger_window=inputs.ledger_window.isoformat(),
+        run_id=inputs.run_id,
+        revision=revision,
+    )
+    inputs_digest = scratch.inputs_digest(database)
+    shutil.rmtree(database.parent)
+    return Remade(inputs_digest, tables)
+
+
+def rows_apart(one: Path, other: Path, limit: int) -> list[tuple[str, dict[str, Any]]]:
+    """Up to `limit` rows that stand in one Parquet file only: `-` with those of `one`, `+` with those of `other`."""
+    with duckdb.connect() as connection:
+        scans = [f"select * from {lake.parquet_scan([path])}" for path in (one, other)]
+        found: list[tuple[str, dict[str, Any]]] = []
+        for sign, here, there in (("-", *scans), ("+", *reversed(scans))):
+            answer = connection.execute(f"({here}) except all ({there}) order by all limit {limit}")
+            names = [column[0] for column in answer.description or []]
+            found += [(sign, dict(zip(names, row, strict=True))) for row in answer.fetchall()]
+    return found
+
+
+def _check_files(manifest: Mapping[str, Any], books: Books) -> None:
+    for entry in manifest["files"]:
+        file = books.files.get(entry["sequence"])
+        if file is None or (file.kind, file.file_id, file.sha256) != (entry["kind"], entry["file_id"], entry["sha256"]):
+            raise VerificationError(
+                f"the manifest of {manifest['run']['run_id']} names {entry['kind']} file {entry['file_id']} "
+                f"({entry['sha256']}), which is not registered so"
+            )
+
+
+def _earlier(run: Run, revision: int, tables: Mapping[str, Path]) -> EarlierRun:
+    return EarlierRun(
+        run_id=run.run_id,
+        sequence=run.sequence,
+        revision=revision,
+        content_digest="",
+        settlement_file=run.settlement_file,
+        ledger_window=date.fromisoformat(run.ledger_window),
+        tables=dict(tables),
+    )

@@ -1,0 +1,129 @@
+"""Checks of closeouts and their sealed bundles: rows against bundles, the chain, keys. Nothing is changed.
+
+What a bundle must hold in itself is closeout.verify's to say.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, Final
+
+from zentra_pipeline.closeout import keys, verify
+from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.settings import Home
+from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.upkeep.finding import ERROR, Finding, command
+from zentra_pipeline.upkeep.records import Records
+
+_RESTORE_BUNDLE: Final = "put the bundle back from a copy: a seal cannot be made again"
+_RESTORE_STORE: Final = "restore the newest backup of ops.db"
+_SAID_BY_BOTH: Final = (
+    "closeout_id",
+    "run_id",
+    "run_revision",
+    "provider",
+    "settlement_file",
+    "ledger_window",
+    "evidence_root",
+    "evidence_rows",
+    "evidence_status",
+    "prepared_by",
+    "approved_by",
+)
+
+
+def check_prepared(records: Records) -> Iterator[Finding]:
+    """A closeout that is prepared is of the revision that stands."""
+    revisions = {run.run_id: run.revision for run in records.runs}
+    for closeout in records.closeouts:
+        if closeout.chain_sequence is None and closeout.run_revision != revisions.get(closeout.run_id):
+            what = f"it was prepared of revision {closeout.run_revision}, and {revisions.get(closeout.run_id)} stands"
+            remedy = command(
+                "close", "--tenant", records.tenant, "--run", closeout.run_id, "--actor", closeout.prepared_by
+            )
+            yield Finding("prepared", closeout.closeout_id, ERROR, what, remedy)
+
+
+def check_chain(records: Records) -> Iterator[Finding]:
+    """Each provider's seals are numbered from 1 without a gap, and each names the one before it."""
+    chains: dict[str, list[Closeout]] = defaultdict(list)
+    for closeout in records.sealed:
+        chains[closeout.provider].append(closeout)
+    for provider, chain in sorted(chains.items()):
+        chain.sort(key=lambda closeout: closeout.chain_sequence or 0)
+        previous = None
+        for place, closeout in enumerate(chain, start=1):
+            if closeout.chain_sequence != place:
+                what = f"seal {place} of {provider} is followed by {closeout.chain_sequence}"
+                yield Finding("chain", closeout.closeout_id, ERROR, what, _RESTORE_STORE)
+                break
+            if closeout.previous_seal != previous:
+                what = f"it names {closeout.previous_seal} as the seal before it, which is {previous}"
+                yield Finding("chain", closeout.closeout_id, ERROR, what, _RESTORE_STORE)
+            previous = closeout.seal_digest
+
+
+def check_bundles(records: Records) -> Iterator[Finding]:
+    """Each seal has its bundle, which verifies and says what the row says; no bundle is there without a row."""
+    folder = records.paths.root / "closeouts"
+    known = set()
+    for closeout in records.sealed:
+        path = records.paths.root / str(closeout.bundle)
+        known.add(path)
+        if not path.is_dir():
+            yield Finding(
+                "bundles", closeout.closeout_id, ERROR, f"its bundle {closeout.bundle} is gone", _RESTORE_BUNDLE
+            )
+            continue
+        report = verify.verify(path, records.home.trust)
+        for finding in report.findings:
+            if not finding.holds:
+                what = f"{finding.check} does not hold: {finding.detail}"
+                yield Finding("bundles", str(closeout.bundle), ERROR, what, _RESTORE_BUNDLE)
+        if report.holds:
+            for problem in _disagreements(closeout, report.seals[0]):
+                yield Finding("bundles", closeout.closeout_id, ERROR, problem, _RESTORE_STORE)
+    for path in sorted(found.parent for found in folder.glob("*/*/seal.json")):
+        if path not in known:
+            what = "ops.db knows no seal of it: it lost the closeout, or a close ended early"
+            run = next((run for run in records.runs if run.run_id == path.parent.name), None)
+            remedy = _RESTORE_STORE
+            if run is not None and run.closeout_status in ("prepared", "open", "blocked"):
+                remedy += f"; if it is the newest, {command('close', '--tenant', records.tenant, '--run', run.run_id)}"
+            yield Finding("bundles", path.relative_to(records.paths.root).as_posix(), ERROR, what, remedy)
+
+
+def _disagreements(closeout: Closeout, seal: verify.Seal) -> Iterator[str]:
+    payload = seal.payload
+    chain, amends = payload["chain"], payload["amends"]
+    pairs: dict[str, tuple[Any, Any]] = {name: (getattr(closeout, name), payload[name]) for name in _SAID_BY_BOTH} | {
+        "revision": (closeout.revision, payload["closeout_revision"]),
+        "seal_digest": (closeout.seal_digest, seal.seal_digest),
+        "chain_sequence": (closeout.chain_sequence, chain["sequence"]),
+        "previous_seal": (closeout.previous_seal, chain["previous_seal"]),
+        "amends": (closeout.amends, amends and amends["closeout_id"]),
+        "reason": (closeout.reason, amends and amends["reason"]),
+    }
+    for name, (row, sealed) in pairs.items():
+        if row != sealed:
+            yield f"ops.db says {name} is {row!r}, its bundle {sealed!r}"
+
+
+def check_keys(home: Home) -> Iterator[Finding]:
+    """The list of keys can be read, and the key that signs next is there."""
+    try:
+        records = keys.records(home)
+    except (ZentraError, ValueError, TypeError, KeyError, OSError) as error:
+        yield Finding(
+            "keys", home.trust.name, ERROR, f"it cannot be read: {error}", "restore it from a copy handed out"
+        )
+        return
+    if not records:
+        if any(home.keys.glob("*.pem")):
+            yield Finding(
+                "keys", home.trust.name, ERROR, "it is gone, and there are keys", "restore it from a copy handed out"
+            )
+        return
+    path = home.keys / f"{records[-1].keyid}.pem"
+    if not path.is_file() or b"PRIVATE KEY" not in path.read_bytes():
+        what = "the key that signs is gone or no key: nothing can be sealed"
+        yield Finding("keys", f"keys/{path.name}", ERROR, what, "restore the folder keys from a backup")
