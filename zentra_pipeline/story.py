@@ -298,15 +298,15 @@ def _decisions(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
 
 
 def _closeouts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row["run_id"], row["revision"])):
         amends = f", amends {row['amends']} because {row['reason']}" if row["amends"] else ""
-        name = f"closeout {row['closeout_id']} (revision {row['revision']}) of window {row['ledger_window']}"
+        about = f"{row['closeout_id']} (revision {row['revision']}) of window {row['ledger_window']}{amends}"
         ids = _ids(row, "closeout_id", "seal_digest", "amends")
-        prepared = f"{row['prepared_by']} prepared {name}{amends}: {row['evidence_rows']:,} rows of evidence"
         common = {"kind": "closeout", "ids": ids, "run_id": row["run_id"]}
+        prepared = f"{row['prepared_by']} prepared closeout {about}: {row['evidence_rows']:,} rows of evidence"
         yield Entry(at=row["prepared_at"], sentence=prepared, actor=row["prepared_by"], **common)
         if row["sealed_at"]:
-            sealed = f"{name.capitalize()} was sealed, approved by {row['approved_by']}{amends}; root {row['evidence_root'][:16]}…"
+            sealed = f"Closeout {about} was sealed; {row['approved_by']} approved it; root {row['evidence_root'][:16]}…"
             yield Entry(at=row["sealed_at"], sentence=sealed, actor=row["approved_by"], **common)
 
 

@@ -237,6 +237,8 @@ def test_the_same_run_is_the_same_bytes(acme: Zentra, run: str, tmp_path: Path) 
     for name in ("one.xlsx", "two.xlsx"):
         export(acme, run, tmp_path / name)
     assert (tmp_path / "one.xlsx").read_bytes() == (tmp_path / "two.xlsx").read_bytes()
+    properties = openpyxl.load_workbook(tmp_path / "one.xlsx").properties
+    assert properties.created == properties.modified == datetime(2026, 4, 27, 6)  # the run's as_of, not the clock
 
 
 def test_a_file_is_replaced_only_when_asked(acme: Zentra, run: str, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_what_does_not_hold_ends_with_5_and_is_named(zentra: Zentra, tmp_path: P
     assert [line for line in done.out.splitlines() if line.startswith("FAILS")] == [
         "FAILS  people           ben prepared and approved it"
     ]
-    assert "1 check of 16 failed." in done.out
+    assert "1 check of 17 failed." in done.out
 
 
 def test_programs_get_findings_seals_and_limits(zentra: Zentra, tmp_path: Path, trust: Path) -> None:

@@ -260,6 +260,7 @@ def make_bundle(
     sealed_at: str = SEALED_AT,
     rows: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     totals: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     rotations: Iterable[Mapping[str, Any]] = (),
     movements: int = 3,
     **changes: Any,
@@ -273,7 +274,7 @@ def make_bundle(
     for name, content in lines.items():
         (files / f"{name}.jsonl").write_bytes(b"".join(content))
     write_json(files / "control_totals.json", {**control_totals(rows), **(totals or {})})
-    write_json(files / "inputs.json", {"files": [], "decisions": ["dec_1"]})
+    write_json(files / "inputs.json", {"files": [], "decisions": ["dec_1"]} if inputs is None else inputs)
     write_json(files / "key_rotations.json", {"version": 1, "keys": list(rotations)})
     (files / "report.html").write_text("<p>Zoë’s closeout</p>", encoding="utf-8")
     revision = 1 if amends is None else amends.payload["closeout_revision"] + 1
@@ -318,6 +319,25 @@ def make_bundle(
         **changes,
     }
     return Sealed(folder, payload, seal.seal_bundle(folder, payload, key.signing))
+
+
+def make_large_bundle(folder: Path, movements: int) -> Sealed:
+    """Like `make_bundle`, of many settled movements, made from one line each instead of from rows."""
+    made = make_bundle(folder)
+    number, amount = 7_654_321, str(1000 * movements)
+    leaves = []
+    for name, row in (("matches", match_row(number, "run_0001")), ("evidence", evidence_row(number, "run_0001"))):
+        line = seal.canonical(row).decode()
+        leaves = [line.replace(str(number), f"{position:07d}").encode() for position in range(movements)]
+        (folder / "files" / f"{name}.jsonl").write_bytes(b"".join(leaf + b"\n" for leaf in leaves))
+    totals = control_totals(rows_of("run_0001"))
+    totals["evidence"]["rows"] = movements
+    totals["matches"][0] |= {"matches": movements, "settlement_minor": amount, "ledger_minor": amount}
+    totals["rollforward"][0] |= {"posted_minor": str(1000 * movements - 500), "settled_minor": amount}
+    write_json(folder / "files" / "control_totals.json", totals)
+    root = merkle.root([merkle.leaf_hash(leaf) for leaf in leaves])
+    payload = {**made.payload, "evidence_rows": movements, "evidence_root": root}
+    return Sealed(folder, payload, seal.seal_bundle(folder, payload, FIRST.signing))
 
 
 def make_chain(root: Path, windows: int, **changes: Any) -> list[Sealed]:

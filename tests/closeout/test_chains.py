@@ -35,7 +35,7 @@ def test_thirty_windows_hold_with_and_without_head(tmp_path: Path, trust: Path) 
     for bundle in made:
         assert verify.verify(bundle.folder, trust, whole).holds
     assert verify.verify(made[-1].folder, trust, last).holds
-    assert "has only sequence 30" in bundles.failed(verify.verify(made[3].folder, trust, last))["head"]
+    assert "has only number 30" in bundles.failed(verify.verify(made[3].folder, trust, last))["head"]
 
 
 def test_sealing_again_with_a_trusted_key_holds_and_only_the_head_finds_it(tmp_path: Path, trust: Path) -> None:
@@ -108,7 +108,10 @@ def test_a_seal_that_follows_another_than_the_published_one_is_found_alone(tmp_p
     other = make_bundle(tmp_path / "other", run_id="run_0001", movements=2)
     forked = make_bundle(tmp_path / "forked", run_id="run_0002", sequence=2, previous=other)
     head = bundles.head(tmp_path / "head.json", [made[0], forked])
-    assert "previous seal is another one" in bundles.failed(verify.verify(forked.folder, trust, head))["head"]
+    assert (
+        "published after another seal than it names"
+        in bundles.failed(verify.verify(forked.folder, trust, head))["head"]
+    )
 
 
 def test_a_head_of_another_scope_confirms_nothing(tmp_path: Path, trust: Path) -> None:
@@ -208,18 +211,26 @@ def test_what_is_no_bundle_among_bundles_is_found(tmp_path: Path, trust: Path) -
     made = make_chain(root, 2)
     (root / ".r3.tmp").mkdir()  # what a closeout under way leaves is none of the verifier's business
     assert verify.verify(root, trust).holds
-    (root / "notes.txt").write_text("x", encoding="utf-8")
-    assert "bundles" in bundles.failed(verify.verify(root, trust))
-    (root / "notes.txt").unlink()
+    for odd in ("notes.txt", "run_0001/notes.txt"):
+        (root / odd).write_text("x", encoding="utf-8")
+        report = verify.verify(root, trust)
+        assert odd in bundles.failed(report)["bundles"]
+        assert len(report.seals) == 2  # the rest is told all the same
+        (root / odd).unlink()
     (root / "run_0003").mkdir()
-    assert "bundles" in bundles.failed(verify.verify(root, trust))
+    assert "run_0003" in bundles.failed(verify.verify(root, trust))["bundles"]
     (root / "run_0003").rmdir()
+    (root / "run_0003").symlink_to(root / "run_0002")
+    assert "run_0003" in bundles.failed(verify.verify(root, trust))["bundles"]
+    (root / "run_0003").unlink()
     (made[1].folder / "seal.json").unlink()
-    assert {"folder", "envelope"} & set(bundles.failed(verify.verify(root, trust)))
+    assert "envelope" in bundles.failed(verify.verify(root, trust))
     shutil.rmtree(made[1].folder / "files")
-    assert not verify.verify(root, trust).holds
+    assert "envelope" in bundles.failed(verify.verify(root, trust))
+
+
+def test_a_place_without_bundles_holds_nothing(tmp_path: Path, trust: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "no bundle" in bundles.failed(verify.verify(tmp_path / "empty", trust))["bundles"] + "no bundle"
-    assert not verify.verify(tmp_path / "empty", trust).holds
-    assert not verify.verify(tmp_path / "nowhere", trust).holds
-    assert not verify.verify(trust, trust).holds
+    assert "there is no bundle" in bundles.failed(verify.verify(tmp_path / "empty", trust))["bundles"]
+    for place in (tmp_path / "nowhere", trust):
+        assert "bundles" in bundles.failed(verify.verify(place, trust))

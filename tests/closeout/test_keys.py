@@ -82,10 +82,10 @@ def test_a_wrong_passphrase_is_refused_and_says_where_it_came_from(
     home: Home, passphrase: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys.init(home, NOW)
-    monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "wrong")
+    monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "tr0ub4dor")
     with pytest.raises(RefusedError, match=r"does not open: the passphrase of \$ZENTRA_KEY_PASSPHRASE") as refused:
         keys.signing_key(home, NOW)
-    assert "wrong" not in str(refused.value)
+    assert "tr0ub4dor" not in str(refused.value)
     with pytest.raises(RefusedError):
         keys.rotate(home, NOW)
     monkeypatch.delenv(keys.PASSPHRASE_VARIABLE)

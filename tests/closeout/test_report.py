@@ -358,13 +358,17 @@ def test_the_same_facts_give_the_same_bytes() -> None:
 
 
 def hostile(text: str) -> bytes:
-    """A report with this text wherever a person or a provider can put one."""
+    """A report with this text wherever a person or a provider can put one, and where only our own words should be."""
     payload: Row = dict.fromkeys(("provider", "owner", "prepared_by", "approved_by", "settlement_file", "scope"), text)
+    payload |= {"closeout_id": text, "evidence_status": text, "sealed_at": text}
     payload |= {"amends": {"closeout_id": text, "seal_digest": text, "reason": text}}
-    payload |= {"policy": PAYLOAD["policy"] | {"checks": [{"name": text, "result": "passed", "detail": text}]}}
+    payload |= {"policy": PAYLOAD["policy"] | {"checks": [{"name": text, "result": text, "detail": text}]}}
     row = exception(subject_id=text, provider_reference=text, owner=text, explanation=text)
     item = open_item(item_id=text, provider_reference=text)
-    log = [decision("exc_000001", actor=text, reason=text, owner=text), decision(None, actor=text, reason=text)]
+    log = [
+        decision("exc_000001", actor=text, reason=text, owner=text),
+        decision(None, action=text, actor=text, reason=text, result=text),
+    ]
     return made(payload, exceptions=[row], open_items=[item], decisions=log)
 
 

@@ -16,7 +16,7 @@ from tests.closeout import bundles
 from zentra_pipeline.closeout import seal
 from zentra_pipeline.closeout.verify import Report, verify
 
-BYTE_MUTATIONS = 4600
+BYTE_MUTATIONS = 4100
 PAYLOAD_MUTATIONS = 1000  # as many at least; more than 5,000 together
 GARBAGE = (
     b"",
@@ -315,3 +315,23 @@ def test_names_that_lead_out_of_the_bundle_are_never_read(bench: Bench, tmp_path
         payload = seal.canonical({**bench.payload, "files": {**bench.payload["files"], name: entry}})
         bench.with_content("leading out", "seal.json", seal.envelope(payload, bundles.FIRST.signing))
     assert bench.missed == []
+
+
+def test_nothing_a_trusted_key_signs_makes_the_verifier_raise(bench: Bench) -> None:
+    """Sealed anew by the pinned key: what contradicts itself is found, the rest is the limit that reports state."""
+    pick = random.Random(7)  # noqa: S311
+    for path, value in leaves(bench.payload):
+        for other in other_values(value) if path else ():
+            payload = loose(replaced(bench.payload, path, other))
+            bench.folder.joinpath("seal.json").write_bytes(seal.envelope(payload, bundles.FIRST.signing))
+            assert bench.verified().findings
+    for name in sorted(bench.payload["files"]):
+        for content in (*GARBAGE, *(mutate(bench.contents[name], pick) for mutate in BYTEWISE * 3)):
+            bench.folder.joinpath(name).write_bytes(content)
+            seal.seal_bundle(bench.folder, bench.payload, bundles.FIRST.signing)
+            report = bench.verified()
+            assert {finding.check for finding in report.findings if finding.holds} >= {"files", "signature", "key"}
+            if content in GARBAGE[1:] and name.endswith("json"):
+                assert not report.holds
+        bench.folder.joinpath(name).write_bytes(bench.contents[name])
+    bench.folder.joinpath("seal.json").write_bytes(bench.contents["seal.json"])

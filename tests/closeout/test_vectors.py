@@ -76,7 +76,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.text(), JSON, max_size=5))
 def test_lines_are_the_bytes_of_rfc_8785(row: dict[str, Any]) -> None:
     due = rfc8785.dumps(row)

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from zentra_pipeline.closeout import seal, verify
 VERIFIER = Path(verify.__file__)
 CHECKS = [
     *("trust", "folder", "envelope", "payload", "files", "key_rotations", "signature", "key", "people", "chain"),
-    *("amendment", "evidence", "evidence_root", "evidence_status", "control_totals", "rollforward"),
+    *("amendment", "evidence", "evidence_root", "evidence_status", "control_totals", "rollforward", "inputs"),
 ]
 
 
@@ -35,6 +36,12 @@ def test_a_bundle_as_sealed_holds_and_every_check_is_named(tmp_path: Path, trust
     assert [finding.check for finding in report.findings] == CHECKS
     (found,) = report.seals
     assert (found.seal_digest, found.payload["run_id"]) == (made.seal_digest, "run_0001")
+
+
+def test_the_guide_explains_every_check() -> None:
+    guide = (VERIFIER.parents[2] / "docs" / "guides" / "verify.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| `(\w+)` \|", guide.partition("## What is checked")[2], re.M)
+    assert explained == [*CHECKS, "head"]
 
 
 def test_a_window_without_activity_holds(tmp_path: Path, trust: Path) -> None:
@@ -86,6 +93,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], set[str]]] = [
     ("a later seal without a predecessor", {"chain": {"sequence": 2, "previous_seal": None}}, {"chain"}),
     ("number 0", {"chain": {"sequence": 0, "previous_seal": None}}, {"chain"}),
     ("a second revision of nothing", {"closeout_revision": 2}, {"amendment"}),
+    ("a manifest without files", {"inputs": {}}, {"inputs"}),
     (
         "an amendment that is a first revision",
         {"amends": Sealed(Path(), {"closeout_id": "clo_0", "closeout_revision": 0}, "0" * 64)},
@@ -332,7 +340,7 @@ def test_a_copy_of_the_one_file_checks_a_bundle(tmp_path: Path, trust: Path, alo
     )
     assert (done.returncode, done.stderr) == (5, "")
     assert "FAILS  files            files/report.html has 5 bytes" in done.stdout
-    assert "1 check of 18 failed." in done.stdout
+    assert "1 check of 19 failed." in done.stdout
     for wrong in ([made.folder], [made.folder, "--trust", "nowhere"], ["nowhere", "--trust", trust]):
         assert run([*alone, *wrong], tmp_path).returncode == 2
 
@@ -357,7 +365,7 @@ def test_names_in_a_bundle_cannot_drive_the_terminal(tmp_path: Path, trust: Path
 
 def test_a_hundred_thousand_rows_take_less_than_a_second(tmp_path: Path, trust: Path) -> None:
     """Processor time, so that other tests beside this one do not matter."""
-    made = make_bundle(tmp_path / "bundle", movements=100_000)
+    made = bundles.make_large_bundle(tmp_path / "bundle", 100_000)
     fastest = 60.0
     for _ in range(3):
         started = time.process_time()

@@ -4,6 +4,7 @@ What a run says is written as a bookkeeper would, one statement a line (`stateme
 whole. Does not belong here: what is expected.
 """
 
+import copy
 import csv
 import io
 import json
@@ -52,6 +53,12 @@ class World:
         self._files: set[str] = set()
         self._deliveries = 0
         self._said: set[Statement] = set()
+
+    def beside(self, provider: str) -> "World":
+        """The same tenant's data of another provider, with all defaults."""
+        other = copy.copy(self)
+        other.provider, other._files, other._pending, other._said = provider, set(), [], set()
+        return other
 
     def add(self, *rows: Row | tuple[Row, ...]) -> None:
         """Have rows come in before the next run, or before the run of the window they arrive for."""

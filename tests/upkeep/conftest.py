@@ -1,19 +1,23 @@
 """One small tenant with a history, made once; each test gets a copy of it to damage."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.rows import MON, TUE, WED, call, post, settle, settlement_file
+from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import lake
+from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import closing
 from zentra_pipeline.settings import Home, TenantPaths
-from zentra_pipeline.store.engine import operational_store
-from zentra_pipeline.upkeep import remake
-from zentra_pipeline.upkeep.remake import Books
+from zentra_pipeline.upkeep import records
+from zentra_pipeline.upkeep.records import Records
+
+CARDS = "card_processor"
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,8 @@ class Copy:
     inbox: Path
 
     @property
-    def books(self) -> Books:
-        return remake.read_books(operational_store(self.paths))
+    def records(self) -> Records:
+        return records.read(self.home, TENANT)
 
     def derived(self) -> dict[str, bytes]:
         """Every file that is derived, by its path; the catalog, whose bytes hold a moment, left out."""
@@ -36,27 +40,47 @@ class Copy:
 
 
 def history(folder: Path) -> World:
-    """Three windows: rows in quarantine, a row that contradicts another file, a restated file, a second revision."""
-    world = World(folder)
-    world.ingest("ledger", "ledger_1", [row for n in range(8) for row in post(f"T{n}", f"R{n}", 100 + n)])
+    """Two windows of a rail with all that happens: quarantine, rows that contradict another file, a restatement, a
+    second revision. And two of a card processor without a break, of which the first is sealed.
+    """
+    rail = World(folder)
+    rail.ingest("ledger", "ledger_1", [row for n in range(8) for row in post(f"T{n}", f"R{n}", 100 + n)])
     contradicting = [row.again(amount_minor=999) for row in post("T1", "R1", 101)]
-    world.ingest("ledger", "ledger_2", [*contradicting, *post("T9", "R9", 900, on=TUE)])
+    rail.ingest("ledger", "ledger_2", [*contradicting, *post("T9", "R9", 900, on=TUE)])
     bad = settle("L99", "R99", 5).again(gross_minor="12.0")
-    world.ingest("settlement", settlement_file(MON), [*(settle(f"L{n}", f"R{n}", 100 + n) for n in range(5)), bad])
-    world.ingest("callbacks", "callbacks_1", [call(f"E{n}", f"R{n}", 100 + n) for n in range(0, 8, 2)])
-    world.request(MON, settlement_file(MON))
-    world.ingest("settlement", settlement_file(TUE), [settle("L5", "R5", 105, on=TUE), settle("L9", "R9", 901, on=TUE)])
-    world.request(TUE, settlement_file(TUE))
-    world.ingest("settlement", settlement_file(MON), [settle(f"L{n}", f"R{n}", 100 + n + (n == 4)) for n in range(5)])
-    world.request(MON, settlement_file(MON))
-    world.ingest("settlement", settlement_file(WED), [])
-    world.request(WED, settlement_file(WED))
-    return world
+    rail.ingest("settlement", settlement_file(MON), [*(settle(f"L{n}", f"R{n}", 100 + n) for n in range(5)), bad])
+    rail.ingest("callbacks", "callbacks_1", [call(f"E{n}", f"R{n}", 100 + n) for n in range(0, 8, 2)])
+    rail.request(MON, settlement_file(MON))
+    rail.ingest("settlement", settlement_file(TUE), [settle("L5", "R5", 105, on=TUE), settle("L9", "R9", 901, on=TUE)])
+    rail.request(TUE, settlement_file(TUE))
+    rail.ingest("settlement", settlement_file(MON), [settle(f"L{n}", f"R{n}", 100 + n + (n == 4)) for n in range(5)])
+    rail.request(MON, settlement_file(MON))
+    card = rail.beside(CARDS)
+    for day in (MON, TUE):
+        name = day[-2:]
+        movements = [row for n in range(3) for row in post(f"C{name}{n}", f"Q{name}{n}", 50 + n, on=day, provider=CARDS)]
+        card.ingest("ledger", f"cards_{name}", movements)
+        card.ingest("callbacks", f"told_{name}", [call(f"G{name}{n}", f"Q{name}{n}", 50 + n, on=day) for n in range(3)])
+        card.ingest("settlement", settlement_file(day), [settle(f"M{name}{n}", f"Q{name}{n}", 50 + n, on=day) for n in range(3)])
+        run = card.request(day, settlement_file(day)).run
+        if day == MON:
+            seal(rail.home, run.run_id)
+    return rail
+
+
+def seal(home: Home, run_id: str) -> None:
+    """One prepares the closeout of a run and another approves it."""
+    for step, actor in ((closing.prepare, "ana"), (closing.approve, "ben")):
+        with cases.of_run(home, TENANT, run_id) as case:
+            outcome = step(case, actor, datetime.now(UTC))
+        assert outcome.closeout is not None, outcome.blockers
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return history(tmp_path_factory.mktemp("history"))
+def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("ZENTRA_KEY_PASSPHRASE", "only for tests")
+        yield history(tmp_path_factory.mktemp("history"))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_everything_derived_comes_back_byte_for_byte_from_landing_and_store_alon
     copy.paths.catalog.unlink()
     outcome = rebuild(copy.home, TENANT)
     assert {item.verdict for item in outcome.revisions} == {EQUAL}
-    assert len(outcome.revisions) == len(copy.books.revisions) == 4
+    assert len(outcome.revisions) == len(copy.records.revisions) == 4
     assert (outcome.refused, outcome.lost, outcome.holds) == (None, (), True)
     assert copy.derived() == before
     assert lake.query(copy.paths, "select * exclude (candidates) from exceptions order by all") == answer

@@ -21,6 +21,7 @@ COMMANDS = {
     "events": "Print the event log, and follow it.",
     "story": "Tell everything known of one movement, in the order of time.",
     "close": "Close a run: prepare, approve and seal its evidence.",
+    "closeouts": "List closeouts and see which windows are closed.",
     "query": "Read the published tables of a tenant with SQL.",
     "export": "Write a run as an Excel workbook.",
     "doctor": "Find what is out of step in a home, with its remedy.",

@@ -12,6 +12,8 @@ from zentra_pipeline.settings import Home
 if TYPE_CHECKING:
     from zentra_pipeline.upkeep.rebuild import Rebuilt
 
+_SHOWN = 20
+
 
 @click.command("rebuild")
 @options.tenant
@@ -54,13 +56,19 @@ def _tell(outcome: "Rebuilt") -> None:
             for item in outcome.revisions
         ],
     )
+    for item in outcome.seals:
+        printing.say(f"seal {item.closeout_id} of {item.run_id}: {item.verdict}{item.detail and ', '}{item.detail}")
     printing.say()
-    for path in outcome.restored:
+    for path in outcome.restored[:_SHOWN]:
         printing.say(f"put in place: {path}")
+    if len(outcome.restored) > _SHOWN:
+        printing.say(f"put in place: {len(outcome.restored) - _SHOWN:,} more files")
     for path in outcome.lost:
         printing.say(f"lost: {path} (today's rules make other bytes; `zentra run` publishes a new revision)")
     files = printing.counted(outcome.files, "file")
     if outcome.refused:
         printing.note(f"Error: {outcome.refused}")
     elif outcome.holds:
-        printing.say(f"{files} staged and {printing.counted(len(outcome.revisions), 'revision')} as recorded")
+        revisions = printing.counted(len(outcome.revisions), "revision")
+        seals = printing.counted(len(outcome.seals), "seal")
+        printing.say(f"{files} staged, {revisions} and {seals} made again: everything is as recorded")

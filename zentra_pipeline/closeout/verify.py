@@ -4,12 +4,14 @@
 
 BUNDLE is a bundle, the folder of a run's bundles, or the folder of all closeouts. The form is docs/guides/verify.md's.
 Whatever a bundle holds ends as a finding, never as an exception. Nothing of the rest of the package belongs here, so
-that an auditor can read this file and take it away; sealing stands in `seal`, with hashing code of its own.
+that an auditor can read this file and take it away (which is why it is longer than others); sealing stands in `seal`,
+with hashing code of its own.
 """
 
 import argparse
 import base64
 import hashlib
+import io
 import json
 import os
 import re
@@ -101,8 +103,11 @@ def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report
         return f"{'/'.join(heads[0].scope)} up to number {heads[0].last}"
 
     def find() -> str:
-        folders.extend(_bundle_folders(bundle))
-        return _count(len(folders), "bundle")
+        found, odd = _bundle_folders(bundle)
+        folders.extend(found)
+        _require(not odd, f"{_shown(odd[:3])}: no bundle, and nothing else belongs here")
+        _require(bool(found), "there is no bundle, which is a folder with a seal.json")
+        return _count(len(found), "bundle")
 
     findings = [_judge("trust", "", pin)]
     findings += [_judge("head_file", "", lambda: publish(head))] if head is not None else []
@@ -156,8 +161,8 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def _count(count: int, noun: str, plural: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def _require(holds: bool, why: str) -> None:
@@ -349,15 +354,18 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
+def _is_sound(public: bytes) -> bool:
+    """Whether bytes are a public key in canonical form and not of small order, for which anyone could sign."""
+    y = int.from_bytes(public, "little") & ((1 << 255) - 1)
+    return len(public) == 32 and y < _P and y not in _SMALL_ORDER_Y
+
+
 def signature_holds(public: bytes, signature: bytes, message: bytes) -> bool:
     """Whether an Ed25519 signature holds (RFC 8032); a key off the canonical form or of small order signs nothing."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    if len(public) != 32 or len(signature) != 64:
-        return False
-    y = int.from_bytes(public, "little") & ((1 << 255) - 1)
-    if y >= _P or y in _SMALL_ORDER_Y:
+    if not _is_sound(public) or len(signature) != 64:
         return False
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
@@ -373,13 +381,10 @@ def _bytes_of(text: str, what: str) -> bytes:
 
 
 def _key(record: Mapping[str, Any], why: str) -> _Key:
-    public = _bytes_of(record["public_key"], "public_key")
-    _require(len(public) == 32, f"the public key of {record['keyid'][:12]}… has not 32 bytes")
-    _require(hashlib.sha256(public).hexdigest() == record["keyid"], f"keyid {record['keyid'][:12]}… is of another key")
-    y = int.from_bytes(public, "little") & ((1 << 255) - 1)
-    _require(
-        y < _P and y not in _SMALL_ORDER_Y, f"key {record['keyid'][:12]}… is of small order: anyone can sign for it"
-    )
+    public, name = _bytes_of(record["public_key"], "public_key"), record["keyid"][:12]
+    _require(len(public) == 32, f"the public key of {name}… has not 32 bytes")
+    _require(hashlib.sha256(public).hexdigest() == record["keyid"], f"keyid {name}… is of another key")
+    _require(_is_sound(public), f"key {name}… is of small order: anyone can sign for it")
     until = None if record["valid_until"] is None else _instant(record["valid_until"])
     return _Key(public, _instant(record["valid_from"]), until, why)
 
@@ -389,11 +394,9 @@ def _check_rotation(record: Mapping[str, Any], key: _Key, signer: _Key) -> None:
     import rfc8785
 
     signed = rfc8785.dumps({name: record[name] for name in ("keyid", "public_key", "valid_from", "signed_by")})
-    signature = _bytes_of(record["signature"] or "", "signature")
-    name = record["keyid"][:12]
-    _require(
-        signature_holds(signer.public, signature, pae(KEY_TYPE, signed)), f"key {name}… is not signed by its signer"
-    )
+    signature, name = _bytes_of(record["signature"] or "", "signature"), record["keyid"][:12]
+    holds = signature_holds(signer.public, signature, pae(KEY_TYPE, signed))
+    _require(holds, f"key {name}… is not signed by its signer")
     _require(signer.is_valid_at(key.valid_from), f"key {name}… begins when its signer is not valid")
 
 
@@ -454,24 +457,16 @@ def _published(path: Path) -> Head:
 
 
 def _agree_with_head(seal: Seal, head: Head) -> str:
-    _require(seal.scope == head.scope, f"the head is of {'/'.join(head.scope)}, the bundle of {'/'.join(seal.scope)}")
-    sequence, last = seal.sequence, head.last
-    _require(
-        sequence <= last, f"the head ends at {last} and does not know sequence {sequence}: a fork, or a head too old"
-    )
-    _require(sequence in head.seals, f"the head has only sequence {last}: check the folder of all closeouts with it")
-    _require_published(seal, head)
-    if sequence - 1 in head.seals:
-        _require(
-            seal.payload["chain"]["previous_seal"] == head.seals[sequence - 1][1], "its previous seal is another one"
-        )
-    return f"this seal is number {sequence} of the {last} published"
-
-
-def _require_published(seal: Seal, head: Head) -> None:
-    if seal.sequence in head.seals:
-        same = head.seals[seal.sequence] == (seal.payload["closeout_id"], seal.seal_digest)
-        _require(same, f"another seal was published as number {seal.sequence}: this one was sealed again")
+    own, published = "/".join(seal.scope), "/".join(head.scope)
+    number, last, previous = seal.sequence, head.last, head.seals.get(seal.sequence - 1)
+    _require(own == published, f"the head is of {published}, the bundle of {own}")
+    _require(number <= last, f"the head ends at {last}, before number {number}: a fork, or a head too old")
+    _require(number in head.seals, f"the head has only number {last}: check the folder of all closeouts with it")
+    is_same = head.seals[number] == (seal.payload["closeout_id"], seal.seal_digest)
+    _require(is_same, f"another seal was published as number {number}: this one was sealed again")
+    follows = previous is None or seal.payload["chain"]["previous_seal"] == previous[1]
+    _require(follows, f"number {number} was published after another seal than it names")
+    return f"this seal is number {number} of the {last} published"
 
 
 # Reading files --------------------------------------------------------------------------------------------------------
@@ -525,6 +520,7 @@ class _Document:
             content += block
             _require(len(content) <= _MAX_DOCUMENT, "it is too long")
         self.value = _canonical(bytes(content), "it")
+        _require(isinstance(self.value, dict), "it is no object")
 
 
 # Canonical JSON text, and lines of one form: a line that matches has exactly these columns, in the canonical order.
@@ -729,6 +725,7 @@ class _Bundle:
             ("evidence_status", self._check_statuses),
             ("control_totals", self._check_totals),
             ("rollforward", self._check_rollforward),
+            ("inputs", self._check_inputs),
         ]
         if head is not None:
             checks.append(("head", lambda: _agree_with_head(self._sealed, head)))
@@ -746,9 +743,8 @@ class _Bundle:
 
     def _taken(self, name: str) -> Any:
         """What was read of a file; refused where it could not be read."""
-        _require(self._sealed is not None, "")
-        if name in self._faults:
-            raise _FailedError(f"{name}: {self._faults[name]}")
+        _require(name in self._takers, "cannot be told, for the payload does not hold")
+        _require(name not in self._faults, f"{name}: {self._faults.get(name)}")
         return self._takers[name]
 
     def _list(self) -> str:
@@ -779,8 +775,8 @@ class _Bundle:
         signed = self._signed or b""
         payload = _canonical(signed, "the payload")
         _fit(payload, _PAYLOAD, "payload")
-        for name in ("as_of", "sealed_at", "prepared_at", "approved_at"):
-            _instant(payload[name])
+        for name in ("as_of", "sealed_at", "prepared_at", "approved_at", "ledger_window"):
+            _instant(payload[name])  # refuses what is on no calendar
         scope = f"{payload['tenant']}/{payload['provider']}"
         _require(payload["scope"] == scope, f"scope is {_shown(payload['scope'])}, not {_shown(scope)}")
         _require(payload["run_revision"] > 0 or not payload["has_activity"], "activity without a run")
@@ -832,12 +828,12 @@ class _Bundle:
                 yield block
 
         blocks = hashed()
-        if taker is not None:
-            taken = _judge(name, "", lambda: str(taker.take_all(blocks)))
-            if not taken.holds:
-                self._faults[name] = taken.detail
-        for _ in blocks:
-            pass  # hashes what was not taken
+        taken = _judge(name, "", lambda: str(taker.take_all(blocks) if taker is not None else None))
+        if not taken.holds:
+            self._faults[name] = taken.detail
+        rest = _judge(name, "", lambda: str(sum(map(len, blocks))))  # hashes what was not taken
+        if not rest.holds:
+            return rest.detail
         return None if digest.hexdigest() == listed["sha256"] else "has another SHA-256 than is listed"
 
     def _read_rotations(self, known: dict[str, _Key]) -> str:
@@ -859,12 +855,8 @@ class _Bundle:
         signer = self._signatures[0]["keyid"][:12]
         _require(bool(self._signers), f"no pinned key signed this; {signer}… did, which is not pinned")
         others = f"; {_count(unknown, 'signature')} of unknown keys not judged" if unknown else ""
-        return (
-            f"{_count(len(self._signers), 'signature')} of trusted keys over seal {self._seal_digest()[:12]}…{others}"
-        )
-
-    def _seal_digest(self) -> str:
-        return hashlib.sha256(self._signed or b"").hexdigest()
+        digest = hashlib.sha256(self._signed or b"").hexdigest()
+        return f"{_count(len(self._signers), 'signature')} of trusted keys over seal {digest[:12]}…{others}"
 
     def _check_key(self) -> str:
         _require(bool(self._signers), "cannot be told, for no trusted signature holds")
@@ -941,26 +933,33 @@ class _Bundle:
             _require(row["difference_minor"] == "0", f"{currency} leaves a difference")
             _require(left == closing.get(currency, 0), f"{currency} closes at {left}, not at its open movements' sum")
             _require(gone == settled.get(currency, 0), f"{currency} settled {gone}, and its matches another sum")
-        return f"{_count(len(rows), 'currency')[:-1] + 'ies' if len(rows) != 1 else '1 currency'} close at what is open"
+        return f"{_count(len(rows), 'currency', 'currencies')}, closing at what is open"
+
+    def _check_inputs(self) -> str:
+        inputs = self._taken("files/inputs.json").value
+        _require(isinstance(inputs.get("files"), list), "inputs.json names no files")
+        return f"{_count(len(inputs['files']), 'input file')} named"
 
 
 # Several bundles ------------------------------------------------------------------------------------------------------
 
 
-def _bundle_folders(root: Path) -> Iterator[tuple[str, Path]]:
-    """Folders that should be bundles, `[<run_id>/]r<N>`; refuses what else lies there, but for dotted names."""
-    children = _children(root)
-    is_one_run = any(re.fullmatch(r"r[0-9]+", child.name) for child in children)
-    bundles = children if is_one_run else [bundle for run in children for bundle in _children(run)]
-    _require(bool(bundles), "there is no bundle, which is a folder with a seal.json")
-    yield from ((path.relative_to(root).as_posix(), path) for path in bundles)
+def _bundle_folders(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
+    """Folders that should be bundles, `[<run_id>/]r<N>`, and names of what should not be there, but for dotted ones."""
+    runs, odd = _folders(root)
+    is_one_run = any(re.fullmatch(r"r[0-9]+", run.name) for run in runs)
+    bundles = runs if is_one_run else []
+    for run in () if is_one_run else runs:
+        found, others = _folders(run)
+        bundles += found
+        odd += [f"{run.name}/{name}" for name in others] if found or others else [run.name]
+    return [(path.relative_to(root).as_posix(), path) for path in bundles], odd
 
 
-def _children(folder: Path) -> list[Path]:
+def _folders(folder: Path) -> tuple[list[Path], list[str]]:
     children = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    odd = [path.name for path in children if path.is_symlink() or not path.is_dir()]
-    _require(bool(children) and not odd, f"{_shown(folder.name)} holds {_shown(odd[:3]) if odd else 'nothing'}")
-    return children
+    folders = [path for path in children if path.is_dir() and not path.is_symlink()]
+    return folders, [path.name for path in children if path not in folders]
 
 
 def _chains(seals: Sequence[Seal], head: Head | None, is_one_run: bool) -> Iterator[Finding]:
@@ -977,10 +976,8 @@ def _chains(seals: Sequence[Seal], head: Head | None, is_one_run: bool) -> Itera
 
 def _check_links(chain: Sequence[Seal], is_one_run: bool) -> str:
     scope = "/".join(chain[0].scope)
-    _require(
-        is_one_run or chain[0].sequence == 1,
-        f"{scope}: the chain begins with {chain[0].sequence}: earlier seals are gone",
-    )
+    begin = chain[0].sequence
+    _require(is_one_run or begin == 1, f"{scope}: the chain begins with {begin}: earlier seals are gone")
     for before, after in pairwise(chain):
         pair = f"{scope}: {before.bundle} and {after.bundle}"
         _require(before.sequence != after.sequence, f"{pair} are both number {after.sequence}: a fork")
@@ -1017,20 +1014,12 @@ def _check_against_head(chain: Sequence[Seal], head: Head, is_one_run: bool) -> 
     scope = "/".join(head.scope)
     _require(bool(chain), f"no bundle is of the head's {scope}")
     for seal in chain:
-        known = (
-            f"{scope}: the head ends at {head.last}, {seal.bundle} is number {seal.sequence}: a fork, or a head too old"
-        )
-        _require(seal.sequence <= head.last, known)
-        _require_published(seal, head)
+        if is_one_run or seal.sequence in head.seals or seal.sequence > head.last:
+            _agree_with_head(seal, head)
     last = chain[-1].sequence
-    if is_one_run:
-        unseen = [seal.bundle for seal in chain if seal.sequence not in head.seals]
-        _require(not unseen, f"the head does not name {_shown(unseen)}: check the folder of all closeouts with it")
-        return f"{scope}: {_count(len(chain), 'seal')} as published"
-    _require(
-        last == head.last, f"{scope}: {head.last} seals were published, the last here is {last}: newer ones are gone"
-    )
-    return f"{scope}: ends with number {last}, as published"
+    is_last = is_one_run or last == head.last
+    _require(is_last, f"{scope}: {head.last} seals were published, the last here is {last}: newer ones are gone")
+    return f"{scope}: {_count(len(chain), 'seal')} up to number {last}, as published"
 
 
 def lines_of(report: Report) -> Iterator[str]:
@@ -1055,6 +1044,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if path is not None and not path.exists():
             parser.error(f"{path}: there is no such file or folder")
     report = verify(given.bundle, given.trust, given.head)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a poor locale shows escapes instead of failing
     sys.stdout.write("".join(f"{line}\n" for line in lines_of(report)))
     return 0 if report.holds else EXIT_DOES_NOT_HOLD
 

@@ -55,6 +55,9 @@ _LATE: Final = (
     "'provider_reference': provider_reference, 'currency': currency, 'amount_minor': amount_minor, "
     f"'exception_id': exception_id, 'owner': rows.owner, 'due_at': strftime(due_at, '{_TEXT_INSTANT}')"
 )
+# What is told anew when it changes: with other amounts it is another fact, though the row keeps its id.
+_MATCH_KEY: Final = ("match_id", "settlement_minor", "ledger_minor")
+_EXCEPTION_KEY: Final = ("exception_id", "amount_minor", "difference_minor")
 _REVISION: Final = "cast(about.revision as varchar)"
 _MADE: Final = "status = 'confirmed'"
 _REVERSED: Final = "status = 'reversed'"
@@ -183,7 +186,7 @@ class _Fact:
 
 def _matches_made() -> Iterator[_Fact]:
     """Matches this revision makes and the one before did not; and those it reverses no longer, which stand again."""
-    made = _left_out(_rows("matches_now", _MADE), _rows("matches_before", _MADE), "match_id")
+    made = _left_out(_rows("matches_now", _MADE), _rows("matches_before", _MADE), _MATCH_KEY)
     new = f"{_WINDOW}, {_MATCH}, 'restored_by_revision': cast(null as bigint)"
     yield _Fact(types.MATCH_CREATED, "match_id", ["match_id"], "about.actor", new, made, is_return=False)
     back = f"{_WINDOW}, {_MATCH}, 'restored_by_revision': about.revision"
@@ -198,7 +201,7 @@ def _matches_made() -> Iterator[_Fact]:
         first=(types.MATCH_CREATED, ["match_id"]),
     )
     standing = "(select match_id from matches_earlier group by match_id having bool_and(status = 'confirmed'))"
-    dropped = _left_out(_rows("matches_before", _REVERSED), _rows("matches_now", _REVERSED), "match_id")
+    dropped = _left_out(_rows("matches_before", _REVERSED), _rows("matches_now", _REVERSED), ["match_id"])
     yield _Fact(
         types.MATCH_CREATED,
         "match_id",
@@ -213,7 +216,7 @@ def _matches_reversed() -> Iterator[_Fact]:
     """Matches of earlier runs that this one takes back, and its own that this revision does not find any more."""
     # A suggestion that is replaced is published as reversed as well; it was never told.
     confirmed = "(select match_id from matches_earlier where status = 'confirmed')"
-    reversals = _left_out(_rows("matches_now", _REVERSED), _rows("matches_before", _REVERSED), "match_id")
+    reversals = _left_out(_rows("matches_now", _REVERSED), _rows("matches_before", _REVERSED), ["match_id"])
     source = f"(select * from {reversals} as reversals semi join {confirmed} as confirmed using (match_id))"
     data = f"{_WINDOW}, {_MATCH}, 'withdrawn_by_revision': cast(null as bigint)"
     key = ["match_id", "about.run_id"]
@@ -226,13 +229,13 @@ def _matches_reversed() -> Iterator[_Fact]:
         [*key, "'withdrawn'", _REVISION],
         f"'{SYSTEM}'",
         f"{_WINDOW}, {_MATCH}, 'withdrawn_by_revision': about.revision",
-        _left_out(_rows("matches_before", _MADE), _rows("matches_now", _MADE), "match_id"),
+        _left_out(_rows("matches_before", _MADE), _rows("matches_now", _MADE), _MATCH_KEY),
     )
 
 
 def _exceptions_opened() -> Iterator[_Fact]:
     """Exceptions this revision opens and the one before did not; late callbacks are told as such as well."""
-    opened = _left_out(_rows("exceptions_now", _OWN), _rows("exceptions_before", _OWN), "exception_id")
+    opened = _left_out(_rows("exceptions_now", _OWN), _rows("exceptions_before", _OWN), _EXCEPTION_KEY)
     key = ["exception_id", "about.run_id"]
     first = (types.EXCEPTION_OPENED, key)
     yield _Fact(
@@ -243,7 +246,7 @@ def _exceptions_opened() -> Iterator[_Fact]:
         "exception_id",
         [*key, _REVISION],
         f"'{SYSTEM}'",
-        f"{_EXCEPTION}, {_said_by_run('finds it again', 'reopened_by_revision')}",
+        f"{_EXCEPTION}, {_said_by_run('finds it', 'reopened_by_revision')}",
         opened,
         is_return=True,
         first=first,
@@ -270,7 +273,7 @@ def _exceptions_resolved() -> Iterator[_Fact]:
         f"'{SYSTEM}'",
         f"{_EXCEPTION}, 'resolution': resolution, 'decision_id': cast(null as varchar), "
         "'reason': cast(null as varchar), 'withdrawn_by_revision': cast(null as bigint)",
-        _left_out(late_now, late_before, "exception_id"),
+        _left_out(late_now, late_before, ["exception_id"]),
         is_return=False,
     )
     yield fact
@@ -280,15 +283,15 @@ def _exceptions_resolved() -> Iterator[_Fact]:
         "exception_id",
         ["exception_id", "about.run_id", "'withdrawn'", _REVISION],
         f"'{SYSTEM}'",
-        f"{_EXCEPTION}, {_said_by_run('does not find it', 'withdrawn_by_revision')}",
-        _left_out(_rows("exceptions_before", _OWN), _rows("exceptions_now", _OWN), "exception_id"),
+        f"{_EXCEPTION}, {_said_by_run('does not find it as it was told', 'withdrawn_by_revision')}",
+        _left_out(_rows("exceptions_before", _OWN), _rows("exceptions_now", _OWN), _EXCEPTION_KEY),
     )
     # Unless the run that opened it has withdrawn it since, which it tells itself.
     still_open = (
         "(select exception_id from exceptions_earlier group by exception_id "
         "having arg_max(status, run_sequence) <> 'resolved')"
     )
-    unresolved = _left_out(late_before, late_now, "exception_id")
+    unresolved = _left_out(late_before, late_now, ["exception_id"])
     yield _Fact(
         types.EXCEPTION_REOPENED,
         "exception_id",
@@ -303,9 +306,10 @@ def _rows(relation: str, condition: str) -> str:
     return f"(select * from {relation} as filtered where {condition})"
 
 
-def _left_out(these: str, others: str, key: str) -> str:
-    """The rows of `these` whose key `others` do not have."""
-    return f"(select * from {these} as these anti join {others} as others using ({key}))"
+def _left_out(these: str, others: str, key: Sequence[str]) -> str:
+    """The rows of `these` for which `others` has none of the same key, null for null."""
+    same = " and ".join(f"these.{column} is not distinct from others.{column}" for column in key)
+    return f"(select * from {these} as these anti join {others} as others on {same})"
 
 
 def _id(event_type: str, key: Sequence[str]) -> str:

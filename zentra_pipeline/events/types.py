@@ -3,6 +3,7 @@
 Amounts are integers of minor units with the currency beside them, instants UTC with `Z`, days `YYYY-MM-DD`.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -191,6 +192,8 @@ def json_schema(event_type: str) -> dict[str, Any]:
     data = model.model_json_schema()
     data.pop("title")
     description = data.pop("description")
+    for content in data["properties"].values():
+        content.pop("title")  # the name once more
     text = {"type": "string", "minLength": 1}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -221,3 +224,8 @@ def json_schema(event_type: str) -> dict[str, Any]:
         },
         "additionalProperties": False,
     }
+
+
+def schema_text(event_type: str) -> str:
+    """The schema as it stands in docs/events."""
+    return json.dumps(json_schema(event_type), ensure_ascii=False, indent=2) + "\n"

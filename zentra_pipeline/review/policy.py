@@ -14,20 +14,27 @@ the states of exceptions (decisions), or recording anything (record).
 import hashlib
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zentra_pipeline import money, strict_yaml, vocabulary
 from zentra_pipeline.errors import RefusedError, UsageError
-from zentra_pipeline.review.decisions import ACTIONS, RESOLVING, ExceptionState, personal_resolutions
+from zentra_pipeline.review.decisions import (
+    ACTIONS,
+    RESOLVING,
+    ExceptionState,
+    check_step,
+    personal_resolutions,
+    result_of,
+)
 from zentra_pipeline.settings import TenantPaths
 
 Limit = Annotated[int, Field(ge=0, lt=10**15)]
 
 WRITE_OFF: Final = "written_off"
-SECOND_PERSON_NEEDED: Final = "second_person_needed"
+_SECOND_PERSON_NEEDED: Final = "second_person_needed"
 _ANY: Final = vocabulary.ANY_CURRENCY
 _WORK: Final = frozenset({"assign", "comment", "investigate"})
 _OPERATE: Final = _WORK | {*RESOLVING, "reject", "reopen"}
@@ -115,7 +122,7 @@ class Policy(BaseModel):
 
 @dataclass(frozen=True)
 class Step:
-    """What somebody is about to decide: `resolution` is the one given, or for an approval the one proposed.
+    """What somebody is about to decide; an approval takes the resolution that was proposed.
 
     `amount_minor` is what a write-off would give up, null where the exception has no amount.
     """
@@ -126,6 +133,15 @@ class Step:
     resolution: str | None
     currency: str | None
     amount_minor: int | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a step leads to: a status, the resolution it gives, and what it passed, as the log keeps it."""
+
+    result: str
+    resolution: str | None
+    passed: dict[str, Any]
 
 
 def load_policy(paths: TenantPaths) -> Policy:
@@ -144,19 +160,30 @@ def parse_policy(content: Mapping[str, Any], name: str) -> Policy:
         raise UsageError(f"{name}: {found}") from cause
 
 
-def judged(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:
-    """What a decision passed, for the log: rule, outcome, role, digest, and the limit where one was looked at.
+def weigh(policy: Policy, state: ExceptionState, step: Step) -> Verdict:
+    """What a step on an exception comes to.
 
-    Raises RefusedError where the role may not, a second person is the same one, or the amount is above the limit.
+    Raises RefusedError where it does not follow on the state, the role may not take it, the second person is the
+    first one, or the amount is above the limit.
     """
+    check_step(state, step.action)
+    if step.action == "approve":
+        step = replace(step, resolution=state.proposed_resolution)
+    passed = _passed(policy, state, step)
+    result = result_of(step.action, state, needs_second_person=passed["outcome"] == _SECOND_PERSON_NEEDED)
+    return Verdict(result, step.resolution, passed)
+
+
+def _passed(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:
+    """Rule, outcome, role, digest, and the limit where one was looked at."""
     if step.role not in ROLE_ACTIONS:
         raise UsageError(f"role {step.role!r} is not known: use one of {', '.join(ROLE_ACTIONS)}")
     if step.action not in ROLE_ACTIONS[step.role]:
         may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if step.action in actions)
         raise RefusedError(f"{step.actor} acts as {step.role}, who may not {step.action}: have it done by {may}")
     passed: dict[str, Any] = {"digest": policy.digest(), "role": step.role}
-    if step.action in RESOLVING and needs_second_person(policy, step):
-        return passed | {"rule": f"second_person.{step.resolution}", "outcome": SECOND_PERSON_NEEDED}
+    if step.action in RESOLVING and step.resolution in policy.second_person:
+        return passed | {"rule": f"second_person.{step.resolution}", "outcome": _SECOND_PERSON_NEEDED}
     if step.action == "approve":
         if state.proposed_by is not None and same_person(step.actor, state.proposed_by):
             raise RefusedError(
@@ -170,11 +197,6 @@ def judged(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:
             **_within_limit(policy, state, step),
         }
     return passed | {"rule": f"roles.{step.role}", "outcome": "allowed"}
-
-
-def needs_second_person(policy: Policy, step: Step) -> bool:
-    """Whether a resolution waits for somebody else's approval."""
-    return step.resolution in policy.second_person
 
 
 def same_person(one: str, other: str) -> bool:

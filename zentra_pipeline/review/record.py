@@ -90,12 +90,9 @@ def decide(
             books = _Books(run_store.get(connection, known.run_id), known.details.get("item"))
         else:
             _check_version(state, expected_version)
-            decisions.check_step(state, action)
-            given = state.proposed_resolution if action == "approve" else given
             step = policy.Step(action, actor, role, given, row["currency"] or None, _amount_at_stake(row))
-            passed = policy.judged(rules, state, step)
-            result = decisions.result_of(action, state, passed["outcome"] == policy.SECOND_PERSON_NEEDED)
-            books = _books(connection, paths, row, state, log, step, result)
+            verdict = policy.weigh(rules, state, step)
+            books = _books(connection, paths, row, state, log, action, verdict)
             decision = Decision(
                 sequence=decision_store.next_sequence(connection),
                 decision_id=decision_id_of(tenant, exception_id, state.decisions + 1),
@@ -105,10 +102,10 @@ def decide(
                 actor=actor,
                 decided_at=instant_text(now),
                 reason=reason,
-                policy=passed,
-                result=result,
+                policy=verdict.passed,
+                result=verdict.result,
                 owner=owner,
-                resolution=given,
+                resolution=verdict.resolution,
                 details={} if books.item is None else {"item": dict(books.item)},
             )
             decision_store.append(connection, decision)
@@ -164,15 +161,15 @@ def _books(
     row: Mapping[str, Any],
     state: ExceptionState,
     log: Sequence[Decision],
-    step: policy.Step,
-    result: str,
+    action: str,
+    verdict: policy.Verdict,
 ) -> _Books:
     """The provider's newest published run, or for a write-off of an open item the newest that carries it."""
     provider = run_store.get(connection, row["run_id"]).provider
     published = [run for run in run_store.list_runs(connection, provider) if run.revision > 0]
-    if result == "resolved" and step.resolution == policy.WRITE_OFF:
+    if verdict.result == "resolved" and verdict.resolution == policy.WRITE_OFF:
         return _carrying(connection, paths, row, published) or _Books(published[-1])
-    if step.action == "reopen":
+    if action == "reopen":
         written_off = next((each for each in log if each.decision_id == state.decision_id), None)
         item = None if written_off is None else written_off.details.get("item")
         if item is not None:

@@ -6,28 +6,26 @@ Both read the tenant's records from a copy of the store beside the remade lake. 
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import Engine
 
 from zentra_pipeline import lake
 from zentra_pipeline.closeout import books as closeout_books
 from zentra_pipeline.closeout import bundle_files
 from zentra_pipeline.closeout.closing import APPROVE
 from zentra_pipeline.events import run_events
-from zentra_pipeline.scratch import EarlierRun, RunInputs
+from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.store import decisions as decision_store
-from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.runs import Revision, Run
+from zentra_pipeline.upkeep import remake
+from zentra_pipeline.upkeep.records import Records
+from zentra_pipeline.upkeep.remake import Tables
 
 
 @dataclass(frozen=True)
@@ -58,20 +56,48 @@ def borrow(paths: TenantPaths, made: TenantPaths, relative: Iterable[str]) -> No
             here.symlink_to(there)
 
 
-def remake_evidence(
-    made: TenantPaths, closeout: Closeout, run: Run, revision: Revision, decisions: Sequence[Decision]
-) -> RemadeEvidence:
-    """The evidence of a closeout from the tables below `made`, judged by the decisions it knew."""
-    known = decisions_known(closeout, decisions)
-    opened: AbstractContextManager[closeout_books.Books] = closeout_books.opened(made, run, revision, known)
+def remake_evidence(made: TenantPaths, records: Records, closeout: Closeout) -> RemadeEvidence:
+    """The evidence of a closeout from the tables and the store below `made`, judged by the decisions it knew."""
+    known = decisions_known(closeout, records.decisions)
     leaves = made.root / "evidence" / f"{closeout.closeout_id}.jsonl"
     table = made.root / str(closeout.evidence_path or f"evidence/{closeout.closeout_id}.parquet")
     for path in (leaves, table):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with opened as books:
+    with _opened(made, records, closeout, known) as books:
         root, rows = bundle_files.write_evidence(books, leaves)
         bundle_files.write_evidence_table(books, closeout.closeout_id, table)
     return RemadeEvidence(root, rows, leaves, table)
+
+
+def _opened(
+    made: TenantPaths, records: Records, closeout: Closeout, known: Sequence[Decision]
+) -> AbstractContextManager[closeout_books.Books]:
+    run = records.runs_by_id.get(closeout.run_id)
+    if run is None:
+        return closeout_books.without_activity(*_idle(closeout), known)
+    revision = records.revisions_by_key[closeout.run_id, closeout.run_revision]
+    return closeout_books.opened(made, run, sealed_revision(revision, records.paths.root / str(closeout.bundle)), known)
+
+
+def _idle(closeout: Closeout) -> tuple[Run, Revision]:
+    """What stands for a window without a run."""
+    run = Run(
+        run_id=closeout.run_id,
+        sequence=0,
+        provider=closeout.provider,
+        settlement_file=closeout.settlement_file,
+        ledger_window=closeout.ledger_window,
+        owner=closeout.prepared_by,
+        actor=closeout.prepared_by,
+        as_of=closeout.prepared_at,
+        status="in_review",
+        closeout_status="open",
+        revision=0,
+        inputs_digest=None,
+        failure=None,
+        created_at=closeout.prepared_at,
+    )
+    return run, Revision(closeout.run_id, 0, "", "", run.owner, run.as_of, {}, run.as_of, {})
 
 
 def decisions_known(closeout: Closeout, decisions: Sequence[Decision]) -> list[Decision]:
@@ -102,40 +128,24 @@ def sealed_revision(revision: Revision, bundle: Path) -> Revision:
 
 
 def remake_events(
-    engine: Engine,
-    made: TenantPaths,
-    inputs: RunInputs,
-    revision: Revision,
-    tables: Mapping[tuple[str, int], Mapping[str, Path]],
-    told: Sequence[Path],
+    made: TenantPaths, records: Records, inputs: RunInputs, revision: Revision, tables: Tables, told: Sequence[Path]
 ) -> lake.PublishedTable:
     """The events a revision told when it was published, from the revisions that stood then; `told` came before."""
-    with reading(engine) as connection:
-        runs = {run.run_id: run for run in run_store.list_runs(connection, inputs.provider)}
-        revisions = [item for run_id in runs for item in run_store.revisions(connection, run_id)]
-        changes = run_store.transitions(connection, revision.run_id)
-    before = [item for item in revisions if item.published_at < revision.published_at]
-    stood = {item.run_id: item for item in before if runs[item.run_id].sequence < runs[revision.run_id].sequence}
-    former = tables.get((revision.run_id, revision.revision - 1), {})
+    run = records.runs_by_id[revision.run_id]
+    before = (item for item in records.revisions if item.published_at < revision.published_at)
+    stood = {item.run_id: item for item in before if _is_earlier(records.runs_by_id[item.run_id], run)}
+    changes = records.transitions[run.run_id]
     telling = run_events.Telling(
-        inputs=replace(inputs, earlier=[_earlier(runs[run_id], item, tables) for run_id, item in stood.items()]),
+        inputs=replace(inputs, earlier=[remake.earlier_run(records, item, tables) for item in stood.values()]),
         revision=revision.revision,
-        actor=next((change.actor for change in changes if change.at == revision.published_at), inputs.owner),
+        actor=next((change.actor for change in changes if change.at == revision.published_at), run.actor),
         now=instant_of(revision.published_at),
-        marts=tables[revision.run_id, revision.revision],
-        previous=former if told else {},
+        marts=tables[run.run_id, revision.revision],
+        previous=tables[run.run_id, revision.revision - 1] if told else {},
         told=told,
     )
     return run_events.write(made, telling)
 
 
-def _earlier(run: Run, revision: Revision, tables: Mapping[tuple[str, int], Mapping[str, Path]]) -> EarlierRun:
-    return EarlierRun(
-        run_id=run.run_id,
-        sequence=run.sequence,
-        revision=revision.revision,
-        content_digest="",
-        settlement_file=run.settlement_file,
-        ledger_window=inputs_day(run),
-        tables=dict(tables[revision.run_id, revision.revision]),
-    )
+def _is_earlier(run: Run, than: Run) -> bool:
+    return run.provider == than.provider and run.sequence < than.sequence

@@ -6,28 +6,31 @@ files and a rerun heals the rest. Does not belong here: making a file or a revis
 """
 
 import filecmp
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Engine
+import duckdb
 
 from zentra_pipeline import lake, landing, locks, staging, transform
 from zentra_pipeline.errors import VerificationError, ZentraError
+from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
-from zentra_pipeline.store.engine import operational_store
+from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.runs import Revision
 from zentra_pipeline.tenancy import require_tenant
-from zentra_pipeline.upkeep import remake
-from zentra_pipeline.upkeep.remake import Books, RevisionKey
+from zentra_pipeline.upkeep import evidence, records, remake
+from zentra_pipeline.upkeep.records import Records, RevisionKey
 
 WORKSPACE: Final = "rebuild"
 EQUAL: Final = "equal"
 SAME_ROWS: Final = "equal rows in other bytes"
 RULES_CHANGED: Final = "differs (rules changed)"
 NOT_COMPARABLE: Final = "not comparable"
+OTHER_EVENTS: Final = "equal tables, other events"
 UNEXPLAINED: Final = "differs (unexplained)"
 
 Progress = Callable[[str, str], None]
@@ -46,6 +49,17 @@ class RevisionVerdict:
 
 
 @dataclass(frozen=True)
+class SealVerdict:
+    """Whether the evidence made anew has the root that was sealed; else why not."""
+
+    closeout_id: str
+    run_id: str
+    evidence_root: str
+    verdict: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class Rebuilt:
     """What a rebuild found and did, paths relative to the tenant's folder.
 
@@ -55,6 +69,7 @@ class Rebuilt:
 
     files: int
     revisions: tuple[RevisionVerdict, ...]
+    seals: tuple[SealVerdict, ...]
     restored: tuple[str, ...]
     lost: tuple[str, ...]
     refused: str | None
@@ -67,15 +82,32 @@ class Rebuilt:
 
 @dataclass
 class _Work:
-    """What the steps of one rebuild share; `tables` says where the recorded bytes of a revision's tables are."""
+    """What the steps of one rebuild share.
+
+    `tables` says where the recorded bytes of a revision's tables are, `told` those of a run's events; `proven` are the
+    files made anew with the recorded digest, `lost` those that have it nowhere.
+    """
 
     paths: TenantPaths
     made: TenantPaths
-    books: Books
+    records: Records
     report: Progress
     tables: dict[RevisionKey, dict[str, Path]] = field(default_factory=dict)
-    verdicts: list[RevisionVerdict] = field(default_factory=list)
+    told: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    revisions: list[RevisionVerdict] = field(default_factory=list)
+    seals: list[SealVerdict] = field(default_factory=list)
+    proven: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+
+    def locate(self, path: str, recorded: str | None, made: str | None) -> Path | None:
+        """Where a recorded file has its recorded bytes: made anew, else as published; null when it is lost."""
+        if made is not None and made == recorded:
+            self.proven.append(path)
+            return self.made.root / path
+        if landing.digest_of(self.paths.root / path) == recorded:
+            return self.paths.root / path
+        self.lost.append(path)
+        return None
 
 
 def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuilt:
@@ -84,18 +116,24 @@ def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuil
     VerificationError when landed bytes are damaged or do not come to the rows registered; nothing is changed then.
     """
     paths = require_tenant(home, tenant)
-    engine = operational_store(paths)
-    with _alone(paths, engine), remake.workspace(paths, WORKSPACE) as made:
-        work = _Work(paths, made, remake.read_books(engine), progress or _silent)
+    with _alone(home, tenant), remake.workspace(paths, WORKSPACE) as made:
+        work = _Work(paths, made, records.read(home, tenant), progress or _silent)
         _remake_files(work)
-        for revision in remake.in_order(work.books.revisions.values()):
+        for revision in remake.in_order(work.records.revisions):
             _remake_revision(work, revision)
+        _remake_evidence(work)
         refused = _reason_to_refuse(work)
         restored = [] if refused else _put_in_place(work)
     if not refused and not work.lost:
         lake.refresh(paths)
-    verdicts = tuple(work.verdicts)
-    return Rebuilt(len(work.books.files), verdicts, tuple(restored), tuple(work.lost), refused)
+    return Rebuilt(
+        files=len(work.records.files),
+        revisions=tuple(work.revisions),
+        seals=tuple(work.seals),
+        restored=tuple(restored),
+        lost=tuple(work.lost),
+        refused=refused,
+    )
 
 
 def refresh_readers(home: Home, tenant: str) -> None:
@@ -103,17 +141,19 @@ def refresh_readers(home: Home, tenant: str) -> None:
     lake.refresh(require_tenant(home, tenant))
 
 
-def _alone(paths: TenantPaths, engine: Engine) -> AbstractContextManager[None]:
-    providers = {run.provider for run in remake.read_books(engine).runs.values()}
-    return locks.holding(paths, *sorted({locks.INGEST, *map(locks.provider_lock, providers)}))
+def _alone(home: Home, tenant: str) -> AbstractContextManager[None]:
+    """Keep ingests and the runs and closeouts of every provider out."""
+    found = records.read(home, tenant)
+    names = {locks.INGEST, *(locks.provider_lock(run.provider) for run in found.runs)}
+    return locks.holding(found.paths, *sorted(names))
 
 
 def _remake_files(work: _Work) -> None:
     broken = []
-    for file in work.books.files.values():
+    for file in work.records.files:
         work.report("restage", f"{file.kind} file {file.file_id} of {file.provider}")
         try:
-            remake.remake_file(work.paths, work.made, file, work.books)
+            remake.remake_file(work.paths, work.made, file, work.records)
         except VerificationError as error:
             broken.append(str(error))
     if broken:
@@ -122,26 +162,86 @@ def _remake_files(work: _Work) -> None:
 
 def _remake_revision(work: _Work, revision: Revision) -> None:
     """Make one revision anew and note how it compares; later ones start from what it published."""
-    window = work.books.runs[revision.run_id].ledger_window
+    key = (revision.run_id, revision.revision)
+    window = work.records.runs_by_id[revision.run_id].ledger_window
     work.report("remake", f"window {window}, revision {revision.revision} of {revision.run_id}")
-    unknown = [key for key in remake.made_from(revision) if key not in work.tables]
+    lost = [before for before in remake.made_from(revision) if before not in work.tables]
+    inputs: RunInputs | None = None
     found: remake.Remade | None = None
     reason = ""
     if not revision.manifest:
         reason = "it was published before Zentra kept what a revision is made from"
-    elif unknown:
-        reason = f"the recorded tables of {unknown[0][0]} revision {unknown[0][1]}, which it was made from, are lost"
+    elif lost:
+        reason = f"the recorded tables of {lost[0][0]} revision {lost[0][1]}, which it was made from, are lost"
     else:
         try:
-            found = remake.remake_revision(
-                remake.inputs_of(revision, work.books, work.tables), revision.revision, work.made
-            )
+            inputs = remake.inputs_of(revision, work.records, work.tables)
+            found = remake.remake_revision(inputs, revision.revision, work.made)
         except (ZentraError, ValueError) as error:
             reason = f"it could not be made: {' '.join(str(error).split())}"
     differs = _differences(revision, found)
-    verdict = _verdict(work, revision, found, differs, is_comparable=bool(revision.manifest) and not unknown)
-    _locate_tables(work, revision, found)
-    work.verdicts.append(RevisionVerdict(revision.run_id, revision.revision, window, verdict, tuple(differs), reason))
+    verdict = _verdict(work, revision, found, differs, is_comparable=bool(revision.manifest) and not lost)
+    digests = {name: table.sha256 for name, table in found.tables.items()} if found else {}
+    located = {
+        name: work.locate(entry["path"], entry["sha256"], digests.get(name)) for name, entry in revision.tables.items()
+    }
+    tables = {name: path for name, path in located.items() if path is not None}
+    if len(tables) == len(located):
+        work.tables[key] = tables
+    if not _tells_the_same(work, revision, inputs):
+        differs.append("events")
+        verdict = OTHER_EVENTS if verdict == EQUAL else verdict
+    work.revisions.append(RevisionVerdict(*key, window, verdict, tuple(differs), reason))
+
+
+def _tells_the_same(work: _Work, revision: Revision, inputs: RunInputs | None) -> bool:
+    """Make a revision's events anew; whether they are those the log names. Their recorded bytes are noted in `told`."""
+    name = f"{revision.run_id}-r{revision.revision}.parquet"
+    entry = next((entry for entry in work.records.entries if entry.path and Path(entry.path).name == name), None)
+    made: str | None = None
+    if inputs is not None and (revision.run_id, revision.revision) in work.tables:
+        before = work.told[revision.run_id]
+        try:
+            events = evidence.remake_events(work.made, work.records, inputs, revision, work.tables, before)
+        except (KeyError, duckdb.Error):
+            events = None  # what stood then is lost
+        if events is not None:
+            made = events.sha256 if events.rows else None
+    if entry is None or entry.path is None:
+        return made is None
+    path = work.locate(entry.path, entry.sha256, made)
+    if path is not None:
+        work.told[revision.run_id].append(path)
+    return made == entry.sha256
+
+
+def _remake_evidence(work: _Work) -> None:
+    """Make the evidence of every seal anew and compare its root with the sealed one."""
+    if not work.records.sealed:
+        return
+    evidence.copy_store(work.paths, work.made)
+    recorded = (entry["path"] for revision in work.records.revisions for entry in revision.tables.values())
+    evidence.borrow(work.paths, work.made, recorded)
+    for closeout in work.records.sealed:
+        work.report("evidence", f"window {closeout.ledger_window}, closeout {closeout.closeout_id}")
+        root, digest, reason = _evidence_of(work, closeout)
+        if closeout.evidence_path:
+            work.locate(closeout.evidence_path, closeout.evidence_sha256, digest)
+        verdict = EQUAL if root == closeout.evidence_root else NOT_COMPARABLE if root is None else UNEXPLAINED
+        detail = reason if root in (None, closeout.evidence_root) else f"the root came out as {root}"
+        work.seals.append(SealVerdict(closeout.closeout_id, closeout.run_id, closeout.evidence_root, verdict, detail))
+
+
+def _evidence_of(work: _Work, closeout: Closeout) -> tuple[str | None, str | None, str]:
+    """Root of a seal's evidence and digest of its lake file as made anew, else why they cannot be made."""
+    key = (closeout.run_id, closeout.run_revision)
+    if closeout.run_revision and key not in work.tables:
+        return None, None, "tables of the sealed revision are lost"
+    try:
+        made = evidence.remake_evidence(work.made, work.records, closeout)
+    except (ZentraError, duckdb.Error) as error:
+        return None, None, f"it could not be made: {' '.join(str(error).split())}"
+    return made.root, landing.digest_of(made.table), ""
 
 
 def _differences(revision: Revision, found: remake.Remade | None) -> list[str]:
@@ -180,45 +280,31 @@ def _is_intact(paths: TenantPaths, entry: dict[str, str]) -> bool:
     return landing.digest_of(paths.root / entry["path"]) == entry["sha256"]
 
 
-def _locate_tables(work: _Work, revision: Revision, found: remake.Remade | None) -> None:
-    """Note where the recorded bytes of each table are: made anew, else as published, else lost."""
-    located = {}
-    for name, entry in revision.tables.items():
-        if found is not None and name in found.tables and found.tables[name].sha256 == entry["sha256"]:
-            located[name] = work.made.root / entry["path"]
-        elif _is_intact(work.paths, entry):
-            located[name] = work.paths.root / entry["path"]
-        else:
-            work.lost.append(entry["path"])
-    if len(located) == len(revision.tables):
-        work.tables[revision.run_id, revision.revision] = located
-
-
 def _reason_to_refuse(work: _Work) -> str | None:
-    apart = [verdict for verdict in work.verdicts if verdict.verdict == UNEXPLAINED]
+    apart = [f"{item.run_id} revision {item.revision}" for item in work.revisions if item.verdict == UNEXPLAINED]
+    apart += [f"the evidence of {item.closeout_id}" for item in work.seals if item.verdict == UNEXPLAINED]
     if not apart:
         return None
-    named = ", ".join(f"{verdict.run_id} revision {verdict.revision}" for verdict in apart)
-    return f"nothing was put in place: made from the same inputs by the same rules, other tables came out for {named}"
+    return (
+        f"nothing was put in place: the same inputs and rules do not come to what was recorded for {', '.join(apart)}"
+    )
 
 
 def _put_in_place(work: _Work) -> list[str]:
-    """Replace missing and damaged files by those made anew; the paths that were."""
-    paths, made = work.paths, work.made
-    staged = [path for file in work.books.files.values() for path in (file.staged_path, file.quarantine_path) if path]
-    damaged = [path for path in staged if not _same_bytes(paths.root / path, made.root / path)]
-    for tables in work.tables.values():
-        relative = [path.relative_to(made.root) for path in tables.values() if path.is_relative_to(made.root)]
-        damaged += [str(path) for path in relative if not _same_bytes(paths.root / path, made.root / path)]
-    for path in damaged:
-        target = paths.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (made.root / path).replace(target)
-        landing.sync_folder(target.parent)
-    landing.discard_arriving(paths)
-    staging.discard_arriving(paths)
-    staging.discard_unregistered(paths, max(work.books.files, default=0) + 1)
-    return damaged
+    """Replace missing and damaged files by those made anew, clear away what dead ingests left; the paths replaced."""
+    staged = [path for file in work.records.files for path in (file.staged_path, file.quarantine_path) if path]
+    replaced = []
+    for path in [*staged, *work.proven]:
+        made, target = work.made.root / path, work.paths.root / path
+        if not _same_bytes(target, made):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.replace(target)
+            landing.sync_folder(target.parent)
+            replaced.append(path)
+    landing.discard_arriving(work.paths)
+    staging.discard_arriving(work.paths)
+    staging.discard_unregistered(work.paths, max(work.records.files_by_sequence, default=0) + 1)
+    return replaced
 
 
 def _same_bytes(one: Path, other: Path) -> bool:

@@ -1,7 +1,8 @@
 """What a tenant's operational store recorded, in one snapshot for an examination; judging it does not belong here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from zentra_pipeline import scratch
 from zentra_pipeline.settings import Home, TenantPaths
@@ -12,10 +13,12 @@ from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
+RevisionKey = tuple[str, int]
+
 
 @dataclass(frozen=True)
 class Records:
-    """A tenant's records, each list in the store's own order; `transitions` by run id."""
+    """A tenant's records: files by sequence, the rest in the store's own order; `transitions` by run id."""
 
     home: Home
     tenant: str
@@ -27,6 +30,21 @@ class Records:
     closeouts: Sequence[closeout_store.Closeout]
     entries: Sequence[event_log.Entry]
     decisions: Sequence[decision_store.Decision]
+
+    @cached_property
+    def files_by_sequence(self) -> Mapping[int, file_store.StagedFile]:
+        """Registrations by their place in the order of arrival."""
+        return {file.sequence: file for file in self.files}
+
+    @cached_property
+    def runs_by_id(self) -> Mapping[str, run_store.Run]:
+        """Runs by id."""
+        return {run.run_id: run for run in self.runs}
+
+    @cached_property
+    def revisions_by_key(self) -> Mapping[RevisionKey, run_store.Revision]:
+        """Published states by run id and revision."""
+        return {(item.run_id, item.revision): item for item in self.revisions}
 
     @property
     def current(self) -> dict[str, run_store.Revision]:
@@ -45,11 +63,12 @@ def read(home: Home, tenant: str) -> Records:
     paths = home.tenant(tenant)
     with reading(operational_store(paths)) as connection:
         runs = run_store.list_runs(connection)
+        files = [file for kind in scratch.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
         return Records(
             home=home,
             tenant=tenant,
             paths=paths,
-            files=[file for kind in scratch.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)],
+            files=sorted(files, key=lambda file: file.sequence),
             runs=runs,
             revisions=[item for run in runs for item in run_store.revisions(connection, run.run_id)],
             transitions={run.run_id: run_store.transitions(connection, run.run_id) for run in runs},

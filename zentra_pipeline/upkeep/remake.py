@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from sqlalchemy import Engine
 
 from zentra_pipeline import lake, landing, scratch, transform
 from zentra_pipeline.errors import InputRejectedError, VerificationError
@@ -22,27 +21,18 @@ from zentra_pipeline.review.run_decisions import RunDecisions
 from zentra_pipeline.routing import RoutingRule
 from zentra_pipeline.scratch import EarlierRun, RunInputs
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.store import files as file_store
-from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import reading
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_of
-from zentra_pipeline.store.runs import Revision, Run
+from zentra_pipeline.store.runs import Revision
+from zentra_pipeline.upkeep.records import Records, RevisionKey
 from zentra_pipeline.windows import BusinessDays
 
 # Rows of these kinds meet rows of other providers: in the ledger, or by an id that is one for all.
 _SHARED_KINDS: Final = frozenset({"ledger", "internal_events"})
 
-RevisionKey = tuple[str, int]
 
-
-@dataclass(frozen=True)
-class Books:
-    """What the operational store recorded: files by sequence, runs by id, revisions by run id and number."""
-
-    files: Mapping[int, StagedFile]
-    runs: Mapping[str, Run]
-    revisions: Mapping[RevisionKey, Revision]
+Tables = Mapping[RevisionKey, Mapping[str, Path]]
+"""Where the recorded tables of revisions are, by name."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +41,6 @@ class Remade:
 
     inputs_digest: str
     tables: dict[str, lake.PublishedTable]
-
-
-def read_books(engine: Engine) -> Books:
-    """Files, runs and revisions in one snapshot."""
-    with reading(engine) as connection:
-        files = [file for kind in scratch.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
-        runs = run_store.list_runs(connection)
-        revisions = [revision for run in runs for revision in run_store.revisions(connection, run.run_id)]
-    return Books(
-        files={file.sequence: file for file in sorted(files, key=lambda file: file.sequence)},
-        runs={run.run_id: run for run in runs},
-        revisions={(revision.run_id, revision.revision): revision for revision in revisions},
-    )
 
 
 @contextmanager
@@ -79,7 +56,7 @@ def workspace(paths: TenantPaths, purpose: str) -> Iterator[TenantPaths]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, books: Books) -> None:
+def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records: Records) -> None:
     """Stage a registered file anew below `made`, where the files before it are already.
 
     VerificationError when its landed bytes are not those received, or do not come to the rows that were registered.
@@ -91,7 +68,7 @@ def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, books: 
             f"landing/{file.sha256} ({file.kind} file {file.file_id} of {file.provider}) is {state}: "
             "ingest the original file again"
         )
-    before = [known for sequence, known in books.files.items() if sequence < file.sequence]
+    before = [known for known in records.files if known.sequence < file.sequence]
     try:
         today = restage(made, landed, file, before)
     except InputRejectedError as cause:
@@ -105,17 +82,17 @@ def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, books: 
         )
 
 
-def files_read(revision: Revision, books: Books) -> list[StagedFile]:
+def files_read(revision: Revision, records: Records) -> list[StagedFile]:
     """The files whose rows a revision saw, and those of the same kinds that their conflicts were found against."""
     provider = revision.manifest["run"]["provider"]
-    known = (books.files[entry["sequence"]] for entry in revision.manifest["files"])
+    known = (records.files_by_sequence[entry["sequence"]] for entry in revision.manifest["files"])
     return [file for file in known if file.provider == provider or file.kind in _SHARED_KINDS]
 
 
-def inputs_of(revision: Revision, books: Books, tables: Mapping[RevisionKey, Mapping[str, Path]]) -> RunInputs:
+def inputs_of(revision: Revision, records: Records, tables: Tables) -> RunInputs:
     """What a revision was made from, by its manifest; `tables` says where those of earlier revisions are now."""
-    manifest, run = revision.manifest, books.runs[revision.run_id]
-    _check_files(manifest, books)
+    manifest, run = revision.manifest, records.runs_by_id[revision.run_id]
+    _check_files(manifest, records)
     days = manifest["business_days"]
     return RunInputs(
         tenant=manifest["run"]["tenant"],
@@ -130,11 +107,9 @@ def inputs_of(revision: Revision, books: Books, tables: Mapping[RevisionKey, Map
         business_days=BusinessDays(
             weekend=frozenset(days["weekend"]), holidays=frozenset(map(date.fromisoformat, days["holidays"]))
         ),
-        files=[books.files[entry["sequence"]] for entry in manifest["files"]],
+        files=[records.files_by_sequence[entry["sequence"]] for entry in manifest["files"]],
         decisions=RunDecisions.of_content(manifest.get("decisions")),
-        earlier=[
-            _earlier(books.runs[run_id], number, tables[run_id, number]) for run_id, number in made_from(revision)
-        ],
+        earlier=[earlier_run(records, records.revisions_by_key[key], tables) for key in made_from(revision)],
     )
 
 
@@ -192,9 +167,9 @@ def rows_apart(one: Path, other: Path, limit: int) -> list[tuple[str, dict[str, 
     return found
 
 
-def _check_files(manifest: Mapping[str, Any], books: Books) -> None:
+def _check_files(manifest: Mapping[str, Any], records: Records) -> None:
     for entry in manifest["files"]:
-        file = books.files.get(entry["sequence"])
+        file = records.files_by_sequence.get(entry["sequence"])
         if file is None or (file.kind, file.file_id, file.sha256) != (entry["kind"], entry["file_id"], entry["sha256"]):
             raise VerificationError(
                 f"the manifest of {manifest['run']['run_id']} names {entry['kind']} file {entry['file_id']} "
@@ -202,13 +177,15 @@ def _check_files(manifest: Mapping[str, Any], books: Books) -> None:
             )
 
 
-def _earlier(run: Run, revision: int, tables: Mapping[str, Path]) -> EarlierRun:
+def earlier_run(records: Records, revision: Revision, tables: Tables) -> EarlierRun:
+    """A published revision as a run that comes after it sees it."""
+    run = records.runs_by_id[revision.run_id]
     return EarlierRun(
         run_id=run.run_id,
         sequence=run.sequence,
-        revision=revision,
+        revision=revision.revision,
         content_digest="",
         settlement_file=run.settlement_file,
         ledger_window=date.fromisoformat(run.ledger_window),
-        tables=dict(tables),
+        tables=dict(tables[revision.run_id, revision.revision]),
     )

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from zentra_pipeline import locks
 from zentra_pipeline.contracts import contract_of
@@ -152,18 +151,14 @@ def _problems_of_run(records: Records, run: run_store.Run) -> Iterator[str]:
 
 
 def check_manifests(records: Records) -> Iterator[Finding]:
-    """What a revision was made from is what is registered, and published before it."""
-    files = {file.sequence: file for file in records.files}
-    published = {(item.run_id, item.revision): item for item in records.revisions}
+    """What a revision was made from is registered, and published."""
     for item in records.revisions:
-        for problem in _problems_of_manifest(item, files, published):
+        for problem in _problems_of_manifest(records, item):
             subject = f"{item.run_id} revision {item.revision}"
             yield Finding("manifests", subject, ERROR, problem, _RESTORE.format("ops.db"))
 
 
-def _problems_of_manifest(
-    revision: run_store.Revision, files: dict[int, StagedFile], published: dict[tuple[str, int], Any]
-) -> Iterator[str]:
+def _problems_of_manifest(records: Records, revision: run_store.Revision) -> Iterator[str]:
     manifest = revision.manifest
     if not manifest:
         return
@@ -171,14 +166,13 @@ def _problems_of_manifest(
     if (about["run_id"], about["as_of"], about["owner"]) != (revision.run_id, revision.as_of, revision.owner):
         yield "its manifest speaks of another run, owner or as_of"
     for entry in manifest["files"]:
-        file = files.get(entry["sequence"])
+        file = records.files_by_sequence.get(entry["sequence"])
         registered = file and (file.kind, file.provider, file.file_id, file.sha256, file.byte_size)
         if registered != (entry["kind"], entry["provider"], entry["file_id"], entry["sha256"], entry["size"]):
             yield f"it was made from {entry['kind']} file {entry['file_id']}, which is not registered so"
     for entry in manifest["earlier"]:
-        before = published.get((entry["run_id"], entry["revision"]))
-        if before is None or before.published_at > revision.published_at:
-            yield f"it was made from {entry['run_id']} revision {entry['revision']}, which was not published then"
+        if (entry["run_id"], entry["revision"]) not in records.revisions_by_key:
+            yield f"it was made from {entry['run_id']} revision {entry['revision']}, which never was published"
 
 
 def check_stuck_runs(records: Records) -> Iterator[Finding]:

@@ -1,0 +1,130 @@
+"""`zentra closeouts`: lists closeouts, shows which windows are closed, prints a head to publish; closing is `close`."""
+
+import json
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import click
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.cli import options
+from zentra_pipeline.settings import Home
+
+
+@click.group("closeouts")
+def command() -> None:
+    """List closeouts and see which windows are closed."""
+
+
+@command.command("list")
+@options.tenant
+@click.option("--provider", metavar="P", callback=options.checked(identifiers.provider_id), help="Only its closeouts.")
+@options.home
+@options.as_json
+def list_closeouts(tenant: str, provider: str | None, home: Home, as_json: bool) -> None:
+    """List a tenant's closeouts, sealed, amended and prepared, by window."""
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.store import closeouts
+    from zentra_pipeline.store.engine import operational_store, reading
+
+    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+        found = closeouts.listed(connection, provider)
+    if as_json:
+        printing.print_json({"closeouts": [asdict(closeout) for closeout in found]})
+        return
+    headings = ("closeout", "provider", "window", "run", "revision", "status", "prepared by", "approved by", "amends")
+    printing.print_table(
+        headings,
+        [
+            (
+                item.closeout_id,
+                item.provider,
+                item.ledger_window,
+                item.run_id,
+                item.revision,
+                item.status,
+                item.prepared_by,
+                item.approved_by or "",
+                f"{item.amends}: {item.reason}" if item.amends else "",
+            )
+            for item in found
+        ],
+    )
+
+
+@command.command("calendar")
+@options.tenant
+@options.provider
+@click.option(
+    "--from",
+    "first",
+    metavar="D",
+    required=True,
+    callback=options.checked(identifiers.ledger_window),
+    help="First ledger window, YYYY-MM-DD.",
+)
+@click.option(
+    "--to",
+    "last",
+    metavar="D",
+    required=True,
+    callback=options.checked(identifiers.ledger_window),
+    help="Last ledger window, inclusive.",
+)
+@options.home
+@options.as_json
+def calendar(*, tenant: str, provider: str, first: date, last: date, home: Home, as_json: bool) -> None:
+    """Show every expected window of a provider as sealed, open or missing.
+
+    Expected are business days, and other days that have a run or a closeout.
+    """
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.closeout import calendar as closed
+    from zentra_pipeline.errors import UsageError
+
+    if first > last:
+        raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
+    found = closed.windows(tenancy.require_tenant(home, tenant), provider, first, last)
+    if as_json:
+        printing.print_json({"windows": [state.as_object() for state in found]})
+        return
+    printing.print_table(
+        ("window", "closeout", "settlement file", "run", "sealed at", ""),
+        [
+            (
+                state.ledger_window,
+                state.state,
+                state.settlement_file,
+                state.run_id or "",
+                state.sealed_at or "",
+                "" if state.has_activity or state.state == "missing" else "no activity",
+            )
+            for state in found
+        ],
+    )
+    sealed = sum(state.state == "sealed" for state in found)
+    printing.note(f"{sealed:,} of {printing.counted(len(found), 'window')} sealed")
+
+
+@command.command("head")
+@options.tenant
+@options.provider
+@click.option(
+    "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write it there.  [default: stdout]"
+)
+@options.home
+def head(tenant: str, provider: str, out: Path | None, home: Home) -> None:
+    """Print the chain of a provider's seals, to be published where a holder of the keys cannot change it."""
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.closeout import closing
+
+    content = closing.write_head(tenancy.require_tenant(home, tenant), tenant, provider).read_bytes()
+    if out is None:
+        printing.write_bytes(content + b"\n")
+        return
+    out.write_bytes(content)
+    printing.note(f"{printing.counted(len(json.loads(content)['seals']), 'seal')} in {out}")

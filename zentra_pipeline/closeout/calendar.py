@@ -1,0 +1,101 @@
+"""Which windows are closed: every expected window of a provider as sealed, open or missing. Closing is elsewhere.
+
+Expected are the tenant's business days, and every other day that has a run or a closeout.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from zentra_pipeline.business_days import load_business_days
+from zentra_pipeline.profile import load_profile
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.engine import operational_store, reading
+
+
+@dataclass(frozen=True)
+class WindowState:
+    """A window and where its closeout stands.
+
+    `state`: missing (no run, no closeout), open, blocked, prepared, sealed, or reopened (sealed, and a later fact has
+    made a newer revision that is not sealed yet). `has_activity` is false for a window closed without a run.
+    """
+
+    ledger_window: str
+    state: str
+    settlement_file: str
+    run_id: str | None
+    run_status: str | None
+    closeout_id: str | None
+    closeout_revision: int | None
+    sealed_at: str | None
+    has_activity: bool
+
+    def as_object(self) -> dict[str, Any]:
+        """The state as JSON has it."""
+        return dict(vars(self))
+
+
+def windows(paths: TenantPaths, provider: str, first: date, last: date) -> list[WindowState]:
+    """The windows of a range of days in order; a window with several runs is named once for each."""
+    profile, business_days = load_profile(paths, provider), load_business_days(paths)
+    with reading(operational_store(paths)) as connection:
+        runs = run_store.list_runs(connection, provider)
+        closeouts = closeout_store.listed(connection, provider)
+    found: list[WindowState] = []
+    for offset in range((last - first).days + 1):
+        day = first + timedelta(days=offset)
+        states = _of_day(day.isoformat(), runs, closeouts)
+        if not states and day in business_days:
+            states = [_missing(day, profile.settlement_file(day))]
+        found += states
+    return found
+
+
+def _of_day(day: str, runs: Sequence[run_store.Run], closeouts: Sequence[Closeout]) -> list[WindowState]:
+    of_day = [run for run in runs if run.ledger_window == day]
+    states = [_of_run(run, [item for item in closeouts if item.run_id == run.run_id]) for run in of_day]
+    known = {run.run_id for run in of_day}
+    idle = {item.run_id: item for item in closeouts if item.ledger_window == day and item.run_id not in known}
+    return states + [_idle(item) for item in idle.values()]
+
+
+def _of_run(run: run_store.Run, closeouts: Sequence[Closeout]) -> WindowState:
+    sealed = [item for item in closeouts if item.chain_sequence is not None]
+    newest = sealed[-1] if sealed else None
+    state = run.closeout_status
+    if state == "sealed" and newest is not None and newest.run_revision != run.revision:
+        state = "reopened"
+    return WindowState(
+        ledger_window=run.ledger_window,
+        state=state,
+        settlement_file=run.settlement_file,
+        run_id=run.run_id,
+        run_status=run.status,
+        closeout_id=newest.closeout_id if newest else None,
+        closeout_revision=newest.revision if newest else None,
+        sealed_at=newest.sealed_at if newest else None,
+        has_activity=True,
+    )
+
+
+def _idle(closeout: Closeout) -> WindowState:
+    return WindowState(
+        ledger_window=closeout.ledger_window,
+        state=closeout.status,
+        settlement_file=closeout.settlement_file,
+        run_id=None,
+        run_status=None,
+        closeout_id=closeout.closeout_id,
+        closeout_revision=closeout.revision,
+        sealed_at=closeout.sealed_at,
+        has_activity=False,
+    )
+
+
+def _missing(day: date, settlement_file: str) -> WindowState:
+    return WindowState(day.isoformat(), "missing", settlement_file, None, None, None, None, None, has_activity=False)

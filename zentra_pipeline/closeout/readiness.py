@@ -1,0 +1,53 @@
+"""Finds the runs that may be prepared by themselves: clean for as long as policy asks; preparing is not done here."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from zentra_pipeline import lake, tenancy
+from zentra_pipeline.review.policy import load_policy
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_of
+
+
+@dataclass(frozen=True)
+class ReadyRun:
+    """A run in review whose closeout is open and of which nothing is open."""
+
+    tenant: str
+    provider: str
+    ledger_window: str
+    run_id: str
+    revision: int
+
+
+def ready_runs(home: Home, now: datetime) -> list[ReadyRun]:
+    """The clean runs of every tenant whose policy.yml sets `closeout.prepare_after_minutes`, in order of creation."""
+    found = []
+    for tenant in tenancy.tenants(home):
+        paths = home.tenant(tenant)
+        minutes = load_policy(paths).closeout.prepare_after_minutes
+        if minutes is not None:
+            found += _of_tenant(paths, tenant, now - timedelta(minutes=minutes))
+    return found
+
+
+def _of_tenant(paths: TenantPaths, tenant: str, before: datetime) -> list[ReadyRun]:
+    with reading(operational_store(paths)) as connection:
+        waiting = [
+            run
+            for run in run_store.list_runs(connection)
+            if run.status == "in_review"
+            and run.closeout_status == "open"
+            and instant_of(run_store.transitions(connection, run.run_id)[-1].at) <= before
+        ]
+    if not waiting:
+        return []
+    rows = lake.query(paths, "select distinct run_id from exceptions where status <> 'resolved'").rows
+    unclean = {run_id for (run_id,) in rows}
+    return [
+        ReadyRun(tenant, run.provider, run.ledger_window, run.run_id, run.revision)
+        for run in waiting
+        if run.run_id not in unclean
+    ]

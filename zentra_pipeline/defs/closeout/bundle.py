@@ -1,0 +1,148 @@
+"""The closeout of a window as an asset: prepared or sealed, with what is in the way and whether the seal holds.
+
+Closing itself stands in `zentra_pipeline.closeout`, which the command line and the API use as well.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from zentra_pipeline import charts
+from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import closing
+from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.defs.partitions import windows
+from zentra_pipeline.defs.reconcile.models import OWNERS
+from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+
+CLOSEOUT_KEY: Final = dg.AssetKey("closeouts")
+_SHOWN_BLOCKERS: Final = 50
+_CHECKS: Final = {
+    "nothing_blocks_the_closeout": "Fails while open exceptions, quarantined rows or newer facts are in the way.",
+    "the_seal_verifies": "The bundle holds offline against the home's own keys; passes while nothing is sealed.",
+    "the_chain_is_intact": "The provider's seals follow each other without gap or fork, and amend what they name.",
+}
+
+
+class CloseoutConfig(dg.Config):
+    """Who closes; `approve` seals what somebody else prepared, `reason` says why an earlier seal is amended."""
+
+    actor: str = "dagster"
+    approve: bool = False
+    reason: str | None = None
+
+
+@dg.multi_asset(
+    name="closeout",
+    specs=[
+        dg.AssetSpec(
+            CLOSEOUT_KEY,
+            description="The closeout of a window: prepared by one, approved by another, sealed as an evidence bundle.",
+            group_name="closeout",
+            kinds={"ed25519", "json"},
+            owners=OWNERS,
+            deps=["evidence_items", "exceptions", "rollforward", "conservation"],
+            skippable=True,
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(name, asset=CLOSEOUT_KEY, description=text, blocking=True) for name, text in _CHECKS.items()
+    ],
+    partitions_def=windows,
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
+)
+def closeout(
+    context: dg.AssetExecutionContext, config: CloseoutConfig, reconciler: dg.ResourceParam[Reconciler]
+) -> Iterator[Any]:
+    """Prepare or approve the closeout of every run of the window."""
+    key = context.partition_key
+    assert isinstance(key, dg.MultiPartitionKey)
+    tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
+    window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
+    outcomes = [_close(reconciler, tenant, run_id, config) for run_id in _runs(reconciler, tenant, provider, window)]
+    if not outcomes:
+        raise InputRejectedError(f"window {window} of {provider} has no run: materialize its reconciliation first")
+    closed = [outcome for outcome in outcomes if outcome.closeout is not None]
+    if closed:
+        yield dg.MaterializeResult(asset_key=CLOSEOUT_KEY, metadata=_metadata(closed))
+    yield from _checks(reconciler, tenant, provider, outcomes)
+
+
+def _runs(reconciler: Reconciler, tenant: str, provider: str, window: date) -> list[str]:
+    with reading(operational_store(reconciler.home.tenant(tenant))) as connection:
+        runs = run_store.list_runs(connection, provider)
+    return [run.run_id for run in runs if run.ledger_window == window.isoformat()]
+
+
+def _close(reconciler: Reconciler, tenant: str, run_id: str, config: CloseoutConfig) -> Outcome:
+    now = datetime.now(UTC)
+    with cases.of_run(reconciler.home, tenant, run_id) as case:
+        if config.approve:
+            return closing.approve(case, config.actor, now)
+        return closing.prepare(case, config.actor, now, config.reason)
+
+
+def _metadata(outcomes: list[Outcome]) -> dict[str, Any]:
+    """What finance looks at; of several runs of a window the last one's bundle is linked."""
+    last = outcomes[-1]
+    closeout = last.closeout
+    assert closeout is not None
+    shown: dict[str, Any] = {
+        "status": dg.MetadataValue.text(last.status),
+        "closeout": dg.MetadataValue.text(f"{closeout.closeout_id}, revision {closeout.revision}"),
+        "evidence root": dg.MetadataValue.text(closeout.evidence_root),
+        "evidence rows": dg.MetadataValue.int(sum(item.closeout.evidence_rows for item in outcomes if item.closeout)),
+        "evidence status": dg.MetadataValue.text(closeout.evidence_status),
+        "prepared by": dg.MetadataValue.text(closeout.prepared_by),
+    }
+    if last.bundle is not None:
+        shown |= {
+            "approved by": dg.MetadataValue.text(str(closeout.approved_by)),
+            "seal": dg.MetadataValue.text(str(closeout.seal_digest)),
+            "bundle": dg.MetadataValue.path(str(last.bundle)),
+            "report": dg.MetadataValue.url((last.bundle / "files" / "report.html").as_uri()),
+        }
+    if closeout.amends is not None:
+        shown["amends"] = dg.MetadataValue.text(f"{closeout.amends}: {closeout.reason}")
+    return shown
+
+
+def _checks(
+    reconciler: Reconciler, tenant: str, provider: str, outcomes: list[Outcome]
+) -> Iterator[dg.AssetCheckResult]:
+    from zentra_pipeline.closeout import verify
+
+    blockers = [blocker for outcome in outcomes for blocker in outcome.blockers]
+    rows = [
+        f"| {charts.plain(item.explanation)} | {charts.plain(item.remedy)} |" for item in blockers[:_SHOWN_BLOCKERS]
+    ]
+    table = "\n".join(["| in the way | what clears it |", "| --- | --- |", *rows]) if rows else "none"
+    yield _check(
+        "nothing_blocks_the_closeout",
+        not blockers,
+        {"blockers": len(blockers), "what they are": dg.MetadataValue.md(table)},
+    )
+    home, paths = reconciler.home, reconciler.home.tenant(tenant)
+    reports = [verify.verify(outcome.bundle, home.trust) for outcome in outcomes if outcome.bundle is not None]
+    failed = [finding for report in reports for finding in report.findings if not finding.holds]
+    yield _check("the_seal_verifies", not failed, {"sealed": len(reports), "fails": _told(failed)})
+    head = paths.heads / f"{provider}.json"
+    if not head.exists():
+        yield _check("the_chain_is_intact", True, {"seals": 0})
+        return
+    chain = verify.verify(paths.closeouts, home.trust, head)
+    broken = [finding for finding in chain.findings if not finding.holds]
+    yield _check("the_chain_is_intact", not broken, {"seals": len(chain.seals), "fails": _told(broken)})
+
+
+def _told(findings: list[Any]) -> str:
+    return "; ".join(f"{finding.check}: {finding.detail}" for finding in findings) or "nothing"
+
+
+def _check(name: str, passed: bool, metadata: dict[str, Any]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(asset_key=CLOSEOUT_KEY, check_name=name, passed=passed, metadata=metadata)
