@@ -126,6 +126,7 @@ def test_only_a_late_callback_does_not_block_a_close() -> None:
             "exact_reference normalized_reference internal_reference callback_bridge batch_total amount_date",
         ),
         ("closeout_status", "open blocked prepared sealed amended"),
+        ("role", "service operator approver analyst admin"),
     ],
 )
 def test_vocabularies_are_the_contracts(name: str, values: str) -> None:

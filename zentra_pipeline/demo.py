@@ -1,4 +1,4 @@
-"""Tells the shipped stories in a home: files come in, windows run, and what stands out is explained.
+"""Tells the shipped stories in a home: files come in, windows run, people decide and close, and the seals are checked.
 
 It takes the same way as `zentra ingest` and `zentra run`. Doing it again finds nothing new. Does not belong here: the
 stories themselves (data/scenarios), or any data of its own.
@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from zentra_pipeline import tenancy
+from zentra_pipeline import scenario_people, tenancy
+from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.reconcile import RunOutcome, reconcile
-from zentra_pipeline.scenario import SCENARIOS, Ingest, Run, Scenario, load_scenario
+from zentra_pipeline.scenario import SCENARIOS, Close, Decide, Ingest, Run, Scenario, load_scenario
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -43,6 +44,12 @@ CHAPTERS = (
         "reviews the window. It arrives the next morning.",
     ),
     Chapter(
+        "late_callback_after_the_close",
+        "A callback that comes after the close",
+        "instant_rail settles 2,400.00 USD on 29 April without a callback. Finance accepts the delay and closes the\n"
+        "window. The callback comes the next morning: the closeout is amended, what was sealed stays as it was.",
+    ),
+    Chapter(
         "normal_week",
         "A normal week",
         "card_processor settles in four currencies, a day or two after the ledger posts, with fees, a refund, a\n"
@@ -61,6 +68,8 @@ def run_demo(home: Home, echo: Echo) -> None:
         _write_profile(paths, scenario)
         echo(f"\n{number}. {chapter.title}\n\n{chapter.story}\n")
         is_anything_new = _play(home, paths, scenario, echo) or is_anything_new
+    echo("\nWhat was sealed, checked offline\n")
+    _verify(home, echo)
     _close(home, echo, is_anything_new)
 
 
@@ -74,7 +83,56 @@ def _play(home: Home, paths: TenantPaths, scenario: Scenario, echo: Echo) -> boo
             outcome = reconcile(home, scenario.tenant, _request(paths, scenario, step.run))
             _tell(step.run, outcome, echo)
             is_anything_new = outcome.is_new_revision or is_anything_new
+        elif step.decide is not None:
+            is_anything_new = _decide(home, scenario, step.decide, echo) or is_anything_new
+        elif step.close is not None:
+            is_anything_new = _close_window(home, scenario, step.close, echo) or is_anything_new
     return is_anything_new
+
+
+def _decide(home: Home, scenario: Scenario, step: Decide, echo: Echo) -> bool:
+    recorded = scenario_people.decide(home, scenario, step, datetime.now(UTC))
+    if recorded is None:
+        echo(f"   decide  {step.exception_type} of {step.subject_id}  decided before")
+        return False
+    echo(f"   decide  {step.actor}: {step.action} {step.exception_type} of {step.subject_id} as {step.resolution}")
+    echo(f"           “{step.reason}”")
+    return recorded.is_new
+
+
+def _close_window(home: Home, scenario: Scenario, step: Close, echo: Echo) -> bool:
+    outcome = scenario_people.close(home, scenario, step, datetime.now(UTC))
+    closeout = outcome.closeout
+    assert closeout is not None
+    if not outcome.is_new:
+        echo(f"   close   {step.ledger_window}  sealed before, revision {closeout.revision}")
+        return False
+    echo(
+        f"   close   {step.ledger_window}  prepared by {closeout.prepared_by}, approved by {closeout.approved_by}: "
+        f"sealed, {_counted(closeout.evidence_rows, 'evidence row')}"
+    )
+    echo(f"           root {closeout.evidence_root}")
+    if closeout.amends:
+        echo(f"           amends revision {closeout.revision - 1}: {closeout.reason}")
+    return True
+
+
+def _verify(home: Home, echo: Echo) -> None:
+    """Check every bundle the stories sealed, as somebody without this home would: with the pinned keys alone."""
+    from zentra_pipeline.closeout import verify
+
+    for tenant in tenancy.tenants(home):
+        folder = home.tenant(tenant).closeouts
+        if not folder.exists():
+            continue
+        report = verify.verify(folder, home.trust)
+        held = sum(finding.holds for finding in report.findings)
+        echo(
+            f"   verify  {_counted(len(report.seals), 'seal')} of {tenant}: "
+            f"{held} of {len(report.findings)} checks hold"
+        )
+        if not report.holds:
+            raise VerificationError(f"a bundle of {tenant} does not hold: zentra verify {folder}")
 
 
 def _ingest(paths: TenantPaths, scenario: Scenario, step: Ingest, echo: Echo) -> bool:
@@ -135,6 +193,8 @@ def _close(home: Home, echo: Echo, is_anything_new: bool) -> None:
 Where to look next
 
    zentra exceptions list {at}
+   zentra closeouts list {at}
+   zentra story pay_9XKD {at}
    zentra query {at} "select * from three_way"
    zentra query {at} "select * from rollforward order by run_id, currency"
    make ui        the same windows as assets with their checks, at http://127.0.0.1:3000"""

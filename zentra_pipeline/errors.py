@@ -6,6 +6,7 @@
     │   └── OutdatedError       exit 3   somebody else has acted since the caller last looked
     ├── InputRejectedError      exit 4   the input cannot be let in; nothing changed
     ├── VerificationError       exit 5   evidence does not hold
+    ├── UnavailableError        exit 1   something outside that Zentra needs does not answer; trying again may help
     └── RunFailedError          exit 1   a run ended before it published anything
         └── ControlFailedError  exit 1   a blocking control (conservation, roll-forward, …) does not hold
 
@@ -45,6 +46,10 @@ class VerificationError(ZentraError):
     """Evidence does not hold what it claims."""
 
     exit_code = 5
+
+
+class UnavailableError(ZentraError):
+    """Something outside that Zentra needs, such as a database server, cannot be used at the moment."""
 
 
 class RunFailedError(ZentraError):

@@ -72,6 +72,7 @@ class _Command:
     contract: Contract
     format: str
     now: datetime
+    may_quarantine_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,17 +124,18 @@ def ingest_files(
     file_id: str | None,
     format: str,
     now: datetime,
+    may_quarantine_all: bool = False,
 ) -> IngestOutcome:
     """Land, check and stage files of one kind from one provider; the registration in `ops.db` is the commit point.
 
     Without `file_id` a file goes by its stem. `now` is recorded as the time of receipt. UsageError when an id or kind
-    is not allowed; InputRejectedError when a file is broken or rows exist and none got in; then nothing changed. A
-    process killed at any point leaves nothing that is seen, and the next ingest clears it away.
+    is not allowed; InputRejectedError when a file is broken or rows exist and none got in, unless `may_quarantine_all`;
+    then nothing changed. A process killed at any point leaves nothing that is seen, and the next ingest clears it away.
     """
     from zentra_pipeline import lake
     from zentra_pipeline.store.engine import operational_store
 
-    command = _Command(paths, identifiers.provider_id(provider), contract_of(kind), format, now)
+    command = _Command(paths, identifiers.provider_id(provider), contract_of(kind), format, now, may_quarantine_all)
     ids = [identifiers.settlement_file_id(source.stem if file_id is None else file_id) for source in files]
     if not files:
         raise UsageError("no file to ingest: name at least one")
@@ -175,7 +177,8 @@ def _ingest(command: _Command, engine: Engine, sources: list[tuple[Path, str]], 
         arrivals.append(arrival)
         rows[file_id, landed.sha256] = _row(command, arrival, tally)
         outcomes.append(_outcome(arrival, tally))
-    _reject_when_nothing_got_in([outcome for outcome in outcomes if not outcome.unchanged])
+    if not command.may_quarantine_all:
+        _reject_when_nothing_got_in([outcome for outcome in outcomes if not outcome.unchanged])
     _commit(command, engine, arrivals, list(rows.values()))
     return IngestOutcome(command.contract.kind, command.provider, tuple(outcomes))
 

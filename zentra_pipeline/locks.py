@@ -18,6 +18,11 @@ def provider_lock(provider: str) -> str:
     return f"provider-{provider}"
 
 
+def inbox_lock(provider: str) -> str:
+    """Name of the lock under which a provider's callbacks leave the inbox; taken before the ingest lock."""
+    return f"inbox-{provider}"
+
+
 @contextmanager
 def holding(paths: TenantPaths, *names: str) -> Iterator[None]:
     """Hold these locks, waiting for whoever has one; whoever needs several names them in alphabetical order."""

@@ -28,13 +28,13 @@ COLUMNS: Final = {
     ),
     "decisions": (
         "tenant_id varchar, sequence bigint, decision_id varchar, exception_id varchar, run_id varchar, "
-        "action varchar, actor varchar, decided_at timestamp, reason varchar, policy varchar, result varchar, owner varchar, "
-        "resolution varchar, details varchar"
+        "action varchar, actor varchar, decided_at timestamp, reason varchar, policy varchar, result varchar, "
+        "owner varchar, resolution varchar, details varchar"
     ),
     "closeouts": (
         "closeout_id varchar, run_id varchar, revision bigint, status varchar, sealed_at timestamp, "
-        "prepared_by varchar, approved_by varchar, seal_digest varchar, previous_seal varchar, amends varchar, reason varchar, "
-        "tenant_id varchar, provider varchar, settlement_file varchar, ledger_window date, run_revision bigint, "
+        "prepared_by varchar, approved_by varchar, seal_digest varchar, previous_seal varchar, amends varchar, "
+        "reason varchar, tenant_id varchar, provider varchar, settlement_file varchar, ledger_window date, run_revision bigint, "
         "prepared_at timestamp, evidence_root varchar, evidence_rows bigint, evidence_status varchar, "
         "chain_sequence bigint, bundle varchar"
     ),

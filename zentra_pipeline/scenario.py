@@ -71,6 +71,17 @@ EXPECTED_TABLES: Final[Mapping[str, str]] = {
         from rollforward
         inner join runs using (run_id)
     """,
+    "closeouts": """
+        select ledger_window, revision, status, prepared_by, approved_by, reason, chain_sequence, evidence_rows
+        from closeouts
+    """,
+    "closeout_evidence": """
+        select closeouts.ledger_window, closeouts.revision, provider_reference, closeout_evidence.settlement_file,
+               ledger_entry, exception_owner, actor, scope, policy, intent_id, signature,
+               closeout_evidence.evidence_status, missing
+        from closeout_evidence
+        inner join closeouts using (closeout_id)
+    """,
     "quarantine": "select source, file_id, row_number from quarantine",
 }
 
@@ -100,13 +111,40 @@ class Run(BaseModel):
     as_of: Instant
 
 
+class Decide(BaseModel):
+    """Somebody decides about the open exception of a type and subject."""
+
+    model_config = _CLOSED
+
+    exception_type: str
+    subject_id: str
+    action: str
+    actor: str
+    reason: str | None = None
+    owner: str | None = None
+    resolution: str | None = None
+
+
+class Close(BaseModel):
+    """Two people close a window: one prepares, the other approves."""
+
+    model_config = _CLOSED
+
+    settlement_file: str
+    ledger_window: Day
+    prepared_by: str
+    approved_by: str
+
+
 class Step(BaseModel):
-    """One thing that happens: files come in, a window runs, or published rows are expected."""
+    """One thing that happens: files come in, a window runs, somebody decides or closes, or rows are expected."""
 
     model_config = _CLOSED
 
     ingest: Ingest | None = None
     run: Run | None = None
+    decide: Decide | None = None
+    close: Close | None = None
     expect: str | None = None
 
 
@@ -183,8 +221,9 @@ def load_scenario(folder: Path) -> Scenario:
         found = "; ".join(strict_yaml.findings(cause, tuple(_Document.model_fields)))
         raise UsageError(f"{folder.name}/scenario.yml: {found}") from cause
     for number, step in enumerate(document.steps, start=1):
-        if sum(part is not None for part in (step.ingest, step.run, step.expect)) != 1:
-            raise UsageError(f"{folder.name}/scenario.yml: step {number} must be one of ingest, run, expect")
+        if len(step.model_fields_set) != 1:
+            known = ", ".join(Step.model_fields)
+            raise UsageError(f"{folder.name}/scenario.yml: step {number} must be one of {known}")
     return Scenario(folder, document.tenant, document.provider, document.profile, document.steps)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from zentra_pipeline import identifiers
 
 HOME_VARIABLE = "ZENTRA_HOME"
+DATABASE_VARIABLE = "ZENTRA_DATABASE_URL"
 DEFAULT_HOME = Path("data/zentra")
 PACKAGE_ROOT = Path(__file__).resolve().parent
 DBT_PROJECT = PACKAGE_ROOT.parent / "dbt_project"
@@ -108,3 +109,11 @@ class Home:
     def tenant(self, tenant: str) -> TenantPaths:
         """Paths of a tenant; UsageError when the id's form is not allowed. Existence is not checked."""
         return TenantPaths(self.tenants / identifiers.tenant_id(tenant))
+
+
+def database_url() -> str | None:
+    """The PostgreSQL database in which new homes keep their stores (`$ZENTRA_DATABASE_URL`), null for SQLite files.
+
+    It may hold a password, so it is never shown whole.
+    """
+    return os.environ.get(DATABASE_VARIABLE) or None

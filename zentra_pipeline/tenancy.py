@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import insert, select
 
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import HOME_VARIABLE, Home, TenantPaths
 from zentra_pipeline.store import control
 from zentra_pipeline.store.engine import control_store, operational_store, reading
 from zentra_pipeline.store.instants import instant_text
+from zentra_pipeline.store.place import control_place
 
 
 def init_home(home: Home) -> bool:
@@ -22,7 +22,7 @@ def init_home(home: Home) -> bool:
 
 def is_initialised(home: Home) -> bool:
     """Whether `init_home` has made this home."""
-    return home.control_store.is_file()
+    return control_place(home).is_made
 
 
 def add_tenant(home: Home, tenant: str, now: datetime) -> TenantPaths:
@@ -31,34 +31,35 @@ def add_tenant(home: Home, tenant: str, now: datetime) -> TenantPaths:
     The row in the control store comes last, so a tenant either is complete or does not exist.
     """
     paths = home.tenant(tenant)
-    _require_home(home)
+    require_home(home)
     for folder in (paths.providers, paths.landing, paths.staged, paths.lake, paths.scratch, paths.locks):
         folder.mkdir(parents=True, exist_ok=True)
     _write_if_missing(paths)
     operational_store(paths)
     with control_store(home).begin() as connection:
-        row = {"tenant_id": tenant, "created_at": instant_text(now)}
-        connection.execute(insert(control.tenants).values(row).on_conflict_do_nothing())
+        if tenant not in connection.execute(select(control.tenants.c.tenant_id)).scalars():
+            connection.execute(insert(control.tenants).values(tenant_id=tenant, created_at=instant_text(now)))
     return paths
 
 
 def require_tenant(home: Home, tenant: str) -> TenantPaths:
     """Paths of a tenant that exists; UsageError saying what to do when it, or the home, does not."""
     paths = home.tenant(tenant)
-    _require_home(home)
+    require_home(home)
     if tenant not in tenants(home):
         raise UsageError(f"there is no tenant {tenant!r} in {home.root}: add it with `zentra tenant add {tenant}`")
     return paths
 
 
 def tenants(home: Home) -> list[str]:
-    """Ids of the home's tenants in alphabetical order."""
-    _require_home(home)
+    """Ids of the home's tenants in alphabetical order, capitals first on any database."""
+    require_home(home)
     with reading(control_store(home)) as connection:
-        return list(connection.execute(select(control.tenants.c.tenant_id).order_by("tenant_id")).scalars())
+        return sorted(connection.execute(select(control.tenants.c.tenant_id)).scalars())
 
 
-def _require_home(home: Home) -> None:
+def require_home(home: Home) -> None:
+    """UsageError saying what to do where there is no home."""
     if not is_initialised(home):
         raise UsageError(
             f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home or {HOME_VARIABLE}"

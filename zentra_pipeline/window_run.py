@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from zentra_pipeline import identifiers, lake, locks, provenance, scratch, transform
+from zentra_pipeline import identifiers, inbox, lake, locks, provenance, scratch, transform
 from zentra_pipeline.business_days import load_business_days
 from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
 from zentra_pipeline.events import run_events
@@ -75,8 +75,10 @@ def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress 
     paths = require_tenant(home, tenant)
     report = progress or _silent
     engine = operational_store(paths)
+    inbox.drain(paths, request.provider, datetime.now(UTC))
     with locks.holding(paths, locks.provider_lock(request.provider)):
-        run = _find_or_create(engine, tenant, request)
+        with engine.begin() as connection:
+            run = find_or_create(connection, tenant, request, datetime.now(UTC))
         try:
             return _reconcile(engine, paths, tenant, run, request, report)
         except Exception as cause:
@@ -228,16 +230,16 @@ def _tell(
 ) -> lake.PublishedTable:
     """Write the events of the revision about to be recorded; they are told when that transaction names the file."""
     with reading(engine) as connection:
-        told = [paths.root / entry.path for entry in event_log.entries(connection, run_id=run.run_id) if entry.path]
-        former = run_store.current_revision(connection, run.run_id).tables if told else {}
+        log = event_log.entries(connection)
+        former = run_store.current_revision(connection, run.run_id).tables if run.revision else {}
     telling = run_events.Telling(
         inputs=inputs,
         revision=run.revision + 1,
         actor=actor,
         now=now,
         marts={name: paths.root / table.path for name, table in tables.items()},
-        previous={name: paths.root / entry["path"] for name, entry in former.items()},
-        told=told,
+        former={name: paths.root / entry["path"] for name, entry in former.items()},
+        log=log,
     )
     events = run_events.write(paths, telling)
     if not events.rows:
@@ -389,24 +391,22 @@ def run_id_of(tenant: str, request: RunRequest) -> str:
     return run_store.run_id_of(tenant, request.provider, request.settlement_file, request.ledger_window)
 
 
-def _find_or_create(engine: Engine, tenant: str, request: RunRequest) -> run_store.Run:
-    with engine.begin() as connection:
-        run = run_store.find_or_create(
-            connection,
-            tenant=tenant,
-            provider=request.provider,
-            settlement_file=request.settlement_file,
-            ledger_window=request.ledger_window,
-            owner=request.owner,
-            actor=request.actor,
-            as_of=request.as_of,
-            now=datetime.now(UTC),
-        )
-        created = run_event(
-            "reconciliation.run.created", tenant, run, [run.run_id], run.actor, instant_of(run.created_at)
-        )
-        event_log.append(connection, created)
-        return run
+def find_or_create(connection: Connection, tenant: str, request: RunRequest, now: datetime) -> run_store.Run:
+    """The run of a request, made and told when it is new; needs a write transaction."""
+    run = run_store.find_or_create(
+        connection,
+        tenant=tenant,
+        provider=request.provider,
+        settlement_file=request.settlement_file,
+        ledger_window=request.ledger_window,
+        owner=request.owner,
+        actor=request.actor,
+        as_of=request.as_of,
+        now=now,
+    )
+    created = run_event("reconciliation.run.created", tenant, run, [run.run_id], run.actor, instant_of(run.created_at))
+    event_log.append(connection, created)
+    return run
 
 
 def run_event(

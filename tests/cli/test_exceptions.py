@@ -1,6 +1,7 @@
 """`zentra exceptions` lists what is open and explains one so that its owner can act."""
 
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 
@@ -98,3 +99,80 @@ def test_an_unknown_type_names_the_known_ones(acme: Zentra) -> None:
     done = acme("exceptions", "list", "--tenant", "acme", "--type", "typo")
     assert done.code == 2
     assert "use one of unmatched_provider_row, " in done.err
+
+
+def take(zentra: Zentra, action: str, *arguments: str, actor: str = "ann", code: int = 0) -> Any:
+    done = zentra("exceptions", action, FIRST, "--tenant", "acme", "--actor", actor, "--json", *arguments)
+    assert done.code == code, done.err
+    return done.json if code == 0 else done.json["error"]["message"]
+
+
+def test_an_exception_goes_from_hand_to_hand_until_a_second_person_ends_it(acme: Zentra, run_id: str) -> None:
+    assert take(acme, "assign", "--owner", "tokyo_desk")["owner"] == "tokyo_desk"
+    assert take(acme, "comment", "--reason", "see the wire")["status"] == "assigned"
+    assert take(acme, "investigate")["status"] == "investigating"
+    proposed = take(acme, "resolve", "--resolution", "written_off", "--reason", "a cent")
+    assert (proposed["status"], proposed["resolution"], proposed["proposed_resolution"]) == (
+        "pending_approval",
+        None,
+        "written_off",
+    )
+    assert take(acme, "reject", "--reason", "ask again", actor="bob")["status"] == "investigating"
+    take(acme, "resolve", "--resolution", "written_off", "--reason", "a cent")
+    ended = take(acme, "approve", actor="bob")
+    assert ended == {
+        "exception_id": FIRST,
+        "status": "resolved",
+        "owner": "tokyo_desk",
+        "resolution": "written_off",
+        "proposed_resolution": None,
+        "decision_id": ended["decision_id"],
+        "version": 7,
+        "run_id": run_id,
+    }
+    assert take(acme, "reopen", "--reason", "it was no cent")["status"] == "open"
+
+
+def test_what_is_decided_is_listed_and_shown_with_its_history(acme: Zentra, run_id: str) -> None:
+    take(acme, "assign", "--owner", "tokyo_desk")
+    take(acme, "resolve", "--resolution", "false_positive", "--reason", "a\x1btest")
+    assert listed(acme, "--open") == [SECOND]
+    assert listed(acme, "--status", "resolved", "--owner", "tokyo_desk") == [FIRST]
+    out = acme("exceptions", "show", "--tenant", "acme", FIRST).out
+    assert "resolution   false_positive" in out
+    assert "What was decided:" in out
+    assert " ann: assign to tokyo_desk → assigned" in out
+    assert " ann: resolve as false_positive → resolved (a\\x1btest)" in out
+    told = acme("exceptions", "show", "--tenant", "acme", FIRST, "--json").json
+    assert told["version"] == 2
+    assert [(each["action"], each["actor"], each["policy"]["rule"]) for each in told["decisions"]] == [
+        ("assign", "ann", "roles.admin"),
+        ("resolve", "ann", "roles.admin"),
+    ]
+    assert "What was decided" not in acme("exceptions", "show", "--tenant", "acme", SECOND).out
+
+
+def test_people_are_told_where_the_exception_stands_and_who_is_awaited(acme: Zentra, run_id: str) -> None:
+    words = ("--tenant", "acme", "--actor", "ann")
+    done = acme("exceptions", "resolve", FIRST, *words, "--resolution", "written_off", "--reason", "a cent")
+    assert done.out == f"{FIRST} is pending approval as written_off, owner treasury\n"
+    assert done.err == "somebody other than ann has to approve it\n"
+    again = acme("exceptions", "resolve", FIRST, *words, "--resolution", "written_off", "--reason", "a cent")
+    assert (again.code, again.out) == (0, done.out)
+    assert "nothing new: ann decided just that before (dec_" in again.err
+
+
+def test_what_policy_or_state_forbids_is_refused_with_what_is_possible(acme: Zentra, run_id: str) -> None:
+    assert "approve is not possible; possible are assign, comment" in take(acme, "approve", code=3)
+    take(acme, "resolve", "--resolution", "written_off", "--reason", "a cent")
+    assert "ann proposed written_off, so somebody else has to approve it" in take(acme, "approve", code=3)
+    assert "matched_late is what the system says" in take(
+        acme, "resolve", "--resolution", "matched_late", "--reason", "x", code=3
+    )
+
+
+def test_words_that_are_not_known_are_misuse(acme: Zentra, run_id: str) -> None:
+    assert "use one of matched_manually" in take(acme, "resolve", "--resolution", "gone", "--reason", "x", code=2)
+    assert "comment needs a reason" in take(acme, "comment", "--reason", " ", code=2)
+    done = acme("exceptions", "approve", "exc_none", "--tenant", "acme")
+    assert (done.code, "there is no exception 'exc_none'" in done.err) == (2, True)

@@ -182,6 +182,12 @@ def test_an_amendment_of_what_is_gone_or_of_something_else_is_found(tmp_path: Pa
     assert verify.verify(tmp_path / "closeouts", trust).holds
 
 
+def test_an_amendment_does_not_come_before_what_it_amends(tmp_path: Path, trust: Path) -> None:
+    made = make_bundle(tmp_path / "run_0001" / "r1", sequence=2, previous=make_bundle(tmp_path / "first"))
+    make_bundle(tmp_path / "run_0001" / "r2", sequence=1, amends=made)
+    assert "does not amend" in bundles.failed(verify.verify(tmp_path / "run_0001", trust))["amendments"]
+
+
 def test_a_run_closed_twice_is_found(tmp_path: Path, trust: Path) -> None:
     made = make_chain(tmp_path / "closeouts", 2)
     again = {"run_id": "run_0001", "sequence": 3, "previous": made[1]}

@@ -1,13 +1,14 @@
 """What the verifier says of bundles that hold, of ones that contradict themselves, of keys, chains and heads."""
 
 import ast
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,60 @@ def test_a_trusted_signature_does_not_cover_up(
         assert found == checks
 
 
+def swap_lines(content: bytes) -> bytes:
+    first, second, *rest = content.splitlines(keepends=True)
+    return b"".join([second, first, *rest])
+
+
+BROKEN_LINES: list[tuple[str, str, Callable[[bytes], bytes]]] = [
+    ("rows out of order", "evidence", swap_lines),
+    ("a last line without end", "evidence", lambda content: content[:-1]),
+    ("an empty line", "evidence", lambda content: b"\n" + content),
+    ("bytes that are no UTF-8", "evidence", lambda content: content.replace(b"ana", b"\xff")),
+    ("a surrogate in UTF-8", "evidence", lambda content: content.replace(b"ana", b"\xed\xa0\x80")),
+    ("a letter written as an escape", "evidence", lambda content: content.replace(b"ana", b"\\u0061na")),
+    ("a space between", "evidence", lambda content: content.replace(b":", b": ", 1)),
+    ("a key twice", "evidence", lambda content: content.replace(b"{", b'{"actor":null,', 1)),
+    ("something before a match", "matches", lambda content: content.replace(b"\n{", b"\nx{", 1)),
+    ("two matches on a line", "matches", lambda content: content.replace(b"\n", b"", 1)),
+    ("a match that is no UTF-8", "matches", lambda content: content.replace(b"exact", b"\xff", 1)),
+    ("a match twice", "matches", lambda content: content[: content.index(b"\n") + 1] + content),
+    ("an exception twice", "exceptions", lambda content: content * 2),
+    ("a key of an exception twice", "exceptions", lambda content: content.replace(b"{", b'{"amount_minor":null,', 1)),
+    ("an exception spelt otherwise", "exceptions", lambda content: content.replace(b":", b": ", 1)),
+    ("an event that is no object", "events", lambda content: b"[]\n" + content[content.index(b"\n") + 1 :]),
+    ("a float in an event", "events", lambda content: content.replace(b"3", b"3.0")),
+]
+
+
+@pytest.mark.parametrize("block", [1 << 20, 200])
+@pytest.mark.parametrize(("name", "change"), [pytest.param(n, c, id=i) for i, n, c in BROKEN_LINES])
+def test_lines_not_of_their_form_are_found_under_any_signature(
+    name: str,
+    change: Callable[[bytes], bytes],
+    block: int,
+    tmp_path: Path,
+    trust: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sealed by the trusted key with right digests and counts; small blocks put lines into blocks of their own."""
+    monkeypatch.setattr(verify, "_BLOCK", block)
+    made = make_bundle(tmp_path / "bundle")
+    path = made.folder / "files" / f"{name}.jsonl"
+    content = change(path.read_bytes())
+    path.write_bytes(content)
+    rows = content.count(b"\n")
+    totals = made.folder / "files" / "control_totals.json"
+    stated = json.loads(totals.read_bytes())
+    stated[name] = [stated[name][0] | {name: rows}] if isinstance(stated[name], list) else stated[name]
+    bundles.write_json(totals, stated)
+    seal.seal_bundle(made.folder, made.payload, FIRST.signing)
+    report = verify.verify(made.folder, trust)
+    assert "control_totals" in failed(report)
+    assert {"files", "signature"}.isdisjoint(failed(report))
+    assert name in failed(report)["control_totals"]
+
+
 def test_a_suggestion_taken_back_had_settled_nothing(tmp_path: Path, trust: Path) -> None:
     kept, retaken = match_row(1, RUN), match_row(2, "run_0000", 300, status="reversed")
     suggestion = match_row(3, "run_0000", 70, status="reversed", rule="amount_date")
@@ -183,6 +238,12 @@ def test_a_sum_beyond_64_bits_is_added_exactly(tmp_path: Path, trust: Path) -> N
     big = 2**63 - 1
     rows = [match_row(number, "run_0001", big) for number in range(3)]
     assert failed(verify.verify(make_bundle(tmp_path / "bundle", **matches(*rows)).folder, trust)) == {}
+
+
+def test_a_trust_file_with_a_key_twice_pins_nothing(tmp_path: Path, trust: Path) -> None:
+    made = make_bundle(tmp_path / "bundle")
+    trust.write_bytes(trust.read_bytes().replace(b'"version":1', b'"version":1,"version":1'))
+    assert "a key stands twice" in failed(verify.verify(made.folder, trust))["trust"]
 
 
 def test_a_bundle_in_another_ones_place_is_found(tmp_path: Path, trust: Path) -> None:

@@ -17,7 +17,7 @@ EXCEPTION = {
     "exception_id": "exc_1",
     "exception_type": "amount_mismatch",
     "owner": "finance_ops",
-    "due_at": datetime(2026, 4, 29),  # noqa: DTZ001 as the published table gives it
+    "due_at": datetime(2026, 4, 29),  # as the published table gives it: UTC without a zone
     "currency": "USD",
     "difference_minor": -50,
 }
@@ -61,9 +61,7 @@ def decided(event_type: str, decision_id: str = "dec_1", **options: Any) -> dict
     )
 
 
-@pytest.mark.parametrize(
-    "event_type", [types.EXCEPTION_ASSIGNED, types.EXCEPTION_RESOLVED, types.EXCEPTION_REOPENED]
-)
+@pytest.mark.parametrize("event_type", [types.EXCEPTION_ASSIGNED, types.EXCEPTION_RESOLVED, types.EXCEPTION_REOPENED])
 def test_event_of_a_decision_carries_owner_deadline_and_difference(event_type: str) -> None:
     event = decided(event_type, reason="seen by the bank", resolution="written_off", owner="ops")
     jsonschema_rs.validator_for(types.json_schema(event_type), validate_formats=True).validate(event)

@@ -1,15 +1,18 @@
 """The policy decides who may do what: a second person, limits by role and currency, and a file that can only add."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import strict_yaml
+from zentra_pipeline import strict_yaml, vocabulary
+from zentra_pipeline.cli import exception_decisions
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.review import policy
-from zentra_pipeline.review.decisions import ACTIONS, ExceptionState
+from zentra_pipeline.review.decisions import ACTIONS, ExceptionState, possible
 from zentra_pipeline.review.policy import Policy, Step, Verdict
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.review.run_decisions import OPEN_ITEM_TYPES
+from zentra_pipeline.settings import DBT_PROJECT, TenantPaths
 
 OPEN = ExceptionState("exc_1")
 PENDING = ExceptionState(
@@ -155,3 +158,45 @@ def test_a_role_may_do_this_and_nothing_else(role: str, actions: str) -> None:
 def test_an_unknown_role_is_misuse() -> None:
     with pytest.raises(UsageError, match="role 'root' is not known"):
         weighed("comment", role="root")
+
+
+def guide() -> str:
+    return (DBT_PROJECT.parent / "docs" / "guides" / "review.md").read_text(encoding="utf-8")
+
+
+def table(*headings: str) -> list[list[str]]:
+    """The rows of the guide's table with these headings, cells without back quotes."""
+    lines = iter(guide().splitlines())
+    assert any(line == f"| {' | '.join(headings)} |" for line in lines)
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().replace("`", "") for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def test_the_guide_has_every_key_of_the_policy_with_its_default() -> None:
+    closeout = {f"closeout.{name}": field.default for name, field in policy.CloseoutPolicy.model_fields.items()}
+    assert {key: default for key, default, _ in table("key", "default", "meaning")} == {
+        "second_person": "[written_off]",
+        "limits": "none",
+        **{key: {True: "true", None: "null"}[default] for key, default in closeout.items()},
+    }
+
+
+def test_the_guide_says_from_which_status_an_action_may_be_taken() -> None:
+    statuses = vocabulary.values("exception_status")
+    for action, told, *_ in table("command", "from", "leads to", "needs"):
+        allowed = [status for status in statuses if action in possible(ExceptionState("exc_1", status=status))]
+        expected = "any" if len(allowed) == len(statuses) else ", ".join(allowed)
+        assert told.removesuffix(" by a person") == expected, action
+    named = {row[0] for row in table("command", "from", "leads to", "needs")}
+    assert named == {command.name for command in exception_decisions.COMMANDS}
+
+
+def test_the_guide_has_every_role_and_every_type_whose_write_off_takes_an_item_out() -> None:
+    assert [row[0] for row in table("role", "may")] == list(policy.ROLE_ACTIONS)
+    told = guide().partition("## Write-offs")[2].partition(") takes the item out")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == OPEN_ITEM_TYPES

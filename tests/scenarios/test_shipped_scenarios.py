@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import lake, tenancy, window_run
+from zentra_pipeline import lake, scenario_people, tenancy, window_run
 from zentra_pipeline.scenario import EXPECTED_TABLES, ExpectedTable, Run, Scenario, load_scenario, scenario_folders
 from zentra_pipeline.settings import Home, TenantPaths
 
@@ -25,6 +25,10 @@ def test_scenario_publishes_what_its_story_says(folder: Path, tmp_path: Path) ->
             scenario.ingest(paths, step.ingest, NOW)
         elif step.run is not None:
             _run(home, scenario, step.run)
+        elif step.decide is not None:
+            assert scenario_people.decide(home, scenario, step.decide, NOW) is not None
+        elif step.close is not None:
+            assert scenario_people.close(home, scenario, step.close, NOW).status == "sealed"
         elif step.expect is not None:
             _compare(paths, scenario, step.expect)
 

@@ -1,7 +1,9 @@
 """One small tenant with a history, made once; each test gets a copy of it to damage."""
 
+import fcntl
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +41,9 @@ class Copy:
         return {path.relative_to(self.paths.root).as_posix(): path.read_bytes() for path in found}
 
 
+Copies = Callable[[str], Copy]
+
+
 def history(folder: Path) -> World:
     """Two windows of a rail with all that happens: quarantine, rows that contradict another file, a restatement, a
     second revision. And two of a card processor without a break, of which the first is sealed.
@@ -58,10 +63,14 @@ def history(folder: Path) -> World:
     card = rail.beside(CARDS)
     for day in (MON, TUE):
         name = day[-2:]
-        movements = [row for n in range(3) for row in post(f"C{name}{n}", f"Q{name}{n}", 50 + n, on=day, provider=CARDS)]
+        movements = [
+            row for n in range(3) for row in post(f"C{name}{n}", f"Q{name}{n}", 50 + n, on=day, provider=CARDS)
+        ]
         card.ingest("ledger", f"cards_{name}", movements)
         card.ingest("callbacks", f"told_{name}", [call(f"G{name}{n}", f"Q{name}{n}", 50 + n, on=day) for n in range(3)])
-        card.ingest("settlement", settlement_file(day), [settle(f"M{name}{n}", f"Q{name}{n}", 50 + n, on=day) for n in range(3)])
+        card.ingest(
+            "settlement", settlement_file(day), [settle(f"M{name}{n}", f"Q{name}{n}", 50 + n, on=day) for n in range(3)]
+        )
         run = card.request(day, settlement_file(day)).run
         if day == MON:
             seal(rail.home, run.run_id)
@@ -77,24 +86,33 @@ def seal(home: Home, run_id: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with pytest.MonkeyPatch.context() as patched:
+def original(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """The history itself, which nobody changes; test workers share one."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "history"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("a") as lock, pytest.MonkeyPatch.context() as patched:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         patched.setenv("ZENTRA_KEY_PASSPHRASE", "only for tests")
-        yield history(tmp_path_factory.mktemp("history"))
+        if not (folder / "made").exists():
+            history(folder / "world")
+            (folder / "made").touch()
+    home = Home.at(folder / "world" / "home")
+    return Copy(home, home.tenant(TENANT), folder / "world" / "inbox")
 
 
 @pytest.fixture
-def copy(original: World, tmp_path: Path) -> Copy:
+def copy(original: Copy, tmp_path: Path) -> Copy:
     return copied(original, tmp_path / "home")
 
 
 @pytest.fixture
-def copies(original: World, tmp_path: Path) -> Callable[[str], Copy]:
+def copies(original: Copy, tmp_path: Path) -> Copies:
     """A copy under a name of its own each time."""
     return lambda name: copied(original, tmp_path / name)
 
 
-def copied(original: World, root: Path) -> Copy:
+def copied(original: Copy, root: Path) -> Copy:
     shutil.copytree(original.home.root, root)
     home = Home.at(root)
     paths = home.tenant(TENANT)

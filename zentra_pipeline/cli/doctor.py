@@ -1,5 +1,6 @@
 """`zentra doctor`: tells what is out of step in a home and what heals it; looking does not belong here."""
 
+from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.upkeep.doctor import Diagnosis
+
+_SHOWN = 5
 
 
 @click.command("doctor")
@@ -47,9 +50,15 @@ def _tell(diagnosis: "Diagnosis") -> None:
 
     name = f"tenant {diagnosis.tenant}" if diagnosis.tenant else "home"
     printing.say(f"{name}: {'sound' if diagnosis.is_sound else 'out of step'}")
+    alike: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
     for finding in diagnosis.findings:
-        printing.say(f"  {finding.severity:<5}  {finding.check}: {finding.subject}")
-        printing.say(f"         {finding.what}")
-        printing.say(f"         remedy: {finding.remedy}")
+        alike[finding.severity, finding.check, finding.what, finding.remedy].append(finding.subject)
+    for (severity, check, what, remedy), subjects in alike.items():
+        printing.say(f"  {severity:<5}  {check}: {what}")
+        for subject in subjects[:_SHOWN]:
+            printing.say(f"           {subject}")
+        if len(subjects) > _SHOWN:
+            printing.say(f"           and {len(subjects) - _SHOWN:,} more (--json lists them all)")
+        printing.say(f"         remedy: {remedy}")
     if diagnosis.skipped:
         printing.say(f"  not looked at, for they need a sound store: {', '.join(diagnosis.skipped)}")

@@ -9,6 +9,7 @@ from zentra_pipeline import __version__
 COMMANDS = {
     "init": "Make the home, the folder that holds all state.",
     "tenant": "Add and list tenants.",
+    "token": "Make, list and revoke API tokens.",
     "ingest": "Validate files, land their bytes and stage their rows.",
     "inspect": "Show what a reader makes of files; needs no home.",
     "run": "Reconcile one ledger window.",

@@ -17,7 +17,7 @@ _SHOWN = 20
 
 @click.command("rebuild")
 @options.tenant
-@click.option("--readers-only", is_flag=True, help="Only write pointers and catalog.duckdb anew; remake no table.")
+@click.option("--readers-only", is_flag=True, help="Only write pointers, catalog.duckdb and lists of seals anew; remake no table.")
 @options.home
 @options.as_json
 def command(tenant: str, readers_only: bool, home: Home, as_json: bool) -> int:
@@ -35,7 +35,7 @@ def command(tenant: str, readers_only: bool, home: Home, as_json: bool) -> int:
         if as_json:
             printing.print_json({"tenant": tenant, "readers_only": True, "holds": True})
         else:
-            printing.say("pointers and catalog.duckdb say what ops.db says")
+            printing.say("pointers, catalog.duckdb and lists of seals say what ops.db says")
         return 0
     with progress() as tell:
         outcome = rebuild.rebuild(home, tenant, tell)

@@ -81,7 +81,9 @@ def _print(told: "Story") -> None:
     title = Text(printable(told.provider_reference), style="bold")
     title.append(f"  {', '.join(map(printable, told.providers))}", style="not bold dim")
     console.print(title, soft_wrap=True)
-    console.print(Text(printable("; ".join(told.standing))))
+    for line in Text(printable("; ".join(told.standing))).wrap(console, console.width):
+        line.rstrip()
+        console.print(line, soft_wrap=True)
     day = ""
     for entry in told.entries:
         if entry.at[:10] != day:

@@ -14,10 +14,12 @@ from typing import Final
 import duckdb
 
 from zentra_pipeline import lake
+from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import event_id_sql
 from zentra_pipeline.scratch import EarlierRun, RunInputs
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store.event_log import Entry
 
 Marts = Mapping[str, Path]
 SYSTEM: Final = "system"
@@ -31,6 +33,8 @@ _ORDER: Final = (
     types.EXCEPTION_OPENED,
     types.CALLBACK_LATE,
 )
+_OPENING: Final = (types.EXCEPTION_OPENED, types.EXCEPTION_REOPENED)
+_STATE_CHANGES: Final = frozenset({*_ORDER} - {types.CALLBACK_LATE})
 _TEXT_INSTANT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _WINDOW: Final = (
     "'provider': about.provider, 'settlement_file': about.settlement_file, 'ledger_window': about.ledger_window"
@@ -69,8 +73,7 @@ _MATCHED_LATE: Final = "resolved_run_id = (select run_id from about)"
 class Telling:
     """One revision about to be published: whose it is, what it and its predecessor hold, what was told before.
 
-    `marts` and `previous` map `matches` and `exceptions` to lake files (`previous` is empty where nothing was told of
-    it), `told` are the event files of the run so far.
+    `marts` and `former` map `matches` and `exceptions` to lake files; `log` holds all entries of the tenant's log.
     """
 
     inputs: RunInputs
@@ -78,8 +81,13 @@ class Telling:
     actor: str
     now: datetime
     marts: Marts
-    previous: Marts
-    told: Sequence[Path]
+    former: Marts
+    log: Sequence[Entry]
+
+    @property
+    def told(self) -> list[Entry]:
+        """The files of the run's earlier revisions; without any, nothing was told of the run yet."""
+        return [entry for entry in self.log if entry.path is not None and entry.run_id == self.inputs.run_id]
 
 
 def write(paths: TenantPaths, telling: Telling) -> lake.PublishedTable:
@@ -89,11 +97,14 @@ def write(paths: TenantPaths, telling: Telling) -> lake.PublishedTable:
     relative = relative / f"{inputs.run_id}-r{telling.revision}.parquet"
     with duckdb.connect() as connection:
         _write_sources(connection, telling)
-        return lake.write_parquet(connection, _events_sql(bool(telling.told)), paths, relative)
+        is_retold = bool(telling.told)
+        if is_retold:
+            _write_told(connection, paths, telling)
+        return lake.write_parquet(connection, _events_sql(is_retold), paths, relative)
 
 
 def _write_sources(connection: duckdb.DuckDBPyConnection, telling: Telling) -> None:
-    """The relations `_events_sql` reads: `about`, the rows now and before, the earlier runs' states, told ids."""
+    """The relations the facts are derived from: `about`, the rows now and before, the states in earlier runs."""
     inputs = telling.inputs
     connection.execute(
         "create table about (tenant varchar, provider varchar, settlement_file varchar, ledger_window varchar, "
@@ -110,18 +121,41 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, telling: Telling) -> N
         telling.now.astimezone(UTC).replace(tzinfo=None),
     )
     connection.execute("insert into about values (?, ?, ?, ?, ?, ?, ?, ?)", about)
+    former = telling.former if telling.told else {}
     for table in ("matches", "exceptions"):
-        for name, marts in ((f"{table}_now", telling.marts), (f"{table}_before", telling.previous)):
+        for name, marts in ((f"{table}_now", telling.marts), (f"{table}_before", former)):
             if table in marts:
                 connection.execute(f"create view {name} as select * from {lake.parquet_scan([marts[table]])}")
             else:
                 connection.execute(f"create table {name} ({lake.columns_sql(table)})")
         _write_earlier(connection, table, inputs.earlier)
-    if telling.told:
-        scan = lake.parquet_scan(telling.told)
-        connection.execute(f"create view told as select event_id from {scan}")
-    else:
-        connection.execute("create table told (event_id varchar)")
+
+
+def _write_told(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, telling: Telling) -> None:
+    """`told`, the ids this run told before, and `last_states`, what the log last said of what may cease to hold.
+
+    Another run may have told of the same match or exception since, a person of the same exception.
+    """
+    own = event_reading.segments_sql(paths, telling.told)
+    connection.execute(f"create view told as select event_id from ({own})")
+    of_provider = f"lake/events/provider={telling.inputs.provider}/"
+    segments = [entry for entry in telling.log if entry.path is not None and entry.path.startswith(of_provider)]
+    connection.execute("create table single_events (position bigint, event_type varchar, subject varchar)")
+    singles = [(row[0], row[2], row[3]) for row in event_reading.single_rows(telling.log) if row[2] in _STATE_CHANGES]
+    if singles:
+        connection.executemany("insert into single_events values (?, ?, ?)", singles)
+    subjects = "\n    union\n    ".join(
+        f"select {fact.subject} as subject from {fact.source} as rows" for fact in _facts() if fact.follows
+    )
+    kinds = ", ".join(f"'{event_type}'" for event_type in sorted(_STATE_CHANGES))
+    connection.execute(
+        f"create table last_states as "
+        f"with candidates as ({subjects}), "
+        f"log as (select position, event_type, subject from ({event_reading.segments_sql(paths, segments)}) "
+        "union all select position, event_type, subject from single_events) "
+        "select log.subject, arg_max(log.event_type, log.position) as event_type "
+        f"from log semi join candidates using (subject) where log.event_type in ({kinds}) group by log.subject"
+    )
 
 
 def _write_earlier(connection: duckdb.DuckDBPyConnection, table: str, earlier: Sequence[EarlierRun]) -> None:
@@ -132,10 +166,13 @@ def _write_earlier(connection: duckdb.DuckDBPyConnection, table: str, earlier: S
         connection.execute(f"create table {table}_earlier ({lake.columns_sql(table)}, run_sequence bigint)")
 
 
+def _facts() -> list["_Fact"]:
+    return [*_matches_made(), *_matches_reversed(), *_exceptions_opened(), *_exceptions_resolved()]
+
+
 def _events_sql(is_retold: bool) -> str:
     """Every event of the revision with its place in the file; what comes back matters only where something was told."""
-    facts = [*_matches_made(), *_matches_reversed(), *_exceptions_opened(), *_exceptions_resolved()]
-    selects = [fact.sql(is_retold) for fact in facts if is_retold or not fact.is_return]
+    selects = [fact.sql(is_retold) for fact in _facts() if is_retold or not fact.is_return]
     events = "\n    union all\n    ".join(selects)
     return f"""
 with events as (
@@ -158,7 +195,8 @@ class _Fact:
     """Rows that are events: each part is an expression over a row of `source` (as `rows`) and `about`.
 
     `is_return` is false for what is told unless it was told before, true for what is told only then (`first` is the
-    fact that was told then), null for a fact that can be true once only.
+    fact that was told then), null for a fact that can be true once only. It `follows` what the log said last of its
+    subject: where something else was said meanwhile, there is nothing to tell.
     """
 
     event_type: str
@@ -169,6 +207,7 @@ class _Fact:
     source: str
     is_return: bool | None = None
     first: tuple[str, Sequence[str]] | None = None
+    follows: Sequence[str] = ()
 
     def sql(self, is_retold: bool) -> str:
         """A select of these events; where nothing was told before, nothing needs to be looked up."""
@@ -178,10 +217,16 @@ class _Fact:
             f"{_ORDER.index(self.event_type)} as type_rank, {self.subject} as subject, {self.actor} as actor, "
             f"cast(to_json({{{self.data}}}) as varchar) as data from {self.source} as rows cross join about"
         )
-        if self.is_return is None or not is_retold:
+        if not is_retold:
             return select
-        kind = "semi" if self.is_return else "anti"
-        return f"{select} {kind} join told on {_id(first_type, first_key)} = told.event_id"
+        if self.is_return is not None:
+            kind = "semi" if self.is_return else "anti"
+            select += f" {kind} join told on {_id(first_type, first_key)} = told.event_id"
+        if self.follows:
+            kinds = ", ".join(f"'{event_type}'" for event_type in self.follows)
+            select += f" left join last_states on {self.subject} = last_states.subject"
+            select += f" where coalesce(last_states.event_type in ({kinds}), true)"
+        return select
 
 
 def _matches_made() -> Iterator[_Fact]:
@@ -209,6 +254,7 @@ def _matches_made() -> Iterator[_Fact]:
         f"'{SYSTEM}'",
         back,
         f"(select * from {dropped} as dropped semi join {standing} as standing using (match_id))",
+        follows=[types.MATCH_REVERSED],
     )
 
 
@@ -216,11 +262,20 @@ def _matches_reversed() -> Iterator[_Fact]:
     """Matches of earlier runs that this one takes back, and its own that this revision does not find any more."""
     # A suggestion that is replaced is published as reversed as well; it was never told.
     confirmed = "(select match_id from matches_earlier where status = 'confirmed')"
-    reversals = _left_out(_rows("matches_now", _REVERSED), _rows("matches_before", _REVERSED), ["match_id"])
+    reversals = _left_out(_rows("matches_now", _REVERSED), _rows("matches_before", _REVERSED), _MATCH_KEY)
     source = f"(select * from {reversals} as reversals semi join {confirmed} as confirmed using (match_id))"
     data = f"{_WINDOW}, {_MATCH}, 'withdrawn_by_revision': cast(null as bigint)"
     key = ["match_id", "about.run_id"]
-    fact = _Fact(types.MATCH_REVERSED, "match_id", key, f"'{SYSTEM}'", data, source, is_return=False)
+    fact = _Fact(
+        types.MATCH_REVERSED,
+        "match_id",
+        key,
+        f"'{SYSTEM}'",
+        data,
+        source,
+        is_return=False,
+        follows=[types.MATCH_CREATED],
+    )
     yield fact
     yield replace(fact, key=[*key, _REVISION], is_return=True, first=(types.MATCH_REVERSED, key))
     yield _Fact(
@@ -230,6 +285,7 @@ def _matches_reversed() -> Iterator[_Fact]:
         f"'{SYSTEM}'",
         f"{_WINDOW}, {_MATCH}, 'withdrawn_by_revision': about.revision",
         _left_out(_rows("matches_before", _MADE), _rows("matches_now", _MADE), _MATCH_KEY),
+        follows=[types.MATCH_CREATED],
     )
 
 
@@ -275,6 +331,7 @@ def _exceptions_resolved() -> Iterator[_Fact]:
         "'reason': cast(null as varchar), 'withdrawn_by_revision': cast(null as bigint)",
         _left_out(late_now, late_before, ["exception_id"]),
         is_return=False,
+        follows=_OPENING,
     )
     yield fact
     yield replace(fact, key=[*key, _REVISION], is_return=True, first=(types.EXCEPTION_RESOLVED, key))
@@ -285,6 +342,7 @@ def _exceptions_resolved() -> Iterator[_Fact]:
         f"'{SYSTEM}'",
         f"{_EXCEPTION}, {_said_by_run('does not find it as it was told', 'withdrawn_by_revision')}",
         _left_out(_rows("exceptions_before", _OWN), _rows("exceptions_now", _OWN), _EXCEPTION_KEY),
+        follows=_OPENING,
     )
     # Unless the run that opened it has withdrawn it since, which it tells itself.
     still_open = (
@@ -299,6 +357,7 @@ def _exceptions_resolved() -> Iterator[_Fact]:
         f"'{SYSTEM}'",
         f"{_EXCEPTION}, {_said_by_run('does not resolve it', 'reopened_by_revision')}",
         f"(select * from {unresolved} as unresolved semi join {still_open} as still_open using (exception_id))",
+        follows=[types.EXCEPTION_RESOLVED],
     )
 
 

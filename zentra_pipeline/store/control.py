@@ -1,6 +1,9 @@
-"""The control store of a home: which tenants exist. Does not belong here: anything a tenant owns."""
+"""Tables of a home's control store: which tenants exist, who acts for them, their API tokens. Instants as in `models`.
 
-from sqlalchemy import Column, MetaData, String, Table
+Does not belong here: queries, and anything that a tenant owns.
+"""
+
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -9,4 +12,27 @@ tenants = Table(
     metadata,
     Column("tenant_id", String(64), primary_key=True),
     Column("created_at", String(32), nullable=False),
+)
+
+actors = Table(
+    "actors",
+    metadata,
+    Column("tenant_id", String(64), ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("created_at", String(32), nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", String(32), primary_key=True),
+    Column("token_digest", String(64), nullable=False, unique=True, comment="hex SHA-256; the token is kept nowhere"),
+    Column("tenant_id", String(64), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("name", Text, nullable=True, comment="what the token is for, in its owner's words"),
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=True, comment="the first instant at which it is no longer good"),
+    Column("revoked_at", String(32), nullable=True),
+    ForeignKeyConstraint(["tenant_id", "actor"], ["actors.tenant_id", "actors.actor"]),
 )

@@ -1,9 +1,21 @@
-"""Tables of the operational store, one per tenant: files, runs and revisions, decisions, closeouts, the event log.
+"""Tables of the operational store, one per tenant: files, runs, decisions, closeouts, events, what came over HTTP.
 
 Instants are UTC text `YYYY-MM-DDTHH:MM:SS.ffffffZ`, days `YYYY-MM-DD`. Does not belong here: queries.
 """
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
@@ -138,4 +150,44 @@ event_log = Table(
     Column("content", Text, nullable=True, comment="a single event as a CloudEvent in JSON"),
     Column("path", Text, nullable=True, comment="several events in a lake file, relative to the tenant"),
     Column("sha256", String(64), nullable=True, comment="of that file"),
+)
+
+run_requests = Table(
+    "run_requests",
+    metadata,
+    Column("run_id", String(64), ForeignKey("runs.run_id"), primary_key=True),
+    Column("status", String(16), nullable=False, comment="queued, launched, done, failed"),
+    Column("actor", Text, nullable=False, comment="who asked last"),
+    Column("requested_at", String(32), nullable=False),
+    Column("launch", Integer, nullable=False, comment="how often it was launched since it was asked for"),
+    Column("launched_by", String(32), nullable=True, comment="worker or dagster"),
+    Column("finished_at", String(32), nullable=True),
+    Column("failure", Text, nullable=True, comment="why the last execution failed and what to do"),
+    Index("run_requests_by_status", "status", "requested_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("request_digest", String(64), nullable=False, comment="of the request that the key stands for"),
+    Column("run_id", String(64), ForeignKey("runs.run_id"), nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+callback_inbox = Table(
+    "callback_inbox",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False, comment="order of arrival"),
+    Column("provider", String(64), nullable=False),
+    Column("format", String(32), nullable=False, comment="callback_format of the profile when it came"),
+    Column("received_at", String(32), nullable=False),
+    Column("sha256", String(64), nullable=False, comment="of the body"),
+    Column("headers", Text, nullable=False, comment="JSON: those that its signature needs"),
+    Column("body", LargeBinary, nullable=False, comment="as received"),
+    Column("verification", String(16), nullable=False, comment="verified, unsigned, refused"),
+    Column("batch", String(64), nullable=True, comment="id of the landed file it goes into"),
+    Column("status", String(16), nullable=False, comment="pending, assigned, ingested"),
+    UniqueConstraint("provider", "sha256", "verification", name="one_row_per_delivery"),
+    Index("callback_inbox_by_status", "provider", "status", "sequence"),
 )

@@ -34,6 +34,7 @@ CHECKS: Final[dict[str, Callable[[Records], Iterator[Finding]]]] = {
     "catalog": reader_checks.check_catalog,
     "prepared": seal_checks.check_prepared,
     "chain": seal_checks.check_chain,
+    "heads": seal_checks.check_heads,
     "bundles": seal_checks.check_bundles,
     "scratch": file_checks.check_scratch,
 }

@@ -21,6 +21,7 @@ from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
+from zentra_pipeline.store.event_log import Entry
 from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.runs import Revision, Run
 from zentra_pipeline.upkeep import remake
@@ -128,9 +129,9 @@ def sealed_revision(revision: Revision, bundle: Path) -> Revision:
 
 
 def remake_events(
-    made: TenantPaths, records: Records, inputs: RunInputs, revision: Revision, tables: Tables, told: Sequence[Path]
+    made: TenantPaths, records: Records, inputs: RunInputs, revision: Revision, tables: Tables
 ) -> lake.PublishedTable:
-    """The events a revision told when it was published, from the revisions that stood then; `told` came before."""
+    """The events a revision told when it was published: from the revisions that stood then, and the log so far."""
     run = records.runs_by_id[revision.run_id]
     before = (item for item in records.revisions if item.published_at < revision.published_at)
     stood = {item.run_id: item for item in before if _is_earlier(records.runs_by_id[item.run_id], run)}
@@ -141,10 +142,32 @@ def remake_events(
         actor=next((change.actor for change in changes if change.at == revision.published_at), run.actor),
         now=instant_of(revision.published_at),
         marts=tables[run.run_id, revision.revision],
-        previous=tables[run.run_id, revision.revision - 1] if told else {},
-        told=told,
+        former=tables[run.run_id, revision.revision - 1] if revision.revision > 1 else {},
+        log=log_before(records, revision),
     )
     return run_events.write(made, telling)
+
+
+def entry_of(records: Records, revision: Revision) -> Entry | None:
+    """The entry of the log that names a revision's events; null when it told none."""
+    name = f"{revision.run_id}-r{revision.revision}.parquet"
+    return next((entry for entry in records.entries if entry.path and Path(entry.path).name == name), None)
+
+
+def log_before(records: Records, revision: Revision) -> list[Entry]:
+    """The log as it was when a revision was published."""
+    own = entry_of(records, revision)
+    if own is not None:
+        return [entry for entry in records.entries if entry.first_position < own.first_position]
+    segments = {entry.path: item for item in records.revisions if (entry := entry_of(records, item)) is not None}
+    return [entry for entry in records.entries if _time_of(entry, segments) < revision.published_at]
+
+
+def _time_of(entry: Entry, segments: dict[str | None, Revision]) -> str:
+    """When an entry was added, as near as the log knows."""
+    if entry.content is None:
+        return segments[entry.path].published_at if entry.path in segments else ""
+    return str(json.loads(entry.content)["time"])
 
 
 def _is_earlier(run: Run, than: Run) -> bool:

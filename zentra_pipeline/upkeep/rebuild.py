@@ -6,16 +6,16 @@ files and a rerun heals the rest. Does not belong here: making a file or a revis
 """
 
 import filecmp
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
 from zentra_pipeline import lake, landing, locks, staging, transform
+from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
@@ -84,7 +84,7 @@ class Rebuilt:
 class _Work:
     """What the steps of one rebuild share.
 
-    `tables` says where the recorded bytes of a revision's tables are, `told` those of a run's events; `proven` are the
+    `tables` says where the recorded bytes of a revision's tables are, `inputs` what it was made from; `proven` are the
     files made anew with the recorded digest, `lost` those that have it nowhere.
     """
 
@@ -93,19 +93,24 @@ class _Work:
     records: Records
     report: Progress
     tables: dict[RevisionKey, dict[str, Path]] = field(default_factory=dict)
-    told: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
-    revisions: list[RevisionVerdict] = field(default_factory=list)
+    inputs: dict[RevisionKey, RunInputs] = field(default_factory=dict)
+    revisions: dict[RevisionKey, RevisionVerdict] = field(default_factory=dict)
     seals: list[SealVerdict] = field(default_factory=list)
     proven: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
     def locate(self, path: str, recorded: str | None, made: str | None) -> Path | None:
-        """Where a recorded file has its recorded bytes: made anew, else as published; null when it is lost."""
+        """Where a recorded file has its recorded bytes: made anew, else as published; null when it is lost.
+
+        What was made with other bytes is taken away, lest something later is made from it.
+        """
+        here, published = self.made.root / path, self.paths.root / path
         if made is not None and made == recorded:
             self.proven.append(path)
-            return self.made.root / path
-        if landing.digest_of(self.paths.root / path) == recorded:
-            return self.paths.root / path
+            return here
+        here.unlink(missing_ok=True)
+        if landing.digest_of(published) == recorded:
+            return published
         self.lost.append(path)
         return None
 
@@ -121,14 +126,15 @@ def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuil
         _remake_files(work)
         for revision in remake.in_order(work.records.revisions):
             _remake_revision(work, revision)
+        _remake_events(work)
         _remake_evidence(work)
         refused = _reason_to_refuse(work)
         restored = [] if refused else _put_in_place(work)
     if not refused and not work.lost:
-        lake.refresh(paths)
+        refresh_readers(home, tenant)
     return Rebuilt(
         files=len(work.records.files),
-        revisions=tuple(work.revisions),
+        revisions=tuple(work.revisions.values()),
         seals=tuple(work.seals),
         restored=tuple(restored),
         lost=tuple(work.lost),
@@ -137,8 +143,11 @@ def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuil
 
 
 def refresh_readers(home: Home, tenant: str) -> None:
-    """Write pointers and catalog anew from the operational store; no table is remade."""
-    lake.refresh(require_tenant(home, tenant))
+    """Write pointers, catalog and lists of seals anew from the operational store; no table is remade."""
+    paths = require_tenant(home, tenant)
+    lake.refresh(paths)
+    for provider in sorted({closeout.provider for closeout in records.read(home, tenant).sealed}):
+        closing.write_head(paths, tenant, provider)
 
 
 def _alone(home: Home, tenant: str) -> AbstractContextManager[None]:
@@ -149,15 +158,13 @@ def _alone(home: Home, tenant: str) -> AbstractContextManager[None]:
 
 
 def _remake_files(work: _Work) -> None:
-    broken = []
+    """Stage every file anew in the order of arrival, for a file's rows may contradict those of the files before it."""
+    broken = [problem for file in work.records.files if (problem := remake.damage_of_landed(work.paths, file))]
+    if broken:
+        raise VerificationError("\n".join(["nothing was changed, for landed bytes are damaged:", *broken]))
     for file in work.records.files:
         work.report("restage", f"{file.kind} file {file.file_id} of {file.provider}")
-        try:
-            remake.remake_file(work.paths, work.made, file, work.records)
-        except VerificationError as error:
-            broken.append(str(error))
-    if broken:
-        raise VerificationError("\n".join(["nothing was changed, for the inputs do not hold:", *broken]))
+        remake.remake_file(work.paths, work.made, file, work.records)
 
 
 def _remake_revision(work: _Work, revision: Revision) -> None:
@@ -188,31 +195,28 @@ def _remake_revision(work: _Work, revision: Revision) -> None:
     tables = {name: path for name, path in located.items() if path is not None}
     if len(tables) == len(located):
         work.tables[key] = tables
-    if not _tells_the_same(work, revision, inputs):
-        differs.append("events")
-        verdict = OTHER_EVENTS if verdict == EQUAL else verdict
-    work.revisions.append(RevisionVerdict(*key, window, verdict, tuple(differs), reason))
+    if inputs is not None:
+        work.inputs[key] = inputs
+    work.revisions[key] = RevisionVerdict(*key, window, verdict, tuple(differs), reason)
 
 
-def _tells_the_same(work: _Work, revision: Revision, inputs: RunInputs | None) -> bool:
-    """Make a revision's events anew; whether they are those the log names. Their recorded bytes are noted in `told`."""
-    name = f"{revision.run_id}-r{revision.revision}.parquet"
-    entry = next((entry for entry in work.records.entries if entry.path and Path(entry.path).name == name), None)
-    made: str | None = None
-    if inputs is not None and (revision.run_id, revision.revision) in work.tables:
-        before = work.told[revision.run_id]
+def _remake_events(work: _Work) -> None:
+    """Make the events of every revision anew, in the order they were told, for what was told decides what is."""
+    for revision in sorted(work.records.revisions, key=lambda item: item.published_at):
+        key = (revision.run_id, revision.revision)
+        entry = evidence.entry_of(work.records, revision)
         try:
-            events = evidence.remake_events(work.made, work.records, inputs, revision, work.tables, before)
+            made = evidence.remake_events(work.made, work.records, work.inputs[key], revision, work.tables)
+            digest = made.sha256 if made.rows else None
         except (KeyError, duckdb.Error):
-            events = None  # what stood then is lost
-        if events is not None:
-            made = events.sha256 if events.rows else None
-    if entry is None or entry.path is None:
-        return made is None
-    path = work.locate(entry.path, entry.sha256, made)
-    if path is not None:
-        work.told[revision.run_id].append(path)
-    return made == entry.sha256
+            digest = None  # something it was told from is lost
+        if entry is not None and entry.path is not None:
+            work.locate(entry.path, entry.sha256, digest)
+            evidence.borrow(work.paths, work.made, [entry.path])
+        if digest != (entry.sha256 if entry else None):
+            known = work.revisions[key]
+            verdict = OTHER_EVENTS if known.verdict == EQUAL else known.verdict
+            work.revisions[key] = replace(known, verdict=verdict, differs=(*known.differs, "events"))
 
 
 def _remake_evidence(work: _Work) -> None:
@@ -281,7 +285,9 @@ def _is_intact(paths: TenantPaths, entry: dict[str, str]) -> bool:
 
 
 def _reason_to_refuse(work: _Work) -> str | None:
-    apart = [f"{item.run_id} revision {item.revision}" for item in work.revisions if item.verdict == UNEXPLAINED]
+    apart = [
+        f"{item.run_id} revision {item.revision}" for item in work.revisions.values() if item.verdict == UNEXPLAINED
+    ]
     apart += [f"the evidence of {item.closeout_id}" for item in work.seals if item.verdict == UNEXPLAINED]
     if not apart:
         return None

@@ -56,18 +56,25 @@ def workspace(paths: TenantPaths, purpose: str) -> Iterator[TenantPaths]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def damage_of_landed(paths: TenantPaths, file: StagedFile) -> str | None:
+    """What is wrong with the landed bytes of a registered file, and what to do; null when they are those received."""
+    found = landing.digest_of(paths.landing / file.sha256)
+    if found == file.sha256:
+        return None
+    state = "missing" if found is None else "altered"
+    what = f"{file.kind} file {file.file_id} of {file.provider}"
+    return f"landing/{file.sha256} ({what}) is {state}: ingest the original file again"
+
+
 def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records: Records) -> None:
     """Stage a registered file anew below `made`, where the files before it are already.
 
     VerificationError when its landed bytes are not those received, or do not come to the rows that were registered.
     """
+    damage = damage_of_landed(paths, file)
+    if damage is not None:
+        raise VerificationError(damage)
     landed = paths.landing / file.sha256
-    if landing.digest_of(landed) != file.sha256:
-        state = "altered" if landed.exists() else "missing"
-        raise VerificationError(
-            f"landing/{file.sha256} ({file.kind} file {file.file_id} of {file.provider}) is {state}: "
-            "ingest the original file again"
-        )
     before = [known for known in records.files if known.sequence < file.sequence]
     try:
         today = restage(made, landed, file, before)

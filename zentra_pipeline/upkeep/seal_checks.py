@@ -3,6 +3,8 @@
 What a bundle must hold in itself is closeout.verify's to say.
 """
 
+import json
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
@@ -11,7 +13,7 @@ from zentra_pipeline.closeout import keys, verify
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.closeouts import Closeout
-from zentra_pipeline.upkeep.finding import ERROR, Finding, command
+from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.records import Records
 
 _RESTORE_BUNDLE: Final = "put the bundle back from a copy: a seal cannot be made again"
@@ -62,9 +64,25 @@ def check_chain(records: Records) -> Iterator[Finding]:
             previous = closeout.seal_digest
 
 
+def check_heads(records: Records) -> Iterator[Finding]:
+    """The list of a provider's seals, which is published elsewhere, is that of the chain."""
+    remedy = command("rebuild", "--tenant", records.tenant, "--readers-only")
+    for provider in sorted({closeout.provider for closeout in records.sealed}):
+        chain = sorted((item.chain_sequence, item.seal_digest) for item in records.sealed if item.provider == provider)
+        path = records.paths.heads / f"{provider}.json"
+        try:
+            seals = json.loads(path.read_bytes())["seals"]
+            listed = [(item["sequence"], item["seal_digest"]) for item in seals]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            yield Finding("heads", f"heads/{path.name}", ERROR, f"it cannot be read: {error}", remedy)
+            continue
+        if listed != chain:
+            yield Finding("heads", f"heads/{path.name}", ERROR, "it does not list the seals of ops.db", remedy)
+
+
 def check_bundles(records: Records) -> Iterator[Finding]:
     """Each seal has its bundle, which verifies and says what the row says; no bundle is there without a row."""
-    folder = records.paths.root / "closeouts"
+    folder = records.paths.closeouts
     known = set()
     for closeout in records.sealed:
         path = records.paths.root / str(closeout.bundle)
@@ -83,7 +101,10 @@ def check_bundles(records: Records) -> Iterator[Finding]:
             for problem in _disagreements(closeout, report.seals[0]):
                 yield Finding("bundles", closeout.closeout_id, ERROR, problem, _RESTORE_STORE)
     for path in sorted(found.parent for found in folder.glob("*/*/seal.json")):
-        if path not in known:
+        if path.name.startswith("."):
+            what, remedy = "a close that ended early left it", f"rm -r {shlex.quote(str(path))}"
+            yield Finding("bundles", path.relative_to(records.paths.root).as_posix(), NOTE, what, remedy)
+        elif path not in known:
             what = "ops.db knows no seal of it: it lost the closeout, or a close ended early"
             run = next((run for run in records.runs if run.run_id == path.parent.name), None)
             remedy = _RESTORE_STORE

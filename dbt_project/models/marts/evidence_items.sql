@@ -71,10 +71,10 @@ callback_states as (
 
 ),
 
-open_words as (
+unmatched_callbacks as (
 
     select * from {{ ref('three_way') }}
-    where match_id is null and has_callback
+    where match_id is null and provider_event_id is not null
 
 ),
 
@@ -160,12 +160,17 @@ all_rows as (
 
     select
         cast(null as varchar) as match_id,
-        case when item_type = 'settlement_line' then item_id end as line_id,
-        case when item_type = 'ledger_transaction' then item_id end as transaction_id,
-        currency,
-        provider_reference,
-        cast(null as varchar) as provider_event_id
+        case when open_items.item_type = 'settlement_line' then open_items.item_id end as line_id,
+        case when open_items.item_type = 'ledger_transaction' then open_items.item_id end as transaction_id,
+        open_items.currency,
+        open_items.provider_reference,
+        unmatched_callbacks.provider_event_id
     from open_items
+    left join unmatched_callbacks
+        on
+            open_items.item_id = coalesce(unmatched_callbacks.line_id, unmatched_callbacks.transaction_id)
+            and open_items.currency = unmatched_callbacks.currency
+            and (open_items.item_type = 'settlement_line') = (unmatched_callbacks.line_id is not null)
 
     union all
 
@@ -200,7 +205,7 @@ all_rows as (
         currency,
         provider_reference,
         provider_event_id
-    from open_words
+    from unmatched_callbacks
     where line_id is null and transaction_id is null
 
 ),

@@ -168,6 +168,7 @@ open_item_words as (
             open_item_callbacks.item_id,
             open_item_callbacks.currency,
             waiting.amount_minor,
+            waiting.provider_event_id,
             row_number() over (
                 partition by open_item_callbacks.item_type, open_item_callbacks.item_id, open_item_callbacks.currency
                 order by
@@ -196,7 +197,8 @@ open_rows as (
         open_item_words.amount_minor as callback_amount_minor,
         case when open_items.item_type = 'settlement_line' then open_items.amount_minor end as settlement_minor,
         case when open_items.item_type = 'ledger_transaction' then open_items.amount_minor end as ledger_minor,
-        open_items.amount_minor as sign_minor
+        open_items.amount_minor as sign_minor,
+        open_item_words.provider_event_id
     from open_items
     left join open_item_words
         on
@@ -245,10 +247,7 @@ all_rows as (
         cast(null as varchar) as provider_event_id
     from matched
     union all
-    select
-        *,
-        cast(null as varchar) as provider_event_id
-    from open_rows
+    select * from open_rows
     union all
     select * from lone_callbacks
 

@@ -1,0 +1,379 @@
+"""Claims about closing: who may, what is in the way, what is sealed, and what a later fact does to a seal."""
+
+import json
+import shutil
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.closeout.closed_world import LINES, NOON, approve, clean_world, close, copied, monday, prepare, verified
+from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
+from tests.scenarios.world import TENANT, World
+from zentra_pipeline.closeout import calendar, closing, verify
+from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.review import record
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+
+LATER = NOON + timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return clean_world(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture
+def world(clean: World, tmp_path: Path) -> World:
+    return copied(clean, tmp_path)
+
+
+def state(world: World) -> tuple[str, str]:
+    with reading(operational_store(world.paths)) as connection:
+        run = run_store.get(connection, monday(world))
+    return run.status, run.closeout_status
+
+
+def sealed_files(world: World, revision: int) -> dict[str, bytes]:
+    bundle = world.paths.closeouts / monday(world) / f"r{revision}"
+    return {path.relative_to(bundle).as_posix(): path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+
+
+def only_exception(world: World) -> dict[str, Any]:
+    (row,) = world.query("select * from exceptions where status <> 'resolved'")
+    return row
+
+
+def test_one_prepares_another_approves_and_the_seal_verifies(world: World) -> None:
+    prepared = prepare(world, "alice")
+    assert (prepared.status, state(world)) == ("prepared", ("closing", "prepared"))
+    sealed = approve(world, "bob")
+    assert (sealed.status, state(world)) == ("sealed", ("closed", "sealed"))
+    assert sealed.closeout is not None
+    assert prepared.closeout is not None
+    assert sealed.closeout.evidence_root == prepared.closeout.evidence_root
+    assert verified(world).holds
+
+
+@pytest.mark.parametrize("approver", ["alice", "Alice", " alice ", "ａlice"])
+def test_who_prepared_cannot_approve_under_any_spelling(world: World, approver: str) -> None:
+    prepare(world, "alice")
+    with pytest.raises(RefusedError, match="a second person"):
+        approve(world, approver)
+    assert state(world) == ("closing", "prepared")
+
+
+def test_nothing_is_approved_that_nobody_prepared(world: World) -> None:
+    with pytest.raises(RefusedError, match="nothing is prepared"):
+        approve(world)
+    assert not world.paths.closeouts.exists()
+
+
+def test_an_open_exception_blocks_until_it_is_resolved_and_is_named_with_its_remedy(world: World) -> None:
+    world.add(*LINES, settle("L9", "R9", 999))
+    world.run(MON)
+    blocked = prepare(world)
+    assert (blocked.status, state(world)[1]) == ("blocked", "blocked")
+    (blocker,) = blocked.blockers
+    found = only_exception(world)
+    assert (blocker.kind, blocker.subject) == ("open_exception", found["exception_id"])
+    assert f"zentra exceptions resolve {found['exception_id']}" in blocker.remedy
+    decide(world, found["exception_id"], "resolve", "alice", resolution="provider_error_confirmed", reason="their memo")
+    assert prepare(world).status == "prepared"
+
+
+def decide(world: World, exception_id: str, action: str, actor: str, **options: Any) -> None:
+    record.decide(world.home, TENANT, exception_id, action, actor, now=NOON, **options)
+
+
+def test_a_write_off_blocks_until_a_second_person_approves_it(world: World) -> None:
+    world.add(*LINES, settle("L9", "R9", 999))
+    world.run(MON)
+    found = only_exception(world)["exception_id"]
+    decide(world, found, "resolve", "alice", resolution="written_off", reason="too small to chase")
+    (blocker,) = prepare(world).blockers
+    assert f"zentra exceptions approve {found}" in blocker.remedy
+    decide(world, found, "approve", "bob")
+    assert prepare(world).status == "prepared"
+
+
+def test_a_type_that_does_not_block_stays_open_in_the_closeout(world: World) -> None:
+    world.add(
+        *LINES, settle("L9", "R9", 999), post("T9", "R9", 999), call("E9", "R9", 999, received="2026-04-21T06:00:00Z")
+    )
+    world.run(MON, as_of="2026-04-21T12:00:00Z")
+    assert only_exception(world)["exception_type"] == "late_callback"
+    assert close(world).status == "sealed"
+    (told,) = rows(world, 1, "exceptions")
+    assert (told["exception_type"], told["status"], told["owner"]) == ("late_callback", "open", "finance_ops")
+
+
+def rows(world: World, revision: int, name: str) -> list[dict[str, Any]]:
+    content = sealed_files(world, revision)[f"files/{name}.jsonl"]
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def test_quarantined_rows_block_until_somebody_answers_for_them(world: World) -> None:
+    world.add(*LINES, settle("L9", "R9", 999, currency="usd"))
+    world.run(MON)
+    (blocker,) = prepare(world).blockers
+    assert blocker.kind == "quarantined_rows"
+    assert prepare(world, accept_quarantine="the provider confirmed a test row").status == "prepared"
+    approve(world)
+    (decision,) = [row for row in rows(world, 1, "decisions") if row["action"] == "accept_quarantine"]
+    assert (decision["actor"], decision["reason"]) == ("alice", "the provider confirmed a test row")
+    payload = verify.verify(world.paths.closeouts / monday(world) / "r1", world.home.trust).seals[0].payload
+    (check,) = [check for check in payload["policy"]["checks"] if check["name"] == "quarantined_rows"]
+    assert (check["result"], check["detail"]) == ("accepted", "the provider confirmed a test row")
+
+
+def test_facts_that_came_after_the_run_block_until_it_is_run_again(world: World) -> None:
+    world.post("T9", "R9", 100)
+    world.deliver()
+    (blocker,) = prepare(world).blockers
+    assert blocker.kind == "newer_facts"
+    world.run(MON)
+    assert prepare(world).status == "prepared"
+
+
+def test_facts_that_change_nothing_stop_blocking_once_the_run_has_seen_them(world: World) -> None:
+    world.add(post("T1", "R1", 500))  # the same posting once more
+    world.ingest("callbacks", "again", [call("E1", "R1", 500)])
+    assert {blocker.kind for blocker in prepare(world).blockers} == {"newer_facts"}
+    world.run(MON)
+    assert prepare(world).status == "prepared"
+
+
+def test_facts_of_a_later_window_do_not_block(world: World) -> None:
+    world.add(post("T9", "R9", 100, on=TUE), call("E9", "R9", 100, on=TUE, received="2026-04-28T10:00:00Z"))
+    world.deliver()
+    assert prepare(world).status == "prepared"
+
+
+def test_closing_again_changes_nothing(world: World) -> None:
+    first = close(world)
+    files = sealed_files(world, 1)
+    again, approved = prepare(world, "carol", LATER), approve(world, "dave", LATER)
+    assert (again.is_new, approved.is_new) == (False, False)
+    assert again.closeout == approved.closeout == first.closeout
+    assert sealed_files(world, 1) == files
+
+
+def test_preparing_again_keeps_the_first_preparer(world: World) -> None:
+    prepare(world, "alice")
+    again = prepare(world, "carol", LATER)
+    assert again.closeout is not None
+    assert (again.is_new, again.closeout.prepared_by) == (False, "alice")
+    assert len(world.query("select * from decisions")) == 1
+
+
+def test_a_new_revision_withdraws_what_was_prepared(world: World) -> None:
+    prepare(world)
+    world.add(post("T9", "R9", 100))
+    world.run(MON)
+    assert state(world) == ("in_review", "open")
+    with pytest.raises(RefusedError, match="nothing is prepared"):
+        approve(world)
+
+
+def test_a_decision_after_the_preparation_that_changes_the_owner_has_to_be_prepared_again(world: World) -> None:
+    world.add(
+        *LINES, settle("L9", "R9", 999), post("T9", "R9", 999), call("E9", "R9", 999, received="2026-04-21T06:00:00Z")
+    )
+    world.run(MON, as_of="2026-04-21T12:00:00Z")
+    prepare(world)
+    decide(world, only_exception(world)["exception_id"], "assign", "alice", owner="treasury")
+    with pytest.raises(RefusedError, match="prepare it again"):
+        approve(world)
+    assert not (world.paths.closeouts / monday(world) / "r1").exists()
+    prepare(world)
+    assert approve(world).status == "sealed"
+
+
+def test_a_late_callback_amends_the_closeout_and_leaves_the_sealed_files_alone(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add(settle("L1", "R1", 500), post("T1", "R1", 500))
+    world.run(MON)
+    missing = only_exception(world)
+    decide(world, missing["exception_id"], "resolve", "alice", resolution="accepted_timing", reason="announced")
+    close(world)
+    before = sealed_files(world, 1)
+    world.call("E1", "R1", 500, received="2026-04-21T09:00:00Z")
+    world.run(MON, as_of="2026-04-21T12:00:00Z")
+    assert state(world) == ("in_review", "sealed")
+    assert prepare(world, "carol", LATER).status == "prepared"
+    amended = approve(world, "bob", LATER).closeout
+    assert amended is not None
+    assert (amended.revision, amended.reason) == (2, "late callback (callbacks_2)")
+    assert sealed_files(world, 1) == before
+    first, second = world.query("select * from closeouts order by revision")
+    assert (first["status"], second["status"], second["amends"]) == ("amended", "sealed", first["closeout_id"])
+    assert (second["previous_seal"], second["prepared_by"], second["approved_by"]) == (
+        first["seal_digest"],
+        "carol",
+        "bob",
+    )
+    as_closed = world.query(
+        "select revision, exception_type, exceptions_as_closed.status, resolution from exceptions_as_closed "
+        "inner join closeouts using (closeout_id) order by revision"
+    )
+    assert [tuple(row.values()) for row in as_closed] == [
+        (1, "missing_callback", "resolved", "accepted_timing"),
+        (2, "late_callback", "open", None),
+    ]
+    assert [row["exception_type"] for row in world.query("select exception_type from exceptions")] == ["late_callback"]
+    assert verified(world).holds
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "reason"),
+    [
+        ("settlement", [settle("L1", "R1", 500, fee=1)], "restated settlement file (set_2026_04_20)"),
+        ("ledger", list(post("T9", "R9", 900)), "late ledger posting (ledger_9)"),
+    ],
+)
+def test_a_restated_file_and_a_late_posting_amend_as_well(
+    world: World, kind: str, rows: list[Any], reason: str
+) -> None:
+    close(world)
+    world.ingest(kind, settlement_file(MON) if kind == "settlement" else "ledger_9", rows)
+    world.run(MON)
+    amended = close(world, LATER).closeout
+    assert amended is not None
+    assert (amended.revision, amended.reason, amended.amends is not None) == (2, reason, True)
+    assert verified(world).holds
+
+
+def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activity(world: World) -> None:
+    sunday, monday_ = date(2026, 4, 19), date(2026, 4, 20)
+
+    def idle(step: Any, actor: str) -> closing.Outcome:
+        with cases.of_idle_window(world.home, TENANT, world.provider, sunday, actor, NOON) as case:
+            outcome: closing.Outcome = step(case, actor, NOON)
+            return outcome
+
+    idle(closing.prepare, "alice")
+    with pytest.raises(RefusedError, match="a second person"):
+        idle(closing.approve, "alice")
+    sealed = idle(closing.approve, "bob").closeout
+    assert sealed is not None
+    assert sealed.evidence_rows == 0
+    assert verified(world).holds
+    assert {report.payload["has_activity"] for report in verified(world).seals} == {False}
+    with (
+        pytest.raises(UsageError, match="has run"),
+        cases.of_idle_window(world.home, TENANT, world.provider, monday_, "alice", NOON),
+    ):
+        pass
+
+
+def test_rows_of_a_window_keep_it_from_being_closed_as_one_without_activity(world: World) -> None:
+    world.add(post("T9", "R9", 100, on=TUE))
+    world.deliver()
+    with cases.of_idle_window(world.home, TENANT, world.provider, date.fromisoformat(TUE), "alice", NOON) as case:
+        (blocker,) = closing.prepare(case, "alice", NOON).blockers
+    assert (blocker.kind, blocker.explanation) == ("activity", "2 ledger entries belong to the window")
+
+
+def test_the_calendar_shows_every_expected_window(world: World) -> None:
+    close(world)
+    found = calendar.windows(world.paths, world.provider, date(2026, 4, 17), date(2026, 4, 21))
+    assert [(item.ledger_window, item.state) for item in found] == [
+        ("2026-04-17", "missing"),
+        ("2026-04-20", "sealed"),
+        ("2026-04-21", "missing"),
+    ]
+    world.add(post("T9", "R9", 100))
+    world.run(MON)
+    (item,) = calendar.windows(world.paths, world.provider, date(2026, 4, 20), date(2026, 4, 20))
+    assert item.state == "reopened"
+
+
+def test_seals_form_one_chain_over_windows_and_amendments(world: World) -> None:
+    close(world)
+    world.add(settle("L5", "R2", 700, on=TUE), call("E5", "R2", 700, on=TUE))
+    world.run(TUE)
+    run_id = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
+    for step, actor in ((closing.prepare, "alice"), (closing.approve, "bob")):
+        with cases.of_run(world.home, TENANT, run_id) as case:
+            step(case, actor, LATER)
+    sequences = world.query("select chain_sequence, previous_seal, seal_digest from closeouts order by 1")
+    assert [row["chain_sequence"] for row in sequences] == [1, 2]
+    assert sequences[1]["previous_seal"] == sequences[0]["seal_digest"]
+    shutil.rmtree(world.paths.closeouts / run_id)
+    assert not verified(world).holds
+
+
+def test_the_same_facts_close_to_the_same_root_in_any_order_of_arrival(world: World, tmp_path: Path) -> None:
+    other = World(tmp_path / "other")
+    for row in reversed([settle("L1", "R1", 500), *post("T1", "R1", 500), call("E1", "R1", 500)]):
+        other.add(row)
+        other.deliver()
+    other.add(settle("L2", "", -30, type="fee"), post("T2", "R2", 700))
+    other.run(MON)
+    one, two = close(world, NOON).closeout, close(other, LATER).closeout
+    assert one is not None
+    assert two is not None
+    assert one.evidence_root == two.evidence_root
+
+
+def test_evidence_says_what_is_missing_to_be_audit_ready(world: World) -> None:
+    close(world)
+    found = world.query(
+        "select ledger_entry, evidence_status, missing from closeout_evidence order by line_id nulls last"
+    )
+    assert [(row["evidence_status"], row["missing"]) for row in found] == [
+        ("incomplete", "intent, actor, scope, policy_result"),
+        ("incomplete", "provider_reference, ledger_entry, intent, actor, scope, policy_result, signature"),
+        ("incomplete", "settlement_file, intent, actor, scope, policy_result, signature"),
+    ]
+
+
+def test_a_movement_with_intent_policy_and_verified_signature_is_audit_ready(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add(settle("L1", "R1", 500), post("T1", "R1", 500, intent="I1"), call("E1", "R1", 500, verified=True))
+    world.deliver()
+    stage = {
+        "event_id": "S1",
+        "intent_id": "I1",
+        "stage": "controlled",
+        "actor": "till_7",
+        "scope": "payments:create",
+        "policy": "limits_v3",
+        "policy_result": "passed",
+        "occurred_at": "2026-04-20T09:00:00Z",
+        "transaction_id": "T1",
+    }
+    path = world.inbox / "stages.jsonl"
+    path.write_text(json.dumps(stage) + "\n", encoding="utf-8")
+    from zentra_pipeline.ingest import ingest_files
+
+    ingest_files(
+        world.paths,
+        provider=world.provider,
+        kind="internal_events",
+        files=[path],
+        file_id=None,
+        format="canonical",
+        now=datetime(2026, 5, 1, tzinfo=UTC),
+    )
+    world.run(MON)
+    close(world)
+    (row,) = rows(world, 1, "evidence")
+    assert row == {
+        "actor": "till_7",
+        "closeout_status": "sealed",
+        "evidence_status": "audit_ready",
+        "exception_owner": None,
+        "intent_id": "I1",
+        "ledger_entry": row["ledger_entry"],
+        "policy": "limits_v3",
+        "provider_reference": "R1",
+        "run_id": monday(world),
+        "scope": "payments:create",
+        "settlement_file": settlement_file(MON),
+        "signature": "verified",
+    }

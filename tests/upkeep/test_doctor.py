@@ -1,0 +1,297 @@
+"""`zentra doctor` names every damage and the command that heals it; after that command it finds nothing."""
+
+import json
+import shlex
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.world import TENANT
+from tests.test_documents import check_command
+from tests.upkeep import shelf
+from tests.upkeep.conftest import CARDS, Copies, Copy
+from zentra_pipeline import cli, locks
+from zentra_pipeline.upkeep.doctor import CHECKS, Diagnosis, examine
+from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
+
+Damage = Callable[[Copy], object]
+
+
+def look(copy: Copy) -> Diagnosis:
+    return next(found for found in examine(copy.home) if found.tenant == TENANT)
+
+
+def findings(copy: Copy) -> set[tuple[str, str]]:
+    return {(finding.check, finding.severity) for found in examine(copy.home) for finding in found.findings}
+
+
+def first(folder: Path, pattern: str) -> Path:
+    return sorted(folder.glob(pattern))[0]
+
+
+def change(copy: Copy, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(copy.paths.operational_store)) as connection:
+        cursor = connection.execute(statement, values)
+        connection.commit()
+        assert cursor.rowcount >= 1
+
+
+def flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x10
+    path.write_bytes(content)
+
+
+def run_remedy(copy: Copy, finding: Finding) -> int:
+    """Type the remedy's command, with the files it names found where they came from."""
+    words = shlex.split(finding.remedy)
+    assert words.pop(0) == "zentra"
+    if words[0] == "ingest":
+        words[-1] = str(copy.inbox / words[-1])
+    return cli.invoke([*words[:1], "--home", str(copy.home.root), *words[1:]])
+
+
+def test_a_home_in_order_is_sound(copy: Copy) -> None:
+    assert [(found.tenant, found.findings, found.skipped) for found in examine(copy.home)] == [
+        ("", (), ()),
+        (TENANT, (), ()),
+    ]
+
+
+HEALED: dict[str, tuple[str, Damage]] = {
+    "staged deleted": ("staged", lambda copy: first(copy.paths.staged, "ledger_entries/*").unlink()),
+    "staged truncated": (
+        "staged",
+        lambda copy: first(copy.paths.staged, "callbacks/*").write_bytes(
+            first(copy.paths.staged, "callbacks/*").read_bytes()[:-9]
+        ),
+    ),
+    "staged of another file": (
+        "staged",
+        lambda copy: shutil.copyfile(*reversed(sorted(copy.paths.staged.glob("settlement_lines/*"))[:2])),
+    ),
+    "quarantine deleted": ("staged", lambda copy: shutil.rmtree(copy.paths.staged / "quarantine")),
+    "lake truncated": (
+        "lake",
+        lambda copy: first(copy.paths.lake, "three_way/*/*/*").write_bytes(b"PAR1"),
+    ),
+    "lake bit flipped": ("lake", lambda copy: flip(first(copy.paths.lake, "matches/*/*/*-r2.parquet"), 40)),
+    "events deleted": ("lake", lambda copy: first(copy.paths.lake, "events/*/*/*").unlink()),
+    "evidence deleted": ("lake", lambda copy: first(copy.paths.lake, "closeout_evidence/*/*").unlink()),
+    "catalog deleted": ("catalog", lambda copy: copy.paths.catalog.unlink()),
+    "catalog garbled": ("catalog", lambda copy: copy.paths.catalog.write_bytes(b"no database at all")),
+    "pointer corrupted": ("pointers", lambda copy: first(copy.paths.lake, "_current/*").write_bytes(b"\xff\x00{")),
+    "pointer of an older revision": (
+        "pointers",
+        lambda copy: [
+            path.write_text(path.read_text().replace('"revision": 2', '"revision": 1'))
+            for path in (copy.paths.lake / "_current").iterdir()
+        ],
+    ),
+    "list of seals deleted": ("heads", lambda copy: shutil.rmtree(copy.paths.heads)),
+    "landed byte flipped": ("landing", lambda copy: flip(first(copy.paths.landing, "[0-9a-f]*"), 30)),
+    "landed bytes deleted": ("landing", lambda copy: first(copy.paths.landing, "[0-9a-f]*").unlink()),
+}
+
+
+@pytest.mark.parametrize("damage", HEALED)
+def test_damage_is_named_with_the_command_that_heals_it(
+    damage: str, copy: Copy, original: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.use(monkeypatch, original.paths)  # that the models make these tables again is test_rebuild's claim
+    check, act = HEALED[damage]
+    act(copy)
+    found = [finding for finding in look(copy).findings if finding.check == check]
+    assert found
+    assert {finding.severity for finding in found} == {ERROR}
+    assert run_remedy(copy, found[0]) == 0
+    assert look(copy).findings == ()
+
+
+FOUND: dict[str, tuple[str, Damage]] = {
+    "ops.db deleted": ("store", lambda copy: copy.paths.operational_store.unlink()),
+    "ops.db truncated": (
+        "store",
+        lambda copy: copy.paths.operational_store.write_bytes(copy.paths.operational_store.read_bytes()[:40_960]),
+    ),
+    "ops.db of another schema": ("store", lambda copy: change(copy, "update alembic_version set version_num = '9999'")),
+    "ops.db without a table": ("store", lambda copy: drop(copy, "decisions")),
+    "a run gone": ("store", lambda copy: change(copy, "delete from runs where revision = 2")),
+    "a revision gone": ("runs", lambda copy: change(copy, "delete from run_revisions where revision = 2")),
+    "a run of another window": ("runs", lambda copy: change(copy, "update runs set ledger_window = '2026-04-19'")),
+    "a status nobody gave": ("runs", lambda copy: change(copy, "update runs set status = 'failed'")),
+    "another digest of inputs": ("runs", lambda copy: change(copy, "update runs set inputs_digest = ?", "0" * 64)),
+    "a registration changed": ("manifests", lambda copy: change(copy, "update files set file_id = 'set_2030_01_01'")),
+    "a registration gone": ("manifests", lambda copy: change(copy, "delete from files where sequence = 2")),
+    "rows of a registration": ("registrations", lambda copy: change(copy, "update files set rows_quarantined = 7")),
+    "an instant of a registration": ("registrations", lambda copy: change(copy, "update files set last_at = '1'")),
+    "an event gone": ("event_log", lambda copy: change(copy, "delete from event_log where first_position = 1")),
+    "an event changed": (
+        "event_log",
+        lambda copy: change(copy, "update event_log set event_type = 'x' where first_position = 1"),
+    ),
+    "an event garbled": (
+        "event_log",
+        lambda copy: change(copy, "update event_log set content = '{' where content is not null"),
+    ),
+    "a decision gone": ("decisions", lambda copy: change(copy, "delete from decisions where sequence = 1")),
+    "a seal's row changed": ("bundles", lambda copy: change(copy, "update closeouts set evidence_rows = 99")),
+    "a seal's row gone": ("bundles", lambda copy: change(copy, "delete from closeouts")),
+    "a chain that begins later": ("chain", lambda copy: change(copy, "update closeouts set chain_sequence = 2")),
+    "a chain that hangs elsewhere": (
+        "chain",
+        lambda copy: change(copy, "update closeouts set previous_seal = ?", "0" * 64),
+    ),
+    "a bundle gone": ("bundles", lambda copy: shutil.rmtree(first(copy.paths.closeouts, "run_*"))),
+    "a bundle's file changed": ("bundles", lambda copy: flip(first(copy.paths.closeouts, "run_*/r1/files/m*"), 60)),
+    "no key pinned": ("bundles", lambda copy: copy.home.trust.unlink()),
+    "trust.json garbled": ("keys", lambda copy: copy.home.trust.write_text("{")),
+    "the signing key gone": ("keys", lambda copy: first(copy.home.keys, "*.pem").unlink()),
+    "control.db garbled": ("store", lambda copy: copy.home.control_store.write_bytes(b"SQLite format 3\x00" * 99)),
+    "a pointer ahead of ops.db": (
+        "pointers",
+        lambda copy: (copy.paths.lake / "_current" / "run_0123.json").write_text('{"revision": 1}'),
+    ),
+}
+
+
+def drop(copy: Copy, table: str) -> None:
+    with closing(sqlite3.connect(copy.paths.operational_store)) as connection:
+        connection.execute(f"drop table {table}")
+
+
+@pytest.mark.parametrize("damage", FOUND)
+def test_damage_that_no_command_heals_is_named(damage: str, copy: Copy) -> None:
+    check, act = FOUND[damage]
+    act(copy)
+    assert (check, ERROR) in findings(copy)
+
+
+def test_a_run_whose_process_died_is_stuck_and_one_at_work_is_not(copy: Copy) -> None:
+    change(copy, "update runs set status = 'matching' where provider = ?", CARDS)
+    change(copy, "update run_transitions set status = 'matching' where status in ('closed', 'in_review')")
+    with locks.holding(copy.paths, locks.provider_lock(CARDS)):
+        assert "stuck_runs" not in {check for check, _ in findings(copy)}
+    stuck = [finding for finding in look(copy).findings if finding.check == "stuck_runs"]
+    assert len(stuck) == 2
+    assert stuck[0].remedy == (
+        "zentra run --tenant acme --provider card_processor --settlement-file set_2026_04_20 "
+        "--ledger-window 2026-04-20 --owner finance_ops"
+    )
+
+
+def test_a_closeout_prepared_of_an_older_revision_is_named(copy: Copy) -> None:
+    change(copy, "update closeouts set chain_sequence = null, run_revision = 7, status = 'prepared'")
+    remedies = [finding.remedy for finding in look(copy).findings if finding.check == "prepared"]
+    (run,) = {closeout.run_id for closeout in copy.records.closeouts}
+    assert remedies == [f"zentra close --tenant acme --run {run} --actor ana"]
+
+
+def test_leftovers_are_notes_and_the_home_is_sound(copy: Copy) -> None:
+    left = [
+        copy.paths.landing / ("0" * 64),
+        copy.paths.staged / "ledger_entries" / "00000099-00.parquet",
+        first(copy.paths.lake, "matches/*/*") / "run_x-r9.parquet",
+        copy.paths.lake / "_current" / ".run_x.json.tmp",
+        copy.paths.scratch / "run_x" / "window.duckdb",
+        copy.paths.closeouts / "run_x" / ".r1.tmp" / "seal.json",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"0")
+    found = look(copy)
+    assert found.is_sound
+    assert {finding.severity for finding in found.findings} == {NOTE}
+    assert sorted(finding.check for finding in found.findings) == [
+        "bundles",
+        "lake",
+        "landing",
+        "pointers",
+        "scratch",
+        "staged",
+    ]
+
+
+def test_a_catalog_behind_a_command_at_work_is_a_note(copy: Copy) -> None:
+    copy.paths.catalog.write_bytes(b"half")
+    with locks.holding(copy.paths, locks.INGEST):
+        assert ("catalog", NOTE) in findings(copy)
+    assert ("catalog", ERROR) in findings(copy)
+
+
+def test_a_home_that_was_moved_has_a_catalog_that_reads_elsewhere(original: Copy, tmp_path: Path) -> None:
+    shutil.copytree(original.home.root, tmp_path / "moved")
+    moved = Copy(type(original.home).at(tmp_path / "moved"), original.paths, original.inbox)
+    moved = Copy(moved.home, moved.home.tenant(TENANT), original.inbox)
+    (finding,) = look(moved).findings
+    assert "the home was moved or copied" in finding.what
+    assert run_remedy(moved, finding) == 0
+    assert look(moved).findings == ()
+
+
+def test_looking_changes_nothing(copy: Copy) -> None:
+    def everything() -> dict[Path, tuple[int, bytes]]:
+        files = (path for path in copy.home.root.rglob("*") if path.is_file() and path.suffix != ".lock")
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    before = everything()
+    examine(copy.home)
+    after = everything()
+    assert {path for path in before if before[path] != after.get(path)} == set()
+    assert {path.name for path in after.keys() - before.keys()} <= {"ops.db-wal", "ops.db-shm"}
+
+
+def test_a_damaged_write_ahead_log_is_found_where_sqlite_would_drop_it_silently(copy: Copy) -> None:
+    store = copy.paths.operational_store
+    kept = store.with_name("kept")
+    with closing(sqlite3.connect(store)) as writer:
+        for number in range(6):
+            writer.execute("update runs set owner = ?", (f"owner {number}",))
+            writer.commit()
+        for suffix in ("", "-wal"):
+            shutil.copyfile(f"{store}{suffix}", f"{kept}{suffix}")
+    for suffix in ("", "-wal"):
+        Path(f"{kept}{suffix}").rename(f"{store}{suffix}")
+    assert ("store", ERROR) not in findings(copy)
+    with closing(sqlite3.connect(store)) as writer:
+        writer.execute("update runs set owner = 'once more'")
+        writer.commit()
+        shutil.copyfile(f"{store}-wal", f"{kept}-wal")
+        shutil.copyfile(store, kept)
+    for suffix in ("", "-wal"):
+        Path(f"{kept}{suffix}").rename(f"{store}{suffix}")
+    flip(store.with_name("ops.db-wal"), 32 + 24 + 100)
+    named = [finding for finding in look(copy).findings if finding.subject == "ops.db-wal"]
+    assert [finding.severity for finding in named] == [ERROR]
+
+
+def test_every_remedy_that_is_a_command_exists(copies: Copies) -> None:
+    remedies = set()
+    for number, (_, act) in enumerate([*HEALED.values(), *FOUND.values()]):
+        if number % 3 == 0:
+            copy = copies(f"damaged_{number}")
+            act(copy)
+            remedies |= {finding.remedy for found in examine(copy.home) for finding in found.findings}
+    commands = [shlex.split(remedy)[1:] for remedy in remedies if remedy.startswith("zentra ")]
+    assert len(commands) >= 3
+    for words in commands:
+        check_command(words)
+
+
+def test_the_command_prints_findings_and_ends_with_5(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["doctor", "--home", str(copy.home.root)]
+    assert cli.invoke(arguments) == 0
+    assert capsys.readouterr().out == "home: sound\ntenant acme: sound\n"
+    copy.paths.catalog.unlink()
+    assert cli.invoke([*arguments, "--tenant", TENANT]) == 5
+    assert "remedy: zentra rebuild --tenant acme --readers-only" in capsys.readouterr().out
+    assert cli.invoke([*arguments, "--json"]) == 5
+    told = json.loads(capsys.readouterr().out)
+    assert told["is_sound"] is False
+    assert told["checks"] == list(CHECKS)
+    assert [finding["check"] for finding in told["diagnoses"][1]["findings"]] == ["catalog"]
+    assert cli.invoke([*arguments, "--tenant", "nobody"]) == 2

@@ -1,0 +1,214 @@
+"""Errors as RFC 9457 problem details: every kind there is, and how the errors of the package become one.
+
+Does not belong here: raising them where a request is refused (the routes do).
+"""
+
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from zentra_pipeline import errors
+from zentra_pipeline.intake import IntakeFullError
+from zentra_pipeline.run_requests import KeyReusedError
+
+MEDIA_TYPE: Final = "application/problem+json"
+_SHOWN_FINDINGS: Final = 50
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. `remedy` says what to do; further members depend on the type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="Path of the problem's description, such as /problems/not-found.")
+    title: str
+    status: int
+    detail: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: the last part of its `type`, its status and title, and what to do about it."""
+
+    name: str
+    status: int
+    title: str
+    remedy: str
+
+    @property
+    def type(self) -> str:
+        return f"/problems/{self.name}"
+
+
+_KINDS: Final = (
+    Kind("malformed", 400, "The request cannot be read", "Send what the route's description says, as strict UTF-8."),
+    Kind("signature", 400, "The signature does not hold", "Sign the bytes as sent, with the configured secret, now."),
+    Kind("unauthenticated", 401, "No valid token", "Send 'Authorization: Bearer <token>' with a token that is valid."),
+    Kind("forbidden", 403, "The token may not do this", "Have it done by somebody whose role may."),
+    Kind("refused", 403, "Policy refuses this", "Have it done by somebody whom the policy lets."),
+    Kind("not-found", 404, "There is no such thing", "Check the id; lists name those that this token can see."),
+    Kind("method", 405, "The route has no such method", "Use a method that the Allow header names."),
+    Kind("conflict", 409, "Its state does not allow this", "Read it again and decide on what it is now."),
+    Kind("outdated", 409, "It has changed since it was read", "Read it again, and decide on what it is now."),
+    Kind("blocked", 409, "Something is in the way of the closeout", "Clear what `blockers` names, then try again."),
+    Kind("not-configured", 409, "Something is not configured", "Have whoever runs the server configure it."),
+    Kind("too-large", 413, "The body is too large", "Send less at once."),
+    Kind("media-type", 415, "The body is of another media type", "Send the media type that the route takes."),
+    Kind("invalid", 422, "The request says what cannot be", "Correct what `errors` or the detail names."),
+    Kind("rejected", 422, "The input cannot be let in", "Correct the input and send it again; nothing changed."),
+    Kind("key-reused", 422, "The idempotency key stands for another request", "Use a new key for a new request."),
+    Kind("busy", 429, "Too many requests", "Wait as long as Retry-After says."),
+    Kind("internal", 500, "A fault of the server", "Try again; whoever runs the server finds the cause in its log."),
+    Kind("unavailable", 503, "The server cannot keep up", "Send the same again in a moment."),
+)
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _KINDS}
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem; `members` are told beside those that every problem has."""
+
+    def __init__(
+        self,
+        name: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = KINDS[name]
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = dict(members or {})
+
+
+def not_found() -> ProblemError:
+    """The answer for an id that does not exist, which is that for an id of another tenant, word for word."""
+    return ProblemError("not-found", "There is no such thing, or it is not this token's to see.")
+
+
+def response(error: ProblemError) -> Response:
+    """A problem as an HTTP response."""
+    kind = error.kind
+    content = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": error.detail,
+        "remedy": kind.remedy,
+        **error.members,
+    }
+    return Response(orjson.dumps(content), kind.status, error.headers, MEDIA_TYPE)
+
+
+def of_error(error: errors.ZentraError) -> ProblemError:
+    """The problem that an error of the package is to whoever asked; what is no fault of theirs stays an error."""
+    by_type: Sequence[tuple[type[errors.ZentraError], str]] = (
+        (KeyReusedError, "key-reused"),
+        (IntakeFullError, "unavailable"),
+        (errors.UsageError, "invalid"),
+        (errors.OutdatedError, "outdated"),
+        (errors.RefusedError, "refused"),
+        (errors.InputRejectedError, "rejected"),
+        (errors.RunFailedError, "conflict"),
+    )
+    for known, name in by_type:
+        if isinstance(error, known):
+            headers = {"Retry-After": "1"} if name == "unavailable" else {}
+            return ProblemError(name, printable(str(error)), headers=headers)
+    return _fault(error)
+
+
+def printable(text: str) -> str:
+    """Text that any encoder takes: half of a surrogate pair becomes its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def responses(*names: str) -> dict[int | str, dict[str, Any]]:
+    """What a route's description says of the problems it may end with, those of every route included."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for name in (*names, "unauthenticated", "forbidden", "invalid", "busy"):
+        kind = KINDS[name]
+        content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        titles = [*found.get(kind.status, {}).get("titles", ()), kind.title]
+        found[kind.status] = {"description": "; ".join(titles), "content": content, "titles": titles}
+    for entry in found.values():
+        del entry["titles"]
+    return found
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of the app answered as a problem."""
+
+    async def on_problem(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, ProblemError)
+        return response(error)
+
+    async def on_own_error(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, errors.ZentraError)
+        return response(of_error(error))
+
+    async def on_invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return response(_invalid(error.errors()))
+
+    async def on_http(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return response(_of_http(error))
+
+    async def on_fault(_request: Request, error: Exception) -> Response:
+        return response(_fault(error))
+
+    app.add_exception_handler(ProblemError, on_problem)
+    app.add_exception_handler(errors.ZentraError, on_own_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_fault)
+
+
+def invalid(findings: Sequence[Mapping[str, Any]], place: str) -> ProblemError:
+    """The problem of a value that pydantic does not take; `place` says where it stands (body, query, …)."""
+    return _invalid([{**finding, "loc": (place, *finding["loc"])} for finding in findings])
+
+
+def _invalid(findings: Sequence[Mapping[str, Any]]) -> ProblemError:
+    told = [
+        {
+            "in": str(finding["loc"][0]),
+            "name": printable(".".join(map(str, finding["loc"][1:])))[:200],
+            "reason": printable(str(finding["msg"]))[:500],
+        }
+        for finding in findings[:_SHOWN_FINDINGS]
+    ]
+    detail = "; ".join(f"{entry['in']} {entry['name']}: {entry['reason']}" for entry in told[:5])
+    return ProblemError("invalid", detail or "the request is not valid", members={"errors": told})
+
+
+def _of_http(error: HTTPException) -> ProblemError:
+    """What the router itself refuses."""
+    headers = dict(error.headers or {})
+    if error.status_code == KINDS["not-found"].status:
+        return not_found()
+    if error.status_code == KINDS["method"].status:
+        allowed = headers.get("Allow") or headers.get("allow") or "another one"
+        return ProblemError("method", f"This route takes {allowed}.", headers=headers)
+    if error.status_code == KINDS["too-large"].status:
+        return ProblemError("too-large", str(error.detail), headers=headers)
+    return ProblemError("malformed", str(error.detail), headers=headers)
+
+
+def _fault(error: Exception) -> ProblemError:
+    """A fault is told in the log, in full, and nowhere else."""
+    sys.stderr.write("".join(traceback.format_exception(error)))
+    sys.stderr.flush()
+    return ProblemError("internal", "The request could not be answered; nothing is known to have changed.")

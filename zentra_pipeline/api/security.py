@@ -1,0 +1,100 @@
+"""Who asks and what they may: a token names tenant, actor and role, and nothing else of a request does.
+
+What a role may decide about exceptions is the review policy's to say; this module only reads it.
+"""
+
+import math
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from zentra_pipeline import access
+from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.service import Serving
+from zentra_pipeline.settings import TenantPaths
+
+_EVERYBODY: Final = frozenset({"service", "operator", "approver", "analyst", "admin"})
+READ: Final = "read"
+ASK: Final = "ask"  # for runs, and let files in
+DELIVER: Final = "deliver"  # callbacks
+DECIDE: Final = "decide"
+PREPARE: Final = "prepare"
+APPROVE: Final = "approve"
+# Which roles may do what over HTTP; what somebody may decide about an exception is finer (review.policy).
+MAY: Final = {
+    READ: _EVERYBODY,
+    ASK: _EVERYBODY - {"analyst"},
+    DELIVER: frozenset({"service", "admin"}),
+    DECIDE: _EVERYBODY - {"analyst"},
+    PREPARE: frozenset({"operator", "approver", "admin"}),
+    APPROVE: frozenset({"approver", "admin"}),
+}
+_TOKEN: Final = re.compile(r"[!-~]{1,256}", re.ASCII)
+_BEARER: Final = HTTPBearer(scheme_name="token", description="A token of `zentra token create`.", auto_error=False)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and the only tenant whose paths they get."""
+
+    tenant: str
+    actor: str
+    role: str
+    paths: TenantPaths
+
+    def require(self, action: str) -> None:
+        """End the request unless the caller's role may do this."""
+        if self.role not in MAY[action]:
+            may = ", ".join(sorted(MAY[action]))
+            raise ProblemError("forbidden", f"This token acts as {self.role}; this takes one of {may}.")
+
+
+def _identify(
+    serving: Serving, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+) -> Caller:
+    """The caller of a request; ends it when there is none, or when it asks too often."""
+    if credentials is None:
+        raise _unauthenticated('Bearer realm="zentra"', "The request has no bearer token.")
+    token = credentials.credentials
+    identity = access.authenticate(serving.home, token) if _TOKEN.fullmatch(token) else None
+    if identity is None:
+        raise _unauthenticated('Bearer realm="zentra", error="invalid_token"', "The token is not valid.")
+    wait = serving.buckets.wait(identity.token_id, time.monotonic())
+    if wait:
+        headers = {"Retry-After": str(math.ceil(wait))}
+        raise ProblemError("busy", "This token asks more often than it may.", headers=headers)
+    return Caller(identity.tenant, identity.actor, identity.role, serving.home.tenant(identity.tenant))
+
+
+def _unauthenticated(challenge: str, detail: str) -> ProblemError:
+    return ProblemError("unauthenticated", detail, headers={"WWW-Authenticate": challenge})
+
+
+async def _identify_at_once(
+    serving: Serving, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+) -> Caller:
+    """Like `_identify`, in the event loop: for the route that is asked a thousand times a second."""
+    return _identify(serving, credentials)
+
+
+def _who_may(action: str, identify: Callable[..., Any]) -> Callable[..., Caller]:
+    def checked(caller: Annotated[Caller, Depends(identify)]) -> Caller:
+        caller.require(action)
+        return caller
+
+    async def checked_at_once(caller: Annotated[Caller, Depends(identify)]) -> Caller:
+        return checked(caller)
+
+    return checked_at_once  # type: ignore[return-value]
+
+
+Reader = Annotated[Caller, Depends(_who_may(READ, _identify))]
+Asker = Annotated[Caller, Depends(_who_may(ASK, _identify))]
+Deliverer = Annotated[Caller, Depends(_who_may(DELIVER, _identify_at_once))]
+Decider = Annotated[Caller, Depends(_who_may(DECIDE, _identify))]
+Preparer = Annotated[Caller, Depends(_who_may(PREPARE, _identify))]

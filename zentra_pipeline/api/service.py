@@ -1,0 +1,48 @@
+"""What every route works with: the home, its limits, the clock and the intake; made once an app, nothing global.
+
+Does not belong here: anything that a route decides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from zentra_pipeline.api.rate import Buckets
+from zentra_pipeline.intake import Intake
+from zentra_pipeline.settings import Home
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the server takes: requests a second of one token, steadily and at once, and bytes of an uploaded file."""
+
+    requests_per_second: float = 5_000
+    requests_at_once: int = 10_000
+    upload_bytes: int = 2 * 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Service:
+    """One app's home, limits, intake of callbacks, and how it tells the time."""
+
+    home: Home
+    limits: Limits
+    buckets: Buckets
+    intake: Intake = field(default_factory=Intake)
+    now: Callable[[], datetime] = _now
+
+
+def _of_request(request: Request) -> Service:
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
+
+
+Serving = Annotated[Service, Depends(_of_request)]

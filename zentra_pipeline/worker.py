@@ -1,0 +1,127 @@
+"""Executes requested runs of a home, one after another, and empties the inboxes of callbacks; no route belongs here.
+
+One worker a home works at a time: a lock file tells others to wait, and the system releases that of one that dies. Run
+as a process of its own it ends when whoever started it does: `python -m zentra_pipeline.worker --home DIR`.
+"""
+
+import argparse
+import fcntl
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from zentra_pipeline import inbox, run_requests, tenancy
+from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.settings import Home
+from zentra_pipeline.store import inbox as inbox_store
+from zentra_pipeline.store import requests as request_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_of
+
+POLL_SECONDS: Final = 0.25
+# Deliveries wait a while for others, so that they share a file; a run never waits for them, it takes what there is.
+INBOX_PATIENCE: Final = timedelta(seconds=60)
+INBOX_ROWS: Final = 5_000
+_MOST_LAUNCHES: Final = 5
+
+
+def work(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
+    """Execute what is asked for until `stop` is set; what a worker that died had begun is begun anew."""
+    with _alone(home, stop):
+        for tenant in tenancy.tenants(home):
+            with operational_store(home.tenant(tenant)).begin() as connection:
+                request_store.put_back(connection, request_store.WORKER)
+        while not stop.is_set():
+            if not work_once(home, datetime.now(UTC), tell):
+                stop.wait(POLL_SECONDS)
+
+
+def work_once(home: Home, now: datetime, tell: Callable[[str], None]) -> bool:
+    """Execute the next request of each tenant, and ingest what waits long enough; whether there was anything to do."""
+    was_busy = False
+    for tenant in tenancy.tenants(home):
+        was_busy |= _execute_next(home, tenant, now, tell)
+        was_busy |= _drain(home, tenant, now, tell)
+    return was_busy
+
+
+def _execute_next(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) -> bool:
+    engine = operational_store(home.tenant(tenant))
+    with reading(engine) as connection:
+        if not request_store.of_status(connection, "queued"):
+            return False
+    with engine.begin() as connection:
+        queued = request_store.of_status(connection, "queued")
+        if not queued:
+            return False
+        request = request_store.launch(connection, queued[0].run_id, request_store.WORKER)
+        if request.launch > _MOST_LAUNCHES:
+            why = f"the run ended {_MOST_LAUNCHES} times without a result; see the server's log and ask for it again"
+            request_store.finish(connection, request.run_id, now, why)
+            return True
+    tell(f"{tenant}: run {request.run_id}")
+    run_requests.execute(home, tenant, request)
+    return True
+
+
+def _drain(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) -> bool:
+    """Ingest the inboxes that are full enough or have waited long enough; a fault is told and tried again later."""
+    paths = home.tenant(tenant)
+    with reading(operational_store(paths)) as connection:
+        waiting = inbox_store.waiting(connection)
+    is_done = False
+    for found in waiting:
+        if found.deliveries < INBOX_ROWS and now - instant_of(found.since) < INBOX_PATIENCE:
+            continue
+        try:
+            inbox.drain(paths, found.provider, now)
+            is_done = True
+        except ZentraError as cause:
+            tell(f"{tenant}: callbacks of {found.provider} stay in the inbox: {cause}")
+    return is_done
+
+
+@contextmanager
+def _alone(home: Home, stop: threading.Event) -> Iterator[None]:
+    """Wait until no other worker has the home, or until `stop` is set."""
+    with (home.root / "worker.lock").open("a") as lock:
+        while not stop.is_set():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                stop.wait(POLL_SECONDS)
+        yield
+
+
+def main() -> None:
+    """Work until standard input ends, which it does with the process that holds the other end."""
+    parser = argparse.ArgumentParser(prog="python -m zentra_pipeline.worker")
+    parser.add_argument("--home", required=True)
+    home = Home.at(parser.parse_args().home)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        work(home, threading.Event(), _tell)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """A run that is cut off here is begun anew by the next worker."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"worker: {text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()
