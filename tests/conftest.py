@@ -1,5 +1,66 @@
-"""What every test finds: a passphrase for signing keys, so that none is kept in the user's own configuration."""
+"""What every test finds: a passphrase for signing keys, and a database for its stores.
+
+The passphrase is set so that none is kept in the user's own configuration. Stores stand in SQLite files, unless the
+test asks for PostgreSQL, or ZENTRA_TEST_DATABASE_URL names a server: then all stand in a fresh database on it.
+"""
 
 import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests import postgres as postgres_server
+from zentra_pipeline.settings import DATABASE_VARIABLE
 
 os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database_of_the_suite() -> Iterator[None]:
+    """The developer's own database is never touched; the suite's is a fresh one for each worker."""
+    configured = os.environ.pop(DATABASE_VARIABLE, None)
+    server = os.environ.get(postgres_server.URL_VARIABLE)
+    try:
+        if server is None:
+            yield
+        else:
+            with postgres_server.fresh_database(server) as url:
+                os.environ[DATABASE_VARIABLE] = url
+                yield
+    finally:
+        os.environ.pop(DATABASE_VARIABLE, None)
+        if configured is not None:
+            os.environ[DATABASE_VARIABLE] = configured
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a server on which tests may make databases; one a worker, started when first asked for."""
+    with postgres_server.server_url() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _shared_database(postgres_url: str) -> Iterator[str]:
+    with postgres_server.fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres(_shared_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the test's homes live in PostgreSQL; the database is shared, as several homes may share one."""
+    monkeypatch.setenv(DATABASE_VARIABLE, _shared_database)
+    return _shared_database
+
+
+@pytest.fixture
+def sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the test's homes live in SQLite files whatever the suite runs on."""
+    monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Run the test on both databases; says on which."""
+    request.getfixturevalue("postgres" if request.param == "postgresql" else "sqlite")
+    return str(request.param)

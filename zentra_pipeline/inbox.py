@@ -14,7 +14,10 @@ from typing import Any
 import orjson
 
 from zentra_pipeline import identifiers, locks
+from zentra_pipeline.contracts.callbacks import CONTRACT
+from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.ingest import IngestOutcome, ingest_files
+from zentra_pipeline.profile import callback_secrets
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.reading import CANONICAL
 from zentra_pipeline.store import inbox as inbox_store
@@ -25,14 +28,14 @@ from zentra_pipeline.store.inbox import Receipt
 def drain(paths: TenantPaths, provider: str, now: datetime) -> list[IngestOutcome]:
     """Ingest what waits in a provider's inbox; nothing, and without waiting for anybody, when nothing does.
 
-    Raises what ingest.ingest_files raises; what could not be ingested stays in the inbox.
+    UsageError when a profile or a secret is missing or wrong; what could not be ingested stays in the inbox.
     """
     identifiers.provider_id(provider)
     engine = operational_store(paths)
     with reading(engine) as connection:
         if all(waiting.provider != provider for waiting in inbox_store.waiting(connection)):
             return []
-    outcomes = []
+    outcomes: list[IngestOutcome] = []
     with locks.holding(paths, locks.inbox_lock(provider)):
         while True:
             with engine.begin() as connection:
@@ -41,7 +44,14 @@ def drain(paths: TenantPaths, provider: str, now: datetime) -> list[IngestOutcom
                 return outcomes
             with reading(engine) as connection:
                 receipts = inbox_store.of_batch(connection, provider, batch)
-            outcomes.append(_ingest(paths, provider, batch, receipts, now))
+            _require_secret(paths, provider, receipts[0].format)
+            try:
+                outcomes.append(_ingest(paths, provider, batch, receipts, now))
+            except InputRejectedError:
+                # One delivery that no file may hold keeps no other from being read.
+                with engine.begin() as connection:
+                    inbox_store.split(connection, provider, batch)
+                continue
             with engine.begin() as connection:
                 inbox_store.mark_ingested(connection, provider, batch)
 
@@ -51,9 +61,16 @@ def content_of(receipts: Iterable[Receipt]) -> bytes:
     return b"".join(_line(receipt) + b"\n" for receipt in receipts)
 
 
-def _ingest(
-    paths: TenantPaths, provider: str, batch: str, receipts: list[Receipt], now: datetime
-) -> IngestOutcome:
+def _require_secret(paths: TenantPaths, provider: str, callback_format: str) -> None:
+    """The signatures of other formats are verified once more, as with every file."""
+    if callback_format != CANONICAL and not callback_secrets(paths.root.name, provider):
+        raise UsageError(
+            f"callbacks of {provider} wait in the inbox, but no secret is configured to verify them with: "
+            "set ZENTRA_CALLBACK_SECRETS__<TENANT>__<PROVIDER>"
+        )
+
+
+def _ingest(paths: TenantPaths, provider: str, batch: str, receipts: list[Receipt], now: datetime) -> IngestOutcome:
     folder = paths.scratch / f"inbox-{provider}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -81,10 +98,10 @@ def _line(receipt: Receipt) -> bytes:
         return orjson.dumps(envelope | {"body_base64": base64.b64encode(receipt.body).decode("ascii")})
     # What we say of a delivery stands in place of what it says of itself; its numbers stay as they were written.
     content: dict[str, Any] = json.loads(receipt.body, parse_int=_as_written, parse_float=_as_written)
+    content = dict.fromkeys(CONTRACT.columns) | content  # a file in which a column never comes would be refused whole
     content["received_at"] = receipt.received_at
-    content.pop("signature_verified", None)
-    if receipt.verification != inbox_store.UNSIGNED:
-        content["signature_verified"] = receipt.verification == inbox_store.VERIFIED
+    is_signed = {inbox_store.VERIFIED: True, inbox_store.REFUSED: False}
+    content["signature_verified"] = is_signed.get(receipt.verification)
     return orjson.dumps(content)
 
 

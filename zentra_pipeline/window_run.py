@@ -127,7 +127,7 @@ def _reconcile(
     if phase == "matching":
         raise RunFailedError(f"run {run.run_id}: the models ended before anything was compared; run it again")
     inputs_digest = scratch.inputs_digest(database)
-    fingerprint = _fingerprint(inputs, inputs_digest)
+    fingerprint = _fingerprint(inputs, inputs_digest, scratch.quarantined_rows(database))
     published_before = run.revision
     known = _revision_of(engine, run, fingerprint)
     if known is not None:
@@ -352,10 +352,11 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
     }
 
 
-def _fingerprint(inputs: RunInputs, inputs_digest: str) -> str:
+def _fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mapping[str, int]) -> str:
     """Digest of all that the published tables depend on: rows, scope, profile, routing, rules, runs, decisions."""
     content = {
         "inputs": inputs_digest,
+        "quarantined": dict(quarantined_rows),
         "scope": [inputs.tenant, inputs.run_id, inputs.owner, inputs.as_of.isoformat()],
         "profile": inputs.profile.digest(),
         "routing": [rule.model_dump(mode="json") for rule in inputs.routing],

@@ -14,21 +14,54 @@
 #}
 {% macro match_pass(rule, keyed, paired_before) %}
 
-match_groups as (
+line_groups as (
 
     select
         group_key,
         currency,
         line_class,
-        cast(sum(case when item_type = 'settlement_line' then 1 else 0 end) as bigint) as lines,
-        cast(sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as bigint) as movements,
-        cast(sum(case when item_type = 'settlement_line' then amount_minor else 0 end) as bigint) as settlement_minor,
-        cast(sum(case when item_type = 'ledger_transaction' then amount_minor else 0 end) as bigint) as ledger_minor,
-        min(case when item_type = 'settlement_line' then item_id end) as first_line_id,
-        min(case when item_type = 'ledger_transaction' then item_id end) as first_transaction_id
+        cast(count(*) as bigint) as lines,
+        cast(sum(amount_minor) as bigint) as settlement_minor,
+        min(item_id) as first_line_id
     from {{ keyed }}
-    where group_key is not null and line_class is not null
+    where item_type = 'settlement_line' and group_key is not null and line_class is not null
     group by group_key, currency, line_class
+
+),
+
+movement_groups as (
+
+    select
+        group_key,
+        currency,
+        line_class,
+        cast(count(*) as bigint) as movements,
+        cast(sum(amount_minor) as bigint) as ledger_minor,
+        min(item_id) as first_transaction_id
+    from {{ keyed }}
+    where item_type = 'ledger_transaction' and group_key is not null and line_class is not null
+    group by group_key, currency, line_class
+
+),
+
+match_groups as (
+
+    select
+        coalesce(line_groups.group_key, movement_groups.group_key) as group_key,
+        coalesce(line_groups.currency, movement_groups.currency) as currency,
+        coalesce(line_groups.line_class, movement_groups.line_class) as line_class,
+        coalesce(line_groups.lines, 0) as lines,
+        coalesce(movement_groups.movements, 0) as movements,
+        line_groups.settlement_minor,
+        movement_groups.ledger_minor,
+        line_groups.first_line_id,
+        movement_groups.first_transaction_id
+    from line_groups
+    full outer join movement_groups
+        on
+            line_groups.group_key = movement_groups.group_key
+            and line_groups.currency = movement_groups.currency
+            and line_groups.line_class = movement_groups.line_class
 
 ),
 
@@ -68,31 +101,31 @@ judged_groups as (
 
 ),
 
-judged as (
+contested_groups as (
 
     select
-        keyed.*,
-        judged_groups.verdict,
-        judged_groups.match_id
-    from {{ keyed }} as keyed
-    left join judged_groups
-        on
-            keyed.group_key = judged_groups.group_key
-            and keyed.currency = judged_groups.currency
-            and keyed.line_class = judged_groups.line_class
+        group_key,
+        currency,
+        line_class
+    from judged_groups
+    where verdict = 'contested'
 
 ),
 
 contested as (
 
     select
-        *,
+        keyed.*,
         row_number() over (
-            partition by group_key, currency, line_class, item_type, amount_minor
-            order by sort_at asc nulls last, item_id asc nulls last
+            partition by keyed.group_key, keyed.currency, keyed.line_class, keyed.item_type, keyed.amount_minor
+            order by keyed.sort_at asc nulls last, keyed.item_id asc nulls last
         ) as amount_rank
-    from judged
-    where verdict = 'contested'
+    from {{ keyed }} as keyed
+    inner join contested_groups
+        on
+            keyed.group_key = contested_groups.group_key
+            and keyed.currency = contested_groups.currency
+            and keyed.line_class = contested_groups.line_class
 
 ),
 
@@ -215,13 +248,18 @@ named_pairs as (
 outcomes as (
 
     select
-        {{ item_columns('judged') }},
-        judged.was_ambiguous,
-        case when judged.verdict = 'equal' then 'matched' else 'free' end as disposition,
-        judged.match_id,
+        {{ item_columns('keyed') }},
+        keyed.was_ambiguous,
+        case when judged_groups.verdict = 'equal' then 'matched' else 'free' end as disposition,
+        judged_groups.match_id,
         '{{ rule }}' as rule
-    from judged
-    where judged.verdict is null or judged.verdict <> 'contested'
+    from {{ keyed }} as keyed
+    left join judged_groups
+        on
+            keyed.group_key = judged_groups.group_key
+            and keyed.currency = judged_groups.currency
+            and keyed.line_class = judged_groups.line_class
+    where judged_groups.verdict is null or judged_groups.verdict <> 'contested'
 
     union all
 

@@ -121,7 +121,7 @@ def test_quarantined_rows_block_until_somebody_answers_for_them(world: World) ->
     world.run(MON)
     (blocker,) = prepare(world).blockers
     assert blocker.kind == "quarantined_rows"
-    assert prepare(world, accept_quarantine="the provider confirmed a test row").status == "prepared"
+    assert prepare(world, accepted="the provider confirmed a test row").status == "prepared"
     approve(world)
     (decision,) = [row for row in rows(world, 1, "decisions") if row["action"] == "accept_quarantine"]
     assert (decision["actor"], decision["reason"]) == ("alice", "the provider confirmed a test row")

@@ -213,7 +213,9 @@ def test_the_same_revision_is_the_same_bytes_with_any_number_of_threads(
     connect = duckdb.connect
     digests = set()
     for threads in (1, 2, 4):
-        monkeypatch.setattr(duckdb, "connect", lambda threads=threads: connect(config={"threads": threads}))
+        monkeypatch.setattr(
+            duckdb, "connect", lambda config, threads=threads: connect(config=config | {"threads": threads})
+        )
         digests.add(write(TenantPaths(tmp_path / f"threads_{threads}"), telling).sha256)
     monkeypatch.undo()
     with snapshot(operational_store(world.paths)) as connection:

@@ -36,7 +36,7 @@ def stop_at_the_nth_step(event, arguments):
 
 sys.addaudithook(stop_at_the_nth_step)
 with case.of_run(Home.at(root), "acme", run_id) as opened:
-    closing.approve(opened, "bob", datetime(2026, 4, 22, 9, tzinfo=UTC))
+    closing.approve(opened, "bob", datetime(2026, 4, 21, 12, tzinfo=UTC))
 print(seen)
 """
 

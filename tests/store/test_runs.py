@@ -23,7 +23,7 @@ SPINE = ("created", "ingesting", "matching", "comparing", "in_review", "closing"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Engine:
+def store(tmp_path: Path, database: str) -> Engine:
     return operational_store(TenantPaths(tmp_path / "acme"))
 
 

@@ -55,12 +55,12 @@ def exceptions(copy: Copy) -> lake.QueryResult:
 
 def test_everything_derived_comes_back_byte_for_byte_from_landing_and_store_alone(copy: Copy) -> None:
     before, answer = copy.derived(), exceptions(copy)
-    assert len(before) > 60
+    assert len(before) > 50
     for folder in (copy.paths.staged, copy.paths.lake):
         shutil.rmtree(folder)
     copy.paths.catalog.unlink()
     outcome = rebuild(copy.home, TENANT)
-    assert [(item.verdict, item.differs) for item in outcome.revisions] == [(EQUAL, ())] * 5
+    assert [(item.verdict, item.differs) for item in outcome.revisions] == [(EQUAL, ())] * 4
     assert [(item.verdict, item.detail) for item in outcome.seals] == [(EQUAL, "")]
     assert (outcome.refused, outcome.lost, outcome.holds) == (None, (), True)
     assert set(outcome.restored) == {path for path in before if "_current" not in path}
@@ -192,14 +192,14 @@ def test_a_rebuild_that_fails_on_the_way_leaves_right_files_and_a_rerun_heals(
         sync_folder(folder)
 
     monkeypatch.setattr(landing, "sync_folder", disk_full)
-    for number in (1, 9, 19):
+    for number in (1, 8, 15):
         left = number
         copy = damaged(copies, f"failed_{number}")
         with pytest.raises(OSError, match="No space left"):
             rebuild(copy.home, TENANT)
         found = copy.derived()
         assert {path: content for path, content in found.items() if right.get(path) != content} == {}
-        assert len(found) == len(right) - 19 + number
+        assert len(found) == len(right) - 15 + number
         assert rebuild(copy.home, TENANT).holds
         assert copy.derived() == right
 
@@ -233,7 +233,7 @@ def test_pointers_and_catalog_alone_are_written_anew_without_remaking_a_table(
     copy.paths.catalog.write_bytes(b"no database")
     refresh_readers(copy.home, TENANT)
     assert copy.derived() == before
-    assert lake.query(copy.paths, "select count(*) from runs").rows == [(4,)]
+    assert lake.query(copy.paths, "select count(*) from runs").rows == [(3,)]
 
 
 def test_the_command_ends_with_5_when_files_stay_lost(
@@ -242,7 +242,7 @@ def test_the_command_ends_with_5_when_files_stay_lost(
     shelf.use(monkeypatch, original.paths)
     arguments = ["rebuild", "--tenant", TENANT, "--home", str(copy.home.root)]
     assert cli.invoke(arguments) == 0
-    assert "12 files staged, 5 revisions and 1 seal made again: everything is as recorded" in capsys.readouterr().out
+    assert "9 files staged, 4 revisions and 1 seal made again: everything is as recorded" in capsys.readouterr().out
     shelf.use(monkeypatch, original.paths, lambda table, run_id, revision: (table, revision) == ("matches", 2))
     assert cli.invoke(arguments) == 5
     assert "nothing was put in place" in capsys.readouterr().err

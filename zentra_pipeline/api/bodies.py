@@ -39,7 +39,7 @@ def json_body(model: type[Model], limit: int = JSON_BYTES) -> Callable[[Request]
         try:
             return model.model_validate(value)
         except ValidationError as cause:
-            raise problems.invalid(cause.errors(include_url=False, include_input=False), "body") from cause  # type: ignore[arg-type]
+            raise problems.invalid(cause.errors(include_url=False, include_input=False), "body") from cause
 
     return read
 

@@ -82,19 +82,16 @@ async def _identify_at_once(
     return _identify(serving, credentials)
 
 
-def _who_may(action: str, identify: Callable[..., Any]) -> Callable[..., Caller]:
-    def checked(caller: Annotated[Caller, Depends(identify)]) -> Caller:
+def _who_may(action: str, identify: Callable[..., Any] = _identify) -> Callable[..., Any]:
+    async def checked(caller: Annotated[Caller, Depends(identify)]) -> Caller:
         caller.require(action)
         return caller
 
-    async def checked_at_once(caller: Annotated[Caller, Depends(identify)]) -> Caller:
-        return checked(caller)
-
-    return checked_at_once  # type: ignore[return-value]
+    return checked
 
 
-Reader = Annotated[Caller, Depends(_who_may(READ, _identify))]
-Asker = Annotated[Caller, Depends(_who_may(ASK, _identify))]
+Reader = Annotated[Caller, Depends(_who_may(READ))]
+Asker = Annotated[Caller, Depends(_who_may(ASK))]
 Deliverer = Annotated[Caller, Depends(_who_may(DELIVER, _identify_at_once))]
-Decider = Annotated[Caller, Depends(_who_may(DECIDE, _identify))]
-Preparer = Annotated[Caller, Depends(_who_may(PREPARE, _identify))]
+Decider = Annotated[Caller, Depends(_who_may(DECIDE))]
+Preparer = Annotated[Caller, Depends(_who_may(PREPARE))]

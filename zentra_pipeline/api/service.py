@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from zentra_pipeline.api.callback_formats import CallbackFormats
 from zentra_pipeline.api.rate import Buckets
 from zentra_pipeline.intake import Intake
 from zentra_pipeline.settings import Home
@@ -36,10 +37,11 @@ class Service:
     limits: Limits
     buckets: Buckets
     intake: Intake = field(default_factory=Intake)
+    callback_formats: CallbackFormats = field(default_factory=CallbackFormats)
     now: Callable[[], datetime] = _now
 
 
-def _of_request(request: Request) -> Service:
+async def _of_request(request: Request) -> Service:
     service = request.app.state.service
     assert isinstance(service, Service)
     return service

@@ -1,11 +1,10 @@
 """Rows of published tables as JSON, and their JSON Schema from the same contracts the tables are checked against.
 
-Amounts are integers of minor units, instants UTC with Z, days YYYY-MM-DD. Which rows somebody gets does not belong here.
+Amounts are integers of minor units, instants UTC with Z, days YYYY-MM-DD. Which rows one gets does not belong here.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -39,14 +38,12 @@ def as_object(columns: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
 
 def row_schema(table: str, **further: dict[str, Any]) -> dict[str, Any]:
     """JSON Schema of a row of a published table, with members that are told beside its columns."""
-    definitions = (definition.split() for definition in lake.columns_sql(table).split(", "))
-    return schema_of({column: data_type for column, data_type in definitions}, **further)
+    return schema_of(column_types(lake.columns_sql(table)), **further)
 
 
-@cache
-def evidence_columns() -> tuple[str, ...]:
-    """The columns of an evidence row as it is told."""
-    return tuple(definition.split()[0] for definition in lake.EVIDENCE_COLUMNS.split(", "))
+def column_types(definitions: str) -> dict[str, str]:
+    """Column → DuckDB type of column definitions as in `create table t (…)`."""
+    return {name: kind for name, kind in map(str.split, definitions.split(", "))}  # noqa: C416 - two at a time
 
 
 def schema_of(columns: Mapping[str, str], **further: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": "Find what is out of step in a home, with its remedy.",
     "rebuild": "Remake staged files, lake and catalog from landed bytes and ops.db.",
     "reperform": "Make a sealed run again from retained inputs and compare.",
+    "serve": "Start the HTTP API of a home.",
     "simulate": "Write a labelled data set: inputs over several windows and the answer key.",
     "score": "Run a world of `zentra simulate` and score it.",
     "demo": "Show the shipped story from ingest to exceptions.",

@@ -96,13 +96,19 @@ def read(paths: TenantPaths, after: int = 0, limit: int | None = None, event_typ
     return Page(found, stream.last if is_whole else found[-1][0] if found else after)
 
 
-def follow(paths: TenantPaths, after: int = 0, event_type: str | None = None, expected: int | None = None) -> "Stream":
-    """The events behind place `after` that the log holds now, in order, a batch at a time in memory.
+def follow(
+    paths: TenantPaths,
+    after: int = 0,
+    event_type: str | None = None,
+    expected: int | None = None,
+    run_id: str | None = None,
+) -> "Stream":
+    """The events behind place `after` that the log holds now, of one run when given, in order, a batch at a time.
 
     `expected` is how many will be asked for, where that is known.
     """
     with reading(operational_store(paths)) as connection:
-        entries = event_log.entries(connection, after)
+        entries = event_log.entries(connection, after, run_id)
     last = max((entry.first_position + entry.events - 1 for entry in entries), default=after)
     batch = _BATCH if expected is None or event_type is not None else max(1, min(expected, _BATCH))
     return Stream(_events(paths, entries, after, event_type, batch), last)

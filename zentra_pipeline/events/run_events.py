@@ -6,6 +6,7 @@ was left behind. An id is derived from the fact; what comes back after it was wi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from zentra_pipeline.store.event_log import Entry
 
 Marts = Mapping[str, Path]
 SYSTEM: Final = "system"
+_MEMORY: Final = "2GB"
 
 # Events of a file stand in this order: what ceases to hold comes before what holds instead.
 _ORDER: Final = (
@@ -95,12 +97,19 @@ def write(paths: TenantPaths, telling: Telling) -> lake.PublishedTable:
     inputs = telling.inputs
     relative = Path("lake", "events", f"provider={inputs.provider}", f"ledger_window={inputs.ledger_window}")
     relative = relative / f"{inputs.run_id}-r{telling.revision}.parquet"
-    with duckdb.connect() as connection:
-        _write_sources(connection, telling)
-        is_retold = bool(telling.told)
-        if is_retold:
-            _write_told(connection, paths, telling)
-        return lake.write_parquet(connection, _events_sql(is_retold), paths, relative)
+    folder = paths.scratch / inputs.run_id  # where DuckDB makes a folder when memory runs short, and removes it
+    folder.mkdir(parents=True, exist_ok=True)
+    spill = str(folder / "events")
+    try:
+        with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": spill}) as connection:
+            _write_sources(connection, telling)
+            is_retold = bool(telling.told)
+            if is_retold:
+                _write_told(connection, paths, telling)
+            return lake.write_parquet(connection, _events_sql(is_retold), paths, relative)
+    finally:
+        with suppress(OSError):  # the run's database stands in it
+            folder.rmdir()
 
 
 def _write_sources(connection: duckdb.DuckDBPyConnection, telling: Telling) -> None:

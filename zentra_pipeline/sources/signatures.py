@@ -19,7 +19,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _BASE64_SHA256 = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
 _MESSAGE_ID = re.compile(r"[!-\-/-~]{1,256}", re.ASCII)  # visible, and no dot: `id.timestamp.body` must read one way
-_ENCODED_SECRET = "whsec_"
+_BASE64_FOLLOWS = "whsec_"
 
 STANDARD_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 STRIPE_HEADERS = ("stripe-signature",)
@@ -94,9 +94,9 @@ def verify_standard(
 
 
 def _key_of(secret: str) -> bytes:
-    if secret.startswith(_ENCODED_SECRET):
+    if secret.startswith(_BASE64_FOLLOWS):
         try:
-            return base64.b64decode(secret.removeprefix(_ENCODED_SECRET), validate=True)
+            return base64.b64decode(secret.removeprefix(_BASE64_FOLLOWS), validate=True)
         except binascii.Error:
             pass
     return secret.encode("utf-8")

@@ -16,6 +16,7 @@ REFUSED: Final = "refused"
 _PENDING: Final = "pending"
 _ASSIGNED: Final = "assigned"
 _INGESTED: Final = "ingested"
+_SET_ASIDE: Final = "set_aside"
 _BATCH_ROWS: Final = 10_000
 _BATCH_BYTES: Final = 32 * 1024 * 1024
 _AT_ONCE: Final = 400  # bound values of one statement, well below what SQLite takes
@@ -104,7 +105,7 @@ def assign(connection: Connection, provider: str) -> str | None:
         chosen.append(sequence)
     if not chosen:
         return None
-    batch = f"inbox_{chosen[0]:012d}_{chosen[-1]:012d}"
+    batch = _batch_name(chosen)
     for start in range(0, len(chosen), _AT_ONCE):
         these = table.c.sequence.in_(chosen[start : start + _AT_ONCE])
         connection.execute(update(table).where(these).values(batch=batch, status=_ASSIGNED))
@@ -125,6 +126,24 @@ def mark_ingested(connection: Connection, provider: str, batch: str) -> None:
     table = callback_inbox
     these = (table.c.provider == provider) & (table.c.batch == batch)
     connection.execute(update(table).where(these).values(status=_INGESTED))
+
+
+def split(connection: Connection, provider: str, batch: str) -> None:
+    """Put a batch whose file was refused into two; a single delivery that no file may hold is set aside for good."""
+    table = callback_inbox
+    these = (table.c.provider == provider) & (table.c.batch == batch)
+    sequences = list(connection.execute(select(table.c.sequence).where(these).order_by(table.c.sequence)).scalars())
+    if len(sequences) == 1:
+        connection.execute(update(table).where(these).values(status=_SET_ASIDE))
+        return
+    middle = len(sequences) // 2
+    for half in (sequences[:middle], sequences[middle:]):
+        among = these & table.c.sequence.between(half[0], half[-1])
+        connection.execute(update(table).where(among).values(batch=_batch_name(half)))
+
+
+def _batch_name(sequences: Sequence[int]) -> str:
+    return f"inbox_{sequences[0]:012d}_{sequences[-1]:012d}"
 
 
 def _known(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple[str, str, str]]:

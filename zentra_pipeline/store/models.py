@@ -1,10 +1,11 @@
-"""Tables of the operational store, one per tenant: files, runs, decisions, closeouts, events, what came over HTTP.
+"""Tables of the operational store, one per tenant: files, runs, decisions, closeouts, events, what came over HTTP, webhooks.
 
 Instants are UTC text `YYYY-MM-DDTHH:MM:SS.ffffffZ`, days `YYYY-MM-DD`. Does not belong here: queries.
 """
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -187,7 +188,61 @@ callback_inbox = Table(
     Column("body", LargeBinary, nullable=False, comment="as received"),
     Column("verification", String(16), nullable=False, comment="verified, unsigned, refused"),
     Column("batch", String(64), nullable=True, comment="id of the landed file it goes into"),
-    Column("status", String(16), nullable=False, comment="pending, assigned, ingested"),
+    Column("status", String(16), nullable=False, comment="pending, assigned, ingested, set_aside"),
     UniqueConstraint("provider", "sha256", "verification", name="one_row_per_delivery"),
     Index("callback_inbox_by_status", "provider", "status", "sequence"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("endpoint_id", String(64), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("events", Text, nullable=False, comment="JSON array of globs over event types"),
+    Column("is_each_match", Boolean, nullable=False, comment="one delivery a match instead of one a run and rule"),
+    Column("is_loopback_allowed", Boolean, nullable=False, comment="may stand on this machine, without TLS"),
+    Column("failure_days", Integer, nullable=False, comment="disabled after failing for so many days"),
+    Column("secret", Text, nullable=True, comment="encrypted; null once removed"),
+    Column("previous_secret", Text, nullable=True, comment="encrypted; signs as well until previous_until"),
+    Column("previous_until", String(32), nullable=True),
+    Column("status", String(16), nullable=False, comment="enabled, disabled, removed"),
+    Column("status_reason", Text, nullable=True, comment="why it is disabled"),
+    Column("position", BigInteger, nullable=False, comment="place in the event log up to which deliveries are made"),
+    Column("failing_since", String(32), nullable=True, comment="the first failure since the last success"),
+    Column("held_until", String(32), nullable=True, comment="nothing is sent before, as the receiver asked"),
+    Column("created_at", String(32), nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("delivery_id", String(64), primary_key=True, comment="derived from endpoint and event"),
+    Column("endpoint_id", String(64), ForeignKey("webhook_endpoints.endpoint_id"), nullable=False),
+    Column("event_id", String(64), nullable=False, comment="webhook-id of every attempt"),
+    Column("event_type", String(64), nullable=False),
+    Column("position", BigInteger, nullable=False, comment="place of the event in the log; the order of sending"),
+    Column("body", Text, nullable=False, comment="the CloudEvent as it is sent"),
+    Column("status", String(16), nullable=False, comment="retained, retrying, resolved, dead"),
+    Column("sends_due", Integer, nullable=False, comment="how often it is still to be sent: once, and once a replay"),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, comment="attempts that failed since it was last retained"),
+    Column("next_attempt_at", String(32), nullable=True, comment="null when nothing is to be sent"),
+    Column("created_at", String(32), nullable=False),
+    Column("resolved_at", String(32), nullable=True, comment="when it was last delivered"),
+    UniqueConstraint("endpoint_id", "event_id", name="one_delivery_per_event"),
+    Index("webhook_deliveries_due", "endpoint_id", "next_attempt_at", "position"),
+    Index("webhook_deliveries_by_event", "event_id"),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("delivery_id", String(64), ForeignKey("webhook_deliveries.delivery_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, comment="from 1, over all replays"),
+    Column("at", String(32), nullable=False),
+    Column("status_code", Integer, nullable=True, comment="null when no answer came"),
+    Column("latency_ms", Integer, nullable=False),
+    Column("error", Text, nullable=True, comment="why it failed; null when it was delivered"),
+    Column("response", Text, nullable=True, comment="how the answer's body begins"),
 )

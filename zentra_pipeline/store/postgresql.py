@@ -77,9 +77,14 @@ def _configured_url() -> URL:
         ) from None
     if url.drivername not in _SCHEMES:
         raise UsageError(f"{DATABASE_VARIABLE} begins with {url.drivername}: it has to be a postgresql:// URL")
-    query = dict(url.query)
-    password = query.pop("password", url.password)
-    return url.set(drivername=_DRIVER, query=query, password=password if isinstance(password, str) else url.password)
+    # libpq takes both in the query as well, where they would be shown
+    user, password = (
+        url.query.get(name, given) for name, given in (("user", url.username), ("password", url.password))
+    )
+    if not isinstance(user, str | None) or not isinstance(password, str | None):
+        raise UsageError(f"{DATABASE_VARIABLE} names its user or password twice: write it once")
+    url = url.difference_update_query(["user", "password"])
+    return url.set(drivername=_DRIVER, username=user, password=password)
 
 
 def _engine(url: URL) -> Engine:

@@ -1,6 +1,6 @@
 """Examines a home and names every inconsistency with its remedy; healing is done by the commands it names.
 
-Does not belong here: any single check (store_checks, file_checks, reader_checks, seal_checks).
+Does not belong here: any single check (schema_checks, store_checks, file_checks, reader_checks, seal_checks).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,8 @@ from zentra_pipeline import tenancy
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
-from zentra_pipeline.upkeep import file_checks, reader_checks, records, seal_checks, store_checks
+from zentra_pipeline.store.place import control_place, operational_place
+from zentra_pipeline.upkeep import file_checks, reader_checks, records, schema_checks, seal_checks, store_checks
 from zentra_pipeline.upkeep.finding import ERROR, Finding
 from zentra_pipeline.upkeep.records import Records
 
@@ -50,7 +51,7 @@ class Diagnosis:
 
     @property
     def is_sound(self) -> bool:
-        return not any(finding.severity == ERROR for finding in self.findings)
+        return not _errors(self.findings)
 
 
 def examine(home: Home, tenant: str | None = None, progress: Progress | None = None) -> list[Diagnosis]:
@@ -62,9 +63,9 @@ def examine(home: Home, tenant: str | None = None, progress: Progress | None = N
     if not tenancy.is_initialised(home) and not home.tenants.is_dir():
         raise UsageError(f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home")
     report("home", "control.db and keys")
-    found = [*store_checks.check_database(home.control_store, list(control.metadata.tables), revision=False)]
+    found = [*schema_checks.check_store(control_place(home), list(control.metadata.tables), revision=False)]
     diagnoses = [Diagnosis(HOME, (*found, *seal_checks.check_keys(home)))]
-    for name in _tenants(home, tenant, is_readable=not found):
+    for name in _tenants(home, tenant, is_readable=not _errors(found)):
         report(name, "ops.db")
         diagnoses.append(_examine_tenant(home, name, report))
     return diagnoses
@@ -83,8 +84,8 @@ def _tenants(home: Home, tenant: str | None, is_readable: bool) -> Iterable[str]
 
 def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
     paths = home.tenant(tenant)
-    found = [*store_checks.check_database(paths.operational_store, list(models.metadata.tables), revision=True)]
-    if found:
+    found = [*schema_checks.check_store(operational_place(paths), list(models.metadata.tables), revision=True)]
+    if _errors(found):
         return Diagnosis(tenant, tuple(found), tuple(CHECKS))
     try:
         kept = records.read(home, tenant)
@@ -97,6 +98,10 @@ def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
         report(tenant, name)
         found += check(kept)
     return Diagnosis(tenant, tuple(found))
+
+
+def _errors(found: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in found if finding.severity == ERROR]
 
 
 def _silent(step: str, message: str) -> None:

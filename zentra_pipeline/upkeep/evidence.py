@@ -5,9 +5,8 @@ Both read the tenant's records from a copy of the store beside the remade lake. 
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from zentra_pipeline.events import run_events
 from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.copying import copy_operational_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.event_log import Entry
 from zentra_pipeline.store.instants import instant_of
@@ -41,11 +41,7 @@ class RemadeEvidence:
 
 def copy_store(paths: TenantPaths, made: TenantPaths) -> None:
     """Give `made` a store of its own that says what the tenant's says at this moment."""
-    with (
-        closing(sqlite3.connect(paths.operational_store)) as source,
-        closing(sqlite3.connect(made.operational_store)) as target,
-    ):
-        source.backup(target)
+    copy_operational_store(paths, made)
 
 
 def borrow(paths: TenantPaths, made: TenantPaths, relative: Iterable[str]) -> None:

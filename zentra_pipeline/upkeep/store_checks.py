@@ -33,6 +33,7 @@ def check_database(database: Path, tables: Sequence[str], revision: bool) -> Ite
     log = database.with_name(f"{name}-wal")
     if log.is_file() and (damage := _damage_of_log(log.read_bytes())):
         yield Finding("store", log.name, ERROR, damage, restore)
+        return  # opening the file would end in a log without what is damaged
     try:
         connection = sqlite3.connect(f"file:{database}?mode=rw", uri=True)
         try:

@@ -14,23 +14,55 @@ tolerances as (
 
 ),
 
-sums as (
+line_sums as (
 
     select
         match_id,
         rule,
         currency,
-        match_class as line_class,
-        cast(sum(case when item_type = 'settlement_line' then 1 else 0 end) as bigint) as lines,
-        cast(sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as bigint) as movements,
-        cast(sum(case when item_type = 'settlement_line' then leg_minor else 0 end) as bigint) as settlement_minor,
-        cast(sum(case when item_type = 'ledger_transaction' then leg_minor else 0 end) as bigint) as ledger_minor,
-        min(case when item_type = 'settlement_line' then item_id end) as first_line_id,
-        min(case when item_type = 'ledger_transaction' then item_id end) as first_transaction_id,
-        min(case when item_type = 'settlement_line' then provider_reference end) as line_reference,
-        min(case when item_type = 'ledger_transaction' then provider_reference end) as movement_reference
+        match_class,
+        cast(count(*) as bigint) as lines,
+        cast(sum(leg_minor) as bigint) as settlement_minor,
+        min(item_id) as first_line_id,
+        min(provider_reference) as line_reference
     from outcomes
+    where item_type = 'settlement_line'
     group by match_id, rule, currency, match_class
+
+),
+
+movement_sums as (
+
+    select
+        match_id,
+        cast(count(*) as bigint) as movements,
+        cast(sum(leg_minor) as bigint) as ledger_minor,
+        min(item_id) as first_transaction_id,
+        min(provider_reference) as movement_reference
+    from outcomes
+    where item_type = 'ledger_transaction'
+    group by match_id
+
+),
+
+-- A match has legs on both sides.
+sums as (
+
+    select
+        line_sums.match_id,
+        line_sums.rule,
+        line_sums.currency,
+        line_sums.match_class as line_class,
+        line_sums.lines,
+        movement_sums.movements,
+        line_sums.settlement_minor,
+        movement_sums.ledger_minor,
+        line_sums.first_line_id,
+        movement_sums.first_transaction_id,
+        line_sums.line_reference,
+        movement_sums.movement_reference
+    from line_sums
+    inner join movement_sums on line_sums.match_id = movement_sums.match_id
 
 ),
 

@@ -78,6 +78,17 @@ unmatched_callbacks as (
 
 ),
 
+group_matches as (
+
+    select
+        match_id,
+        currency,
+        provider_reference
+    from matches
+    where cardinality <> 'one_to_one'
+
+),
+
 groups as (
 
     select
@@ -90,7 +101,7 @@ groups as (
         ) as place,
         count(*) over (partition by outcomes.match_id, outcomes.item_type) as places
     from outcomes
-    inner join matches on outcomes.match_id = matches.match_id and matches.cardinality <> 'one_to_one'
+    inner join group_matches on outcomes.match_id = group_matches.match_id
 
 ),
 
@@ -119,13 +130,22 @@ matched as (
     select
         match_id,
         first_line_id as line_id,
-        first_transaction_id as transaction_id
+        first_transaction_id as transaction_id,
+        currency,
+        provider_reference
     from matches
     where cardinality = 'one_to_one'
 
     union all
 
-    select * from group_pairs
+    select
+        group_pairs.match_id,
+        group_pairs.line_id,
+        group_pairs.transaction_id,
+        group_matches.currency,
+        group_matches.provider_reference
+    from group_pairs
+    inner join group_matches on group_pairs.match_id = group_matches.match_id
 
 ),
 
@@ -149,11 +169,10 @@ all_rows as (
         matched.match_id,
         matched.line_id,
         matched.transaction_id,
-        matches.currency,
-        matches.provider_reference,
+        matched.currency,
+        matched.provider_reference,
         coalesce(callback_state.last_success_event_id, callback_state.last_event_id) as provider_event_id
     from matched
-    inner join matches on matched.match_id = matches.match_id
     left join callback_state on matched.match_id = callback_state.match_id
 
     union all

@@ -1,0 +1,109 @@
+"""A writer killed at any moment loses nothing that it acknowledged and leaves no half of a transaction."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import decisions, event_log
+from zentra_pipeline.store.engine import operational_store, reading
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = 40
+# Imports once and forks a writer a round: a writer says "n" on stdout once transaction n is committed.
+CHILD = """
+import os, sys
+from pathlib import Path
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import decisions, event_log
+from zentra_pipeline.store.engine import operational_store
+
+store = operational_store(TenantPaths(Path(sys.argv[1])))
+
+def decision(number):
+    return decisions.Decision(
+        sequence=number, decision_id=f"d{number}", exception_id=None, run_id="r", action="comment", actor="ann",
+        decided_at="2026-04-27T06:00:00.000000Z", reason="x" * 20_000, policy={}, result="open", owner=None,
+        resolution=None, details={},
+    )
+
+def write():
+    while True:
+        with store.begin() as connection:
+            number = decisions.next_sequence(connection)
+            decisions.append(connection, decision(number))
+            event_log.append(connection, {"id": f"e{number}", "type": "t", "data": "y" * 20_000})
+        os.write(1, b"%d\\n" % number)
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        write()
+    os.write(1, b"pid %d\\n" % child)
+    os.waitpid(child, 0)
+    os.write(1, b"dead\\n")
+"""
+
+
+def check_store(paths: TenantPaths) -> int:
+    """How many transactions the store holds, each whole; opening it took less than a second."""
+    started = time.monotonic()
+    with reading(operational_store(paths)) as connection:
+        opened = time.monotonic() - started
+        decided = [decision.decision_id for decision in decisions.listed(connection)]
+        told = [entry.event_id for entry in event_log.entries(connection)]
+    assert opened < 1
+    assert decided == [f"d{number}" for number in range(1, len(decided) + 1)]
+    assert told == [f"e{number}" for number in range(1, len(decided) + 1)]
+    return len(decided)
+
+
+def kill_writers(paths: TenantPaths, kills: int) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(paths.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        bufsize=0,
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    acknowledged = rounds_with_writes = 0
+    for kill in range(kills):
+        parent.stdin.write(b"next\n")
+        said = read_until(parent.stdout.fileno(), b"pid ")
+        writer = int(said.split(b"pid ")[1].split()[0])
+        time.sleep(0.02 + 0.17 * kill / kills)
+        os.kill(writer, signal.SIGKILL)
+        said += read_until(parent.stdout.fileno(), b"dead\n")
+        numbers = [int(word) for line in said.splitlines() for word in [line] if word.isdigit()]
+        rounds_with_writes += bool(numbers)
+        acknowledged = max([acknowledged, *numbers])
+        # A killed commit may be durable without having been acknowledged; more than one cannot.
+        assert acknowledged <= check_store(paths) <= acknowledged + 1
+        acknowledged = check_store(paths)
+    parent.stdin.close()
+    assert parent.wait(timeout=20) == 0
+    parent.stdout.close()
+    assert rounds_with_writes >= kills // 2
+
+
+def read_until(descriptor: int, end: bytes) -> bytes:
+    said = b""
+    while end not in said or not said.endswith(b"\n"):
+        said += os.read(descriptor, 65_536)
+    return said
+
+
+def test_forty_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path, database: str) -> None:
+    kill_writers(TenantPaths(tmp_path / "acme"), KILLS)
+
+
+@pytest.mark.slow
+def test_four_hundred_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path, database: str) -> None:
+    kill_writers(TenantPaths(tmp_path / "acme"), KILLS * 10)

@@ -1,0 +1,127 @@
+"""Makes the HTTP app of a home: its routes, its problems and its description. What routes do does not belong here."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from zentra_pipeline import __version__
+from zentra_pipeline.api import (
+    callbacks,
+    closeouts,
+    events,
+    exception_sheets,
+    exceptions,
+    files,
+    problems,
+    run_results,
+    runs,
+)
+from zentra_pipeline.api.problems import KINDS, Problem
+from zentra_pipeline.api.rate import Buckets
+from zentra_pipeline.api.service import Limits, Service
+from zentra_pipeline.api.tables import json_response
+from zentra_pipeline.settings import Home
+
+_DESCRIPTION = """\
+Reconciliation of what providers say, what the ledger says and what operators decide.
+
+A bearer token names tenant, actor and role; no request names a tenant. Amounts are integers of minor units beside their
+ISO 4217 currency, instants UTC with Z, days YYYY-MM-DD. Lists page by cursor. Every error is an RFC 9457 problem.
+"""
+_ROUTERS = (runs, run_results, closeouts, exception_sheets, exceptions, callbacks, files, events)
+
+_open = APIRouter(tags=["server"])
+
+
+class Health(BaseModel):
+    """The server answers."""
+
+    status: str
+    version: str
+
+
+class ProblemKind(BaseModel):
+    """What a kind of problem means and what to do about it."""
+
+    type: str
+    status: int
+    title: str
+    remedy: str
+
+
+def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datetime] | None = None) -> FastAPI:
+    """The app of a home that exists; `now` tells the time, which is the present unless given."""
+    limits = limits or Limits()
+    buckets = Buckets(limits.requests_per_second, limits.requests_at_once)
+    service = Service(home, limits, buckets) if now is None else Service(home, limits, buckets, now=now)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.intake.close()
+
+    app = FastAPI(
+        title="Zentra",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    problems.install(app)
+    app.include_router(_open)
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+def openapi_text() -> str:
+    """The description of the API as it stands in docs/openapi.json; it is the same for every home."""
+    return json.dumps(create_app(Home.at(".")).openapi(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's description, with the problems that no response model names."""
+    if app.openapi_schema is None:
+        described = FastAPI.openapi(app)
+        schemas = described["components"]["schemas"]
+        schemas["Problem"] = Problem.model_json_schema()
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        app.openapi_schema = described
+    return app.openapi_schema
+
+
+@_open.get("/healthz", summary="Whether the server answers.", responses={200: {"model": Health}})
+async def health() -> Response:
+    """Needs no token."""
+    return json_response({"status": "ok", "version": __version__})
+
+
+@_open.get(
+    "/problems/{name}",
+    summary="What a kind of problem means.",
+    responses={
+        200: {"model": ProblemKind},
+        404: {
+            "description": KINDS["not-found"].title,
+            "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        },
+    },
+)
+async def problem_kind(name: str) -> Response:
+    """Where the `type` of a problem leads; needs no token."""
+    kind = KINDS.get(name)
+    if kind is None:
+        raise problems.not_found()
+    return json_response({"type": kind.type, "status": kind.status, "title": kind.title, "remedy": kind.remedy})

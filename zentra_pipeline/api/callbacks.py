@@ -1,0 +1,112 @@
+"""Route of providers' callbacks: verified on the bytes as they came, and committed to the inbox before it answers.
+
+What a callback means, and how it becomes a row, does not belong here (sources, inbox).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.api import bodies, problems, strict_json
+from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.security import Deliverer
+from zentra_pipeline.api.service import Serving
+from zentra_pipeline.api.tables import json_response
+from zentra_pipeline.profile import callback_secrets
+from zentra_pipeline.sources import signatures
+from zentra_pipeline.sources.reading import CANONICAL
+from zentra_pipeline.store.inbox import REFUSED, UNSIGNED, VERIFIED, Receipt
+from zentra_pipeline.store.instants import instant_text
+
+router = APIRouter(tags=["callbacks"])
+
+BODY_BYTES: Final = 256 * 1024
+
+
+class Delivered(BaseModel):
+    """A delivery is kept: `is_new` is false for one that came before, which changes nothing."""
+
+    id: str = Field(description="Derived from provider and body: the same delivery has the same id.")
+    is_new: bool
+    verification: Literal["verified", "unsigned"]
+
+
+@router.post(
+    "/callbacks/{provider}",
+    summary="Deliver a callback.",
+    responses={
+        200: {"model": Delivered},
+        **problems.responses("malformed", "signature", "too-large", "media-type", "not-configured", "unavailable"),
+    },
+    openapi_extra={
+        "requestBody": {"required": True, "content": {bodies.JSON: {"schema": {"type": "object"}}}},
+        "parameters": [
+            {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+            for headers in signatures.SIGNATURE_HEADERS.values()
+            for name in headers
+        ],
+    },
+)
+async def deliver(caller: Deliverer, serving: Serving, provider: str, request: Request) -> Response:
+    """Keep a provider's delivery; it is on disk before this is answered, and in the provider's next run.
+
+    The signature is verified by the scheme of the profile's callback_format. A delivery whose signature does not hold
+    goes to quarantine and is refused.
+    """
+    identifiers.provider_id(provider)
+    now = serving.now()
+    callback_format = serving.callback_formats.of(caller.paths, provider)
+    secrets = callback_secrets(caller.tenant, provider)
+    _require_configured(provider, callback_format, secrets)
+    bodies.require_media_type(request, bodies.JSON)
+    body = await bodies.read_whole(request, BODY_BYTES)
+    headers = _headers(request, callback_format)
+    if callback_format == CANONICAL:
+        _require_object(body)
+    verification = UNSIGNED
+    if secrets:
+        is_signed = signatures.is_signed(callback_format, body, headers, secrets, now)
+        verification = VERIFIED if is_signed else REFUSED
+    receipt = Receipt(
+        provider=provider,
+        format=callback_format,
+        received_at=instant_text(now),
+        sha256=hashlib.sha256(body).hexdigest(),
+        headers=headers,
+        body=body,
+        verification=verification,
+    )
+    is_new = await serving.intake.of(caller.paths).keep(receipt)
+    if verification == REFUSED:
+        raise ProblemError("signature", "The signature of this delivery does not hold; it is kept in quarantine.")
+    content = {"id": f"cbk_{receipt.sha256[:32]}", "is_new": is_new, "verification": verification}
+    return json_response(content)
+
+
+def _require_configured(provider: str, callback_format: str, secrets: Sequence[str]) -> None:
+    """Without a secret nothing can be verified; our own callbacks may then rest on the token alone."""
+    if callback_format not in signatures.SIGNATURE_HEADERS:
+        raise ProblemError("not-configured", f"Callbacks of format {callback_format} are not taken over HTTP.")
+    if callback_format != CANONICAL and not secrets:
+        raise ProblemError("not-configured", f"There is no secret to verify callbacks of {provider} with.")
+
+
+def _headers(request: Request, callback_format: str) -> dict[str, str]:
+    """The headers a signature needs, by name in lower case; one that stands there twice counts as none."""
+    given = {name: request.headers.getlist(name) for name in signatures.SIGNATURE_HEADERS[callback_format]}
+    return {name: values[0] for name, values in given.items() if len(values) == 1}
+
+
+def _require_object(body: bytes) -> None:
+    """A canonical callback is one object of strict JSON; what it has to say is for the gate to judge."""
+    try:
+        content = strict_json.parse(body)
+    except strict_json.StrictJsonError as cause:
+        raise ProblemError("malformed", f"The body is not strict JSON: {cause}.") from cause
+    if not isinstance(content, dict):
+        raise ProblemError("malformed", "The body is not a JSON object.")

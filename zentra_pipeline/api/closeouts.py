@@ -1,0 +1,140 @@
+"""Routes of a run's closeout: where it stands, preparing and approving it. What a closeout is does not belong here."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from zentra_pipeline import inbox
+from zentra_pipeline.api import bodies, problems, security
+from zentra_pipeline.api.bodies import StrictModel, json_body
+from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.runs import find_run
+from zentra_pipeline.api.security import Preparer, Reader
+from zentra_pipeline.api.service import Serving
+from zentra_pipeline.api.tables import json_response
+from zentra_pipeline.api.words import one_of
+from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import closing
+from zentra_pipeline.closeout.case import Case
+from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.review.policy import same_person
+from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.engine import operational_store, reading
+
+router = APIRouter(prefix="/reconciliation/runs/{run_id}/closeout", tags=["closeouts"])
+
+PREPARE: Final = "prepare"
+APPROVE: Final = "approve"
+
+
+class NewStep(StrictModel):
+    """A step of a closeout: one person prepares, another approves."""
+
+    action: Annotated[str, *one_of((PREPARE, APPROVE))]
+    reason: str | None = Field(
+        default=None, min_length=1, max_length=4_096, description="Of prepare: why an earlier seal is amended."
+    )
+    accept_quarantine: str | None = Field(
+        default=None, min_length=1, max_length=4_096, description="Of prepare: why quarantined rows may stay out."
+    )
+
+
+class CloseoutView(BaseModel):
+    """One revision of a run's closeout; `bundle` is the folder of the sealed evidence, in the tenant's."""
+
+    closeout_id: str
+    run_id: str
+    revision: int
+    run_revision: int
+    status: str
+    prepared_by: str
+    prepared_at: datetime
+    approved_by: str | None
+    sealed_at: datetime | None
+    evidence_root: str
+    evidence_rows: int
+    evidence_status: str
+    seal_digest: str | None
+    previous_seal: str | None
+    amends: str | None
+    reason: str | None
+    bundle: str | None
+
+
+class CloseoutStanding(BaseModel):
+    """Where a run's closeout stands, and its revisions, the newest last."""
+
+    run_id: str
+    closeout_status: str
+    closeouts: list[CloseoutView]
+
+
+class StepOutcome(CloseoutView):
+    """The closeout after a step; `is_new` is false when it stood there before."""
+
+    is_new: bool
+
+
+@router.get(
+    "",
+    summary="Where the closeout stands.",
+    responses={200: {"model": CloseoutStanding}, **problems.responses("not-found")},
+)
+def show(caller: Reader, run_id: str) -> Response:
+    """The closeouts of a run, oldest first: sealed and amended ones, and last the one that is prepared."""
+    run = find_run(caller, run_id)
+    with reading(operational_store(caller.paths)) as connection:
+        found = closeout_store.of_run(connection, run.run_id)
+    standing = {"run_id": run.run_id, "closeout_status": run.closeout_status}
+    return json_response(standing | {"closeouts": [_as_view(closeout) for closeout in found]})
+
+
+@router.post(
+    "",
+    summary="Prepare or approve the closeout.",
+    responses={
+        200: {"model": StepOutcome},
+        **problems.responses("malformed", "too-large", "media-type", "refused", "not-found", "blocked", "conflict"),
+    },
+    openapi_extra=bodies.described(bodies.JSON, NewStep),
+)
+def take_step(
+    caller: Preparer, serving: Serving, run_id: str, step: Annotated[NewStep, Depends(json_body(NewStep))]
+) -> Response:
+    """Prepare a closeout, or approve and seal what somebody else prepared; what is in the way is a 409 that names it.
+
+    A step that was taken before changes nothing.
+    """
+    if step.action == APPROVE:
+        caller.require(security.APPROVE)
+        if step.reason is not None or step.accept_quarantine is not None:
+            raise ProblemError("invalid", "body: reason and accept_quarantine belong to prepare; leave them out")
+    run = find_run(caller, run_id)
+    inbox.drain(caller.paths, run.provider, serving.now())
+    with cases.of_run(serving.home, caller.tenant, run.run_id) as case:
+        outcome = _taken(case, step, caller.actor, serving)
+    if outcome.closeout is None:
+        blockers = [asdict(blocker) for blocker in outcome.blockers]
+        detail = f"{len(blockers)} in the way: {blockers[0]['explanation']}" if blockers else "Something is in the way."
+        raise ProblemError("blocked", problems.printable(detail), members={"blockers": blockers})
+    return json_response(_as_view(outcome.closeout) | {"is_new": outcome.is_new})
+
+
+def _taken(case: Case, step: NewStep, actor: str, serving: Serving) -> Outcome:
+    if step.action == PREPARE:
+        return closing.prepare(case, actor, serving.now(), step.reason, step.accept_quarantine)
+    try:
+        return closing.approve(case, actor, serving.now())
+    except RefusedError as cause:
+        is_same = case.prepared is not None and same_person(actor, case.prepared.prepared_by)
+        raise ProblemError("refused" if is_same else "conflict", problems.printable(str(cause))) from cause
+
+
+def _as_view(closeout: Closeout) -> dict[str, Any]:
+    return {name: getattr(closeout, name) for name in CloseoutView.model_fields}

@@ -1,0 +1,233 @@
+"""Routes of exceptions: listing them, one with its history, and deciding about it. Sheets of them: exception_sheets."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from zentra_pipeline import vocabulary
+from zentra_pipeline.api import bodies, problems, tables
+from zentra_pipeline.api.bodies import StrictModel, json_body
+from zentra_pipeline.api.paging import PageQuery, page, page_schema, place_of
+from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.security import Caller, Decider, Reader
+from zentra_pipeline.api.service import Serving
+from zentra_pipeline.api.tables import json_response
+from zentra_pipeline.api.words import one_of, word
+from zentra_pipeline.errors import OutdatedError, RefusedError
+from zentra_pipeline.review import decisions as review
+from zentra_pipeline.review import record
+from zentra_pipeline.review.decisions import ExceptionState
+from zentra_pipeline.review.policy import ROLE_ACTIONS
+from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store.decisions import Decision
+from zentra_pipeline.store.engine import operational_store, reading
+
+router = APIRouter(prefix="/reconciliation/exceptions", tags=["exceptions"])
+
+ROW_SCHEMA: Final = tables.row_schema("exceptions")
+_TEXT: Final = {"type": "string"}
+_TEXT_OR_NULL: Final = {"type": ["string", "null"]}
+_DECISION_SCHEMA: Final = {
+    "type": "object",
+    "required": ["decision_id", "action", "actor", "decided_at", "result", "owner", "resolution", "reason", "run_id"],
+    "properties": {
+        "decision_id": _TEXT,
+        "action": _TEXT,
+        "actor": _TEXT,
+        "decided_at": {"type": "string", "format": "date-time"},
+        "result": {**_TEXT, "description": "The status it led to."},
+        "owner": _TEXT_OR_NULL,
+        "resolution": _TEXT_OR_NULL,
+        "reason": _TEXT_OR_NULL,
+        "run_id": {**_TEXT, "description": "The run in whose books it stands."},
+        "policy": {"type": "object", "description": "The rule that it passed."},
+    },
+}
+_DETAIL_SCHEMA: Final = tables.row_schema(
+    "exceptions",
+    title=_TEXT,
+    remedy={**_TEXT, "description": "What to do about exceptions of this type."},
+    version={"type": "integer", "description": "How many decisions were made about it."},
+    possible={"type": "array", "items": _TEXT, "description": "The actions that may follow."},
+    proposed_resolution=_TEXT_OR_NULL,
+    proposed_by={**_TEXT_OR_NULL, "description": "Whom somebody else has to approve."},
+    decisions={"type": "array", "items": _DECISION_SCHEMA},
+)
+_ETAG: Final = {"ETag": {"description": "Its state; for If-Match.", "schema": _TEXT}}
+_DETAIL: Final = {
+    "description": "The exception.",
+    "content": {"application/json": {"schema": _DETAIL_SCHEMA}},
+    "headers": _ETAG,
+}
+
+
+class ExceptionFilter(BaseModel):
+    """Which exceptions."""
+
+    run_id: Annotated[str | None, Field(max_length=64, description="Only those this run opened.")] = None
+    status: Annotated[str | None, *word("exception_status")] = None
+    exception_type: Annotated[str | None, *word("exception_type")] = None
+    owner: Annotated[str | None, Field(max_length=256)] = None
+    lane: Annotated[str | None, Field(max_length=64)] = None
+
+    def conditions(self) -> dict[str, str]:
+        """Columns and the values asked for."""
+        names = ExceptionFilter.model_fields
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class ExceptionQuery(PageQuery, ExceptionFilter):
+    """Which exceptions, and which part of the list."""
+
+
+class NewDecision(StrictModel):
+    """What is decided about an exception."""
+
+    action: Annotated[str, *one_of(review.ACTIONS)]
+    reason: str | None = Field(default=None, max_length=review.MAX_REASON)
+    owner: str | None = Field(default=None, min_length=1, max_length=review.MAX_NAME, description="Of assign alone.")
+    resolution: Annotated[str | None, *one_of(review.personal_resolutions())] = None
+
+
+def if_match(
+    if_match: Annotated[
+        str | None, Header(max_length=200, description="ETag of the state decided on; another one is a conflict.")
+    ] = None,
+) -> str | None:
+    """The state that the caller decides on."""
+    return None if if_match is None or if_match.strip() == "*" else if_match.strip()
+
+
+@router.get(
+    "",
+    summary="List exceptions.",
+    responses={
+        200: {"description": "A page.", "content": {"application/json": {"schema": page_schema(ROW_SCHEMA)}}},
+        **problems.responses(),
+    },
+)
+def list_exceptions(caller: Reader, query: Annotated[ExceptionQuery, Query()]) -> Response:
+    """Exceptions of the tenant as they stand now, those due first at the top."""
+    return json_response(page_of(caller, query.conditions(), query))
+
+
+@router.get("/{exception_id}", summary="An exception.", responses={200: _DETAIL, **problems.responses("not-found")})
+def show(caller: Reader, exception_id: str) -> Response:
+    """An exception with its history, what it might belong to, and what may be decided; its ETag is its state."""
+    return _answer(_detail(caller, exception_id))
+
+
+@router.post(
+    "/{exception_id}/decisions",
+    summary="Decide about an exception.",
+    responses={
+        200: _DETAIL,
+        **problems.responses("malformed", "too-large", "media-type", "refused", "not-found", "outdated", "conflict"),
+    },
+    openapi_extra=bodies.described(bodies.JSON, NewDecision),
+)
+def decide(
+    caller: Decider,
+    serving: Serving,
+    exception_id: str,
+    decision: Annotated[NewDecision, Depends(json_body(NewDecision))],
+    expected: Annotated[str | None, Depends(if_match)],
+) -> Response:
+    """Record a decision; the same again by the same actor changes nothing. Stale If-Match: 409 with the state now."""
+    decide_one(caller, serving, exception_id, decision, expected)
+    return _answer(_detail(caller, exception_id))
+
+
+def decide_one(
+    caller: Caller, serving: Serving, exception_id: str, decision: NewDecision, expected: str | None
+) -> None:
+    """Record one decision, or end with the problem that keeps it from being recorded."""
+    if decision.action not in ROLE_ACTIONS[caller.role]:
+        may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if decision.action in actions)
+        raise ProblemError("forbidden", f"This token acts as {caller.role}; {decision.action} takes one of {may}.")
+    before = _detail(caller, exception_id)
+    if expected is not None and expected not in (_etag(before), str(before["version"])):
+        raise ProblemError("outdated", "The exception has changed since it was read.", members={"current": before})
+    try:
+        record.decide(
+            serving.home,
+            caller.tenant,
+            exception_id,
+            decision.action,
+            caller.actor,
+            now=serving.now(),
+            reason=decision.reason,
+            owner=decision.owner,
+            resolution=decision.resolution,
+            role=caller.role,
+            expected_version=None if expected is None else before["version"],
+        )
+    except RefusedError as cause:
+        now = _detail(caller, exception_id)
+        is_state = isinstance(cause, OutdatedError) or decision.action not in now["possible"]
+        name = "outdated" if isinstance(cause, OutdatedError) else "conflict" if is_state else "refused"
+        members = {"current": now} if is_state else {}
+        raise ProblemError(name, problems.printable(str(cause)), members=members) from cause
+
+
+def page_of(caller: Caller, conditions: Mapping[str, str], query: PageQuery) -> dict[str, Any]:
+    """A page of the exceptions whose columns have these values."""
+    place = place_of(query.after, str, str) or ["", ""]
+    wanted = "".join(f" AND {column} = ?" for column in conditions)
+    found = tables.query(
+        caller.paths,
+        "SELECT * EXCLUDE (due_text) FROM (SELECT *, strftime(due_at, '%Y-%m-%dT%H:%M:%S.%f') AS due_text "
+        f"FROM exceptions) AS told WHERE (coalesce(due_text, '~'), exception_id) > (?, ?){wanted} "
+        "ORDER BY coalesce(due_text, '~'), exception_id LIMIT ?",
+        [*place, *conditions.values(), query.limit + 1],
+    )
+    return page(found, query.limit, lambda row: (_due_text(row), row["exception_id"]))
+
+
+def _due_text(row: Mapping[str, Any]) -> str:
+    """The due date as the list is ordered by it."""
+    due = row["due_at"]
+    if due is None:
+        return "~"
+    seconds, _, fraction = str(due).removesuffix("Z").partition(".")
+    return f"{seconds}.{fraction:0<6}"
+
+
+def _detail(caller: Caller, exception_id: str) -> dict[str, Any]:
+    """Everything told of one exception; the one answer for every id that is not one of the tenant's."""
+    found = tables.query(caller.paths, "SELECT * FROM exceptions WHERE exception_id = ?", [exception_id])
+    if not found:
+        raise problems.not_found()
+    (row,) = found
+    with reading(operational_store(caller.paths)) as connection:
+        log = decision_store.listed(connection, [exception_id])
+    state = review.seen(review.fold(log, ExceptionState(exception_id)), row["status"], row["resolution"])
+    kind = vocabulary.exception_type(row["exception_type"])
+    return row | {
+        "title": kind.title,
+        "remedy": kind.remedy,
+        "version": state.decisions,
+        "possible": list(review.possible(state)),
+        "proposed_resolution": state.proposed_resolution,
+        "proposed_by": state.proposed_by,
+        "decisions": _told(log),
+    }
+
+
+def _told(log: Sequence[Decision]) -> list[dict[str, Any]]:
+    names = ("decision_id", "action", "actor", "decided_at", "result", "owner", "resolution", "reason", "run_id")
+    return [{name: getattr(item, name) for name in names} | {"policy": dict(item.policy)} for item in log]
+
+
+def _answer(detail: dict[str, Any]) -> Response:
+    return json_response(detail, headers={"ETag": _etag(detail)})
+
+
+def _etag(detail: Mapping[str, Any]) -> str:
+    """Tells two states apart: what was decided, and what runs published."""
+    return f'"{detail["version"]}-{hashlib.sha256(orjson.dumps(detail)).hexdigest()[:16]}"'

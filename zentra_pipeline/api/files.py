@@ -1,0 +1,128 @@
+"""Routes that let files in: the body as it comes, to the same ingest as `zentra ingest`. No reader belongs here."""
+
+import hashlib
+import secrets
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from zentra_pipeline import identifiers
+from zentra_pipeline.api import bodies, problems
+from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.security import Asker, Caller
+from zentra_pipeline.api.service import Service, Serving
+from zentra_pipeline.api.tables import json_response
+from zentra_pipeline.api.words import one_of
+from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline.profile import load_profile
+from zentra_pipeline.settings import TenantPaths
+
+router = APIRouter(tags=["files"])
+
+KINDS: Final = ("settlement", "ledger", "internal_events")
+# Media types that say which form a file has; any other leaves it to the name, or the first bytes.
+_ENDINGS: Final = {
+    "text/csv": ".csv",
+    "application/jsonl": ".jsonl",
+    "application/x-ndjson": ".jsonl",
+    "application/vnd.apache.parquet": ".parquet",
+}
+_BINARY: Final = "application/octet-stream"
+_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+
+class FileQuery(BaseModel):
+    """Under which id and name the file is registered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    settlement_file: Annotated[
+        str | None, Field(pattern=_NAME, description="Settlement file id; of a settlement, this or the name is needed.")
+    ] = None
+    name: Annotated[
+        str | None, Field(pattern=_NAME, description="Name of the file; without an id its stem is the id.")
+    ] = None
+
+
+class IngestedFile(BaseModel):
+    """What became of a file; `reasons` counts why rows went to quarantine, `notes` what is no row of its kind."""
+
+    file_id: str
+    sha256: str
+    rows: int
+    staged: int
+    quarantined: int
+    unchanged: bool = Field(description="Whether these bytes were there under this id before.")
+    unknown_columns: list[str]
+    reasons: dict[str, int]
+    notes: dict[str, int]
+
+
+@router.post(
+    "/files/{provider}/{kind}",
+    summary="Let a file in.",
+    responses={
+        200: {"model": IngestedFile},
+        **problems.responses("malformed", "not-found", "too-large", "media-type", "rejected"),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in (*_ENDINGS, _BINARY)
+            },
+        }
+    },
+)
+async def ingest(
+    caller: Asker,
+    serving: Serving,
+    provider: str,
+    kind: Annotated[str, *one_of(KINDS)],
+    query: Annotated[FileQuery, Query()],
+    request: Request,
+) -> Response:
+    """Validate a file, land its bytes and stage its rows; rows that break the contract go to quarantine, counted.
+
+    The same bytes again change nothing. A file that is broken, or of which no row gets in, is refused whole.
+    """
+    identifiers.provider_id(provider)
+    ending = _ENDINGS.get(bodies.require_media_type(request), "")
+    if kind == "settlement" and query.settlement_file is None and query.name is None:
+        raise ProblemError("invalid", "query settlement_file: name the settlement file, or give its name")
+    folder = caller.paths.scratch / f"upload-{secrets.token_hex(8)}"
+    folder.mkdir(parents=True)
+    try:
+        file = folder / (query.name or f"upload{ending}")
+        await bodies.read_to_file(request, serving.limits.upload_bytes, file)
+        return await run_in_threadpool(_ingest, caller, serving, provider, kind, query, file)
+    finally:
+        await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _ingest(caller: Caller, serving: Service, provider: str, kind: str, query: FileQuery, file: Path) -> Response:
+    file_id = query.settlement_file
+    if file_id is None and query.name is None:
+        with file.open("rb") as stream:
+            file_id = f"{kind}_{hashlib.file_digest(stream, 'sha256').hexdigest()[:32]}"
+    outcome = ingest_files(
+        caller.paths,
+        provider=provider,
+        kind=kind,
+        files=[file],
+        file_id=file_id,
+        format=_format(caller.paths, provider, kind),
+        now=serving.now(),
+    )
+    return json_response(asdict(outcome.files[0]))
+
+
+def _format(paths: TenantPaths, provider: str, kind: str) -> str:
+    """The reader of this kind of file; a ledger and internal events are our own and always canonical."""
+    return load_profile(paths, provider).settlement_format if kind == "settlement" else "canonical"

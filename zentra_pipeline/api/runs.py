@@ -1,0 +1,291 @@
+"""Routes of reconciliation runs: asking for one, listing them, and where one stands. Its results: run_results."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from zentra_pipeline import identifiers, run_requests
+from zentra_pipeline.api import bodies, problems
+from zentra_pipeline.api.bodies import StrictModel, json_body
+from zentra_pipeline.api.paging import PageQuery, page, place_of
+from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.security import Asker, Caller, Reader
+from zentra_pipeline.api.service import Serving
+from zentra_pipeline.api.tables import json_response
+from zentra_pipeline.api.words import word
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.events import types as event_types
+from zentra_pipeline.store import requests as request_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_of
+from zentra_pipeline.window_run import RunRequest
+
+router = APIRouter(prefix="/reconciliation/runs", tags=["runs"])
+
+EVIDENCE: Final = ("provider_reference", "settlement_file", "ledger_entry", "exception_owner", "closeout_status")
+RESULTS: Final = ("matches", "exceptions", "three-way", "evidence", "closeout", "events")
+_MAX_NAME: Final = 256
+
+
+class NewRun(StrictModel):
+    """What is to be reconciled: a provider's settlement file against one ledger window."""
+
+    provider: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    settlement_file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="It must be ingested.")
+    ledger_window: str = Field(
+        pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="Day of the ledger.", json_schema_extra={"format": "date"}
+    )
+    owner: str = Field(
+        min_length=1,
+        max_length=_MAX_NAME,
+        description="Whose exceptions they are where no routing rule says otherwise.",
+    )
+    as_of: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
+        description="Judge callbacks as known then; by default when the run is created.",
+        json_schema_extra={"format": "date-time"},
+    )
+
+    @field_validator("ledger_window")
+    @classmethod
+    def _day_of_the_calendar(cls, value: str) -> str:
+        return identifiers.ledger_window(value).isoformat() if _on_calendar(value) else value
+
+    @field_validator("owner")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.strip() or not value.isprintable():
+            raise ValueError(f"use 1 to {_MAX_NAME} printable characters, not all blank")
+        return value
+
+    @field_validator("as_of")
+    @classmethod
+    def _on_the_clock(cls, value: str | None) -> str | None:
+        if value is not None:
+            instant_of(value)
+        return value
+
+    def request(self, actor: str) -> RunRequest:
+        """The same, asked for by an actor."""
+        return RunRequest(
+            provider=self.provider,
+            settlement_file=self.settlement_file,
+            ledger_window=date.fromisoformat(self.ledger_window),
+            owner=self.owner,
+            as_of=None if self.as_of is None else instant_of(self.as_of),
+            actor=actor,
+        )
+
+
+class Links(BaseModel):
+    """Where the run and its results are."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    self: str
+    matches: str
+    exceptions: str
+    three_way: str
+    evidence: str
+    closeout: str
+    events: str
+
+
+class RunAccepted(BaseModel):
+    """A run was asked for; the same request is answered in the same words, however far the run is by then."""
+
+    id: str
+    status: Literal["matching"] = Field(description="What it goes on to; `links.self` tells where it stands.")
+    event: Literal["reconciliation.run.created"]
+    evidence: list[str] = Field(description="What every row of its evidence will name.")
+    links: Links
+
+
+class Execution(BaseModel):
+    """How the execution of a run that was asked for over HTTP goes."""
+
+    status: Literal["queued", "launched", "done", "failed"]
+    requested_by: str
+    requested_at: datetime
+    finished_at: datetime | None
+    failure: str | None = Field(description="Why it failed and what to do.")
+
+
+class RunView(BaseModel):
+    """A run in its current revision; 0 before the first is published."""
+
+    id: str
+    provider: str
+    settlement_file: str
+    ledger_window: date
+    owner: str
+    actor: str = Field(description="Who created it.")
+    as_of: datetime
+    status: str
+    closeout_status: str
+    revision: int
+    inputs_digest: str | None
+    failure: str | None = Field(description="Why the last attempt failed and what to do.")
+    created_at: datetime
+    links: Links
+
+
+class Transition(BaseModel):
+    """One change of a run's status."""
+
+    status: str
+    actor: str
+    at: datetime
+    detail: str | None
+
+
+class RunDetail(RunView):
+    """A run with its history."""
+
+    execution: Execution | None = Field(description="Null for a run that nobody asked for over HTTP.")
+    transitions: list[Transition]
+
+
+class RunPage(BaseModel):
+    """Runs in order of creation."""
+
+    items: list[RunView]
+    next: str | None
+
+
+class RunQuery(PageQuery):
+    """Which runs."""
+
+    provider: Annotated[str | None, Field(max_length=64)] = None
+    status: Annotated[str | None, *word("run_status")] = None
+    ledger_window: date | None = None
+
+
+def _on_calendar(value: str) -> bool:
+    try:
+        identifiers.ledger_window(value)
+    except UsageError as cause:
+        raise ValueError("is not a day of the calendar") from cause
+    return True
+
+
+def idempotency_key(
+    idempotency_key: Annotated[
+        str | None, Header(max_length=255, description="The same key again is the same request, answered the same.")
+    ] = None,
+) -> str | None:
+    """The caller's idempotency key."""
+    if idempotency_key is not None and not (
+        idempotency_key.strip() and idempotency_key.isascii() and idempotency_key.isprintable()
+    ):
+        raise ProblemError("invalid", "header Idempotency-Key: use 1 to 255 printable ASCII characters")
+    return idempotency_key
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Ask for a run.",
+    responses={202: {"model": RunAccepted}, **problems.responses("malformed", "too-large", "media-type", "rejected")},
+    openapi_extra=bodies.described(bodies.JSON, NewRun),
+)
+def create(
+    caller: Asker,
+    serving: Serving,
+    new: Annotated[NewRun, Depends(json_body(NewRun))],
+    key: Annotated[str | None, Depends(idempotency_key)],
+) -> Response:
+    """Record a run and have it executed; the same request again, or the same Idempotency-Key, is the same run.
+
+    It is executed again only when something came in that it has not seen, or its owner or as_of changed.
+    """
+    request = new.request(caller.actor)
+    submitted = run_requests.submit(serving.home, caller.tenant, request, serving.now(), key)
+    links = links_of(submitted.run.run_id)
+    content = {
+        "id": submitted.run.run_id,
+        "status": "matching",
+        "event": event_types.RUN_CREATED,
+        "evidence": EVIDENCE,
+        "links": links,
+    }
+    return json_response(content, 202, {"Location": links["self"]})
+
+
+@router.get("", summary="List runs.", responses={200: {"model": RunPage}, **problems.responses()})
+def list_runs(caller: Reader, query: Annotated[RunQuery, Query()]) -> Response:
+    """Runs of the tenant in order of creation."""
+    place = place_of(query.after, int)
+    with reading(operational_store(caller.paths)) as connection:
+        runs = run_store.list_runs(connection, query.provider)
+    found = [run for run in runs if _is_asked_for(run, query) and (place is None or run.sequence > place[0])]
+    listed = page(found, query.limit, lambda run: (run.sequence,))
+    return json_response(listed | {"items": [as_view(run) for run in listed["items"]]})
+
+
+@router.get(
+    "/{run_id}",
+    summary="Where a run stands.",
+    responses={200: {"model": RunDetail}, **problems.responses("not-found")},
+)
+def show(caller: Reader, run_id: str) -> Response:
+    """A run, how its execution goes, and every change of its status."""
+    with reading(operational_store(caller.paths)) as connection:
+        run = _find(run_store.list_runs(connection), run_id)
+        request = request_store.find(connection, run_id)
+        steps = run_store.transitions(connection, run_id)
+    view = as_view(run)
+    view["execution"] = None if request is None else _execution(request)
+    view["transitions"] = [
+        {"status": step.status, "actor": step.actor, "at": step.at, "detail": step.detail} for step in steps
+    ]
+    return json_response(view)
+
+
+def find_run(caller: Caller, run_id: str) -> run_store.Run:
+    """A run of the caller's tenant; the one answer for every other id."""
+    with reading(operational_store(caller.paths)) as connection:
+        return _find(run_store.list_runs(connection), run_id)
+
+
+def links_of(run_id: str) -> dict[str, str]:
+    """Paths of a run and its results."""
+    own = f"{router.prefix}/{run_id}"
+    return {"self": own} | {name.replace("-", "_"): f"{own}/{name}" for name in RESULTS}
+
+
+def as_view(run: run_store.Run) -> dict[str, Any]:
+    """A run as JSON."""
+    names = (
+        *("provider", "settlement_file", "ledger_window", "owner", "actor", "as_of", "status", "closeout_status"),
+        *("revision", "inputs_digest", "failure", "created_at"),
+    )
+    return {"id": run.run_id} | {name: getattr(run, name) for name in names} | {"links": links_of(run.run_id)}
+
+
+def _execution(request: request_store.Request) -> dict[str, Any]:
+    return {
+        "status": request.status,
+        "requested_by": request.actor,
+        "requested_at": request.requested_at,
+        "finished_at": request.finished_at,
+        "failure": request.failure,
+    }
+
+
+def _find(runs: Sequence[run_store.Run], run_id: str) -> run_store.Run:
+    found = next((run for run in runs if run.run_id == run_id), None)
+    if found is None:
+        raise problems.not_found()
+    return found
+
+
+def _is_asked_for(run: run_store.Run, query: RunQuery) -> bool:
+    window = None if query.ledger_window is None else query.ledger_window.isoformat()
+    return query.status in (None, run.status) and window in (None, run.ledger_window)

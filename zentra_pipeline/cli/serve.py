@@ -1,0 +1,89 @@
+"""`zentra serve`: starts the HTTP API and the worker beside it; what routes and worker do does not belong here."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from zentra_pipeline.cli import options
+from zentra_pipeline.settings import Home
+
+_RESTART_SECONDS = 2.0
+
+
+@click.command("serve")
+@click.option("--host", metavar="H", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", metavar="N", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Its port.")
+@click.option(
+    "--worker/--no-worker",
+    "has_worker",
+    default=True,
+    show_default=True,
+    help="Execute requested runs in a process beside the server, or leave them to Dagster's sensor.",
+)
+@click.option(
+    "--requests-per-second",
+    metavar="N",
+    type=click.IntRange(1),
+    default=5_000,
+    show_default=True,
+    help="What one token may ask steadily; twice that at once.",
+)
+@click.option(
+    "--max-upload-mb", metavar="N", type=click.IntRange(1), default=2_048, show_default=True, help="Size of a file."
+)
+@options.home
+def command(host: str, port: int, has_worker: bool, requests_per_second: int, max_upload_mb: int, home: Home) -> None:
+    """Start the HTTP API of a home, and stop it with Ctrl-C."""
+    import uvicorn
+
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.api.app import create_app
+    from zentra_pipeline.api.service import Limits
+    from zentra_pipeline.store.engine import kept_connections
+
+    tenancy.tenants(home)
+    limits = Limits(
+        requests_per_second=requests_per_second,
+        requests_at_once=2 * requests_per_second,
+        upload_bytes=max_upload_mb * 1024 * 1024,
+    )
+    config = uvicorn.Config(
+        create_app(home, limits), host=host, port=port, access_log=False, log_level="info", server_header=False
+    )
+    with kept_connections(), _worker(home) if has_worker else _nothing():
+        uvicorn.Server(config).run()
+
+
+@contextmanager
+def _worker(home: Home) -> Iterator[None]:
+    """Keep a worker process while the server runs; one that ends is started again, and it ends with the server."""
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep_worker, args=(home, stop), name="worker-keeper", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join()
+
+
+def _keep_worker(home: Home, stop: threading.Event) -> None:
+    import subprocess
+
+    command = [sys.executable, "-m", "zentra_pipeline.worker", "--home", str(home.root)]
+    while not stop.is_set():
+        # Its standard input is the leash: it ends when nobody holds the other end, however we end.
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+            while process.poll() is None and not stop.wait(0.2):
+                pass
+            assert process.stdin is not None
+            process.stdin.close()
+        stop.wait(_RESTART_SECONDS)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
