@@ -46,7 +46,7 @@ ROW_ORDER: Final[Mapping[str, str]] = {
 }
 # Sorting and writing a file keeps one core busy; the second table is written beside the first.
 _WRITERS: Final = 2
-_INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
+INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
 EVIDENCE_COLUMNS: Final = (
     "closeout_id varchar, provider_reference varchar, settlement_file varchar, ledger_entry varchar, "
     "exception_owner varchar, closeout_status varchar, run_id varchar, actor varchar, scope varchar, policy varchar, "
@@ -54,7 +54,7 @@ EVIDENCE_COLUMNS: Final = (
     "transaction_id varchar, provider_event_id varchar, match_id varchar, policy_result varchar, missing varchar"
 )
 # Published tables that are also there as they were when each closeout was sealed, as `<table>_as_closed`.
-_AS_CLOSED: Final = ("matches", "match_legs", "three_way", "exceptions", "open_items", "conservation", "rollforward")
+AS_CLOSED: Final = ("matches", "match_legs", "three_way", "exceptions", "open_items", "conservation", "rollforward")
 
 
 @dataclass(frozen=True)
@@ -282,8 +282,8 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
     """The select behind every published table that lies in the lake."""
     from zentra_pipeline.scratch import TABLE_OF_KIND, staged_columns
 
-    views = {table: _current_rows(paths, snapshot, table) for table in ROW_ORDER if table not in _INTERNAL}
-    views |= {f"{table}_as_closed": _rows_as_closed(paths, snapshot, table) for table in _AS_CLOSED}
+    views = {table: _current_rows(paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL}
+    views |= {f"{table}_as_closed": _rows_as_closed(paths, snapshot, table) for table in AS_CLOSED}
     views["closeout_evidence"] = _rows_of(snapshot.evidence(paths), EVIDENCE_COLUMNS)
     singles = "select * from single_events"
     segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)

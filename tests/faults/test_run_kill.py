@@ -130,7 +130,7 @@ def test_run_that_cannot_write_the_lake_fails_with_a_reason_and_heals(
         temporary.rename(final)
 
     with monkeypatch.context() as patched:
-        patched.setattr(lake, "_make_durable", disk_full)
+        patched.setattr(lake, "make_durable", disk_full)
         with pytest.raises(OSError, match="No space left"):
             world.reconcile(MON, "2026-04-21T12:00:00+00:00")
     assert_whole_or_nothing(world, undisturbed[0])

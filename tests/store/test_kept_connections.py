@@ -1,6 +1,5 @@
 """A server keeps its stores open: quicker, safe with threads and forks, and never into a file that was replaced."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,7 +64,7 @@ def test_nothing_is_kept_outside(tmp_path: Path) -> None:
 
 
 def open_files(paths: TenantPaths) -> list[Path]:
-    targets = (Path(os.readlink(entry)) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+    targets = (entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
     return [target for target in targets if paths.root in target.parents]
 
 

@@ -22,9 +22,10 @@ from zentra_pipeline.api import (
     run_results,
     runs,
 )
+from zentra_pipeline.api.identities import Identities
 from zentra_pipeline.api.problems import KINDS, Problem
 from zentra_pipeline.api.rate import Buckets
-from zentra_pipeline.api.service import Limits, Service
+from zentra_pipeline.api.service import Limits, Service, present
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.settings import Home
 
@@ -59,7 +60,7 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
     """The app of a home that exists; `now` tells the time, which is the present unless given."""
     limits = limits or Limits()
     buckets = Buckets(limits.requests_per_second, limits.requests_at_once)
-    service = Service(home, limits, buckets) if now is None else Service(home, limits, buckets, now=now)
+    service = Service(home, limits, buckets, Identities(home), now=now or present)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

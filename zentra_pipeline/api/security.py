@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from zentra_pipeline import access
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.settings import TenantPaths
@@ -61,10 +60,11 @@ def _identify(
     if credentials is None:
         raise _unauthenticated('Bearer realm="zentra"', "The request has no bearer token.")
     token = credentials.credentials
-    identity = access.authenticate(serving.home, token) if _TOKEN.fullmatch(token) else None
+    now = time.monotonic()
+    identity = serving.identities.of(token, now) if _TOKEN.fullmatch(token) else None
     if identity is None:
         raise _unauthenticated('Bearer realm="zentra", error="invalid_token"', "The token is not valid.")
-    wait = serving.buckets.wait(identity.token_id, time.monotonic())
+    wait = serving.buckets.wait(identity.token_id, now)
     if wait:
         headers = {"Retry-After": str(math.ceil(wait))}
         raise ProblemError("busy", "This token asks more often than it may.", headers=headers)

@@ -11,12 +11,14 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from zentra_pipeline.api.callback_formats import CallbackFormats
+from zentra_pipeline.api.identities import Identities
 from zentra_pipeline.api.rate import Buckets
 from zentra_pipeline.intake import Intake
 from zentra_pipeline.settings import Home
 
 
-def _now() -> datetime:
+def present() -> datetime:
+    """What the clock says."""
     return datetime.now(UTC)
 
 
@@ -36,9 +38,10 @@ class Service:
     home: Home
     limits: Limits
     buckets: Buckets
+    identities: Identities
     intake: Intake = field(default_factory=Intake)
     callback_formats: CallbackFormats = field(default_factory=CallbackFormats)
-    now: Callable[[], datetime] = _now
+    now: Callable[[], datetime] = present
 
 
 async def _of_request(request: Request) -> Service:

@@ -19,7 +19,7 @@ COMMANDS = {
     "exceptions": "List exceptions, explain one and decide about it.",
     "verify": "Check sealed bundles offline, against pinned keys.",
     "keys": "Make, rotate and hand out the keys that sign closeouts.",
-    "events": "Print the event log, and follow it.",
+    "events": "Print the reconciliation.* events of a tenant in the order of the log.",
     "story": "Tell everything known of one movement, in the order of time.",
     "close": "Close a run: prepare, approve and seal its evidence.",
     "closeouts": "List closeouts and see which windows are closed.",

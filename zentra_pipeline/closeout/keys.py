@@ -155,7 +155,7 @@ def _keep(home: Home, private: "Ed25519PrivateKey", found: list[KeyRecord]) -> N
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
     record = found[-1]
-    encryption = BestAvailableEncryption(_passphrase(home, may_make=len(found) == 1))
+    encryption = BestAvailableEncryption(passphrase(home, may_make=len(found) == 1))
     pending = _pending(home, record.keyid)
     write_durably(pending, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), _PRIVATE)
     write_durably(home.trust, _trust(found))
@@ -175,7 +175,7 @@ def _open(home: Home, record: KeyRecord) -> SigningKey:
     except FileNotFoundError as cause:
         raise ZentraError(f"{path} is gone: restore it from a backup, or this home can sign no more") from cause
     try:
-        private = load_pem_private_key(content, _passphrase(home, may_make=False))
+        private = load_pem_private_key(content, passphrase(home))
     except (TypeError, ValueError) as cause:
         raise RefusedError(
             f"{path} does not open: the passphrase of ${PASSPHRASE_VARIABLE}, else of {_passphrase_file(home)}, "
@@ -226,7 +226,7 @@ def _passphrase_file(home: Home) -> Path:
     return path
 
 
-def _passphrase(home: Home, may_make: bool) -> bytes:
+def passphrase(home: Home, may_make: bool = False) -> bytes:
     """The passphrase; with `may_make`, a file of 256 random bits is made where there is none."""
     if given := os.environ.get(PASSPHRASE_VARIABLE):
         return given.encode("utf-8", "surrogateescape")

@@ -102,16 +102,17 @@ def follow(
     event_type: str | None = None,
     expected: int | None = None,
     run_id: str | None = None,
+    without: str | None = None,
 ) -> "Stream":
     """The events behind place `after` that the log holds now, of one run when given, in order, a batch at a time.
 
-    `expected` is how many will be asked for, where that is known.
+    `expected` is how many will be asked for, where that is known; those of type `without` in lake files are left out.
     """
     with reading(operational_store(paths)) as connection:
         entries = event_log.entries(connection, after, run_id)
     last = max((entry.first_position + entry.events - 1 for entry in entries), default=after)
     batch = _BATCH if expected is None or event_type is not None else max(1, min(expected, _BATCH))
-    return Stream(_events(paths, entries, after, event_type, batch), last)
+    return Stream(_events(paths, entries, after, event_type, batch, without), last)
 
 
 def of_run(paths: TenantPaths, run_id: str) -> Iterator[dict[str, Any]]:
@@ -139,18 +140,24 @@ def with_cursor(position: int, event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _events(
-    paths: TenantPaths, entries: Sequence[Entry], after: int, event_type: str | None, batch: int
+    paths: TenantPaths,
+    entries: Sequence[Entry],
+    after: int,
+    event_type: str | None,
+    batch: int,
+    without: str | None = None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     for entry in entries:
         if entry.content is not None:
             if event_type in (None, entry.event_type):
                 yield entry.first_position, json.loads(entry.content)
         else:
-            yield from _of_segment(paths, entry, max(after + 1 - entry.first_position, 0), event_type, batch)
+            first = max(after + 1 - entry.first_position, 0)
+            yield from _of_segment(paths, entry, first, event_type, batch, without)
 
 
 def _of_segment(
-    paths: TenantPaths, entry: Entry, first: int, event_type: str | None, batch: int
+    paths: TenantPaths, entry: Entry, first: int, event_type: str | None, batch: int, without: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The events of a lake file from offset `first` on; each batch is read whole, no result is left half read."""
     from zentra_pipeline import lake
@@ -158,11 +165,12 @@ def _of_segment(
     sql = (
         'select "offset", event_id, event_type, subject, event_time, actor, run_id, data '
         f"from {lake.parquet_scan([paths.root / str(entry.path)])} "
-        'where "offset" >= $start and "offset" < $stop and ($type is null or event_type = $type) order by "offset"'
+        'where "offset" >= $start and "offset" < $stop and ($type is null or event_type = $type) '
+        'and ($without is null or event_type <> $without) order by "offset"'
     )
     with duckdb.connect() as connection:
         for start in range(first, entry.events, batch):
-            bounds = {"start": start, "stop": start + batch, "type": event_type}
+            bounds = {"start": start, "stop": start + batch, "type": event_type, "without": without}
             for row in connection.execute(sql, bounds).fetchall():
                 yield entry.first_position + row[0], _cloud_event(paths.root.name, row[1:])
 

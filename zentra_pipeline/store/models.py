@@ -1,4 +1,4 @@
-"""Tables of the operational store, one per tenant: files, runs, decisions, closeouts, events, what came over HTTP, webhooks.
+"""Tables of the operational store, one per tenant: from files and runs to events, callbacks and webhooks.
 
 Instants are UTC text `YYYY-MM-DDTHH:MM:SS.ffffffZ`, days `YYYY-MM-DD`. Does not belong here: queries.
 """

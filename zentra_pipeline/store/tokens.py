@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from zentra_pipeline.store.control import actors, tokens
 
@@ -23,6 +24,10 @@ class StoredToken:
     revoked_at: str | None
 
 
+# Every request of a server asks this, and making the question anew takes as long as the answer.
+_BY_DIGEST: Final = select(tokens).where(tokens.c.token_digest == bindparam("digest"))
+
+
 def actors_of(connection: Connection, tenant: str) -> Sequence[str]:
     """Everybody who ever got a token for a tenant, as first written."""
     return connection.execute(select(actors.c.actor).where(actors.c.tenant_id == tenant)).scalars().all()
@@ -40,8 +45,8 @@ def add(connection: Connection, token: StoredToken) -> None:
 
 def with_digest(connection: Connection, digest: str) -> StoredToken | None:
     """The token of a digest, in force or not."""
-    row = connection.execute(select(tokens).where(tokens.c.token_digest == digest)).one_or_none()
-    return None if row is None else StoredToken(**row._mapping)
+    row = connection.execute(_BY_DIGEST, {"digest": digest}).one_or_none()
+    return None if row is None else StoredToken(*row)
 
 
 def listed(connection: Connection, tenant: str | None = None) -> list[StoredToken]:

@@ -72,11 +72,9 @@ def _damage_of_log(content: bytes) -> str | None:
         return "its header is damaged, so that what was written last is lost"
     frames = [content[start : start + 24 + page] for start in range(32, len(content), 24 + page)]
     for number, frame in enumerate(frames):
-        if frame[8:16] != content[16:24]:
-            return None  # from here on it is an older log that was written over
         sums = _checksum(frame[24:], _checksum(frame[:8], sums, order), order)
-        if len(frame) < 24 + page or sums != _pair(frame[16:24]):
-            # A frame that ends a transaction has a size; an unfinished one that was written over in part has none.
+        if len(frame) < 24 + page or frame[8:16] != content[16:24] or sums != _pair(frame[16:24]):
+            # What follows of an older log has other salts; of a write that was never finished, no frame that ends it.
             ends = [later[4:8] != bytes(4) for later in frames[number + 1 :] if later[8:16] == content[16:24]]
             return f"frame {number + 1} is damaged, so that {sum(ends)} transactions are lost" if any(ends) else None
     return None

@@ -35,7 +35,9 @@ ordered as (
                 visible.actor asc nulls last,
                 visible.actor_scope asc nulls last,
                 visible.policy asc nulls last,
-                visible.policy_result asc nulls last
+                visible.policy_result asc nulls last,
+                visible.file_sequence asc nulls last,
+                visible.row_number asc nulls last
         ) as word_rank
     from visible
 

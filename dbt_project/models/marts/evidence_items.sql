@@ -83,7 +83,9 @@ group_matches as (
     select
         match_id,
         currency,
-        provider_reference
+        provider_reference,
+        lines,
+        movements
     from matches
     where cardinality <> 'one_to_one'
 
@@ -99,7 +101,7 @@ groups as (
             partition by outcomes.match_id, outcomes.item_type
             order by outcomes.sort_at asc nulls last, outcomes.item_id asc nulls last
         ) as place,
-        count(*) over (partition by outcomes.match_id, outcomes.item_type) as places
+        case when outcomes.item_type = 'settlement_line' then group_matches.lines else group_matches.movements end as places
     from outcomes
     inner join group_matches on outcomes.match_id = group_matches.match_id
 

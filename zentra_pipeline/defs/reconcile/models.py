@@ -22,7 +22,12 @@ _GROUP_OF_FOLDER: Final = {
     "exceptions": "exceptions",
     "marts": "matching",
 }
-_GROUP_OF_MART: Final = {"exceptions": "exceptions", "conservation": "closeout", "rollforward": "closeout"}
+_GROUP_OF_MART: Final = {
+    "exceptions": "exceptions",
+    "conservation": "closeout",
+    "rollforward": "closeout",
+    "evidence_items": "closeout",
+}
 
 
 class _Translator(DagsterDbtTranslator):

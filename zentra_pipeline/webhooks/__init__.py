@@ -1,0 +1,1 @@
+"""Outbound webhooks: events of the log, delivered to endpoints by Standard Webhooks; no financial table reads of it."""
