@@ -155,7 +155,7 @@ def processor_seconds(process: subprocess.Popen[bytes]) -> float:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a load: deliveries, digests that are in the inbox, seconds, and seconds of the server's processor."""
+    """What came of a load: deliveries, digests in the inbox, seconds, and those of the server's processor."""
 
     taken: Taken
     kept: set[str]

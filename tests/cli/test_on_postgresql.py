@@ -40,6 +40,7 @@ def test_a_store_that_does_not_answer_is_told_in_one_line(acme: Zentra, monkeypa
     assert "hidden" not in done.err
 
 
+@pytest.mark.usefixtures("sqlite")
 def test_the_driver_is_not_imported_for_a_home_in_files(acme: Zentra, tmp_path: Path) -> None:
     program = (
         "import sys; from zentra_pipeline import cli;"

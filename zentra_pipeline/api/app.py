@@ -35,7 +35,7 @@ Reconciliation of what providers say, what the ledger says and what operators de
 A bearer token names tenant, actor and role; no request names a tenant. Amounts are integers of minor units beside their
 ISO 4217 currency, instants UTC with Z, days YYYY-MM-DD. Lists page by cursor. Every error is an RFC 9457 problem.
 """
-_ROUTERS = (runs, run_results, closeouts, exception_sheets, exceptions, callbacks, files, events)
+_ROUTERS = (callbacks, runs, run_results, closeouts, exception_sheets, exceptions, files, events)  # asked most first
 
 _open = APIRouter(tags=["server"])
 
@@ -79,9 +79,9 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
     )
     app.state.service = service
     problems.install(app)
-    app.include_router(_open)
     for module in _ROUTERS:
         app.include_router(module.router)
+    app.include_router(_open)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from zentra_pipeline import identifiers
 from zentra_pipeline.api import bodies, problems, strict_json
 from zentra_pipeline.api.problems import ProblemError
-from zentra_pipeline.api.security import Deliverer
+from zentra_pipeline.api.security import SECURITY, Deliverer
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.profile import callback_secrets
@@ -44,6 +44,7 @@ class Delivered(BaseModel):
         **problems.responses("malformed", "signature", "too-large", "media-type", "not-configured", "unavailable"),
     },
     openapi_extra={
+        "security": SECURITY,
         "requestBody": {"required": True, "content": {bodies.JSON: {"schema": {"type": "object"}}}},
         "parameters": [
             {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from zentra_pipeline.api.problems import ProblemError
-from zentra_pipeline.api.service import Serving
+from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.settings import TenantPaths
 
 _EVERYBODY: Final = frozenset({"service", "operator", "approver", "analyst", "admin"})
@@ -56,10 +57,22 @@ class Caller:
 def _identify(
     serving: Serving, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 ) -> Caller:
-    """The caller of a request; ends it when there is none, or when it asks too often."""
-    if credentials is None:
+    """The caller of a request."""
+    return _caller(serving, None if credentials is None else credentials.credentials)
+
+
+async def _deliverer(request: Request) -> Caller:
+    """The caller who delivers callbacks, found in the event loop and at once: it comes a thousand times a second."""
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    caller = _caller(request.app.state.service, token if scheme.lower() == "bearer" and token else None)
+    caller.require(DELIVER)
+    return caller
+
+
+def _caller(serving: Service, token: str | None) -> Caller:
+    """Whose token it is; ends the request when there is none, or when it asks too often."""
+    if token is None:
         raise _unauthenticated('Bearer realm="zentra"', "The request has no bearer token.")
-    token = credentials.credentials
     now = time.monotonic()
     identity = serving.identities.of(token, now) if _TOKEN.fullmatch(token) else None
     if identity is None:
@@ -75,23 +88,19 @@ def _unauthenticated(challenge: str, detail: str) -> ProblemError:
     return ProblemError("unauthenticated", detail, headers={"WWW-Authenticate": challenge})
 
 
-async def _identify_at_once(
-    serving: Serving, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
-) -> Caller:
-    """Like `_identify`, in the event loop: for the route that is asked a thousand times a second."""
-    return _identify(serving, credentials)
-
-
-def _who_may(action: str, identify: Callable[..., Any] = _identify) -> Callable[..., Any]:
-    async def checked(caller: Annotated[Caller, Depends(identify)]) -> Caller:
+def _who_may(action: str) -> Callable[..., Any]:
+    async def checked(caller: Annotated[Caller, Depends(_identify)]) -> Caller:
         caller.require(action)
         return caller
 
     return checked
 
 
+SECURITY: Final[list[dict[str, list[str]]]] = [{_BEARER.scheme_name: []}]
+"""How the description says that a route needs a token, where no dependency says so."""
+
 Reader = Annotated[Caller, Depends(_who_may(READ))]
 Asker = Annotated[Caller, Depends(_who_may(ASK))]
-Deliverer = Annotated[Caller, Depends(_who_may(DELIVER, _identify_at_once))]
+Deliverer = Annotated[Caller, Depends(_deliverer)]
 Decider = Annotated[Caller, Depends(_who_may(DECIDE))]
 Preparer = Annotated[Caller, Depends(_who_may(PREPARE))]

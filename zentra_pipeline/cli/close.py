@@ -54,7 +54,7 @@ def command(
     home: Home,
     as_json: bool,
 ) -> int:
-    """Close a run: one person prepares, another approves, and the evidence is sealed.
+    """Close a run: prepare, approve and seal its evidence.
 
     A fact that comes later makes a new revision of the run; closing that one amends the first seal, which stays.
     """

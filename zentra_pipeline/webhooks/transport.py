@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from httpcore import NetworkStream
 
 _READ_AT_MOST: Final = 64 * 1024
+_WRITE_AT_ONCE: Final = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,9 @@ class _Timed(httpcore.NetworkStream):
         return self._stream.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._left(timeout, httpcore.WriteTimeout))
+        for start in range(0, len(buffer), _WRITE_AT_ONCE):
+            block = buffer[start : start + _WRITE_AT_ONCE]
+            self._stream.write(block, self._left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()

@@ -1,0 +1,90 @@
+"""The sensor that launches what was asked for over HTTP, where no worker beside the server does; no asset belongs here.
+
+A request is taken in the operational store first, and launched under a run key of its own: it is launched once, also
+when a tick is cut off in between.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from zentra_pipeline import tenancy
+from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
+from zentra_pipeline.defs.reconcile.window import reconciliation_window
+from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.run_requests import as_run_request
+from zentra_pipeline.settings import Home
+from zentra_pipeline.store import requests as request_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.requests import Request
+
+_RUN_KEY = "dagster/run_key"
+_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+@dg.sensor(
+    target=[reconciliation_window],
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Launches runs that were asked for over HTTP; for servers started with --no-worker.",
+)
+def run_requests(
+    context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Take what is queued, launch what is taken, and record what has ended."""
+    home, launched = reconciler.home, 0
+    for tenant in tenancy.tenants(home) if tenancy.is_initialised(home) else []:
+        for request in _taken(home, tenant):
+            known = context.instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: run_key(request)}), limit=1)
+            if not known:
+                launched += 1
+                yield _launch(context, home, tenant, request)
+            elif known[0].status in _FINISHED:
+                _record_end(home, tenant, request, known[0])
+    if not launched:
+        yield dg.SkipReason("nothing new was asked for")
+
+
+def run_key(request: Request) -> str:
+    """The run id and when it was asked for: Dagster launches each key once."""
+    return f"{request.run_id}@{request.requested_at}"
+
+
+def _taken(home: Home, tenant: str) -> list[Request]:
+    """What this sensor has taken and not seen the end of, with all that is queued now."""
+    engine = operational_store(home.tenant(tenant))
+    with reading(engine) as connection:
+        is_idle = not request_store.of_status(connection, "queued")
+        if is_idle:
+            return request_store.of_status(connection, "launched", request_store.DAGSTER)
+    with engine.begin() as connection:
+        for request in request_store.of_status(connection, "queued"):
+            request_store.launch(connection, request.run_id, request_store.DAGSTER)
+        return request_store.of_status(connection, "launched", request_store.DAGSTER)
+
+
+def _launch(context: dg.SensorEvaluationContext, home: Home, tenant: str, request: Request) -> dg.RunRequest:
+    with reading(operational_store(home.tenant(tenant))) as connection:
+        run = run_store.get(connection, request.run_id)
+    asked = as_run_request(run, request.actor)
+    context.instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, asked.provider)])
+    config = {"settlement_file": asked.settlement_file, "actor": asked.actor}
+    return dg.RunRequest(
+        run_key=run_key(request),
+        partition_key=partition_key(tenant, asked.provider, asked.ledger_window),
+        run_config={"ops": {"reconciliation_window": {"config": config}}},
+        tags={"zentra/run_id": request.run_id},
+    )
+
+
+def _record_end(home: Home, tenant: str, request: Request, run: dg.DagsterRun) -> None:
+    failure = None
+    if run.status is not dg.DagsterRunStatus.SUCCESS:
+        failure = f"the Dagster run {run.run_id} ended as {run.status.value.lower()}: see its log, then ask again"
+    with operational_store(home.tenant(tenant)).begin() as connection:
+        request_store.finish(connection, request.run_id, datetime.now(UTC), failure)
+
+
+defs = dg.Definitions(sensors=[run_requests])

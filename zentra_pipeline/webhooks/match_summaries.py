@@ -1,0 +1,89 @@
+"""Tells the matches of a run's revision as one event a rule, for endpoints that do not ask for each.
+
+A million matches are a handful of deliveries then. The events themselves stand in the log as ever.
+"""
+
+from datetime import UTC
+from typing import Any
+
+import duckdb
+from pydantic import Field
+
+from zentra_pipeline.events import types
+from zentra_pipeline.events.cloud_event import cloud_event
+from zentra_pipeline.events.types import EventData, OfWindow, Revision
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store.event_log import Entry
+
+
+class MatchAmounts(EventData):
+    """Matches of one currency and their amounts in minor units."""
+
+    currency: str
+    matches: int
+    settlement_minor: int
+    ledger_minor: int
+    difference_minor: int = Field(description="Settlement minus ledger.")
+
+
+class MatchSummary(OfWindow):
+    """Data of `reconciliation.match.created` where an endpoint gets one event a run revision and rule."""
+
+    run_id: str
+    run_revision: Revision
+    rule: str = Field(description="The pass that found them.")
+    matches: int
+    amounts: list[MatchAmounts]
+
+
+def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any]]]:
+    """The summaries of the matches in a lake file of the log, each at the place of its last match."""
+    from zentra_pipeline import lake
+
+    names = ("provider", "settlement_file", "ledger_window", "rule", "currency")
+    texts = ", ".join(f"data ->> '$.{name}' as {name}" for name in names)
+    amounts = ", ".join(
+        f"sum(cast(data ->> '$.{name}' as bigint)) as {name}"
+        for name in ("settlement_minor", "ledger_minor", "difference_minor")
+    )
+    sql = (
+        f"select {texts}, cast(data ->> '$.run_revision' as bigint) as run_revision, run_id, actor, event_time, "
+        f'count(*) as matches, {amounts}, max("offset") as last_offset '
+        f"from {lake.parquet_scan([paths.root / str(entry.path)])} where event_type = ? "
+        "group by provider, settlement_file, ledger_window, rule, currency, run_revision, run_id, actor, event_time "
+        "order by run_id, run_revision, rule, currency"
+    )
+    with duckdb.connect() as connection:
+        found = connection.execute(sql, [types.MATCH_CREATED])
+        columns = [column[0] for column in found.description or ()]
+        rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+    by_rule: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        by_rule.setdefault((row["run_id"], row["run_revision"], row["rule"]), []).append(row)
+    told = (_summary(paths.root.name, entry.first_position, group) for group in by_rule.values())
+    return sorted(told, key=lambda item: item[0])
+
+
+def _summary(tenant: str, first_position: int, rows: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+    first = rows[0]
+    data = MatchSummary(
+        provider=first["provider"],
+        settlement_file=first["settlement_file"],
+        ledger_window=first["ledger_window"],
+        run_id=first["run_id"],
+        run_revision=first["run_revision"],
+        rule=first["rule"],
+        matches=sum(row["matches"] for row in rows),
+        amounts=[MatchAmounts(**{name: row[name] for name in MatchAmounts.model_fields}) for row in rows],
+    )
+    event = cloud_event(
+        types.MATCH_CREATED,
+        tenant=tenant,
+        fact=["summary", data.run_id, str(data.run_revision), data.rule],
+        subject=data.run_id,
+        run_id=data.run_id,
+        actor=first["actor"],
+        at=first["event_time"].replace(tzinfo=UTC),
+        data=data.model_dump(),
+    )
+    return first_position + max(row["last_offset"] for row in rows), event

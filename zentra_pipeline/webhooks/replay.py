@@ -1,0 +1,127 @@
+"""Has events sent again, with the ids they had: a replay adds attempts, and changes nothing that finance reads.
+
+Sending does not belong here (sending).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice, takewhile
+from typing import Any, Final
+
+from zentra_pipeline import tenancy
+from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import event_log
+from zentra_pipeline.store import webhooks as webhook_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_text
+from zentra_pipeline.store.webhooks import Delivery, Endpoint
+from zentra_pipeline.webhooks import endpoints, outbox
+
+_AT_ONCE: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Range:
+    """Events of the log from one place to another (both included), and none that happened before `since`."""
+
+    first: int = 1
+    last: int | None = None
+    since: datetime | None = None
+
+
+def event(home: Home, tenant: str, event_id: str, now: datetime, endpoint_id: str | None = None) -> list[str]:
+    """Have one event sent once more to an endpoint, or to all that ask for its type; ids of the deliveries."""
+    paths = tenancy.require_tenant(home, tenant)
+    to = _receivers(paths, endpoint_id)
+    with reading(operational_store(paths)) as connection:
+        known = {found.endpoint_id: found for found in webhook_store.deliveries_of_event(connection, event_id)}
+    told = None if all(endpoint.endpoint_id in known for endpoint in to) else _find(paths, event_id)
+    if not known and told is None:
+        raise UsageError(f"there is no event {event_id!r}: `zentra events --tenant {tenant}` prints them")
+    deliveries = [known[endpoint.endpoint_id] for endpoint in to if endpoint.endpoint_id in known]
+    if told is not None:
+        deliveries += [
+            outbox.delivery(endpoint, *told, now)
+            for endpoint in to
+            if endpoint.endpoint_id not in known and endpoints.wants(endpoint, told[1]["type"])
+        ]
+    return _ask(paths, deliveries, now)
+
+
+def events(
+    home: Home,
+    tenant: str,
+    chosen: Range,
+    now: datetime,
+    endpoint_id: str | None = None,
+    limit: int | None = None,
+) -> list[str]:
+    """Have a range of events sent once more; ids of the deliveries. UsageError when they are more than `limit`."""
+    paths = tenancy.require_tenant(home, tenant)
+    asked: list[str] = []
+    for endpoint in _receivers(paths, endpoint_id):
+        told = outbox.wanted(paths, endpoint, max(chosen.first - 1, 0)).events
+        within = takewhile(_is_by(chosen.last), told)
+        found = ((place, said) for place, said in within if _is_since(said, chosen.since))
+        while chunk := list(islice(found, _AT_ONCE)):
+            if limit is not None and len(asked) + len(chunk) > limit:
+                raise UsageError(f"these are more than {limit:,} deliveries: choose a shorter range")
+            asked += _ask(paths, [outbox.delivery(endpoint, *one, now) for one in chunk], now)
+    return asked
+
+
+def _is_by(last: int | None) -> Callable[[tuple[int, dict[str, Any]]], bool]:
+    return lambda told: last is None or told[0] <= last
+
+
+def _is_since(said: dict[str, Any], since: datetime | None) -> bool:
+    return since is None or str(said["time"]) >= instant_text(since)
+
+
+def _receivers(paths: TenantPaths, endpoint_id: str | None) -> list[Endpoint]:
+    with reading(operational_store(paths)) as connection:
+        if endpoint_id is None:
+            found = webhook_store.endpoints(connection)
+            return [endpoint for endpoint in found if endpoint.status == webhook_store.ENABLED]
+        endpoint = endpoints.known(connection, endpoint_id)
+    if endpoint.status != webhook_store.ENABLED:
+        raise RefusedError(f"endpoint {endpoint_id} is disabled ({endpoint.status_reason}): enable it first")
+    return [endpoint]
+
+
+def _ask(paths: TenantPaths, deliveries: Sequence[Delivery], now: datetime) -> list[str]:
+    """Record that deliveries are to be sent, those that are new and once more those that are not."""
+    ids = [delivery.delivery_id for delivery in deliveries]
+    with operational_store(paths).begin() as connection:
+        known = webhook_store.known_ids(connection, ids)
+        webhook_store.add_deliveries(connection, deliveries)
+        webhook_store.ask_again(connection, [name for name in ids if name in known], instant_text(now))
+    return ids
+
+
+def _find(paths: TenantPaths, event_id: str) -> tuple[int, dict[str, Any]] | None:
+    """An event of the log by its id, with its place."""
+    with reading(operational_store(paths)) as connection:
+        entries = event_log.entries(connection)
+    position = _place(paths, entries, event_id)
+    if position is None:
+        return None
+    (found,) = event_reading.read(paths, position - 1, 1).events
+    return found
+
+
+def _place(paths: TenantPaths, entries: Sequence[event_log.Entry], event_id: str) -> int | None:
+    import duckdb
+
+    for entry in entries:
+        if entry.event_id == event_id:
+            return entry.first_position
+    segments = event_reading.segments_sql(paths, entries)
+    if segments is None:
+        return None
+    with duckdb.connect() as connection:
+        row = connection.execute(f"select position from ({segments}) where event_id = ?", [event_id]).fetchone()
+    return None if row is None else int(row[0])
