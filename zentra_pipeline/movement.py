@@ -186,7 +186,7 @@ found as (
     union all
     select 'decision', to_json(t) from (
         select decisions.* replace (strftime(decided_at, '{_INSTANT}') as decided_at)
-        from decisions inner join story_exceptions using (exception_id)) as t
+        from decisions inner join told on decisions.exception_id = told.subject) as t
     union all
     select 'closeout', to_json(t) from (
         select * replace (strftime(sealed_at, '{_INSTANT}') as sealed_at,

@@ -11,6 +11,7 @@ import pytest
 from tests.closeout.closed_world import LINES, NOON, approve, clean_world, close, copied, monday, prepare, verified
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
+from zentra_pipeline import story
 from zentra_pipeline.closeout import calendar, closing, verify
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.errors import RefusedError, UsageError
@@ -226,6 +227,8 @@ def test_a_late_callback_amends_the_closeout_and_leaves_the_sealed_files_alone(t
     ]
     assert [row["exception_type"] for row in world.query("select exception_type from exceptions")] == ["late_callback"]
     assert verified(world).holds
+    decided = [entry for entry in story.tell(world.paths, "R1").entries if entry.kind == "decision"]
+    assert [(entry.actor, missing["exception_id"] in entry.sentence) for entry in decided] == [("alice", True)]
 
 
 @pytest.mark.parametrize(

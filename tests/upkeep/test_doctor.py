@@ -122,6 +122,16 @@ FOUND: dict[str, tuple[str, Damage]] = {
         lambda copy: copy.paths.operational_store.write_bytes(copy.paths.operational_store.read_bytes()[:40_960]),
     ),
     "ops.db of another schema": ("store", lambda copy: change(copy, "update alembic_version set version_num = '9999'")),
+    "ops.db with a garbled manifest": (
+        "manifests",
+        lambda copy: change(
+            copy, "update run_revisions set manifest = replace(manifest, '\"provider\"', '\"provides\"')"
+        ),
+    ),
+    "ops.db with a manifest that is no JSON": (
+        "store",
+        lambda copy: change(copy, "update run_revisions set manifest = '{' where revision = 2"),
+    ),
     "ops.db without a table": ("store", lambda copy: drop(copy, "decisions")),
     "a run gone": ("store", lambda copy: change(copy, "delete from runs where revision = 2")),
     "a revision gone": ("runs", lambda copy: change(copy, "delete from run_revisions where revision = 2")),

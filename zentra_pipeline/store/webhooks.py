@@ -109,7 +109,9 @@ def known_ids(connection: Connection, delivery_ids: Sequence[str]) -> set[str]:
     column = webhook_deliveries.c.delivery_id
     found: set[str] = set()
     for start in range(0, len(delivery_ids), _AT_ONCE):
-        found |= set(connection.execute(select(column).where(column.in_(delivery_ids[start : start + _AT_ONCE]))).scalars())
+        found |= set(
+            connection.execute(select(column).where(column.in_(delivery_ids[start : start + _AT_ONCE]))).scalars()
+        )
     return found
 
 

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from zentra_pipeline import tenancy
-from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
 from zentra_pipeline.store.place import control_place, operational_place
@@ -84,24 +82,25 @@ def _tenants(home: Home, tenant: str | None, is_readable: bool) -> Iterable[str]
 
 def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
     paths = home.tenant(tenant)
-    found = [*schema_checks.check_store(operational_place(paths), list(models.metadata.tables), revision=True)]
-    if _errors(found):
+    found = [*store_checks.check_database(paths.operational_store, list(models.metadata.tables), revision=True)]
+    if found:
         return Diagnosis(tenant, tuple(found), tuple(CHECKS))
     try:
         kept = records.read(home, tenant)
-    except (SQLAlchemyError, ZentraError, ValueError, TypeError) as error:
-        what = f"its records cannot be read: {' '.join(str(error).split())}"
-        return Diagnosis(
-            tenant, (Finding("store", "ops.db", ERROR, what, "restore ops.db from a backup"),), tuple(CHECKS)
-        )
+    except Exception as error:  # whatever damage makes of a record
+        return Diagnosis(tenant, (_garbled("store", error),), tuple(CHECKS))
     for name, check in CHECKS.items():
         report(tenant, name)
-        found += check(kept)
+        try:
+            found += check(kept)
+        except Exception as error:  # the other checks go on
+            found.append(_garbled(name, error))
     return Diagnosis(tenant, tuple(found))
 
 
-def _errors(found: Iterable[Finding]) -> list[Finding]:
-    return [finding for finding in found if finding.severity == ERROR]
+def _garbled(check: str, error: Exception) -> Finding:
+    what = f"its records cannot be judged: {type(error).__name__}: {' '.join(str(error).split())}"
+    return Finding(check, "ops.db", ERROR, what, "restore ops.db from a backup")
 
 
 def _silent(step: str, message: str) -> None:

@@ -54,7 +54,7 @@ def check_database(database: Path, tables: Sequence[str], revision: bool) -> Ite
                     yield Finding("store", name, ERROR, what, "use the version of Zentra that wrote it, or a newer one")
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # also its message may quote damaged text
         yield Finding("store", name, ERROR, f"SQLite cannot read it: {error}", restore)
 
 

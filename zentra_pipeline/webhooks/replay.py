@@ -3,10 +3,10 @@
 Sending does not belong here (sending).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Any, Final
 
 from zentra_pipeline import tenancy
@@ -61,24 +61,29 @@ def events(
 ) -> list[str]:
     """Have a range of events sent once more; ids of the deliveries. UsageError when they are more than `limit`."""
     paths = tenancy.require_tenant(home, tenant)
+    found = (
+        outbox.delivery(endpoint, place, said, now)
+        for endpoint in _receivers(paths, endpoint_id)
+        for place, said in _within(paths, endpoint, chosen)
+    )
+    if limit is not None:
+        few = list(islice(found, limit + 1))
+        if len(few) > limit:
+            raise UsageError(f"these are more than {limit:,} deliveries: choose a shorter range")
+        found = (delivery for delivery in few)
     asked: list[str] = []
-    for endpoint in _receivers(paths, endpoint_id):
-        told = outbox.wanted(paths, endpoint, max(chosen.first - 1, 0)).events
-        within = takewhile(_is_by(chosen.last), told)
-        found = ((place, said) for place, said in within if _is_since(said, chosen.since))
-        while chunk := list(islice(found, _AT_ONCE)):
-            if limit is not None and len(asked) + len(chunk) > limit:
-                raise UsageError(f"these are more than {limit:,} deliveries: choose a shorter range")
-            asked += _ask(paths, [outbox.delivery(endpoint, *one, now) for one in chunk], now)
+    while chunk := list(islice(found, _AT_ONCE)):
+        asked += _ask(paths, chunk, now)
     return asked
 
 
-def _is_by(last: int | None) -> Callable[[tuple[int, dict[str, Any]]], bool]:
-    return lambda told: last is None or told[0] <= last
-
-
-def _is_since(said: dict[str, Any], since: datetime | None) -> bool:
-    return since is None or str(said["time"]) >= instant_text(since)
+def _within(paths: TenantPaths, endpoint: Endpoint, chosen: Range) -> Iterator[tuple[int, dict[str, Any]]]:
+    since = None if chosen.since is None else instant_text(chosen.since)
+    for place, said in outbox.wanted(paths, endpoint, max(chosen.first - 1, 0)).events:
+        if chosen.last is not None and place > chosen.last:
+            return
+        if since is None or said["time"] >= since:
+            yield place, said
 
 
 def _receivers(paths: TenantPaths, endpoint_id: str | None) -> list[Endpoint]:

@@ -85,6 +85,3 @@ def _record_end(home: Home, tenant: str, request: Request, run: dg.DagsterRun) -
         failure = f"the Dagster run {run.run_id} ended as {run.status.value.lower()}: see its log, then ask again"
     with operational_store(home.tenant(tenant)).begin() as connection:
         request_store.finish(connection, request.run_id, datetime.now(UTC), failure)
-
-
-defs = dg.Definitions(sensors=[run_requests])
