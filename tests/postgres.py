@@ -4,6 +4,7 @@
 belong here: any test.
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -16,7 +17,13 @@ from typing import Final, NoReturn
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Connection, Table, func, insert, make_url, select, text
+
+from zentra_pipeline.settings import Home
+from zentra_pipeline.store import control, models
+from zentra_pipeline.store.engine import control_store, operational_store, reading
+from zentra_pipeline.store.place import MARKER
+from zentra_pipeline.store.postgresql import schema_engine
 
 URL_VARIABLE: Final = "ZENTRA_TEST_DATABASE_URL"
 REQUIRE_VARIABLE: Final = "ZENTRA_REQUIRE_POSTGRES"
@@ -137,3 +144,32 @@ def administer(url: str, *statements: str) -> None:
 
 def _conninfo(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def give_own_schemas(home: Home) -> None:
+    """Part a copied home from the one it was copied from: where stores stand in PostgreSQL, both name the same."""
+    tables = {home.root / MARKER: control.metadata.sorted_tables}
+    tables |= dict.fromkeys(sorted(home.tenants.glob(f"*/{MARKER}")), models.metadata.sorted_tables)
+    for marker, copied in tables.items():
+        if not marker.exists():
+            continue
+        schema = json.loads(marker.read_bytes())["schema"]
+        marker.unlink()
+        is_control = marker.parent == home.root
+        own = control_store(home) if is_control else operational_store(home.tenant(marker.parent.name))
+        with reading(schema_engine(schema)) as original, own.begin() as connection:
+            for table in copied:
+                rows = [dict(row._mapping) for row in original.execute(select(table))]
+                if rows:
+                    connection.execute(insert(table), rows)
+                _count_on(connection, table)
+
+
+def _count_on(connection: Connection, table: Table) -> None:
+    """Have a table's counter go on behind the rows that were copied into it."""
+    for column in table.primary_key.columns:
+        name = {"table": table.name, "column": column.name}
+        counter = connection.execute(text("select pg_get_serial_sequence(:table, :column)"), name).scalar()
+        if counter is not None:
+            last = connection.execute(select(func.max(column))).scalar()
+            connection.execute(select(func.setval(counter, last or 1, last is not None)))

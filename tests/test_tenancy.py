@@ -14,13 +14,14 @@ from zentra_pipeline.profile import Profile, load_profile
 from zentra_pipeline.routing import load_routing
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.engine import control_store
+from zentra_pipeline.store.place import operational_place
 
 NOW = datetime(2026, 4, 26, 12, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, database: str) -> Home:
     home = Home.at(tmp_path / "home")
     tenancy.init_home(home)
     return home
@@ -42,7 +43,7 @@ def test_a_new_tenant_has_its_folders_store_and_starter_configuration(home: Home
     paths = tenancy.add_tenant(home, "acme", NOW)
     folders = (paths.providers, paths.landing, paths.staged, paths.lake, paths.scratch, paths.locks)
     assert all(folder.is_dir() for folder in folders)
-    assert paths.operational_store.is_file()
+    assert operational_place(paths).is_made
     assert load_routing(paths) == ()
     assert load_profile(paths, "rail") == Profile()
     assert tenancy.require_tenant(home, "acme") == paths

@@ -23,6 +23,11 @@ def inbox_lock(provider: str) -> str:
     return f"inbox-{provider}"
 
 
+def intents_lock(provider: str) -> str:
+    """Name of the lock under which a provider's intents become staged rows; taken before the ingest lock."""
+    return f"intents-{provider}"
+
+
 @contextmanager
 def holding(paths: TenantPaths, *names: str) -> Iterator[None]:
     """Hold these locks, waiting for whoever has one; whoever needs several names them in alphabetical order."""

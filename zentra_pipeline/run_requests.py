@@ -17,6 +17,7 @@ from zentra_pipeline.scratch import TABLE_OF_KIND
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import inbox as inbox_store
+from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store
@@ -124,7 +125,8 @@ def _is_due(connection: Connection, before: run_store.Run | None, run: run_store
         return False
     if before is None or _asks_otherwise(before, run):
         return True
-    if any(waiting.provider == run.provider for waiting in inbox_store.waiting(connection)):
+    waiting = [*inbox_store.waiting(connection), *intent_store.waiting(connection)]
+    if any(found.provider == run.provider for found in waiting):
         return True
     registered = [file for kind in TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
     if known is not None and known.status == "launched":

@@ -24,6 +24,7 @@ from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.profile import load_profile
 from zentra_pipeline.review import run_decisions
 from zentra_pipeline.routing import load_routing
+from zentra_pipeline.runtime import intents
 from zentra_pipeline.scratch import EarlierRun, RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
@@ -76,6 +77,7 @@ def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress 
     report = progress or _silent
     engine = operational_store(paths)
     inbox.drain(paths, request.provider, datetime.now(UTC))
+    intents.drain(paths, request.provider, datetime.now(UTC))
     with locks.holding(paths, locks.provider_lock(request.provider)):
         with engine.begin() as connection:
             run = find_or_create(connection, tenant, request, datetime.now(UTC))

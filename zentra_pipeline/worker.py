@@ -1,4 +1,4 @@
-"""Executes requested runs of a home, one after another, and empties the inboxes of callbacks; no route belongs here.
+"""Executes requested runs of a home, one after another, and stages callbacks and intents; no route belongs here.
 
 One worker a home works at a time: a lock file tells others to wait, and the system releases that of one that dies. Run
 as a process of its own it ends when whoever started it does: `python -m zentra_pipeline.worker --home DIR`.
@@ -17,8 +17,10 @@ from typing import Final
 
 from zentra_pipeline import inbox, run_requests, tenancy
 from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox as inbox_store
+from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_of
@@ -47,6 +49,7 @@ def work_once(home: Home, now: datetime, tell: Callable[[str], None]) -> bool:
     for tenant in tenancy.tenants(home):
         was_busy |= _execute_next(home, tenant, now, tell)
         was_busy |= _drain(home, tenant, now, tell)
+        was_busy |= _drain_intents(home, tenant, now, tell)
     return was_busy
 
 
@@ -83,6 +86,22 @@ def _drain(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) 
             is_done = True
         except ZentraError as cause:
             tell(f"{tenant}: callbacks of {found.provider} stay in the inbox: {cause}")
+    return is_done
+
+
+def _drain_intents(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) -> bool:
+    """Stage the intents that are many enough or have waited long enough; a fault is told and tried again later."""
+    paths = home.tenant(tenant)
+    with reading(operational_store(paths)) as connection:
+        waiting = intent_store.waiting(connection)
+    is_done = False
+    for found in waiting:
+        if found.intents < INBOX_ROWS and now - instant_of(found.since) < INBOX_PATIENCE:
+            continue
+        try:
+            is_done |= intents.drain(paths, found.provider, now) > 0
+        except ZentraError as cause:
+            tell(f"{tenant}: intents of {found.provider} wait to be staged: {cause}")
     return is_done
 
 

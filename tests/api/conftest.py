@@ -1,14 +1,18 @@
 """A home with two tenants, each with a run of a shipped story and a token a role, and the API in this process."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
+from fastapi import FastAPI
 
 from zentra_pipeline import access, tenancy
 from zentra_pipeline.api.app import create_app
@@ -35,11 +39,37 @@ class Books:
         return self.home.tenant(tenant)
 
 
+class Client:
+    """Asks an app in this process, from any thread: the app lives in an event loop of its own."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://zentra")
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        asked = self._client.request(method, path, **options)
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout=120)
+
+    def close(self) -> None:
+        async def leave() -> None:
+            await self._client.aclose()
+            self.app.state.service.intake.close()
+
+        asyncio.run_coroutine_threadsafe(leave(), self._loop).result(timeout=120)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
 @dataclass(frozen=True)
 class Api:
     """The API as somebody with a role at a tenant reaches it; without a role, as nobody."""
 
-    client: TestClient
+    client: Client
     books: Books
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -50,7 +80,7 @@ class Api:
         return Api(self.client, self.books, {"Authorization": f"Bearer {token}"})
 
     def get(self, path: str, **parameters: Any) -> httpx.Response:
-        return self.client.get(path, params=parameters, headers=dict(self.headers))
+        return self.client.request("GET", path, params=parameters, headers=dict(self.headers))
 
     def post(
         self,
@@ -65,7 +95,7 @@ class Api:
         """Send a value as JSON, or `content` as it is."""
         content = json.dumps(body).encode() if content is None else content
         sent = {**self.headers, "Content-Type": media_type, **(headers or {})}
-        return self.client.post(path, params=parameters, content=content, headers=sent)
+        return self.client.request("POST", path, params=parameters, content=content, headers=sent)
 
     def items(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
         """All items of a list, page by page."""
@@ -79,7 +109,7 @@ class Api:
                 return found
 
 
-def make_books(folder: Any) -> Books:
+def make_books(folder: Path) -> Books:
     """A home below `folder` with the stories ingested and not run."""
     home = Home.at(folder / "home")
     tenancy.init_home(home)
@@ -121,16 +151,21 @@ def reconciled(tmp_path_factory: pytest.TempPathFactory) -> Books:
     return books
 
 
+@contextmanager
 def serving(books: Books, limits: Limits | None = None) -> Iterator[Api]:
     """The API of a home for as long as somebody looks."""
-    with TestClient(create_app(books.home, limits), raise_server_exceptions=False) as client:
+    client = Client(create_app(books.home, limits))
+    try:
         yield Api(client, books)
+    finally:
+        client.close()
 
 
 @pytest.fixture(scope="module")
 def api(reconciled: Books) -> Iterator[Api]:
     """The API of the reconciled home, as nobody."""
-    yield from serving(reconciled)
+    with serving(reconciled) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -142,4 +177,5 @@ def own_books(tmp_path_factory: pytest.TempPathFactory) -> Books:
 @pytest.fixture(scope="module")
 def own_api(own_books: Books) -> Iterator[Api]:
     """The API of the module's own home."""
-    yield from serving(own_books)
+    with serving(own_books) as served:
+        yield served

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.postgres import give_own_schemas
 from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case as cases
@@ -31,6 +32,7 @@ def copied(world: World, folder: Path) -> World:
     other = World.__new__(World)
     other.__dict__.update(world.__dict__)
     other.home = Home.at(folder / "home")
+    give_own_schemas(other.home)
     other.paths = other.home.tenant(TENANT)
     other.inbox = folder / "inbox"
     other.inbox.mkdir()

@@ -42,9 +42,9 @@ def write_off(world: World, subject: str) -> Recorded:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     world = World(tmp_path_factory.mktemp("write_offs"), PROFILE)
     world.add(
-        # T1 was announced and posted but is never settled in time; L3 is settled but never posted.
-        post("T1", "R1", 500),
-        call("C1", "R1", 500),
+        # T0 and T1 were announced and posted but are not settled in time, T0 never; L3 is settled but never posted.
+        *(post("T0", "R0", 50), call("C0", "R0", 50)),
+        *(post("T1", "R1", 500), call("C1", "R1", 500)),
         settle("L3", "R3", 300),
         # T6 repeats T5; L8 has failed; L7 and T7 differ.
         *(post("T5", "R5", 100), settle("L5", "R5", 100), call("C5", "R5", 100), post("T6", "R5", 100, at="09:30")),
@@ -59,7 +59,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     asked: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record, "_reconcile_anew", lambda _home, _tenant, run, _actor: asked.append(run.run_id))
-        for subject in ("T1", "T6", "L3", "L8", "LA", "T2", "L7"):
+        for subject in ("T0", "T1", "T6", "L3", "L8", "LA", "T2", "L7"):
             write_off(world, subject)
         (taken_back,) = world.query("select exception_id from exceptions where subject_id = 'T2'")
         record.decide(
@@ -99,10 +99,10 @@ def test_the_roll_forward_goes_on_without_what_was_written_off(story: Story) -> 
     monday, tuesday, wednesday, thursday = (books(story.world, day) for day in (MON, TUE, WED, THU))
     assert monday["written_off"] == 0
     assert tuesday == {
-        "opening": 2600,
+        "opening": 2650,
         "posted": 0,
         "settled": 0,
-        "written_off": 600,
+        "written_off": 650,
         "closing": 2000,
         "difference": 0,
     }
@@ -132,6 +132,7 @@ def test_what_is_written_off_is_told_once_with_its_decision(story: Story) -> Non
         ("L3", 300),
         ("L8", 800),
         ("LA", 40),
+        ("T0", 50),
         ("T1", 500),
         ("T6", 100),
     ]
@@ -146,7 +147,7 @@ def test_conservation_counts_it_as_accounted_in_the_run_that_wrote_it_off(story:
         f"inner join runs using (run_id) where ledger_window = date '{TUE}' and side <> 'callback' and currency = 'USD'"
     )
     assert {row["side"]: (row["accounted"], row["accounted_minor"], row["rows_unexplained"]) for row in rows} == {
-        "ledger": (2, 600, 0),
+        "ledger": (3, 650, 0),
         "settlement": (3, 1140, 0),
     }
 
@@ -194,13 +195,13 @@ def test_a_line_written_off_that_is_delivered_again_is_a_repeat(story: Story) ->
 
 
 def test_a_callback_that_tells_of_it_is_no_orphan_and_is_waited_for_no_more(story: Story) -> None:
-    assert exceptions_of(story.world, "C1") == []
+    assert exceptions_of(story.world, "C0") == exceptions_of(story.world, "C1") == []
     rows = story.world.query(
         "select ledger_window, in_transit, accounted from conservation inner join runs using (run_id) "
         f"where side = 'callback' and currency = 'USD' and ledger_window >= date '{WED}' order by 1"
     )
-    assert [(row["ledger_window"].isoformat(), row["in_transit"], row["accounted"]) for row in rows] == [(WED, 0, 1)]
-    alone = "provider_event_id = 'C1' and transaction_id is null and line_id is null"
+    assert [(row["ledger_window"].isoformat(), row["in_transit"], row["accounted"]) for row in rows] == [(WED, 0, 2)]
+    alone = "provider_event_id in ('C0', 'C1') and transaction_id is null and line_id is null"
     assert story.world.query(f"select * from three_way where {alone}") == []
 
 
@@ -218,6 +219,8 @@ def test_a_write_off_cannot_be_taken_back_once_later_books_stand_on_it(story: St
 def test_what_a_person_resolved_stays_so_though_a_later_run_matches_the_item(story: Story) -> None:
     assert "exact_reference one_to_one exact: L9 = T9, 900 USD" in story.said[WED]
     assert exceptions_of(story.world, "T9") == [("unmatched_ledger_entry", "resolved", "accepted_timing")]
+    (row,) = story.world.query("select explanation from exceptions where subject_id = 'T9'")
+    assert "matched late" not in row["explanation"]
 
 
 def test_an_assigned_owner_is_still_the_owner_when_the_system_resolves(story: Story) -> None:
@@ -233,6 +236,6 @@ def test_what_the_system_resolved_is_not_for_people_to_resolve(story: Story) -> 
 
 def test_the_manifest_tells_what_was_decided(story: Story) -> None:
     told = story.world.revision(TUE).manifest["decisions"]
-    assert sorted(write_off["item_id"] for write_off in told["write_offs"]) == ["L3", "L8", "LA", "T1", "T6"]
+    assert sorted(write_off["item_id"] for write_off in told["write_offs"]) == ["L3", "L8", "LA", "T0", "T1", "T6"]
     assert {state["resolution"] for state in told["states"]} == {None, "accepted_timing", "written_off"}
     assert story.world.revision(MON).manifest["decisions"] == {"states": [], "write_offs": []}

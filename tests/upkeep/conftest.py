@@ -15,7 +15,7 @@ from tests.scenarios.world import TENANT, World
 from zentra_pipeline import lake
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import DATABASE_VARIABLE, Home, TenantPaths
 from zentra_pipeline.upkeep import records
 from zentra_pipeline.upkeep.records import Records
 
@@ -77,6 +77,11 @@ def seal(home: Home, run_id: str) -> None:
         assert outcome.closeout is not None, outcome.blockers
 
 
+@pytest.fixture(autouse=True)
+def _in_files(sqlite: None) -> None:
+    """What is damaged here are files, whatever database the suite runs on."""
+
+
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """The history itself, which nobody changes; test workers share one."""
@@ -86,6 +91,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     with (folder / "lock").open("a") as lock, pytest.MonkeyPatch.context() as patched:
         fcntl.flock(lock, fcntl.LOCK_EX)
         patched.setenv("ZENTRA_KEY_PASSPHRASE", "only for tests")
+        patched.delenv(DATABASE_VARIABLE, raising=False)
         if not (folder / "made").exists():
             history(folder / "world")
             (folder / "made").touch()

@@ -184,6 +184,12 @@ def test_damage_that_no_command_heals_is_named(damage: str, copy: Copy) -> None:
     assert (check, ERROR) in findings(copy)
 
 
+def test_a_store_of_an_older_version_is_brought_up_to_date_by_the_command_named(in_order: Copy) -> None:
+    change(in_order, "update alembic_version set version_num = '0000'")
+    (finding,) = look(in_order).findings
+    assert finding.remedy == "zentra runs list --tenant acme"
+
+
 def test_a_run_whose_process_died_is_stuck_and_one_at_work_is_not(copy: Copy) -> None:
     change(copy, "update runs set status = 'matching' where provider = ?", CARDS)
     change(copy, "update run_transitions set status = 'matching' where status in ('closed', 'in_review')")

@@ -21,6 +21,8 @@ from zentra_pipeline.api import (
     problems,
     run_results,
     runs,
+    runtime,
+    webhooks,
 )
 from zentra_pipeline.api.identities import Identities
 from zentra_pipeline.api.problems import KINDS, Problem
@@ -35,7 +37,8 @@ Reconciliation of what providers say, what the ledger says and what operators de
 A bearer token names tenant, actor and role; no request names a tenant. Amounts are integers of minor units beside their
 ISO 4217 currency, instants UTC with Z, days YYYY-MM-DD. Lists page by cursor. Every error is an RFC 9457 problem.
 """
-_ROUTERS = (callbacks, runs, run_results, closeouts, exception_sheets, exceptions, files, events)  # asked most first
+# Asked most first.
+_ROUTERS = (callbacks, runs, run_results, closeouts, exception_sheets, exceptions, files, events, runtime, webhooks)
 
 _open = APIRouter(tags=["server"])
 

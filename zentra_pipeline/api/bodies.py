@@ -15,7 +15,7 @@ from zentra_pipeline.api.problems import ProblemError
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
-JSON_BYTES: Final = 64 * 1024
+JSON_BYTES: Final = 256 * 1024
 
 Model = TypeVar("Model", bound="StrictModel")
 

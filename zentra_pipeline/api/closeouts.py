@@ -23,6 +23,7 @@ from zentra_pipeline.closeout.case import Case
 from zentra_pipeline.closeout.closing import Outcome
 from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.review.policy import same_person
+from zentra_pipeline.runtime import intents
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.engine import operational_store, reading
@@ -117,6 +118,7 @@ def take_step(
             raise ProblemError("invalid", "body: reason and accept_quarantine belong to prepare; leave them out")
     run = find_run(caller, run_id)
     inbox.drain(caller.paths, run.provider, serving.now())
+    intents.drain(caller.paths, run.provider, serving.now())
     with cases.of_run(serving.home, caller.tenant, run.run_id) as case:
         outcome = _taken(case, step, caller.actor, serving)
     if outcome.closeout is None:

@@ -25,6 +25,7 @@ DELIVER: Final = "deliver"  # callbacks
 DECIDE: Final = "decide"
 PREPARE: Final = "prepare"
 APPROVE: Final = "approve"
+KEEP_WEBHOOKS: Final = "keep webhooks"
 # Which roles may do what over HTTP; what somebody may decide about an exception is finer (review.policy).
 MAY: Final = {
     READ: _EVERYBODY,
@@ -33,6 +34,7 @@ MAY: Final = {
     DECIDE: _EVERYBODY - {"analyst"},
     PREPARE: frozenset({"operator", "approver", "admin"}),
     APPROVE: frozenset({"approver", "admin"}),
+    KEEP_WEBHOOKS: frozenset({"operator", "admin"}),
 }
 _TOKEN: Final = re.compile(r"[!-~]{1,256}", re.ASCII)
 _BEARER: Final = HTTPBearer(scheme_name="token", description="A token of `zentra token create`.", auto_error=False)
@@ -104,3 +106,4 @@ Asker = Annotated[Caller, Depends(_who_may(ASK))]
 Deliverer = Annotated[Caller, Depends(_deliverer)]
 Decider = Annotated[Caller, Depends(_who_may(DECIDE))]
 Preparer = Annotated[Caller, Depends(_who_may(PREPARE))]
+WebhookKeeper = Annotated[Caller, Depends(_who_may(KEEP_WEBHOOKS))]

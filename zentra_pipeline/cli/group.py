@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": "Check sealed bundles offline, against pinned keys.",
     "keys": "Make, rotate and hand out the keys that sign closeouts.",
     "events": "Print the reconciliation.* events of a tenant in the order of the log.",
+    "webhooks": "Send events to endpoints, see how that went, send again.",
     "story": "Tell everything known of one movement, in the order of time.",
     "close": "Close a run: prepare, approve and seal its evidence.",
     "closeouts": "List closeouts and see which windows are closed.",

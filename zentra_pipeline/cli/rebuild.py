@@ -17,7 +17,9 @@ _SHOWN = 20
 
 @click.command("rebuild")
 @options.tenant
-@click.option("--readers-only", is_flag=True, help="Only write pointers, catalog.duckdb and lists of seals anew; remake no table.")
+@click.option(
+    "--readers-only", is_flag=True, help="Only write pointers, catalog.duckdb and lists of seals anew; remake no table."
+)
 @options.home
 @options.as_json
 def command(tenant: str, readers_only: bool, home: Home, as_json: bool) -> int:

@@ -1,7 +1,7 @@
 """Review policy (`tenants/<tenant>/policy.yml`): what needs a second person, and who may give up how much.
 
 Write-offs and closeouts need a second person always; the file can add to that, never take away. Does not belong here:
-the states of exceptions (decisions), or recording anything (record).
+the states of exceptions (decisions), recording anything (record), or the rules for intents (runtime.policy).
 
     second_person: [written_off, matched_manually]
     limits:
@@ -29,6 +29,7 @@ from zentra_pipeline.review.decisions import (
     personal_resolutions,
     result_of,
 )
+from zentra_pipeline.runtime.policy import IntentPolicy
 from zentra_pipeline.settings import TenantPaths
 
 Limit = Annotated[int, Field(ge=0, lt=10**15)]
@@ -76,6 +77,7 @@ class Policy(BaseModel):
     second_person: Annotated[tuple[str, ...], Field(strict=False)] = (WRITE_OFF,)
     limits: dict[str, dict[str, Limit]] = {}
     closeout: CloseoutPolicy = CloseoutPolicy()
+    intents: IntentPolicy = IntentPolicy()
 
     @field_validator("second_person")
     @classmethod
@@ -107,10 +109,14 @@ class Policy(BaseModel):
         return value
 
     def digest(self) -> str:
-        """Hex SHA-256 of the policy as canonical JSON: the file's layout, order and comments do not count."""
+        """Hex SHA-256 of the review policy as canonical JSON: the file's layout, order and comments do not count.
+
+        What intents may ask for has a digest of its own.
+        """
         import orjson
 
-        return hashlib.sha256(orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        content = self.model_dump(mode="json", exclude={"intents"})
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def limit(self, role: str, currency: str | None) -> int | None:
         """The most a role may write off in a currency; null for any amount."""

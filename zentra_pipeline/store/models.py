@@ -1,4 +1,4 @@
-"""Tables of the operational store, one per tenant: from files and runs to events, callbacks and webhooks.
+"""Tables of the operational store, one per tenant: from files and runs to events, callbacks, intents and webhooks.
 
 Instants are UTC text `YYYY-MM-DDTHH:MM:SS.ffffffZ`, days `YYYY-MM-DD`. Does not belong here: queries.
 """
@@ -191,6 +191,23 @@ callback_inbox = Table(
     Column("status", String(16), nullable=False, comment="pending, assigned, ingested, set_aside"),
     UniqueConstraint("provider", "sha256", "verification", name="one_row_per_delivery"),
     Index("callback_inbox_by_status", "provider", "status", "sequence"),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False, comment="order of commitment"),
+    Column("intent_id", String(128), nullable=False, unique=True),
+    Column("provider", String(64), nullable=False),
+    Column("request_digest", String(64), nullable=False, comment="of what was asked for; the same id means the same"),
+    Column("content", Text, nullable=False, comment="JSON: the intent with the accounts it is posted to"),
+    Column("status", String(16), nullable=False, comment="accepted, refused"),
+    Column("policy", Text, nullable=False, comment="JSON: every rule that was applied and its outcome"),
+    Column("submitted_by", Text, nullable=False, comment="whose token it came with"),
+    Column("recorded_at", String(32), nullable=False),
+    Column("batch", String(64), nullable=True, comment="id of the landed files it goes into"),
+    Column("staging", String(16), nullable=False, comment="pending, assigned, ingested"),
+    Index("intents_by_staging", "provider", "staging", "sequence"),
 )
 
 webhook_endpoints = Table(

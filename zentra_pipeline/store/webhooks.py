@@ -178,8 +178,8 @@ def counts(connection: Connection) -> dict[tuple[str, str], int]:
     return {(endpoint_id, status): int(number) for endpoint_id, status, number in connection.execute(query)}
 
 
-def next_due(connection: Connection) -> str | None:
-    """When the next delivery to an enabled endpoint is due, its hold included; null when none waits."""
+def next_due(connection: Connection, endpoint_id: str | None = None) -> str | None:
+    """When the next delivery to an enabled endpoint, or to this one, is due, holds included; null when none waits."""
     deliveries_, endpoints_ = webhook_deliveries.c, webhook_endpoints.c
     query = (
         select(func.min(deliveries_.next_attempt_at), endpoints_.held_until)
@@ -187,19 +187,21 @@ def next_due(connection: Connection) -> str | None:
         .where(endpoints_.status == ENABLED, deliveries_.next_attempt_at.is_not(None))
         .group_by(endpoints_.endpoint_id, endpoints_.held_until)
     )
+    if endpoint_id is not None:
+        query = query.where(endpoints_.endpoint_id == endpoint_id)
     times = [max(due_at, held_until or due_at) for due_at, held_until in connection.execute(query)]
     return min(times, default=None)
 
 
 def make_due(connection: Connection, at: str, endpoint_id: str | None = None) -> None:
     """Have what waits be sent now, whatever its time was, and holds end."""
-    these = webhook_deliveries.c.next_attempt_at.is_not(None)
-    held = webhook_endpoints.c.held_until.is_not(None)
+    waiting_ones = update(webhook_deliveries).where(webhook_deliveries.c.next_attempt_at.is_not(None))
+    held = update(webhook_endpoints).where(webhook_endpoints.c.held_until.is_not(None))
     if endpoint_id is not None:
-        these &= webhook_deliveries.c.endpoint_id == endpoint_id
-        held &= webhook_endpoints.c.endpoint_id == endpoint_id
-    connection.execute(update(webhook_deliveries).where(these).values(next_attempt_at=at))
-    connection.execute(update(webhook_endpoints).where(held).values(held_until=None))
+        waiting_ones = waiting_ones.where(webhook_deliveries.c.endpoint_id == endpoint_id)
+        held = held.where(webhook_endpoints.c.endpoint_id == endpoint_id)
+    connection.execute(waiting_ones.values(next_attempt_at=at))
+    connection.execute(held.values(held_until=None))
 
 
 def bury(connection: Connection, endpoint_id: str) -> None:
@@ -247,6 +249,16 @@ def attempts(
     if limit is not None:
         query = query.limit(limit)
     return [Attempt(**row._mapping) for row in connection.execute(query)][::-1]
+
+
+def events_of(connection: Connection, delivery_ids: Iterable[str]) -> dict[str, str]:
+    """The event of each of these deliveries."""
+    table, ids = webhook_deliveries.c, list(set(delivery_ids))
+    found: dict[str, str] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        query = select(table.delivery_id, table.event_id).where(table.delivery_id.in_(ids[start : start + _AT_ONCE]))
+        found |= {row.delivery_id: row.event_id for row in connection.execute(query)}
+    return found
 
 
 def _deliveries() -> Select[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from zentra_pipeline import tenancy
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
 from zentra_pipeline.store.place import control_place, operational_place
@@ -82,8 +82,11 @@ def _tenants(home: Home, tenant: str | None, is_readable: bool) -> Iterable[str]
 
 def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
     paths = home.tenant(tenant)
-    found = [*store_checks.check_database(paths.operational_store, list(models.metadata.tables), revision=True)]
-    if found:
+    try:
+        found = [*schema_checks.check_store(operational_place(paths), list(models.metadata.tables), revision=True)]
+    except ZentraError as error:  # the file that names a schema is garbled
+        return Diagnosis(tenant, (_garbled("store", error),), tuple(CHECKS))
+    if _errors(found):
         return Diagnosis(tenant, tuple(found), tuple(CHECKS))
     try:
         kept = records.read(home, tenant)
@@ -101,6 +104,10 @@ def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
 def _garbled(check: str, error: Exception) -> Finding:
     what = f"its records cannot be judged: {type(error).__name__}: {' '.join(str(error).split())}"
     return Finding(check, "ops.db", ERROR, what, "restore ops.db from a backup")
+
+
+def _errors(found: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in found if finding.severity == ERROR]
 
 
 def _silent(step: str, message: str) -> None:

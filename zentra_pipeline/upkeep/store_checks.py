@@ -44,18 +44,30 @@ def check_database(database: Path, tables: Sequence[str], revision: bool) -> Ite
             for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchall():
                 what = f"row {row} of {table} names a row of {parent} that is not there"
                 yield Finding("store", name, ERROR, what, restore)
-            found = {row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")}
-            for table in sorted(set(tables) - found):
-                yield Finding("store", name, ERROR, f"table {table} is gone", restore)
-            if revision and "alembic_version" in found:
-                stored = [row[0] for row in connection.execute("select version_num from alembic_version")]
-                if stored != [NEWEST_REVISION]:
-                    what = f"its schema is at {', '.join(stored) or 'no revision'}, this program's at {NEWEST_REVISION}"
-                    yield Finding("store", name, ERROR, what, "use the version of Zentra that wrote it, or a newer one")
+            yield from _check_schema(connection, database, tables, revision)
         finally:
             connection.close()
     except (sqlite3.Error, UnicodeDecodeError) as error:  # also its message may quote damaged text
         yield Finding("store", name, ERROR, f"SQLite cannot read it: {error}", restore)
+
+
+def _check_schema(
+    connection: sqlite3.Connection, database: Path, tables: Sequence[str], revision: bool
+) -> Iterator[Finding]:
+    """Every table is there, and the schema is this program's; one of an older program is brought up to date first."""
+    found = {row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")}
+    if revision and "alembic_version" in found:
+        (stored,) = connection.execute("select max(version_num) from alembic_version").fetchone()
+        what = f"its schema is at {stored or 'no revision'}, this program's at {NEWEST_REVISION}"
+        if stored and stored < NEWEST_REVISION:
+            remedy = command("runs", "list", "--tenant", database.parent.name)
+            yield Finding("store", database.name, ERROR, f"{what}: the next command brings it up to date", remedy)
+            return
+        if stored != NEWEST_REVISION:
+            remedy = "use the version of Zentra that wrote it, or a newer one"
+            yield Finding("store", database.name, ERROR, what, remedy)
+    for table in sorted(set(tables) - found):
+        yield Finding("store", database.name, ERROR, f"table {table} is gone", _RESTORE.format(database.name))
 
 
 def _damage_of_log(content: bytes) -> str | None:

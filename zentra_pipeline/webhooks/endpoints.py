@@ -187,6 +187,25 @@ def wants(endpoint: Endpoint, event_type: str) -> bool:
     return any(fnmatchcase(event_type, glob) for glob in json.loads(endpoint.events))
 
 
+def as_object(endpoint: Endpoint) -> dict[str, Any]:
+    """An endpoint as it is told to its owner: everything but its secrets and its place in the log."""
+    return {
+        "id": endpoint.endpoint_id,
+        "url": endpoint.url,
+        "events": json.loads(endpoint.events),
+        "each_match": endpoint.is_each_match,
+        "allow_loopback": endpoint.is_loopback_allowed,
+        "failure_days": endpoint.failure_days,
+        "status": endpoint.status,
+        "status_reason": endpoint.status_reason,
+        "previous_secret_until": endpoint.previous_until,
+        "failing_since": endpoint.failing_since,
+        "held_until": endpoint.held_until,
+        "created_at": endpoint.created_at,
+        "created_by": endpoint.created_by,
+    }
+
+
 def globs_of(events: Sequence[str]) -> list[str]:
     """Globs over event types (`reconciliation.exception.*`) without repeats; UsageError for one that no type fits."""
     for glob in events:

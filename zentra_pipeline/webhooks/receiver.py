@@ -19,7 +19,7 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Received:
-    """A delivery as it came: is it signed by us, did it come before, and what was answered (null: nothing, for long)."""
+    """A delivery as it came: is it signed, did it come before, what was answered (null: nothing, for long)."""
 
     number: int
     event_id: str
@@ -58,7 +58,7 @@ class Receiver:
         self._seen: set[str] = set()
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._server.daemon_threads = True
+        self._server.daemon_threads = False  # so that closing waits for the answers under way
 
     @property
     def url(self) -> str:
@@ -69,7 +69,7 @@ class Receiver:
         self._server.serve_forever(poll_interval=0.05)
 
     def close(self) -> None:
-        """End `serve` and those who wait for an answer."""
+        """End `serve`; answers that are under way are given, those that are late are not."""
         self._closing.set()
         self._server.shutdown()
         self._server.server_close()
@@ -102,9 +102,9 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            timeout = 30
+            timeout = 5
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 length = self.headers.get("content-length", "")
                 if not (length.isascii() and length.isdigit()) or int(length) > _MOST_BYTES:
                     self.close_connection = True

@@ -38,7 +38,7 @@ def event(home: Home, tenant: str, event_id: str, now: datetime, endpoint_id: st
     to = _receivers(paths, endpoint_id)
     with reading(operational_store(paths)) as connection:
         known = {found.endpoint_id: found for found in webhook_store.deliveries_of_event(connection, event_id)}
-    told = None if all(endpoint.endpoint_id in known for endpoint in to) else _find(paths, event_id)
+    told = None if known and all(endpoint.endpoint_id in known for endpoint in to) else _find(paths, event_id)
     if not known and told is None:
         raise UsageError(f"there is no event {event_id!r}: `zentra events --tenant {tenant}` prints them")
     deliveries = [known[endpoint.endpoint_id] for endpoint in to if endpoint.endpoint_id in known]
@@ -49,6 +49,14 @@ def event(home: Home, tenant: str, event_id: str, now: datetime, endpoint_id: st
             if endpoint.endpoint_id not in known and endpoints.wants(endpoint, told[1]["type"])
         ]
     return _ask(paths, deliveries, now)
+
+
+def is_known(paths: TenantPaths, event_id: str) -> bool:
+    """Whether there is an event of this id: in the log, or made for deliveries."""
+    with reading(operational_store(paths)) as connection:
+        if webhook_store.deliveries_of_event(connection, event_id):
+            return True
+    return _find(paths, event_id) is not None
 
 
 def events(

@@ -84,10 +84,10 @@ def send_due(sender: Sender, endpoint_id: str | None = None) -> Tally:
         return sum(pool.map(lambda each: _send_to(sender, each, by), chosen), Tally())
 
 
-def next_due(sender: Sender) -> datetime | None:
-    """When the next delivery is due; null when nothing waits."""
+def next_due(sender: Sender, endpoint_id: str | None = None) -> datetime | None:
+    """When the next delivery is due, of one endpoint when given; null when nothing waits for an enabled one."""
     with reading(operational_store(sender.paths)) as connection:
-        found = webhook_store.next_due(connection)
+        found = webhook_store.next_due(connection, endpoint_id)
     return None if found is None else instant_of(found)
 
 
@@ -105,7 +105,7 @@ def _send_to(sender: Sender, endpoint_id: str, by: datetime) -> Tally:
             made = 0 if endpoint is None else outbox.make(sender.paths, endpoint, by)
             sent = Tally() if endpoint is None else _send_batches(sender, endpoint, by)
             tally += Tally(made=made) + sent
-            if made < outbox.MOST_WAITING or not sent.attempts:
+            if not made:  # more may stand in the log than was made at once
                 return tally
 
 

@@ -1,0 +1,49 @@
+"""Callbacks as a provider sends them: bodies, and the headers that sign them. Nothing is sent here."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+
+PROVIDER = "signed_rail"
+STRIPE = "stripe"
+SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four").decode()
+
+
+def callback(number: int, **changes: object) -> bytes:
+    """The body of a canonical callback."""
+    content = {
+        "provider_event_id": f"evt_{number}",
+        "event_type": "payment.succeeded",
+        "provider_reference": f"pay_{number}",
+        "merchant_reference": None,
+        "amount_minor": 1000 + number,
+        "currency": "USD",
+        "status": "succeeded",
+        "occurred_at": "2026-04-26T08:00:00Z",
+    }
+    return json.dumps(content | changes).encode()
+
+
+def signed(body: bytes, message_id: str = "msg_1", at: int | None = None, secret: str = SECRET) -> dict[str, str]:
+    """The headers of Standard Webhooks, as our own callbacks are signed."""
+    at = int(time.time()) if at is None else at
+    key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
+    digest = hmac.new(key, f"{message_id}.{at}.".encode() + body, hashlib.sha256).digest()
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    return {"webhook-id": message_id, "webhook-timestamp": str(at), "webhook-signature": signature}
+
+
+def stripe_signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
+    """The header of Stripe."""
+    at = int(time.time())
+    digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"Stripe-Signature": f"t={at},v1={digest}"}
+
+
+def stripe_charge(number: int) -> bytes:
+    """A Stripe event about a captured charge."""
+    charge = {"id": f"ch_{number}", "object": "charge", "amount": 1000, "currency": "usd", "status": "succeeded"}
+    event = {"id": f"evt_{number}", "object": "event", "type": "charge.succeeded", "created": 1_777_190_400}
+    return json.dumps(event | {"data": {"object": charge | {"captured": True, "paid": True}}}).encode()

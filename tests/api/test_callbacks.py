@@ -1,0 +1,210 @@
+"""Callbacks over HTTP: verified on their bytes, kept before they are acknowledged, and rows of the next run once."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import Api, Books, serving
+from tests.api.deliveries import PROVIDER, SECRET, STRIPE, callback, signed, stripe_charge, stripe_signed
+from zentra_pipeline import inbox, lake, worker
+from zentra_pipeline.api.callbacks import BODY_BYTES
+from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import inbox as inbox_store
+from zentra_pipeline.store.engine import operational_store, reading
+
+
+@pytest.fixture(scope="module")
+def signing(own_books: Books) -> Iterator[Api]:
+    """The API with secrets of two providers, one that signs as Stripe does."""
+    with pytest.MonkeyPatch.context() as patch:
+        for provider in (PROVIDER, STRIPE):
+            patch.setenv(f"ZENTRA_CALLBACK_SECRETS__ACME__{provider.upper()}", f"an old one, {SECRET}")
+        profile = own_books.paths("acme").providers / f"{STRIPE}.yml"
+        profile.write_text("callback_format: stripe\n", encoding="utf-8")
+        with serving(own_books) as served:
+            yield served
+
+
+@pytest.fixture
+def paths(own_books: Books) -> TenantPaths:
+    """Where acme's callbacks are, the inbox emptied."""
+    for provider in (PROVIDER, STRIPE, "plain"):
+        inbox.drain(own_books.paths("acme"), provider, datetime.now(UTC))
+    return own_books.paths("acme")
+
+
+def deliver(api: Api, body: bytes, headers: dict[str, str] | None = None, provider: str = PROVIDER) -> httpx.Response:
+    return api.as_("service").post(f"/callbacks/{provider}", content=body, headers=headers or signed(body))
+
+
+def rows(paths: TenantPaths, sql: str) -> list[tuple[Any, ...]]:
+    return lake.query(paths, sql).rows
+
+
+def waiting(paths: TenantPaths) -> dict[str, int]:
+    with reading(operational_store(paths)) as connection:
+        return {found.provider: found.deliveries for found in inbox_store.waiting(connection)}
+
+
+def test_a_delivery_is_kept_and_becomes_one_row_with_our_own_word_on_it(signing: Api, paths: TenantPaths) -> None:
+    body = callback(1, received_at="1999-01-01T00:00:00Z", signature_verified=False, extra={"n": 1.10, "big": 10**30})
+    before = datetime.now(UTC)
+    answer = deliver(signing, body)
+    assert (answer.status_code, answer.json()["is_new"], answer.json()["verification"]) == (200, True, "verified")
+    again = deliver(signing, body, signed(body, "msg_2"))
+    assert (again.status_code, again.json()) == (200, {**answer.json(), "is_new": False})
+    assert waiting(paths) == {PROVIDER: 1}
+    (outcome,) = inbox.drain(paths, PROVIDER, datetime.now(UTC))
+    assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 0)
+    assert inbox.drain(paths, PROVIDER, datetime.now(UTC)) == []
+    found = rows(paths, "select * from callbacks where provider_event_id = 'evt_1'")
+    columns = lake.query(paths, "select * from callbacks limit 0").columns
+    (row,) = (dict(zip(columns, values, strict=True)) for values in found)
+    assert (row["provider"], row["amount_minor"], row["signature_verified"]) == (PROVIDER, 1001, True)
+    assert before.replace(tzinfo=None) <= row["received_at"] <= datetime.now(UTC).replace(tzinfo=None)
+    assert row["raw"] == '{"extra":{"n":1.1,"big":1000000000000000000000000000000}}'
+
+
+def test_a_delivery_whose_signature_does_not_hold_goes_to_quarantine_and_is_refused(
+    signing: Api, paths: TenantPaths
+) -> None:
+    body = callback(2)
+    quarantined = "select count(*) from quarantine where reason like '%signature not verified%'"
+    ((before,),) = rows(paths, quarantined)
+    for headers in (
+        signed(body, secret="another"),
+        signed(body + b" "),
+        signed(body, at=1_700_000_000),
+        signed(body) | {"webhook-id": "msg.2"},
+        {"webhook-id": "msg_2"},
+    ):
+        answer = deliver(signing, body, headers)
+        assert (answer.status_code, answer.json()["type"]) == (400, "/problems/signature")
+    assert deliver(signing, body).json()["is_new"] is True  # the refused ones hold nothing up
+    inbox.drain(paths, PROVIDER, datetime.now(UTC))
+    assert rows(paths, quarantined) == [(before + 1,)]
+    assert rows(paths, "select count(*) from callbacks where provider_event_id = 'evt_2'") == [(1,)]
+
+
+def test_a_batch_of_nothing_but_refused_deliveries_is_counted_too(signing: Api, paths: TenantPaths) -> None:
+    deliver(signing, callback(3), signed(callback(3), secret="another"))
+    (outcome,) = inbox.drain(paths, PROVIDER, datetime.now(UTC))
+    assert (outcome.files[0].staged, outcome.files[0].quarantined) == (0, 1)
+    assert waiting(paths) == {}
+
+
+def test_the_providers_own_scheme_is_verified_on_the_bytes(signing: Api, paths: TenantPaths) -> None:
+    body = stripe_charge(7)
+    assert deliver(signing, body, stripe_signed(body), STRIPE).status_code == 200
+    reordered = json.dumps(json.loads(body), sort_keys=True).encode()
+    assert deliver(signing, reordered, stripe_signed(body), STRIPE).status_code == 400
+    (outcome,) = inbox.drain(paths, STRIPE, datetime.now(UTC))
+    assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 1)
+    sql = "select provider_event_id, signature_verified from callbacks where provider = 'stripe'"
+    assert rows(paths, sql) == [("evt_7", True)]
+
+
+def test_without_a_secret_our_own_callbacks_rest_on_the_token_and_others_are_refused(
+    signing: Api, paths: TenantPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deliver(signing, callback(5), {}, "plain").json()["verification"] == "unsigned"
+    inbox.drain(paths, "plain", datetime.now(UTC))
+    sql = "select signature_verified from callbacks where provider = 'plain'"
+    assert rows(paths, sql) == [(None,)]
+    monkeypatch.delenv("ZENTRA_CALLBACK_SECRETS__ACME__STRIPE")
+    answer = deliver(signing, stripe_charge(8), stripe_signed(stripe_charge(8)), STRIPE)
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/not-configured")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"1", b"{", b'{"a":1,"a":2}', b'{"a":NaN}', b"\xff", b'{"a":"\\ud800"}'])
+def test_what_is_no_object_is_malformed_and_kept_nowhere(signing: Api, paths: TenantPaths, body: bytes) -> None:
+    answer = deliver(signing, body)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed")
+    assert waiting(paths) == {}
+
+
+def test_a_body_that_is_too_large_is_refused(signing: Api, paths: TenantPaths) -> None:
+    assert deliver(signing, b" " * (BODY_BYTES + 1)).status_code == 413
+    assert waiting(paths) == {}
+
+
+def test_a_signed_callback_that_says_nothing_is_quarantined_and_holds_up_no_other(
+    signing: Api, paths: TenantPaths
+) -> None:
+    for body in (b"{}", b'{"nonsense": {"a": [1, 2]}}', callback(11)):
+        assert deliver(signing, body).status_code == 200
+    (outcome,) = inbox.drain(paths, PROVIDER, datetime.now(UTC))
+    assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 2)
+
+
+def test_deliveries_that_no_file_may_hold_are_set_aside_and_the_others_read(signing: Api, paths: TenantPaths) -> None:
+    """A reader refuses a file with more unknown columns than it may have; one such delivery shall cost no other."""
+    monster = callback(20, **{f"unknown_{number}": number for number in range(2_000)})
+    for body in (callback(21), monster, callback(22), callback(23)):
+        assert deliver(signing, body).status_code == 200
+    outcomes = inbox.drain(paths, PROVIDER, datetime.now(UTC))
+    assert sum(outcome.files[0].staged for outcome in outcomes) == 3
+    assert waiting(paths) == {}
+    with reading(operational_store(paths)) as connection:
+        table = inbox_store.callback_inbox
+        kept = Counter(connection.execute(table.select().with_only_columns(table.c.status)).scalars())
+    assert kept["set_aside"] == 1
+
+
+def test_a_drain_that_is_cut_off_is_finished_without_a_row_twice(
+    signing: Api, paths: TenantPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30, 40):
+        deliver(signing, callback(number))
+
+    def killed(*_arguments: object) -> None:
+        raise ZentraError("killed between the registration and the mark")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox_store, "mark_ingested", killed)
+        with pytest.raises(ZentraError, match="killed"):
+            inbox.drain(paths, PROVIDER, datetime.now(UTC))
+    deliver(signing, callback(40))
+    outcomes = inbox.drain(paths, PROVIDER, datetime.now(UTC))
+    assert [outcome.files[0].unchanged for outcome in outcomes] == [True, False]
+    ids = [row[0] for row in rows(paths, "select provider_event_id from callbacks order by 1")]
+    assert [name for name in ids if name in {f"evt_{number}" for number in range(30, 41)}] == [
+        f"evt_{number}" for number in range(30, 41)
+    ]
+
+
+def test_the_worker_waits_for_company_but_not_for_ever(signing: Api, own_books: Books, paths: TenantPaths) -> None:
+    deliver(signing, callback(50))
+    now = datetime.now(UTC)
+    worker.work_once(own_books.home, now, lambda _text: None)
+    assert waiting(paths) == {PROVIDER: 1}
+    worker.work_once(own_books.home, now + worker.INBOX_PATIENCE + timedelta(seconds=1), lambda _text: None)
+    assert waiting(paths) == {}
+
+
+def test_many_at_once_are_each_kept_once(signing: Api, paths: TenantPaths) -> None:
+    bodies = [callback(number) for number in range(100, 160)] * 3
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda body: deliver(signing, body), bodies))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(answer.json()["is_new"] for answer in answers) == 60
+    assert waiting(paths) == {PROVIDER: 60}
+
+
+def test_a_provider_name_that_is_a_path_reaches_nothing(signing: Api, paths: TenantPaths) -> None:
+    for name in ("..", "%2e%2e", "a%2fb", "*", "[1]", "k=v", "x" * 65):
+        answer = signing.client.request(
+            "POST",
+            f"/callbacks/{name}",
+            content=b"{}",
+            headers={**signing.as_("service").headers, "Content-Type": "application/json"},
+        )
+        assert answer.status_code in (404, 405, 422), name
+    assert waiting(paths) == {}

@@ -1,0 +1,152 @@
+"""What any two readers would not read alike is refused, with a problem and never with a fault."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import PROVIDER, Api
+from zentra_pipeline.api import strict_json
+from zentra_pipeline.settings import DBT_PROJECT
+
+CORPORA = DBT_PROJECT.parent.parent / "shared" / "corpora"
+SUITE = CORPORA / "JSONTestSuite" / "test_parsing"
+NAUGHTY = CORPORA / "blns" / "blns.json"
+# Well-formed, and yet read apart by different readers: RFC 7493 wants each key once.
+TWICE = {"y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json"}
+
+
+def suite() -> list[Path]:
+    return sorted(SUITE.glob("*.json"))
+
+
+@pytest.mark.skipif(not SUITE.exists(), reason="the corpora are not beside this repository")
+def test_the_json_test_suite_is_judged_as_it_says() -> None:
+    wrong, judged = [], 0
+    for path in suite():
+        try:
+            strict_json.parse(path.read_bytes())
+        except strict_json.StrictJsonError:
+            taken = False
+        else:
+            taken = True
+        judged += not path.name.startswith("i_")
+        if path.name.startswith("n_") and taken:
+            wrong.append(path.name)
+        if path.name.startswith("y_") and taken == (path.name in TWICE):
+            wrong.append(path.name)
+    assert wrong == []
+    assert judged == 283
+
+
+@pytest.mark.skipif(not SUITE.exists(), reason="the corpora are not beside this repository")
+def test_every_file_of_the_json_test_suite_gets_a_problem_as_a_body(api: Api) -> None:
+    service = api.as_("service")
+    for path in suite():
+        answer = service.post("/reconciliation/runs", content=path.read_bytes())
+        assert answer.headers["content-type"] == "application/problem+json", path.name
+        well_formed = path.name.startswith("y_") and path.name not in TWICE
+        expected = {400} if path.name.startswith("n_") or path.name in TWICE else {422} if well_formed else {400, 422}
+        assert answer.status_code in expected, (path.name, answer.text)
+
+
+BODY = f'{{"provider": "{PROVIDER}", "settlement_file": "nowhere", "ledger_window": "2026-04-26", "owner": "o"%s}}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xef\xbb\xbf" + (BODY % "").encode(),
+        (BODY % "").encode("utf-16"),
+        (BODY % ', "x": "\u00e9"').encode("latin-1"),
+        (BODY % ', "owner": "p"').encode(),
+        (BODY % ', "x": {"a": 1, "a": 1}').encode(),
+        (BODY % ', "x": NaN').encode(),
+        (BODY % ', "x": -Infinity').encode(),
+        (BODY % ', "x": 1e400').encode(),
+        (BODY % ', "x": ' + "1" * 5000).encode(),
+        (BODY % ', "x": "\\ud800"').encode(),
+        (BODY % ', "\\udc00": 1').encode(),
+        (BODY % (', "x": ' + "[" * 65 + "]" * 65)).encode(),
+        b"[" * 50_000,
+        (BODY % "").encode() + b"x",
+        (BODY % "").replace("}", ",}").encode(),
+        (BODY % "").replace('"', "'").encode(),
+    ],
+)
+def test_what_readers_read_apart_is_malformed(api: Api, content: bytes) -> None:
+    answer = api.as_("service").post("/reconciliation/runs", content=content)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed")
+    assert "strict JSON" in answer.json()["detail"]
+
+
+def test_nesting_that_is_not_too_deep_is_read() -> None:
+    assert strict_json.parse(b"[" * 63 + b"1" + b"]" * 63)
+    with pytest.raises(strict_json.StrictJsonError, match="nested deeper"):
+        strict_json.parse(b"[" * 65 + b"]" * 65)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "encoding", "status"),
+    [
+        ("application/json", None, 422),
+        ("application/json; charset=utf-8", None, 422),
+        ("Application/JSON", "identity", 422),
+        ("application/json; charset=latin-1", None, 415),
+        ("text/plain", None, 415),
+        ("application/x-www-form-urlencoded", None, 415),
+        ("", None, 415),
+        ("application/json", "gzip", 415),
+    ],
+)
+def test_a_body_of_another_media_type_is_not_read(api: Api, media_type: str, encoding: str | None, status: int) -> None:
+    headers = {} if encoding is None else {"Content-Encoding": encoding}
+    content = (BODY % "").encode()
+    answer = api.as_("service").post("/reconciliation/runs", content=content, media_type=media_type, headers=headers)
+    assert answer.status_code == status
+
+
+def test_a_body_that_is_too_large_is_refused_whether_or_not_it_says_so(api: Api) -> None:
+    headers = {**api.as_("service").headers, "Content-Type": "application/json"}
+
+    async def pieces() -> object:
+        for _ in range(300):
+            yield b" " * 1024
+
+    announced = api.client.request("POST", "/reconciliation/runs", content=b" " * 300_000, headers=headers)
+    streamed = api.client.request("POST", "/reconciliation/runs", content=pieces(), headers=headers)
+    assert (announced.status_code, streamed.status_code) == (413, 413)
+    assert streamed.json()["type"] == "/problems/too-large"
+
+
+def test_errors_of_the_router_are_problems_too(api: Api) -> None:
+    nowhere = api.get("/nowhere")
+    assert (nowhere.status_code, nowhere.json()["type"]) == (404, "/problems/not-found")
+    method = api.client.request("DELETE", "/reconciliation/runs")
+    assert (method.status_code, method.json()["type"]) == (405, "/problems/method")
+    assert set(method.headers["allow"].split(", ")) <= {"GET", "POST"}
+    for answer in (nowhere, method):
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json().keys() == {"type", "title", "status", "detail", "remedy"}
+        assert api.get(answer.json()["type"]).json()["title"] == answer.json()["title"]
+
+
+@pytest.mark.skipif(not NAUGHTY.exists(), reason="the corpora are not beside this repository")
+def test_naughty_strings_survive_as_a_reason_and_harm_nothing_as_an_id(api: Api) -> None:
+    strings = json.loads(NAUGHTY.read_text(encoding="utf-8"))
+    operator = api.as_("operator")
+    found = operator.items("/reconciliation/exceptions")[1]["exception_id"]
+    path = f"/reconciliation/exceptions/{found}"
+    for text in strings[::25]:  # each is a decision, and a decision takes its time
+        answer = operator.post(f"{path}/decisions", {"action": "comment", "reason": text})
+        if not text.strip():
+            assert answer.status_code == 422
+            continue
+        assert answer.status_code == 200, (text, answer.text)
+        assert answer.json()["decisions"][-1]["reason"] == text
+    assert operator.get(path).status_code == 200
+    for text in strings:
+        body = {"provider": PROVIDER, "settlement_file": "nowhere", "ledger_window": "2026-04-26", "owner": text}
+        assert operator.post("/reconciliation/runs", body).status_code == 422, text
+        assert operator.get("/reconciliation/runs", provider=text[:64]).status_code in (200, 422), text

@@ -1,0 +1,215 @@
+"""`zentra webhooks`: adds endpoints and changes them. Sending: webhook_deliveries. Receiving: webhook_listen."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zentra_pipeline.cli import options, webhook_deliveries, webhook_listen
+from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.store.webhooks import Endpoint
+
+_endpoint = click.argument("endpoint_id", metavar="ENDPOINT", callback=options.checked(options.record_id))
+
+
+@click.group("webhooks")
+def command() -> None:
+    """Send events to endpoints, see how that went, send again."""
+
+
+for _other in (*webhook_deliveries.COMMANDS, webhook_listen.listen):
+    command.add_command(_other)
+
+
+@command.command("add")
+@click.argument("url", metavar="URL")
+@options.tenant
+@click.option(
+    "--events",
+    metavar="GLOB",
+    multiple=True,
+    help="Only events of these types, such as reconciliation.exception.*; may be given several times.  [default: all]",
+)
+@click.option("--each-match", is_flag=True, help="One delivery a match, instead of one a run revision and rule.")
+@click.option("--allow-loopback", is_flag=True, help="The receiver may stand on this machine, and have no TLS.")
+@click.option(
+    "--failure-days",
+    metavar="N",
+    type=click.IntRange(1, 90),
+    default=5,
+    show_default=True,
+    help="Disable it after failing for so many days.",
+)
+@options.acting
+@options.home
+@options.as_json
+def add(
+    url: str,
+    tenant: str,
+    events: tuple[str, ...],
+    each_match: bool,
+    allow_loopback: bool,
+    failure_days: int,
+    actor: str,
+    home: Home,
+    as_json: bool,
+) -> None:
+    """Add an endpoint: what happens from now on is sent to it.
+
+    Its secret is printed once.
+    """
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.webhooks import endpoints
+
+    endpoint, secret = endpoints.add(
+        home,
+        tenant,
+        url,
+        actor=actor,
+        now=datetime.now(UTC),
+        events=events,
+        is_each_match=each_match,
+        is_loopback_allowed=allow_loopback,
+        failure_days=failure_days,
+    )
+    if as_json:
+        printing.print_json(_as_object(endpoint) | {"secret": secret})
+        return
+    printing.say(endpoint.endpoint_id)
+    printing.say(secret)
+    printing.note(f"Endpoint {endpoint.endpoint_id} for {url}: keep the secret now, it is not shown again")
+    printing.note(f"Next: zentra webhooks deliver --tenant {tenant} --loop")
+
+
+@command.command("list")
+@options.tenant
+@options.home
+@options.as_json
+def list_endpoints(tenant: str, home: Home, as_json: bool) -> None:
+    """List endpoints, oldest first: where they are and how they do, never their secrets."""
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.store import webhooks as webhook_store
+    from zentra_pipeline.store.engine import operational_store, reading
+
+    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+        found = webhook_store.endpoints(connection)
+        counts = webhook_store.counts(connection)
+    if as_json:
+        told = [
+            _as_object(endpoint)
+            | {
+                "deliveries": {
+                    status: counts.get((endpoint.endpoint_id, status), 0) for status in webhook_store.DELIVERY_STATUSES
+                }
+            }
+            for endpoint in found
+        ]
+        printing.print_json({"endpoints": told})
+        return
+    if not found:
+        printing.note(f"No endpoint yet: zentra webhooks add URL --tenant {tenant}")
+        return
+    printing.print_table(
+        ("endpoint", "url", "events", "state", *webhook_store.DELIVERY_STATUSES),
+        [
+            (
+                endpoint.endpoint_id,
+                endpoint.url,
+                " ".join(json.loads(endpoint.events)),
+                _state(endpoint),
+                *(counts.get((endpoint.endpoint_id, status), 0) for status in webhook_store.DELIVERY_STATUSES),
+            )
+            for endpoint in found
+        ],
+    )
+
+
+@command.command("rotate")
+@_endpoint
+@options.tenant
+@click.option(
+    "--overlap-hours",
+    metavar="N",
+    type=click.IntRange(0, 720),
+    default=24,
+    show_default=True,
+    help="How long the old secret signs as well.",
+)
+@options.home
+@options.as_json
+def rotate(endpoint_id: str, tenant: str, overlap_hours: int, home: Home, as_json: bool) -> None:
+    """Give an endpoint a new secret, printed once; for a while both sign."""
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.webhooks import endpoints
+
+    endpoint, secret = endpoints.rotate(home, tenant, endpoint_id, datetime.now(UTC), overlap_hours)
+    if as_json:
+        printing.print_json(_as_object(endpoint) | {"secret": secret})
+    else:
+        printing.say(secret)
+        printing.note(f"The secret before signs as well until {endpoint.previous_until}")
+
+
+@command.command("enable")
+@_endpoint
+@options.tenant
+@options.home
+@options.as_json
+def enable(endpoint_id: str, tenant: str, home: Home, as_json: bool) -> None:
+    """Send to an endpoint again; what waited for it is due at once."""
+    from zentra_pipeline.webhooks import endpoints
+
+    _print_state(endpoints.enable(home, tenant, endpoint_id, datetime.now(UTC)), as_json)
+
+
+@command.command("disable")
+@_endpoint
+@options.tenant
+@options.acting
+@options.home
+@options.as_json
+def disable(endpoint_id: str, tenant: str, actor: str, home: Home, as_json: bool) -> None:
+    """Send nothing to an endpoint until it is enabled; events are kept for it."""
+    from zentra_pipeline.webhooks import endpoints
+
+    _print_state(endpoints.disable(home, tenant, endpoint_id, f"disabled by {actor}"), as_json)
+
+
+@command.command("remove")
+@_endpoint
+@options.tenant
+@options.home
+@options.as_json
+def remove(endpoint_id: str, tenant: str, home: Home, as_json: bool) -> None:
+    """End an endpoint for good; what waits for it is given up."""
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.webhooks import endpoints
+
+    endpoint = endpoints.remove(home, tenant, endpoint_id)
+    if as_json:
+        printing.print_json({"id": endpoint.endpoint_id, "status": "removed"})
+    else:
+        printing.say(f"Removed {endpoint.endpoint_id}, which went to {endpoint.url}")
+
+
+def _print_state(endpoint: "Endpoint", as_json: bool) -> None:
+    from zentra_pipeline.cli import printing
+
+    if as_json:
+        printing.print_json(_as_object(endpoint))
+    else:
+        printing.say(f"{endpoint.endpoint_id} is {_state(endpoint)}")
+
+
+def _state(endpoint: "Endpoint") -> str:
+    return f"{endpoint.status}: {endpoint.status_reason}" if endpoint.status_reason else endpoint.status
+
+
+def _as_object(endpoint: "Endpoint") -> dict[str, Any]:
+    from zentra_pipeline.webhooks import endpoints
+
+    return endpoints.as_object(endpoint)

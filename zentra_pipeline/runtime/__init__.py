@@ -1,0 +1,1 @@
+"""Intents: money asked to move, from the first request to sealed evidence."""

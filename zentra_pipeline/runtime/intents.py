@@ -1,0 +1,179 @@
+"""Records intents: weighed by policy, committed once under their id, and staged as files like any other.
+
+The row in the operational store is the commit; a drain turns committed intents into one landed file of internal events
+and one of ledger entries a batch. Exactly once: a batch and its files' content are fixed before they are ingested, the
+same file again changes nothing, and what a crash leaves assigned comes first. Does not belong here: HTTP, tracing.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from zentra_pipeline import identifiers, locks
+from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline.profile import load_profile
+from zentra_pipeline.review.policy import load_policy
+from zentra_pipeline.runtime import intent as rows
+from zentra_pipeline.runtime.intent import Intent
+from zentra_pipeline.runtime.policy import weigh
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sources.reading import CANONICAL
+from zentra_pipeline.store import intents as intent_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_text
+from zentra_pipeline.store.intents import StoredIntent
+
+EVENTS_KIND: Final = "internal_events"
+LEDGER_KIND: Final = "ledger"
+_USUAL_ACCOUNT: Final = "settlement_account"
+
+
+class IntentReusedError(RefusedError):
+    """An intent's id stands for another intent already; nothing changed."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An intent as it stands in the store, and whether it was recorded just now."""
+
+    intent: StoredIntent
+    is_new: bool
+
+
+def record(paths: TenantPaths, intent: Intent, submitted_by: str, now: datetime) -> Recorded:
+    """Commit an intent with what policy says of it; the same again is the one that stands there, with what it said then.
+
+    IntentReusedError when the id stands for another intent; UsageError when its accounts cannot be, or a profile or
+    policy is wrong.
+    """
+    engine = operational_store(paths)
+    with reading(engine) as connection:
+        known = intent_store.find(connection, intent.intent_id)
+    if known is not None:
+        return Recorded(_same(known, intent), is_new=False)
+    posted = _with_accounts(paths, intent)
+    verdict = weigh(load_policy(paths).intents, posted)
+    with engine.begin() as connection:
+        known = intent_store.find(connection, intent.intent_id)
+        if known is not None:
+            return Recorded(_same(known, intent), is_new=False)
+        stored = StoredIntent(
+            sequence=intent_store.next_sequence(connection),
+            intent_id=intent.intent_id,
+            provider=intent.provider,
+            request_digest=intent.digest(),
+            content=posted.content(),
+            status=intent_store.REFUSED if verdict.is_refused else intent_store.ACCEPTED,
+            policy=verdict.as_object(),
+            submitted_by=submitted_by,
+            recorded_at=instant_text(now),
+        )
+        intent_store.add(connection, stored)
+    return Recorded(stored, is_new=True)
+
+
+def drain(paths: TenantPaths, provider: str, now: datetime) -> int:
+    """Stage the rows of a provider's committed intents; how many intents that were. Waits for nobody when none do."""
+    identifiers.provider_id(provider)
+    engine = operational_store(paths)
+    with reading(engine) as connection:
+        if all(waiting.provider != provider for waiting in intent_store.waiting(connection)):
+            return 0
+    staged = 0
+    with locks.holding(paths, locks.intents_lock(provider)):
+        while True:
+            with engine.begin() as connection:
+                batch = intent_store.assign(connection, provider)
+            if batch is None:
+                return staged
+            with reading(engine) as connection:
+                found = intent_store.of_batch(connection, provider, batch)
+            _ingest(paths, provider, batch, found, now)
+            with engine.begin() as connection:
+                intent_store.mark_ingested(connection, provider, batch)
+            staged += len(found)
+
+
+def files_of(tenant: str, found: Sequence[StoredIntent]) -> dict[str, bytes]:
+    """Kind → content of the file that tells intents; the same intents are the same bytes. No rows, no file."""
+    content = {
+        LEDGER_KIND: _lines(row for stored in found for row in _entries(tenant, stored)),
+        EVENTS_KIND: _lines(row for stored in found for row in events_of(tenant, stored)),
+    }
+    return {kind: lines for kind, lines in content.items() if lines}
+
+
+def events_of(tenant: str, stored: StoredIntent) -> list[dict[str, Any]]:
+    """The internal events of a recorded intent."""
+    return rows.internal_events(tenant, Intent.of(stored.content), stored.policy, stored.recorded_at)
+
+
+def _entries(tenant: str, stored: StoredIntent) -> list[dict[str, Any]]:
+    if stored.status != intent_store.ACCEPTED:
+        return []
+    return rows.ledger_entries(tenant, Intent.of(stored.content), stored.recorded_at)
+
+
+def _lines(found: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(orjson.dumps(row) + b"\n" for row in found)
+
+
+def _same(known: StoredIntent, intent: Intent) -> StoredIntent:
+    if known.request_digest != intent.digest():
+        raise IntentReusedError(
+            f"intent {intent.intent_id} was recorded with other content: use a new intent_id for a new intent"
+        )
+    return known
+
+
+def _with_accounts(paths: TenantPaths, intent: Intent) -> Intent:
+    """The intent with the account it is settled on, and one account on either side of the provider's."""
+    cleared = load_profile(paths, intent.provider).clearing_accounts
+    if not intent.settlement_account:
+        intent = replace(intent, settlement_account=_usual_account(intent.provider, cleared))
+    if intent.settlement_account not in cleared:
+        raise UsageError(
+            f"settlement_account {intent.settlement_account!r} is none that {intent.provider} settles: "
+            f"use {' or '.join(cleared)}"
+        )
+    for name in ("customer_account", "reserved_account"):
+        if getattr(intent, name) in cleared:
+            raise UsageError(f"{name} {getattr(intent, name)!r} is one that {intent.provider} settles: use another")
+    if intent.customer_account == intent.reserved_account:
+        raise UsageError("customer_account and reserved_account are the same: reserve the money on another account")
+    return intent
+
+
+def _usual_account(provider: str, cleared: Sequence[str]) -> str:
+    if len(cleared) == 1:
+        return cleared[0]
+    if _USUAL_ACCOUNT in cleared:
+        return _USUAL_ACCOUNT
+    raise UsageError(f"{provider} settles several accounts: name one of {', '.join(cleared)} as settlement_account")
+
+
+def _ingest(paths: TenantPaths, provider: str, batch: str, found: Sequence[StoredIntent], now: datetime) -> None:
+    folder = paths.scratch / f"intents-{provider}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        for kind, content in files_of(paths.root.name, found).items():
+            file = folder / f"{kind}.jsonl"
+            file.write_bytes(content)
+            ingest_files(
+                paths,
+                provider=provider,
+                kind=kind,
+                files=[file],
+                file_id=batch,
+                format=CANONICAL,
+                now=now,
+                may_quarantine_all=True,
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,233 @@
+"""Follows an intent from the request to sealed evidence: six states, each with what shows it. It only reads.
+
+The first four are what was committed with the intent. `synchronized` is what runs published: a verified callback that
+succeeded, or a settlement line, in a confirmed match with the intent's movement (or a callback alone, before the line
+comes). `evidenced` is a seal over evidence that holds it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from zentra_pipeline import lake
+from zentra_pipeline.cli.result_text import json_value
+from zentra_pipeline.runtime import intent as stages
+from zentra_pipeline.runtime import intents
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import intents as intent_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.intents import StoredIntent
+
+# What the provider answered, as runs took it in: callbacks and lines that share a match with the movement, and
+# callbacks that a run found for the movement before it had a line. Conflicting callbacks are in neither.
+_ANSWERS: Final = """
+with own_runs as (
+    select run_id, revision, actor from runs where provider = $1
+),
+
+own_matches as (
+    select distinct matches.match_id, matches.run_id
+    from matches
+    inner join match_legs on matches.match_id = match_legs.match_id
+    inner join own_runs on matches.run_id = own_runs.run_id
+    where match_legs.leg_type = 'ledger_transaction' and match_legs.leg_id = $2 and matches.status = 'confirmed'
+),
+
+legs as (
+    select distinct match_legs.leg_type, match_legs.leg_id, own_matches.match_id, match_legs.run_id
+    from match_legs
+    inner join own_matches on match_legs.match_id = own_matches.match_id
+    where match_legs.leg_type in ('callback', 'settlement_line')
+
+    union
+
+    select 'callback' as leg_type, three_way.provider_event_id as leg_id, null as match_id, three_way.run_id
+    from three_way
+    inner join own_runs on three_way.run_id = own_runs.run_id
+    where three_way.transaction_id = $2 and three_way.match_id is null and three_way.provider_event_id is not null
+),
+
+answers as (
+    select
+        legs.leg_type, legs.leg_id, legs.match_id, legs.run_id, callbacks.status, callbacks.signature_verified,
+        callbacks.occurred_at, callbacks.sequence, callbacks.received_at as at, callbacks.provider_reference,
+        callbacks.file_id, callbacks.file_sha256, callbacks.row_number
+    from legs
+    inner join callbacks on legs.leg_id = callbacks.provider_event_id and callbacks.provider = $1
+    where legs.leg_type = 'callback'
+
+    union all
+
+    select
+        legs.leg_type, legs.leg_id, legs.match_id, legs.run_id, 'settled', null, null, null,
+        coalesce(told.event_time, lines.settled_at), lines.provider_reference,
+        lines.file_id, lines.file_sha256, lines.row_number
+    from legs
+    inner join settlement_lines as lines on legs.leg_id = lines.line_id and lines.provider = $1
+    left join (
+        select subject, min(event_time) as event_time from events
+        where event_type = 'reconciliation.match.created' group by subject
+    ) as told on legs.match_id = told.subject
+    where legs.leg_type = 'settlement_line'
+)
+
+select answers.*, own_runs.revision, own_runs.actor
+from answers
+inner join own_runs on answers.run_id = own_runs.run_id
+order by
+    leg_type, occurred_at nulls last, sequence nulls first, leg_id, at, file_id, row_number, match_id nulls last, run_id
+"""
+
+_SEALS: Final = """
+select
+    closeouts.closeout_id, closeouts.revision, closeouts.status, closeouts.sealed_at, closeouts.seal_digest,
+    closeouts.approved_by, closeouts.run_id, evidence.evidence_status, evidence.signature, evidence.ledger_entry,
+    evidence.settlement_file, evidence.line_id, evidence.provider_event_id, evidence.match_id
+from closeout_evidence as evidence
+inner join closeouts on evidence.closeout_id = closeouts.closeout_id
+where
+    closeouts.provider = $1 and evidence.transaction_id = $2 and closeouts.seal_digest is not null
+    and (evidence.match_id is not null or evidence.provider_event_id is not null)
+order by
+    case when closeouts.status = 'sealed' then 0 else 1 end, closeouts.sealed_at desc,
+    evidence.match_id nulls last, evidence.line_id nulls last, evidence.provider_event_id nulls last
+limit 1
+"""
+
+_SAYS_NO: Final = ("failed", "reversed")
+
+
+@dataclass(frozen=True)
+class State:
+    """One of the six states; `is_reached` false leaves time, actor and policy result null. `detail` says why or why not."""
+
+    state: str
+    is_reached: bool
+    at: str | None
+    actor: str | None
+    policy_result: str | None
+    detail: str
+    evidence: Mapping[str, Any]
+
+
+def trace(paths: TenantPaths, intent_id: str) -> tuple[StoredIntent, list[State]] | None:
+    """An intent and its six states in order; null when there is no such intent."""
+    with reading(operational_store(paths)) as connection:
+        stored = intent_store.find(connection, intent_id)
+        if stored is None:
+            return None
+        files = {
+            kind: file.sha256
+            for kind in (intents.EVENTS_KIND, intents.LEDGER_KIND)
+            for file in file_store.staged_files(connection, kind)
+            if stored.is_ingested and (file.provider, file.file_id) == (stored.provider, stored.batch)
+        }
+    recorded = _recorded(paths.root.name, stored, files)
+    if stored.status == intent_store.REFUSED:
+        return stored, [*recorded, *(_never(state) for state in stages.STAGES[len(recorded) :])]
+    movement = stages.settlement_id(paths.root.name, intent_id)
+    answers = _rows(paths, _ANSWERS, stored.provider, movement)
+    seals = _rows(paths, _SEALS, stored.provider, movement)
+    return stored, [*recorded, _synchronized(answers), _evidenced(seals)]
+
+
+def _rows(paths: TenantPaths, sql: str, *parameters: str) -> list[dict[str, Any]]:
+    found = lake.query(paths, sql, parameters)
+    return [dict(zip(found.columns, map(json_value, row), strict=True)) for row in found.rows]
+
+
+def _recorded(tenant: str, stored: StoredIntent, files: Mapping[str, str]) -> list[State]:
+    """The states that were committed with the intent."""
+    details = {check["rule"]: check["detail"] for check in stored.policy["checks"]}
+    told = {
+        stages.ACCEPTED: f"recorded for {stored.submitted_by}",
+        stages.CONTROLLED: details[stored.policy["rule"]],
+        stages.LEDGERED: "reserved and posted; debits equal credits",
+        stages.ROUTED: f"to be settled by {stored.provider}",
+    }
+    states = []
+    for event in intents.events_of(tenant, stored):
+        stage = event["stage"]
+        evidence: dict[str, Any] = {"event_id": event["event_id"], "policy": event["policy"]}
+        if stage == stages.CONTROLLED:
+            evidence |= {"checks": stored.policy["checks"], "policy_digest": stored.policy["digest"]}
+        if stage == stages.LEDGERED:
+            reservation = stages.reservation_id(tenant, stored.intent_id)
+            evidence |= {"transaction_ids": [reservation, event["transaction_id"]]}
+        kind = intents.LEDGER_KIND if stage == stages.LEDGERED else intents.EVENTS_KIND
+        if kind in files:
+            evidence |= {"file_id": stored.batch, "file_sha256": files[kind]}
+        states.append(
+            State(
+                stage,
+                True,
+                event["occurred_at"],
+                event["actor"],
+                event["policy_result"],
+                told[stage],
+                evidence=evidence,
+            )
+        )
+    return states
+
+
+def _synchronized(answers: Sequence[Mapping[str, Any]]) -> State:
+    """The provider's answer: its last word decides, a verified success before a settlement line."""
+    callbacks = [answer for answer in answers if answer["leg_type"] == "callback"]
+    last = callbacks[-1] if callbacks else None
+    if last is not None and last["status"] in _SAYS_NO:
+        return _open(stages.SYNCHRONIZED, f"the provider's last word is {last['status']}", last)
+    verified = [found for found in callbacks if found["status"] == "succeeded" and found["signature_verified"]]
+    if verified:
+        first = min(verified, key=lambda found: str(found["at"]))
+        return _taken_in(first, "verified", "a verified callback says that it succeeded")
+    lines = [answer for answer in answers if answer["leg_type"] == "settlement_line"]
+    if lines:
+        return _taken_in(lines[0], "matched", "the provider settled it, and a run matched the line")
+    if callbacks:
+        return _open(stages.SYNCHRONIZED, "no callback of it is both verified and successful", callbacks[-1])
+    return _open(stages.SYNCHRONIZED, "no run has taken in an answer of the provider")
+
+
+def _taken_in(answer: Mapping[str, Any], policy_result: str, detail: str) -> State:
+    return State(
+        state=stages.SYNCHRONIZED,
+        is_reached=True,
+        at=answer["at"],
+        actor=answer["actor"],
+        policy_result=policy_result,
+        detail=detail,
+        evidence=_pointers(answer),
+    )
+
+
+def _pointers(answer: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("run_id", "revision", "match_id", "provider_reference", "file_id", "file_sha256", "row_number")
+    key = "provider_event_id" if answer["leg_type"] == "callback" else "line_id"
+    return {key: answer["leg_id"]} | {name: answer[name] for name in names if answer[name] is not None}
+
+
+def _evidenced(seals: Sequence[Mapping[str, Any]]) -> State:
+    if not seals:
+        return _open(stages.EVIDENCED, "no sealed closeout holds it")
+    (seal,) = seals
+    names = ("closeout_id", "revision", "seal_digest", "run_id", "evidence_status", "signature", "ledger_entry")
+    further = ("settlement_file", "line_id", "provider_event_id", "match_id")
+    return State(
+        state=stages.EVIDENCED,
+        is_reached=True,
+        at=seal["sealed_at"],
+        actor=seal["approved_by"],
+        policy_result=seal["evidence_status"],
+        detail=f"closeout {seal['closeout_id']} is {seal['status']}",
+        evidence={name: seal[name] for name in (*names, *further) if seal[name] is not None},
+    )
+
+
+def _open(state: str, detail: str, answer: Mapping[str, Any] | None = None) -> State:
+    return State(state, False, None, None, None, detail, {} if answer is None else _pointers(answer))
+
+
+def _never(state: str) -> State:
+    return _open(state, "the intent was refused, so nothing was posted")
