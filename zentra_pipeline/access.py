@@ -80,7 +80,7 @@ def create_token(
 def authenticate(home: Home, bearer: str, now: datetime | None = None) -> Identity | None:
     """Whose token this is, null when it is none, or one that has expired or was revoked, each alike.
 
-    `now` is the present unless given. Measured in a process that keeps connections (`kept_connections`): 0.3 ms.
+    `now` is the present unless given. In a process that keeps connections it takes 0.2 ms on SQLite, 0.5 on PostgreSQL.
     """
     if not _FORM.fullmatch(bearer):
         return None

@@ -26,11 +26,11 @@ def callback(number: int, **changes: object) -> bytes:
     return json.dumps(content | changes).encode()
 
 
-def signed(body: bytes, message_id: str = "msg_1", at: int | None = None, secret: str = SECRET) -> dict[str, str]:
+def signed(body: bytes, message_id: str = "msg_1", at: int | None = None, key: str = SECRET) -> dict[str, str]:
     """The headers of Standard Webhooks, as our own callbacks are signed."""
     at = int(time.time()) if at is None else at
-    key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
-    digest = hmac.new(key, f"{message_id}.{at}.".encode() + body, hashlib.sha256).digest()
+    raw = base64.b64decode(key.removeprefix("whsec_")) if key.startswith("whsec_") else key.encode()
+    digest = hmac.new(raw, f"{message_id}.{at}.".encode() + body, hashlib.sha256).digest()
     signature = f"v1,{base64.b64encode(digest).decode()}"
     return {"webhook-id": message_id, "webhook-timestamp": str(at), "webhook-signature": signature}
 

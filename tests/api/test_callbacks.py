@@ -79,7 +79,7 @@ def test_a_delivery_whose_signature_does_not_hold_goes_to_quarantine_and_is_refu
     quarantined = "select count(*) from quarantine where reason like '%signature not verified%'"
     ((before,),) = rows(paths, quarantined)
     for headers in (
-        signed(body, secret="another"),
+        signed(body, key="another"),
         signed(body + b" "),
         signed(body, at=1_700_000_000),
         signed(body) | {"webhook-id": "msg.2"},
@@ -94,7 +94,7 @@ def test_a_delivery_whose_signature_does_not_hold_goes_to_quarantine_and_is_refu
 
 
 def test_a_batch_of_nothing_but_refused_deliveries_is_counted_too(signing: Api, paths: TenantPaths) -> None:
-    deliver(signing, callback(3), signed(callback(3), secret="another"))
+    deliver(signing, callback(3), signed(callback(3), key="another"))
     (outcome,) = inbox.drain(paths, PROVIDER, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (0, 1)
     assert waiting(paths) == {}

@@ -1,11 +1,16 @@
 """Files over HTTP: the same ingest as on the command line, within a limit, and names that reach nothing."""
 
+import httpx
 import pytest
 
 from tests.api.conftest import PROVIDER, Api, Books, serving, story
 from zentra_pipeline.api.service import Limits
 
-HEADER = "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,settled_at,batch_id\n"
+COLUMNS = (
+    *("line_id", "line_type", "provider_reference", "merchant_reference"),
+    *("gross_minor", "fee_minor", "net_minor", "currency", "settled_at", "batch_id"),
+)
+HEADER = ",".join(COLUMNS) + "\n"
 LINE = "L{0},payment,r{0},m{0},1000,10,{1},USD,2026-05-02T08:00:00Z,B1\n"
 
 
@@ -13,7 +18,9 @@ def settlement(*numbers: int, net: str = "990") -> bytes:
     return (HEADER + "".join(LINE.format(number, net) for number in numbers)).encode()
 
 
-def send(api: Api, content: bytes, kind: str = "settlement", media_type: str = "text/csv", **query: str):  # type: ignore[no-untyped-def]
+def send(
+    api: Api, content: bytes, kind: str = "settlement", media_type: str = "text/csv", **query: str
+) -> httpx.Response:
     return api.as_("service").post(f"/files/{PROVIDER}/{kind}", content=content, media_type=media_type, **query)
 
 

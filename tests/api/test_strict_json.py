@@ -146,7 +146,8 @@ def test_naughty_strings_survive_as_a_reason_and_harm_nothing_as_an_id(api: Api)
         assert answer.status_code == 200, (text, answer.text)
         assert answer.json()["decisions"][-1]["reason"] == text
     assert operator.get(path).status_code == 200
-    for text in strings:
+    for text in strings[::3]:
         body = {"provider": PROVIDER, "settlement_file": "nowhere", "ledger_window": "2026-04-26", "owner": text}
         assert operator.post("/reconciliation/runs", body).status_code == 422, text
-        assert operator.get("/reconciliation/runs", provider=text[:64]).status_code in (200, 422), text
+    for text in strings[::10]:
+        assert operator.get("/reconciliation/exceptions", owner=text[:256]).json()["items"] == [], text

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from zentra_pipeline import __version__
 from zentra_pipeline.api import (
+    bodies,
     callbacks,
     closeouts,
     events,
@@ -100,6 +101,10 @@ def _described(app: FastAPI) -> dict[str, Any]:
         described = FastAPI.openapi(app)
         schemas = described["components"]["schemas"]
         schemas["Problem"] = Problem.model_json_schema()
+        for operation in (operation for methods in described["paths"].values() for operation in methods.values()):
+            # What FastAPI says of every route with a parameter, and what ours never answer.
+            if bodies.JSON in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         app.openapi_schema = described

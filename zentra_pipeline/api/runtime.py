@@ -1,5 +1,6 @@
-"""Routes of intents: asking for money to be moved, and following it. Policy and postings do not belong here (runtime)."""
+"""Routes of intents: asking for money to be moved, and following it. Policy and postings are the runtime's."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from zentra_pipeline.store.intents import StoredIntent
 
 router = APIRouter(prefix="/runtime/intents", tags=["runtime"])
 
+_INTENT_ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 _LARGEST = 10**15
 _MAX_NAME = 256
 _MAX_REFERENCE = 4_096
@@ -35,7 +37,7 @@ _SPEAKS_FOR_OTHERS = frozenset({"service", "admin"})
 class NewIntent(StrictModel):
     """Money that somebody asks to move, once for each `intent_id`."""
 
-    intent_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description="The same again is the same.")
+    intent_id: str = Field(pattern=_INTENT_ID, description="The same again is the same.")
     actor: str = Field(min_length=1, max_length=_MAX_NAME, description="Who asks for it; stands in the evidence.")
     scope: str = Field(min_length=1, max_length=_MAX_NAME, description="What the actor is allowed: payments:transfer.")
     amount_minor: int = Field(gt=-_LARGEST, lt=_LARGEST, description="Minor units; has to be positive.")
@@ -157,7 +159,7 @@ def create(caller: Asker, serving: Serving, new: Annotated[NewIntent, Depends(js
 )
 def show(caller: Reader, intent_id: str) -> Response:
     """The six states of an intent, from accepted to evidenced, and what shows each that is reached."""
-    found = tracing.trace(caller.paths, intent_id)
+    found = tracing.trace(caller.paths, intent_id) if re.fullmatch(_INTENT_ID, intent_id, re.ASCII) else None
     if found is None:
         raise problems.not_found()
     stored, states = found

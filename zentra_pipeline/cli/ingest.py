@@ -9,6 +9,7 @@ import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
+from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import Home, TenantPaths
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ KINDS = ("settlement", "ledger", "callbacks", "internal_events")
 
 
 @click.command("ingest")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.tenant
 @options.provider
-@click.option("--kind", required=True, type=click.Choice(KINDS), help="What the files hold.")
+@click.option("--kind", type=click.Choice(KINDS), help="What the files hold.  [required with FILES]")
 @click.option(
     "--settlement-file",
     "file_id",
@@ -29,10 +30,19 @@ KINDS = ("settlement", "ledger", "callbacks", "internal_events")
     callback=options.checked(identifiers.settlement_file_id),
     help="Id to register the files under.  [default: each file's name without its extension]",
 )
+@click.option("--inbox", "from_inbox", is_flag=True, help="Instead of FILES: callbacks that came over HTTP and wait.")
 @options.home
 @options.as_json
 def command(
-    *, files: tuple[Path, ...], tenant: str, provider: str, kind: str, file_id: str | None, home: Home, as_json: bool
+    *,
+    files: tuple[Path, ...],
+    tenant: str,
+    provider: str,
+    kind: str | None,
+    file_id: str | None,
+    from_inbox: bool,
+    home: Home,
+    as_json: bool,
 ) -> None:
     """Validate FILES, land their bytes and stage their rows.
 
@@ -43,6 +53,13 @@ def command(
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest import ingest_files
 
+    if from_inbox:
+        if files or kind is not None or file_id is not None:
+            raise UsageError("--inbox takes callbacks that wait: leave out files, --kind and --settlement-file")
+        _drain(tenancy.require_tenant(home, tenant), provider, as_json)
+        return
+    if not files or kind is None:
+        raise UsageError("name at least one file and its --kind, or --inbox for callbacks that came over HTTP")
     paths = tenancy.require_tenant(home, tenant)
     outcome = ingest_files(
         paths,
@@ -57,6 +74,21 @@ def command(
         printing.print_json(asdict(outcome))
     else:
         _tell(outcome)
+
+
+def _drain(paths: TenantPaths, provider: str, as_json: bool) -> None:
+    from zentra_pipeline import inbox
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.ingest import IngestOutcome
+
+    outcomes = inbox.drain(paths, provider, datetime.now(UTC))
+    outcome = IngestOutcome("callbacks", provider, tuple(file for each in outcomes for file in each.files))
+    if as_json:
+        printing.print_json(asdict(outcome))
+    elif outcome.files:
+        _tell(outcome)
+    else:
+        printing.say("nothing waits in the inbox")
 
 
 def _format(paths: TenantPaths, provider: str, kind: str) -> str:

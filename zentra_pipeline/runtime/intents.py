@@ -46,7 +46,7 @@ class Recorded:
 
 
 def record(paths: TenantPaths, intent: Intent, submitted_by: str, now: datetime) -> Recorded:
-    """Commit an intent with what policy says of it; the same again is the one that stands there, with what it said then.
+    """Commit an intent with what policy says of it; the same again is what stands there, with what it said then.
 
     IntentReusedError when the id stands for another intent; UsageError when its accounts cannot be, or a profile or
     policy is wrong.

@@ -100,7 +100,7 @@ _SAYS_NO: Final = ("failed", "reversed")
 
 @dataclass(frozen=True)
 class State:
-    """One of the six states; `is_reached` false leaves time, actor and policy result null. `detail` says why or why not."""
+    """One of the six states; time, actor and policy result are null until it is reached, `detail` says why."""
 
     state: str
     is_reached: bool

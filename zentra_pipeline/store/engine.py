@@ -47,8 +47,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def kept_connections() -> Iterator[None]:
     """Have this process keep stores open from one transaction to the next, as a server does; nest it nowhere.
 
-    Measured on SQLite: 0.2 ms instead of 2 ms a query, 1 ms instead of 20 ms a durable write. A store is migrated when
-    it is first opened and not looked at again, so upgrade Zentra with its servers stopped.
+    Measured on SQLite: a query takes 0.2 ms instead of 0.7, opening aside, a durable write 1.0 instead of 2.3. A store
+    is migrated when it is first opened and not looked at again, so upgrade Zentra with its servers stopped.
     """
     global _kept  # noqa: PLW0603 - one state of the process, like the working directory
     assert _kept is None, "connections are kept already"

@@ -1,0 +1,92 @@
+"""What the API says of itself: the description in docs is this one, and no answer is other than described."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import checks
+
+from tests.api.conftest import Api, Books, make_books, run_story, serving
+from zentra_pipeline.api.app import create_app, openapi_text
+from zentra_pipeline.settings import DBT_PROJECT, Home
+
+DOCUMENT = DBT_PROJECT.parent / "docs" / "openapi.json"
+SCHEMA = schemathesis.openapi.from_dict(create_app(Home.at(".")).openapi())
+CHECKS = (
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+)
+
+
+def test_the_description_in_docs_is_that_of_the_app() -> None:
+    """Where a change is meant: .venv/bin/python -m zentra_pipeline.api > docs/openapi.json"""
+    assert DOCUMENT.read_text(encoding="utf-8") == openapi_text()
+
+
+def test_every_route_says_what_it_is_for_and_how_it_refuses() -> None:
+    for path, methods in json.loads(openapi_text())["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"].endswith("."), (method, path)
+            assert operation["description"], (method, path)
+            if path not in ("/healthz", "/problems/{name}"):
+                assert operation["security"] == [{"token": []}], (method, path)
+                assert {"401", "403", "422", "429"} <= operation["responses"].keys(), (method, path)
+            for status, answer in operation["responses"].items():
+                if status.startswith(("4", "5")):
+                    assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
+
+
+def test_amounts_are_integers_and_instants_say_so() -> None:
+    row = json.loads(openapi_text())["paths"]["/reconciliation/exceptions"]["get"]["responses"]["200"]
+    columns = row["content"]["application/json"]["schema"]["properties"]["items"]["items"]["properties"]
+    assert columns["amount_minor"] == {"type": ["integer", "null"]}
+    assert columns["due_at"] == {"type": ["string", "null"], "format": "date-time"}
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The API of a home that nobody else looks at."""
+    books: Books = make_books(tmp_path_factory.mktemp("fuzzed"))
+    run_story(books.home, "globex")
+    with serving(books) as served:
+        yield served
+
+
+def _answer_as_described(case: schemathesis.Case, fuzzed: Api) -> None:
+    """Half of the ids are real ones, so that routes are seen from behind the 404 as well."""
+    admin = fuzzed.as_("admin", "globex")
+    for name, path in (("run_id", "/reconciliation/runs"), ("exception_id", "/reconciliation/exceptions")):
+        if name in (case.path_parameters or {}) and len(str(case.path_parameters[name])) % 2:
+            row = admin.get(path).json()["items"][0]
+            case.path_parameters[name] = row["id"] if name == "run_id" else row["exception_id"]
+    case.headers = {**(case.headers or {}), **admin.headers}
+    case.call_and_validate(app=fuzzed.client.app, checks=CHECKS)
+
+
+def _examples(number: int) -> hypothesis.settings:
+    return hypothesis.settings(
+        max_examples=number,
+        deadline=None,
+        derandomize="ZENTRA_FUZZ" not in os.environ,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+
+@SCHEMA.parametrize()
+@_examples(6)
+def test_no_answer_is_other_than_described(case: schemathesis.Case, fuzzed: Api) -> None:
+    _answer_as_described(case, fuzzed)
+
+
+@pytest.mark.slow
+@SCHEMA.parametrize()
+@_examples(100)
+def test_no_answer_of_a_hundred_is_other_than_described(case: schemathesis.Case, fuzzed: Api) -> None:
+    _answer_as_described(case, fuzzed)

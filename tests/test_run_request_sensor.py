@@ -1,0 +1,100 @@
+"""Dagster's sensor launches each request once, also after a tick that was cut off, and records how it ended."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.scenarios.world import TENANT, World
+from zentra_pipeline import run_requests
+from zentra_pipeline.definitions import defs
+from zentra_pipeline.defs.reconcile.requests import run_key
+from zentra_pipeline.defs.reconcile.requests import run_requests as sensor
+from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.store import requests as request_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.window_run import RunRequest
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.ingest("settlement", "set_1", [])
+    return world
+
+
+def tick(world: World, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    context = dg.build_sensor_context(
+        instance=instance,
+        repository_def=defs().get_repository_def(),
+        resources={"reconciler": Reconciler(world.home)},
+    )
+    return list(sensor.evaluate_tick(context).run_requests or [])
+
+
+def submit(world: World) -> str:
+    request = RunRequest(world.provider, "set_1", date(2026, 4, 20), "finance_ops", None, "somebody")
+    return run_requests.submit(world.home, TENANT, request, datetime.now(UTC)).run.run_id
+
+
+def stored(world: World, run_id: str) -> request_store.Request:
+    with reading(operational_store(world.paths)) as connection:
+        found = request_store.find(connection, run_id)
+    assert found is not None
+    return found
+
+
+def ended(instance: dg.DagsterInstance, launched: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+    """Have Dagster know of a run under the request's key that ended like this."""
+    tags = {**launched.tags, "dagster/run_key": str(launched.run_key)}
+    job = dg.GraphDefinition(name="window").to_job()
+    instance.create_run_for_job(job, tags=tags, status=status)
+
+
+def test_the_code_location_has_the_sensor_once() -> None:
+    assert [found.name for found in defs().sensors or ()].count("run_requests") == 1
+
+
+def test_a_request_is_launched_with_its_own_key_and_partition(world: World, instance: dg.DagsterInstance) -> None:
+    run_id = submit(world)
+    (launched,) = tick(world, instance)
+    assert launched.run_key == run_key(stored(world, run_id))
+    assert launched.run_key.startswith(run_id)
+    assert launched.tags["zentra/run_id"] == run_id
+    assert launched.partition_key == f"2026-04-20|{TENANT}/{world.provider}"
+    config = launched.run_config["ops"]["reconciliation_window"]["config"]
+    assert config == {"settlement_file": "set_1", "actor": "somebody"}
+    assert stored(world, run_id).launched_by == request_store.DAGSTER
+
+
+def test_a_launch_that_was_cut_off_is_repeated_under_the_same_key(world: World, instance: dg.DagsterInstance) -> None:
+    submit(world)
+    (first,), (second,) = tick(world, instance), tick(world, instance)
+    assert first.run_key == second.run_key
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(dg.DagsterRunStatus.SUCCESS, "done"), (dg.DagsterRunStatus.FAILURE, "failed")]
+)
+def test_the_end_of_a_run_is_recorded_and_it_is_launched_no_more(
+    world: World, instance: dg.DagsterInstance, status: dg.DagsterRunStatus, expected: str
+) -> None:
+    run_id = submit(world)
+    (launched,) = tick(world, instance)
+    ended(instance, launched, dg.DagsterRunStatus.STARTED)
+    assert tick(world, instance) == []
+    assert stored(world, run_id).status == "launched"
+    (run,) = instance.get_runs()
+    instance.delete_run(run.run_id)
+    ended(instance, launched, status)
+    assert tick(world, instance) == []
+    assert stored(world, run_id).status == expected
+    assert tick(world, instance) == []

@@ -1,0 +1,201 @@
+"""What the API answers, as the client hands it out; members a newer server adds are kept. Calls do not belong here.
+
+Amounts are integers of minor units beside their ISO 4217 currency, instants aware UTC datetimes.
+"""
+
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """A JSON object of the API."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class RunAccepted(Answer):
+    """A run that was asked for: `evidence` names what each row of its evidence will tell, `links` lead to results."""
+
+    id: str
+    status: str
+    event: str
+    evidence: tuple[str, ...]
+    links: dict[str, str]
+
+
+class Run(Answer):
+    """A run in its current revision; 0 before the first is published."""
+
+    id: str
+    provider: str
+    settlement_file: str
+    ledger_window: date
+    owner: str
+    actor: str
+    as_of: datetime
+    status: str
+    closeout_status: str
+    revision: int
+    inputs_digest: str | None
+    failure: str | None
+    created_at: datetime
+    links: dict[str, str]
+
+
+class Execution(Answer):
+    """How the execution of a run that was asked for over HTTP goes: queued, launched, done or failed."""
+
+    status: str
+    requested_by: str
+    requested_at: datetime
+    finished_at: datetime | None
+    failure: str | None
+
+
+class Transition(Answer):
+    """One change of a run's status."""
+
+    status: str
+    actor: str
+    at: datetime
+    detail: str | None
+
+
+class RunDetail(Run):
+    """A run with its history."""
+
+    execution: Execution | None
+    transitions: tuple[Transition, ...]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more happens until somebody asks for it."""
+        if self.execution is not None:
+            return self.execution.status in ("done", "failed")
+        return self.status in ("in_review", "closing", "closed", "failed")
+
+    @property
+    def why_failed(self) -> str | None:
+        """Why its last execution came to nothing; null while it goes on, and when it came to something."""
+        if not self.is_finished:
+            return None
+        if self.execution is not None and self.execution.status == "failed":
+            return self.execution.failure or self.failure or "no reason was recorded"
+        return self.failure or "no reason was recorded" if self.status == "failed" else None
+
+
+class ExceptionRow(Answer):
+    """An exception as it stands: what broke, on which subject, whose it is and by when."""
+
+    exception_id: str
+    run_id: str
+    exception_type: str
+    severity: str
+    subject_type: str
+    subject_id: str
+    provider_reference: str | None
+    currency: str | None
+    amount_minor: int | None
+    difference_minor: int | None
+    owner: str
+    lane: str
+    status: str
+    due_at: datetime | None
+    opened_at: datetime
+    resolution: str | None
+    explanation: str | None
+    candidates: list[dict[str, Any]]
+
+
+class Decision(Answer):
+    """What somebody decided about an exception, and the rule it passed."""
+
+    decision_id: str
+    action: str
+    actor: str
+    decided_at: datetime
+    result: str
+    owner: str | None
+    resolution: str | None
+    reason: str | None
+    run_id: str
+    policy: dict[str, Any]
+
+
+class ExceptionDetail(ExceptionRow):
+    """An exception with its history and what may follow; `etag` is its state, for `if_match`."""
+
+    title: str
+    remedy: str
+    version: int
+    possible: tuple[str, ...]
+    proposed_resolution: str | None
+    proposed_by: str | None
+    decisions: tuple[Decision, ...]
+    etag: str | None = None
+
+
+class Event(Answer):
+    """A CloudEvent 1.0; `sequence` is its place in the log, null in a webhook's delivery of it."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    tenant: str
+    actor: str
+    runid: str
+    data: dict[str, Any]
+    sequence: str | None = None
+
+
+class Intent(Answer):
+    """An intent that was accepted: `transaction_id` is the movement that runs reconcile."""
+
+    intent_id: str
+    status: str
+    is_accepted: bool
+    policy: dict[str, Any]
+    transaction_id: str | None
+    recorded_at: datetime
+    submitted_by: str
+    links: dict[str, str]
+
+
+class TraceState(Answer):
+    """One of the six states of an intent; `evidence` points at what shows it."""
+
+    state: str
+    is_reached: bool
+    at: datetime | None
+    actor: str | None
+    policy_result: str | None
+    detail: str
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class Trace(Intent):
+    """An intent, accepted or refused, and its six states in order."""
+
+    request: dict[str, Any]
+    states: tuple[TraceState, ...]
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """The states it has reached, in order."""
+        return tuple(state.state for state in self.states if state.is_reached)
+
+    def state(self, name: str) -> TraceState:
+        """One of the states by its name."""
+        return next(state for state in self.states if state.state == name)
+
+
+class RawPage(Answer):
+    """A page of any list."""
+
+    items: tuple[dict[str, Any], ...]
+    next: str | None
+    last: str | None = None

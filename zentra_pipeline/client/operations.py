@@ -1,0 +1,258 @@
+"""Every call of the client, once: a script each, which either transport plays. Sockets and retries are elsewhere."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from zentra_pipeline.client.errors import AnswerError, RunEndedError, WaitTimeoutError
+from zentra_pipeline.client.exchange import (
+    Listing,
+    Page,
+    Pause,
+    Request,
+    Script,
+    Session,
+    answered,
+    get,
+    post,
+    read,
+    told,
+)
+from zentra_pipeline.client.models import (
+    Answer,
+    Event,
+    ExceptionDetail,
+    ExceptionRow,
+    Intent,
+    RawPage,
+    Run,
+    RunAccepted,
+    RunDetail,
+    Trace,
+)
+
+Item = TypeVar("Item", bound=Answer)
+
+_RUNS: Final = "/reconciliation/runs"
+_EXCEPTIONS: Final = "/reconciliation/exceptions"
+_EVENTS: Final = "/events"
+_INTENTS: Final = "/runtime/intents"
+_LONGEST_POLL: Final = 5.0
+
+
+def create_run(
+    session: Session,
+    *,
+    provider: str,
+    settlement_file: str,
+    ledger_window: date | str,
+    owner: str,
+    as_of: datetime | str | None = None,
+    idempotency_key: str | None = None,
+) -> Script[RunAccepted]:
+    """Ask for a run; the same request again is the same run, however often a connection breaks.
+
+    Raises InvalidError for a settlement file that was never ingested. `as_of` is an aware instant.
+    """
+    content = {
+        "provider": provider,
+        "settlement_file": settlement_file,
+        "ledger_window": str(ledger_window),
+        "owner": owner,
+        "as_of": _instant(as_of),
+    }
+    key = idempotency_key or session.new_key()
+    accepted = yield from told(session, post(_RUNS, content, idempotency_key=key), RunAccepted)
+    return accepted
+
+
+def get_run(session: Session, run_id: str) -> Script[RunDetail]:
+    """Where a run stands, with every change of its status."""
+    detail = yield from told(session, get(_path(_RUNS, run_id)), RunDetail)
+    return detail
+
+
+def wait_for_run(session: Session, run_id: str, *, timeout: float = 600.0, poll: float = 0.5) -> Script[RunDetail]:
+    """Where a run stands once it is finished; seconds between looks grow from `poll` to 5.
+
+    Raises RunEndedError when it came to nothing, WaitTimeoutError when it takes longer than `timeout` seconds.
+    """
+    until = session.clock() + timeout
+    while True:
+        run = yield from get_run(session, run_id)
+        if run.why_failed is not None:
+            raise RunEndedError(run, run.why_failed)
+        if run.is_finished:
+            return run
+        left = until - session.clock()
+        if left <= 0:
+            raise WaitTimeoutError(f"run {run_id} is {run.status} after {timeout:g} s; it goes on: wait for it again")
+        yield Pause(min(poll, left))
+        poll = min(poll * 1.5, max(poll, _LONGEST_POLL))
+
+
+def list_runs(
+    session: Session,
+    *,
+    provider: str | None = None,
+    status: str | None = None,
+    ledger_window: date | str | None = None,
+    after: str | None = None,
+    page_size: int = 100,
+) -> Listing[Run]:
+    """Runs in order of creation."""
+    wanted = {"provider": provider, "status": status, "ledger_window": ledger_window, "limit": page_size}
+    return _listing(session, _RUNS, Run, wanted, after)
+
+
+def list_exceptions(
+    session: Session,
+    *,
+    run_id: str | None = None,
+    status: str | None = None,
+    exception_type: str | None = None,
+    owner: str | None = None,
+    lane: str | None = None,
+    after: str | None = None,
+    page_size: int = 100,
+) -> Listing[ExceptionRow]:
+    """Exceptions as they stand now, those due first at the top."""
+    wanted = {"run_id": run_id, "status": status, "exception_type": exception_type, "owner": owner, "lane": lane}
+    return _listing(session, _EXCEPTIONS, ExceptionRow, wanted | {"limit": page_size}, after)
+
+
+def get_exception(session: Session, exception_id: str) -> Script[ExceptionDetail]:
+    """An exception with its history, and its `etag`."""
+    detail = yield from _exception(session, get(_path(_EXCEPTIONS, exception_id)))
+    return detail
+
+
+def decide(
+    session: Session,
+    exception_id: str,
+    *,
+    action: str,
+    reason: str | None = None,
+    owner: str | None = None,
+    resolution: str | None = None,
+    if_match: str | None = None,
+) -> Script[ExceptionDetail]:
+    """Record a decision and return the exception as it stands then.
+
+    With `if_match` (the `etag` of the state decided on) a state that has changed since is a ConflictError; the call is
+    then not repeated when its answer is lost, for our own decision would be the change.
+    """
+    content = {"action": action, "reason": reason, "owner": owner, "resolution": resolution}
+    expected = {} if if_match is None else {"if_match": if_match}
+    path = _path(_EXCEPTIONS, exception_id, "decisions")
+    request = post(path, content, is_repeatable=if_match is None, **expected)
+    detail = yield from _exception(session, request)
+    return detail
+
+
+def list_events(
+    session: Session, *, after: str | None = None, type: str | None = None, page_size: int = 100
+) -> Listing[Event]:
+    """The events of the log so far, behind the `sequence` of one when given."""
+    return _listing(session, _EVENTS, Event, {"type": type, "limit": page_size}, after)
+
+
+def follow_events(
+    session: Session, *, after: str | None = None, type: str | None = None, poll: float = 2.0, page_size: int = 100
+) -> Listing[Event]:
+    """The events of the log and, `poll` seconds apart, what comes; it never ends by itself."""
+
+    def page(cursor: str | None) -> Script[Page[Event]]:
+        while True:
+            request = get(_EVENTS, after=cursor, type=type, limit=page_size)
+            raw = yield from told(session, request, RawPage)
+            cursor = raw.next or raw.last or cursor
+            if raw.items:
+                return Page(_items(raw, Event), cursor or "")
+            yield Pause(poll)
+
+    return Listing(page, after)
+
+
+def create_intent(
+    session: Session,
+    *,
+    intent_id: str,
+    actor: str,
+    scope: str,
+    amount_minor: int,
+    currency: str,
+    provider: str,
+    movement_type: str = "transfer",
+    provider_reference: str = "",
+    customer_account: str = "customer",
+    reserved_account: str = "reserved",
+    settlement_account: str | None = None,
+) -> Script[Intent]:
+    """Ask for money to be moved, once for each `intent_id`; `amount_minor` in minor units of `currency`.
+
+    Raises ForbiddenError when policy refuses it (which is recorded), ConflictError when the id stands for another one.
+    """
+    content = {
+        "intent_id": intent_id,
+        "actor": actor,
+        "scope": scope,
+        "amount_minor": amount_minor,
+        "currency": currency,
+        "provider": provider,
+        "movement_type": movement_type,
+        "provider_reference": provider_reference,
+        "customer_account": customer_account,
+        "reserved_account": reserved_account,
+        "settlement_account": settlement_account,
+    }
+    intent = yield from told(session, post(_INTENTS, content), Intent)
+    return intent
+
+
+def trace_intent(session: Session, intent_id: str) -> Script[Trace]:
+    """The six states of an intent and what shows each."""
+    trace = yield from told(session, get(_path(_INTENTS, intent_id, "trace")), Trace)
+    return trace
+
+
+def _exception(session: Session, request: Request) -> Script[ExceptionDetail]:
+    reply = yield from answered(session, request)
+    detail = read(reply, ExceptionDetail)
+    return detail.model_copy(update={"etag": reply.headers.get("etag")})
+
+
+def _listing(
+    session: Session, path: str, model: type[Item], wanted: Mapping[str, Any], after: str | None
+) -> Listing[Item]:
+    def page(cursor: str | None) -> Script[Page[Item]]:
+        raw = yield from told(session, get(path, after=cursor, **wanted), RawPage)
+        return Page(_items(raw, model), raw.next)
+
+    reader: Callable[[str | None], Script[Page[Item]]] = page
+    return Listing(reader, after)
+
+
+def _items(raw: RawPage, model: type[Item]) -> tuple[Item, ...]:
+    try:
+        return tuple(model.model_validate(item) for item in raw.items)
+    except ValidationError as cause:
+        raise AnswerError(f"an item is no {model.__name__}: check the address and the server's version") from cause
+
+
+def _path(prefix: str, name: str, *further: str) -> str:
+    """A path below `prefix`; an id is one segment of it, whatever characters it has."""
+    if name in ("", ".", ".."):
+        raise ValueError(f"{name!r} is no id")
+    return "/".join((prefix, quote(name, safe=""), *further))
+
+
+def _instant(value: datetime | str | None) -> str | None:
+    if not isinstance(value, datetime):
+        return value
+    from zentra_pipeline.store.instants import instant_text
+
+    return instant_text(value)
