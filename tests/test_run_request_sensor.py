@@ -6,10 +6,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.build_resources import wrap_resources_for_execution
 
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import run_requests
 from zentra_pipeline.definitions import defs
+from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.reconcile.requests import run_key
 from zentra_pipeline.defs.reconcile.requests import run_requests as sensor
 from zentra_pipeline.defs.resources import Reconciler
@@ -19,25 +21,27 @@ from zentra_pipeline.window_run import RunRequest
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
 def world(tmp_path: Path) -> World:
     world = World(tmp_path)
     world.ingest("settlement", "set_1", [])
     return world
 
 
+@pytest.fixture
+def instance(world: World) -> Iterator[dg.DagsterInstance]:
+    with dagster_instance(world.home) as instance:
+        yield instance
+
+
 def tick(world: World, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    context = dg.build_sensor_context(
-        instance=instance,
+    """What the daemon would launch; like the daemon, the context gets the instance by reference."""
+    context = dg.SensorEvaluationContext(
+        instance_ref=instance.get_ref(),
         repository_def=defs().get_repository_def(),
-        resources={"reconciler": Reconciler(world.home)},
+        resources=wrap_resources_for_execution({"reconciler": Reconciler(world.home)}),
     )
-    return list(sensor.evaluate_tick(context).run_requests or [])
+    with context:
+        return list(sensor.evaluate_tick(context).run_requests or [])
 
 
 def submit(world: World) -> str:

@@ -16,6 +16,7 @@ from zentra_pipeline.scenario import SCENARIOS, Close, Decide, Ingest, Run, Scen
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.window_run import RunRequest, run_id_of
 
 Echo = Callable[[str], None]
@@ -144,14 +145,14 @@ def _ingest(paths: TenantPaths, scenario: Scenario, step: Ingest, echo: Echo) ->
 
 
 def _request(paths: TenantPaths, scenario: Scenario, run: Run) -> RunRequest:
-    """The story's request; a run that has published keeps the moment it was judged by, so that nothing is new."""
+    """The story's request; a run that was judged by this moment or a later one keeps its own, so that nothing is new."""
     request = scenario.request(run)
     run_id = run_id_of(scenario.tenant, request)
     with reading(operational_store(paths)) as connection:
-        published = {known.run_id for known in run_store.list_runs(connection) if known.revision > 0}
-    if run_id not in published:
-        return request
-    return replace(request, as_of=None)
+        judged = {known.run_id: known.as_of for known in run_store.list_runs(connection) if known.revision > 0}
+    if run_id in judged and instant_of(judged[run_id]) >= run.as_of:
+        return replace(request, as_of=None)
+    return request
 
 
 def _tell(run: Run, outcome: RunOutcome, echo: Echo) -> None:

@@ -125,9 +125,8 @@ def _is_due(connection: Connection, before: run_store.Run | None, run: run_store
         return False
     if before is None or _asks_otherwise(before, run):
         return True
-    if any(waiting.provider == run.provider for waiting in inbox_store.waiting(connection)):
-        return True
-    if any(waiting.provider == run.provider for waiting in intent_store.waiting(connection)):
+    waiting = {found.provider for found in inbox_store.waiting(connection)}
+    if run.provider in waiting | {found.provider for found in intent_store.waiting(connection)}:
         return True
     registered = [file for kind in TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
     if known is not None and known.status == "launched":

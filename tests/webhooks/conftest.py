@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import acme, zentra
 from tests.webhooks.station import Counterpart, Station, counterpart, make_station
+
+__all__ = ["acme", "receiver", "station", "zentra"]
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from tests.scenarios.rows import MON, post, settle
 from tests.scenarios.world import World
-from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer
+from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer, make_station
+from zentra_pipeline import tenancy
 from zentra_pipeline.events import reading, types
 from zentra_pipeline.webhooks import endpoints, outbox, sending
 
@@ -94,8 +95,6 @@ def test_matches_are_told_as_one_event_a_rule_with_amounts_by_currency(station: 
 def test_a_summary_has_the_same_id_at_every_endpoint_and_in_every_home(
     station: Station, receiver: Counterpart, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from tests.webhooks.station import make_station
-
     other = make_station(tmp_path_factory.mktemp("other"))
     found = []
     for each in (station, other):
@@ -170,7 +169,7 @@ def test_senders_at_the_same_time_send_each_delivery_once(station: Station, rece
 
 def test_an_endpoint_that_moved_on_meanwhile_is_not_given_anything_twice(station: Station) -> None:
     """A maker that read the endpoint earlier finds that its place was passed, and records nothing."""
-    endpoint = station.endpoint(station.add("http://127.0.0.1:9/"))
+    endpoint = station.endpoint(station.add("http://127.0.0.1:9999/"))
     station.tell("a", "b")
     assert outbox.make(station.paths, endpoint, NOW) == 2
     assert outbox.make(station.paths, endpoint, NOW) == 0
@@ -209,8 +208,6 @@ def test_the_summaries_of_a_real_run_add_up_to_its_matches(
 
 
 def test_a_sender_of_another_tenant_finds_nothing(station: Station, receiver: Counterpart) -> None:
-    from zentra_pipeline import tenancy
-
     tenancy.add_tenant(station.home, "globex", NOW)
     station.add(receiver.url)
     station.tell("a")

@@ -2,12 +2,13 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
 
-from tests.webhooks.station import NOW, Action, Counterpart, Station, answer, drip, raw, reset, silence
+from tests.webhooks.station import NOW, Action, Counterpart, Station, answer, counterpart, drip, raw, reset, silence
 from zentra_pipeline.sources.signatures import verify_standard
 from zentra_pipeline.store.instants import instant_of, instant_text
 from zentra_pipeline.webhooks import endpoints, schedule, sending
@@ -237,10 +238,6 @@ def test_three_silent_attempts_in_a_row_leave_the_endpoint_alone_for_a_minute(
 
 
 def test_one_endpoint_that_hangs_does_not_keep_others_waiting(station: Station, receiver: Counterpart) -> None:
-    from dataclasses import replace
-
-    from tests.webhooks.station import counterpart
-
     with counterpart() as slow:
         slow.script = [silence] * 3
         station.add(slow.url)

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
-from dagster._core.storage.runs.sqlite import sqlite_run_storage
-from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from sqlalchemy import Engine, event
 
 from zentra_pipeline.settings import Home
@@ -35,10 +32,9 @@ def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
 def _kept_open(folder: Path) -> Iterator[None]:
     """Spare Dagster's SQLite files below `folder` most of their waiting for the disk.
 
-    Dagster makes an engine and opens a connection an event. A new engine compiles every statement anew, so engines
-    are kept. SQLite writes the whole log back and syncs it when the last connection closes; so one of ours stays open
-    beside them. `synchronous = NORMAL` never leaves a write-ahead log broken: a power cut may cost Dagster its last
-    events, and no fact of ours, for those are in the operational store.
+    Dagster opens a connection an event, and SQLite writes the whole log back and syncs it when the last one closes; so
+    one of ours stays open beside them. `synchronous = NORMAL` never leaves a write-ahead log broken: a power cut may
+    cost Dagster its last events, and no fact of ours, for those are in the operational store.
     """
     with ExitStack() as kept:
         files: set[str] = set()
@@ -56,26 +52,9 @@ def _kept_open(folder: Path) -> Iterator[None]:
                 ours = kept.enter_context(closing(sqlite3.connect(file, check_same_thread=False)))
                 ours.execute("SELECT count(*) FROM sqlite_master").fetchall()
 
-        _keep_engines(kept)
         event.listen(Engine, "connect", on_connect)
         kept.callback(event.remove, Engine, "connect", on_connect)
         yield
-
-
-def _keep_engines(kept: ExitStack) -> None:
-    """Until `kept` closes, Dagster's SQLite storages get the same engine whenever they make one with the same words."""
-    for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
-        make = storage.create_engine
-        engines: dict[str, Engine] = {}
-
-        def one_engine(url: str, *, make: Any = make, engines: dict[str, Engine] = engines, **options: Any) -> Engine:
-            words = f"{url} {sorted(options.items(), key=str)}"
-            if words not in engines:
-                engines[words] = make(url, **options)
-            return engines[words]
-
-        kept.callback(setattr, storage, "create_engine", make)
-        setattr(storage, "create_engine", one_engine)  # noqa: B010
 
 
 def prepare_instance(home: Home) -> None:

@@ -23,7 +23,11 @@ RESOLVING: Final[Mapping[str, str | None]] = {
     "write_off": "written_off",
     "accept_timing": "accepted_timing",
     "confirm_duplicate": "duplicate_confirmed",
+    "match": "matched_manually",
+    "split": "matched_manually",
 }
+# Actions that name lines and movements (matching).
+MATCHING: Final = frozenset({"match", "split"})
 _WORKING: Final = frozenset({"open", "assigned", "investigating"})
 _ANY: Final = frozenset({*_WORKING, "pending_approval", "resolved"})
 # From which statuses an action may be taken.
@@ -31,14 +35,24 @@ _MAY_BE_TAKEN_FROM: Final[Mapping[str, frozenset[str]]] = {
     "assign": _WORKING,
     "comment": _ANY,
     "investigate": _WORKING,
+    "dispute": _WORKING,
     **dict.fromkeys(RESOLVING, _WORKING),
     "approve": frozenset({"pending_approval"}),
     "reject": frozenset({"pending_approval"}),
     "reopen": frozenset({"resolved"}),
 }
 ACTIONS: Final = tuple(_MAY_BE_TAKEN_FROM)
-_NEEDS_REASON: Final = frozenset({"comment", *RESOLVING, "reject", "reopen"})
+_NEEDS_REASON: Final = frozenset({"comment", "dispute", *RESOLVING, "reject", "reopen"})
 _NEEDS_OWNER: Final = frozenset({"assign"})
+# The status an action leads to where it is always the same one; a comment leaves it.
+_LEADS_TO: Final[Mapping[str, str]] = {
+    "assign": "assigned",
+    "investigate": "investigating",
+    "dispute": "investigating",
+    "approve": "resolved",
+    "reject": "investigating",
+    "reopen": "open",
+}
 
 
 @dataclass(frozen=True)
@@ -207,8 +221,7 @@ def result_of(action: str, state: ExceptionState, needs_second_person: bool) -> 
     """The status an action leads to."""
     if action in RESOLVING:
         return "pending_approval" if needs_second_person else "resolved"
-    led_to = {"assign": "assigned", "investigate": "investigating", "approve": "resolved", "reject": "investigating"}
-    return "open" if action == "reopen" else led_to.get(action, state.status)
+    return _LEADS_TO.get(action, state.status)
 
 
 def repeated(
@@ -220,10 +233,12 @@ def repeated(
     owner: str | None,
     resolution: str | None,
     reason: str | None,
+    named: Mapping[str, Sequence[str]] | None = None,
 ) -> Decision | None:
     """The decision that the same actor would only say again: the last one, and its outcome still holds.
 
-    Comments in between do not count, unless a comment itself is repeated word for word.
+    `named` holds what a match names, as the log keeps it. Comments in between do not count, unless a comment itself is
+    repeated word for word.
     """
     said = [each for each in log if action == "comment" or each.action != "comment"]
     last = said[-1] if said else None
@@ -232,5 +247,7 @@ def repeated(
     if action == "comment":
         return last if last.reason == reason else None
     if state.status != last.result or (action in RESOLVING and last.resolution != resolution):
+        return None
+    if any(last.details.get(side) != list(ids) for side, ids in (named or {}).items()):
         return None
     return None if action == "assign" and last.owner != owner else last

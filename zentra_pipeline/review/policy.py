@@ -1,6 +1,7 @@
 """Review policy (`tenants/<tenant>/policy.yml`): what needs a second person, and who may give up how much.
 
-Write-offs and closeouts need a second person always; the file can add to that, never take away. Does not belong here:
+Write-offs, matches against the amounts and closeouts need a second person always; the file can add to that, never take
+away. Does not belong here:
 the states of exceptions (decisions), recording anything (record), or the rules for intents (runtime.policy).
 
     second_person: [written_off, matched_manually]
@@ -35,9 +36,10 @@ from zentra_pipeline.settings import TenantPaths
 Limit = Annotated[int, Field(ge=0, lt=10**15)]
 
 WRITE_OFF: Final = "written_off"
+FORCED: Final = "forced"
 _SECOND_PERSON_NEEDED: Final = "second_person_needed"
 _ANY: Final = vocabulary.ANY_CURRENCY
-_WORK: Final = frozenset({"assign", "comment", "investigate"})
+_WORK: Final = frozenset({"assign", "comment", "investigate", "dispute"})
 _OPERATE: Final = _WORK | {*RESOLVING, "reject", "reopen"}
 # What a role may do about an exception; analysts read.
 ROLE_ACTIONS: Final[Mapping[str, frozenset[str]]] = {
@@ -130,7 +132,8 @@ class Policy(BaseModel):
 class Step:
     """What somebody is about to decide; an approval takes the resolution that was proposed.
 
-    `amount_minor` is what a write-off would give up, null where the exception has no amount.
+    `amount_minor` is what a write-off would give up, null where the exception has no amount. `is_forced` is a match, or
+    its approval, whose sums differ.
     """
 
     action: str
@@ -139,6 +142,7 @@ class Step:
     resolution: str | None
     currency: str | None
     amount_minor: int | None
+    is_forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,8 +192,9 @@ def _passed(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]
         may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if step.action in actions)
         raise RefusedError(f"{step.actor} acts as {step.role}, who may not {step.action}: have it done by {may}")
     passed: dict[str, Any] = {"digest": policy.digest(), "role": step.role}
-    if step.action in RESOLVING and step.resolution in policy.second_person:
-        return passed | {"rule": f"second_person.{step.resolution}", "outcome": _SECOND_PERSON_NEEDED}
+    why = FORCED if step.is_forced else step.resolution
+    if step.action in RESOLVING and (step.is_forced or step.resolution in policy.second_person):
+        return passed | {"rule": f"second_person.{why}", "outcome": _SECOND_PERSON_NEEDED}
     if step.action == "approve":
         if state.proposed_by is not None and same_person(step.actor, state.proposed_by):
             raise RefusedError(
@@ -197,7 +202,7 @@ def _passed(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]
                 "so somebody else has to approve it"
             )
         return passed | {
-            "rule": f"second_person.{step.resolution}",
+            "rule": f"second_person.{why}",
             "outcome": "approved",
             "proposed_by": state.proposed_by,
             **_within_limit(policy, state, step),

@@ -105,7 +105,7 @@ def _send_to(sender: Sender, endpoint_id: str, by: datetime) -> Tally:
             made = 0 if endpoint is None else outbox.make(sender.paths, endpoint, by)
             sent = Tally() if endpoint is None else _send_batches(sender, endpoint, by)
             tally += Tally(made=made) + sent
-            if not made:  # more may stand in the log than was made at once
+            if not made and not sent.attempts:  # more may stand in the log than had room
                 return tally
 
 

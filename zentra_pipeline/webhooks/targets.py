@@ -18,7 +18,7 @@ from zentra_pipeline.webhooks.addresses import Address
 Resolver = Callable[[str, int], Sequence[str]]
 
 _LONGEST: Final = 2_048
-_URL: Final = re.compile(r"(https?)://([^/?#]*)((?:[/?][!-~]*)?)", re.ASCII)
+_URL: Final = re.compile(r"(https?)://([^/?#]*)((?:[/?][!\x22$-~]*)?)", re.ASCII)
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII)
 _LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)  # as a last label it makes an odd IPv4 address

@@ -7,7 +7,6 @@ with scope_matches as (
         match_id,
         currency,
         cardinality,
-        method,
         settlement_minor,
         ledger_minor,
         difference_minor,
@@ -25,7 +24,6 @@ earlier_matches as (
         match_id,
         currency,
         cardinality,
-        method,
         settlement_minor,
         ledger_minor,
         difference_minor,
@@ -70,7 +68,9 @@ of_lines as (
         || case when scope_matches.difference_minor < 0 then ' short' else ' over' end as explanation
     from scope_matches
     left join currencies on scope_matches.currency = currencies.currency
-    where scope_matches.difference_minor <> 0 and scope_matches.method <> 'tolerance'
+    where
+        abs(scope_matches.difference_minor)
+        > case when scope_matches.cardinality = 'one_to_one' then scope_matches.tolerance_minor else 0 end
 
 ),
 
@@ -102,7 +102,7 @@ signed_callbacks as (
     from matches_with_callbacks
     where
         cardinality = 'one_to_one'
-        and (difference_minor = 0 or method = 'tolerance')
+        and abs(difference_minor) <= tolerance_minor
         and last_success_minor is not null
 
 ),

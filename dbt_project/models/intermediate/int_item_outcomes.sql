@@ -1,7 +1,13 @@
 -- Grain: an item and what all passes together made of it: matched, duplicate, ambiguous or free.
 {{ config(materialized='view') }}
 
-with exact_reference as (
+with manual as (
+
+    select * from {{ ref('int_pass_manual') }}
+
+),
+
+exact_reference as (
 
     select * from {{ ref('int_pass_exact_reference') }}
 
@@ -64,6 +70,18 @@ settled as (
         by_reference.amount_minor as leg_minor,
         false as is_batch_line
     from by_reference
+
+    union all
+
+    select
+        {{ item_columns('manual') }},
+        manual.disposition,
+        manual.match_id,
+        'manual' as rule,
+        'manual' as match_class,
+        manual.amount_minor as leg_minor,
+        false as is_batch_line
+    from manual
 
     union all
 

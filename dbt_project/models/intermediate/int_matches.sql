@@ -1,5 +1,6 @@
 -- Grain: a match made by this run. `difference_minor` is settlement − ledger of what was compared.
--- Tolerance applies to one line against one movement only; a larger difference stays visible as amount_mismatch.
+-- Tolerance applies to one line against one movement only; a larger difference stays visible as amount_mismatch, also
+-- where people matched against the amounts.
 
 with outcomes as (
 
@@ -11,6 +12,15 @@ with outcomes as (
 tolerances as (
 
     select * from {{ source('run', 'tolerances') }}
+
+),
+
+by_decision as (
+
+    select distinct
+        match_id,
+        method
+    from {{ ref('int_pass_manual') }}
 
 ),
 
@@ -89,6 +99,7 @@ final as (
             else 'many_to_many'
         end as cardinality,
         case
+            when by_decision.match_id is not null then by_decision.method
             when
                 sums.lines = 1 and sums.movements = 1
                 and sums.settlement_minor <> sums.ledger_minor
@@ -98,6 +109,7 @@ final as (
             else 'exact'
         end as method
     from sums
+    left join by_decision on sums.match_id = by_decision.match_id
     left join tolerances on sums.currency = tolerances.currency
     left join tolerances as any_currency on any_currency.currency = '*'
 

@@ -15,6 +15,12 @@ previous as (
 
 ),
 
+manual as (
+
+    select * from {{ ref('int_pass_manual') }}
+
+),
+
 exact_reference as (
 
     select * from {{ ref('int_pass_exact_reference') }}
@@ -170,6 +176,9 @@ settled_lines as (
 
 taken as (
 
+    select item_id as line_id from manual
+    where item_type = 'settlement_line'
+    union
     select item_id as line_id from exact_reference
     where item_type = 'settlement_line' and disposition in ('matched', 'duplicate')
     union

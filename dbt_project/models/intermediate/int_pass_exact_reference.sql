@@ -7,23 +7,35 @@ with scope as (
 
 ),
 
-written_off as (
+decided as (
 
-    select * from {{ source('run', 'write_offs') }}
+    select
+        item_type,
+        item_id,
+        currency
+    from {{ source('run', 'write_offs') }}
+
+    union all
+
+    select
+        item_type,
+        item_id,
+        currency
+    from {{ ref('int_pass_manual') }}
 
 ),
 
--- What this run writes off meets nothing any more.
+-- What people wrote off or matched in this run's books meets nothing any more.
 items as (
 
     select items.*
     from {{ ref('int_items') }} as items
-    left join written_off
+    left join decided
         on
-            items.item_type = written_off.item_type
-            and items.item_id = written_off.item_id
-            and items.currency = written_off.currency
-    where written_off.item_id is null
+            items.item_type = decided.item_type
+            and items.item_id = decided.item_id
+            and items.currency = decided.currency
+    where decided.item_id is null
 
 ),
 

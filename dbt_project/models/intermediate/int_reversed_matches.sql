@@ -1,6 +1,6 @@
 -- Grain: an earlier match with a difference that a later part joins: reversed by the system, its legs matched anew here.
 -- A later part is a new line or movement of the same currency and class that shares the reference the match was made by;
--- what waited when the match was made is none.
+-- what waited when the match was made is none. A match by decision was made by no reference: people take it back.
 
 with matched_items as (
 
@@ -73,7 +73,7 @@ keyed_parts as (
 unequal_items as (
 
     select * from matched_items
-    where difference_minor <> 0
+    where difference_minor <> 0 and rule <> 'manual'
 
 ),
 

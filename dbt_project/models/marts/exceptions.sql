@@ -26,9 +26,17 @@ exception_types as (
 
 ),
 
+-- What a decision matched in this run's books stays told; some of it the match settles.
 found as (
 
-    select * from {{ ref('int_exceptions_found') }}
+    select
+        *,
+        false as is_settled
+    from {{ ref('int_exceptions_found') }}
+
+    union all
+
+    select * from {{ ref('int_decided_breaks') }}
 
 ),
 
@@ -218,10 +226,10 @@ opened as (
         routed.difference_minor,
         routed.owner,
         routed.lane,
-        'open' as status,
+        case when routed.is_settled then 'resolved' else 'open' end as status,
         due.due_at,
         scope.review_cutoff_at as opened_at,
-        cast(null as varchar) as resolution,
+        case when routed.is_settled then 'matched_late' end as resolution,
         routed.explanation
         || case
             when routed.previous_exception_id is not null then '; it was resolved before as ' || routed.previous_exception_id
@@ -243,7 +251,7 @@ opened as (
         routed.is_blocking,
         scope.settlement_file,
         scope.ledger_window,
-        cast(null as varchar) as resolved_run_id
+        case when routed.is_settled then scope.run_id end as resolved_run_id
     from routed
     cross join scope
     inner join due on routed.sla_business_days = due.sla_business_days
