@@ -145,7 +145,7 @@ def _ingest(paths: TenantPaths, scenario: Scenario, step: Ingest, echo: Echo) ->
 
 
 def _request(paths: TenantPaths, scenario: Scenario, run: Run) -> RunRequest:
-    """The story's request; a run that was judged by this moment or a later one keeps its own, so that nothing is new."""
+    """The story's request; a run that was judged by this moment or a later one keeps its own: nothing is new then."""
     request = scenario.request(run)
     run_id = run_id_of(scenario.tenant, request)
     with reading(operational_store(paths)) as connection:

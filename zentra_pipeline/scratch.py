@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from zentra_pipeline import lake, references, settings, windows
 from zentra_pipeline.profile import Profile
-from zentra_pipeline.review.run_decisions import DecidedState, RunDecisions, WriteOff
+from zentra_pipeline.review.run_decisions import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.routing import RoutingRule
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_of
@@ -281,6 +281,7 @@ def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisi
     for name, kind, rows in (
         ("run.exception_states", DecidedState, decisions.states),
         ("run.write_offs", WriteOff, decisions.write_offs),
+        ("run.manual_matches", ManualMatch, decisions.matches),
     ):
         columns = ", ".join(f"{column.name} varchar" for column in fields(kind))
         _write_table(connection, name, columns, [astuple(row) for row in rows])

@@ -1,4 +1,4 @@
-"""Executes requested runs of a home, one after another, and stages callbacks and intents; no route belongs here.
+"""Executes requested runs of a home one after another, stages callbacks and intents, sends webhooks; no route is here.
 
 One worker a home works at a time: a lock file tells others to wait, and the system releases that of one that dies. Run
 as a process of its own it ends when whoever started it does: `python -m zentra_pipeline.worker --home DIR`.
@@ -24,8 +24,10 @@ from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_of
+from zentra_pipeline.webhooks import sending
 
 POLL_SECONDS: Final = 0.25
+SEND_SECONDS: Final = 1.0
 # Deliveries wait a while for others, so that they share a file; a run never waits for them, it takes what there is.
 INBOX_PATIENCE: Final = timedelta(seconds=60)
 INBOX_ROWS: Final = 5_000
@@ -35,12 +37,25 @@ _MOST_LAUNCHES: Final = 5
 def work(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
     """Execute what is asked for until `stop` is set; what a worker that died had begun is begun anew."""
     with _alone(home, stop):
+        threading.Thread(target=_send_webhooks, args=(home, stop, tell), name="webhooks", daemon=True).start()
         for tenant in tenancy.tenants(home):
             with operational_store(home.tenant(tenant)).begin() as connection:
                 request_store.put_back(connection, request_store.WORKER)
         while not stop.is_set():
             if not work_once(home, datetime.now(UTC), tell):
                 stop.wait(POLL_SECONDS)
+
+
+def _send_webhooks(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
+    """Send what is due beside the runs, so that no receiver waits for one and no run waits for a receiver."""
+    while not stop.wait(SEND_SECONDS):
+        for tenant in tenancy.tenants(home):
+            try:
+                sending.send_due(sending.Sender(home, tenant, lambda: datetime.now(UTC)))
+            except ZentraError as cause:
+                tell(f"{tenant}: webhooks wait: {cause}")
+            except Exception:
+                tell(f"{tenant}: webhooks wait: {traceback.format_exc()}")
 
 
 def work_once(home: Home, now: datetime, tell: Callable[[str], None]) -> bool:

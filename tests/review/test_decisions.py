@@ -136,6 +136,7 @@ def test_a_fold_does_not_depend_on_where_the_log_was_cut(log: list[Decision], cu
         ("assign", "open assigned investigating"),
         ("comment", "open assigned investigating pending_approval resolved"),
         ("investigate", "open assigned investigating"),
+        ("dispute", "open assigned investigating"),
         *[(action, "open assigned investigating") for action in RESOLVING],
         ("approve", "pending_approval"),
         ("reject", "pending_approval"),
@@ -174,6 +175,8 @@ def test_what_the_system_resolved_can_only_be_commented_on() -> None:
         ("write_off", "written_off", "written_off"),
         ("accept_timing", None, "accepted_timing"),
         ("confirm_duplicate", None, "duplicate_confirmed"),
+        ("match", None, "matched_manually"),
+        ("split", None, "matched_manually"),
         ("approve", None, None),
         ("comment", None, None),
     ],
@@ -185,7 +188,7 @@ def test_an_action_gives_its_resolution(action: str, resolution: str | None, giv
 @pytest.mark.parametrize(
     ("action", "resolution", "kind", "words"),
     [
-        ("dispute", None, UsageError, "use one of assign, comment"),
+        ("haggle", None, UsageError, "use one of assign, comment"),
         ("resolve", None, UsageError, "needs a resolution"),
         ("resolve", "gone", UsageError, "use one of matched_manually, adjustment_required"),
         ("resolve", "matched_late", RefusedError, "what the system says"),
@@ -206,6 +209,8 @@ def test_words_that_cannot_be_are_refused(
         ("comment", "ann", "  ", None, "comment needs a reason"),
         ("resolve", "ann", None, None, "resolve needs a reason"),
         ("reopen", "ann", None, None, "reopen needs a reason"),
+        ("dispute", "ann", None, None, "dispute needs a reason"),
+        ("match", "ann", None, None, "match needs a reason"),
         ("assign", "ann", None, None, "assign needs an owner"),
         ("assign", "ann", None, " ", "owner ' ' is not allowed"),
         ("comment", "ann", "x", "bob", "takes no owner"),
@@ -232,6 +237,24 @@ def test_the_same_again_by_the_same_actor_is_a_repeat_even_with_comments_between
     assert again(log, "write_off", "bob", resolution="written_off") is None
     assert again([PROPOSED, APPROVED], "approve", "bob") == APPROVED
     assert again([PROPOSED, APPROVED, REOPENED], "approve", "bob") is None
+
+
+def test_a_match_of_other_items_is_no_repeat() -> None:
+    named = {"settlement_lines": ["L1"], "ledger_transactions": ["T1"]}
+    matched = decision("match", "resolved", resolution="matched_manually", details={**named, "method": "manual"})
+    state = folded(matched)
+
+    def repeat(**other: list[str]) -> Decision | None:
+        words: dict[str, Any] = {"owner": None, "resolution": "matched_manually", "reason": None}
+        return decisions.repeated([matched], state, action="match", actor="ann", named={**named, **other}, **words)
+
+    assert repeat() == matched
+    assert repeat(ledger_transactions=["T1", "T2"]) is None
+
+
+def test_a_dispute_is_investigated_and_keeps_its_word() -> None:
+    state = folded(decision("dispute", "investigating", reason="asked for the remittance"))
+    assert (state.status, state.reason, state.resolution) == ("investigating", "asked for the remittance", None)
 
 
 def test_another_owner_or_another_comment_is_no_repeat() -> None:

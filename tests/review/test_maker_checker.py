@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from zentra_pipeline import vocabulary
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.review import decisions, policy
-from zentra_pipeline.review.decisions import ACTIONS, RESOLVING, ExceptionState
+from zentra_pipeline.review.decisions import ACTIONS, MATCHING, RESOLVING, ExceptionState
 from zentra_pipeline.review.policy import Policy, Step
 from zentra_pipeline.store.decisions import Decision
 
@@ -28,6 +28,8 @@ RESOLUTIONS = [None, *vocabulary.values("resolution"), "unheard_of"]
 class Attempts(RuleBasedStateMachine):
     """People try things on one exception; the log holds what got through."""
 
+    in_force = POLICY
+
     def __init__(self) -> None:
         super().__init__()
         self.log: list[Decision] = []
@@ -38,13 +40,14 @@ class Attempts(RuleBasedStateMachine):
         return decisions.fold(self.log, ExceptionState(EXCEPTION))
 
     @rule(
-        action=st.sampled_from([*ACTIONS, "match"]),
+        action=st.sampled_from([*ACTIONS, "haggle"]),
         actor=st.sampled_from(ACTORS),
         role=st.sampled_from([*policy.ROLE_ACTIONS, "approver", "admin", "root"]),
         resolution=st.sampled_from(RESOLUTIONS),
         reason=st.sampled_from(["because", "because", None, " "]),
         owner=st.sampled_from([None, None, "treasury", ""]),
         amount=st.sampled_from([0, 1000, -1001, None]),
+        is_unequal=st.booleans(),
     )
     def attempt(
         self,
@@ -55,8 +58,10 @@ class Attempts(RuleBasedStateMachine):
         reason: str | None,
         owner: str | None,
         amount: int | None,
+        is_unequal: bool,
     ) -> None:
         before = self.state
+        is_forced = self.is_forced_by(action, is_unequal)
         if action not in RESOLVING:  # most attempts shall get past the words
             resolution = None
         if action != "assign":
@@ -64,7 +69,7 @@ class Attempts(RuleBasedStateMachine):
         try:
             given = decisions.resolution_of(action, resolution)
             decisions.check_words(action, actor, reason, owner)
-            verdict = policy.weigh(POLICY, before, Step(action, actor, role, given, "USD", amount))
+            verdict = policy.weigh(self.in_force, before, Step(action, actor, role, given, "USD", amount, is_forced))
         except (UsageError, RefusedError):
             assert self.state == before
             return
@@ -82,10 +87,17 @@ class Attempts(RuleBasedStateMachine):
                 result=verdict.result,
                 owner=owner,
                 resolution=verdict.resolution,
-                details={"amount_minor": amount, "role": role},
+                details={"amount_minor": amount, "role": role, "is_forced": is_forced},
             )
         )
         self.statuses.append(self.state.status)
+
+    def is_forced_by(self, action: str, is_unequal: bool) -> bool:
+        """A match may be of unequal sums; its approval is of the sums that were proposed."""
+        if action == "approve":
+            proposals = [made for made in self.log if made.result == "pending_approval" and made.action != "comment"]
+            return bool(proposals and proposals[-1].details["is_forced"])
+        return action in MATCHING and is_unequal
 
     @invariant()
     def every_step_is_one_of_the_contracts(self) -> None:
@@ -97,7 +109,7 @@ class Attempts(RuleBasedStateMachine):
         for made in self.log:
             assert made.actor.strip()
             assert made.policy["rule"]
-            assert made.policy["digest"] == POLICY.digest()
+            assert made.policy["digest"] == self.in_force.digest()
 
     @invariant()
     def what_needs_a_second_person_had_one_within_the_limit(self) -> None:
@@ -112,7 +124,8 @@ class Attempts(RuleBasedStateMachine):
                 if made.resolution == "written_off" and made.details["role"] == "approver":
                     assert abs(made.details["amount_minor"] or 0) <= 1000
             elif made.result == "resolved" and made.action != "comment":
-                assert made.resolution not in (*POLICY.second_person, "matched_late", None)
+                assert made.resolution not in (*self.in_force.second_person, "matched_late", None)
+                assert not made.details["is_forced"]
 
     @invariant()
     def a_resolution_is_there_when_resolved_and_only_then(self) -> None:
@@ -122,5 +135,13 @@ class Attempts(RuleBasedStateMachine):
         assert state.decisions == len(self.log)
 
 
+class AttemptsUnderDefaults(Attempts):
+    """Only write-offs and matches against the amounts need a second person."""
+
+    in_force = Policy()
+
+
+AttemptsUnderDefaults.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAttemptsUnderDefaults = AttemptsUnderDefaults.TestCase
 Attempts.TestCase.settings = settings(max_examples=500, stateful_step_count=30, deadline=None)
 TestAttempts = Attempts.TestCase

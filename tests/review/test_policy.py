@@ -135,15 +135,36 @@ def test_the_maker_may_take_a_proposal_back() -> None:
     assert weighed("reject", actor="ann", state=PENDING).result == "investigating"
 
 
+@pytest.mark.parametrize("is_forced", [True, False])
+def test_a_match_against_the_amounts_needs_a_second_person_whatever_the_policy_says(is_forced: bool) -> None:
+    state = ExceptionState("exc_1")
+    step = policy.Step("match", "ann", "operator", "matched_manually", "USD", 500, is_forced)
+    verdict = policy.weigh(Policy(), state, step)
+    assert (verdict.result, verdict.passed["rule"]) == (
+        ("pending_approval", "second_person.forced") if is_forced else ("resolved", "roles.operator")
+    )
+
+
+def test_an_approved_match_against_the_amounts_says_so_and_meets_no_limit() -> None:
+    pending = ExceptionState(
+        "exc_1", status="pending_approval", proposed_resolution="matched_manually", proposed_by="ann"
+    )
+    step = policy.Step("approve", "bob", "approver", None, "USD", 10**12, is_forced=True)
+    verdict = policy.weigh(read(LIMITS), pending, step)
+    assert (verdict.resolution, verdict.passed["rule"]) == ("matched_manually", "second_person.forced")
+    assert "limit_minor" not in verdict.passed
+
+
+WORK = "assign comment investigate dispute"
+OPERATE = f"{WORK} resolve write_off accept_timing confirm_duplicate match split reject reopen"
+
+
 @pytest.mark.parametrize(
     ("role", "actions"),
     [
-        ("service", "assign comment investigate"),
-        ("operator", "assign comment investigate resolve write_off accept_timing confirm_duplicate reject reopen"),
-        (
-            "approver",
-            "assign comment investigate resolve write_off accept_timing confirm_duplicate reject reopen approve",
-        ),
+        ("service", WORK),
+        ("operator", OPERATE),
+        ("approver", f"{OPERATE} approve"),
         ("analyst", ""),
         ("admin", " ".join(ACTIONS)),
     ],
@@ -183,6 +204,7 @@ def test_the_guide_has_every_key_of_the_policy_with_its_default() -> None:
         "second_person": "[written_off]",
         "limits": "none",
         **{key: {True: "true", None: "null"}[default] for key, default in closeout.items()},
+        "intents": "no limits",
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from tests.review.test_decisions import decision
 from zentra_pipeline import vocabulary
 from zentra_pipeline.review import run_decisions
-from zentra_pipeline.review.run_decisions import DecidedState, RunDecisions, WriteOff
+from zentra_pipeline.review.run_decisions import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.store.decisions import Decision
 
 ITEM = {
@@ -65,6 +65,56 @@ def test_what_has_no_open_item_is_resolved_and_gives_nothing_up() -> None:
     assert (found.states[0].resolution, found.write_offs) == ("written_off", ())
 
 
+NAMED: dict[str, Any] = {
+    "settlement_lines": ["L1"],
+    "ledger_transactions": ["T1", "T2"],
+    "currency": "USD",
+    "method": "manual",
+}
+BREAK = {"item_type": "settlement_line", "item_id": "L1", "exception_id": "exc_1", "exception_type": "ambiguous_match"}
+
+
+def matched(number: int, run_id: str, **named: Any) -> Decision:
+    given = {"run_id": run_id, "exception_id": f"exc_{number}", "resolution": "matched_manually"}
+    return decision("match", "resolved", number, details={**NAMED, "breaks": [BREAK], **named}, **given)
+
+
+def leg(item_type: str, item_id: str, broken: tuple[str | None, str | None] = (None, None)) -> ManualMatch:
+    return ManualMatch(item_type, item_id, "USD", "manual", "dec_1", "exc_1", *broken)
+
+
+def test_a_match_is_in_the_books_it_was_decided_in_and_a_resolution_for_those_after() -> None:
+    log = [matched(1, "run_2")]
+    assert run_decisions.of_run(log, "run_2", ["run_1"]).matches == (
+        leg("ledger_transaction", "T1"),
+        leg("ledger_transaction", "T2"),
+        leg("settlement_line", "L1", ("exc_1", "ambiguous_match")),
+    )
+    later = run_decisions.of_run(log, "run_3", ["run_1", "run_2"])
+    assert later == RunDecisions((DecidedState("exc_1", "resolved", None, "matched_manually"),))
+
+
+def test_a_match_that_awaits_a_second_person_or_was_taken_back_takes_nothing() -> None:
+    given: dict[str, Any] = {"exception_id": "exc_1", "resolution": "matched_manually", "details": NAMED}
+    proposal = decision("match", "pending_approval", 1, **given)
+    assert run_decisions.of_run([proposal], "run_1", []).matches == ()
+    named = {side: NAMED[side] for side in ("settlement_lines", "ledger_transactions")}
+    reopened = decision("reopen", "open", 2, reason="no", details=named)
+    assert run_decisions.of_run([matched(1, "run_1"), reopened], "run_1", []).matches == ()
+    assert [run_decisions.changes_items(each) for each in (proposal, matched(1, "run_1"), reopened)] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_of_a_match_and_a_write_off_of_one_item_the_first_counts_whole() -> None:
+    match_first = run_decisions.of_run([matched(1, "run_1"), *written_off(2, "exc_9", "run_1")], "run_1", [])
+    assert (len(match_first.matches), match_first.write_offs) == (3, ())
+    write_off_first = run_decisions.of_run([*written_off(2, "exc_9", "run_1"), matched(4, "run_1")], "run_1", [])
+    assert (write_off_first.matches, write_off_first.write_offs) == ((), (write_off("exc_9", 3),))
+
+
 def test_states_stand_in_an_order_of_their_own() -> None:
     log = [decision("assign", "assigned", number, exception_id=f"exc_{9 - number}", owner="o") for number in range(5)]
     names = [state.exception_id for state in run_decisions.of_run(log, "run_1", []).states]
@@ -75,6 +125,8 @@ def test_states_stand_in_an_order_of_their_own() -> None:
 def test_what_a_manifest_holds_gives_the_same_again() -> None:
     found = run_decisions.of_run(written_off(1, "exc_1", "run_1"), "run_1", [])
     assert RunDecisions.of_content(found.content()) == found
+    of_match = run_decisions.of_run([matched(1, "run_1")], "run_1", [])
+    assert RunDecisions.of_content(of_match.content()) == of_match
     assert RunDecisions.of_content(None) == RunDecisions.of_content({}) == RunDecisions()
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.asking import NOW, PROVIDER, TENANT, asked, rows, tenant
+from zentra_pipeline import worker
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.runtime import intent as posting
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.runtime.intents import IntentReusedError, drain, record
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -22,7 +23,7 @@ STAGES = "select intent_id, stage, policy_result from internal_events order by e
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> TenantPaths:
+def paths(tmp_path: Path, database: str) -> TenantPaths:
     return tenant(tmp_path, "intents:\n  limit_minor: {USD: 20000}\n")
 
 
@@ -120,6 +121,16 @@ def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
     assert len(rows(paths, ENTRIES)) == 3 * 4
     assert len(rows(paths, STAGES)) == 3 * 4
     assert registered(paths) == 4  # the batch that was cut off, and the one of those that came since
+
+
+def test_the_worker_stages_intents_that_nobody_runs(paths: TenantPaths) -> None:
+    home, told = Home.at(paths.root.parent.parent), []
+    record(paths, asked(), "service", NOW)
+    assert not worker.work_once(home, NOW + worker.INBOX_PATIENCE / 2, told.append)
+    assert registered(paths) == 0
+    assert worker.work_once(home, NOW + worker.INBOX_PATIENCE, told.append)
+    assert (registered(paths), told) == (2, [])
+    assert not worker.work_once(home, NOW + worker.INBOX_PATIENCE, told.append)
 
 
 def cut_off_marking(*_arguments: object) -> None:

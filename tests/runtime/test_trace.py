@@ -171,6 +171,17 @@ def test_a_verified_callback_synchronizes_before_the_line_has_come(server: Serve
     assert "match_id" not in answered["evidence"]
 
 
+def test_where_movements_share_a_line_a_callback_is_that_of_the_intent_it_names(server: Server) -> None:
+    for intent_id in ("int_1", "int_2"):
+        server.ask(intent_id, provider_reference="pay_1")
+    server.call(1, amount_minor=12_500)
+    server.settle("L1,payment,pay_1,,25000,0,25000,USD,2026-04-27T18:00:00Z,B1")
+    server.run()
+    found = [state(server.trace(intent_id), "synchronized") for intent_id in ("int_1", "int_2")]
+    assert [answered["policy_result"] for answered in found] == ["verified", "matched"]
+    assert found[0]["evidence"]["match_id"] == found[1]["evidence"]["match_id"]
+
+
 def test_a_callback_that_nobody_verified_does_not_synchronize(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZENTRA_CALLBACK_SECRETS__ACME__RAIL_PRIMARY")
     server.ask()

@@ -238,4 +238,4 @@ def test_the_manifest_tells_what_was_decided(story: Story) -> None:
     told = story.world.revision(TUE).manifest["decisions"]
     assert sorted(write_off["item_id"] for write_off in told["write_offs"]) == ["L3", "L8", "LA", "T0", "T1", "T6"]
     assert {state["resolution"] for state in told["states"]} == {None, "accepted_timing", "written_off"}
-    assert story.world.revision(MON).manifest["decisions"] == {"states": [], "write_offs": []}
+    assert story.world.revision(MON).manifest["decisions"] == {"states": [], "write_offs": [], "matches": []}

@@ -1,4 +1,4 @@
-"""A tenant that sends webhooks to a scripted receiver on this machine, by a clock that tests move; no claim stands here."""
+"""A tenant that sends webhooks to a scripted receiver on this machine, by a clock that tests move; no claims here."""
 
 import socket
 import socketserver

@@ -1,4 +1,4 @@
-"""A secret is told once: it lies in the store encrypted, opens for its endpoint and passphrase alone, is never shown."""
+"""A secret is told once: it lies in the store encrypted, and opens for its endpoint and passphrase alone."""
 
 import base64
 import json

@@ -127,6 +127,7 @@ def test_nobody_listening_is_a_failure_with_the_systems_own_words(station: Stati
     assert "refused" in str(station.attempts()[0].error).lower()
 
 
+@pytest.mark.usefixtures("database")
 def test_the_schedule_is_followed_to_the_dead_letter(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url)
     (event_id,) = station.tell("a")
@@ -170,6 +171,7 @@ def test_a_410_disables_the_endpoint_and_what_waits_goes_on_once_enabled(
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
+@pytest.mark.usefixtures("database")
 def test_retry_after_holds_the_whole_endpoint(station: Station, receiver: Counterpart, status: int, form: str) -> None:
     station.add(receiver.url)
     station.tell("a", "b")

@@ -20,7 +20,7 @@ from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of, word
 from zentra_pipeline.errors import OutdatedError, RefusedError
 from zentra_pipeline.review import decisions as review
-from zentra_pipeline.review import record
+from zentra_pipeline.review import matching, record
 from zentra_pipeline.review.decisions import ExceptionState
 from zentra_pipeline.review.policy import ROLE_ACTIONS
 from zentra_pipeline.store import decisions as decision_store
@@ -30,6 +30,7 @@ from zentra_pipeline.store.engine import operational_store, reading
 router = APIRouter(prefix="/reconciliation/exceptions", tags=["exceptions"])
 
 ROW_SCHEMA: Final = tables.row_schema("exceptions")
+_Items = list[Annotated[str, Field(min_length=1, max_length=matching.MAX_ID)]]
 _TEXT: Final = {"type": "string"}
 _TEXT_OR_NULL: Final = {"type": ["string", "null"]}
 _DECISION_SCHEMA: Final = {
@@ -92,6 +93,10 @@ class NewDecision(StrictModel):
     reason: str | None = Field(default=None, max_length=review.MAX_REASON)
     owner: str | None = Field(default=None, min_length=1, max_length=review.MAX_NAME, description="Of assign alone.")
     resolution: Annotated[str | None, *one_of(review.personal_resolutions())] = None
+    settlement_lines: _Items = Field(default=[], max_length=matching.MAX_ITEMS, description="Lines of match and split.")
+    ledger_transactions: _Items = Field(
+        default=[], max_length=matching.MAX_ITEMS, description="Movements of match and split."
+    )
 
 
 def if_match(
@@ -164,6 +169,8 @@ def decide_one(
             reason=decision.reason,
             owner=decision.owner,
             resolution=decision.resolution,
+            settlement_lines=decision.settlement_lines,
+            ledger_transactions=decision.ledger_transactions,
             role=caller.role,
             expected_version=None if expected is None else before["version"],
         )

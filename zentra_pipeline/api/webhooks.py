@@ -1,6 +1,7 @@
 """Routes of outbound webhooks: endpoints, deliveries, attempts, replay. Sending is not the server's own (webhooks)."""
 
 import json
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -180,9 +181,9 @@ class ReplayAccepted(BaseModel):
 class DeliveryQuery(PageQuery):
     """Which deliveries."""
 
-    endpoint: Annotated[str | None, Field(max_length=64)] = None
+    endpoint: Annotated[str | None, Field(pattern=_ID)] = None
     status: Annotated[str | None, *one_of(webhook_store.DELIVERY_STATUSES)] = None
-    event: Annotated[str | None, Field(max_length=64, description="Id of an event.")] = None
+    event: Annotated[str | None, Field(pattern=_ID, description="Id of an event.")] = None
 
 
 _BODY: Final = ("malformed", "too-large", "media-type")
@@ -294,6 +295,8 @@ def rotate(
 def list_deliveries(caller: WebhookKeeper, query: Annotated[DeliveryQuery, Query()]) -> Response:
     """Deliveries of the tenant in the order of the log."""
     place = place_of(query.after, int, str)
+    if place is not None and not re.fullmatch(_ID, place[1]):
+        raise ProblemError("invalid", "query after: this is no cursor of this list; use `next` as a page gave it")
     with reading(operational_store(caller.paths)) as connection:
         found = webhook_store.deliveries(
             connection,
@@ -374,6 +377,8 @@ def _attempt_view(attempt: Attempt) -> dict[str, Any]:
 
 
 def _endpoint(caller: Caller, endpoint_id: str) -> Endpoint:
+    if not re.fullmatch(_ID, endpoint_id):
+        raise problems.not_found()
     with reading(operational_store(caller.paths)) as connection:
         endpoint = webhook_store.find_endpoint(connection, endpoint_id)
     if endpoint is None:
@@ -382,6 +387,8 @@ def _endpoint(caller: Caller, endpoint_id: str) -> Endpoint:
 
 
 def _delivery(caller: Caller, delivery_id: str) -> Delivery:
+    if not re.fullmatch(_ID, delivery_id):
+        raise problems.not_found()
     with reading(operational_store(caller.paths)) as connection:
         delivery = webhook_store.find_delivery(connection, delivery_id)
     if delivery is None:

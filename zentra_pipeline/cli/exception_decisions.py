@@ -69,11 +69,39 @@ _OWNER: Final = click.option(
 _RESOLUTION: Final = click.option(
     "--resolution", metavar="R", required=True, help="How it ends: written_off, false_positive, …"
 )
+_LINES: Final = click.option(
+    "--line", "settlement_lines", metavar="L", multiple=True, required=True, help="A settlement line; repeat for more."
+)
+_MOVEMENTS: Final = click.option(
+    "--transaction",
+    "ledger_transactions",
+    metavar="T",
+    multiple=True,
+    required=True,
+    help="A ledger transaction; repeat for more.",
+)
 
 COMMANDS: Final = (
     _decision("assign", "Give an exception to a person or team.", _OWNER, _reason("Why.", required=False)),
     _decision("comment", "Say something about an exception; its status stays.", _reason("What there is to say.")),
     _decision("investigate", "Say that an exception is worked on.", _reason("What is looked into.", required=False)),
+    _decision(
+        "dispute", "Say that the provider was asked; it is investigated until they answer.", _reason("What was asked.")
+    ),
+    _decision(
+        "match",
+        "Match settlement lines with ledger movements; where their sums differ a second person has to approve.",
+        _LINES,
+        _MOVEMENTS,
+        _reason("What says that they belong together."),
+    ),
+    _decision(
+        "split",
+        "Match one line with several movements, or several lines with one movement.",
+        _LINES,
+        _MOVEMENTS,
+        _reason("What says that they belong together."),
+    ),
     _decision(
         "resolve",
         "End an exception, or propose how where a second person has to approve.",

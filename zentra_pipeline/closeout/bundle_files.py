@@ -172,8 +172,14 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
 
 def write_events(paths: TenantPaths, run_id: str, path: Path) -> int:
     """Write `events.jsonl`: the events of the run so far, in the order of the log."""
-    events = event_reading.of_run(paths, run_id)
-    return _write_lines(path, seal.canonical_lines(amounts_as_text(event) for event in events))
+    return _write_lines(path, map(_event_line, event_reading.of_run(paths, run_id)))
+
+
+def _event_line(event: Mapping[str, Any]) -> bytes:
+    """An event in its RFC 8785 form: orjson makes the same bytes, and fast, for plain ASCII keys and whole numbers."""
+    import orjson
+
+    return orjson.dumps(amounts_as_text(event), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
 def write_object(content: Mapping[str, Any], path: Path) -> None:
@@ -183,12 +189,16 @@ def write_object(content: Mapping[str, Any], path: Path) -> None:
 
 def amounts_as_text(value: Any) -> Any:
     """A copy in which every integer under a name that ends in `_minor` is decimal text."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {
-            name: str(member) if name.endswith("_minor") and isinstance(member, int) else amounts_as_text(member)
+            name: str(member) if name.endswith("_minor") and type(member) is int else _member_as_text(member)
             for name, member in value.items()
         }
-    return [amounts_as_text(member) for member in value] if isinstance(value, list) else value
+    return [_member_as_text(member) for member in value] if isinstance(value, list) else value
+
+
+def _member_as_text(member: Any) -> Any:
+    return amounts_as_text(member) if isinstance(member, dict | list) else member
 
 
 def _write_rows(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, names: Sequence[str], order: str) -> int:

@@ -68,6 +68,7 @@ _REVISION: Final = "cast(about.revision as varchar)"
 _MADE: Final = "status = 'confirmed'"
 _REVERSED: Final = "status = 'reversed'"
 _OWN: Final = "run_id = (select run_id from about)"
+_OPEN: Final = " and status <> 'resolved'"
 _MATCHED_LATE: Final = "resolved_run_id = (select run_id from about)"
 
 
@@ -353,10 +354,13 @@ def _exceptions_resolved() -> Iterator[_Fact]:
         _left_out(_rows("exceptions_before", _OWN), _rows("exceptions_now", _OWN), _EXCEPTION_KEY),
         follows=_OPENING,
     )
-    # Unless the run that opened it has withdrawn it since, which it tells itself.
+    # Unless the run that opened it has withdrawn it since, which it tells itself. What a decision matched and gave back
+    # this run may have opened itself.
     still_open = (
         "(select exception_id from exceptions_earlier group by exception_id "
-        "having arg_max(status, run_sequence) <> 'resolved')"
+        "having arg_max(status, run_sequence) <> 'resolved' "
+        f"union select exception_id from {_rows('exceptions_now', _OWN + _OPEN)} as now "
+        f"semi join {_rows('exceptions_before', _OWN)} as before using (exception_id))"
     )
     unresolved = _left_out(late_before, late_now, ["exception_id"])
     yield _Fact(

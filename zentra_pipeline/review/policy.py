@@ -1,8 +1,8 @@
 """Review policy (`tenants/<tenant>/policy.yml`): what needs a second person, and who may give up how much.
 
 Write-offs, matches against the amounts and closeouts need a second person always; the file can add to that, never take
-away. Does not belong here:
-the states of exceptions (decisions), recording anything (record), or the rules for intents (runtime.policy).
+away. Does not belong here: the states of exceptions (decisions), recording anything (record), or the rules for intents
+(runtime.policy).
 
     second_person: [written_off, matched_manually]
     limits:

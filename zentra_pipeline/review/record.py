@@ -1,7 +1,8 @@
 """Records what people decide about exceptions: one write transaction from reading the log to the event.
 
-A write-off of an open item changes a run's roll-forward, so that run is reconciled anew behind the decision. Does not
-belong here: what decisions mean (decisions), who may take them (policy), what a run makes of them (dbt).
+A write-off or a match of open items changes a run's roll-forward, so that run is reconciled anew behind the decision.
+Does not belong here: what decisions mean (decisions), who may take them (policy), the books they stand in (books), what
+a run makes of them (dbt).
 """
 
 import hashlib
@@ -14,14 +15,12 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from zentra_pipeline import lake
-from zentra_pipeline.errors import OutdatedError, RefusedError, RunFailedError, UsageError, ZentraError
+from zentra_pipeline.errors import OutdatedError, RunFailedError, UsageError, ZentraError
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
-from zentra_pipeline.review import decisions, policy
+from zentra_pipeline.review import books, decisions, matching, policy
 from zentra_pipeline.review.decisions import ExceptionState
-from zentra_pipeline.review.run_decisions import OPEN_ITEM_TYPES
 from zentra_pipeline.settings import Home, TenantPaths
-from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import runs as run_store
@@ -50,11 +49,16 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class _Books:
-    """The run in whose books a decision stands, and the open item it takes out of them or puts back, if any."""
+class _Wanted:
+    """What somebody wants to decide, its words checked."""
 
-    run: run_store.Run
-    item: Mapping[str, str] | None = None
+    action: str
+    actor: str
+    role: str
+    reason: str | None
+    owner: str | None
+    resolution: str | None
+    named: matching.Named | None
 
 
 def decide(
@@ -68,10 +72,14 @@ def decide(
     reason: str | None = None,
     owner: str | None = None,
     resolution: str | None = None,
+    settlement_lines: Sequence[str] = (),
+    ledger_transactions: Sequence[str] = (),
     role: str = LOCAL_ROLE,
     expected_version: int | None = None,
 ) -> Recorded:
     """Decide about an exception and record it; the same again by the same actor changes nothing.
+
+    `settlement_lines` and `ledger_transactions` are what match and split name.
 
     Raises UsageError for words and ids that cannot be, RefusedError where the state, the policy or a seal forbids it,
     OutdatedError when the exception has been decided on since `expected_version`, and RunFailedError when the decision
@@ -79,25 +87,26 @@ def decide(
     """
     given = decisions.resolution_of(action, resolution)
     decisions.check_words(action, actor, reason, owner)
+    wanted = _Wanted(
+        action, actor, role, reason, owner, given, matching.named(action, settlement_lines, ledger_transactions)
+    )
     paths = require_tenant(home, tenant)
     rules = policy.load_policy(paths)
     with operational_store(paths).begin() as connection:
         row = _published(paths, exception_id)
         log = decision_store.listed(connection, [exception_id])
         state = _state(row, log)
-        known = decisions.repeated(log, state, action=action, actor=actor, owner=owner, resolution=given, reason=reason)
+        known = _known(log, state, wanted)
         if known is not None:
-            books = _Books(run_store.get(connection, known.run_id), known.details.get("item"))
+            stands_in = books.of_known(connection, known)
         else:
             _check_version(state, expected_version)
-            step = policy.Step(action, actor, role, given, row["currency"] or None, _amount_at_stake(row))
-            verdict = policy.weigh(rules, state, step)
-            books = _books(connection, paths, row, state, log, action, verdict)
+            verdict, stands_in = _weighed(connection, paths, rules, row, state, log, wanted)
             decision = Decision(
                 sequence=decision_store.next_sequence(connection),
                 decision_id=decision_id_of(tenant, exception_id, state.decisions + 1),
                 exception_id=exception_id,
-                run_id=books.run.run_id,
+                run_id=stands_in.run.run_id,
                 action=action,
                 actor=actor,
                 decided_at=instant_text(now),
@@ -106,16 +115,55 @@ def decide(
                 result=verdict.result,
                 owner=owner,
                 resolution=verdict.resolution,
-                details={} if books.item is None else {"item": dict(books.item)},
+                details=dict(stands_in.details),
             )
             decision_store.append(connection, decision)
             _append_event(connection, tenant, row, decision, now)
             state = _state(row, [*log, decision])
     lake.refresh(paths)
-    if books.item is not None:
-        _reconcile_anew(home, tenant, books.run, actor)
+    if stands_in.is_changed:
+        _reconcile_anew(home, tenant, stands_in.run, actor)
     stands = known or decision
-    return Recorded(state, stands.decision_id, stands.run_id, known is None, books.item is not None)
+    return Recorded(state, stands.decision_id, stands.run_id, known is None, stands_in.is_changed)
+
+
+def _known(log: Sequence[Decision], state: ExceptionState, wanted: _Wanted) -> Decision | None:
+    """The decision on record that the wanted one would only say again."""
+    return decisions.repeated(
+        log,
+        state,
+        action=wanted.action,
+        actor=wanted.actor,
+        owner=wanted.owner,
+        resolution=wanted.resolution,
+        reason=wanted.reason,
+        named=None if wanted.named is None else wanted.named.content(),
+    )
+
+
+def _weighed(
+    connection: Connection,
+    paths: TenantPaths,
+    rules: policy.Policy,
+    row: Mapping[str, Any],
+    state: ExceptionState,
+    log: Sequence[Decision],
+    wanted: _Wanted,
+) -> tuple[policy.Verdict, books.Books]:
+    """What the policy says of a decision, and the books it stands in."""
+    decisions.check_step(state, wanted.action)
+    match = books.match_of(connection, paths, row, log, wanted.action, wanted.named)
+    step = policy.Step(
+        wanted.action,
+        wanted.actor,
+        wanted.role,
+        wanted.resolution,
+        row["currency"] or None,
+        _amount_at_stake(row),
+        is_forced=match is not None and match.match.is_forced,
+    )
+    verdict = policy.weigh(rules, state, step)
+    return verdict, books.of_decision(connection, paths, row, state, log, wanted.action, verdict, match)
 
 
 def decision_id_of(tenant: str, exception_id: str, ordinal: int) -> str:
@@ -153,82 +201,6 @@ def _amount_at_stake(row: Mapping[str, Any]) -> int | None:
     """What writing the exception off gives up: its difference, else its amount."""
     amount: int | None = row["amount_minor"] if row["difference_minor"] is None else row["difference_minor"]
     return amount
-
-
-def _books(
-    connection: Connection,
-    paths: TenantPaths,
-    row: Mapping[str, Any],
-    state: ExceptionState,
-    log: Sequence[Decision],
-    action: str,
-    verdict: policy.Verdict,
-) -> _Books:
-    """The provider's newest published run, or for a write-off of an open item the newest that carries it."""
-    provider = run_store.get(connection, row["run_id"]).provider
-    published = [run for run in run_store.list_runs(connection, provider) if run.revision > 0]
-    if verdict.result == "resolved" and verdict.resolution == policy.WRITE_OFF:
-        return _carrying(connection, paths, row, published) or _Books(published[-1])
-    if action == "reopen":
-        written_off = next((each for each in log if each.decision_id == state.decision_id), None)
-        item = None if written_off is None else written_off.details.get("item")
-        if item is not None:
-            return _Books(_taken_back_from(connection, state, published), item)
-    return _Books(published[-1])
-
-
-def _carrying(
-    connection: Connection, paths: TenantPaths, row: Mapping[str, Any], published: Sequence[run_store.Run]
-) -> _Books | None:
-    """The newest run that sees the exception's item, provided it leaves it open and is not sealed."""
-    if row["exception_type"] not in OPEN_ITEM_TYPES:
-        return None
-    left_open = lake.query(
-        paths,
-        "SELECT run_id, opened_window FROM open_items WHERE item_type = ? AND item_id = ? AND currency = ?",
-        [row["subject_type"], row["subject_id"], row["currency"]],
-    ).rows
-    by_run: dict[str, date] = {
-        run.run_id: window for run in published for run_id, window in left_open if run_id == run.run_id
-    }
-    if not by_run:
-        return None
-    opened = min(by_run.values()).isoformat()
-    newest = [run for run in published if run.ledger_window >= opened][-1]
-    if newest.run_id not in by_run:
-        return None
-    if is_sealed(connection, newest.run_id):
-        raise RefusedError(
-            f"run {newest.run_id} of window {newest.ledger_window} is sealed, and a write-off changes its "
-            "roll-forward: reconcile the next window first, and write off in its books"
-        )
-    item = {
-        "item_type": row["subject_type"],
-        "item_id": row["subject_id"],
-        "currency": row["currency"],
-        "exception_type": row["exception_type"],
-    }
-    return _Books(newest, item)
-
-
-def _taken_back_from(
-    connection: Connection, state: ExceptionState, published: Sequence[run_store.Run]
-) -> run_store.Run:
-    """The run whose write-off a reopening takes back; later books stand on it once there are any, or it is sealed."""
-    run = run_store.get(connection, str(state.run_id))
-    following = [later for later in published if later.sequence > run.sequence]
-    if following or is_sealed(connection, run.run_id):
-        why = f"run {following[0].run_id} was reconciled on top of it" if following else "it is sealed"
-        raise RefusedError(
-            f"exception {state.exception_id} was written off in the books of run {run.run_id}, and {why}: "
-            "it cannot be reopened; a counterpart that comes later opens an exception of its own"
-        )
-    return run
-
-
-def is_sealed(connection: Connection, run_id: str) -> bool:
-    """Whether a closeout of the run carries a seal."""
-    return any(closeout.chain_sequence is not None for closeout in closeout_store.of_run(connection, run_id))
 
 
 def _append_event(

@@ -1,4 +1,4 @@
-"""What a run takes from the decisions so far: states people gave exceptions, and the items it writes off; pure.
+"""What a run takes from the decisions so far: states people gave exceptions, items it writes off or matches; pure.
 
 A decision belongs to the books of one run (`Decision.run_id`); that run and those created after it see it. Does not
 belong here: what becomes of it in the run's tables (dbt).
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from zentra_pipeline.review import decisions
+from zentra_pipeline.review.matching import Named
 from zentra_pipeline.store.decisions import Decision
 
 # Exceptions whose subject is an open item for want of a counterpart: writing them off takes the item out of the books.
@@ -23,6 +24,8 @@ OPEN_ITEM_TYPES: Final = frozenset(
         "ambiguous_match",
     }
 )
+# What the details of a decision name items by.
+_ITEMS: Final = frozenset({"item", "settlement_lines"})
 
 
 @dataclass(frozen=True, order=True)
@@ -47,18 +50,38 @@ class WriteOff:
     decision_id: str
 
 
+@dataclass(frozen=True, order=True)
+class ManualMatch:
+    """A line or movement that a decision in the books of the run matches; items of one `decision_id` are one match.
+
+    `exception_id` was decided about. `break_id` and `break_type` are the exception that the run had opened about the
+    item, null where there was none: it stays told beside the match.
+    """
+
+    item_type: str
+    item_id: str
+    currency: str
+    method: str
+    decision_id: str
+    exception_id: str
+    break_id: str | None
+    break_type: str | None
+
+
 @dataclass(frozen=True)
 class RunDecisions:
     """The decisions a run depends on, in total orders."""
 
     states: tuple[DecidedState, ...] = ()
     write_offs: tuple[WriteOff, ...] = ()
+    matches: tuple[ManualMatch, ...] = ()
 
     def content(self) -> dict[str, list[dict[str, Any]]]:
         """The same as JSON values, for manifests and digests."""
         return {
             "states": [asdict(state) for state in self.states],
             "write_offs": [asdict(write_off) for write_off in self.write_offs],
+            "matches": [asdict(item) for item in self.matches],
         }
 
     @classmethod
@@ -68,6 +91,7 @@ class RunDecisions:
         return cls(
             tuple(DecidedState(**state) for state in content.get("states", ())),
             tuple(WriteOff(**write_off) for write_off in content.get("write_offs", ())),
+            tuple(ManualMatch(**item) for item in content.get("matches", ())),
         )
 
 
@@ -75,6 +99,7 @@ def of_run(log: Iterable[Decision], run_id: str, earlier: Collection[str]) -> Ru
     """What the run sees of the log: the decisions in its own books and in those of the `earlier` runs."""
     visible = [decision for decision in log if decision.run_id == run_id or decision.run_id in earlier]
     states = decisions.states(visible)
+    write_offs, matches = _taken(visible, states, run_id)
     return RunDecisions(
         tuple(
             sorted(
@@ -82,27 +107,66 @@ def of_run(log: Iterable[Decision], run_id: str, earlier: Collection[str]) -> Ru
                 for state in states.values()
             )
         ),
-        _write_offs(visible, states, run_id),
+        write_offs,
+        matches,
     )
 
 
-def _write_offs(
+def changes_items(decision: Decision) -> bool:
+    """Whether a decision takes items out of the books of its run, or puts them back."""
+    return decision.result in ("resolved", "open") and not decision.details.keys().isdisjoint(_ITEMS)
+
+
+def _taken(
     log: Iterable[Decision], states: Mapping[str, decisions.ExceptionState], run_id: str
-) -> tuple[WriteOff, ...]:
-    """The items written off in the run's books; of two decisions about one item the first counts."""
-    found: dict[tuple[str, str, str], WriteOff] = {}
+) -> tuple[tuple[WriteOff, ...], tuple[ManualMatch, ...]]:
+    """The items written off and matched in the run's books; of two decisions about one item the first counts."""
+    write_offs: list[WriteOff] = []
+    matches: list[ManualMatch] = []
+    taken: set[tuple[str, str, str]] = set()
     for decision in log:
         state = states.get(decision.exception_id or "")
-        item = decision.details.get("item")
-        if state is None or item is None or state.decision_id != decision.decision_id or state.run_id != run_id:
+        if state is None or state.decision_id != decision.decision_id or state.run_id != run_id:
             continue
-        write_off = WriteOff(
+        if not changes_items(decision):
+            continue
+        found = _write_off(decision) if "item" in decision.details else _match(decision)
+        keys = {(item.item_type, item.item_id, item.currency) for item in found}
+        if keys.isdisjoint(taken):
+            taken |= keys
+            write_offs += (item for item in found if isinstance(item, WriteOff))
+            matches += (item for item in found if isinstance(item, ManualMatch))
+    return tuple(sorted(write_offs)), tuple(sorted(matches))
+
+
+def _write_off(decision: Decision) -> list[WriteOff]:
+    item = decision.details["item"]
+    return [
+        WriteOff(
             item_type=item["item_type"],
             item_id=item["item_id"],
             currency=item["currency"],
-            exception_id=state.exception_id,
+            exception_id=str(decision.exception_id),
             exception_type=item["exception_type"],
             decision_id=decision.decision_id,
         )
-        found.setdefault((write_off.item_type, write_off.item_id, write_off.currency), write_off)
-    return tuple(sorted(found.values()))
+    ]
+
+
+def _match(decision: Decision) -> list[ManualMatch]:
+    named = Named.of_details(decision.details)
+    assert named is not None
+    breaks = {(found["item_type"], found["item_id"]): found for found in decision.details["breaks"]}
+    return [
+        ManualMatch(
+            item_type=item_type,
+            item_id=item_id,
+            currency=decision.details["currency"],
+            method=decision.details["method"],
+            decision_id=decision.decision_id,
+            exception_id=str(decision.exception_id),
+            break_id=breaks.get((item_type, item_id), {}).get("exception_id"),
+            break_type=breaks.get((item_type, item_id), {}).get("exception_type"),
+        )
+        for item_type, item_id in named.items
+    ]

@@ -74,7 +74,9 @@ def record(paths: TenantPaths, intent: Intent, submitted_by: str, now: datetime)
             recorded_at=instant_text(now),
         )
         intent_store.add(connection, stored)
-    return Recorded(stored, is_new=True)
+        found = intent_store.find(connection, intent.intent_id)
+    assert found == stored
+    return Recorded(found, is_new=True)
 
 
 def drain(paths: TenantPaths, provider: str, now: datetime) -> int:

@@ -20,14 +20,16 @@ from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.intents import StoredIntent
 
 # What the provider answered, as runs took it in: callbacks and lines that share a match with the movement, and
-# callbacks that a run found for the movement before it had a line. Conflicting callbacks are in neither.
+# callbacks that a run found for the movement before it had a line. Conflicting callbacks are in neither. Where other
+# movements share the match, a callback is the intent's when it names it.
 _ANSWERS: Final = """
 with own_runs as (
     select run_id, revision, actor from runs where provider = $1
 ),
 
 own_matches as (
-    select distinct matches.match_id, matches.run_id
+    select distinct
+        matches.match_id, matches.run_id, matches.cardinality in ('one_to_one', 'many_to_one') as is_sole_movement
     from matches
     inner join match_legs on matches.match_id = match_legs.match_id
     inner join own_runs on matches.run_id = own_runs.run_id
@@ -35,14 +37,16 @@ own_matches as (
 ),
 
 legs as (
-    select distinct match_legs.leg_type, match_legs.leg_id, own_matches.match_id, match_legs.run_id
+    select distinct
+        match_legs.leg_type, match_legs.leg_id, own_matches.match_id, match_legs.run_id, own_matches.is_sole_movement
     from match_legs
     inner join own_matches on match_legs.match_id = own_matches.match_id
     where match_legs.leg_type in ('callback', 'settlement_line')
 
     union
 
-    select 'callback' as leg_type, three_way.provider_event_id as leg_id, null as match_id, three_way.run_id
+    select 'callback' as leg_type, three_way.provider_event_id as leg_id, null as match_id, three_way.run_id,
+        true as is_sole_movement
     from three_way
     inner join own_runs on three_way.run_id = own_runs.run_id
     where three_way.transaction_id = $2 and three_way.match_id is null and three_way.provider_event_id is not null
@@ -51,11 +55,11 @@ legs as (
 answers as (
     select
         legs.leg_type, legs.leg_id, legs.match_id, legs.run_id, callbacks.status, callbacks.signature_verified,
-        callbacks.occurred_at, callbacks.sequence, callbacks.received_at as at, callbacks.provider_reference,
+        callbacks.occurred_at, callbacks.sequence, callbacks.received_at as answered_at, callbacks.provider_reference,
         callbacks.file_id, callbacks.file_sha256, callbacks.row_number
     from legs
     inner join callbacks on legs.leg_id = callbacks.provider_event_id and callbacks.provider = $1
-    where legs.leg_type = 'callback'
+    where legs.leg_type = 'callback' and (legs.is_sole_movement or callbacks.merchant_reference in ($2, $3))
 
     union all
 
@@ -76,7 +80,8 @@ select answers.*, own_runs.revision, own_runs.actor
 from answers
 inner join own_runs on answers.run_id = own_runs.run_id
 order by
-    leg_type, occurred_at nulls last, sequence nulls first, leg_id, at, file_id, row_number, match_id nulls last, run_id
+    leg_type, occurred_at nulls last, sequence nulls first, leg_id, answered_at, file_id, row_number,
+    match_id nulls last, run_id
 """
 
 _SEALS: Final = """
@@ -127,7 +132,7 @@ def trace(paths: TenantPaths, intent_id: str) -> tuple[StoredIntent, list[State]
     if stored.status == intent_store.REFUSED:
         return stored, [*recorded, *(_never(state) for state in stages.STAGES[len(recorded) :])]
     movement = stages.settlement_id(paths.root.name, intent_id)
-    answers = _rows(paths, _ANSWERS, stored.provider, movement)
+    answers = _rows(paths, _ANSWERS, stored.provider, movement, intent_id)
     seals = _rows(paths, _SEALS, stored.provider, movement)
     return stored, [*recorded, _synchronized(answers), _evidenced(seals)]
 
@@ -180,7 +185,7 @@ def _synchronized(answers: Sequence[Mapping[str, Any]]) -> State:
         return _open(stages.SYNCHRONIZED, f"the provider's last word is {last['status']}", last)
     verified = [found for found in callbacks if found["status"] == "succeeded" and found["signature_verified"]]
     if verified:
-        first = min(verified, key=lambda found: str(found["at"]))
+        first = min(verified, key=lambda found: str(found["answered_at"]))
         return _taken_in(first, "verified", "a verified callback says that it succeeded")
     lines = [answer for answer in answers if answer["leg_type"] == "settlement_line"]
     if lines:
@@ -194,7 +199,7 @@ def _taken_in(answer: Mapping[str, Any], policy_result: str, detail: str) -> Sta
     return State(
         state=stages.SYNCHRONIZED,
         is_reached=True,
-        at=answer["at"],
+        at=answer["answered_at"],
         actor=answer["actor"],
         policy_result=policy_result,
         detail=detail,

@@ -1,0 +1,301 @@
+"""The run in whose books a decision stands, and the items it takes out of them or puts back; reads, never writes.
+
+A write-off or a match changes the newest run that carries its items, so that run is reconciled anew behind it. Does not
+belong here: what decisions mean (decisions), recording them (record).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from zentra_pipeline import lake, money
+from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.review import policy, run_decisions
+from zentra_pipeline.review.decisions import ExceptionState
+from zentra_pipeline.review.matching import Match, Named
+from zentra_pipeline.review.run_decisions import OPEN_ITEM_TYPES, ManualMatch, WriteOff
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.decisions import Decision
+
+# A failed or returned line takes part in no match.
+_FAILED: Final = "failed_settlement"
+
+
+@dataclass(frozen=True)
+class Books:
+    """The run a decision stands in, what of its items the log keeps, and whether that changes the run."""
+
+    run: run_store.Run
+    details: Mapping[str, Any] = field(default_factory=dict)
+    is_changed: bool = False
+
+
+@dataclass(frozen=True)
+class FoundMatch:
+    """What a match comes to in the newest run that carries its items."""
+
+    run: run_store.Run
+    match: Match
+
+
+@dataclass(frozen=True)
+class _OpenItem:
+    run: run_store.Run
+    amount_minor: int
+
+
+def of_known(connection: Connection, known: Decision) -> Books:
+    """The books of a decision that is recorded already."""
+    return Books(run_store.get(connection, known.run_id), known.details, run_decisions.changes_items(known))
+
+
+def of_decision(
+    connection: Connection,
+    paths: TenantPaths,
+    row: Mapping[str, Any],
+    state: ExceptionState,
+    log: Sequence[Decision],
+    action: str,
+    verdict: policy.Verdict,
+    found: FoundMatch | None,
+) -> Books:
+    """The provider's newest published run; for what changes items the newest that carries them."""
+    published = _published(connection, row)
+    if found is not None:
+        takes_effect = verdict.result == "resolved"
+        return Books(
+            found.run if takes_effect else published[-1],
+            found.match.details(takes_effect=takes_effect),
+            takes_effect,
+        )
+    if verdict.result == "resolved" and verdict.resolution == policy.WRITE_OFF:
+        return _written_off(connection, paths, row, published) or Books(published[-1])
+    if action == "reopen":
+        decided = next((each for each in log if each.decision_id == state.decision_id), None)
+        if decided is not None and run_decisions.changes_items(decided):
+            return Books(_taken_back_from(connection, state, published), _items_of(decided), is_changed=True)
+    return Books(published[-1])
+
+
+def match_of(
+    connection: Connection,
+    paths: TenantPaths,
+    row: Mapping[str, Any],
+    log: Sequence[Decision],
+    action: str,
+    named: Named | None,
+) -> FoundMatch | None:
+    """What is named, or the match that an approval is about, in the books as they are; null where there is none.
+
+    Raises RefusedError when an item is not open in the newest run that sees it, when these are not one run, when that
+    is sealed, or when amounts are others than those that were proposed.
+    """
+    proposal = _proposal(log) if action == "approve" else None
+    if proposal is not None:
+        named = Named.of_details(proposal.details)
+    if named is None:
+        return None
+    _check_subject(row, named)
+    items = _open_items(paths, _published(connection, row), named.items, row["currency"])
+    run = _one_run(row, named, items)
+    _check_unsealed(connection, run, "a match")
+    _check_unclaimed(connection, run, named, row["currency"])
+    found = FoundMatch(run, _judged(paths, run, named, row["currency"], items))
+    if proposal is not None:
+        _check_as_proposed(proposal, found.match)
+    return found
+
+
+def is_sealed(connection: Connection, run_id: str) -> bool:
+    """Whether a closeout of the run carries a seal."""
+    return any(closeout.chain_sequence is not None for closeout in closeout_store.of_run(connection, run_id))
+
+
+def _published(connection: Connection, row: Mapping[str, Any]) -> list[run_store.Run]:
+    """The published runs of the exception's provider, in order of creation."""
+    provider = run_store.get(connection, row["run_id"]).provider
+    return [run for run in run_store.list_runs(connection, provider) if run.revision > 0]
+
+
+def _open_items(
+    paths: TenantPaths, published: Sequence[run_store.Run], items: Sequence[tuple[str, str]], currency: str
+) -> dict[tuple[str, str], _OpenItem]:
+    """The items that are open in the newest run that sees them, with that run and their amount there."""
+    rows = lake.query(
+        paths,
+        "SELECT run_id, item_type, item_id, opened_window, amount_minor FROM open_items "
+        "WHERE currency = ? AND list_contains(?::varchar[], item_id)",
+        [currency, sorted({item_id for _, item_id in items})],
+    ).rows
+    known = {run.run_id for run in published}
+    found: dict[tuple[str, str], _OpenItem] = {}
+    for item in items:
+        by_run = {run_id: (window, amount) for run_id, *key, window, amount in rows if tuple(key) == item}
+        by_run = {run_id: seen for run_id, seen in by_run.items() if run_id in known}
+        if not by_run:
+            continue
+        opened = min(window for window, _ in by_run.values()).isoformat()
+        newest = [run for run in published if run.ledger_window >= opened][-1]
+        if newest.run_id in by_run:
+            found[item] = _OpenItem(newest, by_run[newest.run_id][1])
+    return found
+
+
+def _written_off(
+    connection: Connection, paths: TenantPaths, row: Mapping[str, Any], published: Sequence[run_store.Run]
+) -> Books | None:
+    """The newest run that sees the exception's item, provided it leaves it open and is not sealed."""
+    if row["exception_type"] not in OPEN_ITEM_TYPES:
+        return None
+    item = (row["subject_type"], row["subject_id"])
+    open_item = _open_items(paths, published, [item], row["currency"]).get(item)
+    if open_item is None:
+        return None
+    _check_unsealed(connection, open_item.run, "a write-off")
+    details = {
+        "item_type": row["subject_type"],
+        "item_id": row["subject_id"],
+        "currency": row["currency"],
+        "exception_type": row["exception_type"],
+    }
+    return Books(open_item.run, {"item": details}, is_changed=True)
+
+
+def _check_unsealed(connection: Connection, run: run_store.Run, what: str) -> None:
+    if is_sealed(connection, run.run_id):
+        act = "write off" if what == "a write-off" else "match"
+        raise RefusedError(
+            f"run {run.run_id} of window {run.ledger_window} is sealed, and {what} changes its "
+            f"roll-forward: reconcile the next window first, and {act} in its books"
+        )
+
+
+def _proposal(log: Sequence[Decision]) -> Decision | None:
+    """The decision that awaits its approval."""
+    proposals = [each for each in log if each.result == "pending_approval" and each.action != "comment"]
+    return proposals[-1] if proposals else None
+
+
+def _check_subject(row: Mapping[str, Any], named: Named) -> None:
+    about = f"{_words(row['subject_type'])} {row['subject_id']}"
+    if row["exception_type"] not in OPEN_ITEM_TYPES - {_FAILED}:
+        raise RefusedError(
+            f"exception {row['exception_id']} is {row['exception_type']} about {about}: matching answers exceptions of "
+            "lines and movements that wait for a counterpart; resolve this one"
+        )
+    if (row["subject_type"], row["subject_id"]) not in named.items:
+        raise RefusedError(f"exception {row['exception_id']} is about {about}: name it among what you match")
+
+
+def _one_run(row: Mapping[str, Any], named: Named, items: Mapping[tuple[str, str], _OpenItem]) -> run_store.Run:
+    """The one run in which all named items are open."""
+    for item_type, item_id in named.items:
+        if (item_type, item_id) not in items:
+            raise RefusedError(
+                f"{_words(item_type)} {item_id} is not open in {row['currency']} in the newest run that sees it: a "
+                "match takes items of one currency and provider that nothing has matched or written off"
+            )
+    runs = {item.run.run_id: item.run for item in items.values()}
+    if len(runs) > 1:
+        told = ", ".join(f"{run.run_id} of window {run.ledger_window}" for run in runs.values())
+        raise RefusedError(
+            f"the items stand in different books ({told}): reconcile the next window, and match in its books"
+        )
+    (run,) = runs.values()
+    return run
+
+
+def _check_unclaimed(connection: Connection, run: run_store.Run, named: Named, currency: str) -> None:
+    """Refuse what another decision in these books has taken already, though its revision is not published yet."""
+    taken = run_decisions.of_run(decision_store.listed(connection), run.run_id, ())
+    claims: list[WriteOff | ManualMatch] = [*taken.write_offs, *taken.matches]
+    for claim in claims:
+        if (claim.item_type, claim.item_id) in named.items and claim.currency == currency:
+            raise RefusedError(
+                f"{_words(claim.item_type)} {claim.item_id} is taken by decision {claim.decision_id} about exception "
+                f"{claim.exception_id} in the books of run {run.run_id}: reopen that one first"
+            )
+
+
+def _judged(
+    paths: TenantPaths,
+    run: run_store.Run,
+    named: Named,
+    currency: str,
+    items: Mapping[tuple[str, str], _OpenItem],
+) -> Match:
+    """The match with its sums and the exceptions that its run opened; RefusedError for a line that has failed."""
+    rows = lake.query(
+        paths,
+        "SELECT subject_type, subject_id, exception_id, exception_type, run_id FROM exceptions "
+        "WHERE currency = ? AND list_contains(?::varchar[], subject_id) "
+        "AND list_contains(?::varchar[], exception_type) ORDER BY subject_type, subject_id, exception_id",
+        [currency, sorted({item_id for _, item_id in named.items}), sorted(OPEN_ITEM_TYPES)],
+    ).rows
+    breaks = []
+    for item_type, item_id, exception_id, exception_type, run_id in rows:
+        if (item_type, item_id) not in named.items:
+            continue
+        if exception_type == _FAILED:
+            raise RefusedError(f"settlement line {item_id} has failed or was returned: it takes part in no match")
+        if run_id == run.run_id:
+            broken = {"item_type": item_type, "item_id": item_id, "exception_id": exception_id}
+            breaks.append(broken | {"exception_type": exception_type})
+    return Match(
+        named,
+        currency,
+        sum(items[item].amount_minor for item in named.items if item[0] == "settlement_line"),
+        sum(items[item].amount_minor for item in named.items if item[0] == "ledger_transaction"),
+        tuple(breaks),
+    )
+
+
+def _check_as_proposed(proposal: Decision, match: Match) -> None:
+    proposed = (proposal.details["settlement_minor"], proposal.details["ledger_minor"])
+    now = (match.settlement_minor, match.ledger_minor)
+    if now != proposed:
+        was, is_now = (
+            " against ".join(money.amount_text(amount, match.currency) for amount in each) for each in (proposed, now)
+        )
+        raise RefusedError(
+            f"exception {proposal.exception_id}: {proposal.actor} proposed to match {was}, and it is {is_now} by now: "
+            "reject it, and have it proposed anew"
+        )
+
+
+def _items_of(decision: Decision) -> dict[str, Any]:
+    """What a decision took out of the books, for the decision that puts it back."""
+    named = Named.of_details(decision.details)
+    return {"item": dict(decision.details["item"])} if named is None else dict(named.content())
+
+
+def _taken_back_from(
+    connection: Connection, state: ExceptionState, published: Sequence[run_store.Run]
+) -> run_store.Run:
+    """The run whose decision a reopening takes back; later books stand on it once there are any, or it is sealed."""
+    run = run_store.get(connection, str(state.run_id))
+    following = [later for later in published if later.sequence > run.sequence]
+    if following or is_sealed(connection, run.run_id):
+        why = f"run {following[0].run_id} was reconciled on top of it" if following else "it is sealed"
+        how, then = (
+            ("written off", "a counterpart that comes later opens an exception of its own")
+            if state.resolution == policy.WRITE_OFF
+            else (
+                "matched by decision",
+                "what is wrong with the match has to be corrected in the ledger or by the provider",
+            )
+        )
+        raise RefusedError(
+            f"exception {state.exception_id} was {how} in the books of run {run.run_id}, and {why}: "
+            f"it cannot be reopened; {then}"
+        )
+    return run
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
