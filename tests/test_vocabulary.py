@@ -123,7 +123,7 @@ def test_only_a_late_callback_does_not_block_a_close() -> None:
         ("stage", "accepted controlled ledgered routed synchronized evidenced"),
         (
             "rule",
-            "exact_reference normalized_reference internal_reference callback_bridge batch_total amount_date",
+            "exact_reference normalized_reference internal_reference callback_bridge batch_total amount_date manual",
         ),
         ("closeout_status", "open blocked prepared sealed amended"),
         ("role", "service operator approver analyst admin"),

@@ -30,7 +30,8 @@ final as (
             when 'duplicate_ledger_posting' then -items.amount_minor
         end as difference_minor,
         items.match_id,
-        replace(items.item_type, '_', ' ') || ' ' || items.item_id || ' of '
+        case items.item_type when 'settlement_line' then 'settlement line ' else 'ledger transaction ' end
+        || items.item_id || ' of '
         || {{ money('items.amount_minor', 'items.currency', 'currencies.exponent') }}
         || ' (reference ' || coalesce(nullif(items.provider_reference, ''), 'none')
         || ') found no counterpart by itself; decision ' || items.decision_id || ' matched it' as explanation,
