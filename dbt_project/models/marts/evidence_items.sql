@@ -121,7 +121,7 @@ group_pairs as (
             and group_movements.item_type = 'ledger_transaction'
             and (
                 group_lines.place = group_movements.place
-                or (group_lines.place = 1 and group_movements.place > group_lines.places)
+                or (group_lines.place = 1 and group_lines.places < group_movements.place)
                 or (group_movements.place = 1 and group_lines.place > group_movements.places)
             )
 
