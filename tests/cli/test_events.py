@@ -1,7 +1,6 @@
 """`zentra events` prints the log, goes on from a cursor, and follows until it is no longer wanted."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -120,7 +119,7 @@ def test_following_ends_when_nobody_reads_any_more(told: Zentra, tmp_path: Path)
     with following(tmp_path / "home") as process:
         assert process.stdout is not None
         assert [next_subject(process) for _ in range(3)] == ["a", "b", "c"]
-        os.close(process.stdout.fileno())
+        process.stdout.close()
         assert process.wait(timeout=30) == 0
 
 
