@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from zentra_pipeline import inbox
 from zentra_pipeline.api import bodies, problems, security
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.problems import ProblemError
@@ -23,7 +22,6 @@ from zentra_pipeline.closeout.case import Case
 from zentra_pipeline.closeout.closing import Outcome
 from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.review.policy import same_person
-from zentra_pipeline.runtime import intents
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.engine import operational_store, reading
@@ -117,8 +115,6 @@ def take_step(
         if step.reason is not None or step.accept_quarantine is not None:
             raise ProblemError("invalid", "body: reason and accept_quarantine belong to prepare; leave them out")
     run = find_run(caller, run_id)
-    inbox.drain(caller.paths, run.provider, serving.now())
-    intents.drain(caller.paths, run.provider, serving.now())
     with cases.of_run(serving.home, caller.tenant, run.run_id) as case:
         outcome = _taken(case, step, caller.actor, serving)
     if outcome.closeout is None:

@@ -7,17 +7,18 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Engine
 
-from zentra_pipeline import lake, locks, provenance, transform, windows
+from zentra_pipeline import inbox, lake, locks, provenance, transform, windows
 from zentra_pipeline.closeout import blockers, books
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.profile import load_profile
+from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
@@ -98,6 +99,7 @@ def of_run(home: Home, tenant: str, run_id: str) -> Iterator[Case]:
     engine = operational_store(paths)
     with reading(engine) as connection:
         provider = run_store.get(connection, run_id).provider
+    _take_in(paths, provider)
     with locks.holding(paths, locks.provider_lock(provider)):
         with reading(engine) as connection:
             run = run_store.get(connection, run_id)
@@ -114,6 +116,7 @@ def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: 
     profile = load_profile(paths, provider)
     settlement_file = profile.settlement_file(window)
     run_id = run_store.run_id_of(tenant, provider, settlement_file, window)
+    _take_in(paths, provider)
     with locks.holding(paths, locks.provider_lock(provider)):
         with reading(engine) as connection:
             runs = run_store.list_runs(connection, provider)
@@ -145,6 +148,13 @@ def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: 
         manifest = content | {"rules": transform.rules_digest(), "code": provenance.code_digest()}
         revision = run_store.Revision(run_id, 0, "", _NOTHING.inputs_digest, owner, run.as_of, {}, run.as_of, manifest)
         yield Case(home, paths, tenant, engine, run, revision, closeouts, decisions)
+
+
+def _take_in(paths: TenantPaths, provider: str) -> None:
+    """Stage the callbacks and intents that wait: what has come in is known when a window is closed."""
+    now = datetime.now(UTC)
+    inbox.drain(paths, provider, now)
+    intents.drain(paths, provider, now)
 
 
 def _bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, datetime]:
