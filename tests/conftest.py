@@ -14,6 +14,19 @@ from zentra_pipeline.settings import DATABASE_VARIABLE
 
 os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
 
+# Files of these folders take longest, and a file goes to one worker as a whole: they come first.
+LONG = ("faults", "simulation", "properties", "scenarios", "closeout", "events", "upkeep", "review")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the long files begin while there is still enough of the others to go round."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _database_of_the_suite() -> Iterator[None]:

@@ -120,12 +120,13 @@ def test_each_row_of_a_sheet_of_decisions_stands_for_itself(api: Api) -> None:
     operator = api.as_("operator")
     first, second = (row["exception_id"] for row in operator.items("/reconciliation/exceptions", status="open")[:2])
     theirs = api.as_("admin", "globex").items("/reconciliation/exceptions")[0]["exception_id"]
+    version = operator.get(f"/reconciliation/exceptions/{first}").json()["version"]
     sheet = (
         "exception_id,action,reason,owner,version\r\n"
-        f'{first},assign,"because, of it",treasury,0\r\n'
+        f'{first},assign,"because, of it",treasury,{version}\r\n'
         f"{second},assign,,,\r\n"
         f"{theirs},comment,mine,,\r\n"
-        f"{first},assign,,controlling,0\r\n"
+        f"{first},assign,,controlling,{version}\r\n"
         f"{first},approve,,,\r\n"
     )
     answer = operator.post("/reconciliation/exceptions/decisions", content=sheet.encode(), media_type="text/csv")

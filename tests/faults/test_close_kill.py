@@ -98,7 +98,7 @@ def points(steps: int, count: int) -> list[int]:
 def test_a_close_stopped_anywhere_is_prepared_or_sealed_and_heals(
     prepared: World, steps: int, tmp_path_factory: pytest.TempPathFactory, how: str
 ) -> None:
-    for stop_at in points(steps, 6):
+    for stop_at in points(steps, 5):
         check(prepared, tmp_path_factory, how, stop_at)
 
 
