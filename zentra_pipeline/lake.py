@@ -310,7 +310,7 @@ def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
         f"select {columns} from ({published_rows(table, published)}) as published "
         f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
     )
-    return _decided(newest, "states.closeout_id is null") if table == "exceptions" else newest
+    return decided(newest, "states.closeout_id is null") if table == "exceptions" else newest
 
 
 def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
@@ -325,11 +325,11 @@ def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
         f"select places.closeout_id, {names} from {scan} as published "
         f"inner join (values {places}) as places (filename, closeout_id) on published.filename = places.filename"
     )
-    return _decided(rows, "states.closeout_id = published.closeout_id") if table == "exceptions" else rows
+    return decided(rows, "states.closeout_id = published.closeout_id") if table == "exceptions" else rows
 
 
-def _decided(rows: str, states_of: str) -> str:
-    """Rows of exceptions with owner, status and resolution as people decided, where they did.
+def decided(rows: str, states_of: str) -> str:
+    """A select of exceptions with owner, status and resolution as people decided; needs the table exception_states.
 
     What a later run matched is resolved, whatever people were about to decide.
     """

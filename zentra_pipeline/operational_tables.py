@@ -84,18 +84,22 @@ def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> 
 
 
 def create(connection: duckdb.DuckDBPyConnection, tables: OperationalTables, schema: str) -> None:
-    """Make the tables in a schema of a DuckDB connection (`main`, or `catalog.main`).
+    """Make the tables in a schema of a DuckDB connection (`main`, or `catalog.main`)."""
+    for name in COLUMNS:
+        create_table(connection, name, tables.rows[name], schema)
 
-    Rows go over as texts in one parameter, which spares a command the import of pandas.
-    """
-    for name, columns in COLUMNS.items():
-        connection.execute(f"create table {schema}.{name} ({columns})")
-        if not tables.rows[name]:
-            continue
-        types = [definition.split()[1] for definition in columns.split(", ")]
-        fields = ", ".join(f"cast(fields[{place}] as {data_type})" for place, data_type in enumerate(types, start=1))
-        texts = [[_text(value) for value in row] for row in tables.rows[name]]
-        connection.execute(f"insert into {schema}.{name} select {fields} from (select unnest($1) as fields)", [texts])
+
+def create_table(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[Any, ...]], schema: str = "main"
+) -> None:
+    """Make one table of COLUMNS; its rows go over as texts in one parameter, which spares the import of pandas."""
+    connection.execute(f"create table {schema}.{name} ({COLUMNS[name]})")
+    if not rows:
+        return
+    types = [definition.split()[1] for definition in COLUMNS[name].split(", ")]
+    fields = ", ".join(f"cast(fields[{place}] as {data_type})" for place, data_type in enumerate(types, start=1))
+    texts = [[_text(value) for value in row] for row in rows]
+    connection.execute(f"insert into {schema}.{name} select {fields} from (select unnest($1) as fields)", [texts])
 
 
 def _text(value: object) -> str | None:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import pyarrow as pa
 
-from zentra_pipeline import lake
+from zentra_pipeline import lake, operational_tables
 from zentra_pipeline.review.decisions import exception_states
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
@@ -84,7 +83,8 @@ def opened(
     this = PublishedRun(run.run_id, run.sequence, revision)
     with duckdb.connect() as connection:
         connection.execute("set preserve_insertion_order = true")
-        _create_states(connection, decisions)
+        states = [(None, *state) for state in exception_states(decisions)]
+        operational_tables.create_table(connection, "exception_states", states)
         for table in _TABLES:
             connection.execute(f"create view {table} as {_scan(paths, table, [this])}")
         # A suggestion that is withdrawn never was a match: it is no reversal.
@@ -130,37 +130,16 @@ def _scan(paths: TenantPaths, table: str, published: Sequence[PublishedRun]) -> 
     return lake.published_rows(table, files) if files else lake.empty(f"{lake.columns_sql(table)}, run_sequence bigint")
 
 
-def _create_states(connection: duckdb.DuckDBPyConnection, decisions: Sequence[Decision]) -> None:
-    names = ("exception_id", "status", "owner", "resolution", "resolved_at", "resolved_by", "decisions")
-    rows = exception_states(decisions)
-    columns = [pa.array([None if row[at] is None else str(row[at]) for row in rows], pa.string()) for at in range(7)]
-    connection.register("state_rows", pa.table(columns, names=list(names)))
-    connection.execute("create table states as select * from state_rows")
-    connection.unregister("state_rows")
-
-
 def _create_exceptions(
     connection: duckdb.DuckDBPyConnection, name: str, paths: TenantPaths, published: Sequence[PublishedRun]
 ) -> None:
     """The newest published state of each exception, with what people decided."""
-    connection.execute(
-        f"""
-        create view {name} as
-        select published.* replace (
-                   coalesce(states.owner, published.owner) as owner,
-                   case when {_UNDECIDED} then published.status else states.status end as status,
-                   case when {_UNDECIDED} then published.resolution else states.resolution end as resolution
-               )
-        from (
-            select * from ({_scan(paths, "exceptions", published)}) as newest
-            qualify row_number() over (partition by exception_id order by run_sequence desc nulls last) = 1
-        ) as published
-        left join states on published.exception_id = states.exception_id
-        """
+    newest = (
+        f"select * from ({_scan(paths, 'exceptions', published)}) as published "
+        "qualify row_number() over (partition by exception_id order by run_sequence desc nulls last) = 1"
     )
+    connection.execute(f"create view {name} as {lake.decided(newest, 'states.closeout_id is null')}")
 
-
-_UNDECIDED: Final = "states.exception_id is null or (published.status = 'resolved' and states.status <> 'resolved')"
 
 # What a closeout tells: what the run opened, what it resolved, and what it carries on open.
 _EXCEPTIONS: Final = """
