@@ -218,7 +218,7 @@ any_input = settings(
 )
 
 
-@settings(any_input, max_examples=2)
+@settings(any_input, max_examples=1)
 @given(inputs(), st.randoms(use_true_random=False))
 def test_order_splitting_repeats_and_threads_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, drawn: Inputs, chance: random.Random

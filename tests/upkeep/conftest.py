@@ -20,6 +20,7 @@ from zentra_pipeline.upkeep import records
 from zentra_pipeline.upkeep.records import Records
 
 CARDS = "card_processor"
+KEPT = "home_that_nobody_opens"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Copy:
         patched.delenv(DATABASE_VARIABLE, raising=False)
         if not (folder / "made").exists():
             history(folder / "world")
+            # Some tests read the history itself, and SQLite's files beside a store come and go with its readers.
+            shutil.copytree(folder / "world" / "home", folder / "world" / KEPT)
             (folder / "made").touch()
     home = Home.at(folder / "world" / "home")
     return Copy(home, home.tenant(TENANT), folder / "world" / "inbox")
@@ -118,6 +121,6 @@ def copies(original: Copy, tmp_path: Path) -> Copies:
 
 
 def copied(original: Copy, root: Path) -> Copy:
-    shutil.copytree(original.home.root, root)
+    shutil.copytree(original.home.root.with_name(KEPT), root)
     home = Home.at(root)
     return Copy(home, home.tenant(TENANT), original.inbox)

@@ -13,7 +13,7 @@ import pytest
 from tests.scenarios.world import TENANT
 from tests.test_documents import check_command
 from tests.upkeep import shelf
-from tests.upkeep.conftest import CARDS, Copies, Copy
+from tests.upkeep.conftest import CARDS, KEPT, Copies, Copy
 from zentra_pipeline import cli, lake, locks
 from zentra_pipeline.upkeep.doctor import CHECKS, Diagnosis, examine
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
@@ -244,7 +244,7 @@ def test_a_catalog_behind_a_command_at_work_is_a_note(copy: Copy) -> None:
 
 
 def test_a_home_that_was_moved_has_a_catalog_that_reads_elsewhere(original: Copy, tmp_path: Path) -> None:
-    shutil.copytree(original.home.root, tmp_path / "moved")
+    shutil.copytree(original.home.root.with_name(KEPT), tmp_path / "moved")
     moved = Copy(type(original.home).at(tmp_path / "moved"), original.paths, original.inbox)
     moved = Copy(moved.home, moved.home.tenant(TENANT), original.inbox)
     (finding,) = look(moved).findings
