@@ -121,8 +121,9 @@ class Attempts(RuleBasedStateMachine):
                 assert proposal is not None
                 assert made.actor.strip().casefold() != proposal.actor.strip().casefold()
                 assert made.resolution == proposal.resolution
-                if made.resolution == "written_off" and made.details["role"] == "approver":
-                    assert abs(made.details["amount_minor"] or 0) <= 1000
+                limit = self.in_force.limit(made.details["role"], "USD")
+                if made.resolution == "written_off" and limit is not None:
+                    assert abs(made.details["amount_minor"] or 0) <= limit
             elif made.result == "resolved" and made.action != "comment":
                 assert made.resolution not in (*self.in_force.second_person, "matched_late", None)
                 assert not made.details["is_forced"]
