@@ -1,5 +1,6 @@
 """The home's own Dagster instance, which `zentra run` writes to and the Dagster UI reads; no asset belongs here."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -11,12 +12,19 @@ from sqlalchemy import Engine, event
 
 from zentra_pipeline.settings import Home
 
-_CONFIGURATION = """\
+_SILENCE = """\
 # Dagster's state of this home: SQLite files beside this one. Nothing is reported, nobody is asked to sign up.
 telemetry:
   enabled: false
 nux:
   enabled: false
+"""
+_CONFIGURATION = f"""\
+{_SILENCE}event_log_storage:
+  module: zentra_pipeline.defs.event_log
+  class: KeptSqliteEventLogStorage
+  config:
+    base_dir: {{base_dir}}
 """
 
 
@@ -61,5 +69,6 @@ def prepare_instance(home: Home) -> None:
     """Make the folder that `DAGSTER_HOME` names for the UI of this home."""
     home.dagster.mkdir(parents=True, exist_ok=True)
     configuration = home.dagster / "dagster.yaml"
-    if not configuration.exists():
-        configuration.write_text(_CONFIGURATION, encoding="utf-8")
+    ours = _CONFIGURATION.format(base_dir=json.dumps(str(home.dagster.absolute() / "history" / "runs")))
+    if not configuration.exists() or configuration.read_text(encoding="utf-8") == _SILENCE:
+        configuration.write_text(ours, encoding="utf-8")

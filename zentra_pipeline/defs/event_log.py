@@ -1,0 +1,77 @@
+"""Dagster's SQLite event log over connections that stay open, as a home's dagster.yaml names it; no record of ours."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+# A file a Dagster run: a web server that shows many of them closes the one it has not used for longest.
+_OPEN_FILES: Final = 8
+_BUSY_TIMEOUT_SECONDS: Final = 60
+
+
+class KeptSqliteEventLogStorage(SqliteEventLogStorage):
+    """Dagster's event log as it stands, less its habit of an engine for each statement.
+
+    An event makes some eight statements, and each made a SQLAlchemy engine, a connection and a look at the server's
+    version: in a small window that took longer than the run. `synchronous = NORMAL` never leaves a write-ahead log
+    broken; a power cut may cost Dagster its last events, and no fact of ours, for those are in the operational store.
+    """
+
+    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._tables: set[str] = set()
+        super().__init__(base_dir, inst_data)
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:
+        return cls(inst_data=inst_data, **config_value)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock, self._engine(shard).connect() as connection, connection.begin():
+            yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the cross-run file has a table, which is asked with nearly every event and never becomes untrue."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def _engine(self, shard: str) -> Engine:
+        """The engine of a file, made when the file is first asked for, or is gone; needs the storage's own lock."""
+        if not Path(self.path_for_shard(shard)).exists():
+            self._close(shard)
+        engine = self._engines.pop(shard, None)
+        if engine is None:
+            engine = self._opened(shard)
+        self._engines[shard] = engine
+        while len(self._engines) > _OPEN_FILES:
+            self._close(next(iter(self._engines)))
+        return engine
+
+    def _opened(self, shard: str) -> Engine:
+        engine = create_engine(
+            self.conn_string_for_shard(shard),
+            poolclass=StaticPool,
+            connect_args={"timeout": _BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = NORMAL"))
+        self._initdb(engine)
+        return engine
+
+    def _close(self, shard: str) -> None:
+        engine = self._engines.pop(shard, None)
+        if engine is not None:
+            engine.dispose()
+
+    def dispose(self) -> None:
+        """Close every file; the last connection of a file writes its log back."""
+        super().dispose()
+        for shard in list(self._engines):
+            self._close(shard)
