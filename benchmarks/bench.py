@@ -1,6 +1,7 @@
 """How fast Zentra is beside a bare DuckDB process on the same files: `python -m benchmarks.bench --sizes 100000`.
 
-Every figure is of a process of its own, wall clock and peak memory; nothing is asserted here, a benchmark is no test.
+Every figure is of a process of its own: wall clock, processor time of all its threads, peak memory. Nothing is asserted
+here, a benchmark is no test. `--equal-sizes 250000,1000000` runs windows of nothing but equal amounts instead.
 """
 
 import argparse
@@ -24,19 +25,20 @@ from zentra_pipeline.settings import Home
 home, file_id, day, as_of = sys.argv[1:]
 def run(owner):
     request = RunRequest("rail", file_id, date.fromisoformat(day), owner, datetime.fromisoformat(as_of), "bench")
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     reconcile(Home.at(home), "acme", request)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - cpu
 run("first")
-print(run("second"))
+print(*run("second"))
 """
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Wall-clock seconds, peak resident memory in MB, and what the process printed."""
+    """Wall-clock seconds, those of the processor, peak resident memory in MB, and what the process printed."""
 
     seconds: float
+    processor: float
     peak_mb: int
     output: str
 
@@ -53,7 +55,7 @@ def measured(command: list[str]) -> Measure:
         err.seek(0)
         if process.returncode:
             raise RuntimeError(f"{' '.join(command[:6])} … failed: {err.read().decode()[-2000:]}")
-        return Measure(seconds, usage.ru_maxrss // 1024, out.read().decode())
+        return Measure(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, out.read().decode())
 
 
 def zentra(*arguments: str) -> list[str]:
@@ -64,9 +66,9 @@ def floor(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.floor", *arguments]
 
 
-def made(folder: Path, movements: int) -> Dataset:
+def made(folder: Path, movements: int, maker: str = "generate") -> Dataset:
     """The input files, made in a process of their own: a child's peak memory counts from its parent's."""
-    program = "import sys, pathlib, benchmarks.dataset as d; d.generate(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
+    program = f"import sys, pathlib, benchmarks.dataset as d; d.{maker}(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
     measured([sys.executable, "-c", program, str(folder), str(movements)])
     return dataset(folder, movements)
 
@@ -91,7 +93,15 @@ def run(home: str) -> Measure:
 
 
 def say(*cells: object) -> None:
-    print("  ".join(f"{cell!s:>{width}}" for cell, width in zip(cells, (34, 10, 10, 12, 10), strict=False)), flush=True)
+    widths = (34, 10, 10, 10, 12, 10)
+    print("  ".join(f"{cell!s:>{width}}" for cell, width in zip(cells, widths, strict=False)), flush=True)
+
+
+def row(label: str, measure: Measure, floor_processor: float, movements: int) -> None:
+    """One line of the table; the ratio is of processor time, which another process beside it disturbs least."""
+    ratio = f"{measure.processor / floor_processor:.1f}" if floor_processor else ""
+    pace = f"{movements / measure.seconds:,.0f}" if movements else ""
+    say(label, f"{measure.seconds:.2f}", f"{measure.processor:.2f}", ratio, pace, measure.peak_mb)
 
 
 def bench_size(folder: Path, movements: int) -> None:
@@ -100,26 +110,27 @@ def bench_size(folder: Path, movements: int) -> None:
     inputs.mkdir()
     data = made(inputs, movements)
     home = new_home(folder / f"home_{movements}")
-    say(f"{movements:,} movements", "seconds", "ratio", "per second", "peak MB")
+    say(f"{movements:,} movements", "seconds", "cpu", "cpu ratio", "per second", "peak MB")
     for kind, path in data.kinds.items():
         read = measured(floor("read", kind, str(path)))
-        taken = ingest(home, kind, path)
-        say(f"DuckDB reads {path.name}", f"{read.seconds:.2f}", "1.0", f"{movements / read.seconds:,.0f}", read.peak_mb)
-        ratio = f"{taken.seconds / read.seconds:.1f}"
-        say(f"zentra ingest {kind}", f"{taken.seconds:.2f}", ratio, f"{movements / taken.seconds:,.0f}", taken.peak_mb)
+        row(f"DuckDB reads {path.name}", read, read.processor, movements)
+        row(f"zentra ingest {kind}", ingest(home, kind, path), read.processor, movements)
     paths = [str(path) for path in data.kinds.values()]
     least = measured(floor("join", *paths, str(folder / "floor.parquet")))
-    say(
-        "floor: read, join, write once",
-        f"{least.seconds:.2f}",
-        "1.0",
-        f"{movements / least.seconds:,.0f}",
-        least.peak_mb,
-    )
-    took = run(home)
-    ratio = f"{took.seconds / least.seconds:.1f}"
-    say("zentra run", f"{took.seconds:.2f}", ratio, f"{movements / took.seconds:,.0f}", took.peak_mb)
+    row("floor: read, join, write once", least, least.processor, movements)
+    row("zentra run", run(home), least.processor, movements)
     print(flush=True)
+
+
+def bench_equal(folder: Path, movements: int) -> None:
+    """One window of so many equal amounts without references, which ends as suggested or ambiguous."""
+    inputs = folder / f"equal_{movements}"
+    inputs.mkdir()
+    data = made(inputs, movements, "generate_equal")
+    home = new_home(folder / f"equal_home_{movements}")
+    for kind, path in data.kinds.items():
+        ingest(home, kind, path)
+    row(f"run of {movements:,} equal amounts", run(home), 0, movements)
 
 
 def bench_fixed_cost(folder: Path) -> None:
@@ -130,22 +141,32 @@ def bench_fixed_cost(folder: Path) -> None:
     home = new_home(folder / "home_0")
     for kind, path in data.kinds.items():
         ingest(home, kind, path)
-    cold = run(home)
+    row("zentra run of no rows, cold", run(home), 0, 0)
     warm = measured([sys.executable, "-c", WARM, home, SETTLEMENT_FILE, WINDOW, AS_OF])
-    say("a window without rows", "seconds", "", "", "peak MB")
-    say("zentra run, cold", f"{cold.seconds:.2f}", "", "", cold.peak_mb)
-    say("a second run in one process", f"{float(warm.output.split()[-1]):.2f}", "", "", warm.peak_mb)
+    seconds, cpu = warm.output.split()[-2:]
+    row("a second run in one process", Measure(float(seconds), float(cpu), warm.peak_mb, ""), 0, 0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="100000,1000000", help="movements of each window, separated by commas")
-    sizes = [int(size) for size in parser.parse_args().sizes.split(",")]
+    parser.add_argument("--equal-sizes", default="", help="only windows of so many equal amounts, separated by commas")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="zentra-bench-") as name:
         folder = Path(name)
-        for movements in sizes:
+        if options.equal_sizes:
+            say("", "seconds", "cpu", "", "per second", "peak MB")
+            for movements in _sizes(options.equal_sizes):
+                bench_equal(folder, movements)
+            return
+        for movements in _sizes(options.sizes):
             bench_size(folder, movements)
+        say("", "seconds", "cpu", "", "", "peak MB")
         bench_fixed_cost(folder)
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
 
 
 if __name__ == "__main__":

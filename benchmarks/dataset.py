@@ -89,6 +89,25 @@ _CALLBACKS: Final = """
     where fault <> 3 and (copy = 0 or fault in (5, 10))
     order by received_at, provider_event_id
 """
+# Equal amounts on one day without any reference: nothing but amount and date is there to match by.
+_EQUAL_SETTLEMENT: Final = """
+    select
+        printf('ln_%010d', i) as line_id, 'payment' as line_type, '' as provider_reference, '' as merchant_reference,
+        1000 as gross_minor, 30 as fee_minor, 970 as net_minor, 'USD' as currency,
+        '2026-04-27T12:00:00Z' as settled_at, '' as batch_id
+    from range($movements) as numbers (i)
+"""
+_EQUAL_LEDGER: Final = """
+    select
+        printf('tx_%010d%s', i, side) as entry_id, printf('tx_%010d', i) as transaction_id, 'payment' as movement_type,
+        case when side = '.1' then 'reserved' else 'settlement_account' end as account,
+        case when side = '.1' then 'debit' else 'credit' end as direction,
+        1000 as amount_minor, 'USD' as currency, '2026-04-27T09:00:00Z' as posted_at, 'rail' as provider,
+        '' as provider_reference, '' as intent_id
+    from range($movements) as numbers (i)
+    cross join (values ('.1'), ('.2')) as sides (side)
+    order by i, side
+"""
 
 
 @dataclass(frozen=True)
@@ -121,4 +140,14 @@ def generate(folder: Path, movements: int) -> Dataset:
             (_CALLBACKS, found.callbacks, "json"),
         ):
             connection.execute(f"copy ({query}) to '{path}' (format {form})").fetchall()
+    return found
+
+
+def generate_equal(folder: Path, movements: int) -> Dataset:
+    """Like `generate`, with lines and movements of one amount that share no reference, and no callbacks."""
+    found = dataset(folder, movements)
+    with duckdb.connect() as connection:
+        for query, path in ((_EQUAL_SETTLEMENT, found.settlement), (_EQUAL_LEDGER, found.ledger)):
+            connection.execute(f"copy ({query}) to '{path}' (format csv, header)", {"movements": movements}).fetchall()
+    found.callbacks.touch()
     return found

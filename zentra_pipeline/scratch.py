@@ -118,7 +118,7 @@ def prepare(inputs: RunInputs, folder: Path, tenant_root: Path) -> Path:
 def inputs_digest(database: Path) -> str:
     """Hex SHA-256 over the rows a built run saw, one text after the other in their total order."""
     digest = hashlib.sha256()
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with _reading(database) as connection:
         rows = connection.sql("select row_text from zentra.int_input_rows order by side, row_id, currency")
         for batch in rows.to_arrow_reader(_DIGEST_BATCH):
             digest.update(_joined(batch.column(0)))
@@ -127,9 +127,13 @@ def inputs_digest(database: Path) -> str:
 
 def quarantined_rows(database: Path) -> dict[str, int]:
     """How many rows in quarantine a built run counts on each side: they are no input rows, and yet published."""
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with _reading(database) as connection:
         counts = connection.execute("select side, quarantined from zentra.conservation where currency = ''").fetchall()
     return {str(side): int(rows) for side, rows in counts}
+
+
+def _reading(database: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(database), read_only=True, config={"memory_limit": settings.memory_limit()})
 
 
 def _joined(texts: pa.StringArray) -> memoryview:

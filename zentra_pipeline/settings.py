@@ -11,6 +11,7 @@ from zentra_pipeline import identifiers
 
 HOME_VARIABLE = "ZENTRA_HOME"
 DATABASE_VARIABLE = "ZENTRA_DATABASE_URL"
+MEMORY_VARIABLE = "ZENTRA_MEMORY"
 DEFAULT_HOME = Path("data/zentra")
 PACKAGE_ROOT = Path(__file__).resolve().parent
 DBT_PROJECT = PACKAGE_ROOT.parent / "dbt_project"
@@ -117,3 +118,8 @@ def database_url() -> str | None:
     It may hold a password, so it is never shown whole.
     """
     return os.environ.get(DATABASE_VARIABLE) or None
+
+
+def memory_limit() -> str:
+    """What one DuckDB connection of a run may take before it spills to disk, in DuckDB's words: `2GB`, `80%`."""
+    return os.environ.get(MEMORY_VARIABLE, "80%")
