@@ -120,6 +120,6 @@ def database_url() -> str | None:
     return os.environ.get(DATABASE_VARIABLE) or None
 
 
-def memory_limit() -> str:
+def memory_limit(unbounded: str = "80%") -> str:
     """What one DuckDB connection of a run may take before it spills to disk, in DuckDB's words: `2GB`, `80%`."""
-    return os.environ.get(MEMORY_VARIABLE, "80%")
+    return os.environ.get(MEMORY_VARIABLE, unbounded)

@@ -14,7 +14,7 @@ from typing import Final
 
 import duckdb
 
-from zentra_pipeline import lake
+from zentra_pipeline import lake, settings
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import event_id_sql
@@ -102,7 +102,8 @@ def write(paths: TenantPaths, telling: Telling) -> lake.PublishedTable:
     folder.mkdir(parents=True, exist_ok=True)
     spill = str(folder / "events")
     try:
-        with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": spill}) as connection:
+        config = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
+        with duckdb.connect(config=config) as connection:
             _write_sources(connection, telling)
             is_retold = bool(telling.told)
             if is_retold:
