@@ -95,6 +95,7 @@ def backtest(
                     settlement_file=run.settlement_file,
                     ledger_window=inputs.ledger_window,
                     tables=replayed,
+                    clearing_accounts=frozenset(profile.clearing_accounts),
                 )
             )
             if (first or date.min) <= inputs.ledger_window <= (last or date.max):

@@ -6,7 +6,7 @@ are the models' sources. Does not belong here: deciding what to run, running dbt
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -38,7 +38,10 @@ TABLE_OF_KIND: Final = {
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """A published run that was created before this one, with the lake files of its current revision."""
+    """A published run that was created before this one, with the lake files of its current revision.
+
+    `clearing_accounts` are those it was made with; None where its manifest does not tell.
+    """
 
     run_id: str
     sequence: int
@@ -47,6 +50,7 @@ class EarlierRun:
     settlement_file: str
     ledger_window: date
     tables: dict[str, Path] = field(default_factory=dict)
+    clearing_accounts: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,12 @@ class RunInputs:
     @property
     def review_cutoff_at(self) -> datetime:
         return self.window_ends_at + timedelta(minutes=self.profile.callback_grace_minutes)
+
+
+def clearing_accounts_of(manifest: Mapping[str, Any]) -> frozenset[str] | None:
+    """The clearing accounts a revision was made with, by its manifest."""
+    accounts = manifest.get("profile", {}).get("clearing_accounts")
+    return None if accounts is None else frozenset(accounts)
 
 
 def staged_columns(table: str) -> str:
@@ -266,11 +276,16 @@ def _utc_days(starts_at: datetime, ends_at: datetime) -> Iterable[date]:
 
 
 def _write_earlier(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+    accounts = frozenset(inputs.profile.clearing_accounts)
     _write_table(
         connection,
         "earlier.runs",
-        "run_id varchar, run_sequence bigint, settlement_file varchar, ledger_window date",
-        [(run.run_id, run.sequence, run.settlement_file, run.ledger_window) for run in inputs.earlier],
+        "run_id varchar, run_sequence bigint, settlement_file varchar, ledger_window date, "
+        "has_same_clearing_accounts boolean",
+        [
+            (run.run_id, run.sequence, run.settlement_file, run.ledger_window, run.clearing_accounts == accounts)
+            for run in inputs.earlier
+        ],
     )
     for table in ("matches", "match_legs", "open_items", "write_offs", "exceptions", "callback_states", "conservation"):
         published = [(run.tables[table], run.sequence) for run in inputs.earlier if table in run.tables]

@@ -309,6 +309,7 @@ def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Rev
         settlement_file=run.settlement_file,
         ledger_window=date.fromisoformat(run.ledger_window),
         tables={name: paths.root / entry["path"] for name, entry in revision.tables.items()},
+        clearing_accounts=scratch.clearing_accounts_of(revision.manifest),
     )
 
 

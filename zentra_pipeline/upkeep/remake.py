@@ -195,4 +195,5 @@ def earlier_run(records: Records, revision: Revision, tables: Tables) -> Earlier
         settlement_file=run.settlement_file,
         ledger_window=date.fromisoformat(run.ledger_window),
         tables=dict(tables[revision.run_id, revision.revision]),
+        clearing_accounts=scratch.clearing_accounts_of(revision.manifest),
     )

@@ -19,6 +19,7 @@ standing as (
         legs.leg_type,
         legs.leg_id,
         legs.amount_minor,
+        matches.run_id,
         matches.rule,
         matches.currency,
         matches.line_class,

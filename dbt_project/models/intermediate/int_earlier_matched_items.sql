@@ -1,8 +1,28 @@
 -- Grain: a line or movement leg of a standing earlier match that some item or callback of this run refers to.
 -- Only such matches are looked up, so a late fact costs its own references and not the whole history.
--- `amount_minor` is the compared amount of the leg as it was matched.
+-- `amount_minor` is the compared amount of the leg as it was matched, `current_minor` what the item comes to by now: entries that
+-- were restated or came late change a movement, and its match is looked up without anybody referring to it. A match of a later
+-- window, or made with other clearing accounts, has nothing to say of that. `own_class` is the item's, whatever that of the match.
 
-with lines as (
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+profile as (
+
+    select * from {{ source('run', 'profile') }}
+
+),
+
+earlier_runs as (
+
+    select * from {{ source('earlier', 'runs') }}
+
+),
+
+lines as (
 
     select * from {{ ref('int_settlement_lines') }}
 
@@ -44,6 +64,15 @@ reference_keys as (
 
 ),
 
+comparable_runs as (
+
+    select earlier_runs.run_id
+    from earlier_runs
+    inner join scope on earlier_runs.ledger_window <= scope.ledger_window
+    where earlier_runs.has_same_clearing_accounts
+
+),
+
 all_legs as (
 
     select
@@ -59,9 +88,16 @@ all_legs as (
         deliveries.merchant_reference,
         cast(null as varchar) as intent_id,
         deliveries.settled_at as sort_at,
+        case
+            when legs.rule <> 'batch_total' then legs.amount_minor
+            when profile.compare_amount = 'net' then deliveries.net_minor
+            else deliveries.gross_minor
+        end as current_minor,
+        deliveries.line_type as own_class,
         deliveries.file_sequence,
         deliveries.row_number
     from legs
+    cross join profile
     inner join deliveries
         on legs.leg_id = deliveries.line_id and legs.currency = deliveries.currency
     where legs.leg_type = 'settlement_line'
@@ -81,11 +117,17 @@ all_legs as (
         cast(null as varchar) as merchant_reference,
         transactions.intent_id,
         transactions.posted_at as sort_at,
+        case
+            when comparable_runs.run_id is null then legs.amount_minor
+            else coalesce(transactions.clearing_minor, cast(0 as bigint))
+        end as current_minor,
+        transactions.line_class as own_class,
         cast(0 as bigint) as file_sequence,
         cast(0 as bigint) as row_number
     from legs
     inner join transactions
         on legs.leg_id = transactions.transaction_id and legs.currency = transactions.currency
+    left join comparable_runs on legs.run_id = comparable_runs.run_id
     where legs.leg_type = 'ledger_transaction'
 
 ),
@@ -170,6 +212,12 @@ touched as (
     from named
     inner join reference_keys on named.reference = reference_keys.reference
     inner join leg_references on reference_keys.normalized_reference = leg_references.reference
+
+    union
+
+    select match_id
+    from keyed_legs
+    where item_type = 'ledger_transaction' and current_minor <> amount_minor
 
 ),
 

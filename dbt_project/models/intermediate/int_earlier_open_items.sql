@@ -1,5 +1,6 @@
 -- Grain: a line or movement that an earlier run left open and no earlier run matched or wrote off since: carried into this run.
 -- What belongs to a later window is not seen: windows may be run in any order.
+-- `amount_minor` is what the newest of those runs closed with; a restated entry may have changed the item since.
 
 with scope as (
 
@@ -35,7 +36,8 @@ items as (
         item_type,
         item_id,
         currency,
-        min(opened_window) as opened_window
+        min(opened_window) as opened_window,
+        {{ first_by('amount_minor', '-run_sequence') }} as amount_minor
     from open_items
     group by item_type, item_id, currency
 

@@ -94,8 +94,8 @@ returned_items as (
         matched_items.item_type,
         matched_items.item_id,
         matched_items.currency,
-        matched_items.line_class,
-        matched_items.amount_minor,
+        matched_items.own_class as line_class,
+        matched_items.current_minor as amount_minor,
         matched_items.provider_reference,
         matched_items.merchant_reference,
         matched_items.intent_id,
@@ -105,6 +105,8 @@ returned_items as (
         matched_items.match_id as returned_from
     from matched_items
     inner join reversed on matched_items.match_id = reversed.match_id
+    left join match_line_types on matched_items.own_class = match_line_types.line_type
+    where matched_items.item_type = 'ledger_transaction' or match_line_types.line_type is not null
 
 ),
 

@@ -38,12 +38,7 @@ final as (
         transactions.transaction_id,
         transactions.currency,
         transactions.movement_type,
-        case
-            when transactions.movement_type in ('transfer', 'payment', 'card') then 'payment'
-            when transactions.movement_type = 'refund' then 'refund'
-            when transactions.movement_type = 'chargeback' and transactions.clearing_minor > 0 then 'chargeback_reversal'
-            when transactions.movement_type = 'chargeback' then 'chargeback'
-        end as line_class,
+        transactions.line_class,
         transactions.clearing_minor as amount_minor,
         transactions.provider_reference,
         transactions.intent_id,

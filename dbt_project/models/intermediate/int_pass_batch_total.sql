@@ -59,8 +59,10 @@ earlier_runs as (
 
 earlier_legs as (
 
-    select * from {{ ref('int_earlier_legs') }}
-    where leg_type = 'settlement_line'
+    select legs.*
+    from {{ ref('int_earlier_legs') }} as legs
+    left join {{ ref('int_reversed_matches') }} as reversed on legs.match_id = reversed.match_id
+    where legs.leg_type = 'settlement_line' and reversed.match_id is null
 
 ),
 

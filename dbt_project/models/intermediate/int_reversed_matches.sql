@@ -1,4 +1,5 @@
--- Grain: an earlier match with a difference that a later part joins: reversed by the system, its legs matched anew here.
+-- Grain: an earlier match with a difference that a later part joins, or one of whose movements the ledger has changed since:
+-- reversed by the system, its legs matched anew here with what they come to now.
 -- A later part is a new line or movement of the same currency and class that shares the reference the match was made by;
 -- what waited when the match was made is none. A match by decision was made by no reference: people take it back.
 
@@ -151,8 +152,19 @@ by_internal_reference as (
 
 ),
 
+-- Whoever matched it, by reference, batch or decision: the money is another by now.
+changed as (
+
+    select match_id
+    from matched_items
+    where item_type = 'ledger_transaction' and current_minor <> amount_minor
+
+),
+
 joined as (
 
+    select match_id from changed
+    union
     select match_id from by_reference
     union
     select match_id from by_normalized_reference
@@ -164,11 +176,11 @@ joined as (
 final as (
 
     select distinct
-        unequal_items.match_id,
-        unequal_items.currency,
-        unequal_items.line_class
-    from unequal_items
-    inner join joined on unequal_items.match_id = joined.match_id
+        matched_items.match_id,
+        matched_items.currency,
+        matched_items.line_class
+    from matched_items
+    inner join joined on matched_items.match_id = joined.match_id
 
 )
 

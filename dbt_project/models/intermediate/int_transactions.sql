@@ -136,6 +136,12 @@ final as (
         totals.first_clearing_entry_id,
         coalesce(first_entry.posted_at, totals.first_posted_at) as posted_at,
         first_entry.movement_type,
+        case
+            when first_entry.movement_type in ('transfer', 'payment', 'card') then 'payment'
+            when first_entry.movement_type = 'refund' then 'refund'
+            when first_entry.movement_type = 'chargeback' and totals.clearing_minor > 0 then 'chargeback_reversal'
+            when first_entry.movement_type = 'chargeback' then 'chargeback'
+        end as line_class,
         first_entry.provider_reference,
         first_entry.intent_id
     from totals

@@ -1,5 +1,7 @@
 -- Grain: a currency. The unmatched movements before, plus what newly seen windows posted, less what this run settled or
 -- wrote off, must be the unmatched movements after: difference_minor is 0 or the run is not published.
+-- Opening is what the runs before closed with. What restated or late entries have made of such a movement since, matched or
+-- open, is posted here: no book that stands is told anew.
 
 with scope as (
 
@@ -10,6 +12,27 @@ with scope as (
 movements as (
 
     select * from {{ ref('int_movements') }}
+
+),
+
+carried as (
+
+    select * from {{ ref('int_earlier_open_items') }}
+    where item_type = 'ledger_transaction'
+
+),
+
+returned as (
+
+    select * from {{ ref('int_items') }}
+    where item_type = 'ledger_transaction' and returned_from is not null
+
+),
+
+earlier_legs as (
+
+    select * from {{ ref('int_earlier_legs') }}
+    where leg_type = 'ledger_transaction'
 
 ),
 
@@ -42,12 +65,37 @@ amounts as (
 
     select
         currency,
-        case when is_carried then amount_minor else 0 end as opening_minor,
-        case when is_carried then 0 else amount_minor end as posted_minor,
+        amount_minor as opening_minor,
+        -amount_minor as posted_minor,
         cast(0 as bigint) as settled_minor,
         cast(0 as bigint) as written_off_minor,
         cast(0 as bigint) as closing_minor
+    from carried
+
+    union all
+
+    select
+        currency,
+        0 as opening_minor,
+        amount_minor as posted_minor,
+        0 as settled_minor,
+        0 as written_off_minor,
+        0 as closing_minor
     from movements
+
+    union all
+
+    -- A match taken back returns its movements as they are now.
+    select
+        returned.currency,
+        0 as opening_minor,
+        returned.amount_minor - earlier_legs.amount_minor as posted_minor,
+        0 as settled_minor,
+        0 as written_off_minor,
+        0 as closing_minor
+    from returned
+    inner join earlier_legs
+        on returned.returned_from = earlier_legs.match_id and returned.item_id = earlier_legs.leg_id
 
     union all
 
