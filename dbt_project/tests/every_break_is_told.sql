@@ -1,5 +1,5 @@
 -- A break that a model finds is an exception of this run, or one that an earlier run has opened: none is lost on the way
--- for want of a vocabulary row, an owner, a due date or a currency.
+-- for want of a vocabulary row, an owner, a due date or a currency. Why an item is unmatched is told once: by the reason that stands.
 {{ config(meta={'dagster': {'ref': {'name': 'exceptions'}}}) }}
 
 with found as (
@@ -28,6 +28,18 @@ told as (
 
 ),
 
+standing_reasons as (
+
+    select distinct
+        earlier.subject_type,
+        earlier.subject_id,
+        earlier.currency
+    from {{ ref('int_earlier_exceptions') }} as earlier
+    inner join {{ ref('int_unmatched_reasons') }} as reasons on earlier.exception_type = reasons.exception_type
+    where earlier.status <> 'resolved' and reasons.is_firm
+
+),
+
 lost as (
 
     select found.*
@@ -38,7 +50,14 @@ lost as (
             and found.subject_type = told.subject_type
             and found.subject_id = told.subject_id
             and found.currency = told.currency
-    where told.subject_id is null
+    left join {{ ref('int_unmatched_reasons') }} as reasons on found.exception_type = reasons.exception_type
+    left join standing_reasons
+        on
+            reasons.exception_type is not null
+            and found.subject_type = standing_reasons.subject_type
+            and found.subject_id = standing_reasons.subject_id
+            and found.currency = standing_reasons.currency
+    where told.subject_id is null and standing_reasons.subject_id is null
 
 )
 

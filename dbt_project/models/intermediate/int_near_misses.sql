@@ -13,10 +13,27 @@ with open_items as (
 outcomes as (
 
     select
-        *,
+        item_type,
+        item_id,
+        currency,
+        amount_minor,
+        sort_at,
         coalesce(nullif(normalized_reference, ''), provider_reference) as reference
     from {{ ref('int_item_outcomes') }}
     where disposition = 'matched'
+
+    union all
+
+    select
+        earlier_items.item_type,
+        earlier_items.item_id,
+        earlier_items.currency,
+        earlier_items.amount_minor,
+        earlier_items.sort_at,
+        coalesce(nullif(earlier_items.normalized_reference, ''), earlier_items.provider_reference) as reference
+    from {{ ref('int_earlier_matched_items') }} as earlier_items
+    left join {{ ref('int_reversed_matches') }} as reversed on earlier_items.match_id = reversed.match_id
+    where reversed.match_id is null
 
 ),
 

@@ -1,6 +1,7 @@
 -- Grain: a settled refund, chargeback or reversal that refers to an original which a line of this run refers to as well, in
 -- order, with what has been applied to the original up to and including it. Blank references make no claim.
--- `original_minor` is the total of the original's settled payment lines, else of its movements; null where none is known.
+-- `original_minor` is the total of the original's settled payment lines, else of its movements; 0 where all that is known is a
+-- payment line that failed, null where nothing is.
 
 with lines as (
 
@@ -113,6 +114,25 @@ paid as (
 
 ),
 
+-- A payment that failed is known, and nothing of it can be taken back.
+failed as (
+
+    select
+        lines.provider_reference as original_reference,
+        lines.currency
+    from lines
+    where lines.line_type = 'payment' and lines.settlement_status <> 'settled'
+
+    union
+
+    select
+        provider_reference as original_reference,
+        currency
+    from related_deliveries
+    where age_rank = 1 and line_type = 'payment' and settlement_status <> 'settled'
+
+),
+
 posted as (
 
     select
@@ -138,7 +158,9 @@ final as (
         known_lines.currency,
         known_lines.gross_minor,
         known_lines.is_here,
-        coalesce(paid.paid_minor, posted.posted_minor) as original_minor,
+        coalesce(
+            paid.paid_minor, posted.posted_minor, case when failed.original_reference is not null then cast(0 as bigint) end
+        ) as original_minor,
         cast(
             sum(-known_lines.gross_minor) over (
                 partition by known_lines.original_reference, known_lines.currency
@@ -155,6 +177,8 @@ final as (
         on known_lines.original_reference = paid.original_reference and known_lines.currency = paid.currency
     left join posted
         on known_lines.original_reference = posted.original_reference and known_lines.currency = posted.currency
+    left join failed
+        on known_lines.original_reference = failed.original_reference and known_lines.currency = failed.currency
     where known_lines.line_type in ('refund', 'chargeback', 'chargeback_reversal')
 
 )

@@ -57,6 +57,13 @@ open_items as (
 callback_states as (
 
     select * from {{ ref('int_callback_states') }}
+    where is_believed
+
+),
+
+conflicting_deliveries as (
+
+    select * from {{ ref('int_conflicting_deliveries') }}
 
 ),
 
@@ -144,6 +151,16 @@ came_in as (
         (new_deliveries + case when earlier_state in ('in_transit', 'excepted') then 1 else 0 end) as row_count,
         amount_minor * (new_deliveries + case when earlier_state in ('in_transit', 'excepted') then 1 else 0 end) as amount_minor
     from callback_states
+
+    union all
+
+    select
+        'callback' as side,
+        currency,
+        cast(1 as bigint) as row_count,
+        amount_minor
+    from conflicting_deliveries
+    where is_new or (is_carried and is_first)
 
 ),
 
@@ -242,6 +259,18 @@ became as (
         new_deliveries - case when earlier_state is null then 1 else 0 end as row_count,
         amount_minor * (new_deliveries - case when earlier_state is null then 1 else 0 end) as amount_minor
     from callback_states
+
+    union all
+
+    -- Neither payload of a conflict is a redelivery of the other.
+    select
+        'callback' as side,
+        currency,
+        case when is_first then 'excepted' else 'duplicates' end as bucket,
+        cast(1 as bigint) as row_count,
+        amount_minor
+    from conflicting_deliveries
+    where is_new or (is_carried and is_first)
 
 ),
 

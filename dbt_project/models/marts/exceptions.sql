@@ -97,6 +97,32 @@ matches as (
 
 ),
 
+payout_totals as (
+
+    select * from {{ ref('int_payout_totals') }}
+    where difference_minor = 0 and is_payout_line_right
+
+),
+
+-- An item is unmatched for one reason at a time.
+reason_types as (
+
+    select * from {{ ref('int_unmatched_reasons') }}
+
+),
+
+firm_reasons as (
+
+    select distinct
+        earlier.subject_type,
+        earlier.subject_id,
+        earlier.currency
+    from earlier
+    inner join reason_types on earlier.exception_type = reason_types.exception_type and reason_types.is_firm
+    where earlier.status <> 'resolved'
+
+),
+
 last_occurrences as (
 
     select *
@@ -140,8 +166,16 @@ opening as (
             and one_a_subject.subject_type = last_occurrences.subject_type
             and one_a_subject.subject_id = last_occurrences.subject_id
             and one_a_subject.currency = last_occurrences.currency
+    left join reason_types on one_a_subject.exception_type = reason_types.exception_type
+    left join firm_reasons
+        on
+            reason_types.exception_type is not null
+            and one_a_subject.subject_type = firm_reasons.subject_type
+            and one_a_subject.subject_id = firm_reasons.subject_id
+            and one_a_subject.currency = firm_reasons.currency
     where
         one_a_subject.subject_rank = 1
+        and firm_reasons.subject_id is null
         and (
             last_occurrences.exception_id is null
             or (last_occurrences.status = 'resolved' and last_occurrences.resolution = 'matched_late')
@@ -263,7 +297,10 @@ opened as (
             routed.subject_type = near_misses.item_type
             and routed.subject_id = near_misses.item_id
             and routed.currency = near_misses.currency
-            and routed.exception_type in ('unmatched_provider_row', 'unmatched_ledger_entry', 'ambiguous_match', 'currency_mismatch')
+            and routed.exception_type in (
+                'unmatched_provider_row', 'unmatched_ledger_entry', 'ambiguous_match', 'currency_mismatch',
+                'duplicate_settlement_line', 'duplicate_ledger_posting'
+            )
 
 ),
 
@@ -367,6 +404,55 @@ settled_late as (
     where earlier.exception_type = 'amount_mismatch'
     group by earlier.exception_id
 
+    union all
+
+    -- The rows that were missing from a payout's total have come.
+    select
+        earlier.exception_id,
+        cast(null as varchar) as match_id
+    from earlier
+    inner join payout_totals
+        on earlier.subject_id = payout_totals.payout_line_id and earlier.currency = payout_totals.currency
+    where earlier.exception_type = 'control_total_mismatch'
+
+),
+
+-- The item is still unmatched, and this run opens a better reason.
+superseded as (
+
+    select
+        earlier.exception_id,
+        min(opening.exception_type) as exception_type
+    from earlier
+    inner join reason_types on earlier.exception_type = reason_types.exception_type and not reason_types.is_firm
+    inner join opening
+        on
+            earlier.subject_type = opening.subject_type
+            and earlier.subject_id = opening.subject_id
+            and earlier.currency = opening.currency
+            and earlier.exception_type <> opening.exception_type
+            and opening.match_id is null
+    inner join reason_types as better on opening.exception_type = better.exception_type
+    group by earlier.exception_id
+
+),
+
+ended as (
+
+    select
+        exception_id,
+        match_id,
+        'matched late' as how
+    from settled_late
+
+    union all
+
+    select
+        exception_id,
+        cast(null as varchar) as match_id,
+        'told as ' || exception_type || ' instead' as how
+    from superseded
+
 ),
 
 resolved as (
@@ -388,18 +474,18 @@ resolved as (
         earlier.due_at,
         earlier.opened_at,
         'matched_late' as resolution,
-        earlier.explanation || '; matched late by run ' || scope.run_id || ' of window ' || cast(scope.ledger_window as varchar)
-            as explanation,
+        earlier.explanation || '; ' || ended.how || ' by run ' || scope.run_id || ' of window '
+        || cast(scope.ledger_window as varchar) as explanation,
         earlier.candidates,
         earlier.occurrence,
         earlier.previous_exception_id,
-        coalesce(settled_late.match_id, earlier.match_id) as match_id,
+        coalesce(ended.match_id, earlier.match_id) as match_id,
         earlier.is_blocking,
         earlier.settlement_file,
         earlier.ledger_window,
         scope.run_id as resolved_run_id
     from earlier
-    inner join settled_late on earlier.exception_id = settled_late.exception_id
+    inner join ended on earlier.exception_id = ended.exception_id
     cross join scope
     where earlier.status <> 'resolved'
 

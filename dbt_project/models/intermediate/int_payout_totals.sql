@@ -1,0 +1,157 @@
+-- Grain: a batch (batch_id, currency) of which this run's file brings a line, with the payout that states its total and what its
+-- rows add up to, in whatever files they came. Only what settled counts. Without a payout, or without other rows, there
+-- is nothing to add up.
+-- Providers write the payout as what leaves the balance or as what arrives at the bank: its sign says nothing.
+
+with lines as (
+
+    select * from {{ ref('int_settlement_lines') }}
+    where batch_id <> '' and settlement_status = 'settled'
+
+),
+
+deliveries as (
+
+    select * from {{ ref('stg_settlement_lines') }}
+    where batch_id <> ''
+
+),
+
+earlier_runs as (
+
+    select distinct settlement_file from {{ source('earlier', 'runs') }}
+
+),
+
+seen_lines as (
+
+    select line_id from {{ ref('int_settlement_lines') }}
+
+),
+
+batches_here as (
+
+    select distinct
+        batch_id,
+        currency
+    from lines
+    where is_line_in_file and not is_seen_before
+
+),
+
+payout_batches as (
+
+    select
+        batches_here.batch_id,
+        batches_here.currency
+    from batches_here
+    inner join lines
+        on
+            batches_here.batch_id = lines.batch_id
+            and batches_here.currency = lines.currency
+            and lines.line_type = 'payout'
+
+    union
+
+    select
+        batches_here.batch_id,
+        batches_here.currency
+    from batches_here
+    inner join deliveries
+        on
+            batches_here.batch_id = deliveries.batch_id
+            and batches_here.currency = deliveries.currency
+            and deliveries.line_type = 'payout'
+    inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+
+),
+
+earlier_deliveries as (
+
+    select
+        deliveries.*,
+        row_number() over (
+            partition by deliveries.line_id
+            order by deliveries.file_sequence desc nulls last, deliveries.row_number desc nulls last
+        ) as age_rank
+    from deliveries
+    inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+    inner join payout_batches
+        on deliveries.batch_id = payout_batches.batch_id and deliveries.currency = payout_batches.currency
+
+),
+
+batch_lines as (
+
+    select
+        lines.line_id,
+        lines.line_type,
+        lines.provider_reference,
+        lines.batch_id,
+        lines.currency,
+        lines.gross_minor - lines.fee_minor - lines.net_minor as off_minor,
+        lines.net_minor
+    from lines
+    inner join payout_batches
+        on lines.batch_id = payout_batches.batch_id and lines.currency = payout_batches.currency
+
+    union all
+
+    select
+        earlier_deliveries.line_id,
+        earlier_deliveries.line_type,
+        earlier_deliveries.provider_reference,
+        earlier_deliveries.batch_id,
+        earlier_deliveries.currency,
+        earlier_deliveries.gross_minor - earlier_deliveries.fee_minor - earlier_deliveries.net_minor as off_minor,
+        earlier_deliveries.net_minor
+    from earlier_deliveries
+    left join seen_lines on earlier_deliveries.line_id = seen_lines.line_id
+    where
+        earlier_deliveries.age_rank = 1
+        and earlier_deliveries.settlement_status = 'settled'
+        and seen_lines.line_id is null
+
+),
+
+sums as (
+
+    select
+        batch_id,
+        currency,
+        cast(sum(case when line_type = 'payout' then 1 else 0 end) as bigint) as payouts,
+        cast(sum(case when line_type = 'payout' then 0 else 1 end) as bigint) as other_lines,
+        cast(sum(case when line_type = 'payout' then net_minor else 0 end) as bigint) as payout_minor,
+        cast(sum(case when line_type = 'payout' then 0 else net_minor end) as bigint) as lines_minor,
+        min(case when line_type = 'payout' then line_id end) as payout_line_id
+    from batch_lines
+    group by batch_id, currency
+
+),
+
+final as (
+
+    select
+        sums.batch_id,
+        sums.currency,
+        sums.payout_line_id,
+        payout_lines.provider_reference,
+        sums.payout_minor,
+        sums.lines_minor,
+        sums.other_lines,
+        case
+            when (sums.payout_minor < 0) = (sums.lines_minor < 0) then sums.lines_minor - sums.payout_minor
+            else sums.lines_minor + sums.payout_minor
+        end as difference_minor,
+        payout_lines.off_minor = 0 as is_payout_line_right
+    from sums
+    inner join batch_lines as payout_lines
+        on
+            sums.payout_line_id = payout_lines.line_id
+            and sums.batch_id = payout_lines.batch_id
+            and sums.currency = payout_lines.currency
+    where sums.payouts > 0 and sums.other_lines > 0
+
+)
+
+select * from final
