@@ -197,8 +197,8 @@ def check_step(state: ExceptionState, action: str) -> None:
     """Refuse with RefusedError an action that does not follow on the state, saying what does."""
     if state.status == "resolved" and state.is_matched_late and action != "comment":
         raise RefusedError(
-            f"exception {state.exception_id} was resolved by the system: a later run matched the item, or tells of it by "
-            f"another exception ({action} cannot change that); if the break comes back, the next run opens a new exception"
+            f"exception {state.exception_id} was resolved by the system: a later run matched the item or told it by "
+            f"another exception ({action} cannot change that); if the break comes back, the next run opens a new one"
         )
     if state.status not in _MAY_BE_TAKEN_FROM[action]:
         waiting = f" as {state.resolution}" if state.resolution else ""
