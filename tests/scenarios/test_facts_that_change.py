@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.claims import Claim, Said, claim, expected, outcomes
-from tests.scenarios.rows import MON, TUE, WED, Row, entry, flat, post, settle
+from tests.scenarios.rows import MON, TUE, WED, Row, call, entry, flat, post, settle
 from tests.scenarios.world import World
 
 WINDOWS = (MON, TUE, WED)
@@ -99,6 +99,26 @@ CLAIMS = [
             MON: ["open T1, 500 USD, aged 0"],
             TUE: ["open T1, 600 USD, aged 1"],
             WED: ["open T1, 600 USD, aged 2"],
+        },
+    ),
+    claim(
+        "a later movement of the intent that a callback bridges to joins the match, whose difference is gone",
+        settle("L1", "P", 900),
+        post("T1", "", 600, intent="I"),
+        call("E1", "P", 900, merchant="I"),
+        post("T2", "", 300, intent="I", on=TUE),
+        gives={
+            MON: [
+                "callback_bridge one_to_one exact: L1 = T1, 900 against 600 USD, off by 300",
+                "callback E1 of L1 = T1",
+                "amount_mismatch L1, 900 USD, off by 300",
+            ],
+            TUE: [
+                "reversed callback_bridge one_to_one exact: L1 = T1, 900 against 600 USD, off by 300",
+                "callback_bridge one_to_many exact: L1 = T1 + T2, 900 USD",
+                "callback E1 of L1 = T1 + T2",
+                "resolved as matched_late: amount_mismatch L1, 900 USD, off by 300",
+            ],
         },
     ),
     # One reason for being unmatched

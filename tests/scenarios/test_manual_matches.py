@@ -96,6 +96,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         # What shares a reference with matched items, the batch's movement, and the counterpart of what was taken back.
         *(settle("L7b", "R7", -7, on=WED), post("TL1", "R1", 500, on=WED), post("TB1", "B1", 90, on=WED)),
         *(post("TAA", "RA", 40, on=WED), settle("L1", "R1", 500, file="set_2026_04_22")),
+        # What repeats L3, beside the movement of its reference that is left.
+        settle("L3b", "R3", 100, on=WED),
     )
     said[WED] = run_again(world, WED)
     return Story(world, said, answers)
@@ -219,6 +221,12 @@ def test_a_later_run_starts_from_it_as_from_any_match(story: Story) -> None:
         f"where ledger_window = date '{WED}' and side = 'settlement' and currency = 'USD'"
     )
     assert row["duplicates"] == 1
+
+
+def test_a_line_that_repeats_one_matched_by_decision_is_a_duplicate(story: Story) -> None:
+    """It once matched the next best movement of its reference, with a difference."""
+    assert exceptions_of(story.world, "L3b") == [("duplicate_settlement_line", "open", None)]
+    assert exceptions_of(story.world, "T6") == [("unmatched_ledger_entry", "open", None)]
 
 
 def test_a_batch_of_which_a_line_was_matched_by_decision_does_not_match_as_a_whole(story: Story) -> None:

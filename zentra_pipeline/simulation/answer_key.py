@@ -121,6 +121,8 @@ def answer_key(world: World) -> AnswerKey:
         open_items += _open_items(story, held)
         for movement in story.movements:
             flows[movement.run, movement.currency][0] += movement.amount_minor
+        for run, _, currency, amount in story.posted_more:
+            flows[run, currency][0] += amount
         for match in _confirmed(story):
             currency = match.movements[0].currency
             flows[match.run, currency][1] += match.ledger_minor
@@ -216,7 +218,8 @@ def _exceptions(story: Story, held: Held) -> Iterator[KeyException]:
     for line in story.lines:
         if line.row.line_type in MATCHED_TYPES:
             types = story.reasons.get(line.row.line_id, ("unmatched_provider_row",))
-            yield from _while_open(story, held, "|".join(types), _line_leg(line), line.run, line.run)
+            due_from = story.duplicate_from.get((line.row.line_id, line.row.currency), line.run)
+            yield from _while_open(story, held, "|".join(types), _line_leg(line), line.run, due_from)
     for movement in story.movements:
         leg = _movement_leg(movement)
         twin_from = story.duplicate_from.get((movement.transaction_id, movement.currency))

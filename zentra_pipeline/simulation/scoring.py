@@ -134,8 +134,9 @@ def score(key: Mapping[str, Sequence[Row]], published: Published) -> Score:
 
 
 def _matches(key: Sequence[Row], published: Sequence[Row]) -> Tally:
-    unjudged = {_fact(row, _LEGS) for row in key if not row["method"]}
-    found = [{**row, "method": ""} if _fact(row, _LEGS) in unjudged else row for row in published]
+    made = ("ledger_window", *_LEGS)
+    unjudged = {_fact(row, made) for row in key if not row["method"]}
+    found = [{**row, "method": ""} if _fact(row, made) in unjudged else row for row in published]
     return _compare("matches", [row for row in key if row["status"] != "suggested"], found, _MATCH, _LEGS)
 
 

@@ -45,6 +45,7 @@ class Story:
     findings: list[Finding] = field(default_factory=list)
     reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
     duplicate_from: dict[tuple[str, str], int] = field(default_factory=dict)
+    posted_more: list[tuple[int, str, str, int]] = field(default_factory=list)
     undecidable: set[tuple[str, str]] = field(default_factory=set)
     disbelieved: set[str] = field(default_factory=set)
     _named: int = 0
@@ -343,9 +344,27 @@ class Story:
         """State why a line is unmatched for as long as it is."""
         self.reasons[line.row.line_id] = types
 
-    def duplicate(self, movement: Movement, run: int) -> None:
-        """State that from this run on an unmatched movement is the second posting of one already paired."""
-        self.duplicate_from[movement.transaction_id, movement.currency] = run
+    def duplicate(self, leg: PlacedLine | Movement, run: int) -> None:
+        """State that from this run on an unmatched line or movement repeats one already paired."""
+        if isinstance(leg, PlacedLine):
+            self.duplicate_from[leg.row.line_id, leg.row.currency] = run
+        else:
+            self.duplicate_from[leg.transaction_id, leg.currency] = run
+
+    def post_more(self, movement: Movement, run: int, amount: int) -> Movement:
+        """An entry of a later window that changes a movement seen before; returns the movement as it is from then on.
+
+        Its id is the last of the transaction's: what the movement bears stays as it was.
+        """
+        entry_id = max(entry.entry_id for _, entry in self.entries if entry.transaction_id == movement.transaction_id)
+        at, shown = self.instant_in(self.calendar.runs[run]), (movement.provider_reference, movement.intent_id)
+        for suffix, account, signed in (("a", CLEARING_ACCOUNT, amount), ("b", "customer_funds", -amount)):
+            entry = self._entry(
+                f"{entry_id}{suffix}", movement.transaction_id, "payment", account, signed, movement.currency, at, shown
+            )
+            self.entries.append((run, entry))
+        self.posted_more.append((run, movement.transaction_id, movement.currency, amount))
+        return replace(movement, amount_minor=movement.amount_minor + amount)
 
     def success(self, lines: Sequence[PlacedLine], movements: Sequence[Movement], amount: int) -> list[Callback]:
         """Success reported in the window of the first side, so never late; now and then pending before, or again."""

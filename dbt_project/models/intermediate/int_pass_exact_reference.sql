@@ -1,5 +1,5 @@
 -- Grain: an item and what the pass `exact_reference` made of it: same provider_reference.
--- An amount counts as already paired when an earlier run paired it under the same reference.
+-- An amount counts as already paired when an earlier run paired it under the same reference, by this pass or by decision.
 
 with scope as (
 
@@ -67,12 +67,12 @@ paired_before as (
         matched_before.item_type,
         matched_before.provider_reference as group_key,
         matched_before.currency,
-        matched_before.line_class,
+        matched_before.own_class as line_class,
         matched_before.amount_minor
     from matched_before
     left join reversed on matched_before.match_id = reversed.match_id
     where
-        matched_before.rule = 'exact_reference'
+        matched_before.rule in ('exact_reference', 'manual')
         and reversed.match_id is null
         and matched_before.provider_reference <> ''
 

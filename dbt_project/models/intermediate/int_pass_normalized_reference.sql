@@ -1,5 +1,6 @@
 -- Grain: an item the exact pass left over and what `normalized_reference` made of it: same after the profile's normalizer.
--- Without a normalizer the pass hands everything on. Amounts paired under the exact reference count as already paired.
+-- Without a normalizer the pass hands everything on. Amounts paired under the exact reference, or by decision, count as already
+-- paired.
 
 with scope as (
 
@@ -49,13 +50,13 @@ paired_before as (
         matched_before.item_type,
         matched_before.normalized_reference as group_key,
         matched_before.currency,
-        matched_before.line_class,
+        matched_before.own_class as line_class,
         matched_before.amount_minor
     from matched_before
     left join reversed on matched_before.match_id = reversed.match_id
     cross join profile
     where
-        matched_before.rule in ('exact_reference', 'normalized_reference')
+        matched_before.rule in ('exact_reference', 'normalized_reference', 'manual')
         and reversed.match_id is null
         and profile.reference_normalizer <> 'none'
         and matched_before.normalized_reference <> ''

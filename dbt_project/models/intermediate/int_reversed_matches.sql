@@ -21,6 +21,13 @@ movements as (
 
 ),
 
+events as (
+
+    select * from {{ ref('int_callback_events') }}
+    where is_believed and provider_reference <> '' and merchant_reference <> ''
+
+),
+
 match_line_types as (
 
     select * from {{ source('run', 'match_line_types') }}
@@ -152,6 +159,25 @@ by_internal_reference as (
 
 ),
 
+-- A later movement is of the intent to which a callback bridges a line of the match.
+by_bridge as (
+
+    select unequal_items.match_id
+    from unequal_items
+    inner join events
+        on
+            unequal_items.provider_reference = events.provider_reference
+            and unequal_items.item_type = 'settlement_line'
+            and unequal_items.rule = 'callback_bridge'
+    inner join keyed_parts
+        on
+            events.merchant_reference = keyed_parts.other_reference
+            and keyed_parts.item_type = 'ledger_transaction'
+            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.line_class = keyed_parts.line_class
+
+),
+
 -- Whoever matched it, by reference, batch or decision: the money is another by now.
 changed as (
 
@@ -170,6 +196,8 @@ joined as (
     select match_id from by_normalized_reference
     union
     select match_id from by_internal_reference
+    union
+    select match_id from by_bridge
 
 ),
 

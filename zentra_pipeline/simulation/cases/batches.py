@@ -52,6 +52,32 @@ def batch_with_its_payout_line(story: Story) -> None:
 
 
 @case()
+def payout_off_its_rows(story: Story) -> None:
+    """The payout takes out less than its batch holds: the lines match, and the total it states is an exception."""
+    currency, batch, run = story.currency(), story.name("po_"), story.any_run()
+    lines = _batch(story, run, batch, currency)
+    short = story.rng.randrange(1, 900)
+    sign = story.rng.choice([-1, 1])
+    payout = story.line(run, sign * (_net(lines) - short), currency, "", line_type="payout", batch=batch)
+    movement = story.movement(run, _net(lines), currency, batch, kind="payout")
+    heard = _success(story, lines[0])
+    story.match(lines, [movement], "batch_total", callbacks=heard, settlement_minor=_net(lines))
+    story.find("control_total_mismatch", "settlement_line", payout.row.line_id, run, None, currency, short)
+
+
+@case()
+def payout_before_its_rows(story: Story) -> None:
+    """The payout is stated before the last of its rows: off its total until a later file brings that one."""
+    currency, batch = story.currency(), story.name("po_")
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    lines = [story.line(at, story.amount(), currency, story.reference(), batch=batch) for at in (run, run, later)]
+    payout = story.line(run, -_net(lines), currency, "", line_type="payout", batch=batch)
+    missing = -lines[-1].row.net_minor
+    story.find("control_total_mismatch", "settlement_line", payout.row.line_id, run, later, currency, missing)
+
+
+@case()
 def batch_off_its_total(story: Story) -> None:
     """The movement misses the batch's net by one minor unit: no match, within tolerance or not."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()

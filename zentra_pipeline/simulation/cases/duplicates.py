@@ -43,6 +43,19 @@ def duplicate_line_answered_later(story: Story) -> None:
     story.reason(twin, "duplicate_settlement_line")
 
 
+@case()
+def twins_that_wait_for_one_movement(story: Story) -> None:
+    """Two equal lines are unmatched until one movement comes: the later line turns out to be a duplicate."""
+    currency, reference, amount = story.currency(), story.reference(), story.amount()
+    run = story.any_run(spare=1)
+    posted = story.later_run(run)
+    first, twin = lines_in_order(story, run, currency, reference, [amount, amount])
+    story.match([first], [story.movement(posted, amount, currency, reference)])
+    story.find("unmatched_provider_row", "settlement_line", twin.row.line_id, run, posted, currency)
+    story.reason(twin, "duplicate_settlement_line")
+    story.duplicate(twin, posted)
+
+
 @case(weight=2)
 def posting_twice_in_one_window(story: Story) -> None:
     """Two equal movements, one line: the later posting is a duplicate at once, whatever the lag."""

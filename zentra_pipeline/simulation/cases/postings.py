@@ -31,6 +31,34 @@ def unbalanced_in_one_currency(story: Story) -> None:
 
 
 @case()
+def entry_that_comes_late(story: Story) -> None:
+    """A later window adds an entry to a movement already matched: the match is made anew, with the difference."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    more = story.amount() * story.rng.choice([1, -1])
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    line, movement = story.line(run, amount, currency, reference), story.movement(run, amount, currency, reference)
+    heard = story.success([line], [movement], amount)
+    story.match([line], [movement], callbacks=heard, reversed_in=later)
+    changed = story.post_more(movement, later, more)
+    story.match([line], [changed], callbacks=heard, run=later)
+
+
+@case()
+def entry_that_makes_good(story: Story) -> None:
+    """The ledger posts too little and adds the rest to the same transaction later: the difference is gone."""
+    currency, reference = "EUR", story.reference()
+    part, rest = story.amount(), story.amount(least=200_001)
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    line, movement = story.line(run, part + rest, currency, reference), story.movement(run, part, currency, reference)
+    heard = story.success([line], [movement], part + rest)
+    story.match([line], [movement], callbacks=heard, reversed_in=later)
+    whole = story.post_more(movement, later, rest)
+    story.match([line], [whole], callbacks=heard, run=later)
+
+
+@case()
 def payout_without_a_batch(story: Story) -> None:
     """A payout or adjustment posted on the clearing account bears no known batch: it waits and falls overdue."""
     amount = story.amount() * story.rng.choice([1, -1])
