@@ -42,10 +42,7 @@ COLUMNS: Final = {
         "closeout_id varchar, exception_id varchar, status varchar, owner varchar, resolution varchar, "
         "resolved_at timestamp, resolved_by varchar, decisions bigint"
     ),
-    "single_events": (
-        "position bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, tenant varchar, "
-        "actor varchar, run_id varchar, data varchar"
-    ),
+    "single_events": event_reading.EVENT_COLUMNS,
 }
 
 

@@ -26,6 +26,7 @@ class RunOutcome:
     status: str
     is_new_revision: bool
     inputs_digest: str
+    owner: str
     as_of: str
     summary: RunSummary
     rerun: tuple[str, ...]
@@ -50,6 +51,7 @@ def reconcile(home: Home, tenant: str, request: RunRequest, progress: Progress |
         status=result.run.status,
         is_new_revision=result.is_new_revision,
         inputs_digest=str(result.run.inputs_digest),
+        owner=result.run.owner,
         as_of=result.run.as_of,
         summary=summarize(paths.root, result.tables),
         rerun=tuple(rerun),

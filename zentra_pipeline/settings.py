@@ -13,6 +13,8 @@ HOME_VARIABLE = "ZENTRA_HOME"
 DATABASE_VARIABLE = "ZENTRA_DATABASE_URL"
 MEMORY_VARIABLE = "ZENTRA_MEMORY"
 DEFAULT_HOME = Path("data/zentra")
+# Whose exceptions they are where neither a request nor the run as recorded says so.
+DEFAULT_OWNER = "finance_ops"
 PACKAGE_ROOT = Path(__file__).resolve().parent
 DBT_PROJECT = PACKAGE_ROOT.parent / "dbt_project"
 

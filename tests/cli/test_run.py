@@ -71,7 +71,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunRequest]:
         if request.ledger_window == date(2026, 4, 30):
             raise RunFailedError("conservation does not hold")
         return RunOutcome(
-            "run_1", 1, "in_review", True, "d" * 64, "2026-04-27T06:00:00.000000Z", SUMMARY, ("set_x day",)
+            "run_1",
+            1,
+            "in_review",
+            True,
+            "d" * 64,
+            request.owner or "finance_ops",
+            "2026-04-27T06:00:00.000000Z",
+            SUMMARY,
+            ("set_x day",),
         )
 
     monkeypatch.setattr(reconcile, "reconcile", stand_in)

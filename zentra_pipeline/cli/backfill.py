@@ -6,7 +6,7 @@ import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import DEFAULT_OWNER, Home, TenantPaths
 
 
 @click.command("backfill")
@@ -28,12 +28,18 @@ from zentra_pipeline.settings import Home, TenantPaths
     callback=options.checked(identifiers.ledger_window),
     help="Last ledger window, inclusive.",
 )
-@options.owner
+@click.option(
+    "--owner",
+    metavar="O",
+    callback=options.checked(options.name_of_person),
+    help="Whose exceptions they are where no routing rule says otherwise.  [default: a run's recorded owner, else "
+    f"{DEFAULT_OWNER}]",
+)
 @options.acting
 @options.home
 @options.as_json
 def command(
-    *, tenant: str, provider: str, first: date, last: date, owner: str, actor: str, home: Home, as_json: bool
+    *, tenant: str, provider: str, first: date, last: date, owner: str | None, actor: str, home: Home, as_json: bool
 ) -> None:
     """Reconcile every window of a range of days, in order.
 

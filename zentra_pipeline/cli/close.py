@@ -77,27 +77,27 @@ def command(
             outcome = closing.approve(case, actor, now)
         else:
             outcome = closing.prepare(case, actor, now, reason, accept_quarantine)
-    _tell(outcome, tenant, as_json)
+    _tell(outcome, tenant, run_id, as_json)
     return RefusedError.exit_code if outcome.status == "blocked" else 0
 
 
-def _tell(outcome: "Outcome", tenant: str, as_json: bool) -> None:
+def _tell(outcome: "Outcome", tenant: str, run_id: str | None, as_json: bool) -> None:
     from zentra_pipeline.cli import printing
 
     if as_json:
-        printing.print_json(_as_object(outcome))
+        printing.print_json(_as_object(outcome, run_id))
     elif outcome.closeout is None:
         _tell_blockers(outcome)
     else:
         _tell_closeout(outcome, tenant)
 
 
-def _as_object(outcome: "Outcome") -> dict[str, Any]:
+def _as_object(outcome: "Outcome", run_id: str | None) -> dict[str, Any]:
     closeout = outcome.closeout
     return {
         "status": outcome.status,
         "closeout_id": closeout.closeout_id if closeout else None,
-        "run_id": closeout.run_id if closeout else None,
+        "run_id": closeout.run_id if closeout else run_id,
         "revision": closeout.revision if closeout else None,
         "bundle": str(outcome.bundle) if outcome.bundle else None,
         "evidence_root": closeout.evidence_root if closeout else None,
@@ -153,6 +153,6 @@ def _tell_closeout(outcome: "Outcome", tenant: str) -> None:
     for label, value in facts:
         printing.say(f"{label:<10}{value}")
     if outcome.status == "prepared":
-        printing.note(f"Next, by somebody else: zentra close --tenant {tenant} --run {closeout.run_id} --approve")
+        printing.next_step(f"zentra close --tenant {tenant} --run {closeout.run_id} --approve", "by somebody else")
     elif outcome.bundle:
-        printing.note(f"Next: zentra verify {outcome.bundle}")
+        printing.next_step(f"zentra verify {outcome.bundle}")

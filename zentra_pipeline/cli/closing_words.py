@@ -23,7 +23,7 @@ def as_object(request: "RunRequest", outcome: "RunOutcome") -> dict[str, Any]:
         "provider": request.provider,
         "settlement_file": request.settlement_file,
         "ledger_window": request.ledger_window.isoformat(),
-        "owner": request.owner,
+        "owner": outcome.owner,
         "as_of": outcome.as_of,
         "inputs_digest": outcome.inputs_digest,
         "matches": summary.matches,

@@ -22,4 +22,4 @@ def command(home: Home, as_json: bool) -> None:
         printing.print_json({"home": str(home.root), "is_new": is_new})
     else:
         printing.say(f"{'Made' if is_new else 'Already there:'} {home.root}")
-        printing.note("Next: zentra tenant add TENANT")
+        printing.next_step("zentra tenant add TENANT")

@@ -31,7 +31,7 @@ def init(home: Home, as_json: bool) -> None:
         printing.print_json({**asdict(record), "is_new": is_new})
     else:
         printing.say(f"{'Made' if is_new else 'Already there:'} key {record.keyid}")
-        printing.note("Next: zentra keys export-trust FILE, for whoever checks your closeouts")
+        printing.next_step("zentra keys export-trust FILE", "for whoever checks your closeouts")
 
 
 @command.command("rotate")
@@ -55,7 +55,8 @@ def rotate(overlap_days: int, home: Home, as_json: bool) -> None:
         printing.print_json(asdict(record))
     else:
         printing.say(f"Made key {record.keyid}, signed by {record.signed_by}")
-        printing.note("Next: zentra keys export-trust FILE; bundles carry the new key's signature along as well")
+        printing.note("Bundles carry the new key's signature along.")
+        printing.next_step("zentra keys export-trust FILE")
 
 
 @command.command("export-trust")

@@ -31,7 +31,11 @@ def name_of_person(value: str) -> str:
 
 
 def record_id(value: str) -> str:
-    """An id that Zentra gave a run or an exception, unchanged; UsageError when it cannot be one."""
+    """An id that Zentra gave a run or an exception; UsageError when it cannot be one.
+
+    White space around it is dropped: an id taken from CSV output brings its carriage return along.
+    """
+    value = value.strip()
     if not _RECORD_ID.fullmatch(value):
         raise UsageError(f"id {value!r} is not allowed: use it as the lists print it, such as run_1a2b")
     return value

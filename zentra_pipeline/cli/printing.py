@@ -4,6 +4,7 @@ Data comes from outsiders: for people, characters that a terminal would act on a
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -40,6 +41,14 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """One or more lines about what is going on, on stderr."""
     click.echo(printable_lines(text), err=True)
+
+
+def next_step(command: str, remark: str | None = None) -> None:
+    """Name the command that goes on from here, on stderr; it carries the --home that this one was given."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.get_parameter_source("home") is click.core.ParameterSource.COMMANDLINE:
+        command += f" --home {shlex.quote(str(context.params['home'].root))}"
+    note(f"Next{', ' + remark if remark else ''}: {command}")
 
 
 def printable(text: str) -> str:

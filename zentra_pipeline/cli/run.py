@@ -73,4 +73,4 @@ def command(
     else:
         closing_words.tell(request, outcome)
         if outcome.summary.opened:
-            printing.note(f"Next: zentra exceptions list --tenant {tenant} --run {outcome.run_id}")
+            printing.next_step(f"zentra exceptions list --tenant {tenant} --run {outcome.run_id}")

@@ -32,7 +32,7 @@ def add(tenant: str, home: Home, as_json: bool) -> None:
         printing.print_json({"tenant": tenant, "folder": str(paths.root), "is_new": is_new})
     else:
         printing.say(f"{'Added' if is_new else 'Already there:'} tenant {tenant} in {paths.root}")
-        printing.note(f"Next: zentra ingest --tenant {tenant} --provider PROVIDER --kind settlement FILE")
+        printing.next_step(f"zentra ingest --tenant {tenant} --provider PROVIDER --kind settlement FILE")
 
 
 @command.command("list")

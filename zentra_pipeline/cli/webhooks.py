@@ -81,7 +81,7 @@ def add(
     printing.say(endpoint.endpoint_id)
     printing.say(secret)
     printing.note(f"Endpoint {endpoint.endpoint_id} for {url}: keep the secret now, it is not shown again")
-    printing.note(f"Next: zentra webhooks deliver --tenant {tenant} --loop")
+    printing.next_step(f"zentra webhooks deliver --tenant {tenant} --loop")
 
 
 @command.command("list")

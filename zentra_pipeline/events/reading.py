@@ -21,7 +21,7 @@ from zentra_pipeline.store.instants import instant_of, instant_text
 
 # The published table `events`; `single_rows` and `segments_sql` give its rows in this order of columns.
 EVENT_COLUMNS: Final = (
-    "position bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, tenant varchar, "
+    "position bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, tenant_id varchar, "
     "actor varchar, run_id varchar, data varchar"
 )
 _ATTRIBUTES: Final = (
@@ -82,7 +82,7 @@ def segments_sql(paths: TenantPaths, entries: Sequence[Entry]) -> str | None:
     places = ", ".join(f"({_literal(str(path))}, {position})" for path, position in files.items())
     return (
         'select cast(places.first_position + segments."offset" as bigint) as position, segments.event_id, '
-        f"segments.event_type, segments.subject, segments.event_time, {_literal(paths.root.name)} as tenant, "
+        f"segments.event_type, segments.subject, segments.event_time, {_literal(paths.root.name)} as tenant_id, "
         f"segments.actor, segments.run_id, segments.data from {scan} as segments "
         f"inner join (values {places}) as places (filename, first_position) on segments.filename = places.filename"
     )

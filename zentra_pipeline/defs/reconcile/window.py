@@ -17,6 +17,7 @@ from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, OWNERS, SCOPE_KEY
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ControlFailedError, InputRejectedError
 from zentra_pipeline.profile import load_profile
+from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.store.instants import instant_of
 
 _RAW: Final = {
@@ -133,7 +134,7 @@ def _request(
         provider=provider,
         settlement_file=config.settlement_file or profile.settlement_file(window),
         ledger_window=window,
-        owner=config.owner or (None if known else "finance_ops"),
+        owner=config.owner or (None if known else DEFAULT_OWNER),
         as_of=_instant(config.as_of),
         actor=config.actor,
     )
