@@ -20,7 +20,7 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import operational_tables, settings
+from zentra_pipeline import operational_tables, read_only_sql, settings
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.operational_tables import OperationalTables
@@ -206,11 +206,7 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         try:
-            statements = connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type not in (
-                duckdb.StatementType.SELECT,
-                duckdb.StatementType.EXPLAIN,
-            ):
+            if not read_only_sql.is_read_only(connection, sql):
                 raise UsageError(
                     "one query at a time, and only queries: SELECT, FROM, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN"
                 )

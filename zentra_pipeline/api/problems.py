@@ -186,12 +186,21 @@ def _invalid(findings: Sequence[Mapping[str, Any]]) -> ProblemError:
         {
             "in": str(finding["loc"][0]),
             "name": printable(".".join(map(str, finding["loc"][1:])))[:200],
-            "reason": printable(str(finding["msg"]))[:500],
+            "reason": printable(_reason(finding))[:500],
         }
         for finding in findings[:_SHOWN_FINDINGS]
     ]
-    detail = "; ".join(f"{entry['in']} {entry['name']}: {entry['reason']}" for entry in told[:5])
+    detail = "; ".join(
+        f"{' '.join(filter(None, (entry['in'], entry['name'])))}: {entry['reason']}" for entry in told[:5]
+    )
     return ProblemError("invalid", detail or "the request is not valid", members={"errors": told})
+
+
+def _reason(finding: Mapping[str, Any]) -> str:
+    """What is wrong with a value, without pydantic's words about itself."""
+    if finding.get("type") == "model_attributes_type":
+        return "Input should be a JSON object"
+    return str(finding["msg"]).removeprefix("Value error, ")
 
 
 def _of_http(error: HTTPException) -> ProblemError:
