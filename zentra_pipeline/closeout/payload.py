@@ -91,9 +91,13 @@ def payload(
 
 
 def reason_to_amend(sealed: run_store.Revision, now: run_store.Revision) -> str:
-    """Why a run has a newer revision than the sealed one, told by the files that came in between."""
+    """Why a run has a newer revision than the sealed one, told by the files that came in between.
+
+    A file of which the run saw no row (a callback after its as_of, repeats, rows in quarantine) is no reason.
+    """
     known = {file["sequence"] for file in sealed.manifest.get("files", [])}
-    came = [file for file in now.manifest.get("files", []) if file["sequence"] not in known]
+    same_rows = sealed.inputs_digest == now.inputs_digest
+    came = [file for file in now.manifest.get("files", []) if file["sequence"] not in known and not same_rows]
     words = {
         "settlement": "restated settlement file" if sealed.revision else "settlement file",
         "ledger": "late ledger posting",
@@ -102,7 +106,9 @@ def reason_to_amend(sealed: run_store.Revision, now: run_store.Revision) -> str:
     }
     own = now.manifest.get("run", {}).get("settlement_file")
     told = [_told(words[kind], ids) for kind in words if (ids := _ids(came, kind, own))]
-    return "; ".join(told) or "the run was made anew after decisions, settings or an earlier run changed"
+    return (
+        "; ".join(told) or "the run was made anew after decisions, settings, quarantined rows or an earlier run changed"
+    )
 
 
 def _ids(came: Sequence[Mapping[str, Any]], kind: str, own_settlement_file: str | None) -> list[str]:
