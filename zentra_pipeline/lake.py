@@ -287,7 +287,8 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
     views["closeout_evidence"] = _rows_of(snapshot.evidence(paths), EVIDENCE_COLUMNS)
     singles = "select * from single_events"
     segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)
-    views["events"] = f"{singles} union all {segments}" if segments else singles
+    told = f"{singles} union all {segments}" if segments else singles
+    views["events"] = f"select * from ({told}) order by position nulls last"
     staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
     for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
         names = ", ".join(definition.split()[0] for definition in staged_columns(table).split(","))
@@ -310,7 +311,9 @@ def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
         f"select {columns} from ({published_rows(table, published)}) as published "
         f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
     )
-    return decided(newest, "states.closeout_id is null") if table == "exceptions" else newest
+    if table == "exceptions":
+        return decided(newest, "states.closeout_id is null") + _ordered("ledger_window", key)
+    return newest + _ordered("run_sequence", key)
 
 
 def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
@@ -325,7 +328,14 @@ def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
         f"select places.closeout_id, {names} from {scan} as published "
         f"inner join (values {places}) as places (filename, closeout_id) on published.filename = places.filename"
     )
-    return decided(rows, "states.closeout_id = published.closeout_id") if table == "exceptions" else rows
+    if table == "exceptions":
+        rows = decided(rows, "states.closeout_id = published.closeout_id")
+    return f"select * from ({rows}) as published" + _ordered("closeout_id", *ROW_ORDER[table].split(", "))
+
+
+def _ordered(*columns: str) -> str:
+    """An order for rows that joins and windows hand on as threads please: asked twice, a table answers the same."""
+    return " order by " + ", ".join(f"published.{column} nulls last" for column in columns)
 
 
 def decided(rows: str, states_of: str) -> str:
