@@ -303,7 +303,8 @@ def _closeouts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
         about = f"{row['closeout_id']} (revision {row['revision']}) of window {row['ledger_window']}{amends}"
         ids = _ids(row, "closeout_id", "seal_digest", "amends")
         common = {"kind": "closeout", "ids": ids, "run_id": row["run_id"]}
-        prepared = f"{row['prepared_by']} prepared closeout {about}: {row['evidence_rows']:,} rows of evidence"
+        evidence = f"{row['evidence_rows']:,} row{'' if row['evidence_rows'] == 1 else 's'} of evidence"
+        prepared = f"{row['prepared_by']} prepared closeout {about}: {evidence}"
         yield Entry(at=row["prepared_at"], sentence=prepared, actor=row["prepared_by"], **common)
         if row["sealed_at"]:
             sealed = f"Closeout {about} was sealed; {row['approved_by']} approved it; root {row['evidence_root'][:16]}…"
@@ -319,7 +320,9 @@ def _standing(rows: movement.Rows) -> list[str]:
     for row in sorted(rows["exception"], key=lambda row: (row["status"] == "resolved", row["opened_at"])):
         state = f"resolved as {_words(row['resolution'])}" if row["status"] == "resolved" else _words(row["status"])
         words.append(f"{_words(row['exception_type'])} {state}")
-    words += [f"closeout {row['closeout_id']} {row['status']}" for row in rows["closeout"]]
+    newest = {row["run_id"]: row for row in sorted(rows["closeout"], key=lambda row: row["revision"])}
+    for row in sorted(newest.values(), key=lambda row: (row["ledger_window"], row["run_id"])):
+        words.append(f"window {row['ledger_window']} {row['status']}, closeout revision {row['revision']}")
     return words or ["neither matched nor excepted yet"]
 
 

@@ -283,6 +283,7 @@ def test_rows_of_a_window_keep_it_from_being_closed_as_one_without_activity(worl
 
 def test_the_calendar_shows_every_expected_window(world: World) -> None:
     close(world)
+    assert calendar.span(world.paths, world.provider) == (date(2026, 4, 20), date(2026, 4, 20))
     found = calendar.windows(world.paths, world.provider, date(2026, 4, 17), date(2026, 4, 21))
     assert [(item.ledger_window, item.state) for item in found] == [
         ("2026-04-17", "missing"),

@@ -61,21 +61,19 @@ def list_closeouts(tenant: str, provider: str | None, home: Home, as_json: bool)
     "--from",
     "first",
     metavar="D",
-    required=True,
     callback=options.checked(identifiers.ledger_window),
-    help="First ledger window, YYYY-MM-DD.",
+    help="First ledger window, YYYY-MM-DD.  [default: the provider's first with a run or closeout]",
 )
 @click.option(
     "--to",
     "last",
     metavar="D",
-    required=True,
     callback=options.checked(identifiers.ledger_window),
-    help="Last ledger window, inclusive.",
+    help="Last ledger window, inclusive.  [default: the last such]",
 )
 @options.home
 @options.as_json
-def calendar(*, tenant: str, provider: str, first: date, last: date, home: Home, as_json: bool) -> None:
+def calendar(*, tenant: str, provider: str, first: date | None, last: date | None, home: Home, as_json: bool) -> None:
     """Show every expected window of a provider as sealed, open or missing.
 
     Expected are business days, and other days that have a run or a closeout.
@@ -85,9 +83,15 @@ def calendar(*, tenant: str, provider: str, first: date, last: date, home: Home,
     from zentra_pipeline.closeout import calendar as closed
     from zentra_pipeline.errors import UsageError
 
+    paths = tenancy.require_tenant(home, tenant)
+    if first is None or last is None:
+        known = closed.span(paths, provider)
+        if known is None:
+            raise UsageError(f"{provider} has neither runs nor closeouts yet: name the days with --from and --to")
+        first, last = first or known[0], last or known[1]
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
-    found = closed.windows(tenancy.require_tenant(home, tenant), provider, first, last)
+    found = closed.windows(paths, provider, first, last)
     if as_json:
         printing.print_json({"windows": [state.as_object() for state in found]})
         return

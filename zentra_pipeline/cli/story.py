@@ -1,5 +1,6 @@
 """`zentra story`: prints a movement's history for people or as JSON; what belongs to it is the story's to say."""
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ _COLOURS = {
 _KIND_WIDTH = max(map(len, _COLOURS))
 _PIPED_WIDTH = 110
 _LEAST_WIDTH = 30
+# An amount such as `1 250.00 USD` stays on one line: its gaps are stood in for while a sentence is broken into lines.
+_AMOUNT_GAP = re.compile(r"(?<=[0-9]) (?=[0-9]{3}(?![0-9])|[A-Z]{3}\b)")
+_UNBROKEN = "\ue000"
 _MAX_REFERENCE = 4_096
 
 
@@ -104,8 +108,9 @@ def _lines(entry: "Entry", console: "Console") -> Iterator["Text"]:
     width = max(console.width - len(head), _LEAST_WIDTH)
     sentence = Text(printable(entry.sentence), style="bold red" if entry.is_late else "")
     origin = Text(printable(_origin(entry)), style="dim")
+    sentence.plain = _AMOUNT_GAP.sub(_UNBROKEN, sentence.plain)
     for line in [*sentence.wrap(console, width), *(origin.wrap(console, width) if origin else ())]:
-        line.rstrip()
+        line.plain = line.plain.replace(_UNBROKEN, " ").rstrip()
         yield head + line
         head = Text(" " * len(head))
 

@@ -40,6 +40,14 @@ class WindowState:
         return dict(vars(self))
 
 
+def span(paths: TenantPaths, provider: str) -> tuple[date, date] | None:
+    """The provider's first and last day with a run or a closeout; null before there is any."""
+    with reading(operational_store(paths)) as connection:
+        days = [run.ledger_window for run in run_store.list_runs(connection, provider)]
+        days += [item.ledger_window for item in closeout_store.listed(connection, provider)]
+    return (date.fromisoformat(min(days)), date.fromisoformat(max(days))) if days else None
+
+
 def windows(paths: TenantPaths, provider: str, first: date, last: date) -> list[WindowState]:
     """The windows of a range of days in order; a window with several runs is named once for each."""
     profile, business_days = load_profile(paths, provider), load_business_days(paths)
