@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from zentra_pipeline import scenario_people, tenancy
 from zentra_pipeline.errors import VerificationError
@@ -59,8 +60,11 @@ CHAPTERS = (
 )
 
 
-def run_demo(home: Home, echo: Echo) -> None:
-    """Play the chapters into `home`, which is made where it is missing; `echo` receives what there is to read."""
+def run_demo(home: Home, echo: Echo) -> dict[str, Any]:
+    """Play the chapters into `home`, which is made where it is missing; `echo` receives what there is to read.
+
+    Returns where it all lies, which stories were told, whether anything was new, and how many seals and checks hold.
+    """
     tenancy.init_home(home)
     is_anything_new = False
     for number, chapter in enumerate(CHAPTERS, start=1):
@@ -70,8 +74,15 @@ def run_demo(home: Home, echo: Echo) -> None:
         echo(f"\n{number}. {chapter.title}\n\n{chapter.story}\n")
         is_anything_new = _play(home, paths, scenario, echo) or is_anything_new
     echo("\nWhat was sealed, checked offline\n")
-    _verify(home, echo)
+    seals, checks = _verify(home, echo)
     _close(home, echo, is_anything_new)
+    return {
+        "home": str(home.root),
+        "stories": [{"scenario": chapter.scenario, "title": chapter.title} for chapter in CHAPTERS],
+        "is_anything_new": is_anything_new,
+        "seals": seals,
+        "checks_that_hold": checks,
+    }
 
 
 def _play(home: Home, paths: TenantPaths, scenario: Scenario, echo: Echo) -> bool:
@@ -118,10 +129,14 @@ def _close_window(home: Home, scenario: Scenario, step: Close, echo: Echo) -> bo
     return True
 
 
-def _verify(home: Home, echo: Echo) -> None:
-    """Check every bundle the stories sealed, as somebody without this home would: with the pinned keys alone."""
+def _verify(home: Home, echo: Echo) -> tuple[int, int]:
+    """Check every bundle the stories sealed, as somebody without this home would: with the pinned keys alone.
+
+    Returns how many seals there are and how many checks hold, which is all of them.
+    """
     from zentra_pipeline.closeout import verify
 
+    seals = checks = 0
     for tenant in tenancy.tenants(home):
         folder = home.tenant(tenant).closeouts
         if not folder.exists():
@@ -134,6 +149,8 @@ def _verify(home: Home, echo: Echo) -> None:
         )
         if not report.holds:
             raise VerificationError(f"a bundle of {tenant} does not hold: zentra verify {folder}")
+        seals, checks = seals + len(report.seals), checks + held
+    return seals, checks
 
 
 def _ingest(paths: TenantPaths, scenario: Scenario, step: Ingest, echo: Echo) -> bool:

@@ -11,6 +11,8 @@ from zentra_pipeline.errors import UsageError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SETTLEMENT_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# Windows before this have no partition.
+FIRST_YEAR = 2000
 
 
 def tenant_id(value: str) -> str:
@@ -34,13 +36,16 @@ def settlement_file_id(value: str) -> str:
 
 
 def ledger_window(value: str) -> date:
-    """Return the day a window is named for; UsageError unless the text is a real YYYY-MM-DD day."""
+    """Return the day a window is named for; UsageError unless the text is a real YYYY-MM-DD day of 2000 to 9998."""
     if not _DAY.fullmatch(value):
         raise UsageError(f"ledger window {value!r} is not a day of the form YYYY-MM-DD")
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except ValueError as cause:
         raise UsageError(f"ledger window {value!r} is not a day of the calendar") from cause
+    if not FIRST_YEAR <= day.year < date.max.year:
+        raise UsageError(f"ledger window {value!r} is not kept: use a day from {FIRST_YEAR}-01-01 on")
+    return day
 
 
 def _checked(form: re.Pattern[str], value: str, what: str, rule: str) -> str:

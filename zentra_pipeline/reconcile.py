@@ -63,7 +63,7 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
     import dagster as dg
 
     from zentra_pipeline.defs.instance import dagster_instance
-    from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
+    from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, reaching, scope_key
     from zentra_pipeline.defs.reconcile.window import reconciliation_window
     from zentra_pipeline.defs.resources import Reconciler
 
@@ -73,7 +73,7 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
         config["owner"] = request.owner
     if request.as_of is not None:
         config["as_of"] = request.as_of.isoformat()
-    with dagster_instance(home) as instance:
+    with dagster_instance(home) as instance, reaching(request.ledger_window):
         instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, request.provider)])
         try:
             dg.materialize(

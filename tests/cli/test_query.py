@@ -93,6 +93,15 @@ def test_what_is_no_readable_query_ends_with_2(acme: Zentra, sql: str, message: 
     assert message in done.err
 
 
+def test_json_is_one_object_also_of_no_rows(acme: Zentra, matched: str) -> None:
+    sql = "SELECT match_id, settlement_minor FROM matches WHERE status = 'confirmed' AND settlement_minor < {}"
+    assert acme(*QUERY, sql.format(0), "--json").json == {
+        "columns": ["match_id", "settlement_minor"],
+        "rows": [{"match_id": "m2", "settlement_minor": -5}],
+    }
+    assert acme(*QUERY, sql.format(-99), "--json").json == {"columns": ["match_id", "settlement_minor"], "rows": []}
+
+
 def test_columns_that_json_would_lose_are_refused(acme: Zentra) -> None:
     done = acme(*QUERY, "SELECT 1 AS a, 2 AS a", "--format", "json")
     assert (done.code, done.out) == (2, "")

@@ -13,13 +13,15 @@ def test_a_second_demo_on_the_same_home_finds_nothing_new(tmp_path: Path, monkey
     monkeypatch.setattr(demo, "CHAPTERS", demo.CHAPTERS[:1])
     home = Home.at(tmp_path / "home")
     first: list[str] = []
-    demo.run_demo(home, first.append)
+    told = demo.run_demo(home, first.append)
+    assert (told["home"], told["is_anything_new"], told["seals"]) == (str(home.root), True, 1)
+    assert told["checks_that_hold"] > 0
     known = _exceptions(home)
     assert known == [("unmatched_provider_row", "line_0002", "finance_ops")]
     assert any("line_0002 of 482.00 USD" in line for line in first)
     assert not any("nothing new" in line.lower() for line in first)
     second: list[str] = []
-    demo.run_demo(home, second.append)
+    assert not demo.run_demo(home, second.append)["is_anything_new"]
     assert any(line.startswith("\nNothing is new") for line in second)
     assert [line for line in second if " in" in line and "ingest" in line and "already here" not in line] == []
     assert _exceptions(home) == known

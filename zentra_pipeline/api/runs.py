@@ -171,7 +171,7 @@ def _on_calendar(value: str) -> bool:
     try:
         identifiers.ledger_window(value)
     except UsageError as cause:
-        raise ValueError("is not a day of the calendar") from cause
+        raise ValueError(str(cause)) from cause
     return True
 
 

@@ -8,9 +8,12 @@ from zentra_pipeline.settings import Home
 
 @click.command("demo")
 @options.home
-def command(home: Home) -> None:
-    """Show the shipped story from ingest to exceptions."""
+@options.as_json
+def command(home: Home, as_json: bool) -> None:
+    """Show the shipped stories end to end: ingest, run, exceptions, decisions, closeout, verify."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.demo import run_demo
 
-    run_demo(home, printing.say)
+    told = run_demo(home, printing.note if as_json else printing.say)
+    if as_json:
+        printing.print_json(told)

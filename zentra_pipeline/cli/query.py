@@ -1,5 +1,6 @@
 """`zentra query`: runs SQL over the published tables and prints the rows; which SQL is allowed is the lake's to say."""
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,8 @@ def _statement(value: str) -> str:
     help="A table for people, RFC 4180 CSV, or a JSON array of objects.",
 )
 @options.home
-def command(sql: str, tenant: str, form: str, home: Home) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout: the columns and the rows.")
+def command(sql: str, tenant: str, form: str, home: Home, as_json: bool) -> None:
     """Read the published tables of a tenant with SQL.
 
     Tables: runs, matches, match_legs, three_way, exceptions, open_items, quarantine, conservation, rollforward and
@@ -46,7 +48,11 @@ def command(sql: str, tenant: str, form: str, home: Home) -> None:
     from zentra_pipeline.cli import printing, result_text
 
     result = lake.query(tenancy.require_tenant(home, tenant), sql)
-    if form == "json":
+    if as_json:
+        columns = json.dumps(result.columns, ensure_ascii=False)
+        rows = "".join(result_text.json_pieces(result.columns, result.rows)).removesuffix("\n")
+        printing.write_bytes(printing.encoded(f'{{"columns": {columns},\n"rows": {rows}}}\n'))
+    elif form == "json":
         printing.write_bytes(printing.encoded("".join(result_text.json_pieces(result.columns, result.rows))))
     elif form == "csv":
         printing.write_bytes(printing.encoded("".join(result_text.csv_lines(result.columns, result.rows))))

@@ -1,7 +1,8 @@
 """Partitions of every asset: scope (`<tenant>/<provider>`) × daily ledger window. Nothing else."""
 
 import warnings
-from datetime import date
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
@@ -23,6 +24,15 @@ with warnings.catch_warnings():
             ),
         }
     )
+
+
+def reaching(ledger_window: date) -> AbstractContextManager[object]:
+    """Within it a window has its partition also when it lies ahead of this machine's clock.
+
+    Dagster's days end today; which windows there are is for the ledger to say, not for a clock.
+    """
+    the_day_after = datetime.combine(ledger_window, time(), UTC) + timedelta(days=1)
+    return dg.partition_loading_context(effective_dt=max(datetime.now(UTC), the_day_after))
 
 
 def scope_key(tenant: str, provider: str) -> str:
