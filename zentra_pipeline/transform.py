@@ -6,6 +6,7 @@ here: what the models say, or what becomes of their tables.
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,8 @@ from zentra_pipeline.errors import ControlFailedError, RunFailedError
 
 _PROJECT_FILES: Final = ("dbt_project.yml", "profiles.yml")
 _PROJECT_FOLDERS: Final = ("models", "macros", "seeds", "tests")
+# How DuckDB says that a sum, a HUGEINT, is no BIGINT.
+_TOO_LARGE: Final = re.compile(r"INT128 with value (-?[0-9]+) can't be cast .* out of range", re.DOTALL)
 DATABASE_VARIABLE: Final = "ZENTRA_RUN_DATABASE"
 
 
@@ -122,7 +125,7 @@ def build(database: Path, on_node: Callable[[str], None] | None = None) -> list[
     broken = [result for result in results if result.status in ("error", "fail", "runtime error")]
     for result in broken:
         if result.resource_type != "test" or result.status != "fail":
-            raise RunFailedError(f"model {result.name} could not be built: {_first_lines(result.message)}")
+            raise RunFailedError(_why_not_built(result))
     if broken:
         failed = tuple((result.name, result.failures or 0) for result in broken)
         named = "; ".join(f"{name} ({rows} rows)" for name, rows in failed)
@@ -158,6 +161,17 @@ def _let_go_of_database() -> None:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     DuckDBConnectionManager.close_all_connections()
+
+
+def _why_not_built(result: NodeResult) -> str:
+    """Why a model could not be built; of the causes an input can have, what to do about it."""
+    too_large = _TOO_LARGE.search(result.message or "")
+    if too_large is None:
+        return f"model {result.name} could not be built: {_first_lines(result.message)}"
+    return (
+        f"a sum in {result.name} is {too_large[1]}, more than the 64 bits of an amount hold, so nothing was published: "
+        "look for amounts that cannot be true in the files of this run, and ingest those files corrected"
+    )
 
 
 def _first_lines(message: str | None) -> str:

@@ -84,7 +84,7 @@ def test_a_sum_beyond_64_bits_fails_the_run_loudly_and_publishes_nothing(tmp_pat
     world = World(tmp_path, QUIET)
     world.add(*(settle(f"L{number}", "R", 10**15 - 1) for number in range(9_300)))
     world.deliver()
-    with pytest.raises(RunFailedError):
+    with pytest.raises(RunFailedError, match="more than the 64 bits of an amount hold"):
         world.reconcile(MON)
     run = world.query("select status, revision, failure from runs")[0]
     assert (run["status"], run["revision"]) == ("failed", 0)
