@@ -9,7 +9,7 @@ import rfc8785
 from tests.closeout.closed_world import close, monday
 from tests.scenarios.rows import MON, call, post, settle
 from tests.scenarios.world import World
-from zentra_pipeline.closeout.bundle_files import _event_line, amounts_as_text
+from zentra_pipeline.closeout.event_lines import amounts_as_text, line_of
 
 HOSTILE = [
     'quote " backslash \\ slash /',
@@ -23,7 +23,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_an_event_line_is_canonical_with_amounts_as_text(text: str) -> None:
     event = {"type": "t", "data": {"b": text, "a_minor": -5, "list": [{"c_minor": 7, "n": 3}], "none": None, "t": True}}
-    line = _event_line(event)
+    line = line_of(json.dumps(event))
     assert line == rfc8785.dumps(amounts_as_text(event)) + b"\n"
     assert json.loads(line)["data"] | {"b": ""} == {
         "b": "",

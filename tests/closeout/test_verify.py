@@ -433,3 +433,36 @@ def test_a_hundred_thousand_rows_take_less_than_a_second(tmp_path: Path, trust: 
         assert verify.verify(made.folder, trust).holds
         fastest = min(fastest, time.process_time() - started)
     assert fastest < 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "is_event"),
+    [
+        (b'{"a":"b","data":{"n":-5,"t":"x"}}', True),
+        (b'{"a":"quote \\" and \\u000b","data":{"list":[{"n":1}],"t":true}}', True),
+        ('{"a":"é\u2028😀"}'.encode(), True),
+        (b"{}", True),
+        (b"", False),
+        (b"[]", False),
+        (b'{"a":1.5}', False),
+        (b'{"a":01}', False),
+        (b'{"a":"b"', False),
+        (b'{"a":"b"} ', True),
+        (b'{"a":"\xff"}', False),
+        (b'{"a":"\t"}', False),
+        (b'{"a":{"b":{"c":1}}}', True),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_line_of_events_is_a_json_object_wherever_it_stands(line: bytes, is_event: bool, place: int) -> None:
+    """Plain lines go by in one stride, and others are decoded: neither way lets in what is none."""
+    lines = [b'{"id":"e1"}', b'{"id":"e2"}']
+    lines.insert(place, line)
+    events = verify._Events()
+    content = b"".join(each + b"\n" for each in lines)
+    if is_event:
+        events.take(content)
+        assert events.rows == 3
+    else:
+        with pytest.raises((verify._FailedError, ValueError)):
+            events.take(content)

@@ -153,36 +153,28 @@ _EXCEPTIONS: Final = """
     inner join told on known_exceptions.exception_id = told.exception_id
 """
 
-_ITEMS: Final = """
-    create table items as
-    select row_number() over (
-               order by provider_reference nulls last, settlement_file nulls last, ledger_entry nulls last,
-                        line_id nulls last, transaction_id nulls last, currency nulls last, provider_event_id nulls last
-           ) as item,
-           *
-    from evidence_items
-"""
+_ITEMS: Final = "create table items as select * from evidence_items"
 
 _EVIDENCE: Final = f"""
     create table evidence as
     with owners as (
-        select items.item, own_exceptions.owner
+        select items.rowid as item, own_exceptions.owner
         from items
         inner join own_exceptions
             on own_exceptions.subject_type = 'settlement_line' and own_exceptions.subject_id = items.line_id
         union
-        select items.item, own_exceptions.owner
+        select items.rowid as item, own_exceptions.owner
         from items
         inner join own_exceptions
             on own_exceptions.subject_type = 'ledger_transaction' and own_exceptions.subject_id = items.transaction_id
                 and coalesce(own_exceptions.currency, items.currency) = items.currency
         union
-        select items.item, own_exceptions.owner
+        select items.rowid as item, own_exceptions.owner
         from items
         inner join own_exceptions
             on own_exceptions.subject_type = 'callback' and own_exceptions.subject_id = items.provider_event_id
         union
-        select items.item, own_exceptions.owner
+        select items.rowid as item, own_exceptions.owner
         from items
         inner join match_legs on match_legs.match_id = items.match_id and match_legs.leg_type = 'callback'
         inner join own_exceptions
@@ -192,10 +184,10 @@ _EVIDENCE: Final = f"""
         select item, string_agg(owner, ', ' order by owner) as exception_owner from owners group by item
     ),
     rows as (
-        select items.* exclude (item, run_id, run_sequence, actor_scope), items.actor_scope as scope,
+        select items.* exclude (run_id, run_sequence, actor_scope), items.actor_scope as scope,
                owned.exception_owner, 'sealed' as closeout_status, cast($run_id as varchar) as run_id
         from items
-        left join owned on items.item = owned.item
+        left join owned on items.rowid = owned.item
     )
     select *, cast(to_json({{{", ".join(f"{key}: {key}" for key in LEAF_KEYS)}}}) as varchar) as leaf from rows
 """

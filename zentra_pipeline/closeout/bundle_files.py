@@ -1,54 +1,47 @@
-"""Writes what a bundle holds beside its seal: evidence, matches, exceptions, open items, decisions, events and totals.
+"""Writes what a bundle holds beside its seal: evidence, matches, exceptions, open items, decisions and totals.
 
-Every line is the RFC 8785 form of an object. DuckDB writes it, since members are listed in their order; it differs from
-the RFC in the escapes of control characters alone, and those lines are written again. Does not belong here: the
-payload, the report, signing.
+Every line is the RFC 8785 form of an object. Does not belong here: the events (event_lines), the payload, the report,
+signing.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 
 from zentra_pipeline import lake
-from zentra_pipeline.closeout import merkle, seal
+from zentra_pipeline.closeout import lines, merkle, seal
 from zentra_pipeline.closeout.books import Books
-from zentra_pipeline.events import reading as event_reading
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.closeout.event_lines import amounts_as_text
 from zentra_pipeline.store.decisions import Decision
-
-_BATCH: Final = 50_000
-_CONTROL_ESCAPE: Final = "\\u00"
 
 
 def write_evidence(books: Books, path: Path) -> tuple[str, int]:
     """Write `evidence.jsonl`, leaves in ascending byte order; returns the RFC 6962 root and the number of rows."""
-    special = [
-        _rewritten(leaf)
-        for (leaf,) in books.connection.execute(
-            "select leaf from evidence where contains(leaf, ?)", [_CONTROL_ESCAPE]
-        ).fetchall()
-    ]
-    plain = "select leaf, sha256('\\x00'::blob || encode(leaf)) as digest from evidence"
-    if special:
-        # Rows with control characters are hashed as the RFC writes them.
-        books.connection.execute("create or replace table special_leaves (leaf varchar)")
-        books.connection.executemany("insert into special_leaves values (?)", [[leaf] for leaf in special])
-        plain = (
-            f"with leaves as (select leaf from evidence where not contains(leaf, '{_CONTROL_ESCAPE}') "
-            "union all select leaf from special_leaves) "
-            "select leaf, sha256('\\x00'::blob || encode(leaf)) as digest from leaves"
-        )
-    hashes, rows = bytearray(), 0
+    leaves, hashes, rows = _leaves(books), bytearray(), 0
+    hashed = f"select leaf || chr(10), unhex(sha256('\\x00'::blob || encode(leaf))) from {leaves} order by leaf"
     with path.open("wb") as stream:
-        for batch in books.connection.sql(f"{plain} order by leaf").to_arrow_reader(_BATCH):
-            leaves, digests = batch.column(0).to_pylist(), batch.column(1).to_pylist()
-            stream.write("".join(f"{leaf}\n" for leaf in leaves).encode())
-            hashes += bytes.fromhex("".join(digests))
-            rows += len(leaves)
+        for batch in books.connection.sql(hashed).to_arrow_reader(lines.BATCH):
+            stream.write(lines.values_of(batch.column(0)))
+            hashes += lines.values_of(batch.column(1))
+            rows += batch.num_rows
     return merkle.root(bytes(hashes)), rows
+
+
+def _leaves(books: Books) -> str:
+    """The relation of leaves: `evidence`, unless a leaf has control characters, which the RFC writes otherwise."""
+    contains = f"contains(leaf, '{lines.CONTROL_ESCAPE}')"
+    special = books.connection.execute(f"select leaf from evidence where {contains}").fetchall()
+    if not special:
+        return "evidence"
+    books.connection.execute("create or replace table special_leaves (leaf varchar)")
+    books.connection.executemany(
+        "insert into special_leaves values (?)", [[lines.rewritten(leaf)] for (leaf,) in special]
+    )
+    plain = f"select leaf from evidence where not {contains}"
+    return f"({plain} union all select leaf from special_leaves)"
 
 
 def write_evidence_table(books: Books, closeout_id: str, path: Path) -> None:
@@ -170,35 +163,9 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
     return _write_lines(path, seal.canonical_lines(rows))
 
 
-def write_events(paths: TenantPaths, run_id: str, path: Path) -> int:
-    """Write `events.jsonl`: the events of the run so far, in the order of the log."""
-    return _write_lines(path, map(_event_line, event_reading.of_run(paths, run_id)))
-
-
-def _event_line(event: Mapping[str, Any]) -> bytes:
-    """An event in its RFC 8785 form: orjson makes the same bytes, and fast, for plain ASCII keys and whole numbers."""
-    import orjson
-
-    return orjson.dumps(amounts_as_text(event), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-
-
 def write_object(content: Mapping[str, Any], path: Path) -> None:
     """Write one object in its RFC 8785 form."""
     path.write_bytes(seal.canonical(content))
-
-
-def amounts_as_text(value: Any) -> Any:
-    """A copy in which every integer under a name that ends in `_minor` is decimal text."""
-    if isinstance(value, dict):
-        return {
-            name: str(member) if name.endswith("_minor") and type(member) is int else _member_as_text(member)
-            for name, member in value.items()
-        }
-    return [_member_as_text(member) for member in value] if isinstance(value, list) else value
-
-
-def _member_as_text(member: Any) -> Any:
-    return amounts_as_text(member) if isinstance(member, dict | list) else member
 
 
 def _write_rows(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, names: Sequence[str], order: str) -> int:
@@ -206,13 +173,9 @@ def _write_rows(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, nam
     assert list(names) == sorted(names)
     members = ", ".join(f"{name}: {_member(name)}" for name in names)
     ordered = ", ".join(f"{column} asc nulls last" for column in order.split(", "))
-    answer = connection.sql(f"select cast(to_json({{{members}}}) as varchar) from ({sql}) order by {ordered}")
-    return _write_lines(path, (line for batch in answer.to_arrow_reader(_BATCH) for line in _lines(batch.column(0))))
-
-
-def _lines(texts: Any) -> Iterator[bytes]:
-    for text in texts.to_pylist():
-        yield (_rewritten(text) if _CONTROL_ESCAPE in text else text).encode() + b"\n"
+    with path.open("wb") as stream:
+        row = f"cast(to_json({{{members}}}) as varchar) || chr(10)"
+        return lines.write(connection.sql(f"select {row} from ({sql}) order by {ordered}"), stream)
 
 
 def _member(name: str) -> str:
@@ -220,10 +183,6 @@ def _member(name: str) -> str:
     if name.endswith(("_minor", "_window")):
         return f"cast({name} as varchar)"
     return name
-
-
-def _rewritten(text: str) -> str:
-    return seal.canonical(json.loads(text)).decode()
 
 
 def _value(name: str, value: Any) -> Any:
@@ -238,10 +197,10 @@ def _candidates(row: Mapping[str, Any]) -> Any:
     return amounts_as_text(json.loads(row["candidates"] or "[]"))
 
 
-def _write_lines(path: Path, lines: Iterator[bytes]) -> int:
+def _write_lines(path: Path, rows: Iterator[bytes]) -> int:
     count = 0
     with path.open("wb") as stream:
-        for line in lines:
+        for line in rows:
             stream.write(line)
             count += 1
     return count

@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from zentra_pipeline import lake
-from zentra_pipeline.closeout import blockers, bundle_files, keys, payload, report, seal
+from zentra_pipeline.closeout import blockers, bundle_files, event_lines, keys, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.closeout.case import Case
@@ -304,7 +304,7 @@ def _write_files(case: Case, opened: Books, closeout: Closeout, folder: Path, no
     bundle_files.write_open_items(opened, folder / "open_items.jsonl")
     decided = _decisions_told(case, opened)
     decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl")
-    events = bundle_files.write_events(case.paths, case.run.run_id, folder / "events.jsonl")
+    events = event_lines.write(case.paths, case.run.run_id, folder / "events.jsonl")
     totals = bundle_files.control_totals(opened, decisions, events, rows)
     bundle_files.write_object(totals, folder / "control_totals.json")
     bundle_files.write_object(_inputs(case, decided), folder / "inputs.json")

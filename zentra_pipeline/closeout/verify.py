@@ -682,10 +682,24 @@ class _Rows(_Lines):
 class _Events(_Lines):
     """Counts events; their keys are open, and the file's digest holds their bytes."""
 
+    # Objects of plain texts, integers and such objects: what they match is JSON, what they do not is decoded.
+    _TEXT = rb'"[^"\\\x00-\x1f]*+"'
+    _SCALAR = rb"(?:" + _TEXT + rb"|null|0|-?[1-9][0-9]{0,17}+)"
+    _INNER = rb"(?:" + _SCALAR + rb"|\{" + _TEXT + rb":" + _SCALAR + rb"(?:," + _TEXT + rb":" + _SCALAR + rb")*+\})"
+    _PLAIN = re.compile(rb"(?:\{" + _TEXT + rb":" + _INNER + rb"(?:," + _TEXT + rb":" + _INNER + rb")*+\}\n)*+")
+
     def take(self, lines: bytes) -> None:
-        for line in lines.split(b"\n")[:-1]:
-            self.rows += 1
-            _require(type(_LOOSE(line.decode("utf-8"))) is dict, f"line {self.rows:,} is no JSON object")
+        lines.decode("utf-8")
+        start = 0
+        while start < len(lines):
+            plain = self._PLAIN.match(lines, start)
+            end = plain.end() if plain is not None else start
+            self.rows += lines.count(b"\n", start, end)
+            if end < len(lines):
+                self.rows += 1
+                line, end = lines[end : lines.index(b"\n", end)], lines.index(b"\n", end) + 1
+                _require(type(_LOOSE(line.decode("utf-8"))) is dict, f"line {self.rows:,} is no JSON object")
+            start = end
 
 
 # A bundle -------------------------------------------------------------------------------------------------------------

@@ -115,13 +115,6 @@ def follow(
     return Stream(_events(paths, entries, after, event_type, batch, without), last)
 
 
-def of_run(paths: TenantPaths, run_id: str) -> Iterator[dict[str, Any]]:
-    """The events of one run so far, in the order of the log; what a closeout seals."""
-    with reading(operational_store(paths)) as connection:
-        entries = event_log.entries(connection, run_id=run_id)
-    return (event for _, event in _events(paths, entries, 0, None, _BATCH))
-
-
 def cursor_text(position: int) -> str:
     """A place as a cursor: the `sequence` attribute of the event that has it."""
     return f"{position:020d}"
