@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -202,8 +202,12 @@ def _publish(
         lake.discard(paths, tables)
         return _stand_by(engine, run, current, inputs, fingerprint, actor)
     now = datetime.now(UTC)
-    events = _tell(engine, paths, run, inputs, tables, actor, now)
+    telling = _telling(engine, paths, run, inputs, tables, actor, now)
+    events = _tell(paths, telling)
     with engine.begin() as connection:
+        decided = event_log.entries(connection, after=telling.last_position)
+        if telling.told and decided:  # what was told depends on the log, which nobody adds to any more
+            events = _tell(paths, replace(telling, log=[*telling.log, *decided]))
         run_store.record_revision(
             connection,
             run.run_id,
@@ -221,7 +225,7 @@ def _publish(
         return run_store.transition(connection, run.run_id, "in_review", actor, now), tables
 
 
-def _tell(
+def _telling(
     engine: Engine,
     paths: TenantPaths,
     run: run_store.Run,
@@ -229,12 +233,12 @@ def _tell(
     tables: Mapping[str, lake.PublishedTable],
     actor: str,
     now: datetime,
-) -> lake.PublishedTable:
-    """Write the events of the revision about to be recorded; they are told when that transaction names the file."""
+) -> run_events.Telling:
+    """What the events of the revision about to be recorded are derived from."""
     with reading(engine) as connection:
         log = event_log.entries(connection)
         former = run_store.current_revision(connection, run.run_id).tables if run.revision else {}
-    telling = run_events.Telling(
+    return run_events.Telling(
         inputs=inputs,
         revision=run.revision + 1,
         actor=actor,
@@ -243,6 +247,10 @@ def _tell(
         former={name: paths.root / entry["path"] for name, entry in former.items()},
         log=log,
     )
+
+
+def _tell(paths: TenantPaths, telling: run_events.Telling) -> lake.PublishedTable:
+    """Write the events of the revision about to be recorded; they are told when that transaction names the file."""
     events = run_events.write(paths, telling)
     if not events.rows:
         lake.discard(paths, {"events": events})

@@ -86,6 +86,27 @@ def test_an_open_exception_blocks_until_it_is_resolved_and_is_named_with_its_rem
     assert prepare(world).status == "prepared"
 
 
+def test_an_open_exception_of_an_earlier_run_blocks_the_run_that_carries_its_item(world: World) -> None:
+    """The earlier run's own books are another matter: what it matched and a callback misses is not carried."""
+    world.add(*LINES, settle("L9", "R9", 999), settle("L8", "R8", 80), post("T8", "R8", 80))
+    world.run(MON)
+    world.add(settle("L7", "R7", 70, on=TUE), post("T7", "R7", 70, on=TUE), call("E7", "R7", 70, on=TUE))
+    world.run(TUE)
+    open_now = {row["exception_type"]: row["exception_id"] for row in world.query("select * from exceptions")}
+    assert set(open_now) == {"unmatched_provider_row", "missing_callback"}
+    tuesday = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
+
+    def prepare_tuesday() -> closing.Outcome:
+        with cases.of_run(world.home, TENANT, tuesday) as case:
+            return closing.prepare(case, "alice", NOON)
+
+    (blocker,) = prepare_tuesday().blockers
+    assert (blocker.kind, blocker.subject) == ("open_exception", open_now["unmatched_provider_row"])
+    assert blocker.explanation.endswith(f"; run {monday(world)} opened it")
+    decide(world, blocker.subject, "resolve", "alice", resolution="accepted_timing", reason="posted tomorrow")
+    assert prepare_tuesday().status == "prepared"
+
+
 def decide(world: World, exception_id: str, action: str, actor: str, **options: Any) -> None:
     record.decide(world.home, TENANT, exception_id, action, actor, now=NOON, **options)
 

@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.build_resources import wrap_resources_for_execution
 
 from tests.closeout.closed_world import LINES, NOON, clean_world, copied, monday
@@ -20,8 +21,9 @@ from tests.scenarios.rows import MON, call, settle
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import readiness
 from zentra_pipeline.definitions import defs
+from zentra_pipeline.defs import dead_runs
 from zentra_pipeline.defs.closeout.bundle import CLOSEOUT_KEY, closeout
-from zentra_pipeline.defs.closeout.preparing import prepare_clean_windows as sensor
+from zentra_pipeline.defs.closeout.preparing import prepare_clean_windows
 from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
@@ -188,7 +190,9 @@ def test_a_window_is_reconciled_and_prepared_in_one_dagster_run(world: World, in
     assert all(check.passed for check in result.get_asset_check_evaluations())
 
 
-def tick(world: World, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
+def tick(
+    world: World, instance: dg.DagsterInstance, sensor: dg.SensorDefinition = prepare_clean_windows
+) -> SensorExecutionData:
     """What the daemon would be told; like the daemon, the context gets the instance by reference."""
     context = dg.SensorEvaluationContext(
         instance_ref=instance.get_ref(),
@@ -196,7 +200,7 @@ def tick(world: World, instance: dg.DagsterInstance) -> dg.SensorResult | dg.Ski
         resources=wrap_resources_for_execution({"reconciler": Reconciler(world.home)}),
     )
     with context:
-        return sensor.evaluate_tick(context)  # type: ignore[return-value]
+        return sensor.evaluate_tick(context)
 
 
 def wait_asked_for(world: World, minutes: int) -> None:
@@ -210,10 +214,10 @@ def test_the_sensor_prepares_a_clean_window_once_and_leaves_approving_to_people(
     wait_asked_for(world, 0)
     instance.delete_dynamic_partition(SCOPE_PARTITIONS, scope_key(TENANT, world.provider))
     asked = tick(world, instance)
-    (request,) = asked.run_requests
+    (request,) = asked.run_requests or ()
     assert request.run_key == f"prepare-{TENANT}-{monday(world)}-r1"
     assert request.partition_key == f"{MON}|{TENANT}/{world.provider}"
-    (added,) = asked.dynamic_partitions_requests
+    (added,) = asked.dynamic_partitions_requests or ()
     instance.add_dynamic_partitions(SCOPE_PARTITIONS, added.partition_keys)
     day, scope = request.partition_key.split("|")
     assert scope in instance.get_dynamic_partitions(SCOPE_PARTITIONS)
@@ -250,8 +254,14 @@ def die_while_closing(home: Any, provider: str) -> None:
         materialize(world, instance)
 
 
+def unbegun(instance: dg.DagsterInstance) -> str:
+    """A run that Dagster knows as started."""
+    job = dg.GraphDefinition(name="window").to_job()
+    return instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED).run_id
+
+
 def test_a_killed_dagster_run_blocks_neither_the_next_nor_its_pool(world: World, instance: dg.DagsterInstance) -> None:
-    """Dagster keeps a dead run as started, with whatever slot of a pool it held."""
+    """Dagster keeps a dead run as started, and counts it, until the sensor ends it; no asset waits for a pool."""
     child = subprocess.run(
         [sys.executable, "-c", CHILD, str(world.home.root), world.provider],
         capture_output=True,
@@ -266,5 +276,10 @@ def test_a_killed_dagster_run_blocks_neither_the_next_nor_its_pool(world: World,
     assert materialize(world, instance).success
     assert materialize(world, instance, approve=True, actor="ben").success
     assert state(world) == ("closed", "sealed")
+    with dead_runs.at_work(world.home, unbegun(instance)):
+        assert (tick(world, instance, dead_runs.end_dead_runs).skip_message or "") == f"ended {dead.run_id}"
+    statuses = [run.status for run in instance.get_runs()]
+    assert statuses.count(dg.DagsterRunStatus.STARTED) == 1  # the one that somebody works on
+    assert instance.get_run_by_id(dead.run_id).status is dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
     graph = defs().resolve_asset_graph()
-    assert {pool for key in graph.get_all_asset_keys() for pool in graph.get(key).pools} == set()
+    assert {pool for key in graph.get_all_asset_keys() for pool in graph.get(key).pools or ()} == set()

@@ -4,15 +4,20 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.world import TENANT
+from tests.scenarios.rows import MON, call, post, settle
+from tests.scenarios.world import TENANT, World
 from tests.upkeep import shelf
 from tests.upkeep.conftest import Copies, Copy
 from zentra_pipeline import cli, lake, landing, transform
 from zentra_pipeline.errors import VerificationError
+from zentra_pipeline.events import run_events
+from zentra_pipeline.review import record
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.upkeep import remake
 from zentra_pipeline.upkeep.rebuild import (
     EQUAL,
@@ -246,3 +251,41 @@ def test_the_command_ends_with_5_when_files_stay_lost(
     shelf.use(monkeypatch, original.paths, lambda table, run_id, revision: (table, revision) == ("matches", 2))
     assert cli.invoke(arguments) == 5
     assert "nothing was put in place" in capsys.readouterr().err
+
+
+def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events are written before the transaction that records them; what was decided between stands before them."""
+    world = World(tmp_path)
+    world.add(settle("L1", "R1", 500), post("T1", "R1", 500), call("E1", "R1", 500), settle("L9", "R9", 999))
+    world.run(MON)
+    (found,) = world.query("select exception_id from exceptions")
+    write = run_events.write
+    decided: list[str] = []
+
+    def write_and_be_overtaken(paths: TenantPaths, telling: run_events.Telling) -> lake.PublishedTable:
+        written = write(paths, telling)
+        if not decided:
+            decided.append(found["exception_id"])
+            record.decide(
+                world.home,
+                TENANT,
+                found["exception_id"],
+                "resolve",
+                "ana",
+                now=datetime.now(UTC),
+                resolution="provider_error_confirmed",
+                reason="their memo",
+            )
+        return written
+
+    world.add(post("T9", "R9", 999), call("E9", "R9", 999))
+    with monkeypatch.context() as patched:
+        patched.setattr(run_events, "write", write_and_be_overtaken)
+        world.run(MON)
+    assert decided
+    told = world.query(f"select event_type from events where subject = '{found['exception_id']}' order by position")
+    assert [row["event_type"].rpartition(".")[2] for row in told] == ["opened", "resolved"]
+    rebuilt = rebuild(world.home, TENANT)
+    assert [item.verdict for item in rebuilt.revisions] == [EQUAL, EQUAL]

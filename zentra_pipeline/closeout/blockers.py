@@ -17,6 +17,16 @@ from zentra_pipeline.store.instants import instant_of
 
 QUARANTINE_ACCEPTED: Final = "accept_quarantine"
 _CLOSABLE: Final = ("in_review", "closing", "closed")
+# What an exception of an earlier run is about stands in the evidence as well: the run carries it.
+_IS_SEALED: Final = """(
+    (subject_type = 'settlement_line' and subject_id in (select line_id from items where line_id is not null))
+    or (subject_type = 'ledger_transaction' and (subject_id, currency) in (
+        select (transaction_id, currency) from items where transaction_id is not null
+    ))
+    or (subject_type = 'callback' and subject_id in (
+        select provider_event_id from items where provider_event_id is not null
+    ))
+)"""
 
 
 @dataclass(frozen=True)
@@ -64,21 +74,22 @@ def _concerns(run: run_store.Run, file: StagedFile, window_ends_at: datetime) ->
 
 
 def of_books(books: Books, decisions: Sequence[Decision]) -> list[Blocker]:
-    """Open exceptions of the run whose type blocks, and quarantined rows nobody has looked at."""
+    """Open exceptions of a type that blocks, which the run opened or whose subject it seals; and quarantined rows."""
     return [*_open_exceptions(books), *_quarantine(books, decisions)]
 
 
 def _open_exceptions(books: Books) -> list[Blocker]:
     blocking = {row.exception_type for row in vocabulary.exception_types() if row.is_blocking}
     rows = books.rows(
-        f"""select exception_id, exception_type, status, owner, explanation from exceptions
-            where run_id = '{books.run.run_id}' and status <> 'resolved' order by exception_id"""
+        f"""select exception_id, exception_type, status, owner, explanation, run_id from exceptions
+            where status <> 'resolved' and (run_id = '{books.run.run_id}' or {_IS_SEALED}) order by exception_id"""
     )
     return [
         Blocker(
             "open_exception",
             row["exception_id"],
-            f"{row['exception_type']} is {row['status'].replace('_', ' ')} ({row['owner']}): {row['explanation']}",
+            f"{row['exception_type']} is {row['status'].replace('_', ' ')} ({row['owner']}): {row['explanation']}"
+            + (f"; run {row['run_id']} opened it" if row["run_id"] != books.run.run_id else ""),
             _remedy(row["exception_id"], row["status"]),
         )
         for row in rows

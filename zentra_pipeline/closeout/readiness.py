@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from zentra_pipeline import lake, tenancy
 from zentra_pipeline.review.policy import load_policy
@@ -9,6 +10,18 @@ from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_of
+
+# Runs that opened what is still open, or carry its item.
+_UNCLEAN: Final = """
+    with still_open as (select * from exceptions where status <> 'resolved')
+    select run_id from still_open
+    union
+    select open_items.run_id
+    from open_items
+    inner join still_open
+        on open_items.item_type = still_open.subject_type and open_items.item_id = still_open.subject_id
+            and open_items.currency = still_open.currency
+"""
 
 
 @dataclass(frozen=True)
@@ -44,8 +57,7 @@ def _of_tenant(paths: TenantPaths, tenant: str, before: datetime) -> list[ReadyR
         ]
     if not waiting:
         return []
-    rows = lake.query(paths, "select distinct run_id from exceptions where status <> 'resolved'").rows
-    unclean = {run_id for (run_id,) in rows}
+    unclean = {run_id for (run_id,) in lake.query(paths, _UNCLEAN).rows}
     return [
         ReadyRun(tenant, run.provider, run.ledger_window, run.run_id, run.revision)
         for run in waiting

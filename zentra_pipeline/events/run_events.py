@@ -88,6 +88,11 @@ class Telling:
     log: Sequence[Entry]
 
     @property
+    def last_position(self) -> int:
+        """The place of the log's last event."""
+        return self.log[-1].first_position + self.log[-1].events - 1 if self.log else 0
+
+    @property
     def told(self) -> list[Entry]:
         """The files of the run's earlier revisions; without any, nothing was told of the run yet."""
         return [entry for entry in self.log if entry.path is not None and entry.run_id == self.inputs.run_id]

@@ -13,6 +13,7 @@ from zentra_pipeline import charts
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.defs.dead_runs import at_work
 from zentra_pipeline.defs.partitions import windows
 from zentra_pipeline.defs.reconcile.models import OWNERS
 from zentra_pipeline.defs.resources import Reconciler
@@ -64,13 +65,15 @@ def closeout(
     assert isinstance(key, dg.MultiPartitionKey)
     tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
     window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
-    outcomes = [_close(reconciler, tenant, run_id, config) for run_id in _runs(reconciler, tenant, provider, window)]
-    if not outcomes:
-        raise InputRejectedError(f"window {window} of {provider} has no run: materialize its reconciliation first")
-    closed = [outcome for outcome in outcomes if outcome.closeout is not None]
-    if closed:
-        yield dg.MaterializeResult(asset_key=CLOSEOUT_KEY, metadata=_metadata(closed))
-    yield from _checks(reconciler, tenant, provider, outcomes)
+    with at_work(reconciler.home, context.run.run_id):
+        runs = _runs(reconciler, tenant, provider, window)
+        outcomes = [_close(reconciler, tenant, run_id, config) for run_id in runs]
+        if not outcomes:
+            raise InputRejectedError(f"window {window} of {provider} has no run: materialize its reconciliation first")
+        closed = [outcome for outcome in outcomes if outcome.closeout is not None]
+        if closed:
+            yield dg.MaterializeResult(asset_key=CLOSEOUT_KEY, metadata=_metadata(closed))
+        yield from _checks(reconciler, tenant, provider, outcomes)
 
 
 def _runs(reconciler: Reconciler, tenant: str, provider: str, window: date) -> list[str]:

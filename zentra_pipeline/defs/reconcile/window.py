@@ -11,6 +11,7 @@ from typing import Any, Final
 import dagster as dg
 
 from zentra_pipeline import window_run
+from zentra_pipeline.defs.dead_runs import at_work
 from zentra_pipeline.defs.partitions import windows
 from zentra_pipeline.defs.reconcile import metadata
 from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, OWNERS, SCOPE_KEY, ModelSpecs, model_specs
@@ -91,6 +92,11 @@ def reconciliation_window(
     context: dg.AssetExecutionContext, config: WindowConfig, reconciler: dg.ResourceParam[Reconciler]
 ) -> Iterator[Any]:
     """Reconcile every window of the partition range in order, and report each model, check and figure."""
+    with at_work(reconciler.home, context.run.run_id):
+        yield from _reconciled(context, config, reconciler)
+
+
+def _reconciled(context: dg.AssetExecutionContext, config: WindowConfig, reconciler: Reconciler) -> Iterator[Any]:
     result = None
     for key in _partitions(context):
         tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
