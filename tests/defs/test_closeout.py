@@ -215,7 +215,11 @@ def test_the_sensor_prepares_a_clean_window_once_and_leaves_approving_to_people(
     instance.delete_dynamic_partition(SCOPE_PARTITIONS, scope_key(TENANT, world.provider))
     asked = tick(world, instance)
     (request,) = asked.run_requests or ()
-    assert request.run_key == f"prepare-{TENANT}-{monday(world)}-r1"
+    assert request.run_key == f"prepare-{TENANT}-{monday(world)}-r1-1"
+    job = dg.GraphDefinition(name="window").to_job()
+    instance.create_run_for_job(job, tags=request.tags, status=dg.DagsterRunStatus.FAILURE)  # it was killed
+    (request,) = tick(world, instance).run_requests or ()
+    assert request.run_key == f"prepare-{TENANT}-{monday(world)}-r1-2"
     assert request.partition_key == f"{MON}|{TENANT}/{world.provider}"
     (added,) = asked.dynamic_partitions_requests or ()
     instance.add_dynamic_partitions(SCOPE_PARTITIONS, added.partition_keys)
@@ -234,6 +238,9 @@ def test_the_sensor_waits_as_long_as_policy_asks_and_passes_over_what_is_open(wo
     assert readiness.ready_runs(world.home, at + timedelta(minutes=119)) == []
     (ready,) = readiness.ready_runs(world.home, at + timedelta(minutes=120))
     assert (ready.run_id, ready.revision) == (monday(world), 1)
+    world.add(call("E9", "R9", 999))
+    world.deliver()
+    assert readiness.ready_runs(world.home, at + timedelta(days=9)) == []  # it has to be run again
     world.add(*LINES, settle("L9", "R9", 999))
     world.run(MON)
     assert readiness.ready_runs(world.home, at + timedelta(days=9)) == []

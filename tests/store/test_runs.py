@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from zentra_pipeline import vocabulary
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.store import models, runs
+from zentra_pipeline.store import digests, models, runs
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.runs import Run
 
@@ -66,9 +66,9 @@ def test_run_id_tells_apart_requests_whose_texts_join_alike() -> None:
 
 
 def test_a_run_has_every_column_of_its_table() -> None:
-    assert [field.name for field in fields(Run)] == [column.name for column in models.runs.columns]
-    assert [field.name for field in fields(runs.Revision)] == [c.name for c in models.run_revisions.columns]
-    assert [field.name for field in fields(runs.Transition)] == [c.name for c in models.run_transitions.columns]
+    assert [field.name for field in fields(Run)] == [column.name for column in digests.facts(models.runs)]
+    assert [field.name for field in fields(runs.Revision)] == [c.name for c in digests.facts(models.run_revisions)]
+    assert [field.name for field in fields(runs.Transition)] == [c.name for c in digests.facts(models.run_transitions)]
 
 
 def test_a_new_run_is_created_as_of_now_and_says_by_whom(store: Engine) -> None:

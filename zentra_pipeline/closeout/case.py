@@ -84,7 +84,7 @@ class Case:
 
     def newer_facts(self) -> list[Blocker]:
         """Facts that came in since the run was made; for a window without activity, any fact."""
-        _, ends_at = _bounds(self.paths, self.run.provider, date.fromisoformat(self.run.ledger_window))
+        _, ends_at = bounds(self.paths, self.run.provider, date.fromisoformat(self.run.ledger_window))
         if not self.has_run:
             return _activity(self.paths, self.run)
         with reading(self.engine) as connection:
@@ -133,7 +133,7 @@ def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: 
             ledger_window=window.isoformat(),
             owner=owner,
             actor=owner,
-            as_of=instant_text(_bounds(paths, provider, window)[1]),
+            as_of=instant_text(bounds(paths, provider, window)[1]),
             status="in_review",
             closeout_status="open",
             revision=0,
@@ -157,7 +157,7 @@ def _take_in(paths: TenantPaths, provider: str) -> None:
     intents.drain(paths, provider, now)
 
 
-def _bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, datetime]:
+def bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, datetime]:
     """Where a ledger window begins and ends, in UTC."""
     profile = load_profile(paths, provider)
     starts_at = windows.window_start(window, profile.timezone, profile.window_cutoff)
@@ -167,7 +167,7 @@ def _bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, 
 def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
     """Rows that belong to a window which is said to have none."""
     window = date.fromisoformat(run.ledger_window)
-    bounds = [instant.replace(tzinfo=None) for instant in _bounds(paths, run.provider, window)]
+    bounds = [instant.replace(tzinfo=None) for instant in bounds(paths, run.provider, window)]
     found = lake.query(
         paths,
         """select 'settlement lines', count(*) from settlement_lines where provider = $1 and settlement_file = $4

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
+from zentra_pipeline.store.digests import change_rows, facts
 from zentra_pipeline.store.models import closeouts
 
 
@@ -50,7 +51,7 @@ def listed(connection: Connection, provider: str | None = None) -> list[Closeout
 
 def chain(connection: Connection, provider: str) -> list[Closeout]:
     """The provider's sealed closeouts in the order of their seals."""
-    query = select(closeouts).where(closeouts.c.provider == provider, closeouts.c.chain_sequence.is_not(None))
+    query = select(*facts(closeouts)).where(closeouts.c.provider == provider, closeouts.c.chain_sequence.is_not(None))
     return _all(connection, query.order_by(closeouts.c.chain_sequence))
 
 
@@ -74,7 +75,7 @@ def withdraw(connection: Connection, run_id: str) -> int:
 
 def change(connection: Connection, closeout_id: str, changes: Mapping[str, Any]) -> None:
     """Set columns of one closeout."""
-    connection.execute(update(closeouts).where(closeouts.c.closeout_id == closeout_id).values(dict(changes)))
+    change_rows(connection, closeouts, closeouts.c.closeout_id == closeout_id, changes)
 
 
 def next_chain_sequence(connection: Connection, provider: str) -> int:
@@ -84,7 +85,7 @@ def next_chain_sequence(connection: Connection, provider: str) -> int:
 
 
 def _ordered() -> Select[Any]:
-    return select(closeouts).order_by(closeouts.c.ledger_window, closeouts.c.run_id, closeouts.c.revision)
+    return select(*facts(closeouts)).order_by(closeouts.c.ledger_window, closeouts.c.run_id, closeouts.c.revision)
 
 
 def _all(connection: Connection, query: Select[Any]) -> list[Closeout]:

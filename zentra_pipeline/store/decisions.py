@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select
 
+from zentra_pipeline.store.digests import facts
 from zentra_pipeline.store.models import decisions
 
 
@@ -42,7 +43,7 @@ def append(connection: Connection, decision: Decision) -> None:
 
 def listed(connection: Connection, exception_ids: Iterable[str] | None = None) -> list[Decision]:
     """All decisions, or those about some exceptions, in the order of the log."""
-    query = select(decisions).order_by(decisions.c.sequence)
+    query = select(*facts(decisions)).order_by(decisions.c.sequence)
     return _all(
         connection, query if exception_ids is None else query.where(decisions.c.exception_id.in_(exception_ids))
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
+from zentra_pipeline.store.digests import facts
 from zentra_pipeline.store.models import event_log
 
 
@@ -67,7 +68,7 @@ def append_file(connection: Connection, *, run_id: str, events: int, path: str, 
 
 def entries(connection: Connection, after: int = 0, run_id: str | None = None) -> list[Entry]:
     """Entries that hold a place greater than `after`, of one run when given, in order."""
-    query = select(event_log).where(event_log.c.first_position + event_log.c.events - 1 > after)
+    query = select(*facts(event_log)).where(event_log.c.first_position + event_log.c.events - 1 > after)
     if run_id is not None:
         query = query.where(event_log.c.run_id == run_id)
     return [Entry(**row._mapping) for row in connection.execute(query.order_by(event_log.c.first_position))]

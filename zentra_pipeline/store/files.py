@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, func, insert, select
 
+from zentra_pipeline.store.digests import facts
 from zentra_pipeline.store.models import files
 
 
@@ -38,7 +39,7 @@ def known(connection: Connection, kind: str, provider: str, file_id: str, sha256
 def registration(connection: Connection, kind: str, provider: str, file_id: str, sha256: str) -> StagedFile | None:
     """The registration of a content under a kind, provider and file id, null when there is none."""
     row = connection.execute(
-        select(files).where(
+        select(*facts(files)).where(
             files.c.kind == kind,
             files.c.provider == provider,
             files.c.file_id == file_id,
@@ -62,5 +63,5 @@ def register(connection: Connection, rows: Iterable[StagedFile]) -> None:
 
 def staged_files(connection: Connection, kind: str) -> list[StagedFile]:
     """Every registration of a kind, in order of arrival."""
-    rows = connection.execute(select(files).where(files.c.kind == kind).order_by(files.c.sequence))
+    rows = connection.execute(select(*facts(files)).where(files.c.kind == kind).order_by(files.c.sequence))
     return [StagedFile(**row._mapping) for row in rows]

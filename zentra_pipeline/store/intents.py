@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from zentra_pipeline.store.digests import facts
 from zentra_pipeline.store.models import intents
 
 ACCEPTED: Final = "accepted"
@@ -51,7 +52,7 @@ class Waiting:
 
 def find(connection: Connection, intent_id: str) -> StoredIntent | None:
     """An intent by its id, null when there is none."""
-    row = connection.execute(select(intents).where(intents.c.intent_id == intent_id)).one_or_none()
+    row = connection.execute(select(*facts(intents)).where(intents.c.intent_id == intent_id)).one_or_none()
     return None if row is None else _stored(dict(row._mapping))
 
 
@@ -101,7 +102,7 @@ def assign(connection: Connection, provider: str) -> str | None:
 def of_batch(connection: Connection, provider: str, batch: str) -> list[StoredIntent]:
     """The intents of a batch in order of commitment."""
     these = (intents.c.provider == provider) & (intents.c.batch == batch)
-    rows = connection.execute(select(intents).where(these).order_by(intents.c.sequence))
+    rows = connection.execute(select(*facts(intents)).where(these).order_by(intents.c.sequence))
     return [_stored(dict(row._mapping)) for row in rows]
 
 

@@ -18,6 +18,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from zentra_pipeline.store import digests
+
 metadata = MetaData()
 
 files = Table(
@@ -39,6 +41,7 @@ files = Table(
     Column("last_at", String(32), nullable=True, comment="latest instant among the staged rows"),
     Column("unknown_columns", Text, nullable=False, comment="JSON array: provider drift"),
     Column("received_at", String(32), nullable=False),
+    digests.column(),
     UniqueConstraint("kind", "provider", "file_id", "sha256", name="one_registration_per_content"),
 )
 
@@ -59,6 +62,7 @@ runs = Table(
     Column("inputs_digest", String(64), nullable=True),
     Column("failure", Text, nullable=True, comment="why the last attempt failed and what to do"),
     Column("created_at", String(32), nullable=False),
+    digests.column(),
     UniqueConstraint("provider", "settlement_file", "ledger_window", name="one_run_per_request"),
 )
 
@@ -76,6 +80,7 @@ run_revisions = Table(
     Column(
         "manifest", Text, nullable=True, comment="JSON: everything the revision was made from, enough to make it again"
     ),
+    digests.column(),
 )
 
 run_transitions = Table(
@@ -87,6 +92,7 @@ run_transitions = Table(
     Column("actor", Text, nullable=False),
     Column("at", String(32), nullable=False),
     Column("detail", Text, nullable=True),
+    digests.column(),
 )
 
 decisions = Table(
@@ -105,6 +111,7 @@ decisions = Table(
     Column("owner", Text, nullable=True, comment="the new owner, of an assignment"),
     Column("resolution", String(32), nullable=True, comment="the resolution proposed or given"),
     Column("details", Text, nullable=False, comment="JSON object: what else the decision names"),
+    digests.column(),
     Index("decisions_of_exception", "exception_id", "sequence"),
 )
 
@@ -134,6 +141,7 @@ closeouts = Table(
     Column("bundle", Text, nullable=True, comment="folder of the sealed bundle, relative to the tenant"),
     Column("evidence_path", Text, nullable=True, comment="the sealed evidence in the lake, relative to the tenant"),
     Column("evidence_sha256", String(64), nullable=True),
+    digests.column(),
     UniqueConstraint("run_id", "revision", name="one_closeout_per_revision"),
     UniqueConstraint("provider", "chain_sequence", name="one_seal_per_place"),
 )
@@ -151,6 +159,7 @@ event_log = Table(
     Column("content", Text, nullable=True, comment="a single event as a CloudEvent in JSON"),
     Column("path", Text, nullable=True, comment="several events in a lake file, relative to the tenant"),
     Column("sha256", String(64), nullable=True, comment="of that file"),
+    digests.column(),
 )
 
 run_requests = Table(
@@ -189,6 +198,7 @@ callback_inbox = Table(
     Column("verification", String(16), nullable=False, comment="verified, unsigned, refused"),
     Column("batch", String(64), nullable=True, comment="id of the landed file it goes into"),
     Column("status", String(16), nullable=False, comment="pending, assigned, ingested, set_aside"),
+    digests.column(),
     UniqueConstraint("provider", "sha256", "verification", name="one_row_per_delivery"),
     Index("callback_inbox_by_status", "provider", "status", "sequence"),
 )
@@ -207,6 +217,7 @@ intents = Table(
     Column("recorded_at", String(32), nullable=False),
     Column("batch", String(64), nullable=True, comment="id of the landed files it goes into"),
     Column("staging", String(16), nullable=False, comment="pending, assigned, ingested"),
+    digests.column(),
     Index("intents_by_staging", "provider", "staging", "sequence"),
 )
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select
 
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.store import models
+from zentra_pipeline.store.digests import change_rows, facts
 from zentra_pipeline.store.instants import instant_text
 
 _MAY_FOLLOW: Final[Mapping[str, frozenset[str]]] = {
@@ -109,7 +110,7 @@ def find_or_create(
         changes = {"owner": owner, "as_of": None if as_of is None else instant_text(as_of)}
         changes = {name: value for name, value in changes.items() if value not in (None, known._mapping[name])}
         if changes:
-            connection.execute(update(models.runs).where(models.runs.c.run_id == run_id).values(changes))
+            _change(connection, run_id, changes)
         return get(connection, run_id)
     if not owner:
         raise UsageError(f"run {run_id} ({provider}, {settlement_file}, {ledger_window}) is new: name its owner")
@@ -151,7 +152,7 @@ def transition(
     if status == "failed" and not detail:
         raise ZentraError(f"run {run_id} cannot become failed without a reason")
     failure = detail if status == "failed" else None
-    connection.execute(update(models.runs).where(models.runs.c.run_id == run_id).values(status=status, failure=failure))
+    _change(connection, run_id, {"status": status, "failure": failure})
     _record_transition(connection, run_id, status=status, actor=actor, at=at, detail=detail)
     return get(connection, run_id)
 
@@ -185,9 +186,7 @@ def record_revision(
             published_at=instant_text(at),
         )
     )
-    connection.execute(
-        update(models.runs).where(models.runs.c.run_id == run_id).values(revision=revision, inputs_digest=inputs_digest)
-    )
+    _change(connection, run_id, {"revision": revision, "inputs_digest": inputs_digest})
 
 
 def confirm_revision(
@@ -196,14 +195,12 @@ def confirm_revision(
     """Record that what `fingerprint` and `manifest` stand for gives this revision too, with every file known by now."""
     table = models.run_revisions
     this = (table.c.run_id == run_id) & (table.c.revision == revision)
-    connection.execute(update(table).where(this).values(fingerprint=fingerprint, manifest=_text(manifest)))
+    change_rows(connection, table, this, {"fingerprint": fingerprint, "manifest": _text(manifest)})
 
 
 def set_closeout_status(connection: Connection, run_id: str, closeout_status: str) -> None:
     """Record where a run's closeout stands: open, blocked, prepared, sealed."""
-    connection.execute(
-        update(models.runs).where(models.runs.c.run_id == run_id).values(closeout_status=closeout_status)
-    )
+    _change(connection, run_id, {"closeout_status": closeout_status})
 
 
 def get(connection: Connection, run_id: str) -> Run:
@@ -233,14 +230,14 @@ def later_runs(connection: Connection, run: Run) -> list[Run]:
 def revisions(connection: Connection, run_id: str) -> list[Revision]:
     """What a run published, oldest first."""
     table = models.run_revisions
-    rows = connection.execute(select(table).where(table.c.run_id == run_id).order_by(table.c.revision))
+    rows = connection.execute(select(*facts(table)).where(table.c.run_id == run_id).order_by(table.c.revision))
     return [_revision(dict(row._mapping)) for row in rows]
 
 
 def revision(connection: Connection, run_id: str, number: int) -> Revision:
     """One published state of a run; UsageError when it never was."""
     table = models.run_revisions
-    query = select(table).where(table.c.run_id == run_id, table.c.revision == number)
+    query = select(*facts(table)).where(table.c.run_id == run_id, table.c.revision == number)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UsageError(f"run {run_id} has no revision {number}: `zentra runs show` names those it has")
@@ -250,7 +247,7 @@ def revision(connection: Connection, run_id: str, number: int) -> Revision:
 def current_revision(connection: Connection, run_id: str) -> Revision:
     """What readers see of a published run; UsageError when it has published nothing."""
     table = models.run_revisions
-    query = select(table).where(table.c.run_id == run_id).order_by(table.c.revision.desc()).limit(1)
+    query = select(*facts(table)).where(table.c.run_id == run_id).order_by(table.c.revision.desc()).limit(1)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UsageError(f"run {run_id} has published nothing yet")
@@ -260,8 +257,12 @@ def current_revision(connection: Connection, run_id: str) -> Revision:
 def transitions(connection: Connection, run_id: str) -> list[Transition]:
     """How a run's status changed, oldest first."""
     table = models.run_transitions
-    rows = connection.execute(select(table).where(table.c.run_id == run_id).order_by(table.c.sequence))
+    rows = connection.execute(select(*facts(table)).where(table.c.run_id == run_id).order_by(table.c.sequence))
     return [Transition(**row._mapping) for row in rows]
+
+
+def _change(connection: Connection, run_id: str, values: Mapping[str, Any]) -> None:
+    change_rows(connection, models.runs, models.runs.c.run_id == run_id, values)
 
 
 def _revision(row: Mapping[str, Any]) -> Revision:
@@ -274,7 +275,7 @@ def _text(content: Mapping[str, Any]) -> str:
 
 
 def _runs() -> Select[Any]:
-    return select(models.runs).order_by(models.runs.c.sequence)
+    return select(*facts(models.runs)).order_by(models.runs.c.sequence)
 
 
 def _published_runs(run: Run) -> Select[Any]:
@@ -288,8 +289,7 @@ def _all(connection: Connection, query: Select[Any]) -> list[Run]:
 def _record_transition(
     connection: Connection, run_id: str, *, status: str, actor: str, at: datetime, detail: str | None
 ) -> None:
-    connection.execute(
-        insert(models.run_transitions).values(
-            run_id=run_id, status=status, actor=actor, at=instant_text(at), detail=detail
-        )
-    )
+    table = models.run_transitions
+    sequence = 1 + (connection.execute(select(func.max(table.c.sequence))).scalar_one() or 0)
+    values = {"sequence": sequence, "run_id": run_id, "status": status, "actor": actor, "at": instant_text(at)}
+    connection.execute(insert(table).values(**values, detail=detail))

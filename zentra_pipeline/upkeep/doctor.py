@@ -20,6 +20,7 @@ Progress = Callable[[str, str], None]
 HOME: Final = ""
 
 CHECKS: Final[dict[str, Callable[[Records], Iterator[Finding]]]] = {
+    "rows": store_checks.check_rows,
     "registrations": store_checks.check_registrations,
     "runs": store_checks.check_runs,
     "manifests": store_checks.check_manifests,

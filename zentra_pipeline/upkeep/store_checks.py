@@ -5,15 +5,19 @@ What files hold does not belong here (file_checks, reader_checks, seal_checks).
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
+from sqlalchemy import select
+
 from zentra_pipeline import locks
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.staging import QUARANTINE, StagedName
+from zentra_pipeline.store import digests, models
 from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.migrations import NEWEST_REVISION
@@ -102,6 +106,36 @@ def _checksum(content: bytes, sums: tuple[int, int], order: str) -> tuple[int, i
 
 def _pair(content: bytes) -> tuple[int, int]:
     return int.from_bytes(content[:4], "big"), int.from_bytes(content[4:8], "big")
+
+
+def check_rows(records: Records) -> Iterator[Finding]:
+    """Each row says what was recorded: its digest is of what it holds; how far deliveries have come can be true."""
+    with reading(operational_store(records.paths)) as connection:
+        for table in models.metadata.sorted_tables:
+            if digests.COLUMN in table.columns:
+                for key in digests.rows_apart(connection, table):
+                    what = "it is not what was recorded: its digest is of something else"
+                    yield Finding("rows", f"{table.name}, {key}", ERROR, what, _RESTORE.format("ops.db"))
+        for table, kind, stages in _ON_THE_WAY:
+            query = select(table.c.sequence, table.c.batch, stages).order_by(table.c.sequence)
+            known = {file.file_id for file in records.files if file.kind == kind}
+            for sequence, batch, stage in connection.execute(query):
+                if not _is_on_its_way(batch, stage, known):
+                    what = f"it is {stage!r} in batch {batch!r}, which is no file that came in"
+                    yield Finding("rows", f"{table.name}, sequence {sequence}", ERROR, what, _RESTORE.format("ops.db"))
+
+
+# Deliveries and intents, the kind of file they go into, and the column that tells how far they have come.
+_ON_THE_WAY = (
+    (models.callback_inbox, "callbacks", models.callback_inbox.c.status),
+    (models.intents, "internal_events", models.intents.c.staging),
+)
+
+
+def _is_on_its_way(batch: str | None, stage: str, files: Set[str]) -> bool:
+    if stage == "pending":
+        return batch is None
+    return batch is not None and (batch in files if stage == "ingested" else stage in ("assigned", "set_aside"))
 
 
 def check_registrations(records: Records) -> Iterator[Finding]:
