@@ -167,7 +167,7 @@ def bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, d
 def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
     """Rows that belong to a window which is said to have none."""
     window = date.fromisoformat(run.ledger_window)
-    bounds = [instant.replace(tzinfo=None) for instant in bounds(paths, run.provider, window)]
+    begin_and_end = [instant.replace(tzinfo=None) for instant in bounds(paths, run.provider, window)]
     found = lake.query(
         paths,
         """select 'settlement lines', count(*) from settlement_lines where provider = $1 and settlement_file = $4
@@ -177,7 +177,7 @@ def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
            union all
            select 'callbacks', count(*) from callbacks
            where provider = $1 and received_at >= $2 and received_at < $3""",
-        [run.provider, *bounds, run.settlement_file],
+        [run.provider, *begin_and_end, run.settlement_file],
     )
     return [
         Blocker(
