@@ -1,10 +1,12 @@
 """A close that is killed, or whose disk fails, leaves the run prepared or sealed, and the next one heals."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,40 +17,72 @@ from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
-# The child counts what it does to files of the home, and at the n-th step dies, or is told what its disk cannot do.
+# A fork of the child counts what it does to files of the home, and at the n-th step dies, or is told what its disk
+# cannot do. The child imports everything once and opens nothing itself.
 CHILD = """
-import errno, os, sys
+import errno, json, os, sys, traceback
 from datetime import UTC, datetime
-from zentra_pipeline.closeout import case, closing
+from zentra_pipeline.closeout import case, closing, event_lines, keys, report, verify
 from zentra_pipeline.settings import Home
 
-root, run_id, step, how, stop_at = sys.argv[1:]
-left, seen = int(stop_at), 0
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "shutil.rmtree", "sqlite3.connect", "duckdb.connect"}
 
-def stop_at_the_nth_step(event, arguments):
-    global seen
-    if event in WATCHED and root in str(arguments):
-        seen += 1
-        if seen == left:
-            if how == "kill":
-                os.kill(os.getpid(), 9)
-            raise OSError(getattr(errno, how), os.strerror(getattr(errno, how)))
+def steps_taken(root, run_id, step, how, stop_at):
+    seen = 0
 
-sys.addaudithook(stop_at_the_nth_step)
-with case.of_run(Home.at(root), "acme", run_id) as opened:
-    actor = "alice" if step == "prepare" else "bob"
-    getattr(closing, step)(opened, actor, datetime(2026, 4, 21, 12, tzinfo=UTC))
-print(seen)
+    def stop_at_the_nth_step(event, arguments):
+        nonlocal seen
+        if event in WATCHED and root in str(arguments):
+            seen += 1
+            if seen == stop_at:
+                if how == "kill":
+                    os.kill(os.getpid(), 9)
+                raise OSError(getattr(errno, how), os.strerror(getattr(errno, how)))
+
+    sys.addaudithook(stop_at_the_nth_step)
+    with case.of_run(Home.at(root), "acme", run_id) as opened:
+        actor = "alice" if step == "prepare" else "bob"
+        getattr(closing, step)(opened, actor, datetime(2026, 4, 21, 12, tzinfo=UTC))
+    return str(seen)
+
+for line in sys.stdin:
+    ours, theirs = os.pipe()
+    process = os.fork()
+    if process == 0:
+        code, said = 1, ""
+        try:
+            code, said = 0, steps_taken(*json.loads(line))
+        except BaseException:
+            said = traceback.format_exc()
+        os.write(theirs, said.encode())
+        os._exit(code)
+    os.close(theirs)
+    with os.fdopen(ours) as answer:
+        said = answer.read()
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), said]), flush=True)
 """
 UNSEALED = {"prepare": ("in_review", "open", []), "approve": ("closing", "prepared", ["prepared"])}
 DONE = {"prepare": ("closing", "prepared", ["prepared"]), "approve": ("closed", "sealed", ["sealed"])}
 WAYS = ("kill", "ENOSPC", "EIO")
 
 
-def child(world: World, step: str, how: str, stop_at: int) -> subprocess.CompletedProcess[str]:
-    arguments = [str(world.home.root), monday(world), step, how, str(stop_at)]
-    return subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=False)
+Child = Callable[[World, str, str, int], tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    """Takes a step of a close in a process of its own, stopped somewhere: exit code, and steps or what went wrong."""
+    process = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def take(world: World, step: str, how: str, stop_at: int) -> tuple[int, str]:
+        print(json.dumps([str(world.home.root), monday(world), step, how, stop_at]), file=process.stdin, flush=True)
+        code, said = json.loads(process.stdout.readline())  # type: ignore[union-attr]
+        return code, said
+
+    yield take
+    process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +95,13 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
 
 
 @pytest.fixture(scope="module")
-def steps(worlds: dict[str, World], tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+def steps(child: Child, worlds: dict[str, World], tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """How many steps each takes undisturbed."""
     found = {}
     for step, world in worlds.items():
-        outcome = child(copied(world, tmp_path_factory.mktemp("undisturbed")), step, "kill", 0)
-        assert outcome.returncode == 0, outcome.stderr
-        found[step] = int(outcome.stdout.split()[-1])
+        code, said = child(copied(world, tmp_path_factory.mktemp("undisturbed")), step, "kill", 0)
+        assert code == 0, said
+        found[step] = int(said)
     return found
 
 
@@ -83,14 +117,16 @@ def seals(world: World) -> list[str | None]:
         return [item.seal_digest for item in closeout_store.of_run(connection, monday(world))]
 
 
-def check(worlds: dict[str, World], folders: pytest.TempPathFactory, step: str, how: str, stop_at: int) -> None:
+def check(
+    child: Child, worlds: dict[str, World], folders: pytest.TempPathFactory, step: str, how: str, stop_at: int
+) -> None:
     world = copied(worlds[step], folders.mktemp(f"{step}_{how}_{stop_at}"))
-    outcome = child(world, step, how, stop_at)
-    assert outcome.returncode != 0
+    code, said = child(world, step, how, stop_at)
     if how == "kill":
-        assert outcome.returncode == -signal.SIGKILL
+        assert code == -signal.SIGKILL
     else:
-        assert os.strerror(getattr(errno, how)) in outcome.stderr
+        assert code == 1
+        assert os.strerror(getattr(errno, how)) in said
     assert state(world) in (UNSEALED[step], DONE[step])
     before = seals(world)
     if step == "prepare":
@@ -117,6 +153,7 @@ def points(steps: int, count: int) -> list[int]:
     ("step", "how", "count"), [("prepare", "kill", 3), ("approve", "kill", 5), ("approve", "EIO", 4)]
 )
 def test_a_close_stopped_anywhere_is_as_before_or_after_and_heals(
+    child: Child,
     worlds: dict[str, World],
     steps: dict[str, int],
     tmp_path_factory: pytest.TempPathFactory,
@@ -125,17 +162,22 @@ def test_a_close_stopped_anywhere_is_as_before_or_after_and_heals(
     count: int,
 ) -> None:
     for stop_at in points(steps[step], count):
-        check(worlds, tmp_path_factory, step, how, stop_at)
+        check(child, worlds, tmp_path_factory, step, how, stop_at)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("step", ["prepare", "approve"])
 def test_a_close_stopped_at_every_step_is_as_before_or_after_and_heals(
-    worlds: dict[str, World], steps: dict[str, int], tmp_path_factory: pytest.TempPathFactory, step: str, how: str
+    child: Child,
+    worlds: dict[str, World],
+    steps: dict[str, int],
+    tmp_path_factory: pytest.TempPathFactory,
+    step: str,
+    how: str,
 ) -> None:
     for stop_at in range(1, steps[step] + 1):
-        check(worlds, tmp_path_factory, step, how, stop_at)
+        check(child, worlds, tmp_path_factory, step, how, stop_at)
 
 
 def test_a_seal_without_its_record_is_taken_over_or_never_was(worlds: dict[str, World], tmp_path: Path) -> None:

@@ -746,6 +746,13 @@ class _Bundle:
         self.findings += [_judge(check, self.name, judge) for check, judge in checks]
 
     @property
+    def _opened(self) -> bytes:
+        """The payload's bytes, signed or not; refused where the envelope could not be opened."""
+        if self._signed is None:
+            raise _FailedError("cannot be told, for the envelope does not hold")
+        return self._signed
+
+    @property
     def _sealed(self) -> Seal:
         if self.seal is None:
             raise _FailedError("cannot be told, for the payload does not hold")
@@ -785,8 +792,7 @@ class _Bundle:
         return f"a DSSE envelope with {_count(len(signers), 'signature')}"
 
     def _read_payload(self) -> str:
-        _require(self._signed is not None, "cannot be told, for the envelope does not hold")
-        signed = self._signed or b""
+        signed = self._opened
         payload = _canonical(signed, "the payload")
         _fit(payload, _PAYLOAD, "payload")
         for name in ("as_of", "sealed_at", "prepared_at", "approved_at", "ledger_window"):
@@ -856,8 +862,7 @@ class _Bundle:
         return _accept_rotations(rotations["keys"], known)
 
     def _check_signatures(self, known: Mapping[str, _Key]) -> str:
-        _require(self._signed is not None, "cannot be told, for the envelope does not hold")
-        message, unknown = pae(PAYLOAD_TYPE, self._signed or b""), 0
+        message, unknown = pae(PAYLOAD_TYPE, self._opened), 0
         for signature in self._signatures:
             key = known.get(signature["keyid"])
             if key is None:
@@ -869,7 +874,7 @@ class _Bundle:
         signer = self._signatures[0]["keyid"][:12]
         _require(bool(self._signers), f"no pinned key signed this; {signer}… did, which is not pinned")
         others = f"; {_count(unknown, 'signature')} of unknown keys not judged" if unknown else ""
-        digest = hashlib.sha256(self._signed or b"").hexdigest()
+        digest = hashlib.sha256(self._opened).hexdigest()
         return f"{_count(len(self._signers), 'signature')} of trusted keys over seal {digest[:12]}…{others}"
 
     def _check_key(self) -> str:
