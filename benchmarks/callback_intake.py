@@ -114,31 +114,53 @@ def request(token: str, number: int, at: int) -> tuple[bytes, str]:
     return head.encode() + body, hashlib.sha256(body).hexdigest()
 
 
+class _Connection(asyncio.Protocol):
+    """One connection that delivers again as soon as it is answered; of bytes alone, so that it takes little itself."""
+
+    def __init__(self, token: str, numbers: Iterator[int], until: float, taken: Taken) -> None:
+        self._token, self._numbers, self._until, self._taken = token, numbers, until, taken
+        self._received = b""
+        self._digest, self._started = "", 0.0
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if time.monotonic() >= self._until:
+            self._transport.close()
+            return
+        content, self._digest = request(self._token, next(self._numbers), int(time.time()))
+        self._started = time.perf_counter()
+        self._transport.write(content)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, ended, answer = self._received.partition(b"\r\n\r\n")
+        if not ended or len(answer) < int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]):
+            return
+        self._received = b""
+        if head.startswith(b"HTTP/1.1 200 "):
+            self._taken.acknowledged.add(self._digest)
+            self._taken.seconds.append(time.perf_counter() - self._started)
+        else:
+            self._taken.refused.append(answer.decode())
+        self._deliver()
+
+    def connection_lost(self, _cause: Exception | None) -> None:
+        self.ended.set_result(None)
+
+
 async def send(port: int, token: str, connections: int, until: float, taken: Taken) -> None:
     """Deliver on that many connections at once until a moment of the monotonic clock, or until the server is gone."""
-    numbers = iter(range(10**9))
-
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            while time.monotonic() < until:
-                content, digest = request(token, next(numbers), int(time.time()))
-                started = time.perf_counter()
-                writer.write(content)
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                answer = await reader.readexactly(length)
-                if head.startswith(b"HTTP/1.1 200 "):
-                    taken.acknowledged.add(digest)
-                    taken.seconds.append(time.perf_counter() - started)
-                else:
-                    taken.refused.append(answer.decode())
-        except (OSError, asyncio.IncompleteReadError):
-            return
-        finally:
-            writer.close()
-
-    await asyncio.gather(*(one() for _ in range(connections)))
+    numbers, loop = iter(range(10**9)), asyncio.get_running_loop()
+    opened = [
+        await loop.create_connection(lambda: _Connection(token, numbers, until, taken), "127.0.0.1", port)
+        for _ in range(connections)
+    ]
+    await asyncio.gather(*(protocol.ended for _, protocol in opened))
 
 
 def kept(home: Home) -> set[str]:
@@ -155,12 +177,13 @@ def processor_seconds(process: subprocess.Popen[bytes]) -> float:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a load: deliveries, digests in the inbox, seconds, and those of the server's processor."""
+    """What came of a load: deliveries, digests in the inbox, seconds, and those of processor time of both sides."""
 
     taken: Taken
     kept: set[str]
     seconds: float
-    processor_seconds: float
+    of_server: float
+    of_senders: float
 
 
 def measure(folder: Path, seconds: float, connections: int) -> Measured:
@@ -169,18 +192,19 @@ def measure(folder: Path, seconds: float, connections: int) -> Measured:
     taken, port = Taken(), free_port()
     with server(home, port) as process:
 
-        async def load() -> tuple[float, float]:
-            started, used = time.monotonic(), processor_seconds(process)
+        async def load() -> tuple[float, float, float]:
+            started, own, used = time.monotonic(), time.process_time(), processor_seconds(process)
             sending = asyncio.create_task(send(port, token, connections, started + seconds + 5, taken))
             await asyncio.sleep(seconds)
             used = processor_seconds(process) - used
             process.send_signal(signal.SIGKILL)
             took = time.monotonic() - started
+            own = time.process_time() - own
             await sending
-            return took, used
+            return took, used, own
 
-        took, used = asyncio.run(load())
-    return Measured(taken, kept(home), took, used)
+        took, of_server, of_senders = asyncio.run(load())
+    return Measured(taken, kept(home), took, of_server, of_senders)
 
 
 def main() -> None:
@@ -196,7 +220,8 @@ def main() -> None:
     median, most = (1000 * ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
     print(f"{count:,} acknowledged in {found.seconds:.1f} s: {count / found.seconds:,.0f} a second")
     print(f"median {median:.0f} ms, 99 % below {most:.0f} ms")
-    print(f"{1000 * found.processor_seconds / count:.2f} ms of processor time each, in the server")
+    for who, used in (("the server", found.of_server), ("the senders", found.of_senders)):
+        print(f"{who} took {used:.1f} s of processor time, {1000 * used / count:.2f} ms each")
     print(f"{lost} of them lost after kill -9; {len(found.taken.refused)} answered otherwise")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     sys.exit(1 if lost else 0)

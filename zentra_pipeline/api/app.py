@@ -83,6 +83,7 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
     )
     app.state.service = service
     problems.install(app)
+    app.add_middleware(callbacks.Shortcut)
     for module in _ROUTERS:
         app.include_router(module.router)
     app.include_router(_open)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
 
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Service, Serving
@@ -63,10 +64,10 @@ def _identify(
     return _caller(serving, None if credentials is None else credentials.credentials)
 
 
-async def _deliverer(request: Request) -> Caller:
+def deliverer(serving: Service, headers: Headers) -> Caller:
     """The caller who delivers callbacks, found in the event loop and at once: it comes a thousand times a second."""
-    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
-    caller = _caller(request.app.state.service, token if scheme.lower() == "bearer" and token else None)
+    scheme, token = get_authorization_scheme_param(headers.get("authorization"))
+    caller = _caller(serving, token if scheme.lower() == "bearer" and token else None)
     caller.require(DELIVER)
     return caller
 
@@ -103,7 +104,6 @@ SECURITY: Final[list[dict[str, list[str]]]] = [{_BEARER.scheme_name: []}]
 
 Reader = Annotated[Caller, Depends(_who_may(READ))]
 Asker = Annotated[Caller, Depends(_who_may(ASK))]
-Deliverer = Annotated[Caller, Depends(_deliverer)]
 Decider = Annotated[Caller, Depends(_who_may(DECIDE))]
 Preparer = Annotated[Caller, Depends(_who_may(PREPARE))]
 WebhookKeeper = Annotated[Caller, Depends(_who_may(KEEP_WEBHOOKS))]

@@ -37,6 +37,8 @@ _RESTART_SECONDS = 2.0
 @options.home
 def command(host: str, port: int, has_worker: bool, requests_per_second: int, max_upload_mb: int, home: Home) -> None:
     """Start the HTTP API of a home, and stop it with Ctrl-C."""
+    import gc
+
     import uvicorn
 
     from zentra_pipeline import tenancy
@@ -53,6 +55,7 @@ def command(host: str, port: int, has_worker: bool, requests_per_second: int, ma
     config = uvicorn.Config(
         create_app(home, limits), host=host, port=port, access_log=False, log_level="info", server_header=False
     )
+    gc.freeze()  # what the imports made stays: no collection while serving shall look through it
     with kept_connections(), _worker(home) if has_worker else _nothing():
         uvicorn.Server(config).run()
 
