@@ -8,14 +8,16 @@ import dagster as dg
 import pytest
 from dagster._core.execution.build_resources import wrap_resources_for_execution
 
+from tests.scenarios.rows import TUE
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import run_requests
 from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.instance import dagster_instance
-from zentra_pipeline.defs.reconcile.requests import run_key
-from zentra_pipeline.defs.reconcile.requests import run_requests as sensor
+from zentra_pipeline.defs.reconcile.requests import run_key, sensor
+from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.store import requests as request_store
+from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.window_run import RunRequest
 
@@ -83,6 +85,53 @@ def test_a_launch_that_was_cut_off_is_repeated_under_the_same_key(world: World, 
     submit(world)
     (first,), (second,) = tick(world, instance), tick(world, instance)
     assert first.run_key == second.run_key
+
+
+def execute(world: World, instance: dg.DagsterInstance, launched: dg.RunRequest) -> None:
+    """Execute what the daemon would launch, in this process."""
+    done = dg.materialize(
+        [reconciliation_window],
+        instance=instance,
+        partition_key=launched.partition_key,
+        run_config={**launched.run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        resources={"reconciler": Reconciler(world.home)},
+        tags={**launched.tags, "dagster/run_key": str(launched.run_key)},
+    )
+    assert done.success
+
+
+def test_a_request_asked_for_ten_times_is_executed_once_and_so_is_what_it_makes_outdated(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    (run_id,) = {submit(world) for _ in range(10)}
+    (launched,) = tick(world, instance)
+    assert tick(world, instance) == [launched]  # not known to Dagster yet
+    execute(world, instance, launched)
+    assert tick(world, instance) == []
+    assert stored(world, run_id).status == "done"
+    assert submit(world) == run_id
+    assert tick(world, instance) == []
+    assert len(instance.get_runs()) == 1
+    # A later run starts from it: a fact that changes the first has both reconciled, one after the other.
+    later = world.reconcile(TUE).run
+    world.post("T1", "R1", 500)
+    world.deliver()
+    submit(world)
+    (again,) = tick(world, instance)
+    execute(world, instance, again)
+    assert tick(world, instance) == []
+    (following,) = tick(world, instance)
+    assert (following.partition_key, following.tags["zentra/run_id"]) == (f"{TUE}|{TENANT}/rail_primary", later.run_id)
+    execute(world, instance, following)
+    assert tick(world, instance) == []
+    assert tick(world, instance) == []
+    assert [status for _, status in transitions(world, later.run_id)][-1] == "in_review"
+    assert {actor for actor, _ in transitions(world, later.run_id)} == {"test", "somebody"}
+
+
+def transitions(world: World, run_id: str) -> list[tuple[str, str]]:
+    with reading(operational_store(world.paths)) as connection:
+        return [(made.actor, made.status) for made in run_store.transitions(connection, run_id)]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,23 @@ def execute(home: Home, tenant: str, request: Request) -> None:
         request_store.finish(connection, request.run_id, datetime.now(UTC), failure)
 
 
+def queue_outdated(connection: Connection, request: Request, now: datetime) -> None:
+    """Have the provider's first run executed that was made from what an earlier one no longer says; `execute` sees to
+    all of them itself, whoever executes runs one by one comes here after each.
+    """
+    published: dict[str, int] = {}
+    for run in run_store.list_runs(connection, run_store.get(connection, request.run_id).provider):
+        if not run.revision:
+            continue
+        made_from = run_store.current_revision(connection, run.run_id).manifest.get("earlier", ())
+        if any(published.get(earlier["run_id"]) != earlier["revision"] for earlier in made_from):
+            known = request_store.find(connection, run.run_id)
+            if known is None or known.status not in request_store.UNFINISHED:
+                request_store.queue(connection, run.run_id, request.actor, now)
+            return
+        published[run.run_id] = run.revision
+
+
 def as_run_request(run: run_store.Run, actor: str) -> RunRequest:
     """A recorded run as one asks for it again: its owner and as_of are the recorded ones."""
     return RunRequest(

@@ -56,7 +56,7 @@ def command(host: str, port: int, has_worker: bool, requests_per_second: int, ma
         create_app(home, limits), host=host, port=port, access_log=False, log_level="info", server_header=False
     )
     gc.freeze()  # what the imports made stays: no collection while serving shall look through it
-    with kept_connections(), _worker(home) if has_worker else _nothing():
+    with kept_connections(), _worker(home) if has_worker else _dagster(home):
         uvicorn.Server(config).run()
 
 
@@ -88,5 +88,14 @@ def _keep_worker(home: Home, stop: threading.Event) -> None:
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
+def _dagster(home: Home) -> Iterator[None]:
+    """See that the home has a Dagster instance to start a daemon on, and say how."""
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.defs.instance import prepare_instance
+
+    prepare_instance(home)
+    printing.note(
+        "requested runs wait for Dagster's sensor run_requests: switch it on under "
+        f"`ZENTRA_HOME={home.root} DAGSTER_HOME={home.dagster} dagster dev -w workspace.yaml`"
+    )
     yield

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from zentra_pipeline import tenancy
+from zentra_pipeline import run_requests, tenancy
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.run_requests import as_run_request
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
@@ -25,12 +24,13 @@ _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagste
 
 
 @dg.sensor(
+    name="run_requests",
     target=[reconciliation_window],
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Launches runs that were asked for over HTTP; for servers started with --no-worker.",
 )
-def run_requests(
+def sensor(
     context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Take what is queued, launch what is taken, and record what has ended."""
@@ -68,7 +68,7 @@ def _taken(home: Home, tenant: str) -> list[Request]:
 def _launch(context: dg.SensorEvaluationContext, home: Home, tenant: str, request: Request) -> dg.RunRequest:
     with reading(operational_store(home.tenant(tenant))) as connection:
         run = run_store.get(connection, request.run_id)
-    asked = as_run_request(run, request.actor)
+    asked = run_requests.as_run_request(run, request.actor)
     context.instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, asked.provider)])
     config = {"settlement_file": asked.settlement_file, "actor": asked.actor}
     return dg.RunRequest(
@@ -84,4 +84,7 @@ def _record_end(home: Home, tenant: str, request: Request, run: dg.DagsterRun) -
     if run.status is not dg.DagsterRunStatus.SUCCESS:
         failure = f"the Dagster run {run.run_id} ended as {run.status.value.lower()}: see its log, then ask again"
     with operational_store(home.tenant(tenant)).begin() as connection:
-        request_store.finish(connection, request.run_id, datetime.now(UTC), failure)
+        now = datetime.now(UTC)
+        request_store.finish(connection, request.run_id, now, failure)
+        if failure is None:
+            run_requests.queue_outdated(connection, request, now)
