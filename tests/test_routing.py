@@ -82,7 +82,13 @@ def test_no_rules_are_fine(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("rule: []", "unknown key 'rule'; allowed is rules"),
+        ("rule: []", "unknown key 'rule'; allowed are rules, escalation"),
+        ("escalation: {}", "escalation must be a list"),
+        ("escalation: [{owner: a}]", "escalation rule 1: after_business_days: field required"),
+        ("escalation: [{after_business_days: 0}]", "escalation rule 1: the rule says nothing: give lane or owner"),
+        ("escalation: [{after_business_days: -1, lane: a}]", "escalation rule 1: after_business_days: "),
+        ("escalation: [{after_business_days: 0, lane: a, sla_business_days: 1}]", "unknown key 'sla_business_days'; "),
+        ("escalation: [{after_business_days: 0, lane: a, currency: usd}]", "'usd' is not an ISO 4217 currency"),
         ("rules: {}", "rules must be a list"),
         ("rules: [fees]", "rule 1 must be a mapping"),
         ("rules: [{lane: a}, {lanes: b}]", "rule 2: unknown key 'lanes'; allowed are exception_type, "),

@@ -11,7 +11,7 @@ import pytest
 from zentra_pipeline import tenancy
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.profile import Profile, load_profile
-from zentra_pipeline.routing import load_routing
+from zentra_pipeline.routing import load_escalation, load_routing
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.engine import control_store
 from zentra_pipeline.store.place import operational_place
@@ -52,9 +52,11 @@ def test_a_new_tenant_has_its_folders_store_and_starter_configuration(home: Home
 def test_the_example_in_the_starter_routing_is_a_valid_rule(home: Home) -> None:
     paths = tenancy.add_tenant(home, "acme", NOW)
     text = paths.routing.read_text(encoding="utf-8")
-    paths.routing.write_text(re.sub(r"^# ?(?=rules:|  )", "", text, flags=re.MULTILINE), encoding="utf-8")
+    paths.routing.write_text(re.sub(r"^# ?(?=rules:|escalation:|  )", "", text, flags=re.MULTILINE), encoding="utf-8")
     (rule,) = load_routing(paths)
     assert (rule.owner, rule.min_amount_minor) == ("treasury", 1_000_000)
+    (step,) = load_escalation(paths)
+    assert (step.after_business_days, step.lane, step.owner) == (2, "escalated", "head_of_finance")
 
 
 def test_adding_a_tenant_again_keeps_what_its_operator_wrote(home: Home) -> None:

@@ -339,7 +339,7 @@ def _ordered(*columns: str) -> str:
 
 
 def decided(rows: str, states_of: str) -> str:
-    """A select of exceptions with owner, status and resolution as people decided; needs the table exception_states.
+    """A select of exceptions with owner, lane, status and resolution as decided; needs the table exception_states.
 
     What a later run matched is resolved, whatever people were about to decide.
     """
@@ -347,6 +347,7 @@ def decided(rows: str, states_of: str) -> str:
     return (
         "select published.* replace ("
         "coalesce(states.owner, published.owner) as owner, "
+        "coalesce(states.lane, published.lane) as lane, "
         f"case when {undecided} then published.status else states.status end as status, "
         f"case when {undecided} then published.resolution else states.resolution end as resolution) "
         f"from ({rows}) as published left join exception_states as states "

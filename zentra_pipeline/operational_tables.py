@@ -39,7 +39,7 @@ COLUMNS: Final = {
     ),
     # States that people gave exceptions, now and as each closeout was sealed (closeout_id is null for now).
     "exception_states": (
-        "closeout_id varchar, exception_id varchar, status varchar, owner varchar, resolution varchar, "
+        "closeout_id varchar, exception_id varchar, status varchar, owner varchar, lane varchar, resolution varchar, "
         "resolved_at timestamp, resolved_by varchar, decisions bigint"
     ),
     "single_events": event_reading.EVENT_COLUMNS,

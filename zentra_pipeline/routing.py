@@ -1,16 +1,20 @@
-"""Routing rules (`tenants/<tenant>/routing.yml`): which lane, owner and deadline an exception opens with.
+"""Routing rules (`tenants/<tenant>/routing.yml`): whose an exception is when it opens, and whose once it is overdue.
 
 Of each result field (lane, owner, sla_business_days) the first matching rule that sets it decides; where none does, the
-exception type's own lane and deadline and the run's owner apply. Does not belong here: business days, exception rows.
+exception type's own lane and deadline and the run's owner apply. Escalation rules speak of exceptions that are past
+their due date. Does not belong here: business days, exception rows, escalating (review.escalation).
 
     rules:
       - {exception_type: fee_variance, provider: rail_primary, lane: fees, owner: treasury}
       - {currency: JPY, min_amount_minor: 1000000, owner: tokyo_desk, sla_business_days: 1}
+    escalation:
+      - {after_business_days: 0, lane: overdue}
+      - {after_business_days: 3, min_amount_minor: 1000000, owner: cfo}
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,10 +24,13 @@ from zentra_pipeline.settings import TenantPaths
 
 Amount = Annotated[int, Field(ge=0, lt=10**15)]
 Words = Annotated[str, Field(min_length=1, max_length=256)]
+Days = Annotated[int, Field(ge=0, le=366)]
+
+_KEYS: Final = ("rules", "escalation")
 
 
-class RoutingRule(BaseModel):
-    """What a rule asks of an exception (null: anything) and says; bounds are inclusive, of the absolute amount."""
+class _Conditions(BaseModel):
+    """What a rule asks of an exception (null: anything); bounds are inclusive, of the absolute amount."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -32,9 +39,6 @@ class RoutingRule(BaseModel):
     currency: str | None = None
     min_amount_minor: Amount | None = None
     max_amount_minor: Amount | None = None
-    lane: Words | None = None
-    owner: Words | None = None
-    sla_business_days: Annotated[int, Field(ge=0, le=366)] | None = None
 
     @field_validator("exception_type")
     @classmethod
@@ -60,9 +64,7 @@ class RoutingRule(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _sensible(self) -> "RoutingRule":
-        if self.lane is None and self.owner is None and self.sla_business_days is None:
-            raise ValueError("the rule says nothing: give lane, owner or sla_business_days")
+    def _possible(self) -> "_Conditions":
         low, high = self.min_amount_minor, self.max_amount_minor
         if low is not None and high is not None and low > high:
             raise ValueError(f"min_amount_minor {low} is above max_amount_minor {high}: the rule can never match")
@@ -83,6 +85,34 @@ class RoutingRule(BaseModel):
                 or (amount_minor is not None and abs(amount_minor) <= self.max_amount_minor)
             )
         )
+
+
+class RoutingRule(_Conditions):
+    """What an exception opens with."""
+
+    lane: Words | None = None
+    owner: Words | None = None
+    sla_business_days: Days | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "RoutingRule":
+        if self.lane is None and self.owner is None and self.sla_business_days is None:
+            raise ValueError("the rule says nothing: give lane, owner or sla_business_days")
+        return self
+
+
+class EscalationRule(_Conditions):
+    """Whose an exception becomes so many business days after it was due; 0 is the due date itself."""
+
+    after_business_days: Days
+    lane: Words | None = None
+    owner: Words | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "EscalationRule":
+        if self.lane is None and self.owner is None:
+            raise ValueError("the rule says nothing: give lane or owner")
+        return self
 
 
 @dataclass(frozen=True)
@@ -117,29 +147,49 @@ def route(
 
 def load_routing(paths: TenantPaths) -> tuple[RoutingRule, ...]:
     """The tenant's rules in file order; none when there is no file. UsageError names the file, the rule and the key."""
-    if not paths.routing.exists():
-        return ()
-    return parse_routing(strict_yaml.read_mapping(paths.routing), paths.routing.name)
+    return parse_routing(_read(paths), paths.routing.name)
+
+
+def load_escalation(paths: TenantPaths) -> tuple[EscalationRule, ...]:
+    """The tenant's escalation rules in file order; none when there is no file. Errors as load_routing's."""
+    return parse_escalation(_read(paths), paths.routing.name)
 
 
 def parse_routing(content: Mapping[str, Any], name: str) -> tuple[RoutingRule, ...]:
-    """Rules from a parsed mapping; `name` stands for the file in errors."""
-    unknown = sorted(content.keys() - {"rules"})
+    """Rules from a parsed mapping, all of which has to be right; `name` stands for the file in errors."""
+    parse_escalation(content, name)
+    return _rules(RoutingRule, content, "rules", f"{name}: rule")
+
+
+def parse_escalation(content: Mapping[str, Any], name: str) -> tuple[EscalationRule, ...]:
+    """Escalation rules from a parsed mapping; `name` stands for the file in errors."""
+    unknown = sorted(content.keys() - set(_KEYS))
     if unknown:
-        raise UsageError(f"{name}: unknown key {unknown[0]!r}; allowed is rules")
-    rules = content.get("rules")
+        raise UsageError(f"{name}: unknown key {unknown[0]!r}; allowed are {', '.join(_KEYS)}")
+    return _rules(EscalationRule, content, "escalation", f"{name}: escalation rule")
+
+
+_Rule = TypeVar("_Rule", bound=_Conditions)
+
+
+def _read(paths: TenantPaths) -> dict[str, Any]:
+    return strict_yaml.read_mapping(paths.routing) if paths.routing.exists() else {}
+
+
+def _rules(kind: type[_Rule], content: Mapping[str, Any], key: str, place: str) -> tuple[_Rule, ...]:
+    rules = content.get(key)
     if rules is None:
         return ()
     if not isinstance(rules, list):
-        raise UsageError(f"{name}: rules must be a list")
-    return tuple(_rule(rule, f"{name}: rule {number}") for number, rule in enumerate(rules, start=1))
+        raise UsageError(f"{place.partition(':')[0]}: {key} must be a list")
+    return tuple(_rule(kind, rule, f"{place} {number}") for number, rule in enumerate(rules, start=1))
 
 
-def _rule(content: object, place: str) -> RoutingRule:
+def _rule(kind: type[_Rule], content: object, place: str) -> _Rule:
     if not isinstance(content, dict):
         raise UsageError(f"{place} must be a mapping of keys to values")
     try:
-        return RoutingRule.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as cause:
-        found = "; ".join(strict_yaml.findings(cause, tuple(RoutingRule.model_fields)))
+        found = "; ".join(strict_yaml.findings(cause, tuple(kind.model_fields)))
         raise UsageError(f"{place}: {found}") from cause

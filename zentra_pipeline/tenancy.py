@@ -89,4 +89,12 @@ _STARTER_ROUTING = """\
 #     lane: settlement_breaks
 #     owner: treasury
 #     sla_business_days: 1
+#
+# Escalation rules take the same conditions and say whose an exception becomes once it is overdue: after_business_days
+# past its due date (0: at it), lane, owner. Example:
+#
+# escalation:
+#   - after_business_days: 2
+#     lane: escalated
+#     owner: head_of_finance
 """

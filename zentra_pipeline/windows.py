@@ -23,6 +23,14 @@ class BusinessDays:
     def __contains__(self, day: date) -> bool:
         return day.weekday() not in self.weekend and day not in self.holidays
 
+    def after(self, day: date, last: date) -> int:
+        """How many lie after `day`, up to and including `last`; none where `last` comes first."""
+        weeks, rest = divmod(max((last - day).days, 0), 7)
+        ordinary = weeks * (7 - len(self.weekend)) + sum(
+            (last - timedelta(days=number)).weekday() not in self.weekend for number in range(rest)
+        )
+        return ordinary - sum(day < off <= last and off.weekday() not in self.weekend for off in self.holidays)
+
 
 @dataclass(frozen=True)
 class Window:

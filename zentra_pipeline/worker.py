@@ -1,4 +1,4 @@
-"""Executes requested runs of a home one after another, stages callbacks and intents, sends webhooks; no route is here.
+"""Executes requested runs of a home one after another, stages what waits, escalates, sends webhooks; no route is here.
 
 One worker a home works at a time: a lock file tells others to wait, and the system releases that of one that dies. Run
 as a process of its own it ends when whoever started it does: `python -m zentra_pipeline.worker --home DIR`.
@@ -17,6 +17,7 @@ from typing import Final
 
 from zentra_pipeline import inbox, run_requests, tenancy
 from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.review import escalation
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox as inbox_store
@@ -31,13 +32,15 @@ SEND_SECONDS: Final = 1.0
 # Deliveries wait a while for others, so that they share a file; a run never waits for them, it takes what there is.
 INBOX_PATIENCE: Final = timedelta(seconds=60)
 INBOX_ROWS: Final = 5_000
+ESCALATE_SECONDS: Final = 60.0
 _MOST_LAUNCHES: Final = 5
 
 
 def work(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
     """Execute what is asked for until `stop` is set; what a worker that died had begun is begun anew."""
     with _alone(home, stop):
-        threading.Thread(target=_send_webhooks, args=(home, stop, tell), name="webhooks", daemon=True).start()
+        for beside in (_send_webhooks, _escalate):
+            threading.Thread(target=beside, args=(home, stop, tell), name=beside.__name__, daemon=True).start()
         for tenant in tenancy.tenants(home):
             with operational_store(home.tenant(tenant)).begin() as connection:
                 request_store.put_back(connection, request_store.WORKER)
@@ -56,6 +59,24 @@ def _send_webhooks(home: Home, stop: threading.Event, tell: Callable[[str], None
                 tell(f"{tenant}: webhooks wait: {cause}")
             except Exception:
                 tell(f"{tenant}: webhooks wait: {traceback.format_exc()}")
+
+
+def _escalate(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
+    """Hand on what is overdue, minute by minute."""
+    while True:
+        for tenant in tenancy.tenants(home):
+            try:
+                now = datetime.now(UTC)
+                taken = escalation.escalate(home, tenant, now, now=now)
+            except ZentraError as cause:
+                tell(f"{tenant}: overdue exceptions wait: {cause}")
+            except Exception:
+                tell(f"{tenant}: overdue exceptions wait: {traceback.format_exc()}")
+            else:
+                if taken:
+                    tell(f"{tenant}: {len(taken)} escalations of overdue exceptions")
+        if stop.wait(ESCALATE_SECONDS):
+            return
 
 
 def work_once(home: Home, now: datetime, tell: Callable[[str], None]) -> bool:

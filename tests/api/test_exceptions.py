@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api
+from zentra_pipeline.api.exception_sheets import SHEET_BYTES
 
 
 def opened(api: Api, exception_type: str) -> dict[str, Any]:
@@ -144,6 +145,26 @@ def test_each_row_of_a_sheet_of_decisions_stands_for_itself(api: Api) -> None:
     assert operator.get(f"/reconciliation/exceptions/{first}").json()["owner"] == "treasury"
 
 
+def test_a_sheet_that_was_downloaded_is_filled_in_and_sent_back_whole(api: Api) -> None:
+    operator = api.as_("operator")
+    downloaded = operator.get("/reconciliation/exceptions.csv", status="open").text
+    header, *records = csv.reader(io.StringIO(downloaded, newline=""))
+    rows = [dict(zip(header, record, strict=True)) for record in records]
+    rows[0] |= {"action": "comment", "reason": "seen"}
+    rows[1] |= {"action": "assign", "owner": "controlling", "version": "99"}
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, header)
+    writer.writeheader()
+    writer.writerows(rows)
+    answer = operator.post(
+        "/reconciliation/exceptions/decisions", content=text.getvalue().encode(), media_type="text/csv"
+    )
+    assert [(told["row"], told["is_accepted"], told["problem"]) for told in answer.json()["items"]] == [
+        (1, True, None),
+        (2, False, "/problems/outdated"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [
@@ -156,7 +177,7 @@ def test_each_row_of_a_sheet_of_decisions_stands_for_itself(api: Api) -> None:
         (b"exception_id,action\n\xff,comment\n", 400),
         (b"exception_id,action\nx\x00,comment\n", 400),
         (b"exception_id,action\n" + b"x,comment\n" * 501, 413),
-        (b"x" * (1024 * 1024 + 1), 413),
+        (b"x" * (SHEET_BYTES + 1), 413),
     ],
 )
 def test_a_sheet_that_is_none_is_refused_whole(api: Api, content: bytes, status: int) -> None:

@@ -62,6 +62,18 @@ def test_every_filter_narrows_the_list(acme: Zentra, run_id: str) -> None:
     assert listed(acme, "--run", "run_none") == []
 
 
+def test_what_is_overdue_is_so_as_of_an_instant_and_says_by_how_many_business_days(acme: Zentra, run_id: str) -> None:
+    on_due_date = ("--as-of", "2026-04-28T12:00:00Z")
+    assert listed(acme, "--overdue", *on_due_date) == [SECOND]
+    assert listed(acme, "--overdue", "--as-of", "2026-04-27T23:59:59.999999Z") == []
+    assert listed(acme, "--lane", "settlement_breaks", "--owner", "treasury") == [FIRST]
+    row = acme("exceptions", "show", "--tenant", "acme", SECOND, "--json", "--as-of", "2026-05-04T12:00:00Z").json
+    # Its window is a Sunday; it was due as Monday ended, and Tuesday to Friday have passed since.
+    assert (row["age_business_days"], row["is_overdue"], row["overdue_business_days"]) == (6, True, 4)
+    out = acme("exceptions", "list", "--tenant", "acme", *on_due_date).out
+    assert "2026-04-28T00:00:00Z, 0 business days overdue" in out
+
+
 def test_an_exception_as_json_has_its_facts_and_its_remedy(acme: Zentra, run_id: str) -> None:
     row = acme("exceptions", "show", "--tenant", "acme", SECOND, "--json").json
     assert (row["run_id"], row["amount_minor"], row["difference_minor"]) == (run_id, 125_000, None)

@@ -81,7 +81,7 @@ def test_a_comment_changes_nothing_but_the_version_and_the_last_reason() -> None
 def test_a_comment_on_what_the_system_resolved_leaves_that_to_the_system() -> None:
     """The log says `resolved` beside the comment; nobody resolved anything by it."""
     (row,) = decisions.exception_states([decision("comment", "resolved", reason="good")])
-    assert row == (EXCEPTION, "open", None, None, None, None, 1)
+    assert row == (EXCEPTION, "open", None, None, None, None, None, 1)
 
 
 def test_what_a_run_matched_late_is_resolved_unless_a_person_was_first() -> None:
@@ -95,11 +95,11 @@ def test_states_are_only_of_exceptions_that_somebody_decided_about() -> None:
     about_a_closeout = decision("comment", "sealed", 4, exception_id=None)
     log = [PROPOSED, decision("assign", "assigned", 2, exception_id="exc_2", owner="treasury"), about_a_closeout]
     assert decisions.exception_states(log) == [
-        (EXCEPTION, "pending_approval", None, None, None, None, 1),
-        ("exc_2", "assigned", "treasury", None, None, None, 1),
+        (EXCEPTION, "pending_approval", None, None, None, None, None, 1),
+        ("exc_2", "assigned", "treasury", None, None, None, None, 1),
     ]
     (resolved,) = decisions.exception_states([PROPOSED, APPROVED])
-    assert resolved[3:6] == ("written_off", "2026-04-28T09:00:02.000000", "bob")
+    assert resolved[4:7] == ("written_off", "2026-04-28T09:00:02.000000", "bob")
 
 
 @st.composite

@@ -2,34 +2,42 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from zentra_pipeline import vocabulary
+from zentra_pipeline import lake, vocabulary
 from zentra_pipeline.api import bodies, problems, tables
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.paging import PageQuery, page, page_schema, place_of
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import Caller, Decider, Reader
-from zentra_pipeline.api.service import Serving
+from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of, word
 from zentra_pipeline.errors import OutdatedError, RefusedError
 from zentra_pipeline.review import decisions as review
 from zentra_pipeline.review import matching, record
+from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
 from zentra_pipeline.review.decisions import ExceptionState
 from zentra_pipeline.review.policy import ROLE_ACTIONS
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.instants import instant_of
 
 router = APIRouter(prefix="/reconciliation/exceptions", tags=["exceptions"])
 
-ROW_SCHEMA: Final = tables.row_schema("exceptions")
+_CLOCK: Final[Mapping[str, dict[str, Any]]] = {
+    "age_business_days": {"type": ["integer", "null"], "description": "Since its window; null once it is resolved."},
+    "is_overdue": {"type": "boolean"},
+    "overdue_business_days": {"type": "integer", "description": "Whole ones since it was due."},
+}
+ROW_SCHEMA: Final = tables.row_schema("exceptions", **_CLOCK)
 _Items = list[Annotated[str, Field(min_length=1, max_length=matching.MAX_ID)]]
 _TEXT: Final = {"type": "string"}
 _TEXT_OR_NULL: Final = {"type": ["string", "null"]}
@@ -51,6 +59,7 @@ _DECISION_SCHEMA: Final = {
 }
 _DETAIL_SCHEMA: Final = tables.row_schema(
     "exceptions",
+    **_CLOCK,
     title=_TEXT,
     remedy={**_TEXT, "description": "What to do about exceptions of this type."},
     version={"type": "integer", "description": "How many decisions were made about it."},
@@ -67,6 +76,16 @@ _DETAIL: Final = {
 }
 
 
+_COLUMNS: Final = ("run_id", "status", "exception_type", "owner", "lane")
+
+
+def _instant(value: str | None) -> str | None:
+    """An instant that is on the calendar and the clock; ValueError for one that is not."""
+    if value is not None:
+        instant_of(value)
+    return value
+
+
 class ExceptionFilter(BaseModel):
     """Which exceptions."""
 
@@ -74,12 +93,28 @@ class ExceptionFilter(BaseModel):
     status: Annotated[str | None, *word("exception_status")] = None
     exception_type: Annotated[str | None, *word("exception_type")] = None
     owner: Annotated[str | None, Field(max_length=256)] = None
-    lane: Annotated[str | None, Field(max_length=64)] = None
+    lane: Annotated[str | None, Field(max_length=256)] = None
+    overdue: Annotated[bool | None, Field(description="Only those past their due date, or only the others.")] = None
+    as_of: Annotated[
+        str | None,
+        AfterValidator(_instant),
+        Field(
+            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
+            description="When to judge age and due dates at; now by default.",
+            json_schema_extra={"format": "date-time"},
+        ),
+    ] = None
 
-    def conditions(self) -> dict[str, str]:
-        """Columns and the values asked for."""
-        names = ExceptionFilter.model_fields
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+    def clocks(self, caller: Caller, now: datetime) -> Clocks:
+        """The clocks at the instant asked for."""
+        return Clocks(caller.paths, now if self.as_of is None else instant_of(self.as_of))
+
+    def conditions(self, clocks: Clocks) -> dict[str, Any]:
+        """What has to hold, in SQL, and the value in it."""
+        given = {f"{name} = ?": getattr(self, name) for name in _COLUMNS if getattr(self, name) is not None}
+        if self.overdue is not None:
+            given[IS_OVERDUE if self.overdue else f"NOT coalesce({IS_OVERDUE}, false)"] = clocks.instant
+        return given
 
 
 class ExceptionQuery(PageQuery, ExceptionFilter):
@@ -116,15 +151,16 @@ def if_match(
         **problems.responses(),
     },
 )
-def list_exceptions(caller: Reader, query: Annotated[ExceptionQuery, Query()]) -> Response:
-    """Exceptions of the tenant as they stand now, those due first at the top."""
-    return json_response(page_of(caller, query.conditions(), query))
+def list_exceptions(caller: Reader, serving: Serving, query: Annotated[ExceptionQuery, Query()]) -> Response:
+    """Exceptions of the tenant as they stand now, those due first at the top; `as_of` moves their clocks alone."""
+    clocks = query.clocks(caller, serving.now())
+    return json_response(page_of(caller, clocks, query.conditions(clocks), query))
 
 
 @router.get("/{exception_id}", summary="An exception.", responses={200: _DETAIL, **problems.responses("not-found")})
-def show(caller: Reader, exception_id: str) -> Response:
+def show(caller: Reader, serving: Serving, exception_id: str) -> Response:
     """An exception with its history, what it might belong to, and what may be decided; its ETag is its state."""
-    return _answer(_detail(caller, exception_id))
+    return _answer(_detail(caller, serving, exception_id))
 
 
 @router.post(
@@ -145,7 +181,7 @@ def decide(
 ) -> Response:
     """Record a decision; the same again by the same actor changes nothing. Stale If-Match: 409 with the state now."""
     decide_one(caller, serving, exception_id, decision, expected)
-    return _answer(_detail(caller, exception_id))
+    return _answer(_detail(caller, serving, exception_id))
 
 
 def decide_one(
@@ -155,7 +191,7 @@ def decide_one(
     if decision.action not in ROLE_ACTIONS[caller.role]:
         may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if decision.action in actions)
         raise ProblemError("forbidden", f"This token acts as {caller.role}; {decision.action} takes one of {may}.")
-    before = _detail(caller, exception_id)
+    before = _detail(caller, serving, exception_id)
     if expected is not None and expected not in (_etag(before), str(before["version"])):
         raise ProblemError("outdated", "The exception has changed since it was read.", members={"current": before})
     try:
@@ -175,25 +211,38 @@ def decide_one(
             expected_version=None if expected is None else before["version"],
         )
     except RefusedError as cause:
-        now = _detail(caller, exception_id)
+        now = _detail(caller, serving, exception_id)
         is_state = isinstance(cause, OutdatedError) or decision.action not in now["possible"]
         name = "outdated" if isinstance(cause, OutdatedError) else "conflict" if is_state else "refused"
         members = {"current": now} if is_state else {}
         raise ProblemError(name, problems.printable(str(cause)), members=members) from cause
 
 
-def page_of(caller: Caller, conditions: Mapping[str, str], query: PageQuery) -> dict[str, Any]:
-    """A page of the exceptions whose columns have these values."""
+def page_of(caller: Caller, clocks: Clocks, conditions: Mapping[str, Any], query: PageQuery) -> dict[str, Any]:
+    """A page of the exceptions for which these conditions hold."""
     place = place_of(query.after, str, str) or ["", ""]
-    wanted = "".join(f" AND {column} = ?" for column in conditions)
-    found = tables.query(
-        caller.paths,
-        "SELECT * EXCLUDE (due_text) FROM (SELECT *, strftime(due_at, '%Y-%m-%dT%H:%M:%S.%f') AS due_text "
-        f"FROM exceptions) AS told WHERE (coalesce(due_text, '~'), exception_id) > (?, ?){wanted} "
-        "ORDER BY coalesce(due_text, '~'), exception_id LIMIT ?",
-        [*place, *conditions.values(), query.limit + 1],
+    wanted = "".join(f" AND {condition}" for condition in conditions)
+    found = _told_at(
+        clocks,
+        lake.query(
+            caller.paths,
+            "SELECT * EXCLUDE (due_text) FROM (SELECT *, strftime(due_at, '%Y-%m-%dT%H:%M:%S.%f') AS due_text "
+            f"FROM {TIMED}) AS told WHERE (coalesce(due_text, '~'), exception_id) > (?, ?){wanted} "
+            "ORDER BY coalesce(due_text, '~'), exception_id LIMIT ?",
+            [*place, *conditions.values(), query.limit + 1],
+        ),
     )
     return page(found, query.limit, lambda row: (_due_text(row), row["exception_id"]))
+
+
+def _told_at(clocks: Clocks, found: lake.QueryResult) -> list[dict[str, Any]]:
+    """Rows of TIMED as JSON objects, each with its clock."""
+    told = []
+    for values in found.rows:
+        row = dict(zip(found.columns, values, strict=True))
+        clock = clocks.seen(row)
+        told.append(tables.as_object(list(row), list(row.values())) | vars(clock))
+    return told
 
 
 def _due_text(row: Mapping[str, Any]) -> str:
@@ -205,9 +254,10 @@ def _due_text(row: Mapping[str, Any]) -> str:
     return f"{seconds}.{fraction:0<6}"
 
 
-def _detail(caller: Caller, exception_id: str) -> dict[str, Any]:
+def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, Any]:
     """Everything told of one exception; the one answer for every id that is not one of the tenant's."""
-    found = tables.query(caller.paths, "SELECT * FROM exceptions WHERE exception_id = ?", [exception_id])
+    clocks = Clocks(caller.paths, serving.now())
+    found = _told_at(clocks, lake.query(caller.paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id]))
     if not found:
         raise problems.not_found()
     (row,) = found
@@ -236,5 +286,6 @@ def _answer(detail: dict[str, Any]) -> Response:
 
 
 def _etag(detail: Mapping[str, Any]) -> str:
-    """Tells two states apart: what was decided, and what runs published."""
-    return f'"{detail["version"]}-{hashlib.sha256(orjson.dumps(detail)).hexdigest()[:16]}"'
+    """Tells two states apart: what was decided, and what runs published; that time passes makes no other state."""
+    state = {name: value for name, value in detail.items() if name not in _CLOCK}
+    return f'"{detail["version"]}-{hashlib.sha256(orjson.dumps(state)).hexdigest()[:16]}"'

@@ -14,9 +14,11 @@ from zentra_pipeline.api.paging import Paging, cursor, page, page_schema, place_
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.runs import find_run
 from zentra_pipeline.api.security import Caller, Reader
+from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.closeout import books
 from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.review.clocks import Clocks
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import runs as run_store
@@ -46,10 +48,11 @@ def matches(caller: Reader, run_id: str, query: Paging) -> Response:
 
 
 @router.get("/exceptions", summary="Exceptions of a run.", responses=_answer(exceptions.ROW_SCHEMA))
-def exceptions_of_run(caller: Reader, run_id: str, query: Paging) -> Response:
+def exceptions_of_run(caller: Reader, serving: Serving, run_id: str, query: Paging) -> Response:
     """Exceptions that the run opened, as they stand now, those due first at the top."""
     run = find_run(caller, run_id)
-    return json_response(exceptions.page_of(caller, {"run_id": run.run_id}, query))
+    clocks = Clocks(caller.paths, serving.now())
+    return json_response(exceptions.page_of(caller, clocks, {"run_id = ?": run.run_id}, query))
 
 
 @router.get("/three-way", summary="What all three sides say.", responses=_answer(tables.row_schema("three_way")))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,16 @@ from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.lake import QueryResult
+    from zentra_pipeline.review.clocks import Clocks
     from zentra_pipeline.store.decisions import Decision
+
+
+_AS_OF = click.option(
+    "--as-of",
+    metavar="TS",
+    callback=lambda _context, _parameter, value: options.instant(value) if value else datetime.now(UTC),
+    help="When to judge age and due dates at.  [default: now]",
+)
 
 
 @click.group("exceptions")
@@ -57,27 +67,54 @@ def _word(vocabulary: str) -> Callable[[str], str]:
 @click.option(
     "--owner", metavar="O", callback=options.checked(options.name_of_person), help="Only those of this owner."
 )
+@click.option("--lane", metavar="L", help="Only those in this lane.")
 @click.option("--open", "only_open", is_flag=True, help="Only those that are not resolved.")
+@click.option("--overdue", "only_overdue", is_flag=True, help="Only those past their due date.")
+@_AS_OF
 @options.home
 @options.as_json
-def list_exceptions(tenant: str, home: Home, only_open: bool, as_json: bool, **filters: str | None) -> None:
+def list_exceptions(
+    tenant: str,
+    home: Home,
+    only_open: bool,
+    only_overdue: bool,
+    as_of: datetime,
+    as_json: bool,
+    **filters: str | None,
+) -> None:
     """List a tenant's exceptions, those due first at the top."""
     from zentra_pipeline import lake, tenancy
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
 
-    given = {column: value for column, value in filters.items() if value is not None}
-    conditions = [f"{column} = ?" for column in given] + (["status <> 'resolved'"] if only_open else [])
-    condition = " AND ".join(conditions) or "true"
+    paths = tenancy.require_tenant(home, tenant)
+    clocks = Clocks(paths, as_of)
+    given: dict[str, Any] = {f"{column} = ?": value for column, value in filters.items() if value is not None}
+    if only_overdue:
+        given[IS_OVERDUE] = clocks.instant
+    condition = " AND ".join([*given, *(["status <> 'resolved'"] if only_open else [])]) or "true"
     result = lake.query(
-        tenancy.require_tenant(home, tenant),
-        f"SELECT * FROM exceptions WHERE {condition} ORDER BY due_at NULLS LAST, exception_id",
+        paths,
+        f"SELECT * FROM {TIMED} WHERE {condition} ORDER BY due_at NULLS LAST, exception_id",
         list(given.values()),
     )
-    found = _rows(result)
+    found = _rows(result, clocks)
     if as_json:
         printing.print_json({"exceptions": found})
         return
-    headings = ("exception", "type", "severity", "status", "subject", "amount", "difference", "owner", "lane", "due")
+    headings = (
+        "exception",
+        "type",
+        "severity",
+        "status",
+        "subject",
+        "amount",
+        "difference",
+        "owner",
+        "lane",
+        "age",
+        "due",
+    )
     printing.print_table(
         headings,
         [
@@ -91,7 +128,8 @@ def list_exceptions(tenant: str, home: Home, only_open: bool, as_json: bool, **f
                 _amount(row, "difference_minor") or "",
                 row["owner"],
                 row["lane"],
-                row["due_at"],
+                "" if row["age_business_days"] is None else row["age_business_days"],
+                _due(row),
             )
             for row in found
         ],
@@ -103,18 +141,22 @@ def list_exceptions(tenant: str, home: Home, only_open: bool, as_json: bool, **f
 @command.command("show")
 @click.argument("exception_id", metavar="ID", callback=options.checked(options.record_id))
 @options.tenant
+@_AS_OF
 @options.home
 @options.as_json
-def show(exception_id: str, tenant: str, home: Home, as_json: bool) -> None:
+def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
     """Explain one exception: what happened, what it might belong to, whose it is, what was decided and what to do."""
     from zentra_pipeline import lake, tenancy, vocabulary
     from zentra_pipeline.cli import printing
     from zentra_pipeline.errors import UsageError
+    from zentra_pipeline.review.clocks import TIMED, Clocks
     from zentra_pipeline.store import decisions
     from zentra_pipeline.store.engine import operational_store, reading
 
     paths = tenancy.require_tenant(home, tenant)
-    found = _rows(lake.query(paths, "SELECT * FROM exceptions WHERE exception_id = ?", [exception_id]))
+    found = _rows(
+        lake.query(paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id]), Clocks(paths, as_of)
+    )
     if not found:
         raise UsageError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
     (row,) = found
@@ -144,6 +186,26 @@ def show(exception_id: str, tenant: str, home: Home, as_json: bool) -> None:
     printing.say(f"\nWhat to do: {kind.remedy}")
 
 
+@command.command("escalate")
+@options.tenant
+@_AS_OF
+@options.home
+@options.as_json
+def escalate(tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
+    """Hand on what is overdue by the escalation rules of routing.yml; each step is taken once."""
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.review import escalation
+
+    recorded = escalation.escalate(home, tenant, as_of, now=datetime.now(UTC))
+    if as_json:
+        objects = [{"exception_id": decision.exception_id, **_as_object(decision)} for decision in recorded]
+        printing.print_json({"decisions": objects})
+        return
+    for decision in recorded:
+        printing.say(f"{decision.exception_id}  {_told(decision)}")
+    printing.note(printing.counted(len(recorded), "escalation"))
+
+
 def _as_object(decision: "Decision") -> dict[str, Any]:
     return {
         "decision_id": decision.decision_id,
@@ -170,15 +232,26 @@ def _told(decision: "Decision") -> str:
     return f"{decision.decided_at} {decision.actor}: {what} → {_words(decision.result)}{why}"
 
 
-def _rows(result: "QueryResult") -> list[dict[str, Any]]:
-    """Rows as objects with JSON values, their candidates parsed."""
+def _rows(result: "QueryResult", clocks: "Clocks") -> list[dict[str, Any]]:
+    """Rows as objects with JSON values, their candidates parsed and their clocks read."""
     from zentra_pipeline.cli import result_text
 
-    rows: list[dict[str, Any]] = [
-        {column: result_text.json_value(value) for column, value in zip(result.columns, values, strict=True)}
-        for values in result.rows
-    ]
-    return [row | {"candidates": json.loads(row["candidates"] or "[]")} for row in rows]
+    rows = []
+    for values in result.rows:
+        row = dict(zip(result.columns, values, strict=True))
+        clock = clocks.seen(row)
+        told = {column: result_text.json_value(value) for column, value in row.items()}
+        rows.append(told | {"candidates": json.loads(row["candidates"] or "[]"), **vars(clock)})
+    return rows
+
+
+def _due(row: Mapping[str, Any]) -> str:
+    """The due date, and by how much it is past: `2026-04-28T00:00:00Z, 3 business days overdue`."""
+    from zentra_pipeline.cli import printing
+
+    if not row["is_overdue"]:
+        return row["due_at"] or ""
+    return f"{row['due_at']}, {printing.counted(row['overdue_business_days'], 'business day')} overdue"
 
 
 def _facts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -190,7 +263,8 @@ def _facts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("difference", _amount(row, "difference_minor")),
         ("owner", row["owner"]),
         ("lane", row["lane"]),
-        ("due", row["due_at"]),
+        ("due", _due(row)),
+        ("age", None if row["age_business_days"] is None else f"{row['age_business_days']} business days"),
         ("opened", f"{row['opened_at']} by {row['run_id']}"),
         ("resolution", row["resolution"]),
     ]

@@ -107,6 +107,9 @@ class ExceptionRow(Answer):
     resolution: str | None
     explanation: str | None
     candidates: list[dict[str, Any]]
+    age_business_days: int | None
+    is_overdue: bool
+    overdue_business_days: int
 
 
 class Decision(Answer):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from zentra_pipeline import lake, money
 from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.review import policy, run_decisions
-from zentra_pipeline.review.decisions import ExceptionState
+from zentra_pipeline.review.decisions import KEEPS_STATUS, ExceptionState
 from zentra_pipeline.review.matching import Match, Named
 from zentra_pipeline.review.run_decisions import OPEN_ITEM_TYPES, ManualMatch, WriteOff
 from zentra_pipeline.settings import TenantPaths
@@ -177,7 +177,7 @@ def _check_unsealed(connection: Connection, run: run_store.Run, what: str) -> No
 
 def _proposal(log: Sequence[Decision]) -> Decision | None:
     """The decision that awaits its approval."""
-    proposals = [each for each in log if each.result == "pending_approval" and each.action != "comment"]
+    proposals = [each for each in log if each.result == "pending_approval" and each.action not in KEEPS_STATUS]
     return proposals[-1] if proposals else None
 
 

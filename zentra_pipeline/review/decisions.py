@@ -14,6 +14,9 @@ from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.store.decisions import Decision
 
 SYSTEM_RESOLUTION: Final = "matched_late"
+SYSTEM_ACTOR: Final = "system"
+# What the system decides and nobody else: whose an overdue exception is (escalation).
+ESCALATE: Final = "escalate"
 MAX_NAME: Final = 256
 MAX_REASON: Final = 4_096
 
@@ -42,6 +45,8 @@ _MAY_BE_TAKEN_FROM: Final[Mapping[str, frozenset[str]]] = {
     "reopen": frozenset({"resolved"}),
 }
 ACTIONS: Final = tuple(_MAY_BE_TAKEN_FROM)
+# What leaves an exception's status, and a proposal about it, as they are.
+KEEPS_STATUS: Final = frozenset({"comment", ESCALATE})
 _NEEDS_REASON: Final = frozenset({"comment", "dispute", *RESOLVING, "reject", "reopen"})
 _NEEDS_OWNER: Final = frozenset({"assign"})
 # The status an action leads to where it is always the same one; a comment leaves it.
@@ -57,7 +62,9 @@ _LEADS_TO: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class ExceptionState:
-    """What people made of an exception; `owner` is null until they assign it, `decisions` counts them: its version.
+    """What was decided about an exception; `decisions` counts them: its version.
+
+    `owner` and `lane` are null until a decision names them: those it opened with hold.
 
     `proposed_resolution` and `proposed_by` are set while a second person is awaited. `decision_id` is the
     decision that resolved it, `run_id` the run in whose books it did, `reason` the last one given.
@@ -66,6 +73,7 @@ class ExceptionState:
     exception_id: str
     status: str = "open"
     owner: str | None = None
+    lane: str | None = None
     resolution: str | None = None
     resolved_at: str | None = None
     resolved_by: str | None = None
@@ -93,7 +101,9 @@ def fold(log: Iterable[Decision], start: ExceptionState) -> ExceptionState:
 def after(state: ExceptionState, decision: Decision) -> ExceptionState:
     """The state after one recorded decision: what it led to then holds, whatever the policy is now."""
     state = replace(state, reason=decision.reason or state.reason, decisions=state.decisions + 1)
-    if decision.action == "comment":
+    if decision.action == ESCALATE:
+        return replace(state, owner=decision.owner or state.owner, lane=decision.details["lane"] or state.lane)
+    if decision.action in KEEPS_STATUS:
         return state
     state = replace(state, status=decision.result)
     if decision.action == "assign":
@@ -134,13 +144,14 @@ def states(log: Iterable[Decision]) -> dict[str, ExceptionState]:
 
 def exception_states(
     decisions: Sequence[Decision],
-) -> list[tuple[str, str, str | None, str | None, str | None, str | None, int]]:
-    """Rows (exception_id, status, owner, resolution, resolved_at, resolved_by, decisions) of the decided exceptions."""
+) -> list[tuple[str, str, str | None, str | None, str | None, str | None, str | None, int]]:
+    """Rows of the table exception_states but for its first column, one for each decided exception."""
     return [
         (
             state.exception_id,
             state.status,
             state.owner,
+            state.lane,
             state.resolution,
             None if state.resolved_at is None else state.resolved_at.removesuffix("Z"),
             state.resolved_by,
@@ -237,10 +248,10 @@ def repeated(
 ) -> Decision | None:
     """The decision that the same actor would only say again: the last one, and its outcome still holds.
 
-    `named` holds what a match names, as the log keeps it. Comments in between do not count, unless a comment itself is
-    repeated word for word.
+    `named` holds what a match names, as the log keeps it. What leaves the status does not count in between, unless a
+    comment itself is repeated word for word.
     """
-    said = [each for each in log if action == "comment" or each.action != "comment"]
+    said = [each for each in log if each.action == action or each.action not in KEEPS_STATUS]
     last = said[-1] if said else None
     if last is None or (last.action, last.actor) != (action, actor):
         return None
@@ -250,4 +261,4 @@ def repeated(
         return None
     if any(last.details.get(side) != list(ids) for side, ids in (named or {}).items()):
         return None
-    return None if action == "assign" and last.owner != owner else last
+    return None if action == "assign" and not last.owner == state.owner == owner else last

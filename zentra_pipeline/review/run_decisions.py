@@ -30,12 +30,17 @@ _ITEMS: Final = frozenset({"item", "settlement_lines"})
 
 @dataclass(frozen=True, order=True)
 class DecidedState:
-    """Where an exception stands by decision; `owner` is null where nobody assigned it."""
+    """Where an exception stands by decision; `owner` and `lane` are null where no decision names them."""
 
     exception_id: str
     status: str
     owner: str | None
     resolution: str | None
+    lane: str | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The same as JSON values; without a lane as before there were any, so that digests stay what they were."""
+        return {name: value for name, value in asdict(self).items() if name != "lane" or value is not None}
 
 
 @dataclass(frozen=True, order=True)
@@ -79,7 +84,7 @@ class RunDecisions:
     def content(self) -> dict[str, list[dict[str, Any]]]:
         """The same as JSON values, for manifests and digests."""
         return {
-            "states": [asdict(state) for state in self.states],
+            "states": [state.content() for state in self.states],
             "write_offs": [asdict(write_off) for write_off in self.write_offs],
             "matches": [asdict(item) for item in self.matches],
         }
@@ -103,7 +108,7 @@ def of_run(log: Iterable[Decision], run_id: str, earlier: Collection[str]) -> Ru
     return RunDecisions(
         tuple(
             sorted(
-                DecidedState(state.exception_id, state.status, state.owner, state.resolution)
+                DecidedState(state.exception_id, state.status, state.owner, state.resolution, state.lane)
                 for state in states.values()
             )
         ),

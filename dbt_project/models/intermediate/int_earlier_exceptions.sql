@@ -36,8 +36,9 @@ newest as (
 final as (
 
     select
-        newest.* exclude (owner, status, resolution),
+        newest.* exclude (owner, lane, status, resolution),
         coalesce(decided.owner, newest.owner) as owner,
+        coalesce(decided.lane, newest.lane) as lane,
         case
             when newest.status = 'resolved' then newest.status
             else coalesce(decided.status, newest.status)

@@ -1,0 +1,22 @@
+"""The sensor that escalates what is overdue, also where no worker does; the steps themselves: review.escalation."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from zentra_pipeline import tenancy
+from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.review import escalation
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Hands on exceptions past their due date by the escalation rules of routing.yml; launches no run.",
+)
+def overdue_exceptions(reconciler: dg.ResourceParam[Reconciler]) -> dg.SkipReason:
+    """Take the steps that are due in every tenant."""
+    home, now = reconciler.home, datetime.now(UTC)
+    tenants = tenancy.tenants(home) if tenancy.is_initialised(home) else []
+    taken = sum(len(escalation.escalate(home, tenant, now, now=now)) for tenant in tenants)
+    return dg.SkipReason(f"{taken} escalations recorded")
