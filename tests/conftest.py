@@ -1,7 +1,8 @@
 """What every test finds: a passphrase for signing keys, and a database for its stores.
 
 The passphrase is set so that none is kept in the user's own configuration. Stores stand in SQLite files, unless the
-test asks for PostgreSQL, or ZENTRA_TEST_DATABASE_URL names a server: then all stand in a fresh database on it.
+test asks for PostgreSQL, or the suite runs on it: then all stand in a fresh database, a schema each. It does with
+ZENTRA_TEST_STORES=postgresql (a server of the tests' own) and with ZENTRA_TEST_DATABASE_URL (a server that is there).
 """
 
 import os
@@ -29,15 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _database_of_the_suite() -> Iterator[None]:
+def _database_of_the_suite(request: pytest.FixtureRequest) -> Iterator[None]:
     """The developer's own database is never touched; the suite's is a fresh one for each worker."""
     configured = os.environ.pop(DATABASE_VARIABLE, None)
-    server = os.environ.get(postgres_server.URL_VARIABLE)
     try:
-        if server is None:
+        if not postgres_server.is_for_all():
             yield
         else:
-            with postgres_server.fresh_database(server) as url:
+            with postgres_server.fresh_database(request.getfixturevalue("postgres_url")) as url:
                 os.environ[DATABASE_VARIABLE] = url
                 yield
     finally:

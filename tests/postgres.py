@@ -1,7 +1,7 @@
 """A PostgreSQL server of the tests' own: from Debian's package, in a temporary folder, on a Unix socket alone.
 
-`ZENTRA_TEST_DATABASE_URL` names another server to use instead (the role must be allowed to create databases). Does not
-belong here: any test.
+`ZENTRA_TEST_STORES=postgresql` has the whole suite run on it. `ZENTRA_TEST_DATABASE_URL` does too, and names another
+server to use instead (the role must be allowed to create databases). Does not belong here: any test.
 """
 
 import json
@@ -26,6 +26,7 @@ from zentra_pipeline.store.place import MARKER
 from zentra_pipeline.store.postgresql import schema_engine
 
 URL_VARIABLE: Final = "ZENTRA_TEST_DATABASE_URL"
+STORES_VARIABLE: Final = "ZENTRA_TEST_STORES"
 REQUIRE_VARIABLE: Final = "ZENTRA_REQUIRE_POSTGRES"
 _USER: Final = "zentra_tests"
 _SETTINGS: Final = {
@@ -104,6 +105,11 @@ def running_server() -> Iterator[Server]:
             server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+def is_for_all() -> bool:
+    """Whether every home of the suite shall keep its stores in PostgreSQL, unless a test says otherwise."""
+    return bool(os.environ.get(URL_VARIABLE)) or os.environ.get(STORES_VARIABLE) == "postgresql"
 
 
 def _missing(reason: str) -> NoReturn:

@@ -23,7 +23,7 @@ from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.engine import kept_connections, operational_store, reading
 from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.webhooks import sending
 
@@ -161,7 +161,8 @@ def main() -> None:
     home = Home.at(parser.parse_args().home)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        work(home, threading.Event(), _tell)
+        with kept_connections():
+            work(home, threading.Event(), _tell)
     except Exception:
         traceback.print_exc()
         sys.exit(1)

@@ -1,13 +1,15 @@
 """Any attempts by any actors: what gets through is legal, has an actor, and never one for maker and checker."""
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.review import decisions, policy
-from zentra_pipeline.review.decisions import ACTIONS, MATCHING, RESOLVING, ExceptionState
+from zentra_pipeline.review.decisions import ACTIONS, KEEPS_STATUS, MATCHING, RESOLVING, ExceptionState
 from zentra_pipeline.review.policy import Policy, Step
 from zentra_pipeline.store.decisions import Decision
 
@@ -92,10 +94,37 @@ class Attempts(RuleBasedStateMachine):
         )
         self.statuses.append(self.state.status)
 
+    @precondition(lambda self: self.state.status != "resolved")
+    @rule()
+    def escalate(self) -> None:
+        """The system hands the exception on, whatever waits for whom."""
+        before = self.state
+        self.log.append(
+            Decision(
+                sequence=len(self.log) + 1,
+                decision_id=f"dec_{len(self.log) + 1}",
+                exception_id=EXCEPTION,
+                run_id="run_1",
+                action=decisions.ESCALATE,
+                actor=decisions.SYSTEM_ACTOR,
+                decided_at=f"2026-04-28T09:00:00.{len(self.log):06d}Z",
+                reason="overdue",
+                policy={"rule": "escalation.1", "digest": self.in_force.digest()},
+                result=before.status,
+                owner="cfo",
+                resolution=None,
+                details={"lane": "late", "after_business_days": 0, "is_forced": False},
+            )
+        )
+        self.statuses.append(self.state.status)
+        assert self.state == replace(before, owner="cfo", lane="late", reason="overdue", decisions=before.decisions + 1)
+
     def is_forced_by(self, action: str, is_unequal: bool) -> bool:
         """A match may be of unequal sums; its approval is of the sums that were proposed."""
         if action == "approve":
-            proposals = [made for made in self.log if made.result == "pending_approval" and made.action != "comment"]
+            proposals = [
+                made for made in self.log if made.result == "pending_approval" and made.action not in KEEPS_STATUS
+            ]
             return bool(proposals and proposals[-1].details["is_forced"])
         return action in MATCHING and is_unequal
 
@@ -115,7 +144,7 @@ class Attempts(RuleBasedStateMachine):
     def what_needs_a_second_person_had_one_within_the_limit(self) -> None:
         proposal: Decision | None = None
         for made in self.log:
-            if made.result == "pending_approval" and made.action != "comment":
+            if made.result == "pending_approval" and made.action not in KEEPS_STATUS:
                 proposal = made
             elif made.action == "approve":
                 assert proposal is not None

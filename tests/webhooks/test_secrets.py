@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 from standardwebhooks import Webhook
 
 from tests.cli.conftest import Zentra
 from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer
 from zentra_pipeline.closeout import keys
 from zentra_pipeline.errors import RefusedError, ZentraError
+from zentra_pipeline.store import models
+from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.webhooks import endpoints, schedule, secret_box, signing
 
 
@@ -40,6 +43,8 @@ def test_nothing_of_a_home_holds_a_secret_in_the_clear(
     planted += [base64.b64decode(secret).hex() for secret in planted]
     shown = repr(station.endpoint(endpoint_id)) + json.dumps(endpoints.as_object(station.endpoint(endpoint_id)))
     everything = [path.read_bytes() for path in station.home.root.rglob("*") if path.is_file()]
+    with reading(operational_store(station.home.tenant(TENANT))) as store:  # which may stand in no file of the home
+        everything += [repr(store.execute(select(table)).all()).encode() for table in models.metadata.sorted_tables]
     everything += [caplog.text.encode(), "".join(capfd.readouterr()).encode(), shown.encode()]
     everything += [request.body + str(request.headers).encode() for request in receiver.requests]
     for secret in planted:

@@ -78,11 +78,10 @@ def deliver(
     with kept_connections():
         if retry_now:
             sending.retry_now(sender, endpoint_id)
-        tally = sending.send_due(sender, endpoint_id)
         if loop:
-            _note(tally)
             _go_on(sender, endpoint_id)
             return
+        tally = sending.send_due(sender, endpoint_id)
         while until_empty and (due := sending.next_due(sender, endpoint_id)) is not None:
             time.sleep(min(max((due - sender.clock()).total_seconds(), 0.0), _POLL_SECONDS))
             tally += sending.send_due(sender, endpoint_id)
@@ -244,8 +243,8 @@ def _go_on(sender: "Sender", endpoint_id: str | None) -> None:
 
     try:
         while True:
-            time.sleep(_POLL_SECONDS)
             _note(sending.send_due(sender, endpoint_id))
+            time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         return
 
