@@ -119,7 +119,7 @@ def publish(
 ) -> dict[str, PublishedTable]:
     """Write every mart of a run's database to new lake files, which nobody sees before the revision is recorded."""
     folder = Path(f"provider={provider}", f"ledger_window={ledger_window}")
-    config = {"memory_limit": settings.memory_limit()}
+    config: dict[str, Any] = {"memory_limit": settings.memory_limit()}
     with (
         duckdb.connect(str(database), read_only=True, config=config) as connection,
         ThreadPoolExecutor(_WRITERS) as writers,

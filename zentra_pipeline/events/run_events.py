@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -107,7 +107,7 @@ def write(paths: TenantPaths, telling: Telling) -> lake.PublishedTable:
     folder.mkdir(parents=True, exist_ok=True)
     spill = str(folder / "events")
     try:
-        config = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
+        config: dict[str, Any] = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
         with duckdb.connect(config=config) as connection:
             _write_sources(connection, telling)
             is_retold = bool(telling.told)
