@@ -124,8 +124,9 @@ def check(
     code, said = child(world, step, how, stop_at)
     if how == "kill":
         assert code == -signal.SIGKILL
+    elif code == 0:
+        assert state(world) == DONE[step]  # what failed was no more than clearing away
     else:
-        assert code == 1
         assert os.strerror(getattr(errno, how)) in said
     assert state(world) in (UNSEALED[step], DONE[step])
     before = seals(world)
@@ -150,7 +151,7 @@ def points(steps: int, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("step", "how", "count"), [("prepare", "kill", 3), ("approve", "kill", 5), ("approve", "EIO", 4)]
+    ("step", "how", "count"), [("prepare", "kill", 3), ("approve", "kill", 8), ("approve", "EIO", 4)]
 )
 def test_a_close_stopped_anywhere_is_as_before_or_after_and_heals(
     child: Child,

@@ -92,8 +92,7 @@ def approve(case: Case, actor: str, now: datetime) -> Outcome:
         closeout, bundle = _sealed_bundle(case, opened, closeout, now)
         closeout = _keep_evidence(case, opened, closeout)
     _record_seal(case, closeout, now)
-    lake.refresh(case.paths)
-    write_head(case.paths, case.tenant, case.run.provider)
+    _show_seal(case)
     return Outcome("sealed", closeout, bundle)
 
 
@@ -122,8 +121,16 @@ def closeout_id_of(tenant: str, run_id: str, revision: int) -> str:
     return "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
 
 
+def _show_seal(case: Case) -> None:
+    """Bring what readers and auditors find in line with the seals on record."""
+    lake.refresh(case.paths)
+    write_head(case.paths, case.tenant, case.run.provider)
+
+
 def _as_it_is(case: Case) -> Outcome:
+    """Sealed before, though whoever sealed it may have died before anybody could see it."""
     assert case.sealed is not None
+    _show_seal(case)
     return Outcome("sealed", case.sealed, bundle_of(case.paths, case.sealed), is_new=False)
 
 
