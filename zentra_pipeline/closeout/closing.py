@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake
+from zentra_pipeline import lake, locks
 from zentra_pipeline.closeout import blockers, bundle_files, event_lines, keys, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.books import Books
@@ -103,15 +103,18 @@ def bundle_of(paths: TenantPaths, closeout: Closeout) -> Path:
 
 def write_head(paths: TenantPaths, tenant: str, provider: str) -> Path:
     """Write the chain's seals to `heads/<provider>.json`, to be published where this home cannot reach."""
-    with reading(operational_store(paths)) as connection:
-        chain = closeout_store.chain(connection, provider)
-    seals = [
-        {"sequence": item.chain_sequence, "closeout_id": item.closeout_id, "seal_digest": item.seal_digest}
-        for item in chain
-    ]
     head = paths.heads / f"{provider}.json"
     head.parent.mkdir(parents=True, exist_ok=True)
-    seal.write_durably(head, seal.canonical({"version": 1, "tenant": tenant, "provider": provider, "seals": seals}))
+    with locks.holding(paths, "heads"):
+        for left in head.parent.glob(".*.tmp"):
+            left.unlink()  # of a process that died
+        with reading(operational_store(paths)) as connection:
+            chain = closeout_store.chain(connection, provider)
+        seals = [
+            {"sequence": item.chain_sequence, "closeout_id": item.closeout_id, "seal_digest": item.seal_digest}
+            for item in chain
+        ]
+        seal.write_durably(head, seal.canonical({"version": 1, "tenant": tenant, "provider": provider, "seals": seals}))
     return head
 
 

@@ -170,6 +170,11 @@ def _require(holds: bool, why: str) -> None:
         raise _FailedError(why)
 
 
+def _require_text(content: bytes) -> None:
+    if not content.isascii():
+        content.decode("utf-8")  # refuses what is no UTF-8
+
+
 # Strict JSON and forms ------------------------------------------------------------------------------------------------
 
 
@@ -563,7 +568,7 @@ class _Evidence(_Lines):
         self._last = b""
 
     def take(self, lines: bytes) -> None:
-        lines.decode("utf-8")
+        _require_text(lines)
         leaves = lines.split(b"\n")[:-1]
         if self._block.fullmatch(lines) is None:
             bad = next(number for number, leaf in enumerate(leaves) if self._line.fullmatch(leaf + b"\n") is None)
@@ -640,7 +645,7 @@ class _Matches(_Lines):
         self._run, self._last = _ENCODE(run_id).encode(), (b"", b"")
 
     def take(self, lines: bytes) -> None:
-        lines.decode("utf-8")
+        _require_text(lines)
         rows = self._LINE.findall(lines)
         _require(len(rows) == lines.count(b"\n"), f"a line after {self.rows:,} is no canonical match")
         self._last = _check_order([(row[3], row[7]) for row in rows], self._last, lt)
@@ -689,7 +694,7 @@ class _Events(_Lines):
     _PLAIN = re.compile(rb"(?:\{" + _TEXT + rb":" + _INNER + rb"(?:," + _TEXT + rb":" + _INNER + rb")*+\}\n)*+")
 
     def take(self, lines: bytes) -> None:
-        lines.decode("utf-8")
+        _require_text(lines)
         start = 0
         while start < len(lines):
             plain = self._PLAIN.match(lines, start)
