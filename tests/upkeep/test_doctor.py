@@ -270,7 +270,10 @@ def with_log(copy: Copy) -> Path:
     store = copy.paths.operational_store
     with closing(sqlite3.connect(store)) as writer:
         for number in range(6):
-            writer.execute("update runs set owner = ?", (f"owner {number}",))
+            writer.execute(
+                "insert or replace into idempotency_keys select 'asked', ?, run_id, created_at from runs limit 1",
+                (f"request {number}",),
+            )
             writer.commit()
         for suffix in ("", "-wal"):
             shutil.copyfile(f"{store}{suffix}", f"{store}{suffix}.kept")
