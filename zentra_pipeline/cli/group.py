@@ -32,7 +32,7 @@ COMMANDS = {
     "serve": "Start the HTTP API of a home.",
     "simulate": "Write a labelled data set: inputs over several windows and the answer key.",
     "score": "Run a world of `zentra simulate` and score it.",
-    "demo": "Show the shipped story from ingest to exceptions.",
+    "demo": "Show the shipped stories end to end.",
 }
 
 
