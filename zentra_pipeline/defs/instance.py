@@ -40,9 +40,10 @@ def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
 def _kept_open(folder: Path) -> Iterator[None]:
     """Spare Dagster's SQLite files below `folder` most of their waiting for the disk.
 
-    Dagster opens a connection an event, and SQLite writes the whole log back and syncs it when the last one closes; so
-    one of ours stays open beside them. `synchronous = NORMAL` never leaves a write-ahead log broken: a power cut may
-    cost Dagster its last events, and no fact of ours, for those are in the operational store.
+    Its stores of runs and schedules open a connection a statement, and SQLite writes the whole log back and syncs it
+    when the last one closes; so one of ours stays open beside them. The event log keeps its own (event_log).
+    `synchronous = NORMAL` never leaves a write-ahead log broken: a power cut may cost Dagster its last events, and no
+    fact of ours, for those are in the operational store.
     """
     with ExitStack() as kept:
         files: set[str] = set()
