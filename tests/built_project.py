@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline import scratch, transform
+from zentra_pipeline import rules, scratch, transform
 from zentra_pipeline.profile import Profile
 from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.windows import BusinessDays
@@ -36,16 +36,13 @@ def built_project() -> BuiltProject:
     _KEPT.append(folder)
     database = scratch.prepare(_inputs(), Path(folder.name) / "run", Path(folder.name))
     transform.build(database)
-    nodes = transform.manifest().nodes.values()
-    compiled = {
-        node.name: node.compiled_code for node in nodes if node.resource_type in ("model", "test") and node.compiled
-    }
+    compiled = {statement.name: statement.sql for statement in rules.statements()}
     return BuiltProject(database, _columns(database), compiled)
 
 
 def project_nodes(resource_type: str) -> dict[str, dict[str, Any]]:
     """Nodes of one type (model, test, seed, unit_test, source) by name; a source is `<source>.<table>`."""
-    content = transform.manifest_content()
+    content = rules.manifest()
     if resource_type == "source":
         return {f"{node['source_name']}.{node['name']}": node for node in content["sources"].values()}
     nodes = content["unit_tests"] if resource_type == "unit_test" else content["nodes"]

@@ -72,6 +72,14 @@ def sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
 
 
+@pytest.fixture(scope="module")
+def sqlite_for_module() -> Iterator[None]:
+    """Have all homes of the module live in SQLite files: for homes that are copied as folders, stores and all."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv(DATABASE_VARIABLE, raising=False)
+        yield
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str:
     """Run the test on both databases; says on which."""

@@ -1,4 +1,4 @@
-"""Says which code is at work, as a digest; the digest of the rules (dbt project) stands with them in `transform`."""
+"""Says which code is at work, as a digest; the digest of the rules (dbt project) stands with them in `rules`."""
 
 import hashlib
 from functools import cache

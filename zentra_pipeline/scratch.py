@@ -1,7 +1,7 @@
 """The private database of a run: everything the models may see, in a fresh DuckDB file, and nothing else.
 
 The file is always `window.duckdb` (dbt freezes the stem at parse). Its schemas `run`, `raw`, `earlier` and the seeds
-are the models' sources. Does not belong here: deciding what to run, running dbt, publishing.
+are the models' sources. Does not belong here: deciding what to run, executing the models, publishing.
 """
 
 import hashlib
@@ -307,7 +307,7 @@ def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisi
 
 
 def _write_seeds(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the seeds the models read where dbt would, which saves each run a dbt node; types are the seeds' own."""
+    """Load the seeds the models read where dbt would, as a run executes no seed; types are the seeds' own."""
     import yaml
 
     folder = settings.DBT_PROJECT / "seeds"

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zentra_pipeline import identifiers
+from zentra_pipeline.errors import UsageError
 
 HOME_VARIABLE = "ZENTRA_HOME"
 DATABASE_VARIABLE = "ZENTRA_DATABASE_URL"
 MEMORY_VARIABLE = "ZENTRA_MEMORY"
+THREADS_VARIABLE = "ZENTRA_THREADS"
 DEFAULT_HOME = Path("data/zentra")
 # Whose exceptions they are where neither a request nor the run as recorded says so.
 DEFAULT_OWNER = "finance_ops"
@@ -125,3 +127,11 @@ def database_url() -> str | None:
 def memory_limit(unbounded: str = "80%") -> str:
     """What one DuckDB connection of a run may take before it spills to disk, in DuckDB's words: `2GB`, `80%`."""
     return os.environ.get(MEMORY_VARIABLE, unbounded)
+
+
+def threads() -> int:
+    """How many threads a run has, for statements side by side and within one; 2 unless `$ZENTRA_THREADS` says."""
+    text = os.environ.get(THREADS_VARIABLE, "2")
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise UsageError(f"{THREADS_VARIABLE} is {text!r}: set it to a number of threads, such as 2")
+    return int(text)

@@ -1,33 +1,33 @@
-"""Runs the dbt project in this process, against one run's database, with a manifest parsed beforehand.
+"""Executes the compiled dbt project in one run's database: every model, then what the data tests say of it.
 
-The parsed manifest is kept beside the project's target and remade when any file of the project changes. Does not belong
-here: what the models say, or what becomes of their tables.
+Does not belong here: what the models say (the dbt project), compiling them (rules), what becomes of their tables.
 """
 
-import hashlib
-import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import orjson
+import duckdb
 
-from zentra_pipeline import settings
+from zentra_pipeline import rules, settings
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
+from zentra_pipeline.rules import Statement
 
-_PROJECT_FILES: Final = ("dbt_project.yml", "profiles.yml")
-_PROJECT_FOLDERS: Final = ("models", "macros", "seeds", "tests")
 # How DuckDB says that a sum, a HUGEINT, is no BIGINT.
 _TOO_LARGE: Final = re.compile(r"INT128 with value (-?[0-9]+) can't be cast .* out of range", re.DOTALL)
-DATABASE_VARIABLE: Final = "ZENTRA_RUN_DATABASE"
 
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What became of one dbt node: its id and name, resource type, status, seconds, and failing rows of a test."""
+    """What became of one dbt node: its id and name, resource type, status, seconds, and failing rows of a test.
+
+    `status` is success or error of a model, pass, fail or error of a test, and skipped where a parent has no success.
+    """
 
     unique_id: str
     name: str
@@ -38,136 +38,116 @@ class NodeResult:
     message: str | None
 
 
-@cache
-def rules_digest() -> str:
-    """Hex SHA-256 over every file of the dbt project that decides a result: the rules a run was judged by."""
-    digest = hashlib.sha256()
-    for path in _project_files():
-        digest.update(str(path.relative_to(settings.DBT_PROJECT)).encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _project_files() -> list[Path]:
-    root = settings.DBT_PROJECT
-    found = [root / name for name in _PROJECT_FILES]
-    for folder in _PROJECT_FOLDERS:
-        found += [path for path in (root / folder).rglob("*") if path.suffix in (".sql", ".yml", ".csv")]
-    return sorted(found)
-
-
-@cache
-def manifest() -> Any:
-    """The parsed project (dbt's Manifest), from the cache when the project's files are the ones it was made from."""
-    from dbt.contracts.graph.manifest import Manifest
-
-    return _complete(Manifest.from_msgpack(_cached_manifest(".msgpack").read_bytes()))
-
-
-@cache
-def manifest_content() -> dict[str, Any]:
-    """The parsed project as dbt writes it to manifest.json."""
-    content: dict[str, Any] = orjson.loads(_cached_manifest(".json").read_bytes())
-    return content
-
-
-def _cached_manifest(suffix: str) -> Path:
-    """The file of the parsed project in one of its two forms; parses the project where it is missing."""
-    cached = target_folder() / f"manifest-{rules_digest()[:16]}{suffix}"
-    if not cached.exists():
-        parsed = _invoke(["parse"], None)
-        _keep(cached.with_suffix(".msgpack"), parsed.to_msgpack())
-        _keep(cached.with_suffix(".json"), orjson.dumps(parsed.writable_manifest().to_dict(omit_none=False)))
-    return cached
-
-
-def _keep(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.rename(path)
-
-
-def _complete(parsed: Any) -> Any:
-    """A manifest read back lacks the maps dbt derives while parsing."""
-    parsed.build_flat_graph()
-    parsed.build_parent_and_child_maps()
-    return parsed
-
-
-def target_folder() -> Path:
-    """Where dbt and this module keep what they derive from the project."""
-    return settings.DBT_PROJECT / "target"
-
-
 def build(database: Path, on_node: Callable[[str], None] | None = None) -> list[NodeResult]:
     """Build and test every model in a run's database; `on_node` hears the name of each node as it starts.
 
-    Raises ControlFailedError when a test fails, RunFailedError when a model does; both name node and reason.
+    As with `dbt build`, what needs a node that failed is skipped and all else is executed. Results stand in the order
+    of the statements, whichever was done first. Raises ControlFailedError when a test fails, RunFailedError when a
+    model does; both name node and reason.
     """
-    os.environ[DATABASE_VARIABLE] = str(database)
-    try:
-        outcome = _invoke(["build", "--exclude", "resource_type:seed", "resource_type:unit_test"], manifest(), on_node)
-    finally:
-        _let_go_of_database()
-    results = [
-        NodeResult(
-            unique_id=result.node.unique_id,
-            name=result.node.name,
-            resource_type=str(result.node.resource_type),
-            status=str(result.status),
-            seconds=float(result.execution_time),
-            failures=result.failures,
-            message=result.message,
-        )
-        for result in outcome.results
-    ]
-    broken = [result for result in results if result.status in ("error", "fail", "runtime error")]
-    for result in broken:
-        if result.resource_type != "test" or result.status != "fail":
-            raise RunFailedError(_why_not_built(result))
-    if broken:
-        failed = tuple((result.name, result.failures or 0) for result in broken)
+    statements = rules.statements()
+    with duckdb.connect(str(database), config=_settings()) as connection:
+        results = _execute(connection, statements, on_node or (lambda name: None))
+        broken = next((result for result in results if result.status == "error"), None)
+        if broken is not None:
+            raise RunFailedError(_why_not_built(broken))
+        _check_contracts(connection, statements)
+    failed = tuple((result.name, result.failures or 0) for result in results if result.status == "fail")
+    if failed:
         named = "; ".join(f"{name} ({rows} rows)" for name, rows in failed)
         raise ControlFailedError(f"controls do not hold, so nothing was published: {named}", failed)
     return results
 
 
-def _invoke(arguments: list[str], parsed: Any, on_node: Callable[[str], None] | None = None) -> Any:
-    from dbt.cli.main import dbtRunner
-
-    def hear(event: Any) -> None:
-        if on_node is not None and event.info.name == "NodeStart":
-            on_node(event.data.node_info.node_name)
-
-    options = [
-        "--quiet",
-        "--log-level=none",
-        "--log-level-file=none",
-        "--no-write-json",
-        "--no-populate-cache",
-        f"--project-dir={settings.DBT_PROJECT}",
-        f"--profiles-dir={settings.DBT_PROJECT}",
-        f"--target-path={target_folder()}",
-    ]
-    outcome = dbtRunner(manifest=parsed, callbacks=[hear]).invoke([*arguments, *options])
-    if outcome.exception is not None:
-        raise RunFailedError(f"dbt {arguments[0]} could not run: {outcome.exception}") from outcome.exception
-    return outcome.result
+def _settings() -> dict[str, str | bool | int | float | list[str]]:
+    return {
+        "threads": settings.threads(),
+        # What does not fit is spilled beside the database; a million movements fit into 1500MB.
+        "memory_limit": settings.memory_limit(),
+        # The database is thrown away: what a crash loses is built again.
+        "fsync_mode": "NONE",
+        # Text compressed by these takes longer to write than the run takes to read it back once or twice.
+        "disabled_compression_methods": "fsst,dict_fsst,zstd",
+    }
 
 
-def _let_go_of_database() -> None:
-    """dbt-duckdb keeps the database open until the process ends; a worker that reconciles again must not."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+def _execute(
+    connection: duckdb.DuckDBPyConnection, statements: Sequence[Statement], on_node: Callable[[str], None]
+) -> list[NodeResult]:
+    """Execute each statement once its parents are there, as many at a time as the run has threads."""
+    by_id = {statement.unique_id: statement for statement in statements}
+    order = TopologicalSorter({statement.unique_id: statement.parents for statement in statements})
+    order.prepare()
+    place = {node: number for number, node in enumerate(by_id)}
+    results: dict[str, NodeResult] = {}
+    under_way: dict[Future[NodeResult], str] = {}
+    with ThreadPoolExecutor(settings.threads(), "model") as pool:
+        while order.is_active():
+            for node in sorted(order.get_ready(), key=place.__getitem__):
+                statement = by_id[node]
+                if all(results[parent].status in ("success", "pass") for parent in statement.parents):
+                    under_way[pool.submit(_execute_one, connection, statement, on_node)] = node
+                else:
+                    results[node] = _result(statement, "skipped")
+                    order.done(node)
+            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                node = under_way.pop(done)
+                results[node] = done.result()
+                order.done(node)
+    return [results[node] for node in by_id]
 
-    DuckDBConnectionManager.close_all_connections()
+
+def _execute_one(
+    connection: duckdb.DuckDBPyConnection, statement: Statement, on_node: Callable[[str], None]
+) -> NodeResult:
+    on_node(statement.name)
+    started = time.perf_counter()
+    failures = None
+    try:
+        with connection.cursor() as cursor:
+            if statement.relation is None:
+                (failures,) = cursor.execute(f"select count(*) from (\n{statement.sql}\n)").fetchall()[0]
+            else:
+                made = f"create or replace {statement.materialized} {statement.relation}"
+                cursor.execute(f"{made} as (\n{statement.sql}\n)").fetchall()
+    except duckdb.Error as error:
+        return _result(statement, "error", time.perf_counter() - started, message=str(error))
+    status = "success" if failures is None else "fail" if failures else "pass"
+    return _result(statement, status, time.perf_counter() - started, failures)
+
+
+def _result(
+    statement: Statement, status: str, seconds: float = 0.0, failures: int | None = None, message: str | None = None
+) -> NodeResult:
+    return NodeResult(statement.unique_id, statement.name, statement.resource_type, status, seconds, failures, message)
+
+
+def _check_contracts(connection: duckdb.DuckDBPyConnection, statements: Sequence[Statement]) -> None:
+    """Hold every contracted model to its columns and their types; raises RunFailedError that names what differs."""
+    found: dict[str, dict[str, str]] = {}
+    for relation, column, data_type in connection.execute(
+        """select format('"{}"."{}"."{}"', database_name, schema_name, table_name), column_name, lower(data_type)
+        from duckdb_columns() where not internal"""
+    ).fetchall():
+        found.setdefault(relation, {})[column] = data_type
+    for statement in statements:
+        if not statement.columns or statement.relation is None:
+            continue
+        made, declared = found[statement.relation], dict(statement.columns)
+        unlike = sorted(
+            f"{column} is {made.get(column, 'missing')} and declared {declared.get(column, 'nowhere')}"
+            for column in made.keys() | declared.keys()
+            if made.get(column) != declared.get(column)
+        )
+        if unlike:
+            raise RunFailedError(f"model {statement.name} breaks its contract: {'; '.join(unlike)}")
 
 
 def _why_not_built(result: NodeResult) -> str:
-    """Why a model could not be built; of the causes an input can have, what to do about it."""
+    """Why a node could not be executed; of the causes an input can have, what to do about it."""
     too_large = _TOO_LARGE.search(result.message or "")
     if too_large is None:
-        return f"model {result.name} could not be built: {_first_lines(result.message)}"
+        return f"{result.resource_type} {result.name} could not be built: {_first_lines(result.message)}"
     return (
         f"a sum in {result.name} is {too_large[1]}, more than the 64 bits of an amount hold, so nothing was published: "
         "look for amounts that cannot be true in the files of this run, and ingest those files corrected"

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from zentra_pipeline import identifiers, inbox, lake, locks, provenance, scratch, transform
+from zentra_pipeline import identifiers, inbox, lake, locks, provenance, rules, scratch, transform
 from zentra_pipeline.business_days import load_business_days
 from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
 from zentra_pipeline.events import run_events
@@ -358,7 +358,7 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
         },
         "earlier": [{"run_id": earlier.run_id, "revision": earlier.revision} for earlier in inputs.earlier],
         "decisions": inputs.decisions.content(),
-        "rules": transform.rules_digest(),
+        "rules": rules.digest(),
         "code": provenance.code_digest(),
     }
 
@@ -372,7 +372,7 @@ def _fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mappin
         "profile": inputs.profile.digest(),
         "routing": [rule.model_dump(mode="json") for rule in inputs.routing],
         "business_days": [sorted(inputs.business_days.weekend), sorted(map(str, inputs.business_days.holidays))],
-        "rules": transform.rules_digest(),
+        "rules": rules.digest(),
         "earlier": [[earlier.run_id, earlier.content_digest] for earlier in inputs.earlier],
         "decisions": inputs.decisions.content(),
     }

@@ -70,7 +70,7 @@ Child = Callable[[World, str, str, int], tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
-def child() -> Iterator[Child]:
+def child(sqlite_for_module: None) -> Iterator[Child]:
     """Takes a step of a close in a process of its own, stopped somewhere: exit code, and steps or what went wrong."""
     process = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
@@ -86,7 +86,7 @@ def child() -> Iterator[Child]:
 
 
 @pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
+def worlds(sqlite_for_module: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
     """A world before each step."""
     clean = clean_world(tmp_path_factory.mktemp("clean"))
     prepared = copied(clean, tmp_path_factory.mktemp("prepared"))

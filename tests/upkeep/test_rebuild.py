@@ -13,7 +13,7 @@ from tests.scenarios.rows import MON, call, post, settle
 from tests.scenarios.world import TENANT, World
 from tests.upkeep import shelf
 from tests.upkeep.conftest import Copies, Copy
-from zentra_pipeline import cli, lake, landing, transform
+from zentra_pipeline import cli, lake, landing, rules
 from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.events import run_events
 from zentra_pipeline.review import record
@@ -106,7 +106,7 @@ def test_a_revision_that_other_rules_made_stays_as_published(
     copy: Copy, original: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.use(monkeypatch, original.paths, lambda table, run_id, revision: (table, revision) == ("matches", 2))
-    monkeypatch.setattr(transform, "rules_digest", lambda: "f" * 64)
+    monkeypatch.setattr(rules, "digest", lambda: "f" * 64)
     before = copy.derived()
     outcome = rebuild(copy.home, TENANT)
     assert [item.verdict for item in outcome.revisions].count(RULES_CHANGED) == 1
@@ -119,7 +119,7 @@ def test_a_damaged_table_that_other_rules_made_is_lost_and_the_rest_is_restored(
 ) -> None:
     key = next(item for item in copy.records.revisions if item.revision == 2)
     shelf.use(monkeypatch, original.paths, lambda table, run_id, revision: (table, revision) == ("matches", 2))
-    monkeypatch.setattr(transform, "rules_digest", lambda: "f" * 64)
+    monkeypatch.setattr(rules, "digest", lambda: "f" * 64)
     lost, other = key.tables["matches"]["path"], key.tables["three_way"]["path"]
     right = (copy.paths.root / other).read_bytes()
     for path in (lost, other):

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from zentra_pipeline import inbox, lake, locks, provenance, transform, windows
+from zentra_pipeline import inbox, lake, locks, provenance, rules, windows
 from zentra_pipeline.closeout import blockers, books
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.books import Books
@@ -145,7 +145,7 @@ def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: 
             name: getattr(run, name) for name in ("run_id", "provider", "settlement_file", "ledger_window", "owner")
         }
         content = {"run": about | {"tenant": tenant, "as_of": run.as_of}, "files": [], "earlier": []}
-        manifest = content | {"rules": transform.rules_digest(), "code": provenance.code_digest()}
+        manifest = content | {"rules": rules.digest(), "code": provenance.code_digest()}
         revision = run_store.Revision(run_id, 0, "", _NOTHING.inputs_digest, owner, run.as_of, {}, run.as_of, manifest)
         yield Case(home, paths, tenant, engine, run, revision, closeouts, decisions)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import duckdb
 
-from zentra_pipeline import lake, landing, locks, staging, transform
+from zentra_pipeline import lake, landing, locks, rules, staging
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.scratch import RunInputs
@@ -269,7 +269,7 @@ def _verdict(
         return NOT_COMPARABLE
     if found is not None and all(_same_rows(work, revision, found, name) for name in differs):
         return SAME_ROWS
-    return RULES_CHANGED if revision.manifest["rules"] != transform.rules_digest() else UNEXPLAINED
+    return RULES_CHANGED if revision.manifest["rules"] != rules.digest() else UNEXPLAINED
 
 
 def _same_rows(work: _Work, revision: Revision, found: remake.Remade, name: str) -> bool:

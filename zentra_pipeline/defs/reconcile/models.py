@@ -10,7 +10,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 from dagster_dbt.asset_utils import build_dbt_specs
 
-from zentra_pipeline import transform
+from zentra_pipeline import rules
 from zentra_pipeline.defs.partitions import previous_window
 
 OWNERS: Final = ["team:data", "team:finance"]
@@ -70,7 +70,7 @@ class ModelSpecs:
 def model_specs() -> ModelSpecs:
     """Every model as an asset and every data test as a blocking check of the model it tests."""
     translator = _Translator()
-    content = transform.manifest_content()
+    content = rules.manifest()
     assets, checks = build_dbt_specs(
         translator=translator,
         manifest=content,

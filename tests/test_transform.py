@@ -1,0 +1,171 @@
+"""Executing compiled statements: order, skipping, contracts, what failures say; dbt's own build is the measure."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.scenarios.rows import MON, TUE, call, post, settle
+from tests.scenarios.world import World
+from zentra_pipeline import rules, transform, window_run
+from zentra_pipeline.errors import ControlFailedError, RunFailedError
+from zentra_pipeline.rules import Statement
+from zentra_pipeline.settings import DBT_PROJECT
+
+
+def model(name: str, sql: str, *parents: str, materialized: str = "table", **columns: str) -> Statement:
+    return Statement(name, name, "model", materialized, f'"window"."main"."{name}"', sql, parents, columns)
+
+
+def check(name: str, sql: str, *parents: str) -> Statement:
+    return Statement(name, name, "test", "test", None, sql, parents, {})
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Build these statements in an empty database, and return their results."""
+
+    def build(*statements: Statement) -> list[transform.NodeResult]:
+        monkeypatch.setattr(rules, "statements", lambda: statements)
+        return transform.build(tmp_path / "window.duckdb", started.append)
+
+    started: list[str] = []
+    build.started = started  # type: ignore[attr-defined]
+    return build
+
+
+def rows(tmp_path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(tmp_path / "window.duckdb")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_a_statement_is_executed_after_its_parents_and_results_keep_the_statements_order(
+    threads: str, build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZENTRA_THREADS", threads)
+    results = build(
+        model("last", "select sum(n)::bigint as n from b", "b"),
+        model("b", "select * from a -- a comment at the end", "a", materialized="view"),
+        model("a", "select range as n from range(10000)"),
+        check("holds", "select * from last where n != 49995000", "last"),
+    )
+    assert [(result.name, result.status, result.failures) for result in results] == [
+        ("last", "success", None),
+        ("b", "success", None),
+        ("a", "success", None),
+        ("holds", "pass", 0),
+    ]
+    assert build.started == ["a", "b", "last", "holds"]
+    assert rows(tmp_path, "select n from last") == [(49995000,)]
+
+
+def test_a_failing_control_names_itself_and_its_rows(build: Any) -> None:
+    with pytest.raises(ControlFailedError, match=r"nothing was published: one \(2 rows\); two \(1 rows\)") as caught:
+        build(
+            model("a", "select 1 as n union all select 2"),
+            check("one", "select * from a", "a"),
+            check("none", "select * from a where n > 2", "a"),
+            check("two", "select * from a where n = 2", "a"),
+        )
+    assert caught.value.failed == (("one", 2), ("two", 1))
+
+
+def test_what_needs_a_model_that_failed_is_skipped_and_the_first_in_order_is_named(build: Any) -> None:
+    with pytest.raises(RunFailedError, match=r"model bad could not be built: Conversion Error: .*'x'"):
+        build(
+            model("child", "select * from bad", "bad"),
+            model("bad", "select cast('x' as bigint) as n"),
+            model("worse", "select no_such_column"),
+            model("good", "select 1 as n"),
+            check("of_child", "select * from child", "child"),
+        )
+    assert sorted(build.started) == ["bad", "good", "worse"]
+
+
+def test_a_data_test_that_cannot_be_executed_is_no_control_that_fails(build: Any) -> None:
+    with pytest.raises(RunFailedError, match="test broken could not be built: Binder Error"):
+        build(model("a", "select 1 as n"), check("broken", "select m from a", "a"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("select 1::integer as n, 'x' as t", "n is integer and declared bigint"),
+        ("select 1::bigint as n", "t is missing and declared varchar"),
+        ("select 1::bigint as n, 'x' as t, true as extra", "extra is boolean and declared nowhere"),
+        ("select sum(1) as n, 'x' as t", "n is hugeint and declared bigint"),
+    ],
+)
+def test_a_model_is_held_to_its_contract(sql: str, told: str, build: Any) -> None:
+    with pytest.raises(RunFailedError, match=f"model a breaks its contract: {told}$"):
+        build(model("a", sql, n="bigint", t="varchar"))
+
+
+def test_a_failure_to_record_progress_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(rules, "statements", lambda: (model("a", "select 1 as n"),))
+    with pytest.raises(OSError, match="disk full"):
+        transform.build(tmp_path / "window.duckdb", broken)
+
+
+def test_dbts_own_build_makes_the_same_relations_of_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two windows with matches, breaks, carried items and callbacks; dbt builds the second run again."""
+    monkeypatch.setenv(window_run.KEEP_VARIABLE, "1")
+    world = World(tmp_path, {"settlement_lag_days": 0})
+    world.add(*(row for n in range(8) for row in world_rows(n)))
+    world.deliver()
+    world.reconcile(MON)
+    run = world.reconcile(TUE).run
+    database = world.paths.scratch / run.run_id / "window.duckdb"
+    ours = relations(database)
+    copy = tmp_path / "window.duckdb"
+    shutil.copyfile(database, copy)
+    build_with_dbt(copy, tmp_path, monkeypatch)
+    assert relations(copy) == ours
+    assert {name for name, found in ours.items() if found} >= {"matches", "exceptions", "open_items", "evidence_items"}
+
+
+def world_rows(n: int) -> list[Any]:
+    """Facts of one payment: whole, short, without ledger, or without line; on Monday or Tuesday."""
+    on = (MON, TUE)[n % 2]
+    line, posting = settle(f"L{n}", f"R{n}", 500 + n, on=on), post(f"T{n}", f"R{n}", 500 + (n if n < 4 else 0), on=on)
+    called = call(f"E{n}", f"R{n}", 500 + n)
+    return [[line, *posting, called], [line, called], [*posting], [line, *posting]][n // 2]
+
+
+def relations(database: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every relation that the models make, in a total order."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return {
+            statement.name: connection.execute(f"select * from {statement.relation} order by all").fetchall()
+            for statement in rules.statements()
+            if statement.relation is not None
+        }
+
+
+def build_with_dbt(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drop what was built, and have dbt's runner build all of it again, with every data test."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    with duckdb.connect(str(database)) as connection:
+        for statement in reversed(rules.statements()):
+            if statement.relation is not None:
+                connection.execute(f"drop {statement.materialized} {statement.relation}")
+    monkeypatch.setenv(rules.DATABASE_VARIABLE, str(database))
+    options = ["--exclude", "resource_type:seed", "resource_type:unit_test", "--quiet", "--log-level-file=none"]
+    folders = [f"--project-dir={DBT_PROJECT}", f"--profiles-dir={DBT_PROJECT}", f"--target-path={folder / 'target'}"]
+    try:
+        outcome: Any = dbtRunner().invoke(["build", *options, *folders])
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+    assert outcome.exception is None
+    assert {str(result.status) for result in outcome.result} == {"success", "pass"}
+    assert len(outcome.result.results) == len(rules.statements())

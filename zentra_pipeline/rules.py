@@ -1,0 +1,192 @@
+"""The dbt project as a run needs it: its digest, its manifest, and every model and data test as dbt compiled it.
+
+Parsed and compiled once, by dbt, and kept beside the project's target; made anew when a file of the project or dbt's
+version changes. Does not belong here: executing any of it.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from zentra_pipeline import settings
+from zentra_pipeline.errors import RunFailedError
+
+DATABASE_VARIABLE: Final = "ZENTRA_RUN_DATABASE"
+# What a run heeds of a node's configuration, as dbt defaults it: it counts a test's rows, and makes a table or a view.
+_PLAIN_TEST: Final[Mapping[str, Sequence[Any]]] = {
+    "severity": ["ERROR"],
+    "fail_calc": ["count(*)"],
+    "error_if": ["!= 0"],
+    "warn_if": ["!= 0"],
+    "limit": [None],
+    "where": [None],
+}
+_PLAIN_MODEL: Final[Mapping[str, Sequence[Any]]] = {
+    "materialized": ["table", "view"],
+    "pre_hook": [[]],
+    "post_hook": [[]],
+    "grants": [{}],
+}
+_PROJECT_FILES: Final = ("dbt_project.yml", "profiles.yml")
+_PROJECT_FOLDERS: Final = ("models", "macros", "seeds", "tests")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A model or data test as dbt compiled it.
+
+    `relation` is what a model makes, a `table` or `view` by `materialized`, null for a test. `parents` are the ids of
+    the statements that must have been executed before. `columns` gives the types of a model's enforced contract.
+    """
+
+    unique_id: str
+    name: str
+    resource_type: str
+    materialized: str
+    relation: str | None
+    sql: str
+    parents: tuple[str, ...]
+    columns: Mapping[str, str]
+
+
+@cache
+def digest() -> str:
+    """Hex SHA-256 over every file of the dbt project that decides a result: the rules a run was judged by."""
+    content = hashlib.sha256()
+    for path in _project_files():
+        content.update(str(path.relative_to(settings.DBT_PROJECT)).encode() + b"\0")
+        content.update(hashlib.sha256(path.read_bytes()).digest())
+    return content.hexdigest()
+
+
+def _project_files() -> list[Path]:
+    root = settings.DBT_PROJECT
+    found = [root / name for name in _PROJECT_FILES]
+    for folder in _PROJECT_FOLDERS:
+        found += [path for path in (root / folder).rglob("*") if path.suffix in (".sql", ".yml", ".csv")]
+    return sorted(found)
+
+
+@cache
+def manifest() -> dict[str, Any]:
+    """The parsed project as dbt writes it to manifest.json."""
+    content: dict[str, Any] = orjson.loads(_kept("manifest").read_bytes())
+    return content
+
+
+@cache
+def statements() -> tuple[Statement, ...]:
+    """What a run executes, parents first: every model, and every data test that reads no seed."""
+    kept = orjson.loads(_kept("statements").read_bytes())
+    return tuple(Statement(**{**entry, "parents": tuple(entry["parents"])}) for entry in kept)
+
+
+def _kept(name: str) -> Path:
+    """The file of the compiled project in one of its two forms; has dbt compile the project where it is missing."""
+    made_from = f"{digest()[:16]}-dbt-{metadata.version('dbt-core')}"
+    kept = target_folder() / f"{name}-{made_from}.json"
+    if not kept.exists():
+        parsed, compiled = _compile()
+        _keep(kept.with_name(f"manifest-{made_from}.json"), orjson.dumps(parsed))
+        _keep(kept.with_name(f"statements-{made_from}.json"), orjson.dumps([asdict(one) for one in compiled]))
+    return kept
+
+
+def _keep(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.rename(path)
+
+
+def target_folder() -> Path:
+    """Where dbt and this module keep what they derive from the project."""
+    return settings.DBT_PROJECT / "target"
+
+
+def _compile() -> tuple[dict[str, Any], list[Statement]]:
+    """Have dbt parse and compile the project against a database that it may leave empty: no model asks one anything."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    before = os.environ.get(DATABASE_VARIABLE)
+    with tempfile.TemporaryDirectory(prefix="zentra-rules-") as folder:
+        # dbt freezes the file's stem into every relation's name; a run's database is called the same.
+        os.environ[DATABASE_VARIABLE] = str(Path(folder) / "window.duckdb")
+        try:
+            parsed = _dbt(None, "parse")
+            compiled = _dbt(parsed, "compile", "--exclude", "resource_type:seed", "resource_type:unit_test")
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+            if before is None:
+                del os.environ[DATABASE_VARIABLE]
+            else:
+                os.environ[DATABASE_VARIABLE] = before
+    nodes = {result.node.unique_id: result.node for result in compiled.results}
+    content = parsed.writable_manifest().to_dict(omit_none=False)
+    return content, _parents_first([_statement(node, nodes.keys()) for _, node in sorted(nodes.items())])
+
+
+def _dbt(parsed: Any, command: str, *arguments: str) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    outcome = dbtRunner(manifest=parsed).invoke(
+        [
+            command,
+            *arguments,
+            "--quiet",
+            "--log-level=none",
+            "--log-level-file=none",
+            "--no-write-json",
+            "--no-populate-cache",
+            f"--project-dir={settings.DBT_PROJECT}",
+            f"--profiles-dir={settings.DBT_PROJECT}",
+            f"--target-path={target_folder()}",
+        ]
+    )
+    if not outcome.success:
+        raise RunFailedError(f"dbt {command} failed: {outcome.exception or _messages(outcome.result)}")
+    return outcome.result
+
+
+def _messages(result: Any) -> str:
+    return "; ".join(f"{one.node.name}: {one.message}" for one in getattr(result, "results", []) if one.message)
+
+
+def _statement(node: Any, selected: Any) -> Statement:
+    resource_type = str(node.resource_type)
+    plain = _PLAIN_TEST if resource_type == "test" else _PLAIN_MODEL
+    differing = [key for key, value in plain.items() if getattr(node.config, key) not in value]
+    if differing:
+        raise RunFailedError(f"{resource_type} {node.name} sets {', '.join(differing)}, which a run does not heed")
+    is_contracted = resource_type == "model" and node.config.contract.enforced
+    return Statement(
+        unique_id=node.unique_id,
+        name=node.name,
+        resource_type=resource_type,
+        materialized=node.config.materialized,
+        relation=node.relation_name if resource_type == "model" else None,
+        sql=node.compiled_code,
+        parents=tuple(sorted(parent for parent in node.depends_on.nodes if parent in selected)),
+        columns={column.name: column.data_type for column in node.columns.values()} if is_contracted else {},
+    )
+
+
+def _parents_first(compiled: list[Statement]) -> list[Statement]:
+    by_id = {statement.unique_id: statement for statement in compiled}
+    order = TopologicalSorter({unique_id: statement.parents for unique_id, statement in by_id.items()})
+    order.prepare()
+    ordered: list[Statement] = []
+    while order.is_active():
+        ready = sorted(order.get_ready())
+        ordered += [by_id[unique_id] for unique_id in ready]
+        order.done(*ready)
+    return ordered
