@@ -34,8 +34,10 @@ def built_project() -> BuiltProject:
     """Prepare the database as a run does and build every model in it."""
     folder = tempfile.TemporaryDirectory(prefix="zentra-built-")
     _KEPT.append(folder)
-    database = scratch.prepare(_inputs(), Path(folder.name) / "run", Path(folder.name))
-    transform.build(database)
+    run = Path(folder.name) / "run"
+    with scratch.prepared(_inputs(), run, Path(folder.name), keep=True) as connection:
+        transform.build(connection)
+    database = run / scratch.DATABASE_NAME
     compiled = {statement.name: statement.sql for statement in rules.statements()}
     return BuiltProject(database, _columns(database), compiled)
 

@@ -29,7 +29,8 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def build(*statements: Statement) -> list[transform.NodeResult]:
         monkeypatch.setattr(rules, "statements", lambda: statements)
-        return transform.build(tmp_path / "window.duckdb", started.append)
+        with duckdb.connect(str(tmp_path / "window.duckdb")) as connection:
+            return transform.build(connection, started.append)
 
     started: list[str] = []
     build.started = started  # type: ignore[attr-defined]
@@ -109,8 +110,8 @@ def test_a_failure_to_record_progress_ends_the_build(tmp_path: Path, monkeypatch
         raise OSError("disk full")
 
     monkeypatch.setattr(rules, "statements", lambda: (model("a", "select 1 as n"),))
-    with pytest.raises(OSError, match="disk full"):
-        transform.build(tmp_path / "window.duckdb", broken)
+    with duckdb.connect(str(tmp_path / "window.duckdb")) as connection, pytest.raises(OSError, match="disk full"):
+        transform.build(connection, broken)
 
 
 def test_dbts_own_build_makes_the_same_relations_of_the_same_rows(

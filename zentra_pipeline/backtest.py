@@ -107,17 +107,16 @@ def backtest(
 
 
 def _replay(inputs: scratch.RunInputs, workspace: TenantPaths, tenant_root: Path) -> dict[str, Path]:
-    database = scratch.prepare(inputs, workspace.scratch / inputs.run_id, tenant_root)
-    transform.build(database)
-    tables = lake.publish(
-        database,
-        workspace,
-        provider=inputs.provider,
-        ledger_window=inputs.ledger_window.isoformat(),
-        run_id=inputs.run_id,
-        revision=1,
-    )
-    shutil.rmtree(database.parent)
+    with scratch.prepared(inputs, workspace.scratch / inputs.run_id, tenant_root) as database:
+        transform.build(database)
+        tables = lake.publish(
+            database,
+            workspace,
+            provider=inputs.provider,
+            ledger_window=inputs.ledger_window.isoformat(),
+            run_id=inputs.run_id,
+            revision=1,
+        )
     return {name: workspace.root / table.path for name, table in tables.items()}
 
 

@@ -115,23 +115,26 @@ def published_rows(table: str, published: Sequence[tuple[Path, int]]) -> str:
 
 
 def publish(
-    database: Path, paths: TenantPaths, *, provider: str, ledger_window: str, run_id: str, revision: int
+    connection: duckdb.DuckDBPyConnection,
+    paths: TenantPaths,
+    *,
+    provider: str,
+    ledger_window: str,
+    run_id: str,
+    revision: int,
 ) -> dict[str, PublishedTable]:
     """Write every mart of a run's database to new lake files, which nobody sees before the revision is recorded."""
     folder = Path(f"provider={provider}", f"ledger_window={ledger_window}")
-    config: dict[str, Any] = {"memory_limit": settings.memory_limit()}
-    with (
-        duckdb.connect(str(database), read_only=True, config=config) as connection,
-        ThreadPoolExecutor(_WRITERS) as writers,
-    ):
 
-        def write(table: str) -> PublishedTable:
-            names = ", ".join(_columns()[table])
-            ordered = ", ".join(f"{column} asc nulls last" for column in ROW_ORDER[table].split(", "))
-            rows = f"select {names} from zentra.{table} order by {ordered}"
-            relative = Path("lake", table) / folder / f"{run_id}-r{revision}.parquet"
-            return write_parquet(connection.cursor(), rows, paths, relative)
+    def write(table: str) -> PublishedTable:
+        names = ", ".join(_columns()[table])
+        ordered = ", ".join(f"{column} asc nulls last" for column in ROW_ORDER[table].split(", "))
+        rows = f'select {names} from "window".zentra.{table} order by {ordered}'
+        relative = Path("lake", table) / folder / f"{run_id}-r{revision}.parquet"
+        with connection.cursor() as cursor:
+            return write_parquet(cursor, rows, paths, relative)
 
+    with ThreadPoolExecutor(_WRITERS) as writers:
         return dict(zip(ROW_ORDER, writers.map(write, ROW_ORDER), strict=True))
 
 

@@ -1,12 +1,14 @@
-"""The private database of a run: everything the models may see, in a fresh DuckDB file, and nothing else.
+"""The private database of a run: everything the models may see, in a fresh DuckDB database, and nothing else.
 
-The file is always `window.duckdb` (dbt freezes the stem at parse). Its schemas `run`, `raw`, `earlier` and the seeds
-are the models' sources. Does not belong here: deciding what to run, executing the models, publishing.
+It is in memory, and a file where it shall be looked into; its name is always `window` (dbt freezes it at parse). The
+schemas `run`, `raw`, `earlier` and the seeds are the models' sources. Does not belong here: deciding what to run,
+executing the models, publishing.
 """
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -107,43 +109,61 @@ def _staged_columns() -> dict[str, dict[str, str]]:
     }
 
 
-def prepare(inputs: RunInputs, folder: Path, tenant_root: Path) -> Path:
-    """Make the run's database in `folder`, which is emptied first; returns the database file's path."""
+@contextmanager
+def prepared(
+    inputs: RunInputs, folder: Path, tenant_root: Path, *, keep: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The run's database with all that the models may see; gone afterwards, as is `folder`, which is emptied first.
+
+    What does not fit into memory is spilled into `folder`. With `keep` the database is a file in it and both stay.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    database = folder / DATABASE_NAME
-    with duckdb.connect(str(database), config={"fsync_mode": "NONE"}) as connection:
-        for schema in ("run", "raw", "earlier", "zentra"):
-            connection.execute(f"create schema {schema}")
-        _write_raw(connection, inputs, tenant_root)
-        _write_scope(connection, inputs)
-        _write_calendar(connection, inputs)
-        _write_earlier(connection, inputs)
-        _write_decisions(connection, inputs.decisions)
-        _write_seeds(connection)
-        references.write_keys(connection, inputs.profile.reference_normalizer)
-    return database
+    try:
+        with _connected(folder, keep) as connection:
+            for schema in ("run", "raw", "earlier", "zentra"):
+                connection.execute(f"create schema {schema}")
+            _write_raw(connection, inputs, tenant_root)
+            _write_scope(connection, inputs)
+            _write_calendar(connection, inputs)
+            _write_earlier(connection, inputs)
+            _write_decisions(connection, inputs.decisions)
+            _write_seeds(connection)
+            references.write_keys(connection, inputs.profile.reference_normalizer)
+            yield connection
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def inputs_digest(database: Path) -> str:
+def _connected(folder: Path, keep: bool) -> duckdb.DuckDBPyConnection:
+    config: dict[str, Any] = {
+        "threads": settings.threads(),
+        # What does not fit is spilled; a million movements take 3.6 GB, and fit into 1 GB so.
+        "memory_limit": settings.memory_limit(),
+        "temp_directory": str(folder / "spilled"),
+    }
+    if keep:
+        return duckdb.connect(str(folder / DATABASE_NAME), config={**config, "fsync_mode": "NONE"})
+    connection = duckdb.connect(config=config)
+    connection.execute("attach ':memory:' as \"window\"")
+    connection.execute('use "window"')
+    return connection
+
+
+def inputs_digest(connection: duckdb.DuckDBPyConnection) -> str:
     """Hex SHA-256 over the rows a built run saw, one text after the other in their total order."""
     digest = hashlib.sha256()
-    with _reading(database) as connection:
-        rows = connection.sql("select row_text from zentra.int_input_rows order by side, row_id, currency")
-        for batch in rows.to_arrow_reader(_DIGEST_BATCH):
-            digest.update(_joined(batch.column(0)))
+    rows = connection.sql("select row_text from zentra.int_input_rows order by side, row_id, currency")
+    for batch in rows.to_arrow_reader(_DIGEST_BATCH):
+        digest.update(_joined(batch.column(0)))
     return digest.hexdigest()
 
 
-def quarantined_rows(database: Path) -> dict[str, int]:
+def quarantined_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """How many rows in quarantine a built run counts on each side: they are no input rows, and yet published."""
-    with _reading(database) as connection:
-        counts = connection.execute("select side, quarantined from zentra.conservation where currency = ''").fetchall()
+    counts = connection.execute("select side, quarantined from zentra.conservation where currency = ''").fetchall()
     return {str(side): int(rows) for side, rows in counts}
-
-
-def _reading(database: Path) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(str(database), read_only=True, config={"memory_limit": settings.memory_limit()})
 
 
 def _joined(texts: pa.StringArray) -> memoryview:

@@ -130,8 +130,8 @@ def memory_limit(unbounded: str = "80%") -> str:
 
 
 def threads() -> int:
-    """How many threads a run has, for statements side by side and within one; 2 unless `$ZENTRA_THREADS` says."""
-    text = os.environ.get(THREADS_VARIABLE, "2")
+    """How many threads a run has, for statements side by side and within one: `$ZENTRA_THREADS`, or the processors."""
+    text = os.environ.get(THREADS_VARIABLE) or str(len(os.sched_getaffinity(0)))
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
         raise UsageError(f"{THREADS_VARIABLE} is {text!r}: set it to a number of threads, such as 2")
     return int(text)

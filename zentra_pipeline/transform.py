@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -38,7 +37,7 @@ class NodeResult:
     message: str | None
 
 
-def build(database: Path, on_node: Callable[[str], None] | None = None) -> list[NodeResult]:
+def build(connection: duckdb.DuckDBPyConnection, on_node: Callable[[str], None] | None = None) -> list[NodeResult]:
     """Build and test every model in a run's database; `on_node` hears the name of each node as it starts.
 
     As with `dbt build`, what needs a node that failed is skipped and all else is executed. Results stand in the order
@@ -46,29 +45,16 @@ def build(database: Path, on_node: Callable[[str], None] | None = None) -> list[
     model does; both name node and reason.
     """
     statements = rules.statements()
-    with duckdb.connect(str(database), config=_settings()) as connection:
-        results = _execute(connection, statements, on_node or (lambda name: None))
-        broken = next((result for result in results if result.status == "error"), None)
-        if broken is not None:
-            raise RunFailedError(_why_not_built(broken))
-        _check_contracts(connection, statements)
+    results = _execute(connection, statements, on_node or (lambda name: None))
+    broken = next((result for result in results if result.status == "error"), None)
+    if broken is not None:
+        raise RunFailedError(_why_not_built(broken))
+    _check_contracts(connection, statements)
     failed = tuple((result.name, result.failures or 0) for result in results if result.status == "fail")
     if failed:
         named = "; ".join(f"{name} ({rows} rows)" for name, rows in failed)
         raise ControlFailedError(f"controls do not hold, so nothing was published: {named}", failed)
     return results
-
-
-def _settings() -> dict[str, str | bool | int | float | list[str]]:
-    return {
-        "threads": settings.threads(),
-        # What does not fit is spilled beside the database; a million movements fit into 1500MB.
-        "memory_limit": settings.memory_limit(),
-        # The database is thrown away: what a crash loses is built again.
-        "fsync_mode": "NONE",
-        # Text compressed by these takes longer to write than the run takes to read it back once or twice.
-        "disabled_compression_methods": "fsst,dict_fsst,zstd",
-    }
 
 
 def _execute(

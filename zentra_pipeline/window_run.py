@@ -7,13 +7,12 @@ states, and publishes. Does not belong here: orchestration, partitions, printing
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
+import duckdb
 from sqlalchemy import Connection, Engine
 
 from zentra_pipeline import identifiers, inbox, lake, locks, provenance, rules, scratch, transform
@@ -112,8 +111,37 @@ def _reconcile(
     report("ingest", f"reading what is known of {request.provider} up to window {run.ledger_window}")
     _enter(engine, run.run_id, "ingesting", request.actor)
     inputs = gather(engine, paths, tenant, run)
-    folder = paths.scratch / run.run_id
-    database = scratch.prepare(inputs, folder, paths.root)
+    keep = os.environ.get(KEEP_VARIABLE) == "1"
+    tables: dict[str, lake.PublishedTable] = {}
+    with scratch.prepared(inputs, paths.scratch / run.run_id, paths.root, keep=keep) as database:
+        nodes = _build(engine, run, request, report, database)
+        inputs_digest = scratch.inputs_digest(database)
+        fingerprint = _fingerprint(inputs, inputs_digest, scratch.quarantined_rows(database))
+        known = _revision_of(engine, run, fingerprint)
+        if known is None:
+            report("own", "publishing the run")
+            tables = lake.publish(
+                database,
+                paths,
+                provider=run.provider,
+                ledger_window=run.ledger_window,
+                run_id=run.run_id,
+                revision=run.revision + 1,
+            )
+    published_before = run.revision
+    if known is not None:
+        report("own", f"nothing new: revision {known.revision} stands")
+        run, tables = _stand_by(engine, run, known, inputs, fingerprint, request.actor)
+    else:
+        run, tables = _record(engine, paths, run, inputs, inputs_digest, fingerprint, tables, request.actor)
+    lake.refresh(paths)
+    return WindowResult(run, run.revision > published_before, tables, nodes, _quarantined_rows(inputs))
+
+
+def _build(
+    engine: Engine, run: run_store.Run, request: RunRequest, report: Progress, database: duckdb.DuckDBPyConnection
+) -> list[transform.NodeResult]:
+    """Execute the models, and record and report which part of them a run has come to."""
     _enter(engine, run.run_id, "matching", request.actor)
     report("match", "looking for the movement of every line")
     phase = "matching"
@@ -128,20 +156,7 @@ def _reconcile(
     nodes = transform.build(database, on_node)
     if phase == "matching":
         raise RunFailedError(f"run {run.run_id}: the models ended before anything was compared; run it again")
-    inputs_digest = scratch.inputs_digest(database)
-    fingerprint = _fingerprint(inputs, inputs_digest, scratch.quarantined_rows(database))
-    published_before = run.revision
-    known = _revision_of(engine, run, fingerprint)
-    if known is not None:
-        report("own", f"nothing new: revision {known.revision} stands")
-        run, tables = _stand_by(engine, run, known, inputs, fingerprint, request.actor)
-    else:
-        report("own", "publishing the run")
-        run, tables = _publish(engine, paths, run, inputs, inputs_digest, fingerprint, database, request.actor)
-    lake.refresh(paths)
-    if os.environ.get(KEEP_VARIABLE) != "1":
-        shutil.rmtree(folder, ignore_errors=True)
-    return WindowResult(run, run.revision > published_before, tables, nodes, _quarantined_rows(inputs))
+    return nodes
 
 
 def _revision_of(engine: Engine, run: run_store.Run, fingerprint: str) -> run_store.Revision | None:
@@ -173,29 +188,21 @@ def _stand_by(
     return run, {name: lake.PublishedTable(**entry) for name, entry in revision.tables.items()}
 
 
-def _publish(
+def _record(
     engine: Engine,
     paths: TenantPaths,
     run: run_store.Run,
     inputs: RunInputs,
     inputs_digest: str,
     fingerprint: str,
-    database: Path,
+    tables: dict[str, lake.PublishedTable],
     actor: str,
 ) -> tuple[run_store.Run, dict[str, lake.PublishedTable]]:
-    """Write the lake's files, then record the revision: that transaction is the moment the run is published.
+    """Record the revision whose files stand in the lake: that transaction is the moment the run is published.
 
     What turns out to be the current revision byte for byte (only an earlier run changed, in nothing that matters
     here) is not published a second time.
     """
-    tables = lake.publish(
-        database,
-        paths,
-        provider=run.provider,
-        ledger_window=run.ledger_window,
-        run_id=run.run_id,
-        revision=run.revision + 1,
-    )
     entries = {name: vars(table) for name, table in tables.items()}
     current = _same_content(engine, run, inputs_digest, entries)
     if current is not None:

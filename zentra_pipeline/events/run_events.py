@@ -115,7 +115,7 @@ def write(paths: TenantPaths, telling: Telling) -> lake.PublishedTable:
                 _write_told(connection, paths, telling)
             return lake.write_parquet(connection, _events_sql(is_retold), paths, relative)
     finally:
-        with suppress(OSError):  # the run's database stands in it
+        with suppress(OSError):  # a database that is kept stands in it
             folder.rmdir()
 
 

@@ -147,18 +147,17 @@ def in_order(revisions: Iterable[Revision]) -> list[Revision]:
 
 def remake_revision(inputs: RunInputs, revision: int, made: TenantPaths) -> Remade:
     """Build a revision's tables below `made` as a run does, from the staged files there."""
-    database = scratch.prepare(inputs, made.scratch / inputs.run_id, made.root)
-    transform.build(database)
-    tables = lake.publish(
-        database,
-        made,
-        provider=inputs.provider,
-        ledger_window=inputs.ledger_window.isoformat(),
-        run_id=inputs.run_id,
-        revision=revision,
-    )
-    inputs_digest = scratch.inputs_digest(database)
-    shutil.rmtree(database.parent)
+    with scratch.prepared(inputs, made.scratch / inputs.run_id, made.root) as database:
+        transform.build(database)
+        inputs_digest = scratch.inputs_digest(database)
+        tables = lake.publish(
+            database,
+            made,
+            provider=inputs.provider,
+            ledger_window=inputs.ledger_window.isoformat(),
+            run_id=inputs.run_id,
+            revision=revision,
+        )
     return Remade(inputs_digest, tables)
 
 
