@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.asking import NOW, PROVIDER, TENANT, asked, rows, tenant
-from zentra_pipeline import worker
+from zentra_pipeline import ingest, worker
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.runtime import intent as posting
-from zentra_pipeline.runtime import intents
-from zentra_pipeline.runtime.intents import IntentReusedError, drain, record
+from zentra_pipeline.runtime.intents import IntentReusedError, drain, files_of, record
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store
@@ -95,7 +94,7 @@ def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
     paths: TenantPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(paths, asked(), "service", NOW)
-    ingest, calls = intents.ingest_files, []
+    ingest_files, calls = ingest.ingest_files, []
 
     class CutOffError(Exception):
         pass
@@ -104,14 +103,14 @@ def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
         calls.append(options["kind"])
         if len(calls) in (1, 3):  # before the first file, and between the two
             raise CutOffError
-        return ingest(*arguments, **options)  # type: ignore[arg-type]
+        return ingest_files(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(intents, "ingest_files", cut_off)
+    monkeypatch.setattr(ingest, "ingest_files", cut_off)
     for _ in range(2):
         with pytest.raises(CutOffError):
             drain(paths, PROVIDER, NOW)
         record(paths, asked(f"int_{len(calls)}_later"), "service", NOW)
-    monkeypatch.setattr(intents, "ingest_files", ingest)
+    monkeypatch.setattr(ingest, "ingest_files", ingest_files)
     with monkeypatch.context() as patched:
         patched.setattr(intent_store, "mark_ingested", cut_off_marking)
         with pytest.raises(ZeroDivisionError):
@@ -142,8 +141,8 @@ def test_what_is_staged_does_not_change_when_it_is_drained_again(paths: TenantPa
     with reading(operational_store(paths)) as connection:
         stored = intent_store.find(connection, "int_1")
     assert stored is not None
-    assert intents.files_of(TENANT, [stored]) == intents.files_of(TENANT, [replace(stored, batch="b")])
-    assert intents.files_of(TENANT, []) == {}
+    assert files_of(TENANT, [stored]) == files_of(TENANT, [replace(stored, batch="b")])
+    assert files_of(TENANT, []) == {}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,13 @@ from zentra_pipeline.settings import Home
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to write, new or empty.",
 )
-@click.option("--movements", metavar="N", required=True, type=click.IntRange(min=1), help="How many ledger movements.")
+@click.option(
+    "--movements",
+    metavar="N",
+    required=True,
+    type=click.IntRange(min=1),
+    help="About how many ledger movements.",
+)
 @click.option("--seed", metavar="S", required=True, type=int, help="The same seed and sizes give the same bytes.")
 @click.option("--windows", metavar="W", type=click.IntRange(1, 366), default=6, help="How many runs.  [default: 6]")
 @click.option("--only-case", "only_cases", metavar="C", multiple=True, help="Only this case; may be repeated.")
