@@ -125,11 +125,41 @@ def test_errors_of_the_router_are_problems_too(api: Api) -> None:
     assert (nowhere.status_code, nowhere.json()["type"]) == (404, "/problems/not-found")
     method = api.client.request("DELETE", "/reconciliation/runs")
     assert (method.status_code, method.json()["type"]) == (405, "/problems/method")
-    assert set(method.headers["allow"].split(", ")) <= {"GET", "POST"}
+    assert method.headers["allow"] == "GET, HEAD, POST"
     for answer in (nowhere, method):
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json().keys() == {"type", "title", "status", "detail", "remedy"}
         assert api.get(answer.json()["type"]).json()["title"] == answer.json()["title"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/healthz", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/callbacks/rail_primary", "POST"),
+        ("/reconciliation/exceptions/decisions", "POST"),
+        ("/reconciliation/exceptions/exc_1", "GET, HEAD"),
+        ("/reconciliation/runs/run_1/closeout", "GET, HEAD, POST"),
+        ("/webhooks/endpoints/whe_1", "DELETE, GET, HEAD, PATCH"),
+    ],
+)
+def test_a_method_that_a_path_does_not_take_is_answered_with_all_it_takes(api: Api, path: str, allowed: str) -> None:
+    """Each path once named the methods of its first route alone."""
+    for method in ("OPTIONS", "PUT", "TRACE"):
+        answer = api.client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert answer.json()["detail"] == f"This route takes {allowed}."
+
+
+def test_head_is_answered_as_get_without_its_body(api: Api) -> None:
+    headers = dict(api.as_("analyst").headers)
+    for path in ("/healthz", "/reconciliation/runs", "/reconciliation/exceptions.csv", "/events", "/nowhere"):
+        whole = api.client.request("GET", path, headers=headers)
+        head = api.client.request("HEAD", path, headers=headers)
+        assert (head.status_code, head.headers, head.content) == (whole.status_code, whole.headers, b"")
+    assert api.client.request("HEAD", "/reconciliation/runs").status_code == 401
+    assert api.client.request("HEAD", "/runtime/intents", headers=headers).headers["allow"] == "POST"
 
 
 @pytest.mark.skipif(not NAUGHTY.exists(), reason="the corpora are not beside this repository")

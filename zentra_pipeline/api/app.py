@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import Response
 from pydantic import BaseModel
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zentra_pipeline import __version__
 from zentra_pipeline.api import (
@@ -60,6 +62,23 @@ class ProblemKind(BaseModel):
     remedy: str
 
 
+class _Heads:
+    """Answers HEAD wherever there is a GET, as it would be answered, without the body (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
+
+
 def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datetime] | None = None) -> FastAPI:
     """The app of a home that exists; `now` tells the time, which is the present unless given."""
     limits = limits or Limits()
@@ -82,11 +101,13 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
         lifespan=lifespan,
     )
     app.state.service = service
-    problems.install(app)
+    routers = [*(module.router for module in _ROUTERS), _open]
+    routes = [route for router in (app, *routers) for route in router.routes if isinstance(route, Route)]
+    problems.install(app, routes)
     app.add_middleware(callbacks.Shortcut)
-    for module in _ROUTERS:
-        app.include_router(module.router)
-    app.include_router(_open)
+    app.add_middleware(_Heads)
+    for router in routers:
+        app.include_router(router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

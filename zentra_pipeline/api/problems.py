@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from zentra_pipeline import errors
 from zentra_pipeline.intake import IntakeFullError
@@ -147,8 +148,8 @@ def responses(*names: str) -> dict[int | str, dict[str, Any]]:
     return found
 
 
-def install(app: FastAPI) -> None:
-    """Have every error of the app answered as a problem."""
+def install(app: FastAPI, routes: Sequence[Route]) -> None:
+    """Have every error of the app, which has these routes, answered as a problem."""
 
     async def on_problem(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ProblemError)
@@ -162,9 +163,9 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return response(_invalid(error.errors()))
 
-    async def on_http(_request: Request, error: Exception) -> Response:
+    async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return response(_of_http(error))
+        return response(_of_http(error, _methods_at(request, routes)))
 
     async def on_fault(_request: Request, error: Exception) -> Response:
         return response(_fault(error))
@@ -198,19 +199,30 @@ def _invalid(findings: Sequence[Mapping[str, Any]]) -> ProblemError:
 
 def _reason(finding: Mapping[str, Any]) -> str:
     """What is wrong with a value, without pydantic's words about itself."""
-    if finding.get("type") == "model_attributes_type":
+    if finding.get("type") in ("model_type", "model_attributes_type"):
         return "Input should be a JSON object"
     return str(finding["msg"]).removeprefix("Value error, ")
 
 
-def _of_http(error: HTTPException) -> ProblemError:
+def _methods_at(request: Request, routes: Sequence[Route]) -> list[str]:
+    """What the path of a request takes: all its routes together, where the router names the first one's alone.
+
+    A path that has a route of its own (exceptions/decisions) is not the id of another's.
+    """
+    found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    own = [route for route in found if route.path == request.url.path] or found
+    methods = {method for route in own for method in route.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
+def _of_http(error: HTTPException, methods: Sequence[str]) -> ProblemError:
     """What the router itself refuses."""
     headers = dict(error.headers or {})
     if error.status_code == KINDS["not-found"].status:
         return not_found()
     if error.status_code == KINDS["method"].status:
-        allowed = headers.get("Allow") or headers.get("allow") or "another one"
-        return ProblemError("method", f"This route takes {allowed}.", headers=headers)
+        allowed = ", ".join(methods) or headers.get("Allow", "another one")
+        return ProblemError("method", f"This route takes {allowed}.", headers=headers | {"Allow": allowed})
     if error.status_code == KINDS["too-large"].status:
         return ProblemError("too-large", str(error.detail), headers=headers)
     return ProblemError("malformed", str(error.detail), headers=headers)
