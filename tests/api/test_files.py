@@ -74,6 +74,17 @@ def test_a_settlement_file_needs_an_id_and_a_kind_has_to_be_known(own_api: Api) 
     assert send(own_api, settlement(5), tenant="globex", settlement_file="x").status_code == 422
 
 
+def test_a_form_that_holds_a_file_is_not_the_file(own_api: Api) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + settlement(5) + b"\r\n--x--\r\n"
+    answer = own_api.as_("service").post(
+        "/files/rail_primary/settlement", content=form, media_type="multipart/form-data; boundary=x", name="set.csv"
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (
+        415,
+        "The body has to be the file itself, not a form that holds it.",
+    )
+
+
 def test_a_file_that_is_too_large_is_refused_as_it_comes(own_books: Books) -> None:
     with serving(own_books, Limits(upload_bytes=1_000)) as api:
         assert send(api, settlement(*range(20)), settlement_file="large").status_code == 413

@@ -200,6 +200,20 @@ def test_what_cannot_be_a_run_is_refused_by_name(own_api: Api, change: dict[str,
     assert [finding["name"] for finding in answer.json()["errors"]] == [name]
 
 
+def test_what_is_no_run_at_all_is_told_so(own_api: Api) -> None:
+    answer = own_api.as_("service").post("/reconciliation/runs", [])
+    assert answer.json()["errors"] == [{"in": "body", "name": "", "reason": "Input should be a JSON object"}]
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"ledger_window": "0"}, {"ledger_window": "2026-02-30"}, {"provider": "a\0b"}], ids=str
+)
+def test_a_filter_that_no_run_can_meet_is_refused(own_api: Api, wanted: dict[str, str]) -> None:
+    """A window `0` was once the first day of 1970, and U+0000 a fault of the server with PostgreSQL."""
+    answer = own_api.as_("analyst").get("/reconciliation/runs", **wanted)
+    assert (answer.status_code, answer.json()["errors"][0]["name"]) == (422, *wanted)
+
+
 def test_a_request_that_was_cut_off_is_begun_anew(own_api: Api, own_books: Books, executed: list[str]) -> None:
     run_id = own_api.as_("service").post("/reconciliation/runs", LATER_RUN).json()["id"]
     with operational_store(own_books.paths("acme")).begin() as connection:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from zentra_pipeline.api import problems, strict_json
 from zentra_pipeline.api.problems import ProblemError
@@ -24,6 +24,15 @@ class StrictModel(BaseModel):
     """A JSON object of exactly the members named; values are of their types, never made so."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, value: object) -> object:
+        """PostgreSQL has no text with U+0000, and no name or reason of ours needs one."""
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise ValueError("U+0000 is no character of a text")
+        return value
 
 
 def json_body(model: type[Model], limit: int = JSON_BYTES) -> Callable[[Request], Awaitable[Model]]:
@@ -57,6 +66,8 @@ def require_media_type(request: Request, *allowed: str) -> str:
     media_type = given.strip().lower()
     if allowed and media_type not in allowed:
         raise ProblemError("media-type", f"The body has to be {' or '.join(allowed)}.")
+    if media_type.startswith("multipart/"):
+        raise ProblemError("media-type", "The body has to be the file itself, not a form that holds it.")
     charsets = [part.strip().lower().removeprefix("charset=").strip('"') for part in parameters if "charset" in part]
     if any(charset not in ("utf-8", "us-ascii") for charset in charsets):
         raise ProblemError("media-type", "The body has to be UTF-8.")

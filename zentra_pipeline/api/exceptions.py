@@ -136,7 +136,8 @@ class NewDecision(StrictModel):
 
 def if_match(
     if_match: Annotated[
-        str | None, Header(max_length=200, description="ETag of the state decided on; another one is a conflict.")
+        str | None,
+        Header(max_length=200, description="ETag of the state decided on, or several; another one is a conflict."),
     ] = None,
 ) -> str | None:
     """The state that the caller decides on."""
@@ -192,7 +193,8 @@ def decide_one(
         may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if decision.action in actions)
         raise ProblemError("forbidden", f"This token acts as {caller.role}; {decision.action} takes one of {may}.")
     before = _detail(caller, serving, exception_id)
-    if expected is not None and expected not in (_etag(before), str(before["version"])):
+    known = {_etag(before), str(before["version"])}
+    if expected is not None and known.isdisjoint(tag.strip() for tag in expected.split(",")):
         raise ProblemError("outdated", "The exception has changed since it was read.", members={"current": before})
     try:
         record.decide(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from zentra_pipeline import identifiers, run_requests
 from zentra_pipeline.api import bodies, problems
@@ -29,17 +29,25 @@ router = APIRouter(prefix="/reconciliation/runs", tags=["runs"])
 
 EVIDENCE: Final = ("provider_reference", "settlement_file", "ledger_entry", "exception_owner", "closeout_status")
 RESULTS: Final = ("matches", "exceptions", "three-way", "evidence", "closeout", "events")
+_PROVIDER: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_DAY: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _MAX_NAME: Final = 256
+
+
+def _window(value: str | None) -> str | None:
+    """A ledger window that is on the calendar; ValueError for one that is not."""
+    try:
+        return None if value is None else identifiers.ledger_window(value).isoformat()
+    except UsageError as cause:
+        raise ValueError(str(cause)) from cause
 
 
 class NewRun(StrictModel):
     """What is to be reconciled: a provider's settlement file against one ledger window."""
 
-    provider: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    provider: str = Field(pattern=_PROVIDER)
     settlement_file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="It must be ingested.")
-    ledger_window: str = Field(
-        pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="Day of the ledger.", json_schema_extra={"format": "date"}
-    )
+    ledger_window: str = Field(pattern=_DAY, description="Day of the ledger.", json_schema_extra={"format": "date"})
     owner: str = Field(
         min_length=1,
         max_length=_MAX_NAME,
@@ -54,8 +62,8 @@ class NewRun(StrictModel):
 
     @field_validator("ledger_window")
     @classmethod
-    def _day_of_the_calendar(cls, value: str) -> str:
-        return identifiers.ledger_window(value).isoformat() if _on_calendar(value) else value
+    def _day_of_the_calendar(cls, value: str) -> str | None:
+        return _window(value)
 
     @field_validator("owner")
     @classmethod
@@ -162,17 +170,13 @@ class RunPage(BaseModel):
 class RunQuery(PageQuery):
     """Which runs."""
 
-    provider: Annotated[str | None, Field(max_length=64)] = None
+    provider: Annotated[str | None, Field(pattern=_PROVIDER)] = None
     status: Annotated[str | None, *word("run_status")] = None
-    ledger_window: date | None = None
-
-
-def _on_calendar(value: str) -> bool:
-    try:
-        identifiers.ledger_window(value)
-    except UsageError as cause:
-        raise ValueError(str(cause)) from cause
-    return True
+    ledger_window: Annotated[
+        str | None,
+        AfterValidator(_window),
+        Field(pattern=_DAY, json_schema_extra={"format": "date"}),
+    ] = None
 
 
 def idempotency_key(
@@ -287,5 +291,4 @@ def _find(runs: Sequence[run_store.Run], run_id: str) -> run_store.Run:
 
 
 def _is_asked_for(run: run_store.Run, query: RunQuery) -> bool:
-    window = None if query.ledger_window is None else query.ledger_window.isoformat()
-    return query.status in (None, run.status) and window in (None, run.ledger_window)
+    return query.status in (None, run.status) and query.ledger_window in (None, run.ledger_window)
