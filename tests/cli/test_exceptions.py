@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Publish, Zentra
+from zentra_pipeline.cli import exception_decisions
+from zentra_pipeline.review.decisions import ACTIONS
 
 FIRST = "exc_000000000000000000000001"
 SECOND = "exc_000000000000000000000002"
@@ -188,3 +190,28 @@ def test_words_that_are_not_known_are_misuse(acme: Zentra, run_id: str) -> None:
     assert "comment needs a reason" in take(acme, "comment", "--reason", " ", code=2)
     done = acme("exceptions", "approve", "exc_none", "--tenant", "acme")
     assert (done.code, "there is no exception 'exc_none'" in done.err) == (2, True)
+
+
+def test_every_action_of_the_api_is_a_command() -> None:
+    """Three of them were not: write_off, accept_timing and confirm_duplicate."""
+    assert {command.name for command in exception_decisions.COMMANDS} == set(ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "resolution", "proposed"),
+    [
+        ("write_off", "pending_approval", None, "written_off"),
+        ("accept_timing", "resolved", "accepted_timing", None),
+        ("confirm_duplicate", "resolved", "duplicate_confirmed", None),
+    ],
+)
+def test_a_command_that_names_its_resolution_gives_it(
+    acme: Zentra, run_id: str, action: str, status: str, resolution: str | None, proposed: str | None
+) -> None:
+    done = acme("exceptions", action, FIRST, "--tenant", "acme", "--actor", "ann", "--reason", "seen", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["status"], done.json["resolution"], done.json["proposed_resolution"]) == (
+        status,
+        resolution,
+        proposed,
+    )

@@ -108,6 +108,15 @@ COMMANDS: Final = (
         _RESOLUTION,
         _reason("Why, for whoever reads it later."),
     ),
+    _decision(
+        "write_off", "Propose to give the money up, which somebody else has to approve.", _reason("Why it is given up.")
+    ),
+    _decision(
+        "accept_timing", "End an exception as one of timing: the other side is expected.", _reason("What is awaited.")
+    ),
+    _decision(
+        "confirm_duplicate", "End an exception as a duplicate that is one.", _reason("What it is a duplicate of.")
+    ),
     _decision("approve", "Approve what somebody else proposed.", _reason("Why.", required=False)),
     _decision("reject", "Turn down what was proposed; it is investigated further.", _reason("Why not.")),
     _decision("reopen", "Open a resolved exception again.", _reason("Why.")),
