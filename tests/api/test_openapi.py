@@ -3,14 +3,21 @@
 import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
+import jsonschema_rs
 import pytest
 import schemathesis
 from schemathesis import checks
 
 from tests.api.conftest import Api, Books, make_books, run_story, serving
 from zentra_pipeline.api.app import create_app, openapi_text
+from zentra_pipeline.api.bodies import StrictModel
+from zentra_pipeline.api.exceptions import NewDecision
+from zentra_pipeline.api.runs import NewRun
+from zentra_pipeline.api.runtime import NewIntent
+from zentra_pipeline.api.webhooks import NewEndpoint, Replay
 from zentra_pipeline.settings import DBT_PROJECT, Home
 
 DOCUMENT = DBT_PROJECT.parent / "docs" / "openapi.json"
@@ -47,6 +54,52 @@ def test_amounts_are_integers_and_instants_say_so() -> None:
     columns = row["content"]["application/json"]["schema"]["properties"]["items"]["items"]["properties"]
     assert columns["amount_minor"] == {"type": ["integer", "null"]}
     assert columns["due_at"] == {"type": ["string", "null"], "format": "date-time"}
+
+
+def _examples_of(operation: dict[str, Any], components: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Every example of an operation: what it is of, the schema it has to meet, and what it says."""
+    contents = {"request": operation.get("requestBody", {}).get("content", {})}
+    contents |= {status: answer.get("content", {}) for status, answer in operation["responses"].items()}
+    for what, content in contents.items():
+        for media_type, entry in content.items():
+            named = [components["examples"][name]["value"] for name in entry.get("examples", ())]
+            for value in [*named, *([entry["example"]] if "example" in entry else [])]:
+                yield f"{what} {media_type}", entry["schema"], value
+
+
+def test_every_body_and_answer_has_an_example_that_its_schema_takes() -> None:
+    described = json.loads(openapi_text())
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            found = {}
+            for what, schema, value in _examples_of(operation, described["components"]):
+                whole = schema | {"components": described["components"]}
+                jsonschema_rs.validator_for(whole, validate_formats=True).validate(value)
+                found[what] = value
+            needed = {f"{status} {kind}" for status, kind in _answers(operation)}
+            assert needed <= found.keys(), (method, path)
+            assert ("requestBody" in operation) == any(what.startswith("request") for what in found), (method, path)
+            assert all("example" in given for given in operation.get("parameters", ()) if given["in"] == "path"), path
+
+
+def _answers(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for status, answer in operation["responses"].items():
+        yield from ((status, media_type) for media_type in answer.get("content", {}))
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/reconciliation/runs", NewRun),
+        ("/reconciliation/exceptions/{exception_id}/decisions", NewDecision),
+        ("/runtime/intents", NewIntent),
+        ("/webhooks/endpoints", NewEndpoint),
+        ("/webhooks/replay", Replay),
+    ],
+)
+def test_an_example_that_is_sent_is_taken(path: str, model: type[StrictModel]) -> None:
+    content = json.loads(openapi_text())["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    assert model.model_validate(content["example"])
 
 
 @pytest.fixture(scope="module")

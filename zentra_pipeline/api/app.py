@@ -18,6 +18,7 @@ from zentra_pipeline.api import (
     callbacks,
     closeouts,
     events,
+    examples,
     exception_sheets,
     exceptions,
     files,
@@ -28,7 +29,7 @@ from zentra_pipeline.api import (
     webhooks,
 )
 from zentra_pipeline.api.identities import Identities
-from zentra_pipeline.api.problems import KINDS, Problem
+from zentra_pipeline.api.problems import KINDS
 from zentra_pipeline.api.rate import Buckets
 from zentra_pipeline.api.service import Limits, Service, present
 from zentra_pipeline.api.tables import json_response
@@ -118,17 +119,18 @@ def openapi_text() -> str:
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's description, with the problems that no response model names."""
+    """FastAPI's description, with examples and the problems that no response model names."""
     if app.openapi_schema is None:
         described = FastAPI.openapi(app)
         schemas = described["components"]["schemas"]
-        schemas["Problem"] = Problem.model_json_schema()
+        problems.add_components(described)
         for operation in (operation for methods in described["paths"].values() for operation in methods.values()):
             # What FastAPI says of every route with a parameter, and what ours never answer.
             if bodies.JSON in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        examples.add_to(described)
         app.openapi_schema = described
     return app.openapi_schema
 
@@ -142,13 +144,7 @@ async def health() -> Response:
 @_open.get(
     "/problems/{name}",
     summary="What a kind of problem means.",
-    responses={
-        200: {"model": ProblemKind},
-        404: {
-            "description": KINDS["not-found"].title,
-            "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        },
-    },
+    responses={200: {"model": ProblemKind}, **problems.responses("not-found", is_open=True)},
 )
 async def problem_kind(name: str) -> Response:
     """Where the `type` of a problem leads; needs no token."""

@@ -66,6 +66,7 @@ class SheetOutcome(BaseModel):
 
 @router.get(
     "/exceptions.csv",
+    response_class=Response,
     summary="Exceptions as CSV.",
     responses={
         200: {"description": "RFC 4180.", "content": {bodies.CSV: {"schema": {"type": "string"}}}},

@@ -23,6 +23,7 @@ from zentra_pipeline.run_requests import KeyReusedError
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN_FINDINGS: Final = 50
+_REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
 
 
 class Problem(BaseModel):
@@ -100,16 +101,19 @@ def not_found() -> ProblemError:
 
 def response(error: ProblemError) -> Response:
     """A problem as an HTTP response."""
+    return Response(orjson.dumps(_members(error)), error.kind.status, error.headers, MEDIA_TYPE)
+
+
+def _members(error: ProblemError) -> dict[str, Any]:
     kind = error.kind
-    content = {
+    told = {
         "type": kind.type,
         "title": kind.title,
         "status": kind.status,
         "detail": error.detail,
         "remedy": kind.remedy,
-        **error.members,
     }
-    return Response(orjson.dumps(content), kind.status, error.headers, MEDIA_TYPE)
+    return told | error.members
 
 
 def of_error(error: errors.ZentraError) -> ProblemError:
@@ -135,17 +139,24 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def responses(*names: str) -> dict[int | str, dict[str, Any]]:
-    """What a route's description says of the problems it may end with, those of every route included."""
+def responses(*names: str, is_open: bool = False) -> dict[int | str, dict[str, Any]]:
+    """What a route's description says of the problems it may end with, those of every route with a token included."""
     found: dict[int | str, dict[str, Any]] = {}
-    for name in (*names, "unauthenticated", "forbidden", "invalid", "busy"):
+    for name in names if is_open else (*names, "unauthenticated", "forbidden", "invalid", "busy"):
         kind = KINDS[name]
-        content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        titles = [*found.get(kind.status, {}).get("titles", ()), kind.title]
-        found[kind.status] = {"description": "; ".join(titles), "content": content, "titles": titles}
-    for entry in found.values():
-        del entry["titles"]
+        entry = found.setdefault(kind.status, {"content": {MEDIA_TYPE: {"schema": _REFERENCE, "examples": {}}}})
+        examples = entry["content"][MEDIA_TYPE]["examples"]
+        examples[name] = {"$ref": f"#/components/examples/{name}"}
+        entry["description"] = "; ".join(KINDS[told].title for told in examples)
     return found
+
+
+def add_components(described: dict[str, Any]) -> None:
+    """Put into a description what `responses` refers to."""
+    described["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    described["components"]["examples"] = {
+        name: {"value": _members(ProblemError(name, f"{kind.title}."))} for name, kind in KINDS.items()
+    }
 
 
 def install(app: FastAPI, routes: Sequence[Route]) -> None:
