@@ -103,6 +103,18 @@ def test_names_that_could_be_paths_or_patterns_are_refused(home: Home, name: str
     assert files_below(home.root) == before
 
 
+@pytest.mark.parametrize("name", ["ACME-EU", "acme_eu", "Acme-eu"])
+def test_a_name_that_file_systems_or_variables_take_for_anothers_is_refused(home: Home, name: str) -> None:
+    """Both would read callbacks with the secrets of ZENTRA_CALLBACK_SECRETS__ACME_EU__…"""
+    tenancy.add_tenant(home, "acme-eu", NOW)
+    with pytest.raises(UsageError, match="not allowed beside 'acme-eu'"):
+        tenancy.add_tenant(home, name, NOW)
+    assert tenancy.tenants(home) == ["acme-eu"]
+    assert not home.tenant(name).root.exists()
+    tenancy.add_tenant(home, "acme-eu", NOW)
+    tenancy.add_tenant(home, "acme-euro", NOW)
+
+
 def test_processes_that_add_the_same_tenant_at_once_agree(home: Home) -> None:
     program = (
         "import sys; from datetime import UTC, datetime; from zentra_pipeline import tenancy;"

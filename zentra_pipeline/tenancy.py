@@ -28,10 +28,13 @@ def is_initialised(home: Home) -> bool:
 def add_tenant(home: Home, tenant: str, now: datetime) -> TenantPaths:
     """Make a tenant's folders, operational store and starter configuration; doing it again changes nothing.
 
-    The row in the control store comes last, so a tenant either is complete or does not exist.
+    The row in the control store comes last, so a tenant either is complete or does not exist. A name that another
+    tenant has but for letter case, `-` and `_` is refused: they would share a folder where file systems disregard
+    case, and everywhere the variables that hold secrets of callbacks.
     """
     paths = home.tenant(tenant)
     require_home(home)
+    _require_distinct(home, tenant)
     for folder in (paths.providers, paths.landing, paths.staged, paths.lake, paths.scratch, paths.locks):
         folder.mkdir(parents=True, exist_ok=True)
     _write_if_missing(paths)
@@ -40,6 +43,19 @@ def add_tenant(home: Home, tenant: str, now: datetime) -> TenantPaths:
         if tenant not in connection.execute(select(control.tenants.c.tenant_id)).scalars():
             connection.execute(insert(control.tenants).values(tenant_id=tenant, created_at=instant_text(now)))
     return paths
+
+
+def _require_distinct(home: Home, tenant: str) -> None:
+    for other in tenants(home):
+        if other != tenant and _folded(other) == _folded(tenant):
+            raise UsageError(
+                f"tenant {tenant!r} is not allowed beside {other!r}: "
+                "use a name that differs in more than letter case, '-' and '_'"
+            )
+
+
+def _folded(tenant: str) -> str:
+    return tenant.lower().replace("-", "_")
 
 
 def require_tenant(home: Home, tenant: str) -> TenantPaths:
