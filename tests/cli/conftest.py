@@ -80,7 +80,6 @@ def publish(acme: Zentra, tmp_path: Path) -> Publish:
     now = datetime(2026, 4, 27, 6, tzinfo=UTC)
 
     def publish(window: date, **tables: list[Mapping[str, object]]) -> str:
-        database = tmp_path / f"{window}.duckdb"
         with operational_store(paths).begin() as store:
             run = runs.find_or_create(
                 store,
@@ -93,17 +92,20 @@ def publish(acme: Zentra, tmp_path: Path) -> Publish:
                 as_of=None,
                 now=now,
             )
-        with duckdb.connect(str(database)) as connection:
-            connection.execute("create schema zentra")
+        with duckdb.connect() as connection:
+            connection.execute("attach ':memory:' as \"window\"")
+            connection.execute('create schema "window".zentra')
             for table in lake.ROW_ORDER:
-                connection.execute(f"create table zentra.{table} ({lake.columns_sql(table)})")
+                connection.execute(f'create table "window".zentra.{table} ({lake.columns_sql(table)})')
                 for given in tables.get(table, ()):
                     row = {"run_id": run.run_id, **given}
                     columns, marks = ", ".join(row), ", ".join("?" * len(row))
-                    connection.execute(f"insert into zentra.{table} ({columns}) values ({marks})", list(row.values()))
-        published = lake.publish(
-            database, paths, provider="rail", ledger_window=run.ledger_window, run_id=run.run_id, revision=1
-        )
+                    connection.execute(
+                        f'insert into "window".zentra.{table} ({columns}) values ({marks})', list(row.values())
+                    )
+            published = lake.publish(
+                connection, paths, provider="rail", ledger_window=run.ledger_window, run_id=run.run_id, revision=1
+            )
         with operational_store(paths).begin() as store:
             entries = {name: vars(table) for name, table in published.items()}
             runs.record_revision(store, run.run_id, 1, "f" * 64, "d" * 64, run.owner, run.as_of, entries, {}, now)
