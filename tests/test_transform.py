@@ -1,6 +1,8 @@
 """Executing compiled statements: order, skipping, contracts, what failures say; dbt's own build is the measure."""
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +107,29 @@ def test_a_model_is_held_to_its_contract(sql: str, told: str, build: Any) -> Non
         build(model("a", sql, n="bigint", t="varchar"))
 
 
-def test_a_failure_to_record_progress_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(name: str) -> None:
-        raise OSError("disk full")
+def test_when_progress_cannot_be_recorded_nothing_else_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second statement has begun when the first one's failure is seen; the third never does."""
+    started: list[str] = []
+    is_cancelled = threading.Event()
 
-    monkeypatch.setattr(rules, "statements", lambda: (model("a", "select 1 as n"),))
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            is_cancelled.set()
+            super().shutdown(wait)
+
+    def broken(name: str) -> None:
+        started.append(name)
+        if name == "a":
+            raise OSError("disk full")
+        assert is_cancelled.wait(60)
+
+    monkeypatch.setenv("ZENTRA_THREADS", "1")
+    monkeypatch.setattr(transform, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(rules, "statements", lambda: tuple(model(name, "select 1 as n") for name in "abc"))
     with duckdb.connect(str(tmp_path / "window.duckdb")) as connection, pytest.raises(OSError, match="disk full"):
         transform.build(connection, broken)
+    assert started in (["a"], ["a", "b"])
 
 
 def test_dbts_own_build_makes_the_same_relations_of_the_same_rows(

@@ -67,7 +67,8 @@ def _execute(
     place = {node: number for number, node in enumerate(by_id)}
     results: dict[str, NodeResult] = {}
     under_way: dict[Future[NodeResult], str] = {}
-    with ThreadPoolExecutor(settings.threads(), "model") as pool:
+    pool = ThreadPoolExecutor(settings.threads(), "model")
+    try:
         while order.is_active():
             for node in sorted(order.get_ready(), key=place.__getitem__):
                 statement = by_id[node]
@@ -80,6 +81,8 @@ def _execute(
                 node = under_way.pop(done)
                 results[node] = done.result()
                 order.done(node)
+    finally:  # also when somebody interrupts: what has begun ends, and nothing else begins
+        pool.shutdown(cancel_futures=True)
     return [results[node] for node in by_id]
 
 
