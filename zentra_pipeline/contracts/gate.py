@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import orjson
 import polars as pl
-from pandera.errors import SchemaErrors
 
-from zentra_pipeline.contracts import schemas
+from zentra_pipeline.contracts import row_rules
 from zentra_pipeline.contracts.contract import Contract, Field, FieldType
 from zentra_pipeline.errors import ZentraError
 
@@ -48,8 +47,12 @@ def judge(contract: Contract, frame: pl.DataFrame) -> Verdict:
 def guard(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame unchanged when it is exactly what may be staged; otherwise a ZentraError, for it is our fault."""
     has_form = dict(frame.schema) == contract.staged_types()
-    if has_form and all(frame.select(schemas.staged_whole(contract)).row(0)):
+    if has_form and all(frame.select(row_rules.staged_whole(contract)).row(0)):
         return frame
+    from pandera.errors import SchemaErrors
+
+    from zentra_pipeline.contracts import schemas
+
     try:
         schemas.staged(contract).validate(frame, lazy=True)
     except SchemaErrors as cause:
@@ -74,8 +77,13 @@ def _failures(contract: Contract, rows: pl.DataFrame) -> dict[int, str]:
     typed = frozenset(name for name in contract.columns if rows.schema[name] != pl.String())
     fields = {field.name: field for field in contract.fields}
     typed -= {name for name in typed if fields[name].type is FieldType.TEXT}
-    if all(rows.select(schemas.received_whole(contract, typed)).row(0)):
+    if all(rows.select(row_rules.received_whole(contract, typed)).row(0)):
         return {}
+    # Pandera takes half a second to import, and says nothing of rows that break no rule.
+    from pandera.errors import SchemaErrors
+
+    from zentra_pipeline.contracts import schemas
+
     try:
         schemas.received(contract, typed).validate(rows.select(contract.columns), lazy=True)
     except SchemaErrors as broken:

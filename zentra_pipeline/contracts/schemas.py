@@ -1,47 +1,13 @@
 """Pandera schemas built from a contract: rows as read, rows as staged. Deciding about rows does not belong here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
-from zentra_pipeline import vocabulary
-from zentra_pipeline.contracts.contract import TEXT_LIMIT, Contract, Field, FieldType
-
-INTEGER_BOUND = 10**15
-_INTEGER = r"\A-?0*[0-9]{1,15}\z"
-_POSITIVE = r"\A0*[1-9][0-9]*\z"
-_LEAP_YEAR = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
-_DAY_OF_YEAR = (
-    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-)
-_INSTANT = (
-    rf"\A(?:[0-9]{{4}}-{_DAY_OF_YEAR}|{_LEAP_YEAR}-02-29)"
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z\z"
-)
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """What must hold of a column's values that are not blank, what to say of one otherwise, and the words allowed."""
-
-    holds: pl.Expr
-    otherwise: str
-    words: tuple[str, ...] | None = None
-
-    def check(self) -> pa.Check:
-        if self.words is not None:
-            return pa.Check.isin(list(self.words), error=self.otherwise)
-
-        def select(data: PolarsData) -> pl.LazyFrame:
-            return data.lazyframe.select(self.holds)
-
-        return pa.Check(select, name=self.otherwise, error=self.otherwise)
+from zentra_pipeline.contracts.contract import Contract, FieldType
+from zentra_pipeline.contracts.row_rules import Rule, may_be_null, rules_of, typed_rules
 
 
 @cache
@@ -51,21 +17,11 @@ def received(contract: Contract, typed: frozenset[str] = frozenset()) -> pa.Data
         field.name: pa.Column(
             field.type.staged if field.name in typed else pl.String(),
             nullable=field.may_be_blank,
-            checks=[rule.check() for rule in _rules(field, is_typed=field.name in typed)],
+            checks=[_check(rule) for rule in rules_of(field, is_typed=field.name in typed)],
         )
         for field in contract.fields
     }
     return pa.DataFrameSchema(columns, name=f"{contract.table} as received")
-
-
-@cache
-def received_whole(contract: Contract, typed: frozenset[str] = frozenset()) -> tuple[pl.Expr, ...]:
-    """The rules of `received` in one query, true throughout when no row breaks any.
-
-    Pandera asks some fifty queries of a frame to find nothing; this one spares them where there is nothing to name.
-    """
-    rules = [rule for field in contract.fields for rule in _rules(field, is_typed=field.name in typed)]
-    return _throughout([field.name for field in contract.fields if not field.may_be_blank], rules)
 
 
 @cache
@@ -79,80 +35,19 @@ def staged(contract: Contract) -> pa.DataFrameSchema:
     columns = {
         name: pa.Column(
             dtype,
-            nullable=_may_be_null(contract, name),
-            checks=[rule.check() for rule in _typed_rules(fields[name])] if name in converted else None,
+            nullable=may_be_null(contract, name),
+            checks=[_check(rule) for rule in typed_rules(fields[name])] if name in converted else None,
         )
         for name, dtype in contract.staged_types().items()
     }
     return pa.DataFrameSchema(columns, strict=True, ordered=True, name=contract.table)
 
 
-@cache
-def staged_whole(contract: Contract) -> tuple[pl.Expr, ...]:
-    """The rules of `staged` in one query, as `received_whole` does it."""
-    rules = [rule for field in contract.fields if field.type is not FieldType.TEXT for rule in _typed_rules(field)]
-    return _throughout([name for name in contract.staged_columns if not _may_be_null(contract, name)], rules)
+def _check(rule: Rule) -> pa.Check:
+    if rule.words is not None:
+        return pa.Check.isin(list(rule.words), error=rule.otherwise)
 
+    def select(data: PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(rule.holds)
 
-def _throughout(filled: Sequence[str], rules: Sequence[_Rule]) -> tuple[pl.Expr, ...]:
-    outcomes = [*(pl.col(name).is_not_null() for name in filled), *(rule.holds for rule in rules)]
-    return tuple(outcome.all().alias(str(position)) for position, outcome in enumerate(outcomes))
-
-
-def _may_be_null(contract: Contract, column: str) -> bool:
-    """Whether a staged column may hold nulls: `raw`, and fields that may be blank and stay so."""
-    fields = {field.name: field for field in contract.fields}
-    if column not in fields:
-        return column == "raw"
-    return fields[column].may_be_blank and fields[column].when_blank is None
-
-
-def _rules(field: Field, *, is_typed: bool) -> list[_Rule]:
-    return _typed_rules(field) if is_typed else _text_rules(field)
-
-
-def _text_rules(field: Field) -> list[_Rule]:
-    column = pl.col(field.name)
-    if field.vocabulary:
-        return [_vocabulary_rule(column, field.vocabulary)]
-    if field.type is FieldType.INTEGER:
-        form = column.str.contains(_INTEGER)
-        rules = [_Rule(form, "is not an integer below 10^15")]
-        positive = _Rule(~form | column.str.contains(_POSITIVE), "is not greater than zero")
-        return [*rules, positive] if field.is_positive else rules
-    if field.type is FieldType.INSTANT:
-        real = column.str.contains(_INSTANT) & ~column.str.starts_with("0000")
-        return [_Rule(real, "is not an instant of the form YYYY-MM-DDTHH:MM:SS[.ffffff]Z")]
-    if field.type is FieldType.BOOLEAN:
-        rules = [_Rule(column.is_in(["true", "false"]), "is neither true nor false")]
-        return rules + [_Rule(column != value, why) for value, why in _refused(field)]
-    return [_length_rule(column)]
-
-
-def _typed_rules(field: Field) -> list[_Rule]:
-    column = pl.col(field.name)
-    if field.type is FieldType.INTEGER:
-        in_bounds = column.is_between(-INTEGER_BOUND, INTEGER_BOUND, closed="none")
-        rules = [_Rule(in_bounds, "is not an integer below 10^15")]
-        return [*rules, _Rule(column > 0, "is not greater than zero")] if field.is_positive else rules
-    if field.type is FieldType.INSTANT:
-        return [_Rule(column.dt.year().is_between(1, 9999), "is not an instant of the years 0001 to 9999")]
-    if field.type is FieldType.BOOLEAN:
-        return [_Rule(column != (value == "true"), why) for value, why in _refused(field)]
-    return [_length_rule(column)]
-
-
-def _vocabulary_rule(column: pl.Expr, name: str) -> _Rule:
-    words = tuple(vocabulary.currencies() if name == "currency" else vocabulary.values(name))
-    otherwise = "is not a known currency" if name == "currency" else f"is not one of {', '.join(words)}"
-    return _Rule(column.is_in(words), otherwise, words)
-
-
-def _length_rule(column: pl.Expr) -> _Rule:
-    """At most 4,096 characters; bytes are counted first because characters are never more than bytes."""
-    fits = (column.str.len_bytes() <= TEXT_LIMIT) | (column.str.len_chars() <= TEXT_LIMIT)
-    return _Rule(fits, f"is longer than {TEXT_LIMIT:,} characters")
-
-
-def _refused(field: Field) -> list[tuple[str, str]]:
-    return [] if field.refused_value is None else [field.refused_value]
+    return pa.Check(select, name=rule.otherwise, error=rule.otherwise)
