@@ -1,0 +1,91 @@
+"""The compiled project as runs read it: kept for one state of its files, and refused where a run would not heed it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zentra_pipeline import rules
+from zentra_pipeline.errors import RunFailedError
+from zentra_pipeline.rules import Statement
+
+ONE = Statement("model.zentra.a", "a", "model", "table", '"window"."zentra"."a"', "select 1 as n", ("x",), {"n": "int"})
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Counts how often the project is compiled, into a folder of the test's own."""
+    times: list[str] = []
+
+    def compile_() -> tuple[dict[str, Any], list[Statement]]:
+        times.append(rules.digest())
+        return {"compiled": len(times)}, [ONE]
+
+    monkeypatch.setattr(rules, "target_folder", lambda: tmp_path)
+    monkeypatch.setattr(rules, "_compile", compile_)
+    for remembered in (rules.statements, rules.manifest):
+        monkeypatch.setattr(rules, remembered.__name__, remembered.__wrapped__)
+    return times
+
+
+def test_the_project_is_compiled_once_for_each_state_of_its_files(
+    compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rules.statements() == (ONE,)
+    assert rules.manifest() == {"compiled": 1}
+    assert rules.statements() == (ONE,)
+    monkeypatch.setattr(rules, "digest", lambda: "f" * 64)
+    assert rules.manifest() == {"compiled": 2}
+    assert len(compiled) == 2
+
+
+def test_another_dbt_compiles_anew(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    rules.statements()
+    monkeypatch.setattr(rules.metadata, "version", lambda name: f"{name} 9.9")
+    rules.statements()
+    assert len(compiled) == 2
+
+
+def test_what_is_kept_of_a_statement_is_all_of_it(compiled: list[str]) -> None:
+    assert [asdict(kept) for kept in rules.statements()] == [asdict(ONE)]
+
+
+def node(resource_type: str, **config: Any) -> Any:
+    """A node as dbt compiles it, with dbt's defaults and what the test sets otherwise."""
+    contract = SimpleNamespace(enforced=False)
+    plain = {"materialized": "table", "pre_hook": [], "post_hook": [], "grants": {}, "contract": contract}
+    if resource_type == "test":
+        plain = {"materialized": "test", "severity": "ERROR", "fail_calc": "count(*)", "limit": None, "where": None}
+        plain |= {"error_if": "!= 0", "warn_if": "!= 0"}
+    return SimpleNamespace(
+        unique_id=f"{resource_type}.zentra.a",
+        name="a",
+        resource_type=resource_type,
+        config=SimpleNamespace(**{**plain, **config}),
+        relation_name=None,
+        compiled_code="select 1",
+        depends_on=SimpleNamespace(nodes=["model.zentra.b", "seed.zentra.c"]),
+        columns={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "config"),
+    [
+        ("model", {"materialized": "incremental"}),
+        ("model", {"pre_hook": ["drop table x"]}),
+        ("test", {"severity": "WARN"}),
+        ("test", {"where": "n > 1"}),
+        ("test", {"limit": 10}),
+    ],
+)
+def test_what_a_run_would_not_heed_is_refused(resource_type: str, config: dict[str, Any]) -> None:
+    with pytest.raises(RunFailedError, match=f"{resource_type} a sets {next(iter(config))}, which a run does not heed"):
+        rules._statement(node(resource_type, **config), {"model.zentra.b"})
+
+
+@pytest.mark.parametrize("resource_type", ["model", "test"])
+def test_parents_are_those_that_a_run_executes(resource_type: str) -> None:
+    assert rules._statement(node(resource_type), {"model.zentra.b"}).parents == ("model.zentra.b",)
