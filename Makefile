@@ -8,8 +8,8 @@ DEMO_HOME ?= data/demo
 WORKERS ?= 2
 
 # What does not touch a store runs on PostgreSQL as it does without.
-ON_POSTGRESQL ?= tests/api tests/cli tests/client tests/closeout tests/events tests/review tests/runtime tests/store \
-	tests/upkeep tests/webhooks $(wildcard tests/test_*.py)
+ON_POSTGRESQL ?= tests/api tests/cli tests/client tests/closeout tests/defs tests/events tests/review tests/runtime \
+	tests/store tests/upkeep tests/webhooks $(wildcard tests/test_*.py)
 
 .PHONY: help setup demo ui test test-postgresql test-all lint format bench lock clean
 .DEFAULT_GOAL := help
