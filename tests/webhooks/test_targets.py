@@ -240,6 +240,8 @@ def test_the_next_address_of_a_name_is_tried_when_one_does_not_take_connections(
         ("http://127.9.9.9/", True),
         ("http://[::1]:8080/x", True),
         ("http://localhost:8080/", True),
+        ("https://localhost:8443/", True),
+        ("https://receiver.localhost/", True),
         ("https://127.0.0.1:8443/", True),
         ("https://example.com/", True),
         ("http://[::ffff:127.0.0.1]:8080/", False),

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Final
 
 from zentra_pipeline.errors import RefusedError, UsageError
@@ -25,6 +26,7 @@ _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)  # as a last 
 _PORTS: Final = {"https": 443, "http": 80}
 _FIRST_FREE_PORT: Final = 1_024
 _MOST_ADDRESSES: Final = 4
+_OWN: Final = IPv4Address("127.0.0.1")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def target_of(url: str, *, is_loopback_allowed: bool) -> Target:
         _require_allowed(target, [address])
     elif parts[1].startswith("[") or not _is_name(host):
         raise _unusable(url, f"{host!r} is neither a host's name nor an address in its usual form")
+    elif host.rsplit(".", 1)[-1] == "localhost":  # this machine's, whoever answers for it (RFC 6761, 6.3)
+        _require_allowed(target, [_OWN])
     return target
 
 
