@@ -13,7 +13,7 @@ from tests.scenarios.world import TENANT, World
 from zentra_pipeline import run_requests
 from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.instance import dagster_instance
-from zentra_pipeline.defs.reconcile.requests import run_key, sensor
+from zentra_pipeline.defs.reconcile.requests import sensor
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.store import requests as request_store
@@ -72,8 +72,7 @@ def test_the_code_location_has_the_sensor_once() -> None:
 def test_a_request_is_launched_with_its_own_key_and_partition(world: World, instance: dg.DagsterInstance) -> None:
     run_id = submit(world)
     (launched,) = tick(world, instance)
-    assert launched.run_key == run_key(stored(world, run_id))
-    assert launched.run_key.startswith(run_id)
+    assert launched.run_key == run_id
     assert launched.tags["zentra/run_id"] == run_id
     assert launched.partition_key == f"2026-04-20|{TENANT}/{world.provider}"
     config = launched.run_config["ops"]["reconciliation_window"]["config"]
@@ -118,6 +117,7 @@ def test_a_request_asked_for_ten_times_is_executed_once_and_so_is_what_it_makes_
     world.deliver()
     submit(world)
     (again,) = tick(world, instance)
+    assert again.run_key == f"{run_id}@{stored(world, run_id).requested_at}"
     execute(world, instance, again)
     assert tick(world, instance) == []
     (following,) = tick(world, instance)
