@@ -17,8 +17,8 @@ from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import Caller, Decider, Reader
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.api.tables import json_response
-from zentra_pipeline.cli.result_text import csv_lines
 from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.result_text import csv_lines
 from zentra_pipeline.review.clocks import TIMED
 from zentra_pipeline.review.decisions import states
 from zentra_pipeline.store import decisions as decision_store

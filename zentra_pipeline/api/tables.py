@@ -11,7 +11,7 @@ import orjson
 from fastapi.responses import Response
 
 from zentra_pipeline import lake
-from zentra_pipeline.cli.result_text import json_value
+from zentra_pipeline.result_text import json_value
 from zentra_pipeline.settings import TenantPaths
 
 _TYPES: Final[Mapping[str, dict[str, Any]]] = {

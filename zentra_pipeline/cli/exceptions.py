@@ -234,7 +234,7 @@ def _told(decision: "Decision") -> str:
 
 def _rows(result: "QueryResult", clocks: "Clocks") -> list[dict[str, Any]]:
     """Rows as objects with JSON values, their candidates parsed and their clocks read."""
-    from zentra_pipeline.cli import result_text
+    from zentra_pipeline import result_text
 
     rows = []
     for values in result.rows:

@@ -44,8 +44,8 @@ def command(sql: str, tenant: str, form: str, home: Home, as_json: bool) -> None
 
     In CSV, text that a spreadsheet would take for a formula is given a leading apostrophe.
     """
-    from zentra_pipeline import lake, tenancy
-    from zentra_pipeline.cli import printing, result_text
+    from zentra_pipeline import lake, result_text, tenancy
+    from zentra_pipeline.cli import printing
 
     result = lake.query(tenancy.require_tenant(home, tenant), sql)
     if as_json:
@@ -61,7 +61,8 @@ def command(sql: str, tenant: str, form: str, home: Home, as_json: bool) -> None
 
 
 def _print_table(result: "QueryResult") -> None:
-    from zentra_pipeline.cli import printing, result_text
+    from zentra_pipeline import result_text
+    from zentra_pipeline.cli import printing
 
     shown = result.rows[:SHOWN_ROWS]
     printing.print_table(

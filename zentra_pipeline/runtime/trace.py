@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from zentra_pipeline import lake
-from zentra_pipeline.cli.result_text import json_value
+from zentra_pipeline.result_text import json_value
 from zentra_pipeline.runtime import intent as stages
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import TenantPaths
