@@ -1,45 +1,75 @@
 """The documented tree of errors; findings about data are rows, never exceptions.
 
-    ZentraError                 exit 1   a fault of the program or of the machine
-    ├── UsageError              exit 2   the caller asked for something that cannot be
-    ├── RefusedError            exit 3   policy or permission says no
-    │   └── OutdatedError       exit 3   somebody else has acted since the caller last looked
-    ├── InputRejectedError      exit 4   the input cannot be let in; nothing changed
-    ├── VerificationError       exit 5   evidence does not hold
-    ├── UnavailableError        exit 1   something outside that Zentra needs does not answer; trying again may help
-    └── RunFailedError          exit 1   a run ended before it published anything
-        └── ControlFailedError  exit 1   a blocking control (conservation, roll-forward, …) does not hold
+    ZentraError                 exit 1   internal   a fault of the program or of the machine
+    ├── UsageError              exit 2   invalid    the caller asked for something that cannot be
+    │   └── NotFoundError       exit 2   not-found  there is no such thing
+    ├── RefusedError            exit 3   refused    policy or permission says no
+    │   ├── ForbiddenError      exit 3   forbidden  the caller's role may not do this, whatever it is about
+    │   ├── NotPossibleError    exit 3   conflict   what it is about is in no state for it
+    │   └── OutdatedError       exit 3   outdated   somebody else has acted since the caller last looked
+    ├── InputRejectedError      exit 4   rejected   the input cannot be let in; nothing changed
+    ├── VerificationError       exit 5   internal   evidence does not hold
+    ├── UnavailableError        exit 1   internal   something outside that Zentra needs does not answer; try again
+    └── RunFailedError          exit 1   conflict   a run ended before it published anything
+        └── ControlFailedError  exit 1   conflict   a blocking control (conservation, roll-forward, …) does not hold
 
-Every message says what, which id, and what to do.
+The word is `kind`: what HTTP (/problems/invalid) and verdicts about the rows of a sheet call it. Every message says
+what, which id, and what to do.
 """
+
+from typing import ClassVar
 
 
 class ZentraError(Exception):
     """A fault of the program or of the machine it runs on."""
 
-    exit_code = 1
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "internal"
 
 
 class UsageError(ZentraError):
     """The caller named something that does not exist or cannot be: a bad id, window or option."""
 
     exit_code = 2
+    kind = "invalid"
+
+
+class NotFoundError(UsageError):
+    """There is nothing of the name or id that the caller gave."""
+
+    kind = "not-found"
 
 
 class RefusedError(ZentraError):
     """Policy or permission refuses the action."""
 
     exit_code = 3
+    kind = "refused"
+
+
+class ForbiddenError(RefusedError):
+    """The caller's role may not do this, whatever it is about."""
+
+    kind = "forbidden"
+
+
+class NotPossibleError(RefusedError):
+    """The state of what the caller decided on does not allow the decision; nothing changed."""
+
+    kind = "conflict"
 
 
 class OutdatedError(RefusedError):
     """What the caller decided on has been decided on by somebody else since; nothing changed."""
+
+    kind = "outdated"
 
 
 class InputRejectedError(ZentraError):
     """An input is refused whole and nothing changed: a broken file, or a file never ingested."""
 
     exit_code = 4
+    kind = "rejected"
 
 
 class VerificationError(ZentraError):
@@ -54,6 +84,8 @@ class UnavailableError(ZentraError):
 
 class RunFailedError(ZentraError):
     """A run ended before it published anything; the message says at which step and what to do."""
+
+    kind = "conflict"
 
 
 class ControlFailedError(RunFailedError):

@@ -23,6 +23,8 @@ _MOST_BYTES_WAITING: Final = 128 * 1024 * 1024
 class IntakeFullError(ZentraError):
     """More deliveries wait for the disk than memory should hold: the sender tries again later."""
 
+    kind = "unavailable"
+
 
 @dataclass(frozen=True)
 class _Waiting:

@@ -54,6 +54,11 @@ def _field(value: object) -> str:
     return text
 
 
+def without_guard(field: str) -> str:
+    """The text that `csv_lines` wrote, with an apostrophe in front, so that no spreadsheet takes it for a formula."""
+    return field[1:] if field.startswith("'") and field[1:].startswith(_FORMULA_STARTS) else field
+
+
 def text_of(value: object) -> str:
     """A value's text outside JSON: what JSON shows as text is shown without quotes, lists and structs as JSON."""
     plain = json_value(value)

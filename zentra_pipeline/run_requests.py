@@ -29,6 +29,8 @@ from zentra_pipeline.window_run import RunRequest
 class KeyReusedError(UsageError):
     """An idempotency key stands for another request already; nothing changed."""
 
+    kind = "key-reused"
+
 
 @dataclass(frozen=True)
 class Submitted:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api
-from zentra_pipeline.api.exception_sheets import SHEET_BYTES
+from zentra_pipeline.review.sheets import MOST_BYTES
 
 
 def opened(api: Api, exception_type: str) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def test_a_sheet_that_was_downloaded_is_filled_in_and_sent_back_whole(api: Api) 
         (b"exception_id,action\n\xff,comment\n", 400),
         (b"exception_id,action\nx\x00,comment\n", 400),
         (b"exception_id,action\n" + b"x,comment\n" * 501, 413),
-        (b"x" * (SHEET_BYTES + 1), 413),
+        (b"x" * (MOST_BYTES + 1), 413),
     ],
 )
 def test_a_sheet_that_is_none_is_refused_whole(api: Api, content: bytes, status: int) -> None:

@@ -19,7 +19,7 @@ from zentra_pipeline.api.security import Caller, Decider, Reader
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of, word
-from zentra_pipeline.errors import OutdatedError, RefusedError
+from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError
 from zentra_pipeline.review import decisions as review
 from zentra_pipeline.review import matching, record
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
@@ -181,11 +181,11 @@ def decide(
     expected: Annotated[str | None, Depends(if_match)],
 ) -> Response:
     """Record a decision; the same again by the same actor changes nothing. Stale If-Match: 409 with the state now."""
-    decide_one(caller, serving, exception_id, decision, expected)
+    _decide_one(caller, serving, exception_id, decision, expected)
     return _answer(_detail(caller, serving, exception_id))
 
 
-def decide_one(
+def _decide_one(
     caller: Caller, serving: Serving, exception_id: str, decision: NewDecision, expected: str | None
 ) -> None:
     """Record one decision, or end with the problem that keeps it from being recorded."""
@@ -213,11 +213,9 @@ def decide_one(
             expected_version=None if expected is None else before["version"],
         )
     except RefusedError as cause:
-        now = _detail(caller, serving, exception_id)
-        is_state = isinstance(cause, OutdatedError) or decision.action not in now["possible"]
-        name = "outdated" if isinstance(cause, OutdatedError) else "conflict" if is_state else "refused"
-        members = {"current": now} if is_state else {}
-        raise ProblemError(name, problems.printable(str(cause)), members=members) from cause
+        is_state = isinstance(cause, OutdatedError | NotPossibleError)
+        members = {"current": _detail(caller, serving, exception_id)} if is_state else {}
+        raise ProblemError(cause.kind, problems.printable(str(cause)), members=members) from cause
 
 
 def page_of(caller: Caller, clocks: Clocks, conditions: Mapping[str, Any], query: PageQuery) -> dict[str, Any]:

@@ -18,8 +18,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from zentra_pipeline import errors
-from zentra_pipeline.intake import IntakeFullError
-from zentra_pipeline.run_requests import KeyReusedError
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN_FINDINGS: Final = 50
@@ -118,20 +116,12 @@ def _members(error: ProblemError) -> dict[str, Any]:
 
 def of_error(error: errors.ZentraError) -> ProblemError:
     """The problem that an error of the package is to whoever asked; what is no fault of theirs stays an error."""
-    by_type: Sequence[tuple[type[errors.ZentraError], str]] = (
-        (KeyReusedError, "key-reused"),
-        (IntakeFullError, "unavailable"),
-        (errors.UsageError, "invalid"),
-        (errors.OutdatedError, "outdated"),
-        (errors.RefusedError, "refused"),
-        (errors.InputRejectedError, "rejected"),
-        (errors.RunFailedError, "conflict"),
-    )
-    for known, name in by_type:
-        if isinstance(error, known):
-            headers = {"Retry-After": "1"} if name == "unavailable" else {}
-            return ProblemError(name, printable(str(error)), headers=headers)
-    return _fault(error)
+    if error.kind == "internal":
+        return _fault(error)
+    if error.kind == "not-found":
+        return not_found()
+    headers = {"Retry-After": "1"} if error.kind == "unavailable" else {}
+    return ProblemError(error.kind, printable(str(error)), headers=headers)
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`zentra exceptions`: lists exceptions and explains one; the commands that decide stand in exception_decisions."""
+"""`zentra exceptions`: lists exceptions and explains one; those that decide: exception_decisions, exception_sheets."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zentra_pipeline.cli import exception_decisions, options
+from zentra_pipeline.cli import exception_decisions, exception_sheets, options
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def command() -> None:
     """List exceptions, explain one and decide about it."""
 
 
-for _deciding in exception_decisions.COMMANDS:
+for _deciding in (*exception_decisions.COMMANDS, exception_sheets.command):
     command.add_command(_deciding)
 
 
@@ -71,6 +71,14 @@ def _word(vocabulary: str) -> Callable[[str], str]:
 @click.option("--open", "only_open", is_flag=True, help="Only those that are not resolved.")
 @click.option("--overdue", "only_overdue", is_flag=True, help="Only those past their due date.")
 @_AS_OF
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "csv")),
+    default="table",
+    show_default=True,
+    help="A table for people, or RFC 4180 CSV to decide in.",
+)
 @options.home
 @options.as_json
 def list_exceptions(
@@ -79,10 +87,15 @@ def list_exceptions(
     only_open: bool,
     only_overdue: bool,
     as_of: datetime,
+    form: str,
     as_json: bool,
     **filters: str | None,
 ) -> None:
-    """List a tenant's exceptions, those due first at the top."""
+    """List a tenant's exceptions, those due first at the top.
+
+    As CSV the list has columns to decide in, for `zentra exceptions decide`; text that a spreadsheet would take for a
+    formula is given a leading apostrophe.
+    """
     from zentra_pipeline import lake, tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
@@ -92,7 +105,14 @@ def list_exceptions(
     given: dict[str, Any] = {f"{column} = ?": value for column, value in filters.items() if value is not None}
     if only_overdue:
         given[IS_OVERDUE] = clocks.instant
-    condition = " AND ".join([*given, *(["status <> 'resolved'"] if only_open else [])]) or "true"
+    if only_open:
+        given["status <> ?"] = "resolved"
+    if form == "csv" and not as_json:
+        from zentra_pipeline.review import sheets
+
+        printing.write_bytes(sheets.queue(paths, clocks, given))
+        return
+    condition = " AND ".join(given) or "true"
     result = lake.query(
         paths,
         f"SELECT * FROM {TIMED} WHERE {condition} ORDER BY due_at NULLS LAST, exception_id",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from zentra_pipeline import vocabulary
-from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
 from zentra_pipeline.store.decisions import Decision
 
 SYSTEM_RESOLUTION: Final = "matched_late"
@@ -205,9 +205,9 @@ def check_words(action: str, actor: str, reason: str | None, owner: str | None) 
 
 
 def check_step(state: ExceptionState, action: str) -> None:
-    """Refuse with RefusedError an action that does not follow on the state, saying what does."""
+    """Refuse with NotPossibleError an action that does not follow on the state, saying what does."""
     if state.status == "resolved" and state.is_matched_late and action != "comment":
-        raise RefusedError(
+        raise NotPossibleError(
             f"exception {state.exception_id} was resolved by the system: a later run matched the item or told it by "
             f"another exception ({action} cannot change that); if the break comes back, the next run opens a new one"
         )
@@ -215,7 +215,7 @@ def check_step(state: ExceptionState, action: str) -> None:
         waiting = f" as {state.resolution}" if state.resolution else ""
         if state.proposed_resolution:
             waiting = f" as {state.proposed_resolution}, proposed by {state.proposed_by}"
-        raise RefusedError(
+        raise NotPossibleError(
             f"exception {state.exception_id} is {state.status}{waiting}: {action} is not possible; "
             f"possible are {', '.join(possible(state))}"
         )

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zentra_pipeline import money, strict_yaml, vocabulary
-from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.errors import ForbiddenError, RefusedError, UsageError
 from zentra_pipeline.review.decisions import (
     ACTIONS,
     RESOLVING,
@@ -186,11 +186,7 @@ def weigh(policy: Policy, state: ExceptionState, step: Step) -> Verdict:
 
 def _passed(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:
     """Rule, outcome, role, digest, and the limit where one was looked at."""
-    if step.role not in ROLE_ACTIONS:
-        raise UsageError(f"role {step.role!r} is not known: use one of {', '.join(ROLE_ACTIONS)}")
-    if step.action not in ROLE_ACTIONS[step.role]:
-        may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if step.action in actions)
-        raise RefusedError(f"{step.actor} acts as {step.role}, who may not {step.action}: have it done by {may}")
+    check_role(step.actor, step.role, step.action)
     passed: dict[str, Any] = {"digest": policy.digest(), "role": step.role}
     why = FORCED if step.is_forced else step.resolution
     if step.action in RESOLVING and (step.is_forced or step.resolution in policy.second_person):
@@ -208,6 +204,15 @@ def _passed(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]
             **_within_limit(policy, state, step),
         }
     return passed | {"rule": f"roles.{step.role}", "outcome": "allowed"}
+
+
+def check_role(actor: str, role: str, action: str) -> None:
+    """Refuse with ForbiddenError what a role may not do about any exception; UsageError for a role that is none."""
+    if role not in ROLE_ACTIONS:
+        raise UsageError(f"role {role!r} is not known: use one of {', '.join(ROLE_ACTIONS)}")
+    if action not in ROLE_ACTIONS[role]:
+        may = ", ".join(each for each, actions in ROLE_ACTIONS.items() if action in actions)
+        raise ForbiddenError(f"{actor} acts as {role}, who may not {action}: have it done by {may}")
 
 
 def same_person(one: str, other: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from zentra_pipeline import lake
-from zentra_pipeline.errors import OutdatedError, RunFailedError, UsageError, ZentraError
+from zentra_pipeline.errors import NotFoundError, OutdatedError, RunFailedError, ZentraError
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
 from zentra_pipeline.review import books, decisions, matching, policy
@@ -173,10 +173,10 @@ def decision_id_of(tenant: str, exception_id: str, ordinal: int) -> str:
 
 
 def _published(paths: TenantPaths, exception_id: str) -> dict[str, Any]:
-    """The exception as readers see it; UsageError when there is none."""
+    """The exception as readers see it; NotFoundError when there is none."""
     found = lake.query(paths, "SELECT * FROM exceptions WHERE exception_id = ?", [exception_id])
     if not found.rows:
-        raise UsageError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
+        raise NotFoundError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
     (row,) = found.rows
     return dict(zip(found.columns, row, strict=True))
 
