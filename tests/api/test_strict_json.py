@@ -7,13 +7,21 @@ import pytest
 
 from tests.api.conftest import PROVIDER, Api
 from zentra_pipeline.api import strict_json
-from zentra_pipeline.settings import DBT_PROJECT
+from zentra_pipeline.api.app import create_app
+from zentra_pipeline.settings import DBT_PROJECT, Home
 
 CORPORA = DBT_PROJECT.parent.parent / "shared" / "corpora"
 SUITE = CORPORA / "JSONTestSuite" / "test_parsing"
 NAUGHTY = CORPORA / "blns" / "blns.json"
 # Well-formed, and yet read apart by different readers: RFC 7493 wants each key once.
 TWICE = {"y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json"}
+
+
+class Names(dict[str, str]):
+    """Something for every name in a path."""
+
+    def __missing__(self, name: str) -> str:
+        return f"any_{name}"
 
 
 def suite() -> list[Path]:
@@ -150,6 +158,24 @@ def test_a_method_that_a_path_does_not_take_is_answered_with_all_it_takes(api: A
         answer = api.client.request(method, path)
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
         assert answer.json()["detail"] == f"This route takes {allowed}."
+
+
+def test_a_query_parameter_given_twice_is_refused_on_every_route(api: Api) -> None:
+    """The last one won without a word: `?limit=1&limit=1000`."""
+    admin = api.as_("admin")
+    operations = [
+        (method.upper(), path.format_map(Names()))
+        for path, methods in create_app(Home.at(".")).openapi()["paths"].items()
+        for method in methods
+    ]
+    assert len(operations) > 30
+    for method, path in operations:
+        answer = api.client.request(method, f"{path}?limit=1&li%6Dit=1", headers=dict(admin.headers))
+        assert (answer.status_code, answer.json().get("type")) == (422, "/problems/invalid"), (method, path)
+        told = {"in": "query", "name": "limit", "reason": "it is given 2 times; name it once"}
+        assert answer.json()["errors"] == [told], (method, path)
+    unknown = api.client.request("GET", "/reconciliation/runs?limit=1&limit=2")
+    assert unknown.status_code == 401
 
 
 def test_head_is_answered_as_get_without_its_body(api: Api) -> None:

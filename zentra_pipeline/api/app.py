@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.routing import Route
@@ -23,6 +23,7 @@ from zentra_pipeline.api import (
     exceptions,
     files,
     problems,
+    queries,
     run_results,
     runs,
     runtime,
@@ -44,7 +45,7 @@ ISO 4217 currency, instants UTC with Z, days YYYY-MM-DD. Lists page by cursor. E
 # Asked most first.
 _ROUTERS = (callbacks, runs, run_results, closeouts, exception_sheets, exceptions, files, events, runtime, webhooks)
 
-_open = APIRouter(tags=["server"])
+_open = APIRouter(tags=["server"], dependencies=[Depends(queries.require_once)])
 
 
 class Health(BaseModel):
@@ -135,7 +136,11 @@ def _described(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-@_open.get("/healthz", summary="Whether the server answers.", responses={200: {"model": Health}})
+@_open.get(
+    "/healthz",
+    summary="Whether the server answers.",
+    responses={200: {"model": Health}, **problems.responses("invalid", is_open=True)},
+)
 async def health() -> Response:
     """Needs no token."""
     return json_response({"status": "ok", "version": __version__})
@@ -144,7 +149,7 @@ async def health() -> Response:
 @_open.get(
     "/problems/{name}",
     summary="What a kind of problem means.",
-    responses={200: {"model": ProblemKind}, **problems.responses("not-found", is_open=True)},
+    responses={200: {"model": ProblemKind}, **problems.responses("not-found", "invalid", is_open=True)},
 )
 async def problem_kind(name: str) -> Response:
     """Where the `type` of a problem leads; needs no token."""

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 
+from zentra_pipeline.api import queries
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.settings import TenantPaths
@@ -92,8 +93,9 @@ def _unauthenticated(challenge: str, detail: str) -> ProblemError:
 
 
 def _who_may(action: str) -> Callable[..., Any]:
-    async def checked(caller: Annotated[Caller, Depends(_identify)]) -> Caller:
+    async def checked(request: Request, caller: Annotated[Caller, Depends(_identify)]) -> Caller:
         caller.require(action)
+        await queries.require_once(request)
         return caller
 
     return checked
