@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zentra_pipeline import identifiers, strict_yaml
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline.errors import ConfigurationError, UsageError
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.windows import BusinessDays
 
@@ -46,7 +46,7 @@ class _Calendar(BaseModel):
 
 
 def load_business_days(paths: TenantPaths) -> BusinessDays:
-    """The tenant's business days; UsageError names the file, the key and what is allowed."""
+    """The tenant's business days; ConfigurationError names the file, the key and what is allowed."""
     path = paths.calendar
     if not path.exists():
         return BusinessDays()
@@ -59,7 +59,7 @@ def parse_business_days(content: Mapping[str, Any], name: str) -> BusinessDays:
         calendar = _Calendar.model_validate(dict(content))
     except ValidationError as cause:
         found = "; ".join(strict_yaml.findings(cause, tuple(_Calendar.model_fields)))
-        raise UsageError(f"{name}: {found}") from cause
+        raise ConfigurationError(f"{name}: {found}") from cause
     return BusinessDays(
         weekend=frozenset(_DAYS.index(day) for day in calendar.weekend),
         holidays=frozenset(date.fromisoformat(day) for day in calendar.holidays),

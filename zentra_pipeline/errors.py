@@ -1,17 +1,18 @@
 """The documented tree of errors; findings about data are rows, never exceptions.
 
-    ZentraError                 exit 1   internal   a fault of the program or of the machine
-    ├── UsageError              exit 2   invalid    the caller asked for something that cannot be
-    │   └── NotFoundError       exit 2   not-found  there is no such thing
-    ├── RefusedError            exit 3   refused    policy or permission says no
-    │   ├── ForbiddenError      exit 3   forbidden  the caller's role may not do this, whatever it is about
-    │   ├── NotPossibleError    exit 3   conflict   what it is about is in no state for it
-    │   └── OutdatedError       exit 3   outdated   somebody else has acted since the caller last looked
-    ├── InputRejectedError      exit 4   rejected   the input cannot be let in; nothing changed
-    ├── VerificationError       exit 5   internal   evidence does not hold
-    ├── UnavailableError        exit 1   internal   something outside that Zentra needs does not answer; try again
-    └── RunFailedError          exit 1   conflict   a run ended before it published anything
-        └── ControlFailedError  exit 1   conflict   a blocking control (conservation, roll-forward, …) does not hold
+    ZentraError                 exit 1   internal        a fault of the program or of the machine
+    ├── UsageError              exit 2   invalid         the caller asked for something that cannot be
+    │   ├── NotFoundError       exit 2   not-found       there is no such thing
+    │   └── ConfigurationError  exit 2   not-configured  a file that configures the tenant cannot be what it says
+    ├── RefusedError            exit 3   refused         policy or permission says no
+    │   ├── ForbiddenError      exit 3   forbidden       the caller's role may not do this, whatever it is about
+    │   ├── NotPossibleError    exit 3   conflict        what it is about is in no state for it
+    │   └── OutdatedError       exit 3   outdated        somebody else has acted since the caller last looked
+    ├── InputRejectedError      exit 4   rejected        the input cannot be let in; nothing changed
+    ├── VerificationError       exit 5   internal        evidence does not hold
+    ├── UnavailableError        exit 1   internal        something outside that Zentra needs does not answer
+    └── RunFailedError          exit 1   conflict        a run ended before it published anything
+        └── ControlFailedError  exit 1   conflict        a blocking control (conservation, …) does not hold
 
 The word is `kind`: what HTTP (/problems/invalid) and verdicts about the rows of a sheet call it. Every message says
 what, which id, and what to do.
@@ -38,6 +39,12 @@ class NotFoundError(UsageError):
     """There is nothing of the name or id that the caller gave."""
 
     kind = "not-found"
+
+
+class ConfigurationError(UsageError):
+    """A file that configures a tenant, such as a profile, cannot be what it says; whoever asked is not at fault."""
+
+    kind = "not-configured"
 
 
 class RefusedError(ZentraError):

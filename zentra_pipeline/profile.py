@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zentra_pipeline import identifiers, strict_yaml, vocabulary
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline.errors import ConfigurationError, UsageError
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.registry import CALLBACK_READERS, SETTLEMENT_READERS
 
@@ -172,7 +172,7 @@ class Profile(BaseModel):
 
 
 def load_profile(paths: TenantPaths, provider: str) -> Profile:
-    """The profile of a provider; all defaults without a file. UsageError names file, key and what is allowed."""
+    """The profile of a provider; all defaults without a file. ConfigurationError names file, key and what may be."""
     path = paths.providers / f"{identifiers.provider_id(provider)}.yml"
     if not path.exists():
         return Profile()
@@ -184,7 +184,9 @@ def parse_profile(content: Mapping[str, Any], name: str) -> Profile:
     try:
         return Profile.model_validate(dict(content))
     except ValidationError as cause:
-        raise UsageError(f"{name}: {'; '.join(strict_yaml.findings(cause, tuple(Profile.model_fields)))}") from cause
+        raise ConfigurationError(
+            f"{name}: {'; '.join(strict_yaml.findings(cause, tuple(Profile.model_fields)))}"
+        ) from cause
 
 
 def starter_profile(provider: str) -> str:

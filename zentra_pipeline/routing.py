@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zentra_pipeline import identifiers, strict_yaml, vocabulary
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline.errors import ConfigurationError, UsageError
 from zentra_pipeline.settings import TenantPaths
 
 Amount = Annotated[int, Field(ge=0, lt=10**15)]
@@ -146,7 +146,7 @@ def route(
 
 
 def load_routing(paths: TenantPaths) -> tuple[RoutingRule, ...]:
-    """The tenant's rules in file order; none when there is no file. UsageError names the file, the rule and the key."""
+    """The tenant's rules in file order; none when there is no file. ConfigurationError names file, rule and key."""
     return parse_routing(_read(paths), paths.routing.name)
 
 
@@ -165,7 +165,7 @@ def parse_escalation(content: Mapping[str, Any], name: str) -> tuple[EscalationR
     """Escalation rules from a parsed mapping; `name` stands for the file in errors."""
     unknown = sorted(content.keys() - set(_KEYS))
     if unknown:
-        raise UsageError(f"{name}: unknown key {unknown[0]!r}; allowed are {', '.join(_KEYS)}")
+        raise ConfigurationError(f"{name}: unknown key {unknown[0]!r}; allowed are {', '.join(_KEYS)}")
     return _rules(EscalationRule, content, "escalation", f"{name}: escalation rule")
 
 
@@ -181,15 +181,15 @@ def _rules(kind: type[_Rule], content: Mapping[str, Any], key: str, place: str) 
     if rules is None:
         return ()
     if not isinstance(rules, list):
-        raise UsageError(f"{place.partition(':')[0]}: {key} must be a list")
+        raise ConfigurationError(f"{place.partition(':')[0]}: {key} must be a list")
     return tuple(_rule(kind, rule, f"{place} {number}") for number, rule in enumerate(rules, start=1))
 
 
 def _rule(kind: type[_Rule], content: object, place: str) -> _Rule:
     if not isinstance(content, dict):
-        raise UsageError(f"{place} must be a mapping of keys to values")
+        raise ConfigurationError(f"{place} must be a mapping of keys to values")
     try:
         return kind.model_validate(content)
     except ValidationError as cause:
         found = "; ".join(strict_yaml.findings(cause, tuple(kind.model_fields)))
-        raise UsageError(f"{place}: {found}") from cause
+        raise ConfigurationError(f"{place}: {found}") from cause

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline.errors import ConfigurationError
 
 MAX_BYTES = 262_144
 
@@ -46,13 +46,15 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9]
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping a file holds (empty for an empty file); UsageError naming the file and the place when it is none."""
+    """The mapping a file holds (empty for an empty file); ConfigurationError naming file and place when it is none."""
     try:
         content = path.read_bytes()
     except OSError as cause:
-        raise UsageError(f"{path.name}: cannot be read ({cause.strerror}); check that it is a readable file") from cause
+        raise ConfigurationError(
+            f"{path.name}: cannot be read ({cause.strerror}); check that it is a readable file"
+        ) from cause
     if len(content) > MAX_BYTES:
-        raise UsageError(f"{path.name}: {len(content)} bytes; at most {MAX_BYTES} are allowed")
+        raise ConfigurationError(f"{path.name}: {len(content)} bytes; at most {MAX_BYTES} are allowed")
     return parse_mapping(content, path.name)
 
 
@@ -62,19 +64,19 @@ def parse_mapping(content: bytes | str, name: str) -> dict[str, Any]:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
         found = _Loader(text).get_single_data()
     except UnicodeDecodeError as cause:
-        raise UsageError(f"{name}: byte {cause.start + 1} is not UTF-8; save the file as UTF-8") from cause
+        raise ConfigurationError(f"{name}: byte {cause.start + 1} is not UTF-8; save the file as UTF-8") from cause
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark
         place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise UsageError(f"{name}:{place} {' '.join(filter(None, (cause.context, cause.problem)))}") from cause
+        raise ConfigurationError(f"{name}:{place} {' '.join(filter(None, (cause.context, cause.problem)))}") from cause
     except (yaml.YAMLError, ValueError) as cause:
-        raise UsageError(f"{name}: not YAML: {' '.join(str(cause).split())}") from cause
+        raise ConfigurationError(f"{name}: not YAML: {' '.join(str(cause).split())}") from cause
     except RecursionError as cause:
-        raise UsageError(f"{name}: nested too deeply") from cause
+        raise ConfigurationError(f"{name}: nested too deeply") from cause
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise UsageError(f"{name}: must be a mapping of keys to values, not {type(found).__name__}")
+        raise ConfigurationError(f"{name}: must be a mapping of keys to values, not {type(found).__name__}")
     return found
 
 

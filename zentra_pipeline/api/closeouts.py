@@ -99,7 +99,9 @@ def show(caller: Reader, run_id: str) -> Response:
     summary="Prepare or approve the closeout.",
     responses={
         200: {"model": StepOutcome},
-        **problems.responses("malformed", "too-large", "media-type", "refused", "not-found", "blocked", "conflict"),
+        **problems.responses(
+            "malformed", "too-large", "media-type", "refused", "not-found", "blocked", "conflict", "not-configured"
+        ),
     },
     openapi_extra=bodies.described(bodies.JSON, NewStep),
 )

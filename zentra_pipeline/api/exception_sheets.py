@@ -53,7 +53,7 @@ class SheetOutcome(BaseModel):
     summary="Exceptions as CSV.",
     responses={
         200: {"description": "RFC 4180.", "content": {bodies.CSV: {"schema": {"type": "string"}}}},
-        **problems.responses(),
+        **problems.responses("not-configured"),
     },
 )
 def sheet(caller: Reader, serving: Serving, query: Annotated[SheetQuery, Query()]) -> Response:
@@ -70,7 +70,10 @@ def sheet(caller: Reader, serving: Serving, query: Annotated[SheetQuery, Query()
 @router.post(
     "/exceptions/decisions",
     summary="Decide about many exceptions.",
-    responses={200: {"model": SheetOutcome}, **problems.responses("malformed", "too-large", "media-type")},
+    responses={
+        200: {"model": SheetOutcome},
+        **problems.responses("malformed", "too-large", "media-type", "not-configured"),
+    },
     openapi_extra=bodies.described(bodies.CSV, _CSV),
 )
 async def decide_sheet(caller: Decider, serving: Serving, request: Request) -> Response:

@@ -149,7 +149,7 @@ def if_match(
     summary="List exceptions.",
     responses={
         200: {"description": "A page.", "content": {"application/json": {"schema": page_schema(ROW_SCHEMA)}}},
-        **problems.responses(),
+        **problems.responses("not-configured"),
     },
 )
 def list_exceptions(caller: Reader, serving: Serving, query: Annotated[ExceptionQuery, Query()]) -> Response:
@@ -158,7 +158,11 @@ def list_exceptions(caller: Reader, serving: Serving, query: Annotated[Exception
     return json_response(page_of(caller, clocks, query.conditions(clocks), query))
 
 
-@router.get("/{exception_id}", summary="An exception.", responses={200: _DETAIL, **problems.responses("not-found")})
+@router.get(
+    "/{exception_id}",
+    summary="An exception.",
+    responses={200: _DETAIL, **problems.responses("not-found", "not-configured")},
+)
 def show(caller: Reader, serving: Serving, exception_id: str) -> Response:
     """An exception with its history, what it might belong to, and what may be decided; its ETag is its state."""
     return _answer(_detail(caller, serving, exception_id))
@@ -169,7 +173,9 @@ def show(caller: Reader, serving: Serving, exception_id: str) -> Response:
     summary="Decide about an exception.",
     responses={
         200: _DETAIL,
-        **problems.responses("malformed", "too-large", "media-type", "refused", "not-found", "outdated", "conflict"),
+        **problems.responses(
+            "malformed", "too-large", "media-type", "refused", "not-found", "outdated", "conflict", "not-configured"
+        ),
     },
     openapi_extra=bodies.described(bodies.JSON, NewDecision),
 )

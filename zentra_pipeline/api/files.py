@@ -69,7 +69,7 @@ class IngestedFile(BaseModel):
     summary="Let a file in.",
     responses={
         200: {"model": IngestedFile},
-        **problems.responses("malformed", "not-found", "too-large", "media-type", "rejected"),
+        **problems.responses("malformed", "not-found", "too-large", "media-type", "rejected", "not-configured"),
     },
     openapi_extra={
         "requestBody": {

@@ -61,7 +61,12 @@ _KINDS: Final = (
     Kind("conflict", 409, "Its state does not allow this", "Read it again and decide on what it is now."),
     Kind("outdated", 409, "It has changed since it was read", "Read it again, and decide on what it is now."),
     Kind("blocked", 409, "Something is in the way of the closeout", "Clear what `blockers` names, then try again."),
-    Kind("not-configured", 409, "Something is not configured", "Have whoever runs the server configure it."),
+    Kind(
+        "not-configured",
+        409,
+        "Something is not configured as it has to be",
+        "Have whoever runs the server configure it.",
+    ),
     Kind("too-large", 413, "The body is too large", "Send less at once."),
     Kind("media-type", 415, "The body is of another media type", "Send the media type that the route takes."),
     Kind("invalid", 422, "The request says what cannot be", "Correct what `errors` or the detail names."),

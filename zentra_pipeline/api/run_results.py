@@ -29,9 +29,12 @@ router = APIRouter(prefix="/reconciliation/runs/{run_id}", tags=["runs"])
 _EVIDENCE_COLUMNS: Final = tables.column_types(lake.EVIDENCE_COLUMNS)
 
 
-def _answer(schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+def _answer(schema: dict[str, Any], *further: str) -> dict[int | str, dict[str, Any]]:
     content = {"application/json": {"schema": page_schema(schema)}}
-    return {200: {"description": "A page of them.", "content": content}, **problems.responses("not-found", "outdated")}
+    return {
+        200: {"description": "A page of them.", "content": content},
+        **problems.responses("not-found", "outdated", *further),
+    }
 
 
 @router.get("/matches", summary="Matches of a run.", responses=_answer(tables.row_schema("matches")))
@@ -47,7 +50,7 @@ def matches(caller: Reader, run_id: str, query: Paging) -> Response:
     return json_response(page(found, query.limit, lambda row: (row["match_id"],)))
 
 
-@router.get("/exceptions", summary="Exceptions of a run.", responses=_answer(exceptions.ROW_SCHEMA))
+@router.get("/exceptions", summary="Exceptions of a run.", responses=_answer(exceptions.ROW_SCHEMA, "not-configured"))
 def exceptions_of_run(caller: Reader, serving: Serving, run_id: str, query: Paging) -> Response:
     """Exceptions that the run opened, as they stand now, those due first at the top."""
     run = find_run(caller, run_id)

@@ -196,7 +196,10 @@ def idempotency_key(
     "",
     status_code=202,
     summary="Ask for a run.",
-    responses={202: {"model": RunAccepted}, **problems.responses("malformed", "too-large", "media-type", "rejected")},
+    responses={
+        202: {"model": RunAccepted},
+        **problems.responses("malformed", "too-large", "media-type", "rejected", "not-configured"),
+    },
     openapi_extra=bodies.described(bodies.JSON, NewRun),
 )
 def create(

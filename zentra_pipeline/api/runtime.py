@@ -131,7 +131,7 @@ class TraceView(IntentView):
     summary="Ask for money to be moved.",
     responses={
         202: {"model": IntentView},
-        **problems.responses("malformed", "too-large", "media-type", "refused", "conflict"),
+        **problems.responses("malformed", "too-large", "media-type", "refused", "conflict", "not-configured"),
     },
     openapi_extra=bodies.described(bodies.JSON, NewIntent),
 )

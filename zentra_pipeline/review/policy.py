@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zentra_pipeline import money, strict_yaml, vocabulary
-from zentra_pipeline.errors import ForbiddenError, RefusedError, UsageError
+from zentra_pipeline.errors import ConfigurationError, ForbiddenError, RefusedError, UsageError
 from zentra_pipeline.review.decisions import (
     ACTIONS,
     RESOLVING,
@@ -155,7 +155,7 @@ class Verdict:
 
 
 def load_policy(paths: TenantPaths) -> Policy:
-    """The tenant's policy; all defaults without a file. UsageError names the file, the key and what is allowed."""
+    """The tenant's policy; all defaults without a file. ConfigurationError names file, key and what is allowed."""
     if not paths.policy.exists():
         return Policy()
     return parse_policy(strict_yaml.read_mapping(paths.policy), paths.policy.name)
@@ -167,7 +167,7 @@ def parse_policy(content: Mapping[str, Any], name: str) -> Policy:
         return Policy.model_validate(dict(content))
     except ValidationError as cause:
         found = "; ".join(strict_yaml.findings(cause, tuple(Policy.model_fields)))
-        raise UsageError(f"{name}: {found}") from cause
+        raise ConfigurationError(f"{name}: {found}") from cause
 
 
 def weigh(policy: Policy, state: ExceptionState, step: Step) -> Verdict:

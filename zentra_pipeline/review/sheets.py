@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from zentra_pipeline import lake
-from zentra_pipeline.errors import InputRejectedError, UsageError, ZentraError
+from zentra_pipeline.errors import ConfigurationError, InputRejectedError, UsageError, ZentraError
 from zentra_pipeline.result_text import csv_lines, without_guard
 from zentra_pipeline.review import decisions, policy, record
 from zentra_pipeline.review.clocks import TIMED, Clock, Clocks
@@ -120,7 +120,10 @@ def read(content: bytes) -> list[Row]:
 def decide(
     home: Home, tenant: str, rows: Iterable[Row], *, actor: str, role: str, now: Callable[[], datetime]
 ) -> Iterator[Verdict]:
-    """Record the decision of each row, one after the other as the verdicts are asked for."""
+    """Record the decision of each row, one after the other as the verdicts are asked for.
+
+    Raises ConfigurationError for a policy that cannot be, which is no row's fault.
+    """
     for row in rows:
         yield Verdict(row.number, row.exception_id, _refusal(home, tenant, row, actor, role, now))
 
@@ -161,6 +164,8 @@ def _refusal(
             role=role,
             expected_version=None if row.version is None else int(row.version),
         )
+    except ConfigurationError:
+        raise
     except ZentraError as error:
         return error
     return None
