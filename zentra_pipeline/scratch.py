@@ -139,7 +139,7 @@ def prepared(
 def _connected(folder: Path, keep: bool) -> duckdb.DuckDBPyConnection:
     config: dict[str, Any] = {
         "threads": settings.threads(),
-        # What does not fit is spilled; a million movements take 3.6 GB, and fit into 1 GB so.
+        # What does not fit is spilled; a million movements take 3.7 GB, and fit into 600 MB.
         "memory_limit": settings.memory_limit(),
         "temp_directory": str(folder / "spilled"),
     }

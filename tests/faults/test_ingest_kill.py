@@ -16,7 +16,7 @@ from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.engine import operational_store, reading
 
 ROWS = 3_000
-KILLS = 14
+KILLS = 8
 CHILD = """
 import os, sys
 from datetime import UTC, datetime
@@ -98,7 +98,7 @@ def test_a_kill_at_any_step_is_healed_by_the_next_ingest(tmp_path: Path, sources
     for kill in range(1, KILLS + 1):
         paths = TenantPaths(tmp_path / f"home{kill}")
         operational_store(paths)
-        step = str(kill * 3)
+        step = str(kill * 5)
         child = subprocess.run(
             [sys.executable, "-c", CHILD, str(paths.root), step, *map(str, sources)], check=False, timeout=60
         )

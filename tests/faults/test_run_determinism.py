@@ -85,7 +85,8 @@ def check(folders: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, runs
 def test_threads_and_arrival_change_no_byte(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check(tmp_path_factory, monkeypatch, list(zip(THREADS, ARRIVALS, strict=True)))
+    """One thread with the rows as sent against four with the rows shuffled in parts."""
+    check(tmp_path_factory, monkeypatch, list(zip(THREADS, ARRIVALS, strict=True))[::2])
 
 
 @pytest.mark.slow

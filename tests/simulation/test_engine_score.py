@@ -11,8 +11,8 @@ from zentra_pipeline.simulation.world import build_world
 from zentra_pipeline.simulation.write import write_world
 from zentra_pipeline.window_run import run_window
 
-QUICK_SEEDS = range(5)
-SLOW_SEEDS = range(5, 50)
+QUICK_SEEDS = range(2)
+SLOW_SEEDS = range(2, 50)
 
 
 def scored(folder: Path, seed: int, movements: int, windows: int, all_files_first: bool = False) -> Score:

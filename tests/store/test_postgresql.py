@@ -53,10 +53,10 @@ def test_each_store_has_a_schema_and_no_file(
 ) -> None:
     with fresh_database(postgres_url) as url:
         monkeypatch.setenv(DATABASE_VARIABLE, url)
-        home = made_home(tmp_path / "home", "acme", "Acme")
+        home = made_home(tmp_path / "home", "acme", "Zeta")
         own = control_place(home).schema
         found = schemas(url)
-    assert set(found) == {"public", own, f"{own}_acme", f"{own}_Acme"}
+    assert set(found) == {"public", own, f"{own}_acme", f"{own}_Zeta"}
     assert found["public"] == set()
     assert found[f"{own}_acme"] == {*models.metadata.tables, "alembic_version"}
     assert not list(home.root.rglob("*.db*"))
