@@ -77,6 +77,8 @@ def test_a_staged_row_holds_typed_values_and_where_it_came_from(paths: TenantPat
         "currency": "USD",
         "settled_at": datetime(2026, 4, 26, 10),
         "batch_id": "b1",
+        "presentment_minor": None,
+        "presentment_currency": None,
         "raw": None,
         "file_id": "set_1",
         "file_sha256": outcome.files[0].sha256,

@@ -4,7 +4,6 @@ Does not belong here: restatements (the same file id again), which stay, and red
 counts.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from zentra_pipeline import lake, scratch
 from zentra_pipeline.contracts.contract import Contract
 
 _MEMORY = "1GB"
@@ -42,19 +42,13 @@ def conflicting_rows(contract: Contract, new: Path, earlier: Sequence[EarlierFil
             "insert into files values (?, ?, ?, ?)",
             [(str(file.path), file.provider, file.file_id, file.sequence) for file in earlier],
         )
-        found = connection.execute(
-            _sql(contract), {"new": [_literal(new)], "earlier": [_literal(file.path) for file in earlier]}
-        ).fetchall()
+        found = connection.execute(_sql(contract, new, [file.path for file in earlier])).fetchall()
     return pl.DataFrame(found, schema=_FOUND, orient="row")
 
 
-def _literal(path: Path) -> str:
-    """A path as DuckDB takes it for itself: bound paths are patterns too."""
-    return re.sub(r"([\[*?])", r"[\1]", str(path))
-
-
-def _sql(contract: Contract) -> str:
-    """Names come from the contract alone; paths are bound."""
+def _sql(contract: Contract, new: Path, earlier: Sequence[Path]) -> str:
+    """Names come from the contract alone; a column that files of an older release lack is null in them."""
+    staged = scratch.staged_columns(contract.table)
     key = ", ".join(contract.key)
     met_key = ", ".join(f"met_again.{column}" for column in contract.key)
     content = [column for column in contract.columns if column not in contract.key]
@@ -63,10 +57,10 @@ def _sql(contract: Contract) -> str:
     columns = ", ".join(dict.fromkeys((*contract.key, *content, "file_sequence", "row_number")))
     return f"""
         with fresh as (
-            select {columns} from read_parquet($new, hive_partitioning = false)
+            select {columns} from ({lake.staged_rows(staged, [new])})
         ),
         met_again as (
-            select {columns} from read_parquet($earlier, hive_partitioning = false)
+            select {columns} from ({lake.staged_rows(staged, earlier)})
             where ({key}) in (select ({key}) from fresh)
         ),
         stated as (

@@ -98,6 +98,15 @@ def parquet_scan(paths: Sequence[Path]) -> str:
     return f"read_parquet([{listed}], hive_partitioning = false, union_by_name = false)"
 
 
+def staged_rows(columns: str, paths: Sequence[Path]) -> str:
+    """A select of these column definitions over staged files; what a file of an older release lacks is null."""
+    names = ", ".join(definition.split()[0] for definition in columns.split(","))
+    if not paths:
+        return f"select {names} from ({empty(columns)})"
+    scan = parquet_scan(paths).replace("union_by_name = false", "union_by_name = true")
+    return f"select {names} from ({empty(columns)} union all by name select * from {scan})"
+
+
 def file_literal(path: Path) -> str:
     """A path as a SQL text literal in which DuckDB finds no pattern."""
     return literal("".join(f"[{character}]" if character in "[*?" else character for character in str(path)))
@@ -294,9 +303,8 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
     views["events"] = f"select * from ({told}) order by position nulls last"
     staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
     for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
-        names = ", ".join(definition.split()[0] for definition in staged_columns(table).split(","))
-        source = parquet_scan(found) if found else f"({empty(staged_columns(table))})"
-        views[table] = f"select {literal(snapshot.tenant)} as tenant_id, {names} from {source}"
+        rows = staged_rows(staged_columns(table), found)
+        views[table] = f"select {literal(snapshot.tenant)} as tenant_id, * from ({rows})"
     return views
 
 

@@ -196,12 +196,11 @@ def _write_raw(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_
 def _create_view(
     connection: duckdb.DuckDBPyConnection, schema: str, name: str, columns: str, paths: Sequence[Path]
 ) -> None:
-    """A view over Parquet files, or an empty table of the same columns where there is no file."""
+    """A view over staged files, or an empty table of the same columns where there is no file."""
     if not paths:
         connection.execute(f"create table {schema}.{name} ({columns})")
         return
-    names = ", ".join(definition.split()[0] for definition in columns.split(","))
-    connection.execute(f"create view {schema}.{name} as select {names} from {lake.parquet_scan(paths)}")
+    connection.execute(f"create view {schema}.{name} as {lake.staged_rows(columns, paths)}")
 
 
 def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:

@@ -69,6 +69,15 @@ def test_anything_else_is_no_integer(text: str) -> None:
     assert refused["reason"].to_list() == [f"gross_minor: {text!r} is not an integer below 10^15"]
 
 
+def test_what_the_customer_paid_needs_its_currency_and_a_currency_its_amount() -> None:
+    both = verdict(presentment_minor="10000", presentment_currency="EUR")
+    assert both.admitted.select("presentment_minor", "presentment_currency").row(0) == (10000, "EUR")
+    alone = verdict(presentment_minor="10000").refused["reason"].to_list()
+    assert alone == ["presentment_minor: '10000' has no presentment_currency beside it"]
+    alone = verdict(presentment_currency="EUR").refused["reason"].to_list()
+    assert alone == ["presentment_currency: 'EUR' has no presentment_minor beside it"]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

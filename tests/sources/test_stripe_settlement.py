@@ -65,12 +65,33 @@ def test_a_charge_becomes_a_payment(lines: Any) -> None:
             "currency": "USD",
             "settled_at": "2026-01-31T00:00:00Z",
             "batch_id": "po_1",
+            "presentment_minor": None,
+            "presentment_currency": None,
             "raw": None,
             "row_number": 1,
             "refusal": None,
             "source_row": None,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("gross", "paid", "currency", "presentment"),
+    [
+        ("108.32", "100.00", "eur", ("10000", "EUR")),
+        ("-108.32", "-100.00", "eur", ("-10000", "EUR")),
+        ("-108.32", "100.00", "eur", ("-10000", "EUR")),
+        ("6.70", "1000", "jpy", ("1000", "JPY")),
+        ("25.00", "25.00", "usd", (None, None)),
+        ("25.00", "", "", (None, None)),
+    ],
+)
+def test_what_the_customer_paid_is_kept_where_it_is_another_currency(
+    lines: Any, gross: str, paid: str, currency: str, presentment: tuple[str | None, str | None]
+) -> None:
+    facing = {"customer_facing_amount": paid, "customer_facing_currency": currency}
+    (line,) = lines(CHARGE | {"gross": gross} | facing)
+    assert (line["presentment_minor"], line["presentment_currency"], line["refusal"]) == (*presentment, None)
 
 
 def test_a_frame_has_the_contracts_columns_and_its_lineage(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Field:
     `is_required`: a file without the column is refused. `may_be_blank`: a row without a value is let in.
     `vocabulary`: the seed vocabulary a value must belong to (`currency` means the currencies).
     `when_blank`: what is staged for a blank value. `refused_value`: a value that keeps its row out, and why.
+    `goes_with`: the field that must have a value where this one has one.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Field:
     is_positive: bool = False
     when_blank: str | None = None
     refused_value: tuple[str, str] | None = None
+    goes_with: str | None = None
 
 
 @dataclass(frozen=True)

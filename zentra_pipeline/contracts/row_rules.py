@@ -65,7 +65,11 @@ def may_be_null(contract: Contract, column: str) -> bool:
 
 def rules_of(field: Field, *, is_typed: bool) -> list[Rule]:
     """The rules of a field as read: of its text, or of its staged type where the source is typed."""
-    return typed_rules(field) if is_typed else _text_rules(field)
+    rules = typed_rules(field) if is_typed else _text_rules(field)
+    if field.goes_with is None:
+        return rules
+    together = pl.when(pl.col(field.name).is_not_null()).then(pl.col(field.goes_with).is_not_null())
+    return [*rules, Rule(together, f"has no {field.goes_with} beside it")]
 
 
 def _text_rules(field: Field) -> list[Rule]:

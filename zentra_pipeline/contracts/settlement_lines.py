@@ -25,5 +25,19 @@ CONTRACT = Contract(
         Field("currency", vocabulary="currency"),
         Field("settled_at", FieldType.INSTANT),
         Field("batch_id", may_be_blank=True),
+        Field(
+            "presentment_minor",
+            FieldType.INTEGER,
+            is_required=False,
+            may_be_blank=True,
+            goes_with="presentment_currency",
+        ),
+        Field(
+            "presentment_currency",
+            is_required=False,
+            may_be_blank=True,
+            vocabulary="currency",
+            goes_with="presentment_minor",
+        ),
     ),
 )

@@ -143,18 +143,36 @@ def _settlement_lines(frame: pl.DataFrame) -> pl.DataFrame:
         currency.alias("currency"),
         _settled_at(frame).alias("settled_at"),
         _column(frame, "automatic_payout_id").alias("batch_id"),
+        *_presentment(frame),
         _undocumented(frame).alias("raw"),
         pl.col("row_number"),
-        currency.replace_strict(vocabulary.currencies(), default=None, return_dtype=pl.Int64).alias("exponent"),
+        _exponent(currency).alias("exponent"),
     )
     has_original = pl.col("line_type").is_in(_WITH_ORIGINAL) & pl.col("original_reference").ne(
         pl.col("provider_reference")
     )
     lines = lines.with_columns(
         *(money.minor_units_column(pl.col(f"{amount}_minor"), pl.col("exponent")) for amount in _AMOUNTS),
+        money.minor_units_column(pl.col("presentment_minor"), _exponent(pl.col("presentment_currency"))),
         pl.when(has_original).then(pl.col("original_reference")).alias("original_reference"),
     )
     return lines.drop("exponent").with_columns(_refusals(frame, lines))
+
+
+def _exponent(currency: pl.Expr) -> pl.Expr:
+    return currency.replace_strict(vocabulary.currencies(), default=None, return_dtype=pl.Int64)
+
+
+def _presentment(frame: pl.DataFrame) -> list[pl.Expr]:
+    """What the customer paid, where that is another currency than the one settled, signed like `gross`."""
+    paid, currency = _column(frame, "customer_facing_amount"), _column(frame, "customer_facing_currency")
+    is_other = currency.str.to_uppercase().ne(pl.col("currency").str.to_uppercase())
+    size = paid.str.strip_prefix("-").str.replace(",", ".", literal=True)
+    sign = pl.when(pl.col("gross").str.starts_with("-")).then(pl.lit("-")).otherwise(pl.lit(""))
+    return [
+        pl.when(is_other).then(sign + size).alias("presentment_minor"),
+        pl.when(is_other & paid.is_not_null()).then(currency.str.to_uppercase()).alias("presentment_currency"),
+    ]
 
 
 def _refusals(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
@@ -174,6 +192,10 @@ def _refusals(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
         )
         for amount in _AMOUNTS
     }
+    if "customer_facing_amount" in frame.columns:
+        reasons["customer_facing_amount: '{}' is no exact amount of customer_facing_currency"] = (
+            lines["presentment_currency"].is_not_null() & lines["presentment_minor"].is_null()
+        )
     if not any(is_so.any() for is_so in reasons.values()):
         return [pl.Series(column, [None], dtype=pl.String).new_from_index(0, len(frame)) for column in _REFUSED]
     words = [

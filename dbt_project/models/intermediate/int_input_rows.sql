@@ -50,7 +50,10 @@ final as (
             "'settlement'",
             ['line_type', 'settlement_status', 'gross_minor', 'fee_minor', 'net_minor', 'currency', 'settled_at'],
             ['line_id', 'provider_reference', 'merchant_reference', 'original_reference', 'batch_id']
-        ) }} as row_text
+        ) }}
+        || case
+            when presentment_minor is null then '' else '|' || cast(presentment_minor as varchar) || '|' || presentment_currency
+        end as row_text
     from lines
     where not is_seen_before
 

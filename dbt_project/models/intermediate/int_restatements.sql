@@ -21,7 +21,8 @@ in_file as (
         {{ joined_fields([
             'deliveries.line_type', 'deliveries.settlement_status', 'deliveries.provider_reference',
             'deliveries.merchant_reference', 'deliveries.original_reference', 'deliveries.batch_id', 'deliveries.gross_minor',
-            'deliveries.fee_minor', 'deliveries.net_minor', 'deliveries.currency', 'deliveries.settled_at'
+            'deliveries.fee_minor', 'deliveries.net_minor', 'deliveries.currency', 'deliveries.settled_at',
+            'deliveries.presentment_minor', 'deliveries.presentment_currency'
         ]) }} as content
     from deliveries
     inner join scope on deliveries.settlement_file = scope.settlement_file

@@ -98,6 +98,8 @@ ordered_repeats as (
                 visible.net_minor,
                 visible.currency,
                 visible.settled_at,
+                visible.presentment_minor,
+                coalesce(visible.presentment_currency, ''),
                 visible.is_in_file
             order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
         ) as copy_rank
@@ -163,6 +165,8 @@ final as (
         latest.net_minor,
         latest.currency,
         latest.settled_at,
+        latest.presentment_minor,
+        latest.presentment_currency,
         latest.file_id,
         latest.row_number,
         latest.is_line_in_file,

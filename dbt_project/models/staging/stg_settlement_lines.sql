@@ -24,6 +24,8 @@ renamed as (
         net_minor,
         currency,
         settled_at,
+        presentment_minor,
+        presentment_currency,
         file_id,
         file_sha256,
         file_sequence,
