@@ -309,7 +309,8 @@ reference_normalizer: none
 # Same amount near in time, no shared reference: off, suggest or match.
 amount_date_rule: suggest
 
-# Line types that need a ledger movement; the others count in batch totals.
+# Line types that need a ledger movement; the others count in batch totals. fee, payout, adjustment and reserve may be
+# named too: they meet movements of their own type only.
 match_line_types: [payment, refund, chargeback, chargeback_reversal]
 
 # Where the ledger window's day begins.

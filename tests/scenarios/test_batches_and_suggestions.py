@@ -119,13 +119,11 @@ SUGGESTIONS = [
         gives=[
             "open L1, 21300 USD, aged 0",
             "open L2, 21301 USD, aged 0",
-            "open L3, 0 USD, aged 0",
             "open T1, 21300 USD, aged 0",
             "open T2, 21301 EUR, aged 0",
             "open T3, 0 USD, aged 0",
             "unmatched_provider_row L1, 21300 USD",
             "unmatched_provider_row L2, 21301 USD",
-            "unmatched_provider_row L3, 0 USD",
         ],
     ),
 ]

@@ -1,10 +1,14 @@
 -- Grain: a settled line whose fee is off its schedule. Expected is gross × rate_bps / 10000 + fixed_minor, unrounded; a variance
 -- exceeds tolerance_minor + 0.5. Everything is computed in ten-thousandths of a minor unit, in whole numbers.
+-- A line of nothing that nothing answers and that cost nothing has no fee to judge.
 
 with lines as (
 
-    select * from {{ ref('int_settlement_lines') }}
-    where not is_seen_before and settlement_status = 'settled'
+    select lines.*
+    from {{ ref('int_settlement_lines') }} as lines
+    left join {{ ref('int_zero_lines') }} as zero_lines
+        on lines.line_id = zero_lines.line_id and lines.currency = zero_lines.currency and lines.fee_minor = 0
+    where not lines.is_seen_before and lines.settlement_status = 'settled' and zero_lines.line_id is null
 
 ),
 

@@ -1,5 +1,6 @@
 -- Grain: a line (of a type that needs a movement) or movement unmatched when the run ends, with its age; written off or
--- carried forward. What is written off met no pass, and is named by the reason that it was written off for.
+-- carried forward. What is written off met no pass, and is named by the reason that it was written off for. A settled line of
+-- nothing that nothing answers is accounted for (int_zero_lines) and not open.
 -- Age counts business days after the item's own window, up to and including the run's.
 
 with scope as (
@@ -56,24 +57,35 @@ written_off as (
 
 ),
 
+zero_lines as (
+
+    select * from {{ ref('int_zero_lines') }}
+
+),
+
 unmatched as (
 
     select
-        item_type,
-        item_id,
-        currency,
-        line_class,
-        amount_minor,
-        provider_reference,
-        normalized_reference,
-        merchant_reference,
-        intent_id,
-        sort_at,
-        opened_window,
-        returned_from,
-        disposition
+        outcomes.item_type,
+        outcomes.item_id,
+        outcomes.currency,
+        outcomes.line_class,
+        outcomes.amount_minor,
+        outcomes.provider_reference,
+        outcomes.normalized_reference,
+        outcomes.merchant_reference,
+        outcomes.intent_id,
+        outcomes.sort_at,
+        outcomes.opened_window,
+        outcomes.returned_from,
+        outcomes.disposition
     from outcomes
-    where disposition <> 'matched'
+    left join zero_lines
+        on
+            outcomes.item_type = 'settlement_line'
+            and outcomes.item_id = zero_lines.line_id
+            and outcomes.currency = zero_lines.currency
+    where outcomes.disposition <> 'matched' and zero_lines.line_id is null
 
     union all
 

@@ -1,5 +1,6 @@
 -- Grain: a ledger transaction in one currency, over the provider's entries posted before the window's end.
 -- The clearing columns are null where no entry is on a clearing account: then it is no movement.
+-- Fees, payouts and adjustments have a class where the profile's match_line_types names it.
 -- The last delivery of an entry is its content; equal deliveries are counted in `redeliveries`.
 
 with scope as (
@@ -11,6 +12,12 @@ with scope as (
 clearing_accounts as (
 
     select * from {{ source('run', 'clearing_accounts') }}
+
+),
+
+match_line_types as (
+
+    select * from {{ source('run', 'match_line_types') }}
 
 ),
 
@@ -141,12 +148,15 @@ final as (
             when first_entry.movement_type = 'refund' then 'refund'
             when first_entry.movement_type = 'chargeback' and totals.clearing_minor > 0 then 'chargeback_reversal'
             when first_entry.movement_type = 'chargeback' then 'chargeback'
+            when match_line_types.line_type is not null then first_entry.movement_type
         end as line_class,
         first_entry.provider_reference,
         first_entry.intent_id
     from totals
     left join on_clearing as first_entry
         on totals.first_clearing_entry_id = first_entry.entry_id
+    left join match_line_types
+        on first_entry.movement_type = match_line_types.line_type and first_entry.movement_type in ('fee', 'payout', 'adjustment')
 
 )
 

@@ -54,6 +54,12 @@ open_items as (
 
 ),
 
+zero_lines as (
+
+    select * from {{ ref('int_zero_lines') }}
+
+),
+
 callback_states as (
 
     select * from {{ ref('int_callback_states') }}
@@ -215,6 +221,16 @@ became as (
     left join match_line_types on lines.line_type = match_line_types.line_type
     left join outcomes on outcomes.is_batch_line and lines.line_id = outcomes.item_id
     where match_line_types.line_type is null and not lines.is_seen_before and outcomes.item_id is null
+
+    union all
+
+    select
+        'settlement' as side,
+        currency,
+        'accounted' as bucket,
+        cast(1 as bigint) as row_count,
+        cast(0 as bigint) as amount_minor
+    from zero_lines
 
     union all
 

@@ -52,6 +52,12 @@ match_line_types as (
 
 ),
 
+zero_lines as (
+
+    select * from {{ ref('int_zero_lines') }}
+
+),
+
 intents as (
 
     select * from {{ ref('int_intents') }}
@@ -151,7 +157,7 @@ matched as (
 
 ),
 
--- Lines of a type that needs no movement, unless their batch matched as a whole.
+-- Lines of a type that needs no movement, unless their batch matched as a whole, and lines of nothing that nothing answers.
 accounted as (
 
     select
@@ -162,6 +168,13 @@ accounted as (
     left join outcomes
         on lines.line_id = outcomes.item_id and outcomes.item_type = 'settlement_line'
     where match_line_types.line_type is null and not lines.is_seen_before and outcomes.item_id is null
+
+    union all
+
+    select
+        line_id,
+        currency
+    from zero_lines
 
 ),
 
@@ -203,7 +216,7 @@ all_rows as (
         lines.provider_reference,
         cast(null as varchar) as provider_event_id
     from accounted
-    inner join lines on accounted.line_id = lines.line_id
+    left join lines on accounted.line_id = lines.line_id
 
     union all
 
