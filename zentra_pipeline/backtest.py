@@ -125,7 +125,7 @@ def _compare(run: run_store.Run, before: dict[str, Path], after: dict[str, Path]
         for schema, tables in (("published", before), ("replayed", after)):
             connection.execute(f"create schema {schema}")
             for name in ("matches", "match_legs", "exceptions"):
-                rows = f"select * from {lake.parquet_scan([tables[name]])}"
+                rows = f"from {lake.parquet_scan([tables[name]], lake.columns_sql(name))}"
                 connection.execute(f"create view {schema}.{name} as {rows}")
 
         def only(question: str, here: str, there: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import operational_tables, read_only_sql, settings
+from zentra_pipeline import operational_tables, read_only_sql, schema_before, settings
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.operational_tables import OperationalTables
@@ -59,11 +59,15 @@ AS_CLOSED: Final = ("matches", "match_legs", "three_way", "exceptions", "open_it
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """One published file: its path relative to the tenant's folder, rows, and the digest of its bytes."""
+    """One published file: its path relative to the tenant's folder, rows, the digest of its bytes, and its columns.
+
+    Revisions that were published before their columns were recorded have none here.
+    """
 
     path: str
     rows: int
     sha256: str
+    columns: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,38 @@ def columns_sql(table: str) -> str:
     return ", ".join(f"{name} {data_type}" for name, data_type in _columns()[table].items())
 
 
-def parquet_scan(paths: Sequence[Path]) -> str:
-    """A `read_parquet` over exactly these files: nothing in a name is a pattern, and folders give no columns."""
+def parquet_scan(paths: Sequence[Path], columns: str, *, with_names: bool = False) -> str:
+    """A `read_parquet` over exactly these files with exactly these columns (`a varchar, b bigint`).
+
+    A file of an older release has null in the columns it lacks, and its types are cast to those declared. Nothing in a
+    name is a pattern, folders give no columns, and no file is opened before rows are asked for. `with_names` adds the
+    column `filename`.
+    """
     listed = ", ".join(file_literal(path) for path in paths)
-    return f"read_parquet([{listed}], hive_partitioning = false, union_by_name = false)"
+    declared = ", ".join(
+        f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: null}}"
+        for name, kind in column_types(columns).items()
+    )
+    names = ", filename = true" if with_names else ""
+    return f"read_parquet([{listed}], hive_partitioning = false, schema = map {{{declared}}}{names})"
+
+
+def column_types(columns: str) -> dict[str, str]:
+    """Column name → type of column definitions such as `a varchar, b bigint`."""
+    definitions = (definition.split() for definition in columns.split(","))
+    return {name.strip('"'): kind for name, kind in definitions}
+
+
+def rows_of_file(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> str:
+    """A select over one published file with the declared columns of its table, null where it lacks them.
+
+    Unlike with parquet_scan, DuckDB knows from the file which columns hold no null, and what is written from these rows
+    depends on that in its bytes.
+    """
+    scan = f"read_parquet({file_literal(path)}, hive_partitioning = false)"
+    found = {str(name) for name, *_ in connection.execute(f"describe from {scan}").fetchall()}
+    names = (name if name in found else f"cast(null as {kind}) as {name}" for name, kind in _columns()[table].items())
+    return f"select {', '.join(names)} from {scan}"
 
 
 def staged_rows(columns: str, paths: Sequence[Path]) -> str:
@@ -103,8 +135,7 @@ def staged_rows(columns: str, paths: Sequence[Path]) -> str:
     names = ", ".join(definition.split()[0] for definition in columns.split(","))
     if not paths:
         return f"select {names} from ({empty(columns)})"
-    scan = parquet_scan(paths).replace("union_by_name = false", "union_by_name = true")
-    return f"select {names} from ({empty(columns)} union all by name select * from {scan})"
+    return f"select {names} from {parquet_scan(paths, columns)}"
 
 
 def file_literal(path: Path) -> str:
@@ -115,7 +146,7 @@ def file_literal(path: Path) -> str:
 def published_rows(table: str, published: Sequence[tuple[Path, int]]) -> str:
     """A select over published files that adds `run_sequence`, the publishing run's place in the order of creation."""
     names = ", ".join(f"published.{name}" for name in _columns()[table])
-    scan = parquet_scan([path for path, _ in published]).removesuffix(")") + ", filename = true)"
+    scan = parquet_scan([path for path, _ in published], columns_sql(table), with_names=True)
     places = ", ".join(f"({literal(str(path))}, {sequence})" for path, sequence in published)
     return (
         f"select {names}, cast(places.run_sequence as bigint) as run_sequence from {scan} as published "
@@ -131,20 +162,37 @@ def publish(
     ledger_window: str,
     run_id: str,
     revision: int,
+    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, PublishedTable]:
-    """Write every mart of a run's database to new lake files, which nobody sees before the revision is recorded."""
+    """Write every mart of a run's database to new lake files, which nobody sees before the revision is recorded.
+
+    `columns` are those of a revision that is published already and made again: what was added since is left out.
+    """
     folder = Path(f"provider={provider}", f"ledger_window={ledger_window}")
 
     def write(table: str) -> PublishedTable:
-        names = ", ".join(_columns()[table])
+        written = [name for name in (columns or _columns())[table] if name in _columns()[table]]
+        names = ", ".join(written)
         ordered = ", ".join(f"{column} asc nulls last" for column in ROW_ORDER[table].split(", "))
         rows = f'select {names} from "window".zentra.{table} order by {ordered}'
         relative = Path("lake", table) / folder / f"{run_id}-r{revision}.parquet"
         with connection.cursor() as cursor:
-            return write_parquet(cursor, rows, paths, relative)
+            return replace(write_parquet(cursor, rows, paths, relative), columns=written)
 
+    tables = [table for table in ROW_ORDER if columns is None or table in columns]
     with ThreadPoolExecutor(_WRITERS) as writers:
-        return dict(zip(ROW_ORDER, writers.map(write, ROW_ORDER), strict=True))
+        return dict(zip(tables, writers.map(write, tables), strict=True))
+
+
+def columns_of(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[str]]:
+    """The columns a revision's tables were published with, by its recorded entries."""
+    before = schema_before.COLUMNS
+    return {name: entry.get("columns") or before.get(name, list(_columns()[name])) for name, entry in tables.items()}
+
+
+def declared_columns() -> dict[str, Sequence[str]]:
+    """The columns in which tables are published today."""
+    return {name: list(_columns()[name]) for name in ROW_ORDER}
 
 
 def write_parquet(
@@ -315,7 +363,7 @@ def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
     if not published:
         return empty(columns_sql(table))
     if table not in ("matches", "exceptions"):
-        return f"select {columns} from {parquet_scan([path for path, _ in published])}"
+        return f"select {columns} from {parquet_scan([path for path, _ in published], columns_sql(table))}"
     key = "match_id" if table == "matches" else "exception_id"
     # A later run may publish a newer state of the same row: reversed, or resolved.
     newest = (
@@ -333,7 +381,7 @@ def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
     if not sealed:
         return empty(f"closeout_id varchar, {columns_sql(table)}")
     names = ", ".join(f"published.{name}" for name in _columns()[table])
-    scan = parquet_scan(sorted({path for path, _ in sealed})).removesuffix(")") + ", filename = true)"
+    scan = parquet_scan(sorted({path for path, _ in sealed}), columns_sql(table), with_names=True)
     places = ", ".join(f"({literal(str(path))}, {literal(closeout_id)})" for path, closeout_id in sealed)
     rows = (
         f"select places.closeout_id, {names} from {scan} as published "
@@ -368,7 +416,7 @@ def decided(rows: str, states_of: str) -> str:
 
 def _rows_of(found: Sequence[Path], columns: str) -> str:
     names = ", ".join(definition.split()[0] for definition in columns.split(", "))
-    return f"select {names} from {parquet_scan(found)}" if found else empty(columns)
+    return f"select {names} from {parquet_scan(found, columns)}" if found else empty(columns)
 
 
 def _write_catalog(paths: TenantPaths, snapshot: _Snapshot) -> None:

@@ -33,7 +33,8 @@ def summarize(root: Path, tables: Mapping[str, lake.PublishedTable], most: int =
     """The summary of a revision whose files lie below the tenant's folder `root`; at most `most` exceptions in full."""
     with duckdb.connect() as connection:
         for name, table in tables.items():
-            connection.execute(f"create view {name} as select * from {lake.parquet_scan([root / table.path])}")
+            scan = lake.parquet_scan([root / table.path], lake.columns_sql(name))
+            connection.execute(f"create view {name} as from {scan}")
         return RunSummary(
             matches=_count(connection, "select count(*) from matches where status = 'confirmed'"),
             match_legs=tables["match_legs"].rows,

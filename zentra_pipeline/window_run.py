@@ -120,14 +120,7 @@ def _reconcile(
         known = _revision_of(engine, run, fingerprint)
         if known is None:
             report("own", "publishing the run")
-            tables = lake.publish(
-                database,
-                paths,
-                provider=run.provider,
-                ledger_window=run.ledger_window,
-                run_id=run.run_id,
-                revision=run.revision + 1,
-            )
+            tables = _publish(engine, paths, run, database)
     published_before = run.revision
     if known is not None:
         report("own", f"nothing new: revision {known.revision} stands")
@@ -159,6 +152,49 @@ def _build(
     return nodes
 
 
+def _publish(
+    engine: Engine, paths: TenantPaths, run: run_store.Run, database: duckdb.DuckDBPyConnection
+) -> dict[str, lake.PublishedTable]:
+    """Write the run's tables for its next revision.
+
+    A sealed revision of an older release keeps its columns: where the rows in those are the same bytes again, they are
+    what is written, so that a newer release alone never reopens a sealed run.
+    """
+
+    def publish(columns: Mapping[str, Sequence[str]] | None) -> dict[str, lake.PublishedTable]:
+        return lake.publish(
+            database,
+            paths,
+            provider=run.provider,
+            ledger_window=run.ledger_window,
+            run_id=run.run_id,
+            revision=run.revision + 1,
+            columns=columns,
+        )
+
+    if run.revision:
+        with reading(engine) as connection:
+            current = run_store.current_revision(connection, run.run_id)
+            is_sealed = _is_sealed(connection, current)
+        columns = lake.columns_of(current.tables)
+        if is_sealed and columns != lake.declared_columns():
+            tables = publish(columns)
+            if _digests(current.tables) == {name: table.sha256 for name, table in tables.items()}:
+                return tables
+    return publish(None)
+
+
+def _is_sealed(connection: Connection, revision: run_store.Revision) -> bool:
+    return any(
+        closeout.chain_sequence is not None and closeout.run_revision == revision.revision
+        for closeout in closeout_store.of_run(connection, revision.run_id)
+    )
+
+
+def _digests(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {name: str(entry["sha256"]) for name, entry in tables.items()}
+
+
 def _revision_of(engine: Engine, run: run_store.Run, fingerprint: str) -> run_store.Revision | None:
     """The run's current revision when it was made from the same facts."""
     if not run.revision:
@@ -178,10 +214,7 @@ def _stand_by(
 ) -> tuple[run_store.Run, dict[str, lake.PublishedTable]]:
     """Leave a published revision as it is: in review, or closed when it is the one that was sealed."""
     with engine.begin() as connection:
-        is_sealed = any(
-            closeout.chain_sequence is not None and closeout.run_revision == revision.revision
-            for closeout in closeout_store.of_run(connection, run.run_id)
-        )
+        is_sealed = _is_sealed(connection, revision)
         run_store.confirm_revision(connection, run.run_id, revision.revision, fingerprint, manifest(inputs))
         status = "closed" if is_sealed else "in_review"
         run = run_store.transition(connection, run.run_id, status, actor, datetime.now(UTC))
@@ -272,8 +305,7 @@ def _same_content(
         return None
     with reading(engine) as connection:
         current = run_store.current_revision(connection, run.run_id)
-    known = {name: entry["sha256"] for name, entry in current.tables.items()}
-    same = known == {name: entry["sha256"] for name, entry in entries.items()}
+    same = _digests(current.tables) == _digests(entries)
     made_from = (current.inputs_digest, current.owner, current.as_of)
     return current if same and made_from == (inputs_digest, run.owner, run.as_of) else None
 
@@ -330,7 +362,7 @@ def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Rev
 
 def _content_digest(revision: run_store.Revision) -> str:
     """Digest of what a revision published, whatever it was made from."""
-    content = json.dumps({name: entry["sha256"] for name, entry in revision.tables.items()}, sort_keys=True)
+    content = json.dumps(_digests(revision.tables), sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -13,6 +13,7 @@ import duckdb
 from zentra_pipeline import lake
 from zentra_pipeline.closeout import lines
 from zentra_pipeline.errors import VerificationError
+from zentra_pipeline.events.reading import SEGMENT_COLUMNS
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import operational_store, reading
@@ -53,7 +54,7 @@ def _write_segment(
     connection: duckdb.DuckDBPyConnection, paths: TenantPaths, entry: event_log.Entry, stream: BufferedWriter
 ) -> None:
     """The events of a lake file, which holds them in their order, one type after another."""
-    scan = lake.parquet_scan([paths.root / str(entry.path)])
+    scan = lake.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)
     kinds = connection.execute(
         f'select event_type, min("offset"), arg_min(data, "offset") from {scan} group by 1 order by 2'
     ).fetchall()

@@ -24,6 +24,11 @@ EVENT_COLUMNS: Final = (
     "position bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, tenant_id varchar, "
     "actor varchar, run_id varchar, data varchar"
 )
+# The lake file of a revision's events.
+SEGMENT_COLUMNS: Final = (
+    '"offset" bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, actor varchar, '
+    "run_id varchar, data varchar"
+)
 _ATTRIBUTES: Final = (
     *("specversion", "id", "type", "source", "subject", "time", "datacontenttype"),
     *("tenant", "actor", "runid"),
@@ -78,7 +83,7 @@ def segments_sql(paths: TenantPaths, entries: Sequence[Entry]) -> str | None:
     files = {paths.root / entry.path: entry.first_position for entry in entries if entry.path is not None}
     if not files:
         return None
-    scan = lake.parquet_scan(list(files)).removesuffix(")") + ", filename = true)"
+    scan = lake.parquet_scan(list(files), SEGMENT_COLUMNS, with_names=True)
     places = ", ".join(f"({_literal(str(path))}, {position})" for path, position in files.items())
     return (
         'select cast(places.first_position + segments."offset" as bigint) as position, segments.event_id, '
@@ -157,7 +162,7 @@ def _of_segment(
 
     sql = (
         'select "offset", event_id, event_type, subject, event_time, actor, run_id, data '
-        f"from {lake.parquet_scan([paths.root / str(entry.path)])} "
+        f"from {lake.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)} "
         'where "offset" >= $start and "offset" < $stop and ($type is null or event_type = $type) '
         'and ($without is null or event_type <> $without) order by "offset"'
     )

@@ -141,7 +141,7 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, telling: Telling) -> N
     for table in ("matches", "exceptions"):
         for name, marts in ((f"{table}_now", telling.marts), (f"{table}_before", former)):
             if table in marts:
-                connection.execute(f"create view {name} as select * from {lake.parquet_scan([marts[table]])}")
+                connection.execute(f"create view {name} as {lake.rows_of_file(connection, table, marts[table])}")
             else:
                 connection.execute(f"create table {name} ({lake.columns_sql(table)})")
         _write_earlier(connection, table, inputs.earlier)

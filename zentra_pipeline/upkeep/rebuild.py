@@ -20,6 +20,7 @@ from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.event_log import Entry
 from zentra_pipeline.store.runs import Revision
 from zentra_pipeline.tenancy import require_tenant
 from zentra_pipeline.upkeep import evidence, records, remake
@@ -183,7 +184,7 @@ def _remake_revision(work: _Work, revision: Revision) -> None:
     else:
         try:
             inputs = remake.inputs_of(revision, work.records, work.tables)
-            found = remake.remake_revision(inputs, revision.revision, work.made)
+            found = remake.remake_revision(inputs, revision, work.made)
         except (ZentraError, ValueError) as error:
             reason = f"it could not be made: {' '.join(str(error).split())}"
     differs = _differences(revision, found)
@@ -205,18 +206,30 @@ def _remake_events(work: _Work) -> None:
     for revision in sorted(work.records.revisions, key=lambda item: item.published_at):
         key = (revision.run_id, revision.revision)
         entry = evidence.entry_of(work.records, revision)
+        same = False
         try:
             made = evidence.remake_events(work.made, work.records, work.inputs[key], revision, work.tables)
             digest = made.sha256 if made.rows else None
+            same = _same_events(work, entry, made)
         except (KeyError, duckdb.Error):
             digest = None  # something it was told from is lost
         if entry is not None and entry.path is not None:
             work.locate(entry.path, entry.sha256, digest)
             evidence.borrow(work.paths, work.made, [entry.path])
-        if digest != (entry.sha256 if entry else None):
+        if not same:
             known = work.revisions[key]
             verdict = OTHER_EVENTS if known.verdict == EQUAL else known.verdict
             work.revisions[key] = replace(known, verdict=verdict, differs=(*known.differs, "events"))
+
+
+def _same_events(work: _Work, entry: Entry | None, made: lake.PublishedTable) -> bool:
+    """Whether events made anew are those that were told; another release may write the same rows in other bytes."""
+    if entry is None or entry.path is None or not made.rows:
+        return (entry is None) == (not made.rows)
+    published = work.paths.root / entry.path
+    if made.sha256 == entry.sha256 or landing.digest_of(published) != entry.sha256:
+        return made.sha256 == entry.sha256
+    return not remake.rows_apart(published, work.made.root / made.path, limit=1)
 
 
 def _remake_evidence(work: _Work) -> None:

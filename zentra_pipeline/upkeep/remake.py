@@ -145,8 +145,8 @@ def in_order(revisions: Iterable[Revision]) -> list[Revision]:
     return ordered
 
 
-def remake_revision(inputs: RunInputs, revision: int, made: TenantPaths) -> Remade:
-    """Build a revision's tables below `made` as a run does, from the staged files there."""
+def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) -> Remade:
+    """Build a revision's tables below `made` as a run does, from the staged files there, in its own columns."""
     with scratch.prepared(inputs, made.scratch / inputs.run_id, made.root) as database:
         transform.build(database)
         inputs_digest = scratch.inputs_digest(database)
@@ -156,7 +156,8 @@ def remake_revision(inputs: RunInputs, revision: int, made: TenantPaths) -> Rema
             provider=inputs.provider,
             ledger_window=inputs.ledger_window.isoformat(),
             run_id=inputs.run_id,
-            revision=revision,
+            revision=revision.revision,
+            columns=lake.columns_of(revision.tables),
         )
     return Remade(inputs_digest, tables)
 
@@ -164,7 +165,7 @@ def remake_revision(inputs: RunInputs, revision: int, made: TenantPaths) -> Rema
 def rows_apart(one: Path, other: Path, limit: int) -> list[tuple[str, dict[str, Any]]]:
     """Up to `limit` rows that stand in one Parquet file only: `-` with those of `one`, `+` with those of `other`."""
     with duckdb.connect() as connection:
-        scans = [f"select * from {lake.parquet_scan([path])}" for path in (one, other)]
+        scans = [f"select * from read_parquet({lake.file_literal(path)})" for path in (one, other)]
         found: list[tuple[str, dict[str, Any]]] = []
         for sign, here, there in (("-", *scans), ("+", *reversed(scans))):
             answer = connection.execute(f"({here}) except all ({there}) order by all limit {limit}")

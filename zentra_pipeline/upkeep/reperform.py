@@ -154,7 +154,7 @@ def _reperform(kept: Records, claim: Claim, report: Progress) -> Reperformed:
             report("restage", f"{file.kind} file {file.file_id} of {file.provider}")
             remake.remake_file(kept.paths, made, file, kept)
         report("remake", f"revision {claim.revision} of run {claim.run_id}")
-        found = remake.remake_revision(remake.inputs_of(revision, kept, tables), claim.revision, made)
+        found = remake.remake_revision(remake.inputs_of(revision, kept, tables), revision, made)
         comparisons = [Comparison(INPUTS, claim.inputs_digest, found.inputs_digest)]
         for name, claimed in sorted(claim.tables.items()):
             digest = found.tables[name].sha256 if name in found.tables else ""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
+from zentra_pipeline.events.reading import SEGMENT_COLUMNS
 from zentra_pipeline.events.types import EventData, OfWindow, Revision
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.event_log import Entry
@@ -49,7 +50,7 @@ def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any
     sql = (
         f"select {texts}, cast(data ->> '$.run_revision' as bigint) as run_revision, run_id, actor, event_time, "
         f'count(*) as matches, {amounts}, max("offset") as last_offset '
-        f"from {lake.parquet_scan([paths.root / str(entry.path)])} where event_type = ? "
+        f"from {lake.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)} where event_type = ? "
         "group by provider, settlement_file, ledger_window, rule, currency, run_revision, run_id, actor, event_time "
         "order by run_id, run_revision, rule, currency"
     )
