@@ -8,4 +8,6 @@ import dagster as dg
 @dg.definitions
 def defs() -> dg.Definitions:
     """Every asset, check and resource below `zentra_pipeline/defs`."""
-    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    # A process a step would take seconds to start, for a step or two a run.
+    return dg.Definitions.merge(loaded, dg.Definitions(executor=dg.in_process_executor))

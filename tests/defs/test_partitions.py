@@ -2,7 +2,9 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from zentra_pipeline.defs.partitions import ledger_windows, reaching
+from zentra_pipeline.defs.partitions import reaching, windows
+
+ledger_windows = windows.get_partitions_def_for_dimension("ledger_window")
 
 
 def test_a_window_ahead_of_the_clock_has_a_partition_when_it_is_asked_for() -> None:

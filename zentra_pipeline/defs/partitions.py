@@ -1,16 +1,53 @@
-"""Partitions of every asset: scope (`<tenant>/<provider>`) × daily ledger window. Nothing else."""
+"""Partitions of every asset and check: scope (`<tenant>/<provider>`) × daily ledger window. Nothing else."""
 
 import warnings
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 
 import dagster as dg
 
+from zentra_pipeline.file_windows import first_window
+from zentra_pipeline.settings import Home
+
 SCOPE_PARTITIONS = "scope"
+_BEFORE_ANY = date(2000, 1, 1)
 
 scopes = dg.DynamicPartitionsDefinition(name=SCOPE_PARTITIONS)
-ledger_windows = dg.DailyPartitionsDefinition(start_date="2000-01-01", end_offset=1)
-windows = dg.MultiPartitionsDefinition({"scope": scopes, "ledger_window": ledger_windows})
+
+
+def windows_from(first: date) -> dg.MultiPartitionsDefinition:
+    """Every scope and every window since `first`."""
+    days = dg.DailyPartitionsDefinition(start_date=first.isoformat(), end_offset=1)
+    return dg.MultiPartitionsDefinition({"scope": scopes, "ledger_window": days})
+
+
+# Every window that can be asked for: what `zentra run`, the API and the worker materialize, whatever the home.
+windows = windows_from(_BEFORE_ANY)
+
+
+@cache
+def windows_shown() -> dg.MultiPartitionsDefinition:
+    """The windows the code location shows: since the first of `$ZENTRA_HOME`, as it is when Dagster loads."""
+    return windows_from(first_window(Home.at()) or _BEFORE_ANY)
+
+
+@contextmanager
+def partition_preview() -> Iterator[None]:
+    """Within it a check may be partitioned without a warning: Dagster calls that a preview, and our tests hold it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        yield
+
+
+def partitioned_check(
+    name: str, asset: dg.AssetKey, description: str, partitions: dg.PartitionsDefinition[str]
+) -> dg.AssetCheckSpec:
+    """A blocking check whose results belong to a window."""
+    with partition_preview():
+        return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=True, partitions_def=partitions)
+
 
 with warnings.catch_warnings():
     # Dagster calls this one class beta; what we rely on of it is tested.

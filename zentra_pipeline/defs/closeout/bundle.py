@@ -14,8 +14,8 @@ from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.closing import Outcome
 from zentra_pipeline.defs.dead_runs import at_work
-from zentra_pipeline.defs.partitions import windows
-from zentra_pipeline.defs.reconcile.models import OWNERS
+from zentra_pipeline.defs.partitions import partitioned_check, windows, windows_shown
+from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.store import runs as run_store
@@ -38,42 +38,60 @@ class CloseoutConfig(dg.Config):
     reason: str | None = None
 
 
-@dg.multi_asset(
-    name="closeout",
-    specs=[
-        dg.AssetSpec(
-            CLOSEOUT_KEY,
-            description="The closeout of a window: prepared by one, approved by another, sealed as an evidence bundle.",
-            group_name="closeout",
-            kinds={"ed25519", "json"},
-            owners=OWNERS,
-            deps=["evidence_items", "exceptions", "rollforward", "conservation"],
-            skippable=True,
-        )
-    ],
-    check_specs=[
-        dg.AssetCheckSpec(name, asset=CLOSEOUT_KEY, description=text, blocking=True) for name, text in _CHECKS.items()
-    ],
-    partitions_def=windows,
-    backfill_policy=dg.BackfillPolicy.multi_run(1),
-)
-def closeout(
-    context: dg.AssetExecutionContext, config: CloseoutConfig, reconciler: dg.ResourceParam[Reconciler]
-) -> Iterator[Any]:
-    """Prepare or approve the closeout of every run of the window."""
+def closeout_assets(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:
+    """The closeout over the windows there are."""
+
+    @dg.multi_asset(
+        name="closeout",
+        specs=[
+            dg.AssetSpec(
+                CLOSEOUT_KEY,
+                description="The closeout of a window: prepared by one, approved by another, sealed as an evidence "
+                "bundle.",
+                group_name="closeout",
+                kinds={"ed25519", "json"},
+                owners=OWNERS,
+                deps=["evidence_items", "exceptions", "rollforward", "conservation"],
+                skippable=True,
+                freshness_policy=FRESHNESS,
+            )
+        ],
+        check_specs=[partitioned_check(name, CLOSEOUT_KEY, text, partitions) for name, text in _CHECKS.items()],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
+    )
+    def closeout(
+        context: dg.AssetExecutionContext, config: CloseoutConfig, reconciler: dg.ResourceParam[Reconciler]
+    ) -> Iterator[Any]:
+        """Prepare or approve the closeout of every run of the window."""
+        with at_work(reconciler.home, context.run.run_id):
+            yield from _closed(context, config, reconciler)
+
+    return closeout
+
+
+# The closeout of any window there can be, for tools and tests; the code location shows the home's windows.
+closeout: Final = closeout_assets(windows)
+
+
+@dg.definitions
+def code_location() -> dg.Definitions:
+    """The closeout over the windows that the home has."""
+    return dg.Definitions(assets=[closeout_assets(windows_shown())])
+
+
+def _closed(context: dg.AssetExecutionContext, config: CloseoutConfig, reconciler: Reconciler) -> Iterator[Any]:
     key = context.partition_key
     assert isinstance(key, dg.MultiPartitionKey)
     tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
     window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
-    with at_work(reconciler.home, context.run.run_id):
-        runs = _runs(reconciler, tenant, provider, window)
-        outcomes = [_close(reconciler, tenant, run_id, config) for run_id in runs]
-        if not outcomes:
-            raise InputRejectedError(f"window {window} of {provider} has no run: materialize its reconciliation first")
-        closed = [outcome for outcome in outcomes if outcome.closeout is not None]
-        if closed:
-            yield dg.MaterializeResult(asset_key=CLOSEOUT_KEY, metadata=_metadata(closed))
-        yield from _checks(reconciler, tenant, provider, outcomes)
+    outcomes = [_close(reconciler, tenant, run_id, config) for run_id in _runs(reconciler, tenant, provider, window)]
+    if not outcomes:
+        raise InputRejectedError(f"window {window} of {provider} has no run: materialize its reconciliation first")
+    closed = [outcome for outcome in outcomes if outcome.closeout is not None]
+    if closed:
+        yield dg.MaterializeResult(asset_key=CLOSEOUT_KEY, metadata=_metadata(closed))
+    yield from _checks(reconciler, tenant, provider, outcomes)
 
 
 def _runs(reconciler: Reconciler, tenant: str, provider: str, window: date) -> list[str]:

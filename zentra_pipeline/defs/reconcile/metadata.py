@@ -1,19 +1,24 @@
-"""What finance sees beside the assets: figures, tables and plots as Dagster metadata; no figure is made here."""
+"""What finance sees beside a run's assets: figures, tables and plots as Dagster metadata; no figure is made here."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from zentra_pipeline import charts
+from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, SCOPE_KEY
 from zentra_pipeline.money import amount_text
 from zentra_pipeline.run_summary import RunSummary, summarize
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.window_run import WindowResult
+
+_SHOWN: Final = 20
 
 
 def of_run(paths: TenantPaths, result: WindowResult) -> dict[dg.AssetKey, Mapping[str, Any]]:
-    """Metadata of a run's published assets, by asset."""
+    """Metadata of what a run read and published, by asset."""
     summary = summarize(paths.root, result.tables)
     run = {
         "run": dg.MetadataValue.text(result.run.run_id),
@@ -48,7 +53,29 @@ def of_run(paths: TenantPaths, result: WindowResult) -> dict[dg.AssetKey, Mappin
         }
         for name, table in result.tables.items()
     }
-    return {dg.AssetKey(name): {**run, **tables[name], **own.get(name, {})} for name in tables}
+    published = {dg.AssetKey(name): {**run, **tables[name], **own.get(name, {})} for name in tables}
+    return {**_inputs(paths, result, run), **published}
+
+
+def _inputs(paths: TenantPaths, result: WindowResult, run: Mapping[str, Any]) -> dict[dg.AssetKey, Mapping[str, Any]]:
+    """What the revision was made from: the run's own terms and files, and the earlier runs it took from."""
+    with reading(operational_store(paths)) as connection:
+        made_from = run_store.current_revision(connection, result.run.run_id).manifest
+        window_of = {item.run_id: item.ledger_window for item in run_store.list_runs(connection, result.run.provider)}
+    files = [(file["kind"], file["file_id"], file["provider"], file["sha256"][:12]) for file in made_from["files"]]
+    earlier = [(window_of[item["run_id"]], item["run_id"], item["revision"]) for item in made_from["earlier"]]
+    scope = {
+        "settlement file": dg.MetadataValue.text(result.run.settlement_file),
+        "owner": dg.MetadataValue.text(result.run.owner),
+        "files": dg.MetadataValue.int(len(files)),
+        "newest files": dg.MetadataValue.md(_table(("kind", "file", "provider", "sha256"), files[: -_SHOWN - 1 : -1])),
+        "rows in quarantine": dg.MetadataValue.int(result.quarantined_rows),
+    }
+    runs = {
+        "earlier runs": dg.MetadataValue.int(len(earlier)),
+        "newest runs": dg.MetadataValue.md(_table(("window", "run", "revision"), earlier[: -_SHOWN - 1 : -1])),
+    }
+    return {SCOPE_KEY: {**run, **scope}, EARLIER_KEY: {**run, **runs}}
 
 
 def _settlement_rows(summary: RunSummary) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -11,9 +12,13 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 from dagster_dbt.asset_utils import build_dbt_specs
 
 from zentra_pipeline import rules
-from zentra_pipeline.defs.partitions import previous_window
+from zentra_pipeline.defs.partitions import partitioned_check, previous_window
 
 OWNERS: Final = ["team:data", "team:finance"]
+# A window a business day: from Friday's to Monday's run there are three days, and a holiday makes them four.
+FRESHNESS: Final = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(days=5), warn_window=timedelta(days=3, hours=12)
+)
 SCOPE_KEY: Final = dg.AssetKey(["run", "scope"])
 EARLIER_KEY: Final = dg.AssetKey(["earlier", "runs"])
 _GROUP_OF_FOLDER: Final = {
@@ -61,14 +66,18 @@ class ModelSpecs:
     """Asset and check specs of the project, and the dbt id each stands for."""
 
     assets: list[dg.AssetSpec]
-    checks: list[dg.AssetCheckSpec]
+    claims: dict[dg.AssetCheckKey, str]
     asset_of_node: dict[str, dg.AssetKey]
     check_of_node: dict[str, dg.AssetCheckKey]
+
+    def checks(self, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+        """Every data test as a blocking check of the model it tests, with what it claims."""
+        return [partitioned_check(key.name, key.asset_key, claim, partitions) for key, claim in self.claims.items()]
 
 
 @cache
 def model_specs() -> ModelSpecs:
-    """Every model as an asset and every data test as a blocking check of the model it tests."""
+    """Every model as an asset, and every data test by the model it tests."""
     translator = _Translator()
     content = rules.manifest()
     assets, checks = build_dbt_specs(
@@ -86,11 +95,10 @@ def model_specs() -> ModelSpecs:
         for unique_id, node in nodes.items()
         if node["resource_type"] == "model"
     }
-    claims = {node["name"]: _first_comment(node) for node in nodes.values() if node["resource_type"] == "test"}
-    blocking = [check._replace(blocking=True, description=claims[check.name]) for check in checks]
-    by_name = {check.name: check.key for check in blocking}
+    by_name = {check.name: check.key for check in checks}
     check_of_node = {unique_id: by_name[node["name"]] for unique_id, node in nodes.items() if node["name"] in by_name}
-    return ModelSpecs([_with_people(spec) for spec in assets], blocking, asset_of_node, check_of_node)
+    claims = {key: _first_comment(nodes[unique_id]) for unique_id, key in check_of_node.items()}
+    return ModelSpecs([_ours(spec) for spec in assets], claims, asset_of_node, check_of_node)
 
 
 def _first_comment(node: Mapping[str, Any]) -> str:
@@ -99,8 +107,11 @@ def _first_comment(node: Mapping[str, Any]) -> str:
     return " ".join(line.removeprefix("--").strip() for line in comment)
 
 
-def _with_people(spec: dg.AssetSpec) -> dg.AssetSpec:
+def _ours(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """A model's spec with its owners, and skippable: a window that is skipped or fails materializes nothing."""
     deps = list(spec.deps)
     if spec.key == dg.AssetKey("open_items"):
         deps.append(dg.AssetDep("open_items", partition_mapping=previous_window))
-    return spec.replace_attributes(owners=OWNERS, kinds={"dbt", "duckdb"}, deps=deps)
+    return spec.replace_attributes(
+        owners=OWNERS, kinds={"dbt", "duckdb"}, deps=deps, skippable=True, freshness_policy=FRESHNESS
+    )

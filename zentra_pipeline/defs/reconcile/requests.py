@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from zentra_pipeline import run_requests, tenancy
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
-from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import requests as request_store
@@ -27,7 +26,7 @@ _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagste
 
 @dg.sensor(
     name="run_requests",
-    target=[reconciliation_window],
+    job_name="reconcile_window",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Launches runs that were asked for over HTTP; for servers started with --no-worker.",

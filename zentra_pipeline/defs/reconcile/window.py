@@ -1,42 +1,29 @@
-"""The assets of a run: what came in, every dbt model, what is published; one step, so that windows run in order.
+"""The assets of a run: what it is about, every dbt model, what is published; one step, so that windows run in order.
 
 Each window starts from what the one before left open. Dagster's steps run asset by asset over the whole range, which
-would take all windows' inputs before any window's result; so one step holds them all and goes through the range.
+would take all windows' inputs before any window's result; so one step holds them all and goes through the range. What
+Dagster is told of a window: window_report.
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import dagster as dg
 
 from zentra_pipeline import window_run
 from zentra_pipeline.defs.dead_runs import at_work
-from zentra_pipeline.defs.partitions import windows
-from zentra_pipeline.defs.reconcile import metadata
-from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, OWNERS, SCOPE_KEY, ModelSpecs, model_specs
+from zentra_pipeline.defs.partitions import windows, windows_shown
+from zentra_pipeline.defs.plans import withdraw_plan
+from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, OWNERS, SCOPE_KEY
+from zentra_pipeline.defs.reconcile.window_report import MODELS, WindowReport
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.errors import ControlFailedError, InputRejectedError
+from zentra_pipeline.errors import ControlFailedError, InputRejectedError, RunFailedError
 from zentra_pipeline.profile import load_profile
 from zentra_pipeline.settings import DEFAULT_OWNER
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_of
-
-_RAW: Final = {
-    "settlement_lines": "Settlement rows let in: what the provider says it settled.",
-    "ledger_entries": "Ledger rows let in: what was posted.",
-    "callbacks": "Callback deliveries let in: what the provider said at once.",
-    "internal_events": "Steps of intents let in: what was asked for and under which policy.",
-    "quarantine": "Rows not let in, each with file, row number and reason.",
-}
-_SEEDS: Final = {
-    "currencies": "Every currency Zentra knows and the decimals of its amounts.",
-    "exception_types": "What an exception of each type means: how grave, whose lane, by when, what to do.",
-}
-_QUARANTINE_CHECK: Final = dg.AssetCheckSpec(
-    "every_row_was_let_in",
-    asset=dg.AssetKey(["raw", "quarantine"]),
-    description="Warns when rows of this provider stand in quarantine: they are in no total until somebody looks.",
-)
 
 
 class WindowConfig(dg.Config):
@@ -52,75 +39,103 @@ class WindowConfig(dg.Config):
     actor: str = "dagster"
 
 
-def _input_specs() -> list[dg.AssetSpec]:
-    raw = [
-        dg.AssetSpec(["raw", name], description=text, group_name="ingest", kinds={"parquet"}, owners=OWNERS)
-        for name, text in _RAW.items()
-    ]
-    seeds = [
-        dg.AssetSpec([name], description=text, group_name="ingest", kinds={"csv"}, owners=OWNERS)
-        for name, text in _SEEDS.items()
-    ]
+def _own_specs() -> list[dg.AssetSpec]:
     scope = dg.AssetSpec(
         SCOPE_KEY,
         description="What the run is about: window, cut-off, profile, routing and calendar, one small table each.",
         group_name="ingest",
         kinds={"yaml"},
         owners=OWNERS,
+        skippable=True,
     )
     earlier = dg.AssetSpec(
         EARLIER_KEY,
-        description="What earlier runs of the provider published: open items, matches, exceptions, callback states.",
+        description="What the run took from earlier runs of its provider: open items, matches, exceptions, callbacks.",
         group_name="ingest",
         kinds={"parquet"},
         owners=OWNERS,
+        skippable=True,
     )
-    return [*raw, *seeds, scope, earlier]
+    return [scope, earlier]
 
 
-_MODELS: Final[ModelSpecs] = model_specs()
+def window_assets(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:
+    """The assets of a run over the windows there are."""
+
+    @dg.multi_asset(
+        name="reconciliation_window",
+        specs=[*_own_specs(), *MODELS.assets],
+        check_specs=MODELS.checks(partitions),
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def reconciliation_window(
+        context: dg.AssetExecutionContext, config: WindowConfig, reconciler: dg.ResourceParam[Reconciler]
+    ) -> Iterator[Any]:
+        """Reconcile every window of the partition range in order, and report each as it is published."""
+        with at_work(reconciler.home, context.run.run_id):
+            yield from _reconciled(context, config, reconciler)
+
+    return reconciliation_window
 
 
-@dg.multi_asset(
-    name="reconciliation_window",
-    specs=[*_input_specs(), *_MODELS.assets],
-    check_specs=[_QUARANTINE_CHECK, *_MODELS.checks],
-    partitions_def=windows,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-)
-def reconciliation_window(
-    context: dg.AssetExecutionContext, config: WindowConfig, reconciler: dg.ResourceParam[Reconciler]
-) -> Iterator[Any]:
-    """Reconcile every window of the partition range in order, and report each model, check and figure."""
-    with at_work(reconciler.home, context.run.run_id):
-        yield from _reconciled(context, config, reconciler)
+# What `zentra run`, the API and the worker materialize, whatever the home and the window.
+reconciliation_window: Final = window_assets(windows)
+
+
+@dg.definitions
+def code_location() -> dg.Definitions:
+    """The same assets over the windows that the home has."""
+    return dg.Definitions(assets=[window_assets(windows_shown())])
 
 
 def _reconciled(context: dg.AssetExecutionContext, config: WindowConfig, reconciler: Reconciler) -> Iterator[Any]:
-    result = None
-    for key in _partitions(context):
-        tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
-        window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
-        request = _request(reconciler, config, tenant, provider, window)
+    """Run every window and report each as it is published; a failed one ends the Dagster run, after the others."""
+    keys = _partitions(context)
+    if len(keys) == 1:
+        yield from _window(reconciler, config, WindowReport(context, keys[0], is_alone=True))
+        return
+    done, skipped, failed = 0, 0, list[str]()
+    for key in keys:
+        report = WindowReport(context, key, is_alone=False)
         try:
-            result = reconciler.run(tenant, request)
-        except InputRejectedError as cause:
-            # In a range, a day without a settlement file (a weekend) is picked up by the next; alone it is a mistake.
-            if len(context.partition_keys) == 1:
-                raise
-            context.log.warning(f"{window}: {cause}")
-            for asset_key in _MODELS.asset_of_node.values():
-                context.add_asset_metadata({"passed over": str(cause)}, asset_key=asset_key, partition_key=key)
-            continue
-        except ControlFailedError as cause:
-            yield from _failed_checks(cause)
-            raise
-        figures = metadata.of_run(reconciler.home.tenant(tenant), result)
-        for asset_key, values in figures.items():
-            context.add_asset_metadata(values, asset_key=asset_key, partition_key=key)
-    if result is None:
+            missing = _missing_file(reconciler, config, report)
+            if missing is not None:
+                skipped += 1
+                withdraw_plan(context.instance, context.run.run_id, key)
+                context.log.info(f"{report.name}: skipped, settlement file {missing} was never ingested")
+                continue
+            yield from _window(reconciler, config, report)
+            done += 1
+        except Exception as cause:
+            failed.append(f"{report.name}: {cause}")
+            context.log.exception(failed[-1])
+    if failed:
+        counted = f"{len(failed)} of {len(keys)} windows failed, {done} published, {skipped} skipped"
+        raise RunFailedError("\n".join([f"{counted}; materialize again what failed:", *failed]))
+    if not done:
         raise InputRejectedError("no window of the range has an ingested settlement file: ingest one first")
-    yield from _reports(result)
+    # Dagster waits for an output of each check, whose results were reported window by window.
+    yield from (dg.Output(None, spec.get_python_identifier()) for spec in context.assets_def.check_specs)
+
+
+def _window(reconciler: Reconciler, config: WindowConfig, report: WindowReport) -> Iterator[Any]:
+    try:
+        result = reconciler.run(report.tenant, _request(reconciler, config, report))
+    except ControlFailedError as cause:
+        yield from report.failed_controls(cause)
+        raise
+    yield from report.published(result, reconciler.home.tenant(report.tenant))
+
+
+def _missing_file(reconciler: Reconciler, config: WindowConfig, report: WindowReport) -> str | None:
+    """The settlement file the window waits for, where it was never ingested (a weekend): the next window takes it."""
+    paths = reconciler.home.tenant(report.tenant)
+    expected = config.settlement_file or load_profile(paths, report.provider).settlement_file(report.window)
+    with reading(operational_store(paths)) as connection:
+        ingested = file_store.staged_files(connection, "settlement")
+    known = any(file.provider == report.provider and file.file_id == expected for file in ingested)
+    return None if known else expected
 
 
 def _partitions(context: dg.AssetExecutionContext) -> list[dg.MultiPartitionKey]:
@@ -129,17 +144,14 @@ def _partitions(context: dg.AssetExecutionContext) -> list[dg.MultiPartitionKey]
     return sorted(keys, key=lambda key: (key.keys_by_dimension["scope"], key.keys_by_dimension["ledger_window"]))
 
 
-def _request(
-    reconciler: Reconciler, config: WindowConfig, tenant: str, provider: str, window: date
-) -> window_run.RunRequest:
-    profile = load_profile(reconciler.home.tenant(tenant), provider)
-    known = window_run.find(
-        reconciler.home, tenant, provider, config.settlement_file or profile.settlement_file(window), window
-    )
+def _request(reconciler: Reconciler, config: WindowConfig, report: WindowReport) -> window_run.RunRequest:
+    profile = load_profile(reconciler.home.tenant(report.tenant), report.provider)
+    settlement_file = config.settlement_file or profile.settlement_file(report.window)
+    known = window_run.find(reconciler.home, report.tenant, report.provider, settlement_file, report.window)
     return window_run.RunRequest(
-        provider=provider,
-        settlement_file=config.settlement_file or profile.settlement_file(window),
-        ledger_window=window,
+        provider=report.provider,
+        settlement_file=settlement_file,
+        ledger_window=report.window,
         owner=config.owner or (None if known else DEFAULT_OWNER),
         as_of=_instant(config.as_of),
         actor=config.actor,
@@ -148,38 +160,3 @@ def _request(
 
 def _instant(text: str | None) -> datetime | None:
     return None if text is None else instant_of(text.replace("+00:00", "Z"))
-
-
-def _reports(result: window_run.WindowResult) -> Iterator[Any]:
-    """Materializations of every input and model, and the result of every check, in the order dbt built them."""
-    for spec in _input_specs():
-        yield dg.MaterializeResult(asset_key=spec.key)
-    yield dg.AssetCheckResult(
-        asset_key=_QUARANTINE_CHECK.asset_key,
-        check_name=_QUARANTINE_CHECK.name,
-        passed=result.quarantined_rows == 0,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"rows in quarantine": result.quarantined_rows},
-    )
-    for node in result.nodes:
-        if node.unique_id in _MODELS.asset_of_node:
-            key = _MODELS.asset_of_node[node.unique_id]
-            yield dg.MaterializeResult(asset_key=key, metadata={"seconds": round(node.seconds, 3)})
-    for node in result.nodes:
-        if node.unique_id in _MODELS.check_of_node:
-            check = _MODELS.check_of_node[node.unique_id]
-            yield dg.AssetCheckResult(
-                asset_key=check.asset_key,
-                check_name=check.name,
-                passed=node.status == "pass",
-                metadata={"failing rows": node.failures or 0},
-            )
-
-
-def _failed_checks(cause: ControlFailedError) -> Iterator[dg.AssetCheckResult]:
-    by_name = {check.name: check for check in _MODELS.check_of_node.values()}
-    for name, rows in cause.failed:
-        check = by_name[name]
-        yield dg.AssetCheckResult(
-            asset_key=check.asset_key, check_name=check.name, passed=False, metadata={"failing rows": rows}
-        )

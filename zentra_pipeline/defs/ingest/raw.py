@@ -1,0 +1,99 @@
+"""What comes in, as assets that Dagster shows and does not make: ingest does, and `defs.reporting` says when."""
+
+from datetime import date
+from typing import Final
+
+import dagster as dg
+
+from zentra_pipeline.defs.partitions import partition_preview, windows_shown
+from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
+from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.file_windows import quarantined_rows
+from zentra_pipeline.settings import DBT_PROJECT, TenantPaths
+
+QUARANTINE_KEY: Final = dg.AssetKey(["raw", "quarantine"])
+QUARANTINE_CHECK: Final = "every_row_was_accepted"
+_ACCEPTED: Final = {
+    "settlement_lines": "Settlement rows that were accepted: what the provider says it settled.",
+    "ledger_entries": "Ledger rows that were accepted: what was posted.",
+    "callbacks": "Callback deliveries that were accepted: what the provider said at once.",
+    "internal_events": "Steps of intents that were accepted: what was asked for and under which policy.",
+}
+_EXPECTED_DAILY: Final = frozenset({"settlement_lines", "ledger_entries"})
+_SEEDS: Final = {
+    "currencies": "Every currency Zentra knows and the decimals of its amounts; shipped with Zentra.",
+    "exception_types": "What an exception of each type means: how grave, whose lane, by when, what to do; shipped "
+    "with Zentra.",
+}
+
+
+def _specs(partitions: dg.MultiPartitionsDefinition) -> list[dg.AssetSpec]:
+    accepted = [
+        dg.AssetSpec(
+            ["raw", name],
+            description=text,
+            group_name="ingest",
+            kinds={"parquet"},
+            owners=OWNERS,
+            partitions_def=partitions,
+            freshness_policy=FRESHNESS if name in _EXPECTED_DAILY else None,
+        )
+        for name, text in _ACCEPTED.items()
+    ]
+    quarantine = dg.AssetSpec(
+        QUARANTINE_KEY,
+        description="Rows that were not accepted, each with file, row number and reason.",
+        group_name="ingest",
+        kinds={"parquet"},
+        owners=OWNERS,
+        partitions_def=partitions,
+    )
+    seeds = [
+        dg.AssetSpec(
+            name,
+            description=text,
+            group_name="ingest",
+            kinds={"csv"},
+            owners=OWNERS,
+            metadata={"file": dg.MetadataValue.path(str(DBT_PROJECT / "seeds" / f"{name}.csv"))},
+        )
+        for name, text in _SEEDS.items()
+    ]
+    return [*accepted, quarantine, *seeds]
+
+
+def quarantine_evaluation(paths: TenantPaths, provider: str, window: date) -> tuple[bool, dict[str, int]]:
+    """Whether every row of a window's files was accepted, and how many were not."""
+    rows = quarantined_rows(paths, provider, window)
+    return rows == 0, {"rows in quarantine": rows}
+
+
+def _quarantine_check(partitions: dg.MultiPartitionsDefinition) -> dg.AssetChecksDefinition:
+    with partition_preview():
+
+        @dg.asset_check(
+            asset=QUARANTINE_KEY,
+            name=QUARANTINE_CHECK,
+            description="Warns when rows of a window's files are in quarantine: they are in no total until somebody "
+            "looks.",
+            partitions_def=partitions,
+        )
+        def every_row_was_accepted(
+            context: dg.AssetCheckExecutionContext, reconciler: dg.ResourceParam[Reconciler]
+        ) -> dg.AssetCheckResult:
+            """Count again what is in quarantine now."""
+            key = context.op_execution_context.partition_key
+            assert isinstance(key, dg.MultiPartitionKey)
+            tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
+            window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
+            passed, counts = quarantine_evaluation(reconciler.home.tenant(tenant), provider, window)
+            return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=counts)
+
+    return every_row_was_accepted
+
+
+@dg.definitions
+def code_location() -> dg.Definitions:
+    """What comes in, over the windows that the home has."""
+    partitions = windows_shown()
+    return dg.Definitions(assets=_specs(partitions), asset_checks=[_quarantine_check(partitions)])
