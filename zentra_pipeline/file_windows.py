@@ -58,7 +58,7 @@ def rows_by_window(paths: TenantPaths, file: StagedFile) -> list[WindowRows]:
     if file.staged_path is None:
         return []
     instant = _PLACED_BY[file.kind]
-    source = lake.parquet_scan([paths.root / file.staged_path])
+    source = lake.parquet_scan([paths.root / file.staged_path], f"provider varchar, {instant} timestamp")
     with duckdb.connect() as connection:
         ranges = connection.execute(
             f"select provider, min({instant}), max({instant}) from {source} group by provider order by provider"
