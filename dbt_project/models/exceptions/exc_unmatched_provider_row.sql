@@ -14,6 +14,13 @@ currency_mismatches as (
 
 ),
 
+other_accounts as (
+
+    select * from {{ ref('int_other_accounts') }}
+    where account_rank = 1
+
+),
+
 currencies as (
 
     select * from {{ ref('currencies') }}
@@ -34,8 +41,16 @@ final as (
         'settlement line ' || open_items.item_id || ' of '
         || {{ money('open_items.amount_minor', 'open_items.currency', 'currencies.exponent') }}
         || ' (reference ' || coalesce(nullif(open_items.provider_reference, ''), 'none')
-        || ') has no ledger movement: no pass found one' as explanation
+        || ') has no ledger movement: '
+        || case
+            when other_accounts.reference is null then 'no pass found one'
+            else
+                'its reference is posted on ' || other_accounts.account || ' by transaction ' || other_accounts.transaction_id
+                || ', and ' || other_accounts.account
+                || ' is not a clearing account of the profile: name it in clearing_accounts, or have the posting corrected'
+        end as explanation
     from open_items
+    left join other_accounts on open_items.provider_reference = other_accounts.reference
     left join currency_mismatches
         on open_items.item_id = currency_mismatches.line_id and open_items.currency = currency_mismatches.currency
     left join currencies on open_items.currency = currencies.currency

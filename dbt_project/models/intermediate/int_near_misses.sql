@@ -1,5 +1,6 @@
 -- Grain: an unmatched line or movement and its best rejected candidates as one JSON array, each with the predicate that failed.
--- At most three candidates a predicate: a million equal amounts must not meet a million equal amounts.
+-- At most three candidates a predicate: a million equal amounts must not meet a million equal amounts. Behind them what cancels it
+-- on its own side, two to four open items that add up to it, and postings of its reference on accounts that are not clearing accounts.
 
 with open_items as (
 
@@ -96,6 +97,43 @@ taken as (
 
 ),
 
+adding_up as (
+
+    select
+        adding_up.*,
+        sums.sum_in_words
+    from {{ ref('int_adding_up') }} as adding_up
+    inner join (
+        select
+            adding_up.item_type,
+            adding_up.item_id,
+            adding_up.currency,
+            {{ ordered_text_agg('adding_up.part_id', ' + ', 'adding_up.place asc nulls last') }}
+            || ' = ' || any_value({{ money('open_items.amount_minor', 'open_items.currency', 'currencies.exponent') }})
+                as sum_in_words
+        from {{ ref('int_adding_up') }} as adding_up
+        inner join open_items
+            on
+                adding_up.item_type = open_items.item_type
+                and adding_up.item_id = open_items.item_id
+                and adding_up.currency = open_items.currency
+        left join {{ ref('currencies') }} as currencies on adding_up.currency = currencies.currency
+        group by adding_up.item_type, adding_up.item_id, adding_up.currency
+    ) as sums
+        on
+            adding_up.item_type = sums.item_type
+            and adding_up.item_id = sums.item_id
+            and adding_up.currency = sums.currency
+
+),
+
+other_accounts as (
+
+    select * from {{ ref('int_other_accounts') }}
+    where account_rank <= 3
+
+),
+
 candidates as (
 
     select
@@ -155,6 +193,61 @@ candidates as (
             and open_items.amount_minor = by_amount.amount_minor
             and open_items.item_type <> by_amount.item_type
             and coalesce(open_items.reference, '') <> coalesce(by_amount.reference, '')
+    where open_items.amount_minor <> 0
+
+    union all
+
+    select
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        4 as predicate_order,
+        'same reference on its own side, opposite amount: the two cancel' as predicate,
+        by_reference.item_type as candidate_type,
+        by_reference.item_id as candidate_id,
+        by_reference.currency as candidate_currency,
+        by_reference.amount_minor as candidate_minor,
+        by_reference.candidate_rank
+    from open_items
+    inner join by_reference
+        on
+            open_items.reference = by_reference.reference
+            and open_items.item_type = by_reference.item_type
+            and open_items.currency = by_reference.currency
+            and open_items.amount_minor = -by_reference.amount_minor
+    where open_items.amount_minor <> 0
+
+    union all
+
+    select
+        item_type,
+        item_id,
+        currency,
+        5 as predicate_order,
+        'adds up to it: ' || sum_in_words || ', found by adding two to four open items of the other side' as predicate,
+        part_type as candidate_type,
+        part_id as candidate_id,
+        currency as candidate_currency,
+        part_minor as candidate_minor,
+        place as candidate_rank
+    from adding_up
+
+    union all
+
+    select
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        6 as predicate_order,
+        'reference ' || other_accounts.reference || ' is posted on ' || other_accounts.account
+        || ', which is not a clearing account' as predicate,
+        'ledger_transaction' as candidate_type,
+        other_accounts.transaction_id as candidate_id,
+        other_accounts.currency as candidate_currency,
+        other_accounts.amount_minor as candidate_minor,
+        other_accounts.account_rank as candidate_rank
+    from open_items
+    inner join other_accounts on open_items.provider_reference = other_accounts.reference
 
 ),
 
