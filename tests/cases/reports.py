@@ -71,6 +71,11 @@ def play(name: str, folder: Path, story: str | None = None) -> Report:
     return report
 
 
+def command(report: Report, text: str) -> Said:
+    """One more command in the home of a report, which its tenant and home are added to."""
+    return _invoke([*shlex.split(text), "--tenant", TENANT, "--home", str(report.home.root)])
+
+
 def _stories(readme: str) -> dict[str, list[list[str]]]:
     """The commands below each comment that names a story; all of them where none does."""
     (block,) = _COMMANDS.findall(readme)

@@ -3,14 +3,35 @@
 Does not belong here: what a report's story is; its README tells.
 """
 
+import json
 from pathlib import Path
 
-from tests.cases.reports import play
+from tests.cases.reports import command, play
+from zentra_pipeline import cli
 
 
-def test_a_posting_and_its_reversal_stay_open_until_somebody_decides(tmp_path: Path) -> None:
+def test_a_posting_and_its_reversal_stay_open_until_somebody_matches_them_with_each_other(tmp_path: Path) -> None:
     report = play("reversal_pair_on_one_side", tmp_path)
     assert report.exceptions() == [("unmatched_ledger_entry", "t1"), ("unmatched_ledger_entry", "t1r")]
+    (decided,) = report.query("select exception_id, run_id from exceptions where subject_id = 't1'")
+    match = "zentra exceptions match {} --actor ann --reason 'reversed the same day' --transaction t1 {}"
+    assert command(report, match.format(decided["exception_id"], "")).code == 2
+    assert command(report, match.format(decided["exception_id"], "--transaction t1r")).code == 0
+    assert report.query("select distinct status, resolution from exceptions") == [
+        {"status": "resolved", "resolution": "matched_manually"}
+    ]
+    assert (
+        report.query("select * from open_items inner join runs using (run_id) where ledger_window = date '2026-03-09'")
+        == []
+    )
+    (books,) = report.query(f"select * from rollforward where run_id = '{decided['run_id']}'")
+    assert (books["opening_minor"], books["settled_minor"], books["closing_minor"]) == (0, 0, 0)
+    closed = f"zentra close --run {decided['run_id']}"
+    assert command(report, f"{closed} --actor ann").code == 0
+    sealed = command(report, f"{closed} --actor bob --approve --json")
+    assert sealed.code == 0
+    bundle = json.loads(sealed.text[sealed.text.index("{") :])["bundle"]
+    assert cli.invoke(["verify", bundle, "--trust", str(report.home.root / "trust.json")]) == 0
 
 
 def test_a_refund_that_names_no_payment_and_nobody_booked_is_an_orphan(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ IDS = st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=5, unique=T
 @pytest.mark.parametrize(
     ("action", "lines", "movements", "words"),
     [
-        ("match", [], ["T1"], "match needs a settlement line"),
-        ("match", ["L1"], [], "match needs a ledger transaction"),
+        ("match", [], ["T1"], "match needs two items or more"),
+        ("match", ["L1"], [], "match needs two items or more"),
+        ("match", [], [], "match needs two items or more"),
+        ("split", [], ["T1", "T2"], "split needs a settlement line"),
         ("match", ["L1", "L1"], ["T1"], "a settlement line is named twice"),
         ("match", ["L1"], ["T1", ""], "a ledger transaction has an id that cannot be"),
         ("match", ["L" * 4097], ["T1"], "a settlement line has an id that cannot be"),

@@ -1,4 +1,4 @@
-"""What an exception names as candidates, and in what words: hints for whoever decides, never matches (CONTRACT §5, §10.7)."""
+"""What an exception names as candidates, and in what words: hints for whoever decides, never matches."""
 
 import json
 import time
@@ -91,24 +91,24 @@ def test_a_reference_that_is_posted_on_another_account_is_said_to_be(world: Worl
         ("reference pay_5 is posted on suspense, which is not a clearing account", "T52", 810),
     ]
     assert explanation(world, "L5") == (
-        "settlement line L5 of 8.10 USD (reference pay_5) has no ledger movement: its reference is posted on customer_funds "
-        "by transaction T51, and customer_funds is not a clearing account of the profile: name it in clearing_accounts, or "
-        "have the posting corrected"
+        "settlement line L5 of 8.10 USD (reference pay_5) has no ledger movement: its reference is posted on "
+        "customer_funds by transaction T51, and customer_funds is not a clearing account of the profile: name it in "
+        "clearing_accounts, or have the posting corrected"
     )
 
 
 def test_twins_on_two_days_are_said_to_be_on_which_days_and_for_a_decision(world: World) -> None:
     assert explanation(world, "L7") == (
-        "settlement line L7 of 12.01 USD (reference none) has 2 open movements of the same amount within the settlement lag "
-        "of 2 business days, on 2026-04-20, 2026-04-21, for 2 lines of that amount, and no reference connects them: pair "
-        "them by decision"
+        "settlement line L7 of 12.01 USD (reference none) has 2 open movements of the same amount within the "
+        "settlement lag of 2 business days, on 2026-04-20, 2026-04-21, for 2 lines of that amount, and no reference "
+        "connects them: pair them by decision"
     )
 
 
 def test_what_is_ambiguous_by_reference_says_so(world: World) -> None:
     assert explanation(world, "L9") == (
-        "settlement line L9 of 0.50 USD (reference R9) has several possible counterparts by its reference or batch, and "
-        "neither amounts nor sums tell them apart: pair them by decision"
+        "settlement line L9 of 0.50 USD (reference R9) has several possible counterparts by its reference or batch, "
+        "and neither amounts nor sums tell them apart: pair them by decision"
     )
 
 

@@ -70,15 +70,10 @@ _RESOLUTION: Final = click.option(
     "--resolution", metavar="R", required=True, help="How it ends: written_off, false_positive, …"
 )
 _LINES: Final = click.option(
-    "--line", "settlement_lines", metavar="L", multiple=True, required=True, help="A settlement line; repeat for more."
+    "--line", "settlement_lines", metavar="L", multiple=True, help="A settlement line; repeat for more."
 )
 _MOVEMENTS: Final = click.option(
-    "--transaction",
-    "ledger_transactions",
-    metavar="T",
-    multiple=True,
-    required=True,
-    help="A ledger transaction; repeat for more.",
+    "--transaction", "ledger_transactions", metavar="T", multiple=True, help="A ledger transaction; repeat for more."
 )
 
 COMMANDS: Final = (
@@ -90,7 +85,8 @@ COMMANDS: Final = (
     ),
     _decision(
         "match",
-        "Match settlement lines with ledger movements; where their sums differ a second person has to approve.",
+        "Match settlement lines with ledger movements, or items of one side that cancel with each other; where sums "
+        "differ a second person has to approve.",
         _LINES,
         _MOVEMENTS,
         _reason("What says that they belong together."),

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from zentra_pipeline import lake, money
 from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.profile import load_profile
 from zentra_pipeline.review import policy, run_decisions
 from zentra_pipeline.review.decisions import KEEPS_STATUS, ExceptionState
 from zentra_pipeline.review.matching import Match, Named
@@ -93,7 +94,7 @@ def match_of(
     """What is named, or the match that an approval is about, in the books as they are; null where there is none.
 
     Raises RefusedError when an item is not open in the newest run that sees it, when these are not one run, when that
-    is sealed, or when amounts are others than those that were proposed.
+    is sealed, when amounts are others than those that were proposed, or when items of one side do not cancel.
     """
     proposal = _proposal(log) if action == "approve" else None
     if proposal is not None:
@@ -106,6 +107,8 @@ def match_of(
     _check_unsealed(connection, run, "a match")
     _check_unclaimed(connection, run, named, row["currency"])
     found = FoundMatch(run, _judged(paths, run, named, row["currency"], items))
+    if named.is_one_sided:
+        found.match.check_cancels(load_profile(paths, run.provider).tolerance_minor(row["currency"]))
     if proposal is not None:
         _check_as_proposed(proposal, found.match)
     return found

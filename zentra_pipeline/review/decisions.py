@@ -88,6 +88,11 @@ class ExceptionState:
     def is_matched_late(self) -> bool:
         return self.resolution == SYSTEM_RESOLUTION
 
+    @property
+    def is_settled_with_another(self) -> bool:
+        """Whether a run resolved it with the match by decision that takes its item, and nobody decided about it."""
+        return self.status == "resolved" and self.resolution == RESOLVING["match"] and self.decision_id is None
+
 
 def fold(log: Iterable[Decision], start: ExceptionState) -> ExceptionState:
     """The state after the decisions about `start`'s exception, in the order of the log; others are passed over."""
@@ -211,6 +216,11 @@ def check_step(state: ExceptionState, action: str) -> None:
             f"exception {state.exception_id} was resolved by the system: a later run matched the item or told it by "
             f"another exception ({action} cannot change that); if the break comes back, the next run opens a new one"
         )
+    if state.is_settled_with_another and action not in KEEPS_STATUS:
+        raise NotPossibleError(
+            f"exception {state.exception_id} ended with a match that was decided about another exception of its items "
+            f"({action} cannot change that): reopen the exception that the match was decided about"
+        )
     if state.status not in _MAY_BE_TAKEN_FROM[action]:
         waiting = f" as {state.resolution}" if state.resolution else ""
         if state.proposed_resolution:
@@ -223,7 +233,7 @@ def check_step(state: ExceptionState, action: str) -> None:
 
 def possible(state: ExceptionState) -> tuple[str, ...]:
     """The actions that may follow on a state, whoever takes them."""
-    if state.is_matched_late:
+    if state.is_matched_late or state.is_settled_with_another:
         return ("comment",)
     return tuple(action for action, statuses in _MAY_BE_TAKEN_FROM.items() if state.status in statuses)
 

@@ -1,6 +1,6 @@
 """What people match by decision: which lines with which movements, and what that comes to; pure.
 
-    match   any number of lines with any number of movements
+    match   any number of lines with any number of movements, or items of one side that cancel with each other
     split   one line with several movements, or several lines with one movement
 
 Does not belong here: finding the items in the books (books), who may decide (policy), the match itself (dbt).
@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline import money
+from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.review.decisions import MATCHING
 
 MAX_ITEMS: Final = 1_000
@@ -35,6 +36,11 @@ class Named:
             *((LINE, each) for each in self.settlement_lines),
             *((MOVEMENT, each) for each in self.ledger_transactions),
         )
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether only lines or only movements are named: items that cancel each other."""
+        return not (self.settlement_lines and self.ledger_transactions)
 
     def content(self) -> dict[str, list[str]]:
         """The same as the log keeps it."""
@@ -66,6 +72,22 @@ class Match:
     def is_forced(self) -> bool:
         return self.difference_minor != 0
 
+    def check_cancels(self, tolerance_minor: int) -> None:
+        """Refuse with RefusedError items of one side that leave more than a pair of them may (CONTRACT §5, §10.1)."""
+        if not self.named.is_one_sided:
+            return
+        left = abs(self.difference_minor)
+        if left <= (tolerance_minor if len(self.named.items) == 2 else 0):
+            return
+        side = "settlement lines" if self.named.settlement_lines else "ledger transactions"
+        items = " + ".join(item_id for _, item_id in self.named.items)
+        most = f", or to at most {money.amount_text(tolerance_minor, self.currency)} for two" if tolerance_minor else ""
+        raise RefusedError(
+            f"the {side} {items} come to "
+            f"{money.amount_text(self.settlement_minor + self.ledger_minor, self.currency)}: items of one side may be "
+            f"matched with each other when they come to nothing{most}; name what answers them on the other side too"
+        )
+
     @property
     def method(self) -> str:
         return "forced" if self.is_forced else "manual"
@@ -94,10 +116,15 @@ def named(action: str, settlement_lines: Sequence[str], ledger_transactions: Seq
     ):
         if len(given) != len(distinct):
             raise UsageError(f"a {what} is named twice: an item is a leg of one match once")
-        if not distinct:
-            raise UsageError(f"{action} needs a {what}: a match has lines and movements")
+        if not distinct and action == "split":
+            raise UsageError(f"{action} needs a {what}: it sets one line against several movements, or the reverse")
         if any(not each or len(each) > MAX_ID for each in distinct):
             raise UsageError(f"a {what} has an id that cannot be: use 1 to {MAX_ID} characters")
+    if len(lines) + len(movements) < 2:
+        raise UsageError(
+            f"{action} needs two items or more: a settlement line and a ledger transaction, or items of one side that "
+            "cancel each other"
+        )
     if len(lines) + len(movements) > MAX_ITEMS:
         raise UsageError(
             f"{len(lines) + len(movements)} items are too many: a match by decision has {MAX_ITEMS} at most"

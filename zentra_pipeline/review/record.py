@@ -184,8 +184,7 @@ def _published(paths: TenantPaths, exception_id: str) -> dict[str, Any]:
 def _state(row: Mapping[str, Any], log: Sequence[Decision]) -> ExceptionState:
     """The fold over the log and the published row, whose owner and late match hold where nobody decided otherwise."""
     state = decisions.fold(log, ExceptionState(row["exception_id"]))
-    if row["resolution"] == decisions.SYSTEM_RESOLUTION:
-        state = decisions.seen(state, row["status"], row["resolution"])
+    state = decisions.seen(state, row["status"], row["resolution"])
     return state if state.owner is not None else replace(state, owner=row["owner"])
 
 

@@ -18,6 +18,15 @@ with scope_matches as (
 
 ),
 
+-- Two items, on one side or on both: tolerance applies to them and to nothing larger.
+pairs as (
+
+    select match_id
+    from {{ ref('int_matches') }}
+    where cardinality = 'one_to_one' or lines + movements = 2
+
+),
+
 earlier_matches as (
 
     select
@@ -51,26 +60,41 @@ of_lines as (
 
     select
         'amount_mismatch' as exception_type,
-        'settlement_line' as subject_type,
-        scope_matches.first_line_id as subject_id,
+        case when scope_matches.first_line_id is null then 'ledger_transaction' else 'settlement_line' end as subject_type,
+        coalesce(scope_matches.first_line_id, scope_matches.first_transaction_id) as subject_id,
         scope_matches.provider_reference,
         scope_matches.currency,
-        scope_matches.settlement_minor as amount_minor,
+        case
+            when scope_matches.first_line_id is null then scope_matches.ledger_minor
+            else scope_matches.settlement_minor
+        end as amount_minor,
         scope_matches.difference_minor,
         scope_matches.match_id,
-        'reference ' || coalesce(scope_matches.provider_reference, 'none') || ': settlement line '
-        || scope_matches.first_line_id || ' matches ledger transaction ' || scope_matches.first_transaction_id || ', but '
-        || {{ money('scope_matches.settlement_minor', 'scope_matches.currency', 'currencies.exponent') }}
-        || ' is not '
-        || {{ money('scope_matches.ledger_minor', 'scope_matches.currency', 'currencies.exponent') }}
-        || ': '
-        || {{ money('abs(scope_matches.difference_minor)', 'scope_matches.currency', 'currencies.exponent') }}
-        || case when scope_matches.difference_minor < 0 then ' short' else ' over' end as explanation
+        'reference ' || coalesce(scope_matches.provider_reference, 'none')
+        || case
+            when scope_matches.cardinality in ('none_to_many', 'many_to_none')
+                then
+                    ': what was matched with each other as '
+                    || case when scope_matches.first_line_id is null then 'ledger transactions' else 'settlement lines' end
+                    || ' that cancel, ' || coalesce(scope_matches.first_line_id, scope_matches.first_transaction_id)
+                    || ' first, leaves '
+                    || {{ money('abs(scope_matches.difference_minor)', 'scope_matches.currency', 'currencies.exponent') }}
+            else
+                ': settlement line ' || scope_matches.first_line_id
+                || ' matches ledger transaction ' || scope_matches.first_transaction_id || ', but '
+                || {{ money('scope_matches.settlement_minor', 'scope_matches.currency', 'currencies.exponent') }}
+                || ' is not '
+                || {{ money('scope_matches.ledger_minor', 'scope_matches.currency', 'currencies.exponent') }}
+                || ': '
+                || {{ money('abs(scope_matches.difference_minor)', 'scope_matches.currency', 'currencies.exponent') }}
+                || case when scope_matches.difference_minor < 0 then ' short' else ' over' end
+        end as explanation
     from scope_matches
+    left join pairs on scope_matches.match_id = pairs.match_id
     left join currencies on scope_matches.currency = currencies.currency
     where
         abs(scope_matches.difference_minor)
-        > case when scope_matches.cardinality = 'one_to_one' then scope_matches.tolerance_minor else 0 end
+        > case when pairs.match_id is not null then scope_matches.tolerance_minor else 0 end
 
 ),
 

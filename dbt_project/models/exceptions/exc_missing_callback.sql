@@ -1,4 +1,5 @@
 -- Grain: a match of this run without a successful callback by as_of, where the profile expects callbacks.
+-- What cancels on one side, matched by decision, was not both settled and posted: no callback is expected.
 
 with matches as (
 
@@ -47,7 +48,7 @@ final as (
     inner join profile on profile.expects_callbacks
     left join callback_state on matches.match_id = callback_state.match_id
     left join currencies on matches.currency = currencies.currency
-    where coalesce(callback_state.successes, 0) = 0
+    where coalesce(callback_state.successes, 0) = 0 and matches.cardinality not in ('none_to_many', 'many_to_none')
 
 )
 

@@ -1,6 +1,6 @@
 -- Grain: a match made by this run. `difference_minor` is settlement − ledger of what was compared.
--- Tolerance applies to one line against one movement only; a larger difference stays visible as amount_mismatch, also
--- where people matched against the amounts.
+-- Tolerance applies to a pair only; a larger difference stays visible as amount_mismatch, also where people matched against
+-- the amounts. By decision items of one side that cancel are matched with each other: the side without an item comes to 0.
 
 with outcomes as (
 
@@ -45,34 +45,37 @@ movement_sums as (
 
     select
         match_id,
+        rule,
+        currency,
+        match_class,
         cast(count(*) as bigint) as movements,
         cast(sum(leg_minor) as bigint) as ledger_minor,
         min(item_id) as first_transaction_id,
         min(provider_reference) as movement_reference
     from outcomes
     where item_type = 'ledger_transaction'
-    group by match_id
+    group by match_id, rule, currency, match_class
 
 ),
 
--- A match has legs on both sides.
+-- A match has legs on both sides; one by decision may have them on one.
 sums as (
 
     select
-        line_sums.match_id,
-        line_sums.rule,
-        line_sums.currency,
-        line_sums.match_class as line_class,
-        line_sums.lines,
-        movement_sums.movements,
-        line_sums.settlement_minor,
-        movement_sums.ledger_minor,
+        coalesce(line_sums.match_id, movement_sums.match_id) as match_id,
+        coalesce(line_sums.rule, movement_sums.rule) as rule,
+        coalesce(line_sums.currency, movement_sums.currency) as currency,
+        coalesce(line_sums.match_class, movement_sums.match_class) as line_class,
+        coalesce(line_sums.lines, cast(0 as bigint)) as lines,
+        coalesce(movement_sums.movements, cast(0 as bigint)) as movements,
+        coalesce(line_sums.settlement_minor, cast(0 as bigint)) as settlement_minor,
+        coalesce(movement_sums.ledger_minor, cast(0 as bigint)) as ledger_minor,
         line_sums.first_line_id,
         movement_sums.first_transaction_id,
         line_sums.line_reference,
         movement_sums.movement_reference
     from line_sums
-    inner join movement_sums on line_sums.match_id = movement_sums.match_id
+    full outer join movement_sums on line_sums.match_id = movement_sums.match_id
 
 ),
 
@@ -94,6 +97,8 @@ final as (
         coalesce(nullif(sums.line_reference, ''), sums.movement_reference) as provider_reference,
         case
             when sums.lines = 1 and sums.movements = 1 then 'one_to_one'
+            when sums.lines = 0 then 'none_to_many'
+            when sums.movements = 0 then 'many_to_none'
             when sums.lines = 1 then 'one_to_many'
             when sums.movements = 1 then 'many_to_one'
             else 'many_to_many'

@@ -97,33 +97,43 @@ taken as (
 
 ),
 
+parts as (
+
+    select * from {{ ref('int_adding_up') }}
+
+),
+
+currencies as (
+
+    select * from {{ ref('currencies') }}
+
+),
+
+sums as (
+
+    select
+        item_type,
+        item_id,
+        currency,
+        cast(sum(part_minor) as bigint) as sum_minor,
+        {{ ordered_text_agg('part_id', ' + ', 'place asc nulls last') }} as part_ids
+    from parts
+    group by item_type, item_id, currency
+
+),
+
 adding_up as (
 
     select
-        adding_up.*,
-        sums.sum_in_words
-    from {{ ref('int_adding_up') }} as adding_up
-    inner join (
-        select
-            adding_up.item_type,
-            adding_up.item_id,
-            adding_up.currency,
-            {{ ordered_text_agg('adding_up.part_id', ' + ', 'adding_up.place asc nulls last') }}
-            || ' = ' || any_value({{ money('open_items.amount_minor', 'open_items.currency', 'currencies.exponent') }})
-                as sum_in_words
-        from {{ ref('int_adding_up') }} as adding_up
-        inner join open_items
-            on
-                adding_up.item_type = open_items.item_type
-                and adding_up.item_id = open_items.item_id
-                and adding_up.currency = open_items.currency
-        left join {{ ref('currencies') }} as currencies on adding_up.currency = currencies.currency
-        group by adding_up.item_type, adding_up.item_id, adding_up.currency
-    ) as sums
+        parts.*,
+        sums.part_ids || ' = ' || {{ money('sums.sum_minor', 'sums.currency', 'currencies.exponent') }} as sum_in_words
+    from parts
+    inner join sums
         on
-            adding_up.item_type = sums.item_type
-            and adding_up.item_id = sums.item_id
-            and adding_up.currency = sums.currency
+            parts.item_type = sums.item_type
+            and parts.item_id = sums.item_id
+            and parts.currency = sums.currency
+    left join currencies on sums.currency = currencies.currency
 
 ),
 

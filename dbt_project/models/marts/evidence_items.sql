@@ -1,6 +1,6 @@
 -- Grain: a line with its movement, a line or movement alone, or a callback nothing answers: one row of the evidence that a
 -- closeout seals, before its owner is known. In a group the n-th line stands beside the n-th movement, and the first of
--- the shorter side beside the rest, so that every line and movement is told.
+-- the shorter side beside the rest, so that every line and movement is told; a match of one side has a row for each item.
 -- `missing` names what keeps a row from being audit ready. Internal to runs.
 
 with scope as (
@@ -154,6 +154,18 @@ matched as (
         group_matches.provider_reference
     from group_pairs
     inner join group_matches on group_pairs.match_id = group_matches.match_id
+
+    union all
+
+    select
+        groups.match_id,
+        case when groups.item_type = 'settlement_line' then groups.item_id end as line_id,
+        case when groups.item_type = 'ledger_transaction' then groups.item_id end as transaction_id,
+        group_matches.currency,
+        group_matches.provider_reference
+    from groups
+    inner join group_matches on groups.match_id = group_matches.match_id
+    where group_matches.lines = 0 or group_matches.movements = 0
 
 ),
 

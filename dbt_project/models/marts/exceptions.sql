@@ -97,6 +97,15 @@ matches as (
 
 ),
 
+-- Items of one side that a decision matched with each other: no counterpart has come, late or not.
+one_sided as (
+
+    select match_id
+    from {{ ref('int_matches') }}
+    where cardinality in ('none_to_many', 'many_to_none')
+
+),
+
 payout_totals as (
 
     select * from {{ ref('int_payout_totals') }}
@@ -263,7 +272,10 @@ opened as (
         case when routed.is_settled then 'resolved' else 'open' end as status,
         due.due_at,
         scope.review_cutoff_at as opened_at,
-        case when routed.is_settled then 'matched_late' end as resolution,
+        case
+            when routed.is_settled and one_sided.match_id is not null then 'matched_manually'
+            when routed.is_settled then 'matched_late'
+        end as resolution,
         routed.explanation
         || case
             when routed.previous_exception_id is not null then '; it was resolved before as ' || routed.previous_exception_id
@@ -289,6 +301,7 @@ opened as (
     from routed
     cross join scope
     inner join due on routed.sla_business_days = due.sla_business_days
+    left join one_sided on routed.match_id = one_sided.match_id
     left join restatements
         on routed.subject_type = 'settlement_line' and routed.subject_id = restatements.line_id
     left join currencies on restatements.currency = currencies.currency
@@ -473,8 +486,10 @@ resolved as (
         'resolved' as status,
         earlier.due_at,
         earlier.opened_at,
-        'matched_late' as resolution,
-        earlier.explanation || '; ' || ended.how || ' by run ' || scope.run_id || ' of window '
+        case when one_sided.match_id is not null then 'matched_manually' else 'matched_late' end as resolution,
+        earlier.explanation || '; '
+        || case when one_sided.match_id is not null then 'matched by decision' else ended.how end
+        || ' by run ' || scope.run_id || ' of window '
         || cast(scope.ledger_window as varchar) as explanation,
         earlier.candidates,
         earlier.occurrence,
@@ -486,6 +501,7 @@ resolved as (
         scope.run_id as resolved_run_id
     from earlier
     inner join ended on earlier.exception_id = ended.exception_id
+    left join one_sided on ended.match_id = one_sided.match_id
     cross join scope
     where earlier.status <> 'resolved'
 

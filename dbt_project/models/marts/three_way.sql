@@ -84,14 +84,14 @@ matched as (
         matches.match_id,
         matches.currency,
         coalesce(callback_state.successes, 0) > 0 as has_callback,
-        true as has_settlement,
-        true as has_ledger,
+        matches.lines > 0 as has_settlement,
+        matches.movements > 0 as has_ledger,
         case
             when matches.cardinality = 'one_to_one' then callback_state.last_success_minor
             else group_callbacks.callback_minor
         end as callback_amount_minor,
-        matches.settlement_minor,
-        matches.ledger_minor,
+        case when matches.lines > 0 then matches.settlement_minor end as settlement_minor,
+        case when matches.movements > 0 then matches.ledger_minor end as ledger_minor,
         matches.settlement_minor as sign_minor
     from matches
     left join callback_state on matches.match_id = callback_state.match_id
