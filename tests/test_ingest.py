@@ -224,7 +224,7 @@ def test_other_content_under_a_key_from_another_file_goes_to_quarantine(paths: T
     outcome = ingest(paths, csv(tmp_path / "set_b.csv", line("L1", 999), line("L2"), line("L3"))).files[0]
     (row,) = staged(paths, "quarantine")
     assert (outcome.staged, outcome.quarantined) == (2, 1)
-    assert row["reason"] == "line_id L1 already came in file set_a with other content"
+    assert row["reason"] == "line_id L1 already arrived in file set_a with other content"
     assert (row["file_id"], row["row_number"], json.loads(row["raw"])["gross_minor"]) == ("set_b", 1, 999)
     assert [(r["file_id"], r["line_id"]) for r in staged(paths)] == [
         ("set_a", "L1"),
@@ -242,7 +242,7 @@ def test_conflicts_are_found_between_files_of_one_command(paths: TenantPaths, tm
 
 def test_a_file_of_nothing_but_conflicts_is_rejected(paths: TenantPaths, tmp_path: Path) -> None:
     ingest(paths, csv(tmp_path / "a.csv", line("L1")))
-    with pytest.raises(InputRejectedError, match="already came in file a"):
+    with pytest.raises(InputRejectedError, match="already arrived in file a"):
         ingest(paths, csv(tmp_path / "b.csv", line("L1", 1)))
     assert len(files_of(paths)) == 2
 

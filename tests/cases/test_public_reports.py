@@ -62,3 +62,21 @@ def test_twins_on_two_days_are_ambiguous_and_the_sentence_names_the_days(tmp_pat
         "2 open movements of the same amount within the settlement lag of 2 business days, on 2026-03-02, 2026-03-03, "
         "for 2 lines of that amount, and no reference connects them: pair them by decision"
     )
+
+
+def test_two_rows_of_one_id_are_both_in_quarantine_and_counted(tmp_path: Path) -> None:
+    report = play("one_id_two_rows", tmp_path)
+    assert "WARNING: set_2026_03_02: 1 id used twice" in report.said[1].text
+    quarantined = report.query("select row_number, reason from quarantine order by all")
+    assert quarantined == [{"row_number": 1, "reason": "id_used_twice"}, {"row_number": 2, "reason": "id_used_twice"}]
+    counted = report.query("select currency, rows_in, quarantined from conservation where side = 'settlement'")
+    assert counted == [{"currency": "", "rows_in": 2, "quarantined": 2}]
+
+
+def test_a_ledger_that_numbers_its_entries_anew_in_each_transaction_keeps_them_all(tmp_path: Path) -> None:
+    report = play("ledger_line_numbers_restart", tmp_path)
+    assert report.exceptions() == []
+    legs = report.query(
+        "select leg_id, amount_minor from match_legs where leg_type = 'ledger_transaction' order by all"
+    )
+    assert legs == [{"leg_id": "t1", "amount_minor": 1000}, {"leg_id": "t2", "amount_minor": 2000}]

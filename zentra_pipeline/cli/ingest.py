@@ -15,6 +15,7 @@ from zentra_pipeline.settings import Home, TenantPaths
 if TYPE_CHECKING:
     from zentra_pipeline.ingest import IngestOutcome
 
+IDS_NAMED = 20
 KINDS = ("settlement", "ledger", "callbacks", "internal_events")
 
 
@@ -70,10 +71,31 @@ def command(
         format=_format(paths, provider, kind),
         now=datetime.now(UTC),
     )
+    _warn(outcome)
     if as_json:
         printing.print_json(asdict(outcome))
     else:
         _tell(outcome)
+
+
+def _warn(outcome: "IngestOutcome") -> None:
+    """Say loudly, on stderr, which ids a file uses for different rows."""
+    from zentra_pipeline.cli import printing
+
+    for file in outcome.files:
+        twice = file.ids_used_twice
+        if not twice:
+            continue
+        rows = sum(len(numbers) for numbers in twice.values())
+        printing.note(
+            f"WARNING: {file.file_id}: {printing.counted(len(twice), 'id')} used twice (id_used_twice): "
+            f"{printing.counted(rows, 'row')} of different content share an id, and all of them are in quarantine"
+        )
+        for row_id, numbers in list(twice.items())[:IDS_NAMED]:
+            printing.note(f"  {row_id}: rows {', '.join(f'{number:,}' for number in numbers)}")
+        if len(twice) > IDS_NAMED:
+            printing.note(f"  and {len(twice) - IDS_NAMED:,} more: see table quarantine")
+        printing.note("  Ask the sender which row holds or for an id for each, and ingest the corrected file.")
 
 
 def _drain(paths: TenantPaths, provider: str, as_json: bool) -> None:

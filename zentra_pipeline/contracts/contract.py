@@ -54,13 +54,16 @@ class Contract:
     """A table's fields, required ones first, and the key by which a row is known again (CONTRACT §10.13).
 
     `key` is empty where every row is a delivery of its own. `has_own_provider`: the row's own column names the
-    provider, otherwise the command's `--provider` does.
+    provider, otherwise the command's `--provider` does. `not_content`: fields a later row may change, the latest holds.
+    `fillable`: fields whose blank a later row may fill in; a blank of them never says anything.
     """
 
     kind: str
     table: str
     key: tuple[str, ...]
     fields: tuple[Field, ...]
+    not_content: tuple[str, ...] = ()
+    fillable: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -69,6 +72,11 @@ class Contract:
     @property
     def required(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.fields if field.is_required)
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """The fields in which rows of one key must agree."""
+        return tuple(name for name in self.columns if name not in (*self.key, *self.not_content))
 
     @property
     def instants(self) -> tuple[str, ...]:

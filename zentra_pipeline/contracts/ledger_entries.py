@@ -5,7 +5,7 @@ from zentra_pipeline.contracts.contract import Contract, Field, FieldType
 CONTRACT = Contract(
     kind="ledger",
     table="ledger_entries",
-    key=("entry_id",),
+    key=("transaction_id", "entry_id"),
     fields=(
         Field("provider"),
         Field("entry_id"),

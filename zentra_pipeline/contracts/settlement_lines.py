@@ -6,6 +6,8 @@ CONTRACT = Contract(
     kind="settlement",
     table="settlement_lines",
     key=("provider", "line_id"),
+    not_content=("batch_id",),
+    fillable=("merchant_reference", "original_reference"),
     fields=(
         Field("line_id"),
         Field("line_type", vocabulary="line_type"),

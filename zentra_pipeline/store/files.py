@@ -31,22 +31,11 @@ class StagedFile:
     received_at: str
 
 
-def known(connection: Connection, kind: str, provider: str, file_id: str, sha256: str) -> bool:
-    """Whether this content is registered already under this kind, provider and file id."""
-    return registration(connection, kind, provider, file_id, sha256) is not None
-
-
-def registration(connection: Connection, kind: str, provider: str, file_id: str, sha256: str) -> StagedFile | None:
-    """The registration of a content under a kind, provider and file id, null when there is none."""
-    row = connection.execute(
-        select(*facts(files)).where(
-            files.c.kind == kind,
-            files.c.provider == provider,
-            files.c.file_id == file_id,
-            files.c.sha256 == sha256,
-        )
-    ).one_or_none()
-    return None if row is None else StagedFile(**row._mapping)
+def registrations(connection: Connection, kind: str, provider: str) -> dict[tuple[str, str], StagedFile]:
+    """Registrations of a kind and provider by file id and digest of their content."""
+    rows = connection.execute(select(*facts(files)).where(files.c.kind == kind, files.c.provider == provider))
+    found = (StagedFile(**row._mapping) for row in rows)
+    return {(row.file_id, row.sha256): row for row in found}
 
 
 def next_sequence(connection: Connection) -> int:

@@ -1,7 +1,8 @@
 -- Grain: a ledger transaction in one currency, over the provider's entries posted before the window's end.
 -- The clearing columns are null where no entry is on a clearing account: then it is no movement.
 -- Fees, payouts and adjustments have a class where the profile's match_line_types names it.
--- The last delivery of an entry is its content; equal deliveries are counted in `redeliveries`.
+-- An entry is known by its transaction and entry_id. The last delivery of an entry is its content; equal deliveries are
+-- counted in `redeliveries`.
 
 with scope as (
 
@@ -38,9 +39,11 @@ visible as (
 
 repeated as (
 
-    select entry_id
+    select
+        transaction_id,
+        entry_id
     from visible
-    group by entry_id
+    group by transaction_id, entry_id
     having count(*) > 1
 
 ),
@@ -50,13 +53,13 @@ ordered_repeats as (
     select
         visible.*,
         row_number() over (
-            partition by visible.entry_id
+            partition by visible.transaction_id, visible.entry_id
             order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
         ) as age_rank,
         row_number() over (
             partition by
-                visible.entry_id,
                 visible.transaction_id,
+                visible.entry_id,
                 visible.movement_type,
                 visible.account,
                 visible.direction,
@@ -69,17 +72,19 @@ ordered_repeats as (
             order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
         ) as copy_rank
     from visible
-    inner join repeated on visible.entry_id = repeated.entry_id
+    inner join repeated
+        on visible.transaction_id = repeated.transaction_id and visible.entry_id = repeated.entry_id
 
 ),
 
 redeliveries as (
 
     select
+        transaction_id,
         entry_id,
         cast(sum(case when copy_rank > 1 then 1 else 0 end) as bigint) as redeliveries
     from ordered_repeats
-    group by entry_id
+    group by transaction_id, entry_id
 
 ),
 
@@ -89,7 +94,8 @@ latest as (
         visible.*,
         cast(0 as bigint) as redeliveries
     from visible
-    left join repeated on visible.entry_id = repeated.entry_id
+    left join repeated
+        on visible.transaction_id = repeated.transaction_id and visible.entry_id = repeated.entry_id
     where repeated.entry_id is null
 
     union all
@@ -98,7 +104,10 @@ latest as (
         ordered_repeats.* exclude (age_rank, copy_rank),
         redeliveries.redeliveries
     from ordered_repeats
-    inner join redeliveries on ordered_repeats.entry_id = redeliveries.entry_id
+    inner join redeliveries
+        on
+            ordered_repeats.transaction_id = redeliveries.transaction_id
+            and ordered_repeats.entry_id = redeliveries.entry_id
     where ordered_repeats.age_rank = 1
 
 ),
@@ -154,7 +163,10 @@ final as (
         first_entry.intent_id
     from totals
     left join on_clearing as first_entry
-        on totals.first_clearing_entry_id = first_entry.entry_id
+        on
+            totals.transaction_id = first_entry.transaction_id
+            and totals.currency = first_entry.currency
+            and totals.first_clearing_entry_id = first_entry.entry_id
     left join match_line_types
         on first_entry.movement_type = match_line_types.line_type and first_entry.movement_type in ('fee', 'payout', 'adjustment')
 
