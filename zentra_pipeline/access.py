@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import identifiers, tenancy, vocabulary
+from zentra_pipeline import actors, identifiers, tenancy, vocabulary
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import Home
-from zentra_pipeline.store import tokens
-from zentra_pipeline.store.engine import control_store, reading
+from zentra_pipeline.store import decisions, tokens
+from zentra_pipeline.store.engine import control_store, operational_store, reading
 from zentra_pipeline.store.instants import instant_text
 from zentra_pipeline.store.tokens import StoredToken
 
@@ -48,8 +48,9 @@ def create_token(
 ) -> tuple[str, StoredToken]:
     """A new token and what is kept of it; the token itself cannot be had again.
 
-    UsageError for an unknown tenant or role, and for an actor who is known by another spelling: two spellings would
-    pass for two people where one has to approve what the other proposed.
+    UsageError for an unknown tenant or role, for a name in several scripts, and for an actor who is known by another
+    spelling: two spellings would pass for two people where one has to approve what the other proposed. RefusedError for
+    a name that looks like a known one and is written in other letters.
     """
     if role not in vocabulary.values("role"):
         raise UsageError(f"role {role!r} is not one of {', '.join(vocabulary.values('role'))}")
@@ -68,9 +69,11 @@ def create_token(
         expires_at=None if expires_in is None else instant_text(now + expires_in),
         revoked_at=None,
     )
+    acting = known_actors(home, tenant)
     with control_store(home).begin() as connection:
         known = tokens.actors_of(connection, tenant)
         if actor not in known:
+            actors.check_new(actor, [*known, *acting])
             _require_one_spelling(actor, known)
             tokens.add_actor(connection, tenant, actor, created_at)
         tokens.add(connection, token)
@@ -126,9 +129,21 @@ def _digest(bearer: str) -> str:
     return hashlib.sha256(bearer.encode()).hexdigest()
 
 
-def _require_one_spelling(actor: str, known: Sequence[str]) -> None:
-    from zentra_pipeline.review.policy import same_person
+def known_actors(home: Home, tenant: str) -> list[str]:
+    """Every name that somebody has acted by for a tenant: with a token, in decisions, closeouts and runs."""
+    with reading(control_store(home)) as connection:
+        found = {*tokens.actors_of(connection, tenant)}
+    with reading(operational_store(home.tenant(tenant))) as connection:
+        found |= decisions.actors(connection)
+    return sorted(found)
 
+
+def require_actor(home: Home, tenant: str, actor: str) -> None:
+    """Refuse the name of an actor who is new and could be taken for another one."""
+    actors.check_new(actor, known_actors(home, tenant))
+
+
+def _require_one_spelling(actor: str, known: Sequence[str]) -> None:
     for other in known:
-        if same_person(actor, other):
+        if actors.same_person(actor, other):
             raise UsageError(f"actor {actor!r} is known as {other!r}: write the name as it was first written")

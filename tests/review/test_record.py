@@ -157,7 +157,7 @@ def test_the_log_says_who_when_why_by_which_policy_and_in_whose_books(world: Wor
         "role": "admin",
         "rule": "roles.admin",
     }
-    assert json.loads(row["details"]) == {}
+    assert json.loads(row["details"]) == {"origin": {"via": "program"}}
 
 
 def test_a_resolution_and_its_reopening_are_events_and_a_comment_is_none(world: World, line: str) -> None:

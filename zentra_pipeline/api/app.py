@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zentra_pipeline import __version__
 from zentra_pipeline.api import (
+    approvals,
     bodies,
     callbacks,
     closeouts,
@@ -43,7 +44,19 @@ A bearer token names tenant, actor and role; no request names a tenant. Amounts 
 ISO 4217 currency, instants UTC with Z, days YYYY-MM-DD. Lists page by cursor. Every error is an RFC 9457 problem.
 """
 # Asked most first.
-_ROUTERS = (callbacks, runs, run_results, closeouts, exception_sheets, exceptions, files, events, runtime, webhooks)
+_ROUTERS = (
+    callbacks,
+    runs,
+    run_results,
+    closeouts,
+    exception_sheets,
+    exceptions,
+    approvals,
+    files,
+    events,
+    runtime,
+    webhooks,
+)
 
 _open = APIRouter(tags=["server"], dependencies=[Depends(queries.require_once)])
 

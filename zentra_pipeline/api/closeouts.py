@@ -6,23 +6,24 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
-from zentra_pipeline.api import bodies, problems, security
+from zentra_pipeline.actors import same_person
+from zentra_pipeline.api import approvals, bodies, problems, security
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.runs import find_run
-from zentra_pipeline.api.security import Preparer, Reader
+from zentra_pipeline.api.security import Caller, Preparer, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
+from zentra_pipeline.closeout import approval, closing
 from zentra_pipeline.closeout import case as cases
-from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.case import Case
 from zentra_pipeline.closeout.closing import Outcome
 from zentra_pipeline.errors import RefusedError
-from zentra_pipeline.review.policy import same_person
 from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.engine import operational_store, reading
 
@@ -71,6 +72,7 @@ class CloseoutStanding(BaseModel):
 
     run_id: str
     closeout_status: str
+    pending_approval: Annotated[dict[str, Any] | None, WithJsonSchema(approvals.PENDING_CLOSEOUT)]
     closeouts: list[CloseoutView]
 
 
@@ -78,6 +80,7 @@ class StepOutcome(CloseoutView):
     """The closeout after a step; `is_new` is false when it stood there before."""
 
     is_new: bool
+    pending_approval: Annotated[dict[str, Any] | None, WithJsonSchema(approvals.PENDING_CLOSEOUT)]
 
 
 @router.get(
@@ -90,8 +93,11 @@ def show(caller: Reader, run_id: str) -> Response:
     run = find_run(caller, run_id)
     with reading(operational_store(caller.paths)) as connection:
         found = closeout_store.of_run(connection, run.run_id)
+        log = decision_store.listed(connection)
     standing = {"run_id": run.run_id, "closeout_status": run.closeout_status}
-    return json_response(standing | {"closeouts": [_as_view(closeout) for closeout in found]})
+    waiting = [approval.kept(log, item.closeout_id) for item in found if item.chain_sequence is None]
+    views = [_as_view(closeout) for closeout in found]
+    return json_response(standing | {"pending_approval": next(iter(waiting), None), "closeouts": views})
 
 
 @router.post(
@@ -118,19 +124,20 @@ def take_step(
             raise ProblemError("invalid", "body: reason and accept_quarantine belong to prepare; leave them out")
     run = find_run(caller, run_id)
     with cases.of_run(serving.home, caller.tenant, run.run_id) as case:
-        outcome = _taken(case, step, caller.actor, serving)
+        outcome = _taken(case, step, caller, serving)
     if outcome.closeout is None:
         blockers = [asdict(blocker) for blocker in outcome.blockers]
         detail = f"{len(blockers)} in the way: {blockers[0]['explanation']}" if blockers else "Something is in the way."
         raise ProblemError("blocked", problems.printable(detail), members={"blockers": blockers})
-    return json_response(_as_view(outcome.closeout) | {"is_new": outcome.is_new})
+    return json_response(_as_view(outcome.closeout) | {"is_new": outcome.is_new, "pending_approval": outcome.approval})
 
 
-def _taken(case: Case, step: NewStep, actor: str, serving: Serving) -> Outcome:
+def _taken(case: Case, step: NewStep, caller: Caller, serving: Serving) -> Outcome:
+    actor, origin = caller.actor, caller.origin
     if step.action == PREPARE:
-        return closing.prepare(case, actor, serving.now(), step.reason, step.accept_quarantine)
+        return closing.prepare(case, actor, serving.now(), step.reason, step.accept_quarantine, origin)
     try:
-        return closing.approve(case, actor, serving.now())
+        return closing.approve(case, actor, serving.now(), origin)
     except RefusedError as cause:
         is_same = case.prepared is not None and same_person(actor, case.prepared.prepared_by)
         raise ProblemError("refused" if is_same else "conflict", problems.printable(str(cause))) from cause

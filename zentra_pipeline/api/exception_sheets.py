@@ -87,7 +87,13 @@ async def decide_sheet(caller: Decider, serving: Serving, request: Request) -> R
 
     def decide_all() -> dict[str, Any]:
         verdicts = sheets.decide(
-            serving.home, caller.tenant, sheets.read(content), actor=caller.actor, role=caller.role, now=serving.now
+            serving.home,
+            caller.tenant,
+            sheets.read(content),
+            actor=caller.actor,
+            role=caller.role,
+            now=serving.now,
+            origin=caller.origin,
         )
         return sheets.outcome(verdicts, lambda error: problems.of_error(error).detail)
 

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from zentra_pipeline import lake, vocabulary
-from zentra_pipeline.api import bodies, problems, tables
+from zentra_pipeline.api import approvals, bodies, problems, tables
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.paging import PageQuery, page, page_schema, place_of
 from zentra_pipeline.api.problems import ProblemError
@@ -55,6 +55,8 @@ _DECISION_SCHEMA: Final = {
         "reason": _TEXT_OR_NULL,
         "run_id": {**_TEXT, "description": "The run in whose books it stands."},
         "policy": {"type": "object", "description": "The rule that it passed."},
+        "approval": approvals.APPROVED_EXCEPTION,
+        "origin": {"type": ["object", "null"], "description": "How the actor came: a token or the command line."},
     },
 }
 _DETAIL_SCHEMA: Final = tables.row_schema(
@@ -65,7 +67,8 @@ _DETAIL_SCHEMA: Final = tables.row_schema(
     version={"type": "integer", "description": "How many decisions were made about it."},
     possible={"type": "array", "items": _TEXT, "description": "The actions that may follow."},
     proposed_resolution=_TEXT_OR_NULL,
-    proposed_by={**_TEXT_OR_NULL, "description": "Whom somebody else has to approve."},
+    proposed_by={**_TEXT_OR_NULL, "description": "Proposer; another person must approve."},
+    pending_approval=approvals.PENDING_EXCEPTION,
     decisions={"type": "array", "items": _DECISION_SCHEMA},
 )
 _ETAG: Final = {"ETag": {"description": "Its state; for If-Match.", "schema": _TEXT}}
@@ -217,6 +220,7 @@ def _decide_one(
             ledger_transactions=decision.ledger_transactions,
             role=caller.role,
             expected_version=None if expected is None else before["version"],
+            origin=caller.origin,
         )
     except RefusedError as cause:
         is_state = isinstance(cause, OutdatedError | NotPossibleError)
@@ -263,12 +267,15 @@ def _due_text(row: Mapping[str, Any]) -> str:
 def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, Any]:
     """Everything told of one exception; the one answer for every id that is not one of the tenant's."""
     clocks = Clocks(caller.paths, serving.now())
-    found = _told_at(clocks, lake.query(caller.paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id]))
+    answer = lake.query(caller.paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id])
+    found = _told_at(clocks, answer)
     if not found:
         raise problems.not_found()
     (row,) = found
     with reading(operational_store(caller.paths)) as connection:
         log = decision_store.listed(connection, [exception_id])
+        published = [dict(zip(answer.columns, values, strict=True)) for values in answer.rows]
+        waiting = approvals.of_exceptions(caller, connection, published)
     state = review.seen(review.fold(log, ExceptionState(exception_id)), row["status"], row["resolution"])
     kind = vocabulary.exception_type(row["exception_type"])
     return row | {
@@ -278,13 +285,22 @@ def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, An
         "possible": list(review.possible(state)),
         "proposed_resolution": state.proposed_resolution,
         "proposed_by": state.proposed_by,
+        "pending_approval": waiting.get(exception_id),
         "decisions": _told(log),
     }
 
 
 def _told(log: Sequence[Decision]) -> list[dict[str, Any]]:
     names = ("decision_id", "action", "actor", "decided_at", "result", "owner", "resolution", "reason", "run_id")
-    return [{name: getattr(item, name) for name in names} | {"policy": dict(item.policy)} for item in log]
+    return [
+        {name: getattr(item, name) for name in names}
+        | {
+            "policy": dict(item.policy),
+            "approval": item.details.get("approval"),
+            "origin": item.details.get("origin"),
+        }
+        for item in log
+    ]
 
 
 def _answer(detail: dict[str, Any]) -> Response:

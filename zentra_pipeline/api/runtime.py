@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, field_validator
 
+from zentra_pipeline.actors import same_person
 from zentra_pipeline.api import bodies, problems
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.problems import ProblemError
@@ -15,7 +16,6 @@ from zentra_pipeline.api.security import Asker, Caller, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
-from zentra_pipeline.review.policy import same_person
 from zentra_pipeline.runtime import intent as stages
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.runtime import trace as tracing

@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 
+from zentra_pipeline.actors import Origin
 from zentra_pipeline.api import queries
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Service, Serving
@@ -50,6 +51,12 @@ class Caller:
     actor: str
     role: str
     paths: TenantPaths
+    token_id: str
+
+    @property
+    def origin(self) -> Origin:
+        """How the caller came, as the log keeps it."""
+        return Origin("token", token_id=self.token_id)
 
     def require(self, action: str) -> None:
         """End the request unless the caller's role may do this."""
@@ -85,7 +92,9 @@ def _caller(serving: Service, token: str | None) -> Caller:
     if wait:
         headers = {"Retry-After": str(math.ceil(wait))}
         raise ProblemError("busy", "This token asks more often than it may.", headers=headers)
-    return Caller(identity.tenant, identity.actor, identity.role, serving.home.tenant(identity.tenant))
+    return Caller(
+        identity.tenant, identity.actor, identity.role, serving.home.tenant(identity.tenant), identity.token_id
+    )
 
 
 def _unauthenticated(challenge: str, detail: str) -> ProblemError:

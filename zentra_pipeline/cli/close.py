@@ -58,6 +58,7 @@ def command(
 
     A fact that comes later makes a new revision of the run; closing that one amends the first seal, which stays.
     """
+    from zentra_pipeline.actors import command_line
     from zentra_pipeline.closeout import case as cases
     from zentra_pipeline.closeout import closing
 
@@ -74,9 +75,9 @@ def command(
         opened = cases.of_run(home, tenant, run_id)
     with opened as case:
         if approve:
-            outcome = closing.approve(case, actor, now)
+            outcome = closing.approve(case, actor, now, command_line())
         else:
-            outcome = closing.prepare(case, actor, now, reason, accept_quarantine)
+            outcome = closing.prepare(case, actor, now, reason, accept_quarantine, command_line())
     _tell(outcome, tenant, run_id, as_json)
     return RefusedError.exit_code if outcome.status == "blocked" else 0
 
@@ -110,6 +111,7 @@ def _as_object(outcome: "Outcome", run_id: str | None) -> dict[str, Any]:
         "prepared_by": closeout.prepared_by if closeout else None,
         "approved_by": closeout.approved_by if closeout else None,
         "is_new": outcome.is_new,
+        "pending_approval": outcome.approval,
         "blockers": [vars(blocker) for blocker in outcome.blockers],
     }
 
@@ -127,7 +129,7 @@ def _tell_blockers(outcome: "Outcome") -> None:
 
 
 def _tell_closeout(outcome: "Outcome", tenant: str) -> None:
-    from zentra_pipeline.cli import printing
+    from zentra_pipeline.cli import approval_text, printing
 
     closeout = outcome.closeout
     assert closeout is not None
@@ -152,6 +154,10 @@ def _tell_closeout(outcome: "Outcome", tenant: str) -> None:
         facts.append(("bundle", str(outcome.bundle)))
     for label, value in facts:
         printing.say(f"{label:<10}{value}")
+    if outcome.approval is not None:
+        printing.say("\nWhat there is to approve:")
+        for line in approval_text.of_closeout(outcome.approval):
+            printing.say(f"  {line}")
     if outcome.status == "prepared":
         printing.next_step(f"zentra close --tenant {tenant} --run {closeout.run_id} --approve", "by somebody else")
     elif outcome.bundle:

@@ -4,12 +4,19 @@ import json
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
 from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zentra_pipeline.store.closeouts import Closeout
+    from zentra_pipeline.store.decisions import Decision
 
 
 @click.group("closeouts")
@@ -20,19 +27,25 @@ def command() -> None:
 @command.command("list")
 @options.tenant
 @click.option("--provider", metavar="P", callback=options.checked(identifiers.provider_id), help="Only its closeouts.")
+@click.option("--pending", "only_pending", is_flag=True, help="Only those that wait for approval.")
 @options.home
 @options.as_json
-def list_closeouts(tenant: str, provider: str | None, home: Home, as_json: bool) -> None:
+def list_closeouts(tenant: str, provider: str | None, only_pending: bool, home: Home, as_json: bool) -> None:
     """List a tenant's closeouts, sealed, amended and prepared, by window."""
     from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.store import closeouts
+    from zentra_pipeline.store import closeouts, decisions
     from zentra_pipeline.store.engine import operational_store, reading
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
-        found = closeouts.listed(connection, provider)
+        found = [
+            closeout
+            for closeout in closeouts.listed(connection, provider)
+            if not only_pending or closeout.chain_sequence is None
+        ]
+        log = decisions.listed(connection)
     if as_json:
-        printing.print_json({"closeouts": [asdict(closeout) for closeout in found]})
+        printing.print_json({"closeouts": [asdict(item) | {"pending_approval": _pending(log, item)} for item in found]})
         return
     headings = ("closeout", "provider", "window", "run", "revision", "status", "prepared by", "approved by", "amends")
     printing.print_table(
@@ -52,6 +65,52 @@ def list_closeouts(tenant: str, provider: str | None, home: Home, as_json: bool)
             for item in found
         ],
     )
+
+
+@command.command("show")
+@click.argument("closeout_id", metavar="ID", callback=options.checked(options.record_id))
+@options.tenant
+@options.home
+@options.as_json
+def show(closeout_id: str, tenant: str, home: Home, as_json: bool) -> None:
+    """Show one closeout: what it seals, or is to seal, and what was decided about it."""
+    from zentra_pipeline import tenancy
+    from zentra_pipeline.cli import approval_text, printing
+    from zentra_pipeline.errors import NotFoundError
+    from zentra_pipeline.store import closeouts, decisions
+    from zentra_pipeline.store.engine import operational_store, reading
+
+    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+        found = [item for item in closeouts.listed(connection) if item.closeout_id == closeout_id]
+        log = [item for item in decisions.listed(connection) if item.details.get("closeout_id") == closeout_id]
+    if not found:
+        raise NotFoundError(f"there is no closeout {closeout_id!r} of {tenant}")
+    (closeout,) = found
+    history = [
+        {name: getattr(item, name) for name in ("decision_id", "action", "actor", "decided_at", "reason", "result")}
+        | {"policy": dict(item.policy), "approval": item.details.get("approval"), "origin": item.details.get("origin")}
+        for item in log
+    ]
+    if as_json:
+        printing.print_json(asdict(closeout) | {"pending_approval": _pending(log, closeout), "decisions": history})
+        return
+    printing.say(f"{closeout.closeout_id}  revision {closeout.revision} of run {closeout.run_id}  {closeout.status}")
+    content = next((item["approval"] for item in reversed(history) if item["approval"] is not None), None)
+    if content is not None:
+        printing.say("\nWhat there is to approve:" if closeout.chain_sequence is None else "\nWhat was approved:")
+        for line in approval_text.of_closeout(content):
+            printing.say(f"  {line}")
+    printing.say("\nWhat was decided:")
+    for item in history:
+        why = f" ({item['reason']})" if item["reason"] else ""
+        printing.say(f"  - {item['decided_at']} {item['actor']}: {item['action'].replace('_', ' ')}{why}")
+
+
+def _pending(log: "Sequence[Decision]", closeout: "Closeout") -> dict[str, Any] | None:
+    """What there is to approve of a closeout that is prepared; null of one that is sealed."""
+    from zentra_pipeline.closeout import approval
+
+    return approval.kept(log, closeout.closeout_id) if closeout.chain_sequence is None else None
 
 
 @command.command("calendar")

@@ -34,6 +34,7 @@ def command(file: Path, tenant: str, actor: str, home: Home, as_json: bool) -> N
     changed. 1 says that a fault kept a row from being decided, or its run from being reconciled anew.
     """
     from zentra_pipeline import tenancy
+    from zentra_pipeline.actors import command_line
     from zentra_pipeline.cli import printing
     from zentra_pipeline.review import record, sheets
 
@@ -41,7 +42,7 @@ def command(file: Path, tenant: str, actor: str, home: Home, as_json: bool) -> N
     rows = sheets.read(_content(file, sheets.MOST_BYTES))
     verdicts = []
     for verdict in sheets.decide(
-        home, tenant, rows, actor=actor, role=record.LOCAL_ROLE, now=lambda: datetime.now(UTC)
+        home, tenant, rows, actor=actor, role=record.LOCAL_ROLE, origin=command_line(), now=lambda: datetime.now(UTC)
     ):
         verdicts.append(verdict)
         if not as_json:

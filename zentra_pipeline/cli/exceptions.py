@@ -13,6 +13,7 @@ from zentra_pipeline.settings import Home
 if TYPE_CHECKING:
     from zentra_pipeline.lake import QueryResult
     from zentra_pipeline.review.clocks import Clocks
+    from zentra_pipeline.settings import TenantPaths
     from zentra_pipeline.store.decisions import Decision
 
 
@@ -69,6 +70,12 @@ def _word(vocabulary: str) -> Callable[[str], str]:
 )
 @click.option("--lane", metavar="L", help="Only those in this lane.")
 @click.option("--open", "only_open", is_flag=True, help="Only those that are not resolved.")
+@click.option(
+    "--pending",
+    "only_pending",
+    is_flag=True,
+    help="Only those that wait for approval, each with what is to be approved.",
+)
 @click.option("--overdue", "only_overdue", is_flag=True, help="Only those past their due date.")
 @_AS_OF
 @click.option(
@@ -85,6 +92,7 @@ def list_exceptions(
     tenant: str,
     home: Home,
     only_open: bool,
+    only_pending: bool,
     only_overdue: bool,
     as_of: datetime,
     form: str,
@@ -107,6 +115,8 @@ def list_exceptions(
         given[IS_OVERDUE] = clocks.instant
     if only_open:
         given["status <> ?"] = "resolved"
+    if only_pending:
+        given["status = ? "] = "pending_approval"
     if form == "csv" and not as_json:
         from zentra_pipeline.review import sheets
 
@@ -119,6 +129,9 @@ def list_exceptions(
         list(given.values()),
     )
     found = _rows(result, clocks)
+    if only_pending:
+        _print_pending(paths, result, found, as_json)
+        return
     if as_json:
         printing.print_json({"exceptions": found})
         return
@@ -158,6 +171,37 @@ def list_exceptions(
     printing.note(printing.counted(len(found), "exception"))
 
 
+def _print_pending(paths: "TenantPaths", result: "QueryResult", found: list[dict[str, Any]], as_json: bool) -> None:
+    """Each exception that waits for approval, with what is to be approved."""
+    from zentra_pipeline.cli import approval_text, printing
+
+    waiting = _pending(paths, result)
+    if as_json:
+        printing.print_json(
+            {"exceptions": [row | {"pending_approval": waiting.get(row["exception_id"])} for row in found]}
+        )
+        return
+    for row in found:
+        printing.say(f"{row['exception_id']}  {row['exception_type']}  {row['subject_id']}  {row['owner']}")
+        for line in approval_text.of_exception(waiting[row["exception_id"]]):
+            printing.say(f"  {line}")
+        printing.say()
+    printing.note(f"{printing.counted(len(found), 'exception')} to approve")
+
+
+def _pending(paths: "TenantPaths", result: "QueryResult") -> dict[str, dict[str, Any]]:
+    """What there is to approve of published exceptions, by id."""
+    from zentra_pipeline.review import approvals
+    from zentra_pipeline.review.policy import load_policy
+    from zentra_pipeline.store import decisions
+    from zentra_pipeline.store.engine import operational_store, reading
+
+    rows = [dict(zip(result.columns, values, strict=True)) for values in result.rows]
+    with reading(operational_store(paths)) as connection:
+        log = decisions.listed(connection, [row["exception_id"] for row in rows])
+        return approvals.pending(connection, paths, load_policy(paths), rows, log)
+
+
 @command.command("show")
 @click.argument("exception_id", metavar="ID", callback=options.checked(options.record_id))
 @options.tenant
@@ -167,26 +211,26 @@ def list_exceptions(
 def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
     """Explain one exception: what happened, what it might belong to, whose it is, what was decided and what to do."""
     from zentra_pipeline import lake, tenancy, vocabulary
-    from zentra_pipeline.cli import printing
+    from zentra_pipeline.cli import approval_text, printing
     from zentra_pipeline.errors import UsageError
     from zentra_pipeline.review.clocks import TIMED, Clocks
     from zentra_pipeline.store import decisions
     from zentra_pipeline.store.engine import operational_store, reading
 
     paths = tenancy.require_tenant(home, tenant)
-    found = _rows(
-        lake.query(paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id]), Clocks(paths, as_of)
-    )
+    result = lake.query(paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id])
+    found = _rows(result, Clocks(paths, as_of))
     if not found:
         raise UsageError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
     (row,) = found
     kind = vocabulary.exception_type(row["exception_type"])
     with reading(operational_store(paths)) as connection:
         log = decisions.listed(connection, [exception_id])
+    waiting = _pending(paths, result).get(exception_id)
     if as_json:
         history = [_as_object(decision) for decision in log]
-        told = {"title": kind.title, "remedy": kind.remedy, "version": len(log), "decisions": history}
-        printing.print_json(row | told)
+        told = {"title": kind.title, "remedy": kind.remedy, "version": len(log), "pending_approval": waiting}
+        printing.print_json(row | told | {"decisions": history})
         return
     printing.say(f"{row['exception_id']}  {row['exception_type']}  {row['severity']}  {row['status']}")
     printing.say(f"{kind.title}.")
@@ -203,6 +247,13 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
         printing.say("\nWhat was decided:")
         for decision in log:
             printing.say(f"  - {_told(decision)}")
+            if decision.action == "approve":
+                for line in _approved(decision):
+                    printing.say(f"      {line}")
+    if waiting is not None:
+        printing.say("\nWhat there is to approve:")
+        for line in approval_text.of_exception(waiting):
+            printing.say(f"  {line}")
     printing.say(f"\nWhat to do: {kind.remedy}")
 
 
@@ -238,7 +289,17 @@ def _as_object(decision: "Decision") -> dict[str, Any]:
         "reason": decision.reason,
         "run_id": decision.run_id,
         "policy": dict(decision.policy),
+        "approval": decision.details.get("approval"),
+        "origin": decision.details.get("origin"),
     }
+
+
+def _approved(decision: "Decision") -> list[str]:
+    """What was approved, as the log keeps it; nothing for decisions that are older than that."""
+    from zentra_pipeline.cli import approval_text
+
+    content = decision.details.get("approval")
+    return [] if content is None else list(approval_text.of_exception(content))
 
 
 def _told(decision: "Decision") -> str:

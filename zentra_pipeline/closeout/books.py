@@ -1,8 +1,9 @@
 """The books of a run as they are closed: its published tables, what people decided, and the evidence, in one DuckDB.
 
-Views: `matches`, `match_legs`, `three_way`, `open_items`, `conservation`, `rollforward`, `evidence_items` of the closed
-revision; `exceptions` those the run opened or resolved and earlier ones it carries, as decided by now; `evidence` the
-rows a closeout seals, one `leaf` (RFC 8785) each. Does not belong here: whether a run may be closed, writing files.
+Views: `matches`, `match_legs`, `three_way`, `open_items`, `write_offs`, `conservation`, `rollforward` and
+`evidence_items` of the closed revision; `exceptions` those the run opened or resolved and earlier ones it carries, as
+decided by now; `evidence` the rows a closeout seals, one `leaf` (RFC 8785) each. Does not belong here: whether a run
+may be closed, writing files.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,10 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
 
-_TABLES: Final = ("matches", "match_legs", "three_way", "open_items", "conservation", "rollforward", "evidence_items")
+_TABLES: Final = (
+    *("matches", "match_legs", "three_way", "open_items", "write_offs", "conservation", "rollforward"),
+    "evidence_items",
+)
 LEAF_KEYS: Final = (
     "actor",
     "closeout_status",

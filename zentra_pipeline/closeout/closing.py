@@ -9,6 +9,7 @@ or taken over where it is the same. Does not belong here: what blocks (blockers)
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +17,16 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake, locks
-from zentra_pipeline.closeout import blockers, bundle_files, event_lines, keys, payload, report, seal
+from zentra_pipeline import access, lake, locks
+from zentra_pipeline.actors import PROGRAM, Origin, same_person
+from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, keys, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.closeout.case import Case
-from zentra_pipeline.errors import RefusedError, ZentraError
+from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
 from zentra_pipeline.events.facts import closeout_event
-from zentra_pipeline.review.policy import load_policy, same_person
+from zentra_pipeline.review.approvals import DETAIL
+from zentra_pipeline.review.policy import check_origin, load_policy
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
@@ -34,66 +37,98 @@ from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_text
 
-PREPARE: Final = "prepare_closeout"
+PREPARE: Final = approval.PREPARE
 APPROVE: Final = "approve_closeout"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a closeout stands after a step: `closeout` is null while blockers are in the way."""
+    """Where a closeout stands after a step: `closeout` is null while blockers are in the way.
+
+    `approval` is what there is to approve of one that is prepared (approval.content).
+    """
 
     status: str
     closeout: Closeout | None
     bundle: Path | None
     blockers: tuple[Blocker, ...] = ()
     is_new: bool = True
+    approval: dict[str, Any] | None = None
 
 
-def prepare(case: Case, actor: str, now: datetime, reason: str | None = None, accepted: str | None = None) -> Outcome:
+def prepare(
+    case: Case,
+    actor: str,
+    now: datetime,
+    reason: str | None = None,
+    accepted: str | None = None,
+    origin: Origin = PROGRAM,
+) -> Outcome:
     """Prepare a closeout, or say what is in the way; where the current revision is sealed, it stays as it is.
 
     `reason` says why an earlier seal is amended; without it the files that came in since are named. With `accepted`, a
-    reason, the actor answers for the quarantined rows.
+    reason, the actor answers for the quarantined rows. `origin` is how the actor came.
     """
+    access.require_actor(case.home, case.tenant, actor)
     if case.is_sealed:
         return _as_it_is(case)
     in_the_way = case.at_work()
     if in_the_way:
         return _blocked(case, in_the_way)
     if accepted is not None:
-        case = _accept_quarantine(case, actor, accepted, now)
+        case = _accept_quarantine(case, actor, accepted, now, origin)
     with case.books() as opened:
         in_the_way = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
         if in_the_way:
             return _blocked(case, in_the_way)
         root, rows, status = _evidence(case, opened)
-    closeout = _prepared(case, actor, now, reason, root, rows, status)
-    if case.prepared is not None and _same_preparation(case.prepared, closeout):
-        return Outcome("prepared", case.prepared, None, is_new=False)
-    _record_preparation(case, closeout, now)
+        closeout = _prepared(case, actor, now, reason, root, rows, status)
+        to_approve = approval.content(opened, closeout, load_policy(case.paths))
+    known = case.prepared
+    if known is not None and _same_preparation(known, closeout):
+        kept = approval.kept(case.decisions, known.closeout_id)
+        if kept is None or not approval.changed(kept, to_approve | {"reason": kept.get("reason")}):
+            return Outcome("prepared", known, None, is_new=False, approval=kept or to_approve)
+    _record_preparation(case, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
     lake.refresh(case.paths)
-    return Outcome("prepared", closeout, None)
+    return Outcome("prepared", closeout, None, approval=to_approve)
 
 
-def approve(case: Case, actor: str, now: datetime) -> Outcome:
+def approve(case: Case, actor: str, now: datetime, origin: Origin = PROGRAM) -> Outcome:
     """Approve and seal what somebody else prepared; approving again changes nothing.
 
-    Raises RefusedError when nothing is prepared, when the approver prepared it, or when what was prepared is no longer
-    what would be sealed.
+    Raises RefusedError when nothing is prepared, when the approver prepared it, when the policy demands a token, or
+    when what was prepared is no longer what would be sealed.
     """
     if case.is_sealed and case.prepared is None:
         return _as_it_is(case)
+    check_origin(load_policy(case.paths), actor, origin)
+    access.require_actor(case.home, case.tenant, actor)
     prepared = _approvable(case, actor)
     with case.books() as opened:
         in_the_way = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
         if in_the_way:
             return _blocked(case, in_the_way)
+        to_approve = _as_prepared(case, opened, prepared)
         closeout = _approved(case, prepared, actor, now)
         closeout, bundle = _sealed_bundle(case, opened, closeout, now)
         closeout = _keep_evidence(case, opened, closeout)
-    _record_seal(case, closeout, now)
+    _record_seal(case, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
     _show_seal(case)
     return Outcome("sealed", closeout, bundle)
+
+
+def _as_prepared(case: Case, opened: Books, prepared: Closeout) -> dict[str, Any]:
+    """What is sealed; NotPossibleError when it is other than what was prepared, which is what the approver saw."""
+    to_approve = approval.content(opened, prepared, load_policy(case.paths))
+    kept = approval.kept(case.decisions, prepared.closeout_id)
+    changed = [] if kept is None else approval.changed(kept, to_approve)
+    if changed:
+        raise NotPossibleError(
+            f"the closeout of run {case.run.run_id} is not what {prepared.prepared_by} prepared: "
+            f"{', '.join(changed)} changed since; prepare it again, look at it and approve that"
+        )
+    return to_approve
 
 
 def bundle_of(paths: TenantPaths, closeout: Closeout) -> Path:
@@ -147,7 +182,7 @@ def _blocked(case: Case, in_the_way: list[Blocker]) -> Outcome:
     return Outcome("blocked", None, None, tuple(in_the_way))
 
 
-def _accept_quarantine(case: Case, actor: str, reason: str, now: datetime) -> Case:
+def _accept_quarantine(case: Case, actor: str, reason: str, now: datetime, origin: Origin) -> Case:
     """Record that somebody answers for the quarantined rows, once for the number there are."""
     with case.books() as opened:
         (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
@@ -160,7 +195,7 @@ def _accept_quarantine(case: Case, actor: str, reason: str, now: datetime) -> Ca
             now=now,
             reason=reason,
             result="accepted",
-            details={"quarantined_rows": int(found["rows"])},
+            details={"quarantined_rows": int(found["rows"]), "origin": origin.content()},
         )
         decision_store.append(connection, decision)
     return replace(case, decisions=[*case.decisions, decision])
@@ -216,7 +251,7 @@ def _same_preparation(known: Closeout, closeout: Closeout) -> bool:
     return known == same
 
 
-def _record_preparation(case: Case, closeout: Closeout, now: datetime) -> None:
+def _record_preparation(case: Case, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
     with case.engine.begin() as connection:
         decision = _decision(
             case,
@@ -226,7 +261,7 @@ def _record_preparation(case: Case, closeout: Closeout, now: datetime) -> None:
             now=now,
             reason=closeout.reason,
             result="prepared",
-            details={"closeout_id": closeout.closeout_id, "evidence_root": closeout.evidence_root},
+            details={"closeout_id": closeout.closeout_id, "evidence_root": closeout.evidence_root, **details},
         )
         decision_store.append(connection, decision)
         closeout_store.prepare(connection, closeout)
@@ -364,7 +399,7 @@ def _keep_evidence(case: Case, opened: Books, closeout: Closeout) -> Closeout:
     return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=lake.digest_of(final))
 
 
-def _record_seal(case: Case, closeout: Closeout, now: datetime) -> None:
+def _record_seal(case: Case, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
     """The commit: closeout, run, predecessor, decision and event become true together."""
     assert closeout.approved_by is not None
     with case.engine.begin() as connection:
@@ -376,7 +411,7 @@ def _record_seal(case: Case, closeout: Closeout, now: datetime) -> None:
             now=now,
             reason=None,
             result="sealed",
-            details={"closeout_id": closeout.closeout_id, "seal_digest": closeout.seal_digest},
+            details={"closeout_id": closeout.closeout_id, "seal_digest": closeout.seal_digest, **details},
         )
         decision_store.append(connection, decision)
         closeout_store.change(connection, closeout.closeout_id, vars(closeout))

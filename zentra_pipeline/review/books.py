@@ -45,9 +45,16 @@ class FoundMatch:
 
 
 @dataclass(frozen=True)
-class _OpenItem:
+class OpenItem:
+    """An item in the newest run that sees it and leaves it open."""
+
     run: run_store.Run
+    item_type: str
+    item_id: str
     amount_minor: int
+    provider_reference: str | None
+    opened_window: str
+    item_state: str
 
 
 def of_known(connection: Connection, known: Decision) -> Books:
@@ -66,7 +73,7 @@ def of_decision(
     found: FoundMatch | None,
 ) -> Books:
     """The provider's newest published run; for what changes items the newest that carries them."""
-    published = _published(connection, row)
+    published = published_runs(connection, row)
     if found is not None:
         takes_effect = verdict.result == "resolved"
         return Books(
@@ -96,21 +103,21 @@ def match_of(
     Raises RefusedError when an item is not open in the newest run that sees it, when these are not one run, when that
     is sealed, when amounts are others than those that were proposed, or when items of one side do not cancel.
     """
-    proposal = _proposal(log) if action == "approve" else None
-    if proposal is not None:
-        named = Named.of_details(proposal.details)
+    proposed = proposal(log) if action == "approve" else None
+    if proposed is not None:
+        named = Named.of_details(proposed.details)
     if named is None:
         return None
     _check_subject(row, named)
-    items = _open_items(paths, _published(connection, row), named.items, row["currency"])
+    items = _open_items(paths, published_runs(connection, row), named.items, row["currency"])
     run = _one_run(row, named, items)
     _check_unsealed(connection, run, "a match")
     _check_unclaimed(connection, run, named, row["currency"])
     found = FoundMatch(run, _judged(paths, run, named, row["currency"], items))
     if named.is_one_sided:
         found.match.check_cancels(load_profile(paths, run.provider).tolerance_minor(row["currency"]))
-    if proposal is not None:
-        _check_as_proposed(proposal, found.match)
+    if proposed is not None:
+        _check_as_proposed(proposed, found.match)
     return found
 
 
@@ -119,7 +126,7 @@ def is_sealed(connection: Connection, run_id: str) -> bool:
     return any(closeout.chain_sequence is not None for closeout in closeout_store.of_run(connection, run_id))
 
 
-def _published(connection: Connection, row: Mapping[str, Any]) -> list[run_store.Run]:
+def published_runs(connection: Connection, row: Mapping[str, Any]) -> list[run_store.Run]:
     """The published runs of the exception's provider, in order of creation."""
     provider = run_store.get(connection, row["run_id"]).provider
     return [run for run in run_store.list_runs(connection, provider) if run.revision > 0]
@@ -127,25 +134,43 @@ def _published(connection: Connection, row: Mapping[str, Any]) -> list[run_store
 
 def _open_items(
     paths: TenantPaths, published: Sequence[run_store.Run], items: Sequence[tuple[str, str]], currency: str
-) -> dict[tuple[str, str], _OpenItem]:
+) -> dict[tuple[str, str], OpenItem]:
     """The items that are open in the newest run that sees them, with that run and their amount there."""
-    rows = lake.query(
+    answer = lake.query(
         paths,
-        "SELECT run_id, item_type, item_id, opened_window, amount_minor FROM open_items "
+        "SELECT run_id, item_type, item_id, currency, provider_reference, amount_minor, "
+        "cast(opened_window AS varchar) AS opened_window, item_state FROM open_items "
         "WHERE currency = ? AND list_contains(?::varchar[], item_id)",
         [currency, sorted({item_id for _, item_id in items})],
-    ).rows
+    )
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    return newest_open(rows, published, items, currency)
+
+
+def newest_open(
+    rows: Sequence[Mapping[str, Any]],
+    published: Sequence[run_store.Run],
+    items: Sequence[tuple[str, str]],
+    currency: str,
+) -> dict[tuple[str, str], OpenItem]:
+    """The same from rows of open_items, whose `opened_window` is text."""
     known = {run.run_id for run in published}
-    found: dict[tuple[str, str], _OpenItem] = {}
+    found: dict[tuple[str, str], OpenItem] = {}
     for item in items:
-        by_run = {run_id: (window, amount) for run_id, *key, window, amount in rows if tuple(key) == item}
-        by_run = {run_id: seen for run_id, seen in by_run.items() if run_id in known}
+        by_run = {
+            row["run_id"]: row
+            for row in rows
+            if (row["item_type"], row["item_id"]) == item and row["currency"] == currency and row["run_id"] in known
+        }
         if not by_run:
             continue
-        opened = min(window for window, _ in by_run.values()).isoformat()
+        opened = min(row["opened_window"] for row in by_run.values())
         newest = [run for run in published if run.ledger_window >= opened][-1]
         if newest.run_id in by_run:
-            found[item] = _OpenItem(newest, by_run[newest.run_id][1])
+            row = by_run[newest.run_id]
+            found[item] = OpenItem(
+                newest, *item, row["amount_minor"], row["provider_reference"], row["opened_window"], row["item_state"]
+            )
     return found
 
 
@@ -178,7 +203,7 @@ def _check_unsealed(connection: Connection, run: run_store.Run, what: str) -> No
         )
 
 
-def _proposal(log: Sequence[Decision]) -> Decision | None:
+def proposal(log: Sequence[Decision]) -> Decision | None:
     """The decision that awaits its approval."""
     proposals = [each for each in log if each.result == "pending_approval" and each.action not in KEEPS_STATUS]
     return proposals[-1] if proposals else None
@@ -195,7 +220,7 @@ def _check_subject(row: Mapping[str, Any], named: Named) -> None:
         raise RefusedError(f"exception {row['exception_id']} is about {about}: name it among what you match")
 
 
-def _one_run(row: Mapping[str, Any], named: Named, items: Mapping[tuple[str, str], _OpenItem]) -> run_store.Run:
+def _one_run(row: Mapping[str, Any], named: Named, items: Mapping[tuple[str, str], OpenItem]) -> run_store.Run:
     """The one run in which all named items are open."""
     for item_type, item_id in named.items:
         if (item_type, item_id) not in items:
@@ -230,7 +255,7 @@ def _judged(
     run: run_store.Run,
     named: Named,
     currency: str,
-    items: Mapping[tuple[str, str], _OpenItem],
+    items: Mapping[tuple[str, str], OpenItem],
 ) -> Match:
     """The match with its sums and the exceptions that its run opened; RefusedError for a line that has failed."""
     rows = lake.query(

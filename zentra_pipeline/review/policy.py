@@ -10,10 +10,10 @@ away. Does not belong here: the states of exceptions (decisions), recording anyt
       admin: {"*": 5000000}
     closeout:
       prepare_after_minutes: 120
+    approvals_by_token: true
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zentra_pipeline import money, strict_yaml, vocabulary
+from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.errors import ConfigurationError, ForbiddenError, RefusedError, UsageError
 from zentra_pipeline.review.decisions import (
     ACTIONS,
@@ -71,7 +72,8 @@ class CloseoutPolicy(BaseModel):
 class Policy(BaseModel):
     """A tenant's policy. `limits`: role → currency (`*`: any other) → the most it may write off, in minor units.
 
-    A role without limits has none; a currency missing from a role's map has 0.
+    A role without limits has none; a currency missing from a role's map has 0. With `approvals_by_token` nobody
+    approves on the command line: an approval comes over HTTP, with a token of the approver's own.
     """
 
     model_config = _STRICT
@@ -80,6 +82,7 @@ class Policy(BaseModel):
     limits: dict[str, dict[str, Limit]] = {}
     closeout: CloseoutPolicy = CloseoutPolicy()
     intents: IntentPolicy = IntentPolicy()
+    approvals_by_token: bool = False
 
     @field_validator("second_person")
     @classmethod
@@ -117,7 +120,8 @@ class Policy(BaseModel):
         """
         import orjson
 
-        content = self.model_dump(mode="json", exclude={"intents"})
+        left_out = {"intents"} if self.approvals_by_token else {"intents", "approvals_by_token"}
+        content = self.model_dump(mode="json", exclude=left_out)  # without the key the digest is what it always was
         return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def limit(self, role: str, currency: str | None) -> int | None:
@@ -143,6 +147,7 @@ class Step:
     currency: str | None
     amount_minor: int | None
     is_forced: bool = False
+    origin: Origin = PROGRAM
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,7 @@ def _passed(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]
     if step.action in RESOLVING and (step.is_forced or step.resolution in policy.second_person):
         return passed | {"rule": f"second_person.{why}", "outcome": _SECOND_PERSON_NEEDED}
     if step.action == "approve":
+        check_origin(policy, step.actor, step.origin)
         if state.proposed_by is not None and same_person(step.actor, state.proposed_by):
             raise RefusedError(
                 f"exception {state.exception_id}: {state.proposed_by} proposed {state.proposed_resolution}, "
@@ -215,13 +221,13 @@ def check_role(actor: str, role: str, action: str) -> None:
         raise ForbiddenError(f"{actor} acts as {role}, who may not {action}: have it done by {may}")
 
 
-def same_person(one: str, other: str) -> bool:
-    """Whether two names are one actor's: width, letter case and space around them do not make another person."""
-    return _folded(one) == _folded(other)
-
-
-def _folded(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+def check_origin(policy: Policy, actor: str, origin: Origin) -> None:
+    """Refuse an approval without a token where the policy demands one."""
+    if policy.approvals_by_token and not origin.is_token:
+        raise RefusedError(
+            f"approvals_by_token of policy.yml demands that approvals come with an API token: {actor} approves over "
+            "HTTP, with a token of their own"
+        )
 
 
 def _within_limit(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake
+from zentra_pipeline import access, lake
+from zentra_pipeline.actors import PROGRAM, Origin
 from zentra_pipeline.errors import NotFoundError, OutdatedError, RunFailedError, ZentraError
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
-from zentra_pipeline.review import books, decisions, matching, policy
+from zentra_pipeline.review import approvals, books, decisions, matching, policy
 from zentra_pipeline.review.decisions import ExceptionState
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import decisions as decision_store
@@ -59,6 +60,7 @@ class _Wanted:
     owner: str | None
     resolution: str | None
     named: matching.Named | None
+    origin: Origin
 
 
 def decide(
@@ -76,10 +78,12 @@ def decide(
     ledger_transactions: Sequence[str] = (),
     role: str = LOCAL_ROLE,
     expected_version: int | None = None,
+    origin: Origin = PROGRAM,
 ) -> Recorded:
     """Decide about an exception and record it; the same again by the same actor changes nothing.
 
-    `settlement_lines` and `ledger_transactions` are what match and split name.
+    `settlement_lines` and `ledger_transactions` are what match and split name. `origin` is how the actor came; the log
+    keeps it, and with a proposal and its approval what was to be approved.
 
     Raises UsageError for words and ids that cannot be, RefusedError where the state, the policy or a seal forbids it,
     OutdatedError when the exception has been decided on since `expected_version`, and RunFailedError when the decision
@@ -87,10 +91,10 @@ def decide(
     """
     given = decisions.resolution_of(action, resolution)
     decisions.check_words(action, actor, reason, owner)
-    wanted = _Wanted(
-        action, actor, role, reason, owner, given, matching.named(action, settlement_lines, ledger_transactions)
-    )
+    named = matching.named(action, settlement_lines, ledger_transactions)
+    wanted = _Wanted(action, actor, role, reason, owner, given, named, origin)
     paths = require_tenant(home, tenant)
+    access.require_actor(home, tenant, actor)
     rules = policy.load_policy(paths)
     with operational_store(paths).begin() as connection:
         row = _published(paths, exception_id)
@@ -115,8 +119,9 @@ def decide(
                 result=verdict.result,
                 owner=owner,
                 resolution=verdict.resolution,
-                details=dict(stands_in.details),
+                details={**stands_in.details, "origin": origin.content()},
             )
+            decision = _with_approval(connection, paths, rules, row, log, decision)
             decision_store.append(connection, decision)
             _append_event(connection, tenant, row, decision, now)
             state = _state(row, [*log, decision])
@@ -161,9 +166,28 @@ def _weighed(
         row["currency"] or None,
         _amount_at_stake(row),
         is_forced=match is not None and match.match.is_forced,
+        origin=wanted.origin,
     )
     verdict = policy.weigh(rules, state, step)
     return verdict, books.of_decision(connection, paths, row, state, log, wanted.action, verdict, match)
+
+
+def _with_approval(
+    connection: Connection,
+    paths: TenantPaths,
+    rules: policy.Policy,
+    row: Mapping[str, Any],
+    log: Sequence[Decision],
+    decision: Decision,
+) -> Decision:
+    """A proposal, or its approval, together with what there was to approve when it was decided."""
+    proposal = decision if decision.result == "pending_approval" else None
+    if decision.action == "approve":
+        proposal = books.proposal(log)
+    if proposal is None or decision.action in decisions.KEEPS_STATUS:
+        return decision
+    found = approvals.of_proposals(connection, paths, rules, [(row, proposal)])
+    return replace(decision, details={**decision.details, approvals.DETAIL: found[row["exception_id"]]})
 
 
 def decision_id_of(tenant: str, exception_id: str, ordinal: int) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from zentra_pipeline import lake
+from zentra_pipeline.actors import PROGRAM, Origin
 from zentra_pipeline.errors import ConfigurationError, InputRejectedError, UsageError, ZentraError
 from zentra_pipeline.result_text import csv_lines, without_guard
 from zentra_pipeline.review import decisions, policy, record
@@ -118,14 +119,21 @@ def read(content: bytes) -> list[Row]:
 
 
 def decide(
-    home: Home, tenant: str, rows: Iterable[Row], *, actor: str, role: str, now: Callable[[], datetime]
+    home: Home,
+    tenant: str,
+    rows: Iterable[Row],
+    *,
+    actor: str,
+    role: str,
+    now: Callable[[], datetime],
+    origin: Origin = PROGRAM,
 ) -> Iterator[Verdict]:
     """Record the decision of each row, one after the other as the verdicts are asked for.
 
     Raises ConfigurationError for a policy that cannot be, which is no row's fault.
     """
     for row in rows:
-        yield Verdict(row.number, row.exception_id, _refusal(home, tenant, row, actor, role, now))
+        yield Verdict(row.number, row.exception_id, _refusal(home, tenant, row, actor, role, now, origin))
 
 
 def outcome(verdicts: Iterable[Verdict], reason: Callable[[ZentraError], str] = str) -> dict[str, Any]:
@@ -145,7 +153,7 @@ def outcome(verdicts: Iterable[Verdict], reason: Callable[[ZentraError], str] = 
 
 
 def _refusal(
-    home: Home, tenant: str, row: Row, actor: str, role: str, now: Callable[[], datetime]
+    home: Home, tenant: str, row: Row, actor: str, role: str, now: Callable[[], datetime], origin: Origin
 ) -> ZentraError | None:
     """Record a row's decision, or say what keeps it from being recorded."""
     try:
@@ -163,6 +171,7 @@ def _refusal(
             resolution=row.resolution,
             role=role,
             expected_version=None if row.version is None else int(row.version),
+            origin=origin,
         )
     except ConfigurationError:
         raise

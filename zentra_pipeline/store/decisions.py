@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, func, insert, select, union
 
 from zentra_pipeline.store.digests import facts
-from zentra_pipeline.store.models import decisions
+from zentra_pipeline.store.models import closeouts, decisions, runs
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,13 @@ class Decision:
 def next_sequence(connection: Connection) -> int:
     """The place the next decision takes in the log."""
     return 1 + (connection.execute(select(func.max(decisions.c.sequence))).scalar_one() or 0)
+
+
+def actors(connection: Connection) -> set[str]:
+    """Every name in whose name something was decided, closed or run."""
+    columns = (decisions.c.actor, closeouts.c.prepared_by, closeouts.c.approved_by, runs.c.actor)
+    found = connection.execute(union(*(select(column) for column in columns))).scalars()
+    return {name for name in found if name is not None}
 
 
 def append(connection: Connection, decision: Decision) -> None:
