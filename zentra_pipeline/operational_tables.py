@@ -68,7 +68,13 @@ def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> 
     states: list[tuple[Any, ...]] = [(None, *row) for row in exception_states(decisions)]
     for closeout in closeouts:
         if closeout.sealed_at is not None:
-            known = [decision for decision in decisions if decision.decided_at <= closeout.sealed_at]
+            # As closed is what the seal judged by: a place in the log, not a time, for clocks differ and go back.
+            position = decision_store.sealed_position(closeout.closeout_id, decisions)
+            known = [
+                decision
+                for decision in decisions
+                if (decision.decided_at <= closeout.sealed_at if position is None else decision.sequence <= position)
+            ]
             states += [(closeout.closeout_id, *row) for row in exception_states(known)]
     rows = {
         "runs": [_run_row(tenant, run) for run in runs],

@@ -204,6 +204,35 @@ def decision_row(run_id: str) -> dict[str, Any]:
     }
 
 
+def second_version(run_id: str, movements: int = 3) -> dict[str, Any]:
+    """What `make_bundle` needs for a bundle of version 2: a write-off with its decisions, and a place in the log."""
+    rows = rows_of(run_id, movements)
+    more = {"origin": {"via": "program"}, "approval": None}
+    proposed = decision_row(run_id) | {"decision_id": "dec_2", "exception_id": "exc_0000001", "action": "write_off"}
+    proposed |= {"actor": "ana", "result": "pending_approval", "resolution": "written_off", "log_position": 1}
+    approved = proposed | {"decision_id": "dec_3", "action": "approve", "actor": "ben", "result": "resolved"}
+    last = decision_row(run_id) | {"log_position": 3}
+    rows["decisions"] = [row | more for row in (proposed, approved | {"log_position": 2}, last)]
+    rows["exceptions"] = [exception_row(1, run_id) | {"resolution": "written_off"}]
+    rows["write_offs"] = [
+        {
+            "item_type": "ledger_transaction",
+            "item_id": "T8",
+            "provider_reference": "ch_8",
+            "currency": "USD",
+            "amount_minor": "70",
+            "opened_window": "2026-04-26",
+            "exception_id": "exc_0000001",
+            "decision_id": "dec_3",
+        }
+    ]
+    totals = control_totals(rows)
+    totals["rollforward"][0] |= {"opening_minor": "70", "written_off_minor": "70"}
+    sums = {"item_type": "ledger_transaction", "currency": "USD", "items": 1, "amount_minor": "70"}
+    totals |= {"write_offs": [sums], "evidence": {"rows": movements, "gaps": []}}
+    return {"rows": rows, "totals": totals, "version": 2, "log_position": 3}
+
+
 def rows_of(run_id: str, movements: int = 3) -> dict[str, list[dict[str, Any]]]:
     """The rows of a window in which all but one movement settled."""
     return {

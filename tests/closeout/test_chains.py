@@ -1,5 +1,7 @@
 """Gaps, forks, rollbacks, rotations and amendments over many bundles, with and without a published head."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.closeout import bundles
-from tests.closeout.bundles import FIRST, SECOND, Sealed, make_bundle, make_chain
+from tests.closeout.bundles import FIRST, SECOND, STRANGER, Sealed, TestKey, make_bundle, make_chain
 from zentra_pipeline.closeout import seal, verify
 
 
@@ -210,6 +212,86 @@ def test_a_rotated_chain_holds_for_who_pinned_the_first_key_only(tmp_path: Path,
     only_new = bundles.trust(tmp_path / "new.json", rotations[0])
     report = verify.verify(root, only_new)
     assert {finding.bundle for finding in report.findings if not finding.holds} == {"run_0001/r1", "run_0002/r1"}
+
+
+def flat(root: Path, made: list[Sealed]) -> Path:
+    """The bundles of several runs laid into one folder, as r1, r2, …"""
+    for number, each in enumerate(made, start=1):
+        shutil.copytree(each.folder, root / f"r{number}")
+    return root
+
+
+def test_bundles_of_several_runs_in_one_flat_folder_are_a_whole_chain(tmp_path: Path, trust: Path) -> None:
+    """Once a folder of r1, r2, … was taken for one run, whose seals may have gaps: a gap and a rollback held."""
+    made = make_chain(tmp_path / "closeouts", 4)
+    head = bundles.head(tmp_path / "head.json", made)
+    assert bundles.failed(verify.verify(flat(tmp_path / "whole", made), trust, head)) == {}
+    for name, left in (("gap", [made[0], made[2], made[3]]), ("begun_late", made[1:])):
+        folder = flat(tmp_path / name, left)
+        for report in (verify.verify(folder, trust), verify.verify(folder, trust, head)):
+            assert "chain" in bundles.failed(report), name
+    rolled_back = flat(tmp_path / "rolled_back", made[:3])
+    assert bundles.failed(verify.verify(rolled_back, trust)) == {}  # nobody can tell without the head
+    assert set(bundles.failed(verify.verify(rolled_back, trust, head))) == {"head"}
+    named = tmp_path / "named"
+    for each, name in ((made[0], "monday"), (made[2], "wednesday")):
+        shutil.copytree(each.folder, named / name)
+    assert "chain" in bundles.failed(verify.verify(named, trust))
+
+
+def test_a_run_s_folder_that_lacks_its_newest_published_revision_is_found(tmp_path: Path, trust: Path) -> None:
+    def closeout_id(revision: int) -> str:
+        canonical = json.dumps(["acme", "run_0001", revision], separators=(",", ":"))
+        return "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
+
+    run = tmp_path / "run_0001"
+    first = make_bundle(run / "r1", closeout_id=closeout_id(1))
+    amended = make_bundle(run / "r2", sequence=2, previous=first, amends=first, closeout_id=closeout_id(2))
+    head = bundles.head(tmp_path / "head.json", [first, amended])
+    assert bundles.failed(verify.verify(run, trust, head)) == {}
+    shutil.rmtree(run / "r2")
+    assert (
+        "revision 2 of run_0001 was published, and it is gone"
+        in bundles.failed(verify.verify(run, trust, head))["head"]
+    )
+
+
+def test_an_earlier_seal_vouches_for_a_key_that_its_retired_signer_brought_in(tmp_path: Path) -> None:
+    """FIRST retires on the 10th. A successor that a seal from before names is believed; one that turns up later is not."""
+    pinned = bundles.trust(tmp_path / "trust.json", FIRST.record(valid_until="2026-04-10T00:00:00Z"))
+    second = SECOND.record("2026-04-05T00:00:00Z", signer=FIRST)
+
+    def chain(root: Path, *steps: tuple[TestKey, str, list[dict[str, Any]]]) -> Path:
+        made: list[Sealed] = []
+        for number, (key, sealed_at, rotations) in enumerate(steps, start=1):
+            given = {"sequence": number, "previous": made[-1] if made else None, "run_id": f"run_000{number}"}
+            place = root / f"run_000{number}" / "r1"
+            made.append(make_bundle(place, key=key, sealed_at=sealed_at, rotations=rotations, **given))
+        return root
+
+    vouched = chain(
+        tmp_path / "vouched",
+        (FIRST, "2026-04-04T00:00:00Z", []),
+        (SECOND, "2026-04-06T00:00:00Z", [second]),
+        (SECOND, "2026-04-20T00:00:00Z", [second]),
+    )
+    assert bundles.failed(verify.verify(vouched, pinned)) == {}
+    late = chain(
+        tmp_path / "late",
+        (FIRST, "2026-04-04T00:00:00Z", []),
+        (SECOND, "2026-04-20T00:00:00Z", [second]),
+    )
+    assert set(bundles.failed(verify.verify(late, pinned))) == {"key"}
+    evil = STRANGER.record("2026-04-05T00:00:00Z", signer=FIRST)
+    for name, dated_back in (
+        ("by_the_old_key", [(FIRST, "2026-04-09T00:00:00Z", [second, evil])]),
+        ("by_its_own_key", [(STRANGER, "2026-04-09T00:00:00Z", [second, evil])]),
+    ):
+        steps = [(SECOND, "2026-04-06T00:00:00Z", [second]), (SECOND, "2026-04-20T00:00:00Z", [second]), *dated_back]
+        attacked = chain(tmp_path / name, *steps, (STRANGER, "2026-04-21T00:00:00Z", [second, evil]))
+        report = verify.verify(attacked, pinned)
+        wrong = {(finding.bundle, finding.check) for finding in report.findings if not finding.holds}
+        assert wrong == {("run_0003/r1", "key"), ("run_0004/r1", "key")}, name
 
 
 def test_what_is_no_bundle_among_bundles_is_found(tmp_path: Path, trust: Path) -> None:

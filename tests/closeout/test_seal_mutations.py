@@ -38,8 +38,14 @@ class Bench:
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "run_0001" / "r1"
-        self.made = bundles.make_bundle(self.folder)
-        self.other = bundles.make_bundle(root / "run_0002" / "r1", run_id="run_0002", sequence=2, previous=self.made)
+        self.made = bundles.make_bundle(self.folder, **bundles.second_version("run_0001"))
+        self.other = bundles.make_bundle(
+            root / "run_0002" / "r1",
+            run_id="run_0002",
+            sequence=2,
+            previous=self.made,
+            **bundles.second_version("run_0002"),
+        )
         self.trust = bundles.trust(root / "trust.json")
         self.contents = {
             path.relative_to(self.folder).as_posix(): path.read_bytes()
@@ -236,6 +242,12 @@ def test_every_change_of_the_envelope_is_found(bench: Bench) -> None:
         bench.with_content("base64", "seal.json", seal.canonical({**envelope, "signatures": signatures}))
     twice = envelope["signatures"] * 2
     bench.with_content("signed twice", "seal.json", seal.canonical({**envelope, "signatures": twice}))
+    for stranger in (bundles.STRANGER, bundles.SECOND):
+        junk = {"keyid": stranger.keyid, "sig": b64encode(stranger.private.sign(b"anything")).decode()}
+        for signatures in ([*envelope["signatures"], junk], [junk, *envelope["signatures"]]):
+            bench.with_content(
+                "a stranger's signature beside", "seal.json", seal.canonical({**envelope, "signatures": signatures})
+            )
     bench.with_content("duplicate key", "seal.json", sealed[:-1] + b',"payloadType":"x"}')
     bench.with_content("duplicate key", "seal.json", b'{"payload":"e30=",' + sealed[1:])
     bench.with_content("spelling", "seal.json", json.dumps(envelope, indent=1).encode())
@@ -266,6 +278,12 @@ def test_files_and_seals_of_another_bundle_are_found(bench: Bench) -> None:
 
 def test_files_too_many_missing_or_not_plain_are_found(bench: Bench, tmp_path: Path) -> None:
     bench.missed.clear()
+    for extra in (".DS_Store", "files/._evidence.jsonl", "files/Thumbs.db", "files/.report.html.swp"):
+        path = bench.folder / extra
+        path.write_bytes(b"x")
+        bench.judge("left by a file manager", extra)
+        assert "harmless" in bundles.failed(bench.verified())["folder"]
+        path.unlink()
     for extra in ("more", "files/more.json", "files/.hidden", "seal.json.bak", "files/EVIDENCE.JSONL", "files/\udcff"):
         path = bench.folder / extra
         path.write_bytes(b"{}")

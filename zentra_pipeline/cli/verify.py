@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zentra_pipeline.cli import options
-from zentra_pipeline.errors import VerificationError
+from zentra_pipeline.errors import UsageError, VerificationError
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ def command(bundle: Path, trust: Path | None, head: Path | None, home: Home, as_
     """Check sealed bundles offline, against pinned keys.
 
     BUNDLE is one bundle, the folder of a run's bundles, or the folder of all closeouts. Needs no home and no network
-    once the keys are handed out. Exits 0 only if every check holds, else 5.
+    once the keys are handed out. Exits 0 only if every check holds, else 5; 2 when a package that checking needs is not
+    installed: then nothing was checked.
     """
     from zentra_pipeline.closeout import verify
 
     is_own = trust is None and home.trust.is_file()
-    report = verify.verify(bundle, home.trust if is_own else trust, head)
+    try:
+        report = verify.verify(bundle, home.trust if is_own else trust, head)
+    except verify.MissingPackageError as missing:
+        raise UsageError(str(missing)) from missing
     _tell_json(report) if as_json else _tell(report, home.trust if is_own else None)
     if not report.holds:
         raise click.exceptions.Exit(VerificationError.exit_code)
@@ -42,7 +46,8 @@ def _tell_json(report: "Report") -> None:
 
     seals = [{"bundle": seal.bundle, "seal_digest": seal.seal_digest, **seal.payload} for seal in report.seals]
     findings = [asdict(finding) for finding in report.findings]
-    printing.print_json({"holds": report.holds, "findings": findings, "seals": seals, "limits": list(report.limits)})
+    told = {"holds": report.holds, "findings": findings, "warnings": list(report.warnings), "seals": seals}
+    printing.print_json(told | {"limits": list(report.limits)})
 
 
 def _tell(report: "Report", own_trust: Path | None) -> None:

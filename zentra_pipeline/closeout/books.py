@@ -101,7 +101,8 @@ def opened(
         _create_exceptions(connection, "own_exceptions", paths, [*before, this])
         others = [item for item in current if item.run_id != run.run_id]
         _create_exceptions(connection, "known_exceptions", paths, [*others, this])
-        connection.execute(_EXCEPTIONS, {"run_id": run.run_id})
+        decided = sorted({each.exception_id for each in decisions if each.run_id == run.run_id and each.exception_id})
+        connection.execute(_EXCEPTIONS, {"run_id": run.run_id, "decided": decided})
         connection.execute(_ITEMS)
         connection.execute(_EVIDENCE, {"run_id": run.run_id})
         yield Books(connection, run, revision, decisions)
@@ -145,12 +146,16 @@ def _create_exceptions(
     connection.execute(f"create view {name} as {lake.decided(newest, 'states.closeout_id is null')}")
 
 
-# What a closeout tells: what the run opened, what it resolved, and what it carries on open.
+# What a closeout tells: what the run opened, what it resolved, what it carries on open, and what its books rest on:
+# exceptions, wherever opened, that a decision in these books ended, or whose item these books carry.
 _EXCEPTIONS: Final = """
     create table exceptions as
     with told as (
         select exception_id from own_exceptions
         where run_id = $run_id or status <> 'resolved' or run_sequence = (select max(run_sequence) from own_exceptions)
+            or list_contains($decided::varchar[], exception_id)
+            or (subject_type, subject_id) in (select item_type, item_id from open_items)
+            or (subject_type, subject_id) in (select item_type, item_id from write_offs)
     )
     select known_exceptions.* exclude (run_sequence)
     from known_exceptions

@@ -7,7 +7,7 @@ signing.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
@@ -15,7 +15,10 @@ from zentra_pipeline import lake
 from zentra_pipeline.closeout import lines, merkle, seal
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.closeout.event_lines import amounts_as_text
+from zentra_pipeline.review.approvals import DETAIL
 from zentra_pipeline.store.decisions import Decision
+
+SHOWN_GAPS: Final = 20
 
 
 def write_evidence(books: Books, path: Path) -> tuple[str, int]:
@@ -144,8 +147,28 @@ def write_open_items(books: Books, path: Path) -> int:
     )
 
 
+def write_write_offs(books: Books, path: Path) -> int:
+    """Write `write_offs.jsonl`: the lines and movements that a decision in these books gave up, and which decision."""
+    return _write_rows(
+        books.connection,
+        path,
+        "select * from write_offs",
+        (
+            "amount_minor",
+            "currency",
+            "decision_id",
+            "exception_id",
+            "item_id",
+            "item_type",
+            "opened_window",
+            "provider_reference",
+        ),
+        "item_type, item_id, currency",
+    )
+
+
 def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
-    """Write `decisions.jsonl`: what people decided, in the order of the log."""
+    """Write `decisions.jsonl`: what was decided, in the order of the log, with what there was to approve."""
     names = (
         "decision_id",
         "exception_id",
@@ -159,7 +182,15 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
         "owner",
         "resolution",
     )
-    rows = ({name: getattr(decision, name) for name in names} for decision in decisions)
+    rows = (
+        {name: getattr(decision, name) for name in names}
+        | {
+            "log_position": decision.sequence,
+            "origin": decision.details.get("origin"),
+            "approval": amounts_as_text(decision.details.get(DETAIL)),
+        }
+        for decision in decisions
+    )
     return _write_lines(path, seal.canonical_lines(rows))
 
 
@@ -209,7 +240,7 @@ def _write_lines(path: Path, rows: Iterator[bytes]) -> int:
 def control_totals(books: Books, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
     """The totals that a verifier recomputes from the rows of the bundle."""
     totals = {
-        "evidence": {"rows": evidence_rows},
+        "evidence": {"rows": evidence_rows, "gaps": _gaps(books)},
         "matches": books.rows(
             """select currency, status, count(*) as matches, cast(sum(settlement_minor) as bigint) as settlement_minor,
                        cast(sum(ledger_minor) as bigint) as ledger_minor,
@@ -223,6 +254,10 @@ def control_totals(books: Books, decisions: int, events: int, evidence_rows: int
         "open_items": books.rows(
             """select item_type, currency, count(*) as items, cast(sum(amount_minor) as bigint) as amount_minor
                from open_items group by all order by item_type, currency"""
+        ),
+        "write_offs": books.rows(
+            """select item_type, currency, count(*) as items, cast(sum(amount_minor) as bigint) as amount_minor
+               from write_offs group by all order by item_type, currency"""
         ),
         "decisions": decisions,
         "events": events,
@@ -240,6 +275,34 @@ def control_totals(books: Books, decisions: int, events: int, evidence_rows: int
     }
     described: dict[str, Any] = amounts_as_text(totals)
     return described
+
+
+def _gaps(books: Books) -> list[dict[str, Any]]:
+    """What evidence rows lack, the most rows first, with the first rows of each kind."""
+    kinds = books.rows(
+        """select missing, count(*) as rows from evidence where evidence_status <> 'audit_ready'
+           group by missing order by count(*) desc, missing nulls last"""
+    )
+    gaps = []
+    for kind in kinds:
+        examples = books.connection.execute(
+            """select provider_reference, settlement_file, ledger_entry from evidence
+               where evidence_status <> 'audit_ready' and missing is not distinct from ?
+               order by provider_reference nulls last, ledger_entry nulls last, settlement_file nulls last, leaf
+               limit ?""",
+            [kind["missing"], SHOWN_GAPS],
+        ).fetchall()
+        gaps.append(
+            {
+                "missing": [word.strip() for word in (kind["missing"] or "").split(",") if word.strip()],
+                "rows": kind["rows"],
+                "examples": [
+                    dict(zip(("provider_reference", "settlement_file", "ledger_entry"), row, strict=True))
+                    for row in examples
+                ],
+            }
+        )
+    return gaps
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

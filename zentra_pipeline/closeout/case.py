@@ -61,6 +61,11 @@ class Case:
         return next((item for item in self.closeouts if item.chain_sequence is None), None)
 
     @property
+    def log_position(self) -> int:
+        """The place of the last decision that is known: what the case is judged by."""
+        return self.decisions[-1].sequence if self.decisions else 0
+
+    @property
     def is_sealed(self) -> bool:
         """Whether the current revision is the sealed one."""
         return self.sealed is not None and self.sealed.run_revision == self.revision.revision

@@ -38,7 +38,7 @@ from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_text
 
 PREPARE: Final = approval.PREPARE
-APPROVE: Final = "approve_closeout"
+APPROVE: Final = decision_store.APPROVE_CLOSEOUT
 
 
 @dataclass(frozen=True)
@@ -347,6 +347,7 @@ def _write_files(case: Case, opened: Books, closeout: Closeout, folder: Path, no
     bundle_files.write_matches(opened, folder / "matches.jsonl")
     bundle_files.write_exceptions(opened, folder / "exceptions.jsonl")
     bundle_files.write_open_items(opened, folder / "open_items.jsonl")
+    bundle_files.write_write_offs(opened, folder / "write_offs.jsonl")
     decided = _decisions_told(case, opened)
     decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl")
     events = event_lines.write(case.paths, case.run.run_id, folder / "events.jsonl")
@@ -363,6 +364,7 @@ def _write_files(case: Case, opened: Books, closeout: Closeout, folder: Path, no
         policy=payload.policy_result(load_policy(case.paths), closeout, accepted),
         amended=case.sealed,
         has_activity=case.has_run,
+        log_position=case.log_position,
     )
     told = [bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")]
     (folder / "report.html").write_bytes(report.report(content, totals, *told))
@@ -411,7 +413,12 @@ def _record_seal(case: Case, closeout: Closeout, now: datetime, details: Mapping
             now=now,
             reason=None,
             result="sealed",
-            details={"closeout_id": closeout.closeout_id, "seal_digest": closeout.seal_digest, **details},
+            details={
+                "closeout_id": closeout.closeout_id,
+                "seal_digest": closeout.seal_digest,
+                "log_position": case.log_position,
+                **details,
+            },
         )
         decision_store.append(connection, decision)
         closeout_store.change(connection, closeout.closeout_id, vars(closeout))

@@ -11,7 +11,7 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 
 PAYLOAD_KIND: Final = "zentra.closeout"
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 def policy_result(policy: Policy, closeout: Closeout, quarantine_accepted: str | None) -> dict[str, Any]:
@@ -46,8 +46,13 @@ def payload(
     policy: Mapping[str, Any],
     amended: Closeout | None,
     has_activity: bool,
+    log_position: int,
 ) -> dict[str, Any]:
-    """The payload without `files`, which are described when they lie in the bundle. All text, integers and booleans."""
+    """The payload without `files`, which are described when they lie in the bundle. All text, integers and booleans.
+
+    `log_position` is the place of the last decision by which the books were judged; later ones are not in what is
+    closed.
+    """
     amends = None
     if amended is not None:
         amends = {
@@ -77,6 +82,7 @@ def payload(
         "approved_at": closeout.sealed_at,
         "policy": dict(policy),
         "has_activity": has_activity,
+        "log_position": log_position,
         "evidence_root": closeout.evidence_root,
         "evidence_rows": closeout.evidence_rows,
         "evidence_status": closeout.evidence_status,

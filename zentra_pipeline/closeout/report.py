@@ -36,6 +36,19 @@ _STATEMENT: Final = (
     ("unlisted_minor", "Carried forward less open items", "nil"),
 )
 
+# What an evidence row may lack (dbt: evidence_items), and what brings it.
+_GAPS: Final = {
+    "provider_reference": "the line or posting has no reference: have the provider or the ledger send one",
+    "settlement_file": "no settlement line answers the movement: ingest the provider's file when it comes",
+    "ledger_entry": "no ledger movement answers the line: have it posted, or decide about its exception",
+    "intent": "nothing says which intent the money moved for: send intents, or their ids with the ledger's entries",
+    "actor": "no policy event names who let it pass: ingest internal events of the stage controlled",
+    "scope": "no policy event names the scope: ingest internal events of the stage controlled",
+    "policy_result": "no policy event says how it was judged: ingest internal events of the stage controlled",
+    "signature": "no callback with a verified signature speaks for it: take callbacks over HTTP with its secret",
+}
+_OTHER_GAP: Final = "the row has no value here"
+
 
 def report(
     payload: Mapping[str, Any],
@@ -57,6 +70,8 @@ def report(
         payload=payload,
         glance=_glance(totals),
         statements=_statements(totals),
+        write_offs=[_written_off(row) for row in totals.get("write_offs", ())],
+        gaps=[_gap(row) for row in totals["evidence"].get("gaps", ())],
         three_way=[_three_way(row) for row in totals["three_way"]],
         matches=totals["matches"],
         conservation=[_conservation(row) for row in totals["conservation"]],
@@ -136,6 +151,20 @@ def _statements(totals: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for abreast in (figures[start : start + _COLUMNS_ABREAST] for start in range(0, len(figures), _COLUMNS_ABREAST))
     ]
+
+
+def _written_off(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a side gave up in a currency, with the words of the side."""
+    return {**row, "side": "settlement" if row["item_type"] == "settlement_line" else "ledger"}
+
+
+def _gap(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What some evidence rows lack, what to do about each part, and the first of the rows."""
+    return {
+        **row,
+        "missing": [{"word": word, "remedy": _GAPS.get(word, _OTHER_GAP)} for word in row["missing"]],
+        "left": row["rows"] - len(row["examples"]),
+    }
 
 
 def _three_way(row: Mapping[str, Any]) -> dict[str, Any]:

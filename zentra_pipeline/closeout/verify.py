@@ -3,9 +3,9 @@
     python verify.py BUNDLE --trust FILE [--head FILE]
 
 BUNDLE is a bundle, the folder of a run's bundles, or the folder of all closeouts. The form is docs/guides/verify.md's.
-Whatever a bundle holds ends as a finding, never as an exception. Nothing of the rest of the package belongs here, so
-that an auditor can read this file and take it away (which is why it is longer than others); sealing stands in `seal`,
-with hashing code of its own.
+Whatever a bundle holds ends as a finding, never as an exception; a package that is not installed ends with exit code 2.
+Nothing of the rest of the package belongs here, so that an auditor can read this file and take it away (which is why it
+is longer than others); sealing stands in `seal`, with hashing code of its own.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import os
 import re
 import stat
 import sys
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ from typing import Any, Final
 
 PAYLOAD_TYPE: Final = "application/vnd.zentra.closeout+json"
 KEY_TYPE: Final = "application/vnd.zentra.key+json"
+EXIT_CANNOT_CHECK: Final = 2
 EXIT_DOES_NOT_HOLD: Final = 5
+PACKAGES: Final = ("cryptography", "rfc8785")
 
 _BLOCK = 1 << 20
 _MAX_LINE = 16 << 20
@@ -73,11 +76,12 @@ class Seal:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was checked, the seals met, and what no offline check can show."""
+    """Everything that was checked, the seals met, what no offline check can show, and what a person should look at."""
 
     findings: tuple[Finding, ...]
     seals: tuple[Seal, ...]
     limits: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -88,8 +92,31 @@ class _FailedError(Exception):
     """A check does not hold; the message says why."""
 
 
+class MissingPackageError(Exception):
+    """Nothing can be checked for want of a package; the message says which, and how to get it."""
+
+
+def require_packages() -> None:
+    """Raise MissingPackageError unless the packages that checking needs can be imported."""
+    for package in PACKAGES:
+        try:
+            if package == "rfc8785":
+                import rfc8785  # noqa: F401
+            else:
+                from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401
+        except ImportError as cause:
+            raise MissingPackageError(
+                f"the package {package} is needed to check seals and cannot be imported ({cause}): nothing was "
+                f"checked. Install it with `python -m pip install {' '.join(PACKAGES)}`, and check again"
+            ) from cause
+
+
 def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report:
-    """Check a bundle, or every bundle of a folder and the chain they form; never raises on what the files hold."""
+    """Check a bundle, or every bundle of a folder and the chain they form; never raises on what the files hold.
+
+    MissingPackageError where this Python lacks a package that checking needs.
+    """
+    require_packages()
     keys: dict[str, _Key] = {}
     heads: list[Head] = []
     folders: list[tuple[str, Path]] = []
@@ -105,7 +132,7 @@ def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report
     def find() -> str:
         found, odd = _bundle_folders(bundle)
         folders.extend(found)
-        _require(not odd, f"{_shown(odd[:3])}: no bundle, and nothing else belongs here")
+        _require(not odd, _odd_names(odd, "among bundles"))
         _require(bool(found), "there is no bundle, which is a folder with a seal.json")
         return _count(len(found), "bundle")
 
@@ -113,16 +140,27 @@ def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report
     findings += [_judge("head_file", "", lambda: publish(head))] if head is not None else []
     single = os.path.lexists(bundle / "seal.json") or os.path.lexists(bundle / "files")
     findings += [] if single else [_judge("bundles", "", find)]
-    seals: list[Seal] = []
-    for name, folder in [("", bundle)] if single else folders:
-        checked = _Bundle(name, folder)
-        checked.check(keys, heads[0] if heads and single else None)
-        findings += checked.findings
-        seals += [checked.seal] if checked.seal is not None else []
+    bundles = [_Bundle(name, folder) for name, folder in ([("", bundle)] if single else folders)]
+    for checked in bundles:
+        checked.read()
+    histories: dict[tuple[str, str], _History] = defaultdict(_History)
+    for checked in sorted(bundles, key=_place_in_chain):
+        scope = checked.seal.scope if checked.seal is not None else ("", "")
+        checked.check(keys, heads[0] if heads and single else None, histories[scope])
+    findings += [finding for checked in bundles for finding in checked.findings]
+    seals = [checked.seal for checked in bundles if checked.seal is not None]
     if not single:
-        is_one_run = any("/" not in name for name, _ in folders)
+        is_flat = all("/" not in name for name, _ in folders)
+        is_one_run = is_flat and len({(*seal.scope, seal.payload["run_id"]) for seal in seals}) == 1
         findings += _chains(seals, heads[0] if heads else None, is_one_run)
-    return Report(tuple(findings), tuple(seals), tuple(_limits(single, head is not None)))
+    warnings = [f"{checked.name}: {text}" if checked.name else text for checked in bundles for text in checked.warnings]
+    limits = tuple(_limits(single, head is not None))
+    return Report(tuple(findings), tuple(seals), limits, tuple(map(_printable, warnings)))
+
+
+def _place_in_chain(bundle: "_Bundle") -> tuple[tuple[str, str], int]:
+    """Bundles whose payload cannot be read come first: they prove nothing to those after them."""
+    return (("", ""), 0) if bundle.seal is None else (bundle.seal.scope, bundle.seal.sequence)
 
 
 def _limits(single: bool, has_head: bool) -> Iterator[str]:
@@ -247,6 +285,8 @@ _PAYLOAD: dict[Any, Any] = {
     "chain": {"sequence": int, "previous_seal": (_HEX, None)},
     "amends": (None, {"closeout_id": _TEXT, "seal_digest": _HEX, "reason": str}),
 }
+# Version 2 names the place in the log of decisions up to which the books were judged, and lists what was written off.
+_PAYLOADS: dict[Any, dict[Any, Any]] = {1: _PAYLOAD, 2: {**_PAYLOAD, "version": 2, "log_position": int}}
 _KEY_RECORD: dict[Any, Any] = {
     "keyid": _HEX,
     "public_key": _BASE64,
@@ -269,6 +309,13 @@ _TOTALS: dict[Any, Any] = {
     **dict.fromkeys(("decisions", "events"), int),
     "rollforward": [{"currency": _CURRENCY, **dict.fromkeys((*_ROLLFORWARD, "difference_minor"), _MINOR)}],
 }
+_GAP: dict[Any, Any] = {
+    "missing": [str],
+    "rows": int,
+    "examples": [dict.fromkeys(("provider_reference", "settlement_file", "ledger_entry"), (str, None))],
+}
+_WRITE_OFF_SUM: dict[Any, Any] = {"item_type": _WORD, "currency": _CURRENCY, "items": int, "amount_minor": _MINOR}
+_TOTALS_2: dict[Any, Any] = {**_TOTALS, "write_offs": [_WRITE_OFF_SUM], "evidence": {"rows": int, "gaps": [_GAP]}}
 _NULLABLE = (str, None)
 _EXCEPTION: dict[Any, Any] = {
     **dict.fromkeys(("exception_id", "run_id", "subject_id"), str),
@@ -292,6 +339,19 @@ _DECISION: dict[Any, Any] = {
     **dict.fromkeys(("exception_id", "reason", "result", "owner", "resolution"), _NULLABLE),
     "policy": (str, dict, None),
 }
+_DECISION_2: dict[Any, Any] = {
+    **_DECISION,
+    "log_position": int,
+    **dict.fromkeys(("origin", "approval"), (dict, None)),
+}
+_WRITE_OFF: dict[Any, Any] = {
+    "item_type": _WORD,
+    **dict.fromkeys(("item_id", "exception_id", "decision_id"), _TEXT),
+    "currency": _CURRENCY,
+    "amount_minor": _MINOR,
+    **dict.fromkeys(("provider_reference", "opened_window"), _NULLABLE),
+}
+_SYSTEM_RESOLUTIONS = frozenset({"matched_late", "superseded"})
 
 
 def _fit(value: Any, form: Any, where: str) -> None:
@@ -348,6 +408,7 @@ class _Key:
     valid_from: datetime
     valid_until: datetime | None
     why: str
+    is_limited: bool = False  # to the time of a retired signer, for nothing shows that it was signed within it
 
     def is_valid_at(self, at: datetime) -> bool:
         return self.valid_from <= at and (self.valid_until is None or at <= self.valid_until)
@@ -421,19 +482,42 @@ def _pinned(trust: Path | None) -> dict[str, _Key]:
     return keys
 
 
-def _accept_rotations(records: Sequence[Mapping[str, Any]], keys: dict[str, _Key]) -> str:
-    """Add keys that known ones signed, one after the other; records of unknown signers are left alone."""
+@dataclass
+class _History:
+    """What the seals of a chain so far have shown: the latest time of one, and keys that were vouched for in time."""
+
+    latest: datetime | None = None
+    vouched: set[str] = field(default_factory=set)
+
+
+def _accept_rotations(records: Sequence[Mapping[str, Any]], keys: dict[str, _Key], vouched: set[str]) -> str:
+    """Add keys that known ones signed, one after the other; records of unknown signers are left alone.
+
+    A signer whose time is over could sign a successor today and date it back. So a key that is not pinned itself is
+    believed beyond its signer's end only when an earlier seal of the chain, made within it, vouches for it already.
+    """
     left, accepted = list(records), 0
     while usable := [record for record in left if record["signed_by"] in keys]:
         for record in usable:
             left.remove(record)
+            signer = keys[record["signed_by"]]
             key = _key(record, f"signed by {record['signed_by'][:12]}…")
-            _check_rotation(record, key, keys[record["signed_by"]])
+            _check_rotation(record, key, signer)
             if record["keyid"] not in keys:
-                keys[record["keyid"]] = key
+                keys[record["keyid"]] = key if record["keyid"] in vouched else _limited(key, signer)
                 accepted += 1
     known = f"{_count(accepted, 'key')} accepted because a trusted key signed it"
     return f"{known}; {len(left)} of unknown signers not used" if left else known
+
+
+def _limited(key: _Key, signer: _Key) -> _Key:
+    """A key that can do no more than its signer, where the signer's end is known to whoever pinned it."""
+    is_retired = signer.is_limited or (signer.why == "pinned" and signer.valid_until is not None)
+    if not is_retired or signer.valid_until is None:
+        return key
+    if key.valid_until is not None and key.valid_until <= signer.valid_until:
+        return key
+    return _Key(key.public, key.valid_from, signer.valid_until, key.why, is_limited=True)
 
 
 # The published head ---------------------------------------------------------------------------------------------------
@@ -682,6 +766,53 @@ class _Rows(_Lines):
             if self.totals is not None:
                 group = tuple(row[name] for name in self.totals.names)
                 self.totals.add(group, (int(row[name]) for name in self.totals.amounts))
+            self.taken(row)
+
+    def taken(self, row: Mapping[str, Any]) -> None:
+        """What else a kind of rows keeps of each."""
+
+
+class _Decisions(_Rows):
+    """Takes decisions: those that ended an exception, by id and by exception; positions of the log ascend."""
+
+    def __init__(self, form: Mapping[str, Any], last_position: int | None) -> None:
+        super().__init__(form)
+        self.last_position, self._position = last_position, 0
+        self.resolving: dict[str, str | None] = {}
+        self.resolved: set[str] = set()
+
+    def taken(self, row: Mapping[str, Any]) -> None:
+        if row["result"] == "resolved":
+            self.resolving[row["decision_id"]] = row["exception_id"]
+            self.resolved.add(row["exception_id"] or "")
+        if self.last_position is not None:
+            position = row["log_position"]
+            ascends = self._position < position <= self.last_position
+            _require(ascends, f"line {self.rows:,} has place {position:,} of the log, out of order or after the seal")
+            self._position = position
+
+
+class _Exceptions(_Rows):
+    """Takes exceptions; `by_people` are those that operators ended."""
+
+    def __init__(self) -> None:
+        super().__init__(_EXCEPTION, _Sums(("exception_type", "status"), "exceptions"), "exception_id")
+        self.by_people: list[str] = []
+
+    def taken(self, row: Mapping[str, Any]) -> None:
+        if row["status"] == "resolved" and row["resolution"] not in _SYSTEM_RESOLUTIONS:
+            self.by_people.append(row["exception_id"])
+
+
+class _WriteOffs(_Rows):
+    """Takes what was written off; `decided` names the decision and the exception of each."""
+
+    def __init__(self) -> None:
+        super().__init__(_WRITE_OFF, _Sums(("item_type", "currency"), "items", ("amount_minor",)))
+        self.decided: list[tuple[str, str]] = []
+
+    def taken(self, row: Mapping[str, Any]) -> None:
+        self.decided.append((row["decision_id"], row["exception_id"]))
 
 
 class _Events(_Lines):
@@ -725,17 +856,25 @@ class _Bundle:
         self._signers: list[_Key] = []
         self._takers: dict[str, Any] = {}
         self._faults: dict[str, str] = {}
+        self.warnings: list[str] = []
 
-    def check(self, keys: Mapping[str, _Key], head: Head | None) -> None:
-        known = dict(keys)
+    def read(self) -> None:
+        """The checks that need nothing but the bundle's own bytes."""
         checks: list[tuple[str, Callable[[], str]]] = [
             ("folder", self._list),
             ("envelope", self._open_envelope),
             ("payload", self._read_payload),
             ("files", self._read_files),
-            ("key_rotations", lambda: self._read_rotations(known)),
+        ]
+        self.findings += [_judge(check, self.name, judge) for check, judge in checks]
+
+    def check(self, keys: Mapping[str, _Key], head: Head | None, history: _History) -> None:
+        """The checks of what was read, after those of the chain's earlier bundles, which `history` tells of."""
+        known = dict(keys)
+        checks: list[tuple[str, Callable[[], str]]] = [
+            ("key_rotations", lambda: self._read_rotations(known, history)),
             ("signature", lambda: self._check_signatures(known)),
-            ("key", self._check_key),
+            ("key", lambda: self._check_key(known, history)),
             ("people", self._check_people),
             ("chain", self._check_chain),
             ("amendment", self._check_amendment),
@@ -744,6 +883,7 @@ class _Bundle:
             ("evidence_status", self._check_statuses),
             ("control_totals", self._check_totals),
             ("rollforward", self._check_rollforward),
+            *([("decisions", self._check_decisions)] if self.seal is not None and self._is_second else []),
             ("inputs", self._check_inputs),
         ]
         if head is not None:
@@ -767,6 +907,11 @@ class _Bundle:
     def _payload(self) -> Mapping[str, Any]:
         return self._sealed.payload
 
+    @property
+    def _is_second(self) -> bool:
+        """Whether the bundle is of version 2, which lists write-offs and places of the log."""
+        return bool(self._payload["version"] == 2)
+
     def _taken(self, name: str) -> Any:
         """What was read of a file; refused where it could not be read."""
         _require(name in self._takers, "cannot be told, for the payload does not hold")
@@ -783,7 +928,7 @@ class _Bundle:
                     self._sizes[name] = entry.stat(follow_symlinks=False).st_size
                 elif name != "files" or not entry.is_dir(follow_symlinks=False):
                     odd.append(name)
-        _require(not odd, f"{_shown(sorted(odd)[:3])} has no place in a bundle, which is plain files under plain names")
+        _require(not odd, _odd_names(sorted(odd), "in a bundle, which is plain files under plain names"))
         return f"seal.json and {_count(len(self._sizes) - 1, 'file')}, nothing else"
 
     def _open_envelope(self) -> str:
@@ -799,7 +944,11 @@ class _Bundle:
     def _read_payload(self) -> str:
         signed = self._opened
         payload = _canonical(signed, "the payload")
-        _fit(payload, _PAYLOAD, "payload")
+        version = payload.get("version") if isinstance(payload, dict) else None
+        form = _PAYLOADS.get(version) if type(version) is int else None
+        if form is None:
+            raise _FailedError(f"version {_shown(version)} is not known to this verifier: get the newer verify.py")
+        _fit(payload, form, "payload")
         for name in ("as_of", "sealed_at", "prepared_at", "approved_at", "ledger_window"):
             _instant(payload[name])  # refuses what is on no calendar
         scope = f"{payload['tenant']}/{payload['provider']}"
@@ -819,12 +968,13 @@ class _Bundle:
                 self._payload["run_id"], ("sealed",) if is_first else ("sealed", "amended")
             ),
             "files/matches.jsonl": _Matches(self._payload["run_id"]),
-            "files/exceptions.jsonl": _Rows(
-                _EXCEPTION, _Sums(("exception_type", "status"), "exceptions"), "exception_id"
-            ),
+            "files/exceptions.jsonl": _Exceptions(),
             "files/open_items.jsonl": _Rows(_OPEN_ITEM, _Sums(("item_type", "currency"), "items", ("amount_minor",))),
-            "files/decisions.jsonl": _Rows(_DECISION),
+            "files/decisions.jsonl": _Decisions(
+                _DECISION_2 if self._is_second else _DECISION, self._payload.get("log_position")
+            ),
             "files/events.jsonl": _Events(),
+            **({"files/write_offs.jsonl": _WriteOffs()} if self._is_second else {}),
         }
         self._takers = {**rows, **{name: _Document() for name in _DOCUMENTS}}
         wrong: list[str] = [
@@ -861,38 +1011,75 @@ class _Bundle:
             return rest.detail
         return None if digest.hexdigest() == listed["sha256"] else "has another SHA-256 than is listed"
 
-    def _read_rotations(self, known: dict[str, _Key]) -> str:
+    def _read_rotations(self, known: dict[str, _Key], history: _History) -> str:
         rotations = self._taken("files/key_rotations.json").value
         _fit(rotations, _KEYS, "key_rotations")
-        return _accept_rotations(rotations["keys"], known)
+        return _accept_rotations(rotations["keys"], known, history.vouched)
 
     def _check_signatures(self, known: Mapping[str, _Key]) -> str:
-        message, unknown = pae(PAYLOAD_TYPE, self._opened), 0
+        message, unknown = pae(PAYLOAD_TYPE, self._opened), []
         for signature in self._signatures:
             key = known.get(signature["keyid"])
             if key is None:
-                unknown += 1
+                unknown.append(signature["keyid"][:12])
                 continue
             holds = signature_holds(key.public, _bytes_of(signature["sig"], "a signature"), message)
             _require(holds, f"the signature of key {signature['keyid'][:12]}… does not hold")
             self._signers.append(key)
         signer = self._signatures[0]["keyid"][:12]
         _require(bool(self._signers), f"no pinned key signed this; {signer}… did, which is not pinned")
-        others = f"; {_count(unknown, 'signature')} of unknown keys not judged" if unknown else ""
+        _require(
+            not unknown,
+            f"{_count(len(unknown), 'more signature')} of keys that are not known ({', '.join(unknown[:3])}…): "
+            "somebody added them, or a key has to be pinned; what trusted keys signed is not changed by them",
+        )
         digest = hashlib.sha256(self._opened).hexdigest()
-        return f"{_count(len(self._signers), 'signature')} of trusted keys over seal {digest[:12]}…{others}"
+        return f"{_count(len(self._signers), 'signature')} of trusted keys over seal {digest[:12]}…"
 
-    def _check_key(self) -> str:
+    def _check_key(self, known: Mapping[str, _Key], history: _History) -> str:
         _require(bool(self._signers), "cannot be told, for no trusted signature holds")
         sealed_at = _instant(self._payload["sealed_at"])
         valid = [key for key in self._signers if key.is_valid_at(sealed_at)]
-        _require(bool(valid), f"the key is not valid at {self._payload['sealed_at']}, when this was sealed")
+        is_limited = any(key.is_limited for key in self._signers)
+        _require(
+            bool(valid),
+            f"the key is not valid at {self._payload['sealed_at']}, when this was sealed"
+            + (
+                ": its signer's time was over, and nothing proves that it signed it before; pin it"
+                if is_limited
+                else ""
+            ),
+        )
+        latest, ends = history.latest, [key.valid_until for key in valid]
+        is_late = latest is not None and all(end is not None and end < latest for end in ends)
+        _require(not is_late, f"the key's time was over before an earlier seal of this chain was made, {latest}")
+        self._remember(known, history, sealed_at)
         return f"valid when this was sealed, {self._payload['sealed_at']}; {valid[0].why}"
+
+    def _remember(self, known: Mapping[str, _Key], history: _History, sealed_at: datetime) -> None:
+        """Let later seals of the chain know what this one, which is trusted, shows of time and of keys."""
+        history.latest = max(sealed_at, history.latest or sealed_at)
+        rotations = self._takers.get("files/key_rotations.json")
+        if rotations is None or "files/key_rotations.json" in self._faults or "files" in self._failed():
+            return
+        for record in rotations.value["keys"]:
+            signer = known.get(record["signed_by"] or "")
+            is_in_time = signer is not None and (signer.valid_until is None or history.latest <= signer.valid_until)
+            if is_in_time and record["keyid"] in known:
+                history.vouched.add(record["keyid"])
+
+    def _failed(self) -> set[str]:
+        return {finding.check for finding in self.findings if not finding.holds}
 
     def _check_people(self) -> str:
         prepared, approved = self._payload["prepared_by"], self._payload["approved_by"]
         _require(prepared.strip().casefold() != approved.strip().casefold(), f"{approved} prepared and approved it")
         _require(self._payload["actor"] == approved, "the actor is not who approved it")
+        if _looks_like(prepared, approved):
+            self.warnings.append(
+                f"prepared by {_spelled(prepared)} and approved by {_spelled(approved)}: the names look alike; make "
+                "sure that they are two people"
+            )
         return f"prepared by {prepared}, approved by {approved}"
 
     def _check_chain(self) -> str:
@@ -927,7 +1114,7 @@ class _Bundle:
 
     def _totals(self) -> dict[str, Any]:
         totals: dict[str, Any] = self._taken("files/control_totals.json").value
-        _fit(totals, _TOTALS, "control_totals")
+        _fit(totals, _TOTALS_2 if self._is_second else _TOTALS, "control_totals")
         return totals
 
     def _check_totals(self) -> str:
@@ -935,7 +1122,13 @@ class _Bundle:
         rows = {name: self._taken(f"files/{name}.jsonl") for name in ("evidence", "decisions", "events")}
         recomputed: dict[str, Any] = {name: taken.rows for name, taken in rows.items()}
         recomputed["evidence"] = {"rows": recomputed["evidence"]}
-        for name in ("matches", "exceptions", "open_items"):
+        if self._is_second:
+            gaps = totals["evidence"]["gaps"]
+            recomputed["evidence"]["gaps"] = gaps
+            incomplete = rows["evidence"].rows - rows["evidence"].audit_ready
+            named = sum(gap["rows"] for gap in gaps)
+            _require(named == incomplete, f"{named:,} rows with gaps are named, and {incomplete:,} are incomplete")
+        for name in ("matches", "exceptions", "open_items", *(["write_offs"] if self._is_second else [])):
             recomputed[name] = self._taken(f"files/{name}.jsonl").totals.rows()
         wrong = [name for name, value in recomputed.items() if totals[name] != value]
         _require(not wrong, f"the rows do not add up to the totals of {', '.join(wrong)}")
@@ -957,7 +1150,21 @@ class _Bundle:
             _require(row["difference_minor"] == "0", f"{currency} leaves a difference")
             _require(left == closing.get(currency, 0), f"{currency} closes at {left}, not at its open movements' sum")
             _require(gone == settled.get(currency, 0), f"{currency} settled {gone}, and its matches another sum")
+            if self._is_second:
+                given_up = self._taken("files/write_offs.jsonl").totals.groups.get(("ledger_transaction", currency))
+                listed = given_up[1] if given_up else 0
+                _require(written_off == listed, f"{currency} wrote off {written_off}, and its write-offs are {listed}")
         return f"{_count(len(rows), 'currency', 'currencies')}, closing at what is open"
+
+    def _check_decisions(self) -> str:
+        decisions = self._taken("files/decisions.jsonl")
+        for decision_id, exception_id in self._taken("files/write_offs.jsonl").decided:
+            is_there = decisions.resolving.get(decision_id) == exception_id
+            _require(is_there, f"a write-off rests on decision {decision_id}, which is not here or decides otherwise")
+        ended = self._taken("files/exceptions.jsonl").by_people
+        left = [exception_id for exception_id in ended if exception_id not in decisions.resolved]
+        _require(not left, f"{_count(len(left), 'exception')} ended by nobody's decision, such as {left[:1]}")
+        return f"{_count(decisions.rows, 'decision')}, each write-off and each end of an exception among them"
 
     def _check_inputs(self) -> str:
         inputs = self._taken("files/inputs.json").value
@@ -971,13 +1178,42 @@ class _Bundle:
 def _bundle_folders(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
     """Folders that should be bundles, `[<run_id>/]r<N>`, and names of what should not be there, but for dotted ones."""
     runs, odd = _folders(root)
-    is_one_run = any(re.fullmatch(r"r[0-9]+", run.name) for run in runs)
-    bundles = runs if is_one_run else []
-    for run in () if is_one_run else runs:
+    bundles = []
+    for run in runs:
+        if _is_bundle(run):
+            bundles.append(run)
+            continue
         found, others = _folders(run)
         bundles += found
         odd += [f"{run.name}/{name}" for name in others] if found or others else [run.name]
     return [(path.relative_to(root).as_posix(), path) for path in bundles], odd
+
+
+def _is_bundle(folder: Path) -> bool:
+    holds = any(os.path.lexists(folder / name) for name in ("seal.json", "files"))
+    return holds or re.fullmatch(r"r[0-9]+", folder.name) is not None
+
+
+# What file managers and editors leave behind: harmless, and no part of what was sealed.
+_DROPPINGS: Final = (
+    (re.compile(r"\.DS_Store"), "a Mac's Finder made it when somebody looked at the folder"),
+    (re.compile(r"\._.+|__MACOSX"), "a Mac made it when the folder was copied or packed"),
+    (re.compile(r"(?i:thumbs\.db|desktop\.ini)"), "Windows made it when somebody looked at the folder"),
+    (re.compile(r"\..+\.sw[a-z]|.+~|#.+#"), "an editor made it when somebody opened a file"),
+    (re.compile(r"lost\+found|\.directory|\.Trash.*|\.nfs.*"), "the file system or desktop made it"),
+)
+
+
+def _odd_names(names: Sequence[str], place: str) -> str:
+    """What is there and should not be, and, where it is known, what made it."""
+    for name in names:
+        for pattern, origin in _DROPPINGS:
+            if pattern.fullmatch(name.rsplit("/", 1)[-1]):
+                return (
+                    f"{_shown(name)} is no part of it: {origin}. It is harmless, nothing sealed is changed by it; "
+                    "delete it and check again"
+                )
+    return f"{_shown(list(names[:3]))} does not belong {place}: nothing vouches for it; find out who put it there"
 
 
 def _folders(folder: Path) -> tuple[list[Path], list[str]]:
@@ -1040,10 +1276,55 @@ def _check_against_head(chain: Sequence[Seal], head: Head, is_one_run: bool) -> 
     for seal in chain:
         if is_one_run or seal.sequence in head.seals or seal.sequence > head.last:
             _agree_with_head(seal, head)
+    if is_one_run:
+        _check_revisions_against_head(chain, head)
     last = chain[-1].sequence
     is_last = is_one_run or last == head.last
     _require(is_last, f"{scope}: {head.last} seals were published, the last here is {last}: newer ones are gone")
     return f"{scope}: {_count(len(chain), 'seal')} up to number {last}, as published"
+
+
+def _check_revisions_against_head(chain: Sequence[Seal], head: Head) -> None:
+    """Refuse a run's folder that lacks a revision which was published; the id of a closeout follows from its run."""
+    payload = chain[0].payload
+    published = {closeout_id: number for number, (closeout_id, _) in head.seals.items()}
+    present = {seal.payload["closeout_id"] for seal in chain}
+    for revision in range(1, len(published) + 1):
+        canonical = _ENCODE([payload["tenant"], payload["run_id"], revision])
+        closeout_id = "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
+        is_gone = closeout_id in published and closeout_id not in present
+        _require(not is_gone, f"revision {revision} of {payload['run_id']} was published, and it is gone")
+
+
+# Names that look alike ------------------------------------------------------------------------------------------------
+
+# Letters that look like Latin ones: a subset of the confusables of Unicode UTS 39.
+_CONFUSABLES: Final = str.maketrans(
+    dict(zip("АВЕЅІЈКМНОРСТУХҮԌԚԜѴ", "ABESIJKMHOPCTYXYGQWV", strict=True))
+    | dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹ", "ABEZHIKMNOPTYXC", strict=True))
+    | dict(zip("авекнорстухѕіјһԁԛԝгѵьзёӏґҝԍԑпɡʟƽı", "abekhopctyxsijhdqwrvb3elrkgengls" + "i", strict=True))
+    | dict(zip("αβγεηικνορτυχωζϲϳѡσ", "abyenikvoptuxwzcjwo", strict=True))
+    | dict(zip("աոսօհյցգլքքվ", "wnuohjggjppu", strict=True))
+    | {"0": "o", "1": "l", "I": "l", "|": "l", "m": "rn", "м": "rn"}
+    | {"ӕ": "ae", "æ": "ae", "œ": "oe", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t"}
+)
+
+
+def _skeletons(name: str) -> tuple[str, str, str]:
+    normal = unicodedata.normalize("NFKC", name)
+    forms = (unicodedata.normalize("NFKD", form) for form in (normal, normal.casefold(), normal.upper()))
+    plain = ("".join(c for c in form if not 0x300 <= ord(c) < 0x370) for form in forms)
+    written, small, large = (" ".join(form.translate(_CONFUSABLES).translate(_CONFUSABLES).split()) for form in plain)
+    return written, small, large
+
+
+def _looks_like(one: str, other: str) -> bool:
+    return any(first == second for first, second in zip(_skeletons(one), _skeletons(other), strict=True))
+
+
+def _spelled(name: str) -> str:
+    odd = [f"U+{ord(character):04X}" for character in name if not character.isascii()]
+    return f"{name} ({', '.join(odd[:4])})" if odd else name
 
 
 def lines_of(report: Report) -> Iterator[str]:
@@ -1051,6 +1332,7 @@ def lines_of(report: Report) -> Iterator[str]:
     for finding in report.findings:
         where = f"{finding.bundle}: " if finding.bundle else ""
         yield f"{'holds' if finding.holds else 'FAILS'}  {finding.check:<16} {where}{finding.detail}"
+    yield from (f"WARNS  {warning}" for warning in report.warnings)
     failed = sum(not finding.holds for finding in report.findings)
     yield "Everything holds." if report.holds else f"{_count(failed, 'check')} of {len(report.findings)} failed."
     yield "What this cannot show:"
@@ -1067,7 +1349,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in (given.bundle, given.trust, given.head):
         if path is not None and not path.exists():
             parser.error(f"{path}: there is no such file or folder")
-    report = verify(given.bundle, given.trust, given.head)
+    try:
+        report = verify(given.bundle, given.trust, given.head)
+    except MissingPackageError as missing:
+        sys.stderr.write(f"Error: {missing}\n")
+        return EXIT_CANNOT_CHECK
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a poor locale shows escapes instead of failing
     sys.stdout.write("".join(f"{line}\n" for line in lines_of(report)))

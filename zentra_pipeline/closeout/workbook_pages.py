@@ -59,6 +59,10 @@ _OPEN_ITEMS: Final = """
     select item_type, currency, aging_bucket, count(*) as items, cast(sum(amount_minor) as bigint) as amount
     from open_items where run_id = $1 group by item_type, currency, aging_bucket
     order by item_type, currency, min(age_business_days)"""
+_WRITE_OFFS: Final = """
+    select case item_type when 'settlement_line' then 'settlement' else 'ledger' end as side, currency,
+           count(*) as items, cast(sum(amount_minor) as bigint) as amount
+    from write_offs where run_id = $1 group by item_type, currency order by side, currency"""
 _CONSERVATION: Final = """
     select side, currency, rows_in, matched, in_transit, excepted, accounted, duplicates, quarantined, rows_unexplained,
            amount_in_minor as amount_in, matched_minor as amount_matched, in_transit_minor as amount_in_transit,
@@ -133,6 +137,7 @@ def write_summary(cells: Cells, sheet: Any, facts: Facts) -> None:
     page.title("Reconciliation of a ledger window")
     page.facts(facts.run, _RUN_FACTS)
     _write_statement(page, facts)
+    page.table("written off, side", facts.ask(_WRITE_OFFS), ("amount",))
     page.table(
         "three sides, currency",
         facts.ask(_THREE_WAY),

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, insert, select, union
 
 from zentra_pipeline.store.digests import facts
 from zentra_pipeline.store.models import closeouts, decisions, runs
+
+APPROVE_CLOSEOUT: Final = "approve_closeout"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,17 @@ class Decision:
     owner: str | None
     resolution: str | None
     details: Mapping[str, Any]
+
+
+def sealed_position(closeout_id: str, log: Iterable[Decision]) -> int | None:
+    """The place in the log up to which a sealed closeout was judged; null where the log has no approval of it.
+
+    The approval keeps what the seal names (`log_position`). One that is older than that followed on what was judged.
+    """
+    for decision in log:
+        if decision.action == APPROVE_CLOSEOUT and decision.details.get("closeout_id") == closeout_id:
+            return int(decision.details.get("log_position", decision.sequence - 1))
+    return None
 
 
 def next_sequence(connection: Connection) -> int:

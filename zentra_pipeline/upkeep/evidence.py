@@ -14,10 +14,10 @@ from typing import Any
 from zentra_pipeline import lake
 from zentra_pipeline.closeout import books as closeout_books
 from zentra_pipeline.closeout import bundle_files
-from zentra_pipeline.closeout.closing import APPROVE
 from zentra_pipeline.events import run_events
 from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.copying import copy_operational_store
 from zentra_pipeline.store.decisions import Decision
@@ -99,12 +99,8 @@ def _idle(closeout: Closeout) -> tuple[Run, Revision]:
 
 def decisions_known(closeout: Closeout, decisions: Sequence[Decision]) -> list[Decision]:
     """The log as it was when the closeout was sealed."""
-    approvals = [
-        decision.sequence
-        for decision in decisions
-        if decision.action == APPROVE and decision.details.get("closeout_id") == closeout.closeout_id
-    ]
-    return [decision for decision in decisions if not approvals or decision.sequence < approvals[0]]
+    position = decision_store.sealed_position(closeout.closeout_id, decisions)
+    return [decision for decision in decisions if position is None or decision.sequence <= position]
 
 
 def sealed_manifest(bundle: Path) -> dict[str, Any] | None:
