@@ -257,7 +257,7 @@ def test_a_run_s_folder_that_lacks_its_newest_published_revision_is_found(tmp_pa
 
 
 def test_an_earlier_seal_vouches_for_a_key_that_its_retired_signer_brought_in(tmp_path: Path) -> None:
-    """FIRST retires on the 10th. A successor that a seal from before names is believed; one that turns up later is not."""
+    """FIRST retires on the 10th. A successor that a seal from before names is believed, one that turns up later not."""
     pinned = bundles.trust(tmp_path / "trust.json", FIRST.record(valid_until="2026-04-10T00:00:00Z"))
     second = SECOND.record("2026-04-05T00:00:00Z", signer=FIRST)
 

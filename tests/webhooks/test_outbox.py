@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from tests.scenarios.rows import MON, post, settle
@@ -189,19 +190,24 @@ def test_a_disabled_endpoint_gets_later_what_happened_meanwhile(station: Station
     assert station.send() == sending.Tally(made=2, delivered=2)
 
 
-def test_the_summaries_of_a_real_run_add_up_to_its_matches(
+def test_the_deliveries_of_a_real_run_meet_their_schemas_and_its_summaries_add_up_to_its_matches(
     tmp_path_factory: pytest.TempPathFactory, receiver: Counterpart
 ) -> None:
     world = World(tmp_path_factory.mktemp("run"))
     station = Station(world.home)
-    station.add(receiver.url, events=["reconciliation.match.created"])
+    station.add(receiver.url)
     world.add(
         *(settle(f"L{n}", f"R{n}", 100 + n) for n in range(20)), *(post(f"T{n}", f"R{n}", 100 + n) for n in range(20))
     )
     world.add(settle("LX", "RX", 7, currency="EUR"), post("TX", "RX", 7, currency="EUR"))
+    world.settle("LY", "RY", 5)  # nothing answers it
     world.run(MON)
-    assert station.send().delivered == 1
-    (told,) = events(receiver)
+    assert station.send().delivered == len(receiver.requests) > 2
+    delivered = events(receiver)
+    for event in delivered:  # what is sent, not only what the log has, is as documented
+        jsonschema_rs.validator_for(types.json_schema(event["type"]), validate_formats=True).validate(event)
+    assert {types.RUN_CREATED, types.MATCH_CREATED, types.EXCEPTION_OPENED} <= {event["type"] for event in delivered}
+    (told,) = [event for event in delivered if event["type"] == types.MATCH_CREATED]
     rows = world.query(
         "select currency, count(*)::bigint as matches, sum(settlement_minor)::bigint as settlement_minor, "
         "sum(ledger_minor)::bigint as ledger_minor, sum(difference_minor)::bigint as difference_minor "

@@ -159,6 +159,26 @@ class CloseoutAmended(CloseoutCompleted):
     reason: str
 
 
+class MatchAmounts(EventData):
+    """Matches of one currency and their amounts in minor units."""
+
+    currency: str
+    matches: int
+    settlement_minor: int
+    ledger_minor: int
+    difference_minor: int = Field(description="Settlement minus ledger.")
+
+
+class MatchSummary(OfWindow):
+    """Data of `reconciliation.match.created` where an endpoint gets one event a run revision and rule."""
+
+    run_id: str
+    run_revision: Revision
+    rule: str = Field(description="The pass that found them.")
+    matches: int
+    amounts: list[MatchAmounts]
+
+
 RUN_CREATED: Final = "reconciliation.run.created"
 RUN_FAILED: Final = "reconciliation.run.failed"
 MATCH_CREATED: Final = "reconciliation.match.created"
@@ -184,16 +204,21 @@ DATA: Final[Mapping[str, type[EventData]]] = {
     CLOSEOUT_COMPLETED: CloseoutCompleted,
     CLOSEOUT_AMENDED: CloseoutAmended,
 }
+# What a delivery says in place of the events of the log, where an endpoint does not ask for each.
+SUMMARIES: Final[Mapping[str, type[EventData]]] = {MATCH_CREATED: MatchSummary}
 
 
 def json_schema(event_type: str) -> dict[str, Any]:
-    """JSON Schema (2020-12) of a whole event of this type: the attributes of CloudEvents, ours, and its data."""
-    model = DATA[event_type]
-    data = model.model_json_schema()
-    data.pop("title")
+    """JSON Schema (2020-12) of a whole event of this type: the attributes of CloudEvents, ours, and its data.
+
+    Where deliveries summarize, the data is that of one event or of a summary.
+    """
+    definitions: dict[str, Any] = {}
+    data = _data_schema(DATA[event_type], definitions)
     description = data.pop("description")
-    for content in data["properties"].values():
-        content.pop("title")  # the name once more
+    if event_type in SUMMARIES:
+        summary = _data_schema(SUMMARIES[event_type], definitions)
+        data = {"oneOf": [{"description": "One event, as the log has it.", **data}, summary]}
     text = {"type": "string", "minLength": 1}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -223,7 +248,18 @@ def json_schema(event_type: str) -> dict[str, Any]:
             "data": data,
         },
         "additionalProperties": False,
+        **({"$defs": definitions} if definitions else {}),
     }
+
+
+def _data_schema(model: type[EventData], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an event's data; what it refers to goes to the definitions of the whole."""
+    data = model.model_json_schema()
+    data.pop("title")
+    definitions |= data.pop("$defs", {})
+    for content in data["properties"].values():
+        content.pop("title", None)  # the name once more
+    return data
 
 
 def schema_text(event_type: str) -> str:

@@ -7,34 +7,13 @@ from datetime import UTC
 from typing import Any
 
 import duckdb
-from pydantic import Field
 
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.events.reading import SEGMENT_COLUMNS
-from zentra_pipeline.events.types import EventData, OfWindow, Revision
+from zentra_pipeline.events.types import MatchAmounts, MatchSummary
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.event_log import Entry
-
-
-class MatchAmounts(EventData):
-    """Matches of one currency and their amounts in minor units."""
-
-    currency: str
-    matches: int
-    settlement_minor: int
-    ledger_minor: int
-    difference_minor: int = Field(description="Settlement minus ledger.")
-
-
-class MatchSummary(OfWindow):
-    """Data of `reconciliation.match.created` where an endpoint gets one event a run revision and rule."""
-
-    run_id: str
-    run_revision: Revision
-    rule: str = Field(description="The pass that found them.")
-    matches: int
-    amounts: list[MatchAmounts]
 
 
 def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any]]]:
