@@ -69,6 +69,16 @@ DISPUTE: Json = {
     "payment_intent": "pi_1",
     "status": "needs_response",
 }
+SESSION: Json = {
+    "id": "cs_1",
+    "object": "checkout.session",
+    "amount_total": 2500,
+    "currency": "usd",
+    "metadata": {},
+    "payment_intent": "pi_1",
+    "payment_status": "paid",
+    "status": "complete",
+}
 PAYOUT: Json = {"id": "po_1", "object": "payout", "amount": 9000, "currency": "usd", "status": "paid"}
 TRANSFER: Json = {"id": "tr_1", "object": "transfer", "amount": 700, "currency": "usd", "reversed": False}
 TOPUP: Json = {"id": "tu_1", "object": "topup", "amount": 700, "currency": "usd", "status": "succeeded"}
@@ -121,6 +131,7 @@ def test_a_captured_charge_becomes_a_succeeded_callback(read: Read) -> None:
             "received_at": CREATED_AT,
             "sequence": None,
             "signature_verified": None,
+            "movement_type": "payment",
             "raw": None,
             "row_number": 1,
             "refusal": None,
@@ -146,8 +157,8 @@ def test_a_frame_has_the_contracts_columns_and_its_lineage(tmp_path: Path) -> No
         (CHARGE | {"status": "pending", "captured": True}, "charge.pending", "ch_1", "2500", "pending"),
         (CHARGE | {"status": "failed", "captured": False}, "charge.failed", "ch_1", "2500", "failed"),
         (CHARGE | {"captured": False}, "charge.expired", "ch_1", "2500", "failed"),
-        (CHARGE | {"amount_refunded": 1000}, "charge.refunded", "ch_1", "2500", "succeeded"),
-        (CHARGE | {"refunds": {"data": []}}, "charge.refunded", "ch_1", "2500", "succeeded"),
+        (CHARGE | {"amount_refunded": 1000}, "charge.refunded", None, "-1000", "succeeded"),
+        (CHARGE | {"amount_refunded": 900, "refunds": {"data": []}}, "charge.refunded", None, "-900", "succeeded"),
         (
             CHARGE | {"refunds": {"data": [REFUND | {"created": 2}, REFUND | {"created": 1, "id": "re_0"}]}},
             *("charge.refunded", "re_1", "-1000", "succeeded"),
@@ -178,7 +189,10 @@ def test_a_frame_has_the_contracts_columns_and_its_lineage(tmp_path: Path) -> No
         (DISPUTE | {"status": "won"}, "charge.dispute.funds_reinstated", "du_1", "2500", "succeeded"),
         (DISPUTE | {"status": "won"}, "charge.dispute.closed", "du_1", "2500", "succeeded"),
         (DISPUTE | {"status": "lost"}, "charge.dispute.closed", "du_1", "-2500", "succeeded"),
-        (DISPUTE | {"status": "warning_closed"}, "charge.dispute.closed", "du_1", "-2500", "failed"),
+        (SESSION, "checkout.session.completed", "pi_1", "2500", "succeeded"),
+        (SESSION, "checkout.session.async_payment_succeeded", "pi_1", "2500", "succeeded"),
+        (SESSION | {"payment_intent": {"id": "pi_2"}}, "checkout.session.completed", "pi_2", "2500", "succeeded"),
+        (SESSION | {"payment_status": "unpaid"}, "checkout.session.async_payment_failed", "pi_1", "2500", "failed"),
         (PAYOUT | {"status": "in_transit"}, "payout.created", "po_1", "-9000", "pending"),
         (PAYOUT, "payout.paid", "po_1", "-9000", "succeeded"),
         (PAYOUT | {"status": "failed"}, "payout.failed", "po_1", "-9000", "failed"),
@@ -191,12 +205,74 @@ def test_a_frame_has_the_contracts_columns_and_its_lineage(tmp_path: Path) -> No
     ],
 )
 def test_an_event_says_reference_signed_amount_and_status(
-    subject: Json, event_type: str, reference: str, amount_minor: str, status: str
+    subject: Json, event_type: str, reference: str | None, amount_minor: str, status: str
 ) -> None:
     found = stripe_events.callback(event(event_type, subject))
     assert found is not None
     assert (found["provider_reference"], found["amount_minor"], found["status"]) == (reference, amount_minor, status)
     assert found["status"] in vocabulary.values("callback_status")
+
+
+@pytest.mark.parametrize(
+    ("subject", "event_type", "movement_type"),
+    [
+        (CHARGE, "charge.succeeded", "payment"),
+        (CHARGE | {"status": "failed"}, "charge.failed", "payment"),
+        (CHARGE | {"amount_refunded": 1000}, "charge.refunded", "refund"),
+        (INTENT, "payment_intent.succeeded", "payment"),
+        (SESSION, "checkout.session.completed", "payment"),
+        (REFUND, "refund.created", "refund"),
+        (DISPUTE, "charge.dispute.created", "chargeback"),
+        (DISPUTE, "charge.dispute.funds_withdrawn", "chargeback"),
+        (DISPUTE | {"status": "lost"}, "charge.dispute.closed", "chargeback"),
+        (DISPUTE | {"status": "won"}, "charge.dispute.closed", "chargeback_reversal"),
+        (DISPUTE | {"status": "won"}, "charge.dispute.funds_reinstated", "chargeback_reversal"),
+        (PAYOUT, "payout.paid", None),
+        (TRANSFER, "transfer.created", None),
+        (TOPUP, "topup.succeeded", None),
+    ],
+)
+def test_an_event_says_what_kind_of_movement_it_is_about(
+    subject: Json, event_type: str, movement_type: str | None
+) -> None:
+    found = stripe_events.callback(event(event_type, subject))
+    assert found is not None
+    assert found["movement_type"] == movement_type
+
+
+def test_a_refund_of_a_charge_is_what_was_refunded_more_than_before() -> None:
+    second = CHARGE | {"amount_refunded": 1500}
+    told = event("charge.refunded", second) | {
+        "data": {"object": second, "previous_attributes": {"amount_refunded": 900}}
+    }
+    found = stripe_events.callback(told)
+    assert found is not None
+    assert (found["provider_reference"], found["merchant_reference"], found["amount_minor"]) == (None, "pi_1", "-600")
+
+
+@pytest.mark.parametrize(
+    ("subject", "event_type"),
+    [
+        (DISPUTE | {"status": "warning_needs_response"}, "charge.dispute.created"),
+        (DISPUTE | {"status": "warning_under_review"}, "charge.dispute.updated"),
+        (DISPUTE | {"status": "warning_closed"}, "charge.dispute.closed"),
+        (DISPUTE | {"status": "prevented"}, "charge.dispute.closed"),
+        (CHARGE, "charge.refunded"),
+        (CHARGE | {"amount_refunded": 0}, "charge.refunded"),
+        (CHARGE | {"amount_refunded": 900, "payment_intent": None}, "charge.refunded"),
+        (SESSION | {"payment_status": "unpaid"}, "checkout.session.completed"),
+        (SESSION | {"payment_status": "no_payment_required", "payment_intent": None}, "checkout.session.completed"),
+        (SESSION | {"payment_status": "unpaid"}, "checkout.session.expired"),
+    ],
+)
+def test_an_event_that_says_of_no_money_that_it_moved_gives_no_callback(subject: Json, event_type: str) -> None:
+    assert stripe_events.callback(event(event_type, subject)) is None
+
+
+def test_a_session_speaks_for_its_payment_intent_whatever_its_own_metadata_say() -> None:
+    found = stripe_events.callback(event("checkout.session.completed", SESSION | {"metadata": {"cart": "9"}}))
+    assert found is not None
+    assert found["merchant_reference"] == "pi_1"
 
 
 @pytest.mark.parametrize(

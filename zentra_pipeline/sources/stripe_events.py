@@ -2,7 +2,8 @@
 
 Amounts come in Stripe's minor units and leave in ISO 4217's, signed like the settlement line: money out (refunds,
 disputes, payouts, transfers) is negative. Does not belong here: files, signatures, settlement reports.
-Sources: docs.stripe.com/api/events/types, docs.stripe.com/currencies, docs.stripe.com/api/disputes/object.
+Sources: docs.stripe.com/api/events/types, docs.stripe.com/currencies, docs.stripe.com/api/disputes/object,
+docs.stripe.com/api/checkout/sessions/object, docs.stripe.com/changelog/2022-11-15/deprecates-charges-auto-expand.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,11 +21,17 @@ _LAST_SECOND = 253_402_300_799
 
 @dataclass(frozen=True)
 class _Movement:
-    """What an event's object says: the reference, the amount in Stripe's minor units, signed, and how it stands."""
+    """What an event's object says: the reference, the amount in Stripe's minor units, signed, and how it stands.
 
-    reference: Any
+    `reference` is None where the event names none of the movement's own. `movement_type` is None for payouts, transfers
+    and top-ups, which are none of the contract's types. `merchant_reference` is given where it is not the object's.
+    """
+
+    reference: str | None
     amount: Any
     status: str
+    movement_type: str | None
+    merchant_reference: str | None = None
 
 
 def callback(event: Json) -> dict[str, str | None] | None:
@@ -45,29 +52,27 @@ def callback(event: Json) -> dict[str, str | None] | None:
     read = _SUBJECTS.get(str(subject.get("object")))
     if read is None:
         return None
-    movement = read(event_type, subject)
+    movement = read(event_type, subject, data.get("previous_attributes"))
+    if movement is None:
+        return None
     currency = _text(subject, "currency").upper()
     return {
         "provider_event_id": _text(event, "id"),
         "event_type": event_type,
-        "provider_reference": _reference(movement.reference),
-        "merchant_reference": _merchant_reference(subject),
+        "provider_reference": movement.reference,
+        "merchant_reference": movement.merchant_reference or _merchant_reference(subject),
         "amount_minor": str(_iso_minor(movement.amount, currency, occurred)),
         "currency": currency,
         "status": movement.status,
         "occurred_at": occurred.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "movement_type": movement.movement_type,
     }
 
 
-def _charge(event_type: str, charge: Json) -> _Movement:
+def _charge(event_type: str, charge: Json, previous: object) -> _Movement | None:
     """A charge counts as succeeded once captured; before that it is an authorization, which moves no money."""
     if event_type == "charge.refunded":
-        refunds = charge.get("refunds")
-        known = refunds.get("data") if isinstance(refunds, dict) else None
-        if isinstance(known, list) and known and all(isinstance(refund, dict) for refund in known):
-            return _refund(
-                event_type, max(known, key=lambda refund: (str(refund.get("created")), str(refund.get("id"))))
-            )
+        return _refund_of_charge(charge, previous)
     status = charge.get("status", "succeeded" if charge.get("paid") is True else "failed")
     if event_type == "charge.expired":
         status = "failed"
@@ -75,10 +80,27 @@ def _charge(event_type: str, charge: Json) -> _Movement:
         status = "pending"
     captured = charge.get("amount_captured")
     amount = captured if status == "succeeded" and captured else charge.get("amount")
-    return _Movement(charge.get("id"), amount, _status("charge", status, _SAME))
+    return _Movement(_required(charge.get("id")), amount, _status("charge", status, _SAME), "payment")
 
 
-def _payment_intent(event_type: str, intent: Json) -> _Movement:
+def _refund_of_charge(charge: Json, previous: object) -> _Movement | None:
+    """The newest refund listed in `charge.refunded`, else what was refunded more than before, under no id of its own.
+
+    API versions since 2022-11-15 list no refunds. None where the event says neither.
+    """
+    refunds = charge.get("refunds")
+    known = refunds.get("data") if isinstance(refunds, dict) else None
+    if isinstance(known, list) and known and all(isinstance(refund, dict) for refund in known):
+        return _refund("", max(known, key=lambda refund: (str(refund.get("created")), str(refund.get("id")))), None)
+    refunded = charge.get("amount_refunded")
+    before = previous.get("amount_refunded") if isinstance(previous, dict) else None
+    if type(refunded) is not int or _merchant_reference(charge) is None:
+        return None
+    amount = refunded - (before if type(before) is int else 0)
+    return _Movement(None, -amount, "succeeded", "refund") if amount > 0 else None
+
+
+def _payment_intent(event_type: str, intent: Json, _: object) -> _Movement:
     charges = intent.get("charges")
     listed = charges.get("data") if isinstance(charges, dict) else None
     newest = listed[0] if isinstance(listed, list) and listed else None
@@ -86,40 +108,64 @@ def _payment_intent(event_type: str, intent: Json) -> _Movement:
     status = "failed" if event_type == "payment_intent.payment_failed" else intent.get("status")
     received = intent.get("amount_received")
     amount = received if status == "succeeded" and received else intent.get("amount")
-    return _Movement(reference, amount, _status("payment intent", status, _INTENT))
+    return _Movement(_required(reference), amount, _status("payment intent", status, _INTENT), "payment")
 
 
-def _refund(_: str, refund: Json) -> _Movement:
+def _checkout_session(event_type: str, session: Json, _: object) -> _Movement | None:
+    """A paid session is a success of its payment intent, one whose delayed payment failed is a failure.
+
+    Its only reference is the intent: callbacks of the intent or its charge, which name the charge, have precedence.
+    """
+    intent = session.get("payment_intent")
+    reference = intent.get("id") if isinstance(intent, dict) else intent
+    if not isinstance(reference, str) or not reference:
+        return None
+    if event_type == "checkout.session.async_payment_failed":
+        status = "failed"
+    elif session.get("payment_status") == "paid":
+        status = "succeeded"
+    else:
+        return None
+    return _Movement(reference, session.get("amount_total"), status, "payment", merchant_reference=reference)
+
+
+def _refund(_: str, refund: Json, __: object) -> _Movement:
     status = refund.get("status") or "succeeded"
-    return _Movement(refund.get("id"), _negative(refund.get("amount")), _status("refund", status, _REFUND))
+    amount = _negative(refund.get("amount"))
+    return _Movement(_required(refund.get("id")), amount, _status("refund", status, _REFUND), "refund")
 
 
-def _dispute(event_type: str, dispute: Json) -> _Movement:
-    """A withdrawal or a loss is the chargeback, a reinstatement or a win its reversal; until then it is disputed."""
-    status = dispute.get("status")
+def _dispute(event_type: str, dispute: Json, _: object) -> _Movement | None:
+    """A withdrawal or a loss is the chargeback, a reinstatement or a win its reversal; until then it is disputed.
+
+    An inquiry (`warning_…`) and a dispute that was prevented move no money.
+    """
+    status, amount, reference = dispute.get("status"), dispute.get("amount"), _required(dispute.get("id"))
     is_closed = event_type == "charge.dispute.closed"
-    amount = dispute.get("amount")
     if event_type == "charge.dispute.funds_reinstated" or (is_closed and status == "won"):
-        return _Movement(dispute.get("id"), amount, "succeeded")
+        return _Movement(reference, amount, "succeeded", "chargeback_reversal")
     if event_type == "charge.dispute.funds_withdrawn" or (is_closed and status == "lost"):
-        return _Movement(dispute.get("id"), _negative(amount), "succeeded")
-    state = "failed" if is_closed and status in ("warning_closed", "prevented") else "disputed"
-    return _Movement(dispute.get("id"), _negative(amount), state)
+        return _Movement(reference, _negative(amount), "succeeded", "chargeback")
+    if isinstance(status, str) and (status.startswith("warning_") or status == "prevented"):
+        return None
+    return _Movement(reference, _negative(amount), "disputed", "chargeback")
 
 
-def _payout(_: str, payout: Json) -> _Movement:
+def _payout(_: str, payout: Json, __: object) -> _Movement:
     status = _status("payout", payout.get("status"), _PAYOUT)
-    return _Movement(payout.get("id"), _negative(payout.get("amount")), status)
+    return _Movement(_required(payout.get("id")), _negative(payout.get("amount")), status, None)
 
 
-def _transfer(_: str, transfer: Json) -> _Movement:
+def _transfer(_: str, transfer: Json, __: object) -> _Movement:
     """Transfers to connected accounts have no status of their own today: they succeed at once, unless reversed."""
     status = transfer.get("status") or ("canceled" if transfer.get("reversed") is True else "paid")
-    return _Movement(transfer.get("id"), _negative(transfer.get("amount")), _status("transfer", status, _PAYOUT))
+    amount = _negative(transfer.get("amount"))
+    return _Movement(_required(transfer.get("id")), amount, _status("transfer", status, _PAYOUT), None)
 
 
-def _topup(_: str, topup: Json) -> _Movement:
-    return _Movement(topup.get("id"), topup.get("amount"), _status("top-up", topup.get("status"), _TOPUP))
+def _topup(_: str, topup: Json, __: object) -> _Movement:
+    status = _status("top-up", topup.get("status"), _TOPUP)
+    return _Movement(_required(topup.get("id")), topup.get("amount"), status, None)
 
 
 _SAME = {status: status for status in ("pending", "succeeded", "failed")}
@@ -143,9 +189,10 @@ _PAYOUT = {
 }
 _TOPUP = {**_SAME, "canceled": "failed", "reversed": "reversed"}
 
-_SUBJECTS: Mapping[str, Callable[[str, Json], _Movement]] = {
+_SUBJECTS: Mapping[str, Callable[[str, Json, object], _Movement | None]] = {
     "charge": _charge,
     "payment_intent": _payment_intent,
+    "checkout.session": _checkout_session,
     "refund": _refund,
     "dispute": _dispute,
     "payout": _payout,
@@ -178,8 +225,8 @@ def _iso_minor(amount: object, currency: str, on: datetime) -> int:
         raise ValueError(f"amount: {cause}") from cause
 
 
-def _reference(value: object) -> str:
-    """An id, given bare or as the expanded object."""
+def _required(value: object) -> str:
+    """An id, given bare or as the expanded object; ValueError where there is none."""
     found = value.get("id") if isinstance(value, dict) else value
     if not isinstance(found, str) or not found:
         raise ValueError("data.object.id: missing")
