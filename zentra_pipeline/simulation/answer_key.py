@@ -172,12 +172,12 @@ def _open_runs(story: Story, held: Held, leg: Leg, seen_in: int) -> list[int]:
 
 
 def _matches(story: Story) -> Iterator[KeyMatch]:
-    heard = {
-        callback.provider_event_id
-        for callback in story.callbacks
-        if story.calendar.run_hearing(callback.received_at) is not None
-    }
     for match in story.matches:
+        heard = {
+            callback.provider_event_id
+            for callback in story.callbacks
+            if story.calendar.run_told(callback.received_at, match.run) is not None
+        }
         believed = (heard if match.has_every_callback else match.callbacks & heard) - story.disbelieved
         status = "reversed" if match.reversed_in is not None else match.status
         yield KeyMatch(
@@ -254,7 +254,7 @@ def _callback_exceptions(story: Story, match: Match) -> Iterator[KeyException]:
         and (match.has_every_callback or callback.provider_event_id in match.callbacks)
     ]
     first = min(successes, key=lambda callback: (callback.received_at, callback.provider_event_id), default=None)
-    heard = None if first is None else story.calendar.run_hearing(first.received_at)
+    heard = None if first is None else story.calendar.run_told(first.received_at, match.run)
     currency = match.movements[0].currency
     if heard is None or heard > match.run:
         subject = min(movement.transaction_id for movement in match.movements)

@@ -58,6 +58,7 @@ class Callback:
     received_at: datetime
     sequence: int | None = None
     signature_verified: bool | None = None
+    movement_type: str | None = None
 
 
 Row = dict[str, str | int | bool | None]

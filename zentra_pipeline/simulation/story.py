@@ -22,6 +22,7 @@ MOVEMENT_TYPES = {
     "payout": ("payout",),
     "adjustment": ("adjustment",),
 }
+CALLBACK_TYPES = ("payment", "refund", "chargeback", "chargeback_reversal")
 _NOISE = ("", "", "", "", "", "", ' "quoted", comma', " é", " 日本", "'; --", " 🧾", " ﷽", "|;\t")
 
 
@@ -234,6 +235,7 @@ class Story:
         sequence: int | None = None,
         event_id: str | None = None,
         verified: bool | None = True,
+        movement_type: str | None = None,
     ) -> Callback:
         """A delivery; without another instant the event occurred some seconds before it was received."""
         delivery = Callback(
@@ -248,6 +250,7 @@ class Story:
             received_at=received_at,
             sequence=sequence,
             signature_verified=verified,
+            movement_type=movement_type,
         )
         self.callbacks.append(delivery)
         return delivery
@@ -376,7 +379,12 @@ class Story:
         reference = next((text for text in references if text), "")
         merchant = "" if reference and self.rng.random() < 0.5 else movements[0].intent_id
         currency = movements[0].currency
-        success = self.callback(amount, currency, reference, merchant=merchant, received_at=received)
+        types = {line.row.line_type for line in lines}
+        says_type = len(types) == 1 and types <= set(CALLBACK_TYPES) and self.rng.random() < 0.3
+        movement_type = min(types) if says_type else None
+        success = self.callback(
+            amount, currency, reference, merchant=merchant, received_at=received, movement_type=movement_type
+        )
         heard = [success]
         if self.rng.random() < 0.2:
             pending = self.callback(
@@ -387,6 +395,7 @@ class Story:
                 status="pending",
                 received_at=received + timedelta(seconds=self.rng.choice([-30, 30])),
                 occurred_at=success.occurred_at - timedelta(seconds=60),
+                movement_type=movement_type,
             )
             heard.append(pending)
         if self.rng.random() < 0.2:

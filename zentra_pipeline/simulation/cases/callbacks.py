@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from zentra_pipeline.simulation.cases import case
+from zentra_pipeline.simulation.rows import Callback
 from zentra_pipeline.simulation.story import Story
 
 
@@ -125,6 +126,7 @@ def _conflict(story: Story, run: int, currency: str, amount: int, reference: str
     )
     heard = story.calendar.run_hearing(max(first.received_at, second.received_at))
     assert heard is not None
+    heard = max(heard, run)  # an earlier run that hears of it sees nothing that it speaks for
     story.disbelieved.add(first.provider_event_id)
     story.find("conflicting_callback", "callback", first.provider_event_id, heard)
 
@@ -152,6 +154,13 @@ def conflict_that_comes_later(story: Story) -> None:
     _conflict(story, run, currency, amount, reference, story.later_run(run))
 
 
+def _orphan(story: Story, success: Callback) -> None:
+    """State that nothing answers a success: an orphan in the first run after the lag, where there is one."""
+    overdue = story.calendar.first_overdue(story.calendar.window_of(success.received_at))
+    if overdue is not None:
+        story.find("orphan_callback", "callback", success.provider_event_id, overdue)
+
+
 @case(weight=2)
 def orphan_callback(story: Story) -> None:
     """The provider reports success of something that neither settles nor is posted: an orphan after the lag."""
@@ -162,9 +171,7 @@ def orphan_callback(story: Story) -> None:
     )
     if story.rng.random() < 0.3:
         story.deliver_again(success, received + timedelta(days=1))
-    overdue = story.calendar.first_overdue(story.calendar.window_of(received))
-    if overdue is not None:
-        story.find("orphan_callback", "callback", success.provider_event_id, overdue)
+    _orphan(story, success)
 
 
 @case()
@@ -230,13 +237,114 @@ def last_success_decides_the_amount(story: Story) -> None:
 
 @case()
 def refund_callback_without_a_sign(story: Story) -> None:
-    """A refund's callback names a positive amount: it is read with the sign of the line."""
+    """A refund's callback names a positive amount: it brings money in, speaks for no refund, and is an orphan."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
     line = story.line(run, -amount, currency, reference, line_type="refund")
     movement = story.movement(run, -amount, currency, reference, kind="refund")
     heard = story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
-    story.match([line], [movement], callbacks=[heard])
+    story.match([line], [movement], callbacks=[])
+    _orphan(story, heard)
+
+
+@case()
+def refund_that_nobody_booked(story: Story) -> None:
+    """A refund is reported under the payment's order or very reference, but neither settled nor posted: an orphan."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    line, movement = story.line(run, amount, currency, reference), story.movement(run, amount, currency, reference)
+    received = story.instant_in(story.calendar.runs[run])
+    paid = story.callback(amount, currency, reference, merchant=movement.intent_id, received_at=received)
+    story.match([line], [movement], callbacks=[paid])
+    own = story.rng.choice([reference, story.reference()])
+    refund = story.callback(-amount, currency, own, merchant=movement.intent_id, received_at=received)
+    _orphan(story, refund)
+
+
+@case(weight=2)
+def refund_and_payment_of_one_order(story: Story) -> None:
+    """Payment and refund share an order, now and then the reference: each callback speaks for its own."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run, own, order = story.any_run(), story.reference(), story.name("I")
+    own = story.rng.choice([own, reference])
+    part = story.rng.randrange(1, amount)
+    received = story.instant_in(story.calendar.runs[run])
+    paid = story.callback(amount, currency, reference, merchant=order, received_at=received)
+    line = story.line(run, amount, currency, reference, merchant=order)
+    story.match([line], [story.movement(run, amount, currency, reference, intent=order)], callbacks=[paid])
+    given_back = story.callback(-part, currency, own, merchant=order, received_at=received + timedelta(seconds=1))
+    line = story.line(run, -part, currency, own, line_type="refund", merchant=order, original=reference)
+    movement = story.movement(run, -part, currency, own, kind="refund", intent=order)
+    story.match([line], [movement], callbacks=[given_back])
+
+
+@case()
+def another_attempt_failed(story: Story) -> None:
+    """An attempt under a reference that nothing settled failed, in the second of the success or later: no conflict."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    line, movement = story.line(run, amount, currency, reference), story.movement(run, amount, currency, reference)
+    received, order = story.instant_in(story.calendar.runs[run]), movement.intent_id
+    success = story.callback(amount, currency, reference, merchant=order, received_at=received)
+    failed = story.callback(
+        amount,
+        currency,
+        story.reference(),
+        merchant=order,
+        status="failed",
+        received_at=received + timedelta(milliseconds=1),
+        occurred_at=success.occurred_at + timedelta(seconds=story.rng.choice([0, 5])),
+    )
+    story.match([line], [movement], callbacks=[success, failed])
+
+
+@case()
+def failure_and_success_in_one_second(story: Story) -> None:
+    """Failure and success bear one instant and no sequence: success has the last word, whatever the ids."""
+    currency, amount, reference, run = _settled_pair(story, story.any_run())
+    received = story.instant_in(story.calendar.runs[run])
+    success = story.callback(amount, currency, reference, received_at=received)
+    for status in ("failed", "pending"):
+        story.callback(
+            amount, currency, reference, status=status, received_at=received, occurred_at=success.occurred_at
+        )
+
+
+@case()
+def dispute_lost_and_won(story: Story) -> None:
+    """A chargeback and its reversal under one reference, each with its own success."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run()
+    for line_type, signed in (("chargeback", -amount), ("chargeback_reversal", amount)):
+        line = story.line(run, signed, currency, reference, line_type=line_type)
+        movement = story.movement(run, signed, currency, reference, kind=line_type)
+        received = story.instant_in(story.calendar.runs[run])
+        says = story.rng.choice([line_type, None])
+        success = story.callback(signed, currency, reference, received_at=received, movement_type=says)
+        story.match([line], [movement], callbacks=[success])
+
+
+@case()
+def debit_that_fails_later(story: Story) -> None:
+    """A payment fails days after its success, settled and posted back by then: everyone agrees, no conflict."""
+    currency, amount, reference = story.currency(), story.amount(), story.reference()
+    run = story.any_run(spare=1)
+    failed_in = story.later_run(run)
+    day = story.calendar.runs[failed_in]
+    after = max(story.calendar.as_of[failed_in - 1], story.calendar.start(day))
+    heard = [
+        story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run])),
+        story.callback(
+            amount,
+            currency,
+            reference,
+            status="failed",
+            received_at=story.instant_between(after, story.calendar.end(day) - timedelta(milliseconds=1)),
+        ),
+    ]
+    for made_in, signed in ((run, amount), (failed_in, -amount)):
+        line = story.line(made_in, signed, currency, reference)
+        story.match([line], [story.movement(made_in, signed, currency, reference)], callbacks=heard)
 
 
 @case()
