@@ -120,6 +120,7 @@ def test_only_a_late_callback_does_not_block_a_close() -> None:
         ("movement_type", "transfer payment card refund chargeback fee payout adjustment"),
         ("direction", "debit credit"),
         ("callback_status", "pending succeeded failed reversed disputed"),
+        ("callback_movement_type", "payment refund chargeback chargeback_reversal"),
         ("stage", "accepted controlled ledgered routed synchronized evidenced"),
         (
             "rule",

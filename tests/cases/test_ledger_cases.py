@@ -33,6 +33,8 @@ RIGHT = (
     "a_conflicting_payload_then_a_correction",
     "the_cutoff_to_the_second",
     "a_success_after_as_of",
+    "a_refund_under_the_reference_of_its_payment",
+    "a_failed_refund_under_the_reference_of_its_payment",
     "an_orphan_that_is_answered_at_last",
     "a_bridge",
     "reversed_the_day_after_the_match",

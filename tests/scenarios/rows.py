@@ -47,6 +47,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "received_at",
         "sequence",
         "signature_verified",
+        "movement_type",
     ),
 }
 _NAMES = (
@@ -203,6 +204,7 @@ def call(
     merchant: str = "",
     sequence: int | None = None,
     verified: bool = True,
+    movement: str | None = None,
     file: str | None = None,
     arrives: str | None = None,
 ) -> Row:
@@ -219,6 +221,7 @@ def call(
         "received_at": received or _instant(on, at),
         "sequence": sequence,
         "signature_verified": verified,
+        "movement_type": movement,
     }
     return Row("callbacks", values, file, arrives)
 

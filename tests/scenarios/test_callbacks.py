@@ -251,9 +251,9 @@ CLAIMS = [
         ],
     ),
     claim(
-        "a callback's amount is signed like the line",
-        settle("L1", "R", -500, type="refund"),
-        post("T1", "R", -500, type="refund"),
+        "a callback's amount is signed like the line, also where a failed debit takes its payment back",
+        settle("L1", "R", -500),
+        post("T1", "R", -500),
         call("E1", "R", 500),
         gives=["exact_reference one_to_one exact: L1 = T1, -500 USD", "callback E1 of L1 = T1"],
     ),

@@ -24,5 +24,6 @@ CONTRACT = Contract(
             may_be_blank=True,
             refused_value=("false", "callback signature not verified"),
         ),
+        Field("movement_type", vocabulary="callback_movement_type", is_required=False, may_be_blank=True),
     ),
 )

@@ -50,6 +50,12 @@ callback_state as (
 
 ),
 
+match_callbacks as (
+
+    select * from {{ ref('int_match_callbacks') }}
+
+),
+
 currencies as (
 
     select * from {{ ref('currencies') }}
@@ -118,11 +124,29 @@ matches_with_callbacks as (
 
 ),
 
+amounts_of_matches as (
+
+    select
+        match_id,
+        settlement_minor,
+        tolerance_minor
+    from scope_matches
+
+    union all
+
+    select
+        match_id,
+        settlement_minor,
+        tolerance_minor
+    from earlier_matches
+
+),
+
 signed_callbacks as (
 
     select
         *,
-        case when settlement_minor < 0 then -abs(last_success_minor) else last_success_minor end as callback_minor
+        case when settlement_minor < 0 then -abs(last_success_minor) else abs(last_success_minor) end as callback_minor
     from matches_with_callbacks
     where
         cardinality = 'one_to_one'
@@ -131,24 +155,56 @@ signed_callbacks as (
 
 ),
 
+-- Of several matches a callback is about the nearest.
+differing_callbacks as (
+
+    select *
+    from (
+        select
+            *,
+            row_number() over (
+                partition by last_success_event_id
+                order by abs(callback_minor - settlement_minor) asc nulls last, match_id asc nulls last
+            ) as nearness
+        from signed_callbacks
+        where abs(callback_minor - settlement_minor) > tolerance_minor
+    ) as ranked
+    where nearness = 1
+
+),
+
+-- A callback that speaks for several matches is about one of them: where it agrees with that one, it says nothing of the others.
+agreeing_callbacks as (
+
+    select distinct match_callbacks.provider_event_id
+    from differing_callbacks
+    inner join match_callbacks on differing_callbacks.last_success_event_id = match_callbacks.provider_event_id
+    inner join amounts_of_matches on match_callbacks.match_id = amounts_of_matches.match_id
+    where
+        abs(abs(differing_callbacks.last_success_minor) - abs(amounts_of_matches.settlement_minor))
+        <= amounts_of_matches.tolerance_minor
+
+),
+
 of_callbacks as (
 
     select
         'amount_mismatch' as exception_type,
         'callback' as subject_type,
-        signed_callbacks.last_success_event_id as subject_id,
-        signed_callbacks.provider_reference,
-        signed_callbacks.currency,
-        signed_callbacks.callback_minor as amount_minor,
-        signed_callbacks.callback_minor - signed_callbacks.ledger_minor as difference_minor,
-        signed_callbacks.match_id,
-        'reference ' || coalesce(signed_callbacks.provider_reference, 'none') || ': line and ledger agree on '
-        || {{ money('signed_callbacks.ledger_minor', 'signed_callbacks.currency', 'currencies.exponent') }}
-        || ', but callback ' || signed_callbacks.last_success_event_id || ' says '
-        || {{ money('signed_callbacks.callback_minor', 'signed_callbacks.currency', 'currencies.exponent') }} as explanation
-    from signed_callbacks
-    left join currencies on signed_callbacks.currency = currencies.currency
-    where abs(signed_callbacks.callback_minor - signed_callbacks.settlement_minor) > signed_callbacks.tolerance_minor
+        differing_callbacks.last_success_event_id as subject_id,
+        differing_callbacks.provider_reference,
+        differing_callbacks.currency,
+        differing_callbacks.callback_minor as amount_minor,
+        differing_callbacks.callback_minor - differing_callbacks.ledger_minor as difference_minor,
+        differing_callbacks.match_id,
+        'reference ' || coalesce(differing_callbacks.provider_reference, 'none') || ': line and ledger agree on '
+        || {{ money('differing_callbacks.ledger_minor', 'differing_callbacks.currency', 'currencies.exponent') }}
+        || ', but callback ' || differing_callbacks.last_success_event_id || ' says '
+        || {{ money('differing_callbacks.callback_minor', 'differing_callbacks.currency', 'currencies.exponent') }} as explanation
+    from differing_callbacks
+    left join agreeing_callbacks on differing_callbacks.last_success_event_id = agreeing_callbacks.provider_event_id
+    left join currencies on differing_callbacks.currency = currencies.currency
+    where agreeing_callbacks.provider_event_id is null
 
 ),
 

@@ -1,4 +1,5 @@
--- Grain: a successful callback that neither a line nor a movement answers after the settlement lag.
+-- Grain: a successful callback that neither a line nor a movement answers after the settlement lag. One answers that is of its
+-- reference, currency, direction and class (CONTRACT §10.8).
 
 with states as (
 
@@ -27,7 +28,7 @@ final as (
         'callback ' || states.provider_event_id || ' reports '
         || {{ money('states.amount_minor', 'states.currency', 'currencies.exponent') }}
         || ' (reference ' || coalesce(nullif(states.provider_reference, ''), 'none') || ') as succeeded, but after '
-        || cast(states.age_business_days as varchar) || ' business days neither the provider''s files nor the ledger know it'
+        || cast(states.age_business_days as varchar) || ' business days there is neither a settlement line nor a ledger movement of its currency and direction'
             as explanation
     from states
     left join currencies on states.currency = currencies.currency

@@ -1,5 +1,6 @@
 -- Grain: a matched movement whose last word is failed or reversed (disputed is none), or a failed or returned line whose last
--- word is succeeded. The last word is the believed callback with the greatest (occurred_at, sequence, provider_event_id).
+-- word is succeeded; not where everyone agrees that the money went back (int_money_gone_back). The last word is that of the callbacks
+-- that speak for it (CONTRACT §10.8).
 
 with matches as (
 
@@ -36,6 +37,12 @@ failed_line_words as (
 
     select * from {{ ref('int_failed_line_words') }}
     where last_status = 'succeeded'
+
+),
+
+gone_back as (
+
+    select * from {{ ref('int_money_gone_back') }}
 
 ),
 
@@ -81,7 +88,9 @@ of_matches as (
         || ' is settled, but the last word, callback ' || conflicting_matches.last_event_id || ', says '
         || conflicting_matches.last_status as explanation
     from conflicting_matches
+    left join gone_back on conflicting_matches.match_id = gone_back.match_id
     left join currencies on conflicting_matches.currency = currencies.currency
+    where gone_back.match_id is null
 
 ),
 
@@ -99,6 +108,8 @@ of_lines as (
         'settlement line ' || failed_line_words.line_id || ' is ' || failed_line_words.settlement_status
         || ', but the last word, callback ' || failed_line_words.last_event_id || ', says succeeded' as explanation
     from failed_line_words
+    left join gone_back on failed_line_words.line_id = gone_back.line_id
+    where gone_back.line_id is null
 
 ),
 

@@ -2,7 +2,9 @@
 --   matched     belongs to a match
 --   in_transit  waits for its line or movement, or for its match, within the settlement lag
 --   excepted    conflicting, or a success that nothing answers after the lag (orphan)
---   accounted   moved no money and matched nothing within the lag, or tells of an item that an earlier run wrote off
+--   accounted   moved no money and matched nothing within the lag, speaks for an item that an earlier run wrote off, or repeats what
+--               a callback with a reference of its own says
+-- A line or movement answers a callback that speaks for it (CONTRACT §10.8): same currency, direction and class.
 
 with scope as (
 
@@ -46,21 +48,9 @@ match_callbacks as (
 
 ),
 
-lines as (
+known_references as (
 
-    select * from {{ ref('int_settlement_lines') }}
-
-),
-
-movements as (
-
-    select * from {{ ref('int_movements') }}
-
-),
-
-earlier_items as (
-
-    select * from {{ ref('int_earlier_matched_items') }}
+    select * from {{ ref('int_known_references') }}
 
 ),
 
@@ -72,100 +62,121 @@ written_off as (
 
 unmatched as (
 
-    select
-        events.*,
-        coalesce(nullif(reference_keys.normalized_reference, ''), events.provider_reference) as reference
+    select events.*
     from events
     left join match_callbacks on events.provider_event_id = match_callbacks.provider_event_id
-    left join reference_keys on events.provider_reference = reference_keys.reference
     where match_callbacks.provider_event_id is null
 
 ),
 
-item_references as (
+waiting as (
 
-    select provider_reference as reference from lines
-    union all
-    select provider_reference as reference from movements
-    union all
-    select provider_reference as reference from earlier_items
+    select * from unmatched
+    where is_believed and earlier_state is distinct from 'matched'
 
 ),
 
-keyed_references as (
+borne as (
 
-    select coalesce(nullif(reference_keys.normalized_reference, ''), item_references.reference) as reference
-    from item_references
-    left join reference_keys on item_references.reference = reference_keys.reference
-
-),
-
-own_references as (
-
-    select merchant_reference as reference from lines
-    union all
-    select transaction_id as reference from movements
-    union all
-    select intent_id as reference from movements
-    union all
-    select item_id as reference from earlier_items
-    where item_type = 'ledger_transaction'
-    union all
-    select intent_id as reference from earlier_items
-    union all
-    select merchant_reference as reference from earlier_items
+    select distinct waiting.provider_event_id
+    from waiting
+    inner join known_references
+        on waiting.reference = known_references.reference and not known_references.is_own_name
 
 ),
 
 answered as (
 
-    select unmatched.provider_event_id
-    from unmatched
-    inner join keyed_references on unmatched.reference = keyed_references.reference
-    where unmatched.reference <> ''
+    select distinct waiting.provider_event_id
+    from waiting
+    inner join known_references
+        on
+            waiting.reference = known_references.reference
+            and not known_references.is_own_name
+            and waiting.currency = known_references.currency
+            and {{ speaks_for('waiting', 'known_references') }}
 
     union
 
-    select unmatched.provider_event_id
-    from unmatched
-    inner join own_references on unmatched.merchant_reference = own_references.reference
-    where unmatched.merchant_reference <> ''
+    select distinct waiting.provider_event_id
+    from waiting
+    inner join known_references
+        on
+            waiting.merchant_reference = known_references.reference
+            and known_references.is_own_name
+            and waiting.currency = known_references.currency
+            and {{ speaks_for('waiting', 'known_references') }}
+    left join borne on waiting.provider_event_id = borne.provider_event_id
+    where borne.provider_event_id is null
 
 ),
 
 written_off_references as (
 
-    select coalesce(nullif(reference_keys.normalized_reference, ''), written_off.provider_reference) as reference
+    select
+        coalesce(nullif(reference_keys.normalized_reference, ''), written_off.provider_reference) as reference,
+        false as is_own_name,
+        written_off.currency,
+        written_off.amount_minor
     from written_off
     left join reference_keys on written_off.provider_reference = reference_keys.reference
 
+    union all
+
+    select
+        case when item_type = 'ledger_transaction' then item_id else merchant_reference end as reference,
+        true as is_own_name,
+        currency,
+        amount_minor
+    from written_off
+
+    union all
+
+    select
+        intent_id as reference,
+        true as is_own_name,
+        currency,
+        amount_minor
+    from written_off
+
 ),
 
-written_off_names as (
-
-    select merchant_reference as reference from written_off
-    union all
-    select intent_id as reference from written_off
-    union all
-    select item_id as reference from written_off
-    where item_type = 'ledger_transaction'
-
-),
-
--- What was given up is not waited for, and a callback that tells of it is no orphan.
+-- What was given up is not waited for, and a callback that speaks for it is no orphan.
 of_written_off as (
 
-    select unmatched.provider_event_id
-    from unmatched
-    inner join written_off_references on unmatched.reference = written_off_references.reference
-    where unmatched.reference <> ''
+    select distinct waiting.provider_event_id
+    from waiting
+    inner join answered on waiting.provider_event_id = answered.provider_event_id
+    left join borne on waiting.provider_event_id = borne.provider_event_id
+    inner join written_off_references
+        on
+            written_off_references.is_own_name = (borne.provider_event_id is null)
+            and written_off_references.reference
+            = case when borne.provider_event_id is null then waiting.merchant_reference else waiting.reference end
+            and waiting.currency = written_off_references.currency
+            and (waiting.amount_minor < 0) = (written_off_references.amount_minor < 0)
+    where written_off_references.reference <> ''
 
-    union
+),
 
-    select unmatched.provider_event_id
-    from unmatched
-    inner join written_off_names on unmatched.merchant_reference = written_off_names.reference
-    where unmatched.merchant_reference <> ''
+-- A success whose only reference is ours adds nothing where another success names the provider's reference and the same amount.
+repeated as (
+
+    select distinct waiting.provider_event_id
+    from waiting
+    inner join events as others
+        on
+            waiting.merchant_reference = others.merchant_reference
+            and waiting.currency = others.currency
+            and waiting.amount_minor = others.amount_minor
+            and waiting.movement_type is not distinct from others.movement_type
+    where
+        waiting.callback_status = 'succeeded'
+        and coalesce(nullif(waiting.provider_reference, ''), waiting.merchant_reference) = waiting.merchant_reference
+        and others.callback_status = 'succeeded'
+        and others.is_believed
+        and others.provider_reference <> ''
+        and others.provider_reference <> others.merchant_reference
 
 ),
 
@@ -190,12 +201,13 @@ final as (
     select
         events.*,
         match_callbacks.provider_event_id is not null as is_matched,
-        answered.provider_event_id is not null as is_answered,
+        borne.provider_event_id is not null as is_reference_known,
         coalesce(aged.age_business_days, 0) as age_business_days,
         case
             when not events.is_believed then 'excepted'
             when match_callbacks.provider_event_id is not null or events.earlier_state = 'matched' then 'matched'
             when of_written_off.provider_event_id is not null then 'accounted'
+            when repeated.provider_event_id is not null and answered.provider_event_id is null then 'accounted'
             when
                 events.callback_status = 'succeeded'
                 and answered.provider_event_id is null
@@ -208,8 +220,10 @@ final as (
     from events
     cross join profile
     left join match_callbacks on events.provider_event_id = match_callbacks.provider_event_id
+    left join borne on events.provider_event_id = borne.provider_event_id
     left join answered on events.provider_event_id = answered.provider_event_id
     left join of_written_off on events.provider_event_id = of_written_off.provider_event_id
+    left join repeated on events.provider_event_id = repeated.provider_event_id
     left join aged on events.provider_event_id = aged.provider_event_id
 
 )

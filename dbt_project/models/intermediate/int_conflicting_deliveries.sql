@@ -44,7 +44,8 @@ ranked as (
                 deliveries.currency,
                 deliveries.callback_status,
                 deliveries.occurred_at,
-                deliveries.event_sequence
+                deliveries.event_sequence,
+                deliveries.movement_type
             order by deliveries.file_sequence asc nulls last, deliveries.row_number asc nulls last
         ) as copy_rank
     from deliveries

@@ -192,10 +192,10 @@ named as (
     select intent_id as reference from movements
     union all
     select provider_reference as reference from events
-    where earlier_state is null or earlier_state <> 'matched'
+    where earlier_state is null or earlier_state <> 'matched' or not is_believed
     union all
     select merchant_reference as reference from events
-    where earlier_state is null or earlier_state <> 'matched'
+    where earlier_state is null or earlier_state <> 'matched' or not is_believed
 
 ),
 

@@ -1,4 +1,4 @@
--- Grain: a failed or returned line with callbacks, and the last word of these (greatest occurred_at, sequence, id).
+-- Grain: a failed or returned line with callbacks that speak for it, and the last word of these (CONTRACT §10.8, macro word_order).
 
 with lines as (
 
@@ -13,14 +13,16 @@ reference_keys as (
 
 ),
 
+known_references as (
+
+    select * from {{ ref('int_known_references') }}
+
+),
+
 events as (
 
-    select
-        callback_events.*,
-        coalesce(nullif(reference_keys.normalized_reference, ''), callback_events.provider_reference) as reference
-    from {{ ref('int_callback_events') }} as callback_events
-    left join reference_keys on callback_events.provider_reference = reference_keys.reference
-    where callback_events.is_believed
+    select * from {{ ref('int_callback_events') }}
+    where is_believed
 
 ),
 
@@ -28,30 +30,64 @@ keyed_lines as (
 
     select
         lines.*,
-        coalesce(nullif(reference_keys.normalized_reference, ''), lines.provider_reference) as reference
+        coalesce(nullif(reference_keys.normalized_reference, ''), lines.provider_reference) as reference,
+        lines.line_type as callback_class,
+        {{ money_direction('lines.line_type', 'lines.gross_minor') }} as direction
     from lines
     left join reference_keys on lines.provider_reference = reference_keys.reference
+
+),
+
+by_reference as (
+
+    select distinct
+        keyed_lines.line_id,
+        events.provider_event_id
+    from keyed_lines
+    inner join events
+        on
+            keyed_lines.reference = events.reference
+            and keyed_lines.currency = events.currency
+            and {{ speaks_for('events', 'keyed_lines') }}
+
+),
+
+named as (
+
+    select distinct
+        keyed_lines.line_id,
+        events.provider_event_id,
+        events.reference
+    from keyed_lines
+    inner join events
+        on
+            keyed_lines.merchant_reference = events.merchant_reference
+            and keyed_lines.currency = events.currency
+            and {{ speaks_for('events', 'keyed_lines') }}
+    where keyed_lines.merchant_reference <> ''
 
 ),
 
 found as (
 
     select
-        keyed_lines.line_id,
-        events.provider_event_id
-    from keyed_lines
-    inner join events on keyed_lines.reference = events.reference and keyed_lines.currency = events.currency
-    where keyed_lines.reference <> ''
+        line_id,
+        provider_event_id,
+        true as is_by_reference
+    from by_reference
 
-    union
+    union all
 
     select
-        keyed_lines.line_id,
-        events.provider_event_id
-    from keyed_lines
-    inner join events
-        on keyed_lines.merchant_reference = events.merchant_reference and keyed_lines.currency = events.currency
-    where keyed_lines.merchant_reference <> ''
+        line_id,
+        provider_event_id,
+        false as is_by_reference
+    from named
+    where not exists (
+        select 1
+        from known_references
+        where named.reference = known_references.reference and not known_references.is_own_name
+    )
 
 ),
 
@@ -63,10 +99,7 @@ ranked as (
         events.provider_event_id as last_event_id,
         row_number() over (
             partition by found.line_id
-            order by
-                events.occurred_at desc nulls last,
-                events.event_sequence desc nulls last,
-                events.provider_event_id desc nulls last
+            order by {{ word_order('events', 'found.is_by_reference') }} desc nulls last
         ) as word_rank
     from found
     inner join events on found.provider_event_id = events.provider_event_id

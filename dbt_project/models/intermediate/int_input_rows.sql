@@ -97,7 +97,8 @@ final as (
                 'signature_verified'
             ],
             ['provider_event_id', 'event_type', 'provider_reference', 'merchant_reference']
-        ) }} as row_text
+        ) }}
+        || case when movement_type is null then '' else '|' || movement_type end as row_text
     from events
 
     union all

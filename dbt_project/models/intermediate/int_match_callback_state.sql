@@ -1,7 +1,6 @@
 -- Grain: a match with at least one callback, and what its callbacks say together.
 -- `known_successes` are those an earlier run has told of already.
--- The last word is the believed callback with the greatest (occurred_at, sequence, provider_event_id).
--- `word_order` writes that order as text: microseconds, then sequence (none comes first), then the id.
+-- The last word is taken among the callbacks that speak by provider_reference, where there are any (macro word_order).
 
 with match_callbacks as (
 
@@ -21,6 +20,7 @@ joined as (
         match_callbacks.match_id,
         match_callbacks.is_earlier,
         match_callbacks.is_known,
+        match_callbacks.is_by_reference,
         events.*
     from match_callbacks
     inner join events on match_callbacks.provider_event_id = events.provider_event_id
@@ -43,9 +43,7 @@ ordered as (
 
     select
         joined.*,
-        strftime(joined.occurred_at, '%Y%m%d%H%M%S%f')
-        || lpad(cast(coalesce(joined.event_sequence, -1) + 1000000000000000 as varchar), 16, '0')
-        || joined.provider_event_id as word_order,
+        {{ word_order('joined', 'joined.is_by_reference') }} as word_order,
         strftime(joined.first_received_at, '%Y%m%d%H%M%S%f') || joined.provider_event_id as arrival_order
     from joined
     inner join several on joined.match_id = several.match_id and joined.is_earlier = several.is_earlier
@@ -63,6 +61,7 @@ final as (
         case when joined.callback_status = 'succeeded' then joined.provider_event_id end as first_success_event_id,
         joined.callback_status as last_status,
         joined.provider_event_id as last_event_id,
+        joined.is_by_reference as is_last_by_reference,
         case when joined.callback_status = 'succeeded' then joined.amount_minor end as last_success_minor,
         case when joined.callback_status = 'succeeded' then joined.provider_event_id end as last_success_event_id
     from joined
@@ -81,6 +80,7 @@ final as (
             as first_success_event_id,
         arg_max(callback_status, word_order) as last_status,
         arg_max(provider_event_id, word_order) as last_event_id,
+        arg_max(is_by_reference, word_order) as is_last_by_reference,
         arg_max(case when callback_status = 'succeeded' then amount_minor end, word_order) as last_success_minor,
         arg_max(case when callback_status = 'succeeded' then provider_event_id end, word_order) as last_success_event_id
     from ordered

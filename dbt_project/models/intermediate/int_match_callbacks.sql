@@ -1,6 +1,7 @@
--- Grain: a callback event and a match it belongs to, made now or earlier, found now.
--- An event belongs to a match when its provider_reference is, exactly or normalized, that of a line or movement of it, or
--- when its merchant_reference is the transaction, intent or merchant reference. A currency never meets another.
+-- Grain: a callback event and a match it speaks for, made now or earlier, found now (CONTRACT §10.8).
+-- An event speaks for the matches of its currency, direction and class with a line or movement whose provider_reference equals
+-- its own, exactly or normalized. Only one whose provider_reference is blank or borne by nothing known speaks by its
+-- merchant_reference: a transaction, intent or merchant reference.
 
 with outcomes as (
 
@@ -33,6 +34,12 @@ reference_keys as (
 
 ),
 
+known_references as (
+
+    select * from {{ ref('int_known_references') }}
+
+),
+
 events as (
 
     select * from {{ ref('int_callback_events') }}
@@ -52,7 +59,9 @@ matched_items as (
         normalized_reference,
         merchant_reference,
         intent_id,
-        false as is_earlier
+        false as is_earlier,
+        line_class as callback_class,
+        {{ money_direction('line_class', 'amount_minor') }} as direction
     from outcomes
 
     union all
@@ -67,21 +76,25 @@ matched_items as (
         earlier_items.normalized_reference,
         earlier_items.merchant_reference,
         earlier_items.intent_id,
-        true as is_earlier
+        true as is_earlier,
+        earlier_items.own_class as callback_class,
+        {{ money_direction('earlier_items.own_class', 'earlier_items.current_minor') }} as direction
     from earlier_items
     left join reversed on earlier_items.match_id = reversed.match_id
     where reversed.match_id is null
 
 ),
 
--- All items of an exact match share one reference: it is read off the match.
+-- All items of an exact match share one reference and one class: they are read off the match.
 provider_references as (
 
     select
         matches.match_id,
         matches.currency,
         coalesce(nullif(reference_keys.normalized_reference, ''), matches.provider_reference) as reference,
-        false as is_earlier
+        false as is_earlier,
+        matches.line_class as callback_class,
+        {{ money_direction('matches.line_class', 'matches.settlement_minor') }} as direction
     from matches
     left join reference_keys on matches.provider_reference = reference_keys.reference
     where matches.rule = 'exact_reference'
@@ -92,7 +105,9 @@ provider_references as (
         match_id,
         currency,
         coalesce(nullif(normalized_reference, ''), provider_reference) as reference,
-        is_earlier
+        is_earlier,
+        callback_class,
+        direction
     from matched_items
     where provider_reference <> '' and (is_earlier or rule <> 'exact_reference')
 
@@ -104,20 +119,26 @@ own_references as (
         match_id,
         currency,
         reference,
-        is_earlier
+        is_earlier,
+        callback_class,
+        direction
     from (
         select
             match_id,
             currency,
             case when item_type = 'ledger_transaction' then item_id else merchant_reference end as reference,
-            is_earlier
+            is_earlier,
+            callback_class,
+            direction
         from matched_items
         union all
         select
             match_id,
             currency,
             intent_id as reference,
-            is_earlier
+            is_earlier,
+            callback_class,
+            direction
         from matched_items
         where item_type = 'ledger_transaction'
     ) as references_of_items
@@ -125,39 +146,68 @@ own_references as (
 
 ),
 
-keyed_events as (
+by_reference as (
+
+    select distinct
+        events.provider_event_id,
+        provider_references.match_id,
+        provider_references.is_earlier
+    from events
+    inner join provider_references
+        on
+            events.reference = provider_references.reference
+            and events.currency = provider_references.currency
+            and {{ speaks_for('events', 'provider_references') }}
+
+),
+
+named as (
+
+    select distinct
+        events.provider_event_id,
+        events.reference,
+        own_references.match_id,
+        own_references.is_earlier
+    from events
+    inner join own_references
+        on
+            events.merchant_reference = own_references.reference
+            and events.currency = own_references.currency
+            and {{ speaks_for('events', 'own_references') }}
+    where not exists (
+        select 1
+        from by_reference
+        where events.provider_event_id = by_reference.provider_event_id
+    )
+
+),
+
+by_name as (
 
     select
-        events.*,
-        coalesce(nullif(reference_keys.normalized_reference, ''), events.provider_reference) as reference
-    from events
-    left join reference_keys on events.provider_reference = reference_keys.reference
+        provider_event_id,
+        match_id,
+        is_earlier
+    from named
+    where not exists (
+        select 1
+        from known_references
+        where named.reference = known_references.reference and not known_references.is_own_name
+    )
 
 ),
 
 found as (
 
     select
-        keyed_events.provider_event_id,
-        provider_references.match_id,
-        provider_references.is_earlier
-    from keyed_events
-    inner join provider_references
-        on
-            keyed_events.reference = provider_references.reference
-            and keyed_events.currency = provider_references.currency
-
-    union
-
+        *,
+        true as is_by_reference
+    from by_reference
+    union all
     select
-        keyed_events.provider_event_id,
-        own_references.match_id,
-        own_references.is_earlier
-    from keyed_events
-    inner join own_references
-        on
-            keyed_events.merchant_reference = own_references.reference
-            and keyed_events.currency = own_references.currency
+        *,
+        false as is_by_reference
+    from by_name
 
 ),
 
@@ -177,6 +227,7 @@ final as (
         found.match_id,
         found.provider_event_id,
         found.is_earlier,
+        found.is_by_reference,
         earlier_callbacks.leg_id is not null as is_known
     from found
     left join earlier_callbacks

@@ -106,6 +106,12 @@ one_sided as (
 
 ),
 
+gone_back as (
+
+    select * from {{ ref('int_money_gone_back') }}
+
+),
+
 payout_totals as (
 
     select * from {{ ref('int_payout_totals') }}
@@ -415,6 +421,19 @@ settled_late as (
             and earlier.currency = outcomes.currency
     inner join matches on outcomes.match_id = matches.match_id and matches.difference_minor = 0
     where earlier.exception_type = 'amount_mismatch'
+    group by earlier.exception_id
+
+    union all
+
+    -- What failed or was reversed has been settled and posted back since.
+    select
+        earlier.exception_id,
+        min(gone_back.match_id) as match_id
+    from earlier
+    inner join matched_movements
+        on earlier.subject_id = matched_movements.item_id and earlier.currency = matched_movements.currency
+    inner join gone_back on matched_movements.match_id = gone_back.match_id
+    where earlier.exception_type = 'status_conflict' and earlier.subject_type = 'ledger_transaction'
     group by earlier.exception_id
 
     union all

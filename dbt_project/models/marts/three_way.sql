@@ -8,12 +8,6 @@ with scope as (
 
 ),
 
-reference_keys as (
-
-    select * from {{ source('run', 'reference_keys') }}
-
-),
-
 matches as (
 
     select * from {{ ref('int_matches') }}
@@ -42,7 +36,9 @@ open_items as (
 
     select
         *,
-        coalesce(nullif(normalized_reference, ''), provider_reference) as reference
+        coalesce(nullif(normalized_reference, ''), nullif(provider_reference, '')) as reference,
+        line_class as callback_class,
+        {{ money_direction('line_class', 'amount_minor') }} as direction
     from {{ ref('int_open_items') }}
 
 ),
@@ -59,10 +55,7 @@ group_callbacks as (
             callback_states.amount_minor,
             row_number() over (
                 partition by match_callbacks.match_id, callback_states.provider_reference
-                order by
-                    callback_states.occurred_at desc nulls last,
-                    callback_states.event_sequence desc nulls last,
-                    callback_states.provider_event_id desc nulls last
+                order by {{ word_order('callback_states', 'match_callbacks.is_by_reference') }} desc nulls last
             ) as word_rank
         from match_callbacks
         inner join matches
@@ -101,61 +94,75 @@ matched as (
 
 waiting as (
 
-    select
-        callback_states.*,
-        coalesce(nullif(reference_keys.normalized_reference, ''), callback_states.provider_reference) as reference
-    from callback_states
-    left join reference_keys on callback_states.provider_reference = reference_keys.reference
+    select * from callback_states
     where
-        not callback_states.is_matched
-        and callback_states.is_believed
-        and callback_states.callback_status = 'succeeded'
+        not is_matched
+        and is_believed
+        and callback_status = 'succeeded'
+
+),
+
+by_reference as (
+
+    select distinct
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        waiting.provider_event_id
+    from open_items
+    inner join waiting
+        on
+            open_items.reference = waiting.reference
+            and open_items.currency = waiting.currency
+            and {{ speaks_for('waiting', 'open_items') }}
+
+),
+
+-- Few wait with a reference that nothing bears.
+named as (
+
+    select
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        waiting.provider_event_id
+    from open_items
+    inner join waiting
+        on
+            case when open_items.item_type = 'ledger_transaction' then open_items.item_id else open_items.merchant_reference end
+            = waiting.merchant_reference
+            and open_items.currency = waiting.currency
+            and {{ speaks_for('waiting', 'open_items') }}
+    where not waiting.is_reference_known and waiting.merchant_reference <> ''
+
+    union
+
+    select
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        waiting.provider_event_id
+    from open_items
+    inner join waiting
+        on
+            open_items.intent_id = waiting.merchant_reference
+            and open_items.currency = waiting.currency
+            and {{ speaks_for('waiting', 'open_items') }}
+    where not waiting.is_reference_known and waiting.merchant_reference <> ''
 
 ),
 
 open_item_callbacks as (
 
     select
-        open_items.item_type,
-        open_items.item_id,
-        open_items.currency,
-        waiting.provider_event_id
-    from open_items
-    inner join waiting on open_items.reference = waiting.reference and open_items.currency = waiting.currency
-    where open_items.reference <> ''
-
-    union
-
+        *,
+        true as is_by_reference
+    from by_reference
+    union all
     select
-        open_items.item_type,
-        open_items.item_id,
-        open_items.currency,
-        waiting.provider_event_id
-    from open_items
-    inner join waiting on open_items.merchant_reference = waiting.merchant_reference and open_items.currency = waiting.currency
-    where open_items.merchant_reference <> ''
-
-    union
-
-    select
-        open_items.item_type,
-        open_items.item_id,
-        open_items.currency,
-        waiting.provider_event_id
-    from open_items
-    inner join waiting on open_items.item_id = waiting.merchant_reference and open_items.currency = waiting.currency
-    where open_items.item_type = 'ledger_transaction'
-
-    union
-
-    select
-        open_items.item_type,
-        open_items.item_id,
-        open_items.currency,
-        waiting.provider_event_id
-    from open_items
-    inner join waiting on open_items.intent_id = waiting.merchant_reference and open_items.currency = waiting.currency
-    where open_items.intent_id <> ''
+        *,
+        false as is_by_reference
+    from named
 
 ),
 
@@ -171,10 +178,7 @@ open_item_words as (
             waiting.provider_event_id,
             row_number() over (
                 partition by open_item_callbacks.item_type, open_item_callbacks.item_id, open_item_callbacks.currency
-                order by
-                    waiting.occurred_at desc nulls last,
-                    waiting.event_sequence desc nulls last,
-                    waiting.provider_event_id desc nulls last
+                order by {{ word_order('waiting', 'open_item_callbacks.is_by_reference') }} desc nulls last
             ) as word_rank
         from open_item_callbacks
         inner join waiting on open_item_callbacks.provider_event_id = waiting.provider_event_id
@@ -257,7 +261,11 @@ signed as (
 
     select
         all_rows.*,
-        case when sign_minor < 0 then -abs(callback_amount_minor) else callback_amount_minor end as callback_minor
+        case
+            when sign_minor < 0 then -abs(callback_amount_minor)
+            when sign_minor > 0 then abs(callback_amount_minor)
+            else callback_amount_minor
+        end as callback_minor
     from all_rows
 
 ),

@@ -21,6 +21,7 @@ renamed as (
         received_at,
         sequence as event_sequence,
         signature_verified,
+        movement_type,
         file_id,
         file_sha256,
         file_sequence,
