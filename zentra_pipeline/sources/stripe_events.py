@@ -42,7 +42,7 @@ def callback(event: Json) -> dict[str, str | None] | None:
     """
     data = event.get("data")
     subject = data.get("object") if isinstance(data, dict) else None
-    if event.get("object") != "event" or not isinstance(subject, dict):
+    if event.get("object") != "event" or not isinstance(data, dict) or not isinstance(subject, dict):
         raise ValueError("not a Stripe event with data.object")
     event_type = _text(event, "type")
     created = event.get("created")
