@@ -28,8 +28,8 @@ final as (
         'callback ' || states.provider_event_id || ' reports '
         || {{ money('states.amount_minor', 'states.currency', 'currencies.exponent') }}
         || ' (reference ' || coalesce(nullif(states.provider_reference, ''), 'none') || ') as succeeded, but after '
-        || cast(states.age_business_days as varchar) || ' business days there is neither a settlement line nor a ledger movement of its currency and direction'
-            as explanation
+        || cast(states.age_business_days as varchar)
+        || ' business days there is neither a settlement line nor a ledger movement of its currency and direction' as explanation
     from states
     left join currencies on states.currency = currencies.currency
 
