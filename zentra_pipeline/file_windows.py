@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 import duckdb
-import pyarrow as pa
 
 from zentra_pipeline import lake, tenancy
 from zentra_pipeline.errors import ZentraError
@@ -134,6 +133,10 @@ def _name_windows(connection: duckdb.DuckDBPyConnection, profile: Profile, first
     """Give `connection` the windows between two instants (UTC, naive) as table `named_windows` (day, starts_at)."""
     days = [window_of(at.replace(tzinfo=UTC), profile.timezone, profile.window_cutoff) for at in (first, last)]
     windows = list(calendar(days[0], days[1], profile.timezone, profile.window_cutoff))
-    starts = [window.starts_at.replace(tzinfo=None) for window in windows]
-    table = {"day": pa.array([window.day for window in windows]), "starts_at": pa.array(starts, pa.timestamp("us"))}
-    connection.register("named_windows", pa.table(table))
+    connection.execute(
+        "create or replace temp table named_windows as select unnest($days) as day, unnest($starts) as starts_at",
+        {
+            "days": [window.day for window in windows],
+            "starts": [window.starts_at.replace(tzinfo=None) for window in windows],
+        },
+    )

@@ -4,6 +4,7 @@ Closing itself stands in `zentra_pipeline.closeout`, which the command line and 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -18,13 +19,15 @@ from zentra_pipeline.defs.partitions import partitioned_check, windows, windows_
 from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
 CLOSEOUT_KEY: Final = dg.AssetKey("closeouts")
+BLOCKERS_CHECK: Final = "nothing_blocks_the_closeout"
 _SHOWN_BLOCKERS: Final = 50
 _CHECKS: Final = {
-    "nothing_blocks_the_closeout": "Fails while open exceptions, quarantined rows or newer facts are in the way.",
+    BLOCKERS_CHECK: "Fails while open exceptions, quarantined rows or newer facts are in the way.",
     "the_seal_verifies": "The bundle holds offline against the home's own keys; passes while nothing is sealed.",
     "the_chain_is_intact": "The provider's seals follow each other without gap or fork, and amend what they name.",
 }
@@ -90,8 +93,11 @@ def _closed(context: dg.AssetExecutionContext, config: CloseoutConfig, reconcile
         raise InputRejectedError(f"window {window} of {provider} has no run: materialize its reconciliation first")
     closed = [outcome for outcome in outcomes if outcome.closeout is not None]
     if closed:
-        yield dg.MaterializeResult(asset_key=CLOSEOUT_KEY, metadata=_metadata(closed))
-    yield from _checks(reconciler, tenant, provider, outcomes)
+        yield dg.MaterializeResult(asset_key=CLOSEOUT_KEY, metadata=figures(closed))
+    for found in evaluations(reconciler.home, tenant, provider, outcomes):
+        yield dg.AssetCheckResult(
+            asset_key=CLOSEOUT_KEY, check_name=found.name, passed=found.passed, metadata=found.shown
+        )
 
 
 def _runs(reconciler: Reconciler, tenant: str, provider: str, window: date) -> list[str]:
@@ -108,7 +114,7 @@ def _close(reconciler: Reconciler, tenant: str, run_id: str, config: CloseoutCon
         return closing.prepare(case, config.actor, now, config.reason)
 
 
-def _metadata(outcomes: list[Outcome]) -> dict[str, Any]:
+def figures(outcomes: list[Outcome]) -> dict[str, Any]:
     """What finance looks at; of several runs of a window the last one's bundle is linked."""
     last = outcomes[-1]
     closeout = last.closeout
@@ -133,37 +139,39 @@ def _metadata(outcomes: list[Outcome]) -> dict[str, Any]:
     return shown
 
 
-def _checks(
-    reconciler: Reconciler, tenant: str, provider: str, outcomes: list[Outcome]
-) -> Iterator[dg.AssetCheckResult]:
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of one check of the closeout."""
+
+    name: str
+    passed: bool
+    shown: dict[str, Any]
+
+
+def evaluations(home: Home, tenant: str, provider: str, outcomes: list[Outcome]) -> Iterator[Evaluation]:
+    """The results of the closeout's checks."""
     from zentra_pipeline.closeout import verify
 
     blockers = [blocker for outcome in outcomes for blocker in outcome.blockers]
     rows = [
         f"| {charts.plain(item.explanation)} | {charts.plain(item.remedy)} |" for item in blockers[:_SHOWN_BLOCKERS]
     ]
-    table = "\n".join(["| in the way | what clears it |", "| --- | --- |", *rows]) if rows else "none"
-    yield _check(
-        "nothing_blocks_the_closeout",
-        not blockers,
-        {"blockers": len(blockers), "what they are": dg.MetadataValue.md(table)},
+    table = "\n".join(["| what blocks | what clears it |", "| --- | --- |", *rows]) if rows else "none"
+    yield Evaluation(
+        BLOCKERS_CHECK, not blockers, {"blockers": len(blockers), "what they are": dg.MetadataValue.md(table)}
     )
-    home, paths = reconciler.home, reconciler.home.tenant(tenant)
+    paths = home.tenant(tenant)
     reports = [verify.verify(outcome.bundle, home.trust) for outcome in outcomes if outcome.bundle is not None]
     failed = [finding for report in reports for finding in report.findings if not finding.holds]
-    yield _check("the_seal_verifies", not failed, {"sealed": len(reports), "fails": _told(failed)})
+    yield Evaluation("the_seal_verifies", not failed, {"sealed": len(reports), "fails": _named(failed)})
     head = paths.heads / f"{provider}.json"
     if not head.exists():
-        yield _check("the_chain_is_intact", True, {"seals": 0})
+        yield Evaluation("the_chain_is_intact", True, {"seals": 0})
         return
     chain = verify.verify(paths.closeouts, home.trust, head)
     broken = [finding for finding in chain.findings if not finding.holds]
-    yield _check("the_chain_is_intact", not broken, {"seals": len(chain.seals), "fails": _told(broken)})
+    yield Evaluation("the_chain_is_intact", not broken, {"seals": len(chain.seals), "fails": _named(broken)})
 
 
-def _told(findings: list[Any]) -> str:
+def _named(findings: list[Any]) -> str:
     return "; ".join(f"{finding.check}: {finding.detail}" for finding in findings) or "nothing"
-
-
-def _check(name: str, passed: bool, metadata: dict[str, Any]) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(asset_key=CLOSEOUT_KEY, check_name=name, passed=passed, metadata=metadata)

@@ -7,12 +7,11 @@ import dagster as dg
 
 from zentra_pipeline.defs.partitions import partition_preview, windows_shown
 from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
+from zentra_pipeline.defs.reporting import QUARANTINE_CHECK, QUARANTINE_KEY
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.file_windows import quarantined_rows
-from zentra_pipeline.settings import DBT_PROJECT, TenantPaths
+from zentra_pipeline.settings import DBT_PROJECT
 
-QUARANTINE_KEY: Final = dg.AssetKey(["raw", "quarantine"])
-QUARANTINE_CHECK: Final = "every_row_was_accepted"
 _ACCEPTED: Final = {
     "settlement_lines": "Settlement rows that were accepted: what the provider says it settled.",
     "ledger_entries": "Ledger rows that were accepted: what was posted.",
@@ -27,7 +26,8 @@ _SEEDS: Final = {
 }
 
 
-def _specs(partitions: dg.MultiPartitionsDefinition) -> list[dg.AssetSpec]:
+def raw_specs(partitions: dg.MultiPartitionsDefinition) -> list[dg.AssetSpec]:
+    """What comes in, and the seeds that are shipped."""
     accepted = [
         dg.AssetSpec(
             ["raw", name],
@@ -62,13 +62,8 @@ def _specs(partitions: dg.MultiPartitionsDefinition) -> list[dg.AssetSpec]:
     return [*accepted, quarantine, *seeds]
 
 
-def quarantine_evaluation(paths: TenantPaths, provider: str, window: date) -> tuple[bool, dict[str, int]]:
-    """Whether every row of a window's files was accepted, and how many were not."""
-    rows = quarantined_rows(paths, provider, window)
-    return rows == 0, {"rows in quarantine": rows}
-
-
-def _quarantine_check(partitions: dg.MultiPartitionsDefinition) -> dg.AssetChecksDefinition:
+def quarantine_check(partitions: dg.MultiPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check of what is in quarantine, which may be asked for again once rows were corrected."""
     with partition_preview():
 
         @dg.asset_check(
@@ -86,8 +81,9 @@ def _quarantine_check(partitions: dg.MultiPartitionsDefinition) -> dg.AssetCheck
             assert isinstance(key, dg.MultiPartitionKey)
             tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
             window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
-            passed, counts = quarantine_evaluation(reconciler.home.tenant(tenant), provider, window)
-            return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=counts)
+            rows = quarantined_rows(reconciler.home.tenant(tenant), provider, window)
+            shown = {"rows in quarantine": dg.MetadataValue.int(rows)}
+            return dg.AssetCheckResult(passed=rows == 0, severity=dg.AssetCheckSeverity.WARN, metadata=shown)
 
     return every_row_was_accepted
 
@@ -96,4 +92,4 @@ def _quarantine_check(partitions: dg.MultiPartitionsDefinition) -> dg.AssetCheck
 def code_location() -> dg.Definitions:
     """What comes in, over the windows that the home has."""
     partitions = windows_shown()
-    return dg.Definitions(assets=_specs(partitions), asset_checks=[_quarantine_check(partitions)])
+    return dg.Definitions(assets=raw_specs(partitions), asset_checks=[quarantine_check(partitions)])

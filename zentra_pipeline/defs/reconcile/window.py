@@ -12,11 +12,12 @@ from typing import Any, Final
 import dagster as dg
 
 from zentra_pipeline import window_run
+from zentra_pipeline.defs.corrections import withdraw_plan
 from zentra_pipeline.defs.dead_runs import at_work
 from zentra_pipeline.defs.partitions import windows, windows_shown
-from zentra_pipeline.defs.plans import withdraw_plan
 from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, OWNERS, SCOPE_KEY
 from zentra_pipeline.defs.reconcile.window_report import MODELS, WindowReport
+from zentra_pipeline.defs.reporting import report_recorded
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ControlFailedError, InputRejectedError, RunFailedError
 from zentra_pipeline.profile import load_profile
@@ -24,6 +25,9 @@ from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_of
+
+# A home with years of files shows them bit by bit: a run reports a few, the sensor the rest.
+_MOST_FILES: Final = 20
 
 
 class WindowConfig(dg.Config):
@@ -74,6 +78,7 @@ def window_assets(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefiniti
     ) -> Iterator[Any]:
         """Reconcile every window of the partition range in order, and report each as it is published."""
         with at_work(reconciler.home, context.run.run_id):
+            _report_recorded(context, reconciler)
             yield from _reconciled(context, config, reconciler)
 
     return reconciliation_window
@@ -117,6 +122,15 @@ def _reconciled(context: dg.AssetExecutionContext, config: WindowConfig, reconci
         raise InputRejectedError("no window of the range has an ingested settlement file: ingest one first")
     # Dagster waits for an output of each check, whose results were reported window by window.
     yield from (dg.Output(None, spec.get_python_identifier()) for spec in context.assets_def.check_specs)
+
+
+def _report_recorded(context: dg.AssetExecutionContext, reconciler: Reconciler) -> None:
+    """Show what the windows were made from before them; a fault in that is no fault of theirs."""
+    tenants = sorted({key.keys_by_dimension["scope"].split("/", 1)[0] for key in _partitions(context)})
+    try:
+        report_recorded(context.instance, reconciler.home, tenants, most_files=_MOST_FILES)
+    except Exception:
+        context.log.exception("what was ingested and closed could not be reported; the sensor will try again")
 
 
 def _window(reconciler: Reconciler, config: WindowConfig, report: WindowReport) -> Iterator[Any]:

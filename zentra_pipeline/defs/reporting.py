@@ -1,0 +1,191 @@
+"""Reports to Dagster what ingest and closing recorded, whichever entry they came by: command line, API or drop folder.
+
+The operational store is the record; nothing is written for Dagster where it happens, so neither waits for Dagster to be
+imported (ADR 0027). Whatever next works with Dagster reports it: a run, or the sensor. A cursor in Dagster's own
+storage says how far it has got. What happened, and closing itself, do not belong here.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from typing import Any, Final
+
+import dagster as dg
+import duckdb
+
+from zentra_pipeline import charts, file_windows, lake, tenancy
+from zentra_pipeline.defs.corrections import withdraw_result
+from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
+from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.scratch import TABLE_OF_KIND
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.files import StagedFile
+
+QUARANTINE_KEY: Final = dg.AssetKey(["raw", "quarantine"])
+QUARANTINE_CHECK: Final = "every_row_was_accepted"
+_MOST_FILES: Final = 200
+_SHOWN_REASONS: Final = 20
+
+
+def report_recorded(
+    instance: dg.DagsterInstance, home: Home, tenants: Iterable[str] | None = None, most_files: int = _MOST_FILES
+) -> int:
+    """Report what was ingested and closed since the last report; how many files and steps of closeouts that were.
+
+    Somebody else who is at it goes on alone. A process that is killed may leave one file reported twice.
+    """
+    with _alone(home) as is_alone:
+        if not is_alone or not tenancy.is_initialised(home):
+            return 0
+        reported = 0
+        for tenant in tenancy.tenants(home) if tenants is None else tenants:
+            reported += _report_files(instance, home.tenant(tenant), tenant, most_files)
+            reported += _report_closeouts(instance, home, tenant)
+        return reported
+
+
+@dg.sensor(
+    name="recorded_files_and_closeouts",
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Shows what was ingested and closed by command line, API and drop folders as assets and checks.",
+)
+def recorded_files_and_closeouts(
+    context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]
+) -> dg.SkipReason:
+    """Report what is new; no run is launched."""
+    reported = report_recorded(context.instance, reconciler.home)
+    return dg.SkipReason(f"{reported} files and steps of closeouts reported" if reported else "nothing new")
+
+
+def _report_files(instance: dg.DagsterInstance, paths: TenantPaths, tenant: str, most: int) -> int:
+    cursor = f"zentra/reported_files/{tenant}"
+    reported = int(_read(instance, cursor, "0"))
+    with reading(operational_store(paths)) as connection:
+        if file_store.next_sequence(connection) - 1 <= reported:
+            return 0
+        files = [file for kind in TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+    new = sorted((file for file in files if file.sequence > reported), key=lambda file: file.sequence)[:most]
+    for file in new:
+        _report_file(instance, paths, tenant, file)
+        _write(instance, cursor, str(file.sequence))
+    return len(new)
+
+
+def _report_file(instance: dg.DagsterInstance, paths: TenantPaths, tenant: str, file: StagedFile) -> None:
+    """The file in every window it has rows of; its quarantined rows and their check in the window it belongs to."""
+    shown = {
+        "file": dg.MetadataValue.text(file.file_id),
+        "as received": dg.MetadataValue.text(file.original_name),
+        "rows of the file": dg.MetadataValue.int(file.rows_staged + file.rows_quarantined),
+        "rows in quarantine": dg.MetadataValue.int(file.rows_quarantined),
+        "unknown columns": dg.MetadataValue.text(", ".join(json.loads(file.unknown_columns)) or "none"),
+        "sha256": dg.MetadataValue.text(file.sha256),
+        "ingested at": dg.MetadataValue.text(file.received_at),
+    }
+    asset_key = dg.AssetKey(["raw", TABLE_OF_KIND[file.kind]])
+    for found in file_windows.rows_by_window(paths, file):
+        key = _partition(instance, tenant, found.provider, found.window)
+        rows = {"rows": dg.MetadataValue.int(found.rows)}
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(asset_key=asset_key, partition=key, metadata={**shown, **rows})
+        )
+    window = file_windows.home_window(paths, file)
+    key = _partition(instance, tenant, file.provider, window)
+    if file.rows_quarantined:
+        reasons = {"reasons": dg.MetadataValue.md(_reasons(paths, file))}
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(asset_key=QUARANTINE_KEY, partition=key, metadata={**shown, **reasons})
+        )
+    rows_left = file_windows.quarantined_rows(paths, file.provider, window)
+    evaluated(
+        instance,
+        key,
+        dg.AssetCheckKey(QUARANTINE_KEY, QUARANTINE_CHECK),
+        passed=rows_left == 0,
+        shown={"rows in quarantine": rows_left},
+        severity=dg.AssetCheckSeverity.WARN,
+    )
+
+
+def _reasons(paths: TenantPaths, file: StagedFile) -> str:
+    """Why rows of a file are in quarantine, the most frequent first, as a Markdown table."""
+    assert file.quarantine_path is not None
+    source = lake.parquet_scan([paths.root / file.quarantine_path], "reason varchar")
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"select reason, count(*) from {source} group by reason order by 2 desc, 1 limit {_SHOWN_REASONS}"
+        ).fetchall()
+    return "\n".join(["| reason | rows |", "| --- | --- |", *(f"| {charts.plain(why)} | {n:,} |" for why, n in rows)])
+
+
+def _report_closeouts(instance: dg.DagsterInstance, home: Home, tenant: str) -> int:
+    """Report closeouts that were prepared, sealed or blocked, each once; those Dagster made itself it knows."""
+    from zentra_pipeline.defs.closeout import reported
+
+    cursor = f"zentra/reported_closeouts/{tenant}"
+    before = json.loads(_read(instance, cursor, "{}"))
+    steps, now = reported.steps(home.tenant(tenant), before)
+    for step in steps:
+        key = _partition(instance, tenant, step.provider, date.fromisoformat(step.ledger_window))
+        reported.report(instance, home, tenant, key, step)
+    if now != before:
+        _write(instance, cursor, json.dumps(now, sort_keys=True))
+    return len(steps)
+
+
+def evaluated(
+    instance: dg.DagsterInstance,
+    key: dg.MultiPartitionKey,
+    check: dg.AssetCheckKey,
+    *,
+    passed: bool,
+    shown: Mapping[str, Any],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> None:
+    """Report the result of a check of a window outside any Dagster run."""
+    withdraw_result(instance, check, key)
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=passed,
+            metadata=shown,
+            severity=severity,
+            blocking=severity is dg.AssetCheckSeverity.ERROR,
+            partition=key,
+        )
+    )
+
+
+def _partition(instance: dg.DagsterInstance, tenant: str, provider: str, window: date) -> dg.MultiPartitionKey:
+    """The window's partition, its scope made known to Dagster."""
+    scope = scope_key(tenant, provider)
+    if not instance.has_dynamic_partition(SCOPE_PARTITIONS, scope):
+        instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope])
+    return partition_key(tenant, provider, window)
+
+
+def _read(instance: dg.DagsterInstance, cursor: str, default: str) -> str:
+    return instance.daemon_cursor_storage.get_cursor_values({cursor}).get(cursor, default)
+
+
+def _write(instance: dg.DagsterInstance, cursor: str, value: str) -> None:
+    instance.daemon_cursor_storage.set_cursor_values({cursor: value})
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[bool]:
+    """Whether nobody else reports from this home at the moment."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    with (home.dagster / "reporting.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
