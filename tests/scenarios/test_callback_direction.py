@@ -419,6 +419,52 @@ CLAIMS = [
         call("E3", "RF", -500),
         gives=[*IN_ORDER, "callback E2 of L1 = T1", "status_conflict T1, 500 USD", REFUNDED, "callback E3 of L2 = T2"],
     ),
+    claim(
+        "a debit that is taken back and paid again under its reference settled something: its failure is a conflict",
+        *PAID,
+        settle("L2", "R", -500, on=TUE),
+        post("T2", "R", -500, on=TUE),
+        settle("L3", "R", 300, on=TUE),
+        post("T3", "R", 300, on=TUE),
+        call("E1", "R", 500),
+        call("E2", "R", 500, status="failed", on=TUE),
+        gives={
+            MON: IN_ORDER,
+            TUE: [
+                "exact_reference many_to_many exact: L2 + L3 = T2 + T3, -200 USD",
+                "callback E1 of L2 + L3 = T2 + T3",
+                "callback E2 of L1 = T1",
+                "callback E2 of L2 + L3 = T2 + T3",
+                "status_conflict T1, 500 USD",
+                "status_conflict T2, -200 USD",
+            ],
+        },
+    ),
+    claim(
+        "a late refund callback is late for its refund and not for the payment",
+        *PAID,
+        call("E1", "R", 500),
+        *REFUND,
+        call("E2", "RF", -500, on=TUE),
+        gives={
+            MON: [*IN_ORDER, REFUNDED, "missing_callback T2, -500 USD"],
+            TUE: [
+                "callback E2 of L2 = T2",
+                "late_callback E2, -500 USD",
+                "resolved as matched_late: missing_callback T2, -500 USD",
+            ],
+        },
+    ),
+    claim(
+        "an orphan of a refund is answered when the refund is booked at last",
+        settle("L1", "R", 500, merchant="O"),
+        post("T1", "R", 500, intent="O"),
+        call("E1", "R", 500, merchant="O"),
+        call("E2", "RF", -500, merchant="O"),
+        settle("L2", "RF", -500, type="refund", original="R", on=THU),
+        post("T2", "RF", -500, type="refund", on=THU),
+        gives={MON: IN_ORDER, THU: [REFUNDED, "callback E2 of L2 = T2"]},
+    ),
     # Conflicts
     claim(
         "a second payload that comes the day after takes the success back",
@@ -443,6 +489,54 @@ CLAIMS = [
         gives=[PAIR, "conflicting_callback E1, 500 USD", "missing_callback T1, 500 USD"],
     ),
 ]
+
+NORMALIZED = [
+    claim(
+        "a callback speaks by its reference as the profile normalizes it",
+        settle("L1", "pay-1", 500),
+        post("T1", "pay-1", 500),
+        call("E1", "PAY#1", 500, at="11:00"),
+        call("E2", "PAY 1", 500, at="12:00", status="reversed"),
+        gives=[*IN_ORDER, "callback E2 of L1 = T1", "status_conflict T1, 500 USD"],
+    ),
+    claim(
+        "a reference that something bears once it is normalized does not speak by the merchant reference",
+        *PAID,
+        settle("L2", "pay-2", 600),
+        call("E1", "PAY 2", 500, merchant="T1"),
+        gives={
+            MON: [
+                PAIR,
+                "missing_callback T1, 500 USD",
+                "unmatched_provider_row L2, 600 USD",
+                "open L2, 600 USD, aged 0",
+            ]
+        },
+    ),
+    claim(
+        "callbacks of one match, one reference written in two ways: each has its part in the last word",
+        settle("L1", "pay-3", -500, type="refund"),
+        post("T1", "pay-3", -500, type="refund"),
+        call("E1", "PAY-3", -500, at="12:00"),
+        call("E2", "pay-3", -500, at="11:00", status="failed"),
+        call("E3", "pay-3", 500, at="13:00", status="failed"),
+        gives=[
+            "exact_reference one_to_one exact: L1 = T1, -500 USD",
+            "callback E1 of L1 = T1",
+            "callback E2 of L1 = T1",
+        ],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def normalized(tmp_path_factory: pytest.TempPathFactory) -> list[Said]:
+    return outcomes(tmp_path_factory, "normalized", NORMALIZED, (MON,), {"reference_normalizer": "alphanumeric"})
+
+
+@pytest.mark.parametrize(("number", "each"), list(enumerate(NORMALIZED)), ids=[each.says for each in NORMALIZED])
+def test_claim_with_a_normalizer(normalized: list[Said], number: int, each: Claim) -> None:
+    assert normalized[number] == expected(each)
 
 
 @pytest.fixture(scope="module")

@@ -138,6 +138,11 @@ def answer_key(world: World) -> AnswerKey:
     )
 
 
+def _is_settled_nothing(line: PlacedLine) -> bool:
+    """A settled line of nothing that nothing answers is accounted for: no exception, no open item (CONTRACT §10.2)."""
+    return line.compared_minor == 0 and line.row.status in ("", "settled")
+
+
 def _confirmed(story: Story) -> Iterator[Match]:
     return (match for match in story.matches if match.status == "confirmed")
 
@@ -216,7 +221,7 @@ def _exceptions(story: Story, held: Held) -> Iterator[KeyException]:
             finding.difference_minor,
         )
     for line in story.lines:
-        if line.row.line_type in MATCHED_TYPES:
+        if line.row.line_type in MATCHED_TYPES and not _is_settled_nothing(line):
             types = story.reasons.get(line.row.line_id, ("unmatched_provider_row",))
             due_from = story.duplicate_from.get((line.row.line_id, line.row.currency), line.run)
             yield from _while_open(story, held, "|".join(types), _line_leg(line), line.run, due_from)
@@ -292,7 +297,7 @@ def _open_items(story: Story, held: Held) -> Iterator[KeyOpenItem]:
     items: list[tuple[Leg, int, str, int, date]] = [
         (_line_leg(line), line.run, line.row.provider_reference, line.compared_minor, story.calendar.runs[line.run])
         for line in story.lines
-        if line.row.line_type in MATCHED_TYPES
+        if line.row.line_type in MATCHED_TYPES and not _is_settled_nothing(line)
     ]
     items += [
         (_movement_leg(item), item.run, item.provider_reference, item.amount_minor, item.window)

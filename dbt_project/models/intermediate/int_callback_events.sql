@@ -179,6 +179,19 @@ seen_items as (
     union all
 
     select
+        line_id as item_id,
+        provider_reference,
+        merchant_reference,
+        cast(null as varchar) as intent_id,
+        presentment_currency as currency,
+        line_type as callback_class,
+        {{ money_direction('line_type', 'presentment_minor') }} as direction
+    from lines
+    where presentment_currency is not null
+
+    union all
+
+    select
         transaction_id as item_id,
         provider_reference,
         transaction_id as merchant_reference,

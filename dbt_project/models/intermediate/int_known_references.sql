@@ -1,5 +1,6 @@
 -- Grain: a reference of a line or movement that is known by the run's window, with its currency and class. Known are the lines of
 -- its settlement file and of earlier runs' files and the movements posted before the window's end, matched or not; repeats included.
+-- A line that says what the customer paid is known in that currency too.
 -- `is_own_name` tells our names (transaction, intent, merchant reference) from the provider's, which is normalized where it can be.
 {{ config(materialized='view') }}
 
@@ -52,6 +53,18 @@ lines as (
         {{ money_direction('deliveries.line_type', 'deliveries.gross_minor') }} as direction
     from deliveries
     inner join known_files on deliveries.settlement_file = known_files.settlement_file
+
+    union all
+
+    select
+        deliveries.provider_reference,
+        deliveries.merchant_reference,
+        deliveries.presentment_currency as currency,
+        deliveries.line_type as callback_class,
+        {{ money_direction('deliveries.line_type', 'deliveries.presentment_minor') }} as direction
+    from deliveries
+    inner join known_files on deliveries.settlement_file = known_files.settlement_file
+    where deliveries.presentment_currency is not null
 
 ),
 
