@@ -14,11 +14,15 @@
     └── RunFailedError          exit 1   conflict        a run ended before it published anything
         └── ControlFailedError  exit 1   conflict        a blocking control (conservation, …) does not hold
 
-The word is `kind`: what HTTP (/problems/invalid) and verdicts about the rows of a sheet call it. Every message says
-what, which id, and what to do.
+A message is worded for every surface on which it may be read: it says what, which id, and what to do. Where a step
+follows, `remedy` names it by intent, and the command line words it as a command, HTTP as a request. The word in the
+third column is `kind`: what HTTP (/problems/invalid) and verdicts about the rows of a sheet call it.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from zentra_pipeline.remedies import Remedy
 
 
 class ZentraError(Exception):
@@ -26,6 +30,10 @@ class ZentraError(Exception):
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "internal"
+
+    def __init__(self, message: str = "", *, remedy: "Remedy | None" = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class UsageError(ZentraError):

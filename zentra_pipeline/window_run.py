@@ -21,6 +21,7 @@ from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageErro
 from zentra_pipeline.events import run_events
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.profile import load_profile
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.review import run_decisions
 from zentra_pipeline.routing import load_routing
 from zentra_pipeline.runtime import intents
@@ -433,7 +434,12 @@ def check_request(home: Home, tenant: str, request: RunRequest) -> None:
     if not any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):
         raise InputRejectedError(
             f"settlement file {request.settlement_file!r} of {request.provider} was never ingested: "
-            "bring it in with `zentra ingest --kind settlement` first"
+            "ingest it as a settlement file first",
+            remedy=Remedy(
+                "ingest the settlement file",
+                "ingest_settlement",
+                {"provider": request.provider, "settlement_file": request.settlement_file},
+            ),
         )
 
 

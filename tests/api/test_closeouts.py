@@ -24,15 +24,28 @@ def test_a_run_is_closed_by_two_people_once_nothing_is_in_the_way(closing: tuple
     assert (blocked.status_code, blocked.json()["type"]) == (409, "/problems/blocked")
     (blocker,) = blocked.json()["blockers"]
     assert blocker["kind"] == "open_exception"
+    assert blocker["remedy"] == "resolve it, or accept it as timing"
+    assert blocker["action"] == {
+        "method": "POST",
+        "path": f"/reconciliation/exceptions/{blocker['subject']}/decisions",
+        "body": {"action": "resolve", "resolution": "<resolution>", "reason": "<reason>"},
+    }
     assert operator.get(path).json()["closeout_status"] == "blocked"
     early = approver.post(path, {"action": "approve"})
     assert (early.status_code, early.json()["type"]) == (409, "/problems/conflict")
+    assert early.json()["action"] == {"method": "POST", "path": path, "body": {"action": "prepare"}}
+    assert "zentra " not in blocked.text + early.text  # no command in an answer over HTTP
 
     decision = {"action": "resolve", "resolution": "adjustment_required", "reason": "the ledger team will post it"}
     resolved = operator.post(f"/reconciliation/exceptions/{blocker['subject']}/decisions", decision)
     assert resolved.status_code == 200
     prepared = operator.post(path, {"action": "prepare"})
     assert (prepared.status_code, prepared.json()["status"], prepared.json()["is_new"]) == (200, "prepared", True)
+    to_approve = prepared.json()["pending_approval"]
+    assert [row["exception_id"] for row in to_approve["accepted"]["items"]] == [blocker["subject"]]
+    assert operator.get(path).json()["pending_approval"] == to_approve
+    (waiting,) = operator.items("/reconciliation/approvals")
+    assert (waiting["kind"], waiting["closeout"]) == ("closeout", to_approve)
     assert operator.post(path, {"action": "approve"}).status_code == 403
     admin = api.as_("admin", "globex")
     assert admin.post(path, {"action": "prepare"}).json()["prepared_by"] == "operator_globex"
@@ -42,6 +55,8 @@ def test_a_run_is_closed_by_two_people_once_nothing_is_in_the_way(closing: tuple
     assert sealed.json()["evidence_root"] == prepared.json()["evidence_root"]
     again = approver.post(path, {"action": "approve"})
     assert (again.json()["seal_digest"], again.json()["is_new"]) == (sealed.json()["seal_digest"], False)
+    assert operator.get(path).json()["pending_approval"] is None
+    assert operator.items("/reconciliation/approvals") == []
     bundle = own_books.paths("globex").root / sealed.json()["bundle"]
     assert verify(bundle, own_books.home.trust).holds
 

@@ -11,7 +11,7 @@ import pytest
 from tests.closeout.closed_world import LINES, NOON, approve, clean_world, close, copied, monday, prepare, verified
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import story
+from zentra_pipeline import remedies, story
 from zentra_pipeline.closeout import calendar, closing, verify
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.errors import RefusedError, UsageError
@@ -81,7 +81,9 @@ def test_an_open_exception_blocks_until_it_is_resolved_and_is_named_with_its_rem
     (blocker,) = blocked.blockers
     found = only_exception(world)
     assert (blocker.kind, blocker.subject) == ("open_exception", found["exception_id"])
-    assert f"zentra exceptions resolve {found['exception_id']}" in blocker.remedy
+    assert remedies.command(blocker.remedy, "acme") == (
+        f"zentra exceptions resolve {found['exception_id']} --tenant acme --resolution RESOLUTION --reason REASON"
+    )
     decide(world, found["exception_id"], "resolve", "alice", resolution="provider_error_confirmed", reason="their memo")
     assert prepare(world).status == "prepared"
 
@@ -117,7 +119,7 @@ def test_a_write_off_blocks_until_a_second_person_approves_it(world: World) -> N
     found = only_exception(world)["exception_id"]
     decide(world, found, "resolve", "alice", resolution="written_off", reason="too small to chase")
     (blocker,) = prepare(world).blockers
-    assert f"zentra exceptions approve {found}" in blocker.remedy
+    assert (blocker.remedy.intent, blocker.remedy.about) == ("approve_exception", {"exception_id": found})
     decide(world, found, "approve", "bob")
     assert prepare(world).status == "prepared"
 

@@ -1,6 +1,5 @@
 """Routes of a run's closeout: where it stands, preparing and approving it. What a closeout is does not belong here."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -126,7 +125,11 @@ def take_step(
     with cases.of_run(serving.home, caller.tenant, run.run_id) as case:
         outcome = _taken(case, step, caller, serving)
     if outcome.closeout is None:
-        blockers = [asdict(blocker) for blocker in outcome.blockers]
+        blockers = [
+            {name: problems.printable(getattr(blocker, name)) for name in ("kind", "subject", "explanation")}
+            | problems.of_remedy(blocker.remedy)
+            for blocker in outcome.blockers
+        ]
         detail = f"{len(blockers)} in the way: {blockers[0]['explanation']}" if blockers else "Something is in the way."
         raise ProblemError("blocked", problems.printable(detail), members={"blockers": blockers})
     return json_response(_as_view(outcome.closeout) | {"is_new": outcome.is_new, "pending_approval": outcome.approval})
@@ -140,7 +143,9 @@ def _taken(case: Case, step: NewStep, caller: Caller, serving: Serving) -> Outco
         return closing.approve(case, actor, serving.now(), origin)
     except RefusedError as cause:
         is_same = case.prepared is not None and same_person(actor, case.prepared.prepared_by)
-        raise ProblemError("refused" if is_same else "conflict", problems.printable(str(cause))) from cause
+        kind = "refused" if is_same else "conflict"
+        members = problems.of_remedy(cause.remedy)
+        raise ProblemError(kind, problems.printable(str(cause)), members=members) from cause
 
 
 def _as_view(closeout: Closeout) -> dict[str, Any]:

@@ -225,7 +225,9 @@ def _decide_one(
     except RefusedError as cause:
         is_state = isinstance(cause, OutdatedError | NotPossibleError)
         members = {"current": _detail(caller, serving, exception_id)} if is_state else {}
-        raise ProblemError(cause.kind, problems.printable(str(cause)), members=members) from cause
+        raise ProblemError(
+            cause.kind, problems.printable(str(cause)), members=problems.of_remedy(cause.remedy) | members
+        ) from cause
 
 
 def page_of(caller: Caller, clocks: Clocks, conditions: Mapping[str, Any], query: PageQuery) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
-from zentra_pipeline import errors
+from zentra_pipeline import errors, remedies
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN_FINDINGS: Final = 50
@@ -25,7 +25,7 @@ _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details. `remedy` says what to do; further members depend on the type."""
+    """RFC 9457 problem details. `remedy` says what to do, `action` how; further members depend on the type."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -126,7 +126,14 @@ def of_error(error: errors.ZentraError) -> ProblemError:
     if error.kind == "not-found":
         return not_found()
     headers = {"Retry-After": "1"} if error.kind == "unavailable" else {}
-    return ProblemError(error.kind, printable(str(error)), headers=headers)
+    return ProblemError(error.kind, printable(str(error)), headers=headers, members=of_remedy(error.remedy))
+
+
+def of_remedy(remedy: "remedies.Remedy | None") -> dict[str, Any]:
+    """What a problem or a blocker says of what to do: in words, and as a request that does it."""
+    if remedy is None:
+        return {}
+    return {"remedy": printable(remedy.words), "action": remedies.request(remedy)}
 
 
 def printable(text: str) -> str:

@@ -40,7 +40,9 @@ MAY: Final = {
     KEEP_WEBHOOKS: frozenset({"operator", "admin"}),
 }
 _TOKEN: Final = re.compile(r"[!-~]{1,256}", re.ASCII)
-_BEARER: Final = HTTPBearer(scheme_name="token", description="A token of `zentra token create`.", auto_error=False)
+_BEARER: Final = HTTPBearer(
+    scheme_name="token", description="An API token; whoever runs the server makes one.", auto_error=False
+)
 
 
 @dataclass(frozen=True)

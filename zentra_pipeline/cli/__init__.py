@@ -4,6 +4,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zentra_pipeline.errors import ZentraError
 
 DEBUG_VARIABLE = "ZENTRA_DEBUG"
 _INTERRUPTED = 130
@@ -33,7 +37,7 @@ def invoke(arguments: Sequence[str]) -> int:
         result = zentra.main(args=list(arguments), prog_name="zentra", standalone_mode=False)
         sys.stdout.flush()
     except ZentraError as error:
-        return _fail(type(error).__name__, str(error), error.exit_code, as_json)
+        return _fail(type(error).__name__, str(error), error.exit_code, as_json, _command(error, arguments))
     except click.UsageError as error:
         if not as_json:
             error.show()
@@ -48,14 +52,36 @@ def invoke(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _fail(name: str, message: str, exit_code: int, as_json: bool) -> int:
+def _fail(name: str, message: str, exit_code: int, as_json: bool, command: str | None = None) -> int:
     from zentra_pipeline.cli import printing
 
     if as_json:
-        printing.print_json({"error": {"type": name, "message": message, "exit_code": exit_code}})
+        told = {"type": name, "message": message, "exit_code": exit_code}
+        printing.print_json({"error": told | ({} if command is None else {"command": command})})
     else:
         printing.note(f"Error: {message}")
+        if command is not None:
+            printing.note(f"Next: {command}")
     return exit_code
+
+
+def _command(error: "ZentraError", arguments: Sequence[str]) -> str | None:
+    """The command that follows on an error, for the tenant and home that this one was given."""
+    from zentra_pipeline import remedies
+
+    if error.remedy is None:
+        return None
+    return remedies.command(error.remedy, _given("--tenant", arguments), _given("--home", arguments))
+
+
+def _given(option: str, arguments: Sequence[str]) -> str | None:
+    """The value of an option as it stands among the arguments."""
+    for place, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            return argument.removeprefix(f"{option}=")
+        if argument == option and place + 1 < len(arguments):
+            return arguments[place + 1]
+    return None
 
 
 def _unexpected(error: Exception, as_json: bool) -> int:

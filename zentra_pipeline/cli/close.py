@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zentra_pipeline import identifiers
+from zentra_pipeline import identifiers, remedies
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
+    from zentra_pipeline.closeout.blockers import Blocker
     from zentra_pipeline.closeout.closing import Outcome
 
 _SHOWN_BLOCKERS = 20
@@ -86,14 +87,14 @@ def _tell(outcome: "Outcome", tenant: str, run_id: str | None, as_json: bool) ->
     from zentra_pipeline.cli import printing
 
     if as_json:
-        printing.print_json(_as_object(outcome, run_id))
+        printing.print_json(_as_object(outcome, tenant, run_id))
     elif outcome.closeout is None:
-        _tell_blockers(outcome)
+        _tell_blockers(outcome, tenant)
     else:
         _tell_closeout(outcome, tenant)
 
 
-def _as_object(outcome: "Outcome", run_id: str | None) -> dict[str, Any]:
+def _as_object(outcome: "Outcome", tenant: str, run_id: str | None) -> dict[str, Any]:
     closeout = outcome.closeout
     return {
         "status": outcome.status,
@@ -112,18 +113,27 @@ def _as_object(outcome: "Outcome", run_id: str | None) -> dict[str, Any]:
         "approved_by": closeout.approved_by if closeout else None,
         "is_new": outcome.is_new,
         "pending_approval": outcome.approval,
-        "blockers": [vars(blocker) for blocker in outcome.blockers],
+        "blockers": [
+            {name: getattr(blocker, name) for name in ("kind", "subject", "explanation")}
+            | {"remedy": _remedy(blocker, tenant)}
+            for blocker in outcome.blockers
+        ],
     }
 
 
-def _tell_blockers(outcome: "Outcome") -> None:
+def _remedy(blocker: "Blocker", tenant: str) -> str:
+    """What to do, with the command that does it."""
+    return f"{blocker.remedy.words}: {remedies.command(blocker.remedy, tenant)}"
+
+
+def _tell_blockers(outcome: "Outcome", tenant: str) -> None:
     from zentra_pipeline.cli import printing
 
     printing.note(f"Blocked by {printing.counted(len(outcome.blockers), 'thing')}:")
     for blocker in outcome.blockers[:_SHOWN_BLOCKERS]:
         printing.note(f"\n  {blocker.kind.replace('_', ' ')} {blocker.subject}")
         printing.note(f"    {blocker.explanation}")
-        printing.note(f"    → {blocker.remedy}")
+        printing.note(f"    → {_remedy(blocker, tenant)}")
     if len(outcome.blockers) > _SHOWN_BLOCKERS:
         printing.note(f"\n  and {len(outcome.blockers) - _SHOWN_BLOCKERS:,} more: --json lists them all")
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
@@ -36,7 +37,7 @@ class Blocker:
     kind: str
     subject: str
     explanation: str
-    remedy: str
+    remedy: Remedy
 
 
 def of_run(run: run_store.Run) -> list[Blocker]:
@@ -44,7 +45,8 @@ def of_run(run: run_store.Run) -> list[Blocker]:
     if run.revision and run.status in _CLOSABLE:
         return []
     state = f"it is {run.status}" + (f": {run.failure}" if run.failure else "")
-    return [Blocker("run_not_in_review", run.run_id, state, f"{_run_again(run)}, and close it when it is in review")]
+    remedy = Remedy("run the window again, and close it when it is in review", "run_window", _about(run))
+    return [Blocker("run_not_in_review", run.run_id, state, remedy)]
 
 
 def of_facts(
@@ -57,7 +59,7 @@ def of_facts(
             "newer_facts",
             file.file_id,
             f"{file.kind} file {file.file_id} came in after revision {revision.revision} and may belong to it",
-            _run_again(run),
+            Remedy("run the window again", "run_window", _about(run)),
         )
         for file in files
         if file.sequence not in known and file.rows_staged and _concerns(run, file, window_ends_at)
@@ -97,10 +99,10 @@ def _open_exceptions(books: Books) -> list[Blocker]:
     ]
 
 
-def _remedy(exception_id: str, status: str) -> str:
+def _remedy(exception_id: str, status: str) -> Remedy:
     if status == "pending_approval":
-        return f"have a second person decide: zentra exceptions approve {exception_id}"
-    return f"resolve it, or accept it as timing: zentra exceptions resolve {exception_id} --resolution …"
+        return Remedy("have a second person decide", "approve_exception", {"exception_id": exception_id})
+    return Remedy("resolve it, or accept it as timing", "resolve_exception", {"exception_id": exception_id})
 
 
 def _quarantine(books: Books, decisions: Sequence[Decision]) -> list[Blocker]:
@@ -118,16 +120,18 @@ def _quarantine(books: Books, decisions: Sequence[Decision]) -> list[Blocker]:
             "quarantined_rows",
             books.run.run_id,
             f"{rows} input row{'s stand' if rows > 1 else ' stands'} in quarantine and in no total",
-            "correct and ingest them again, or acknowledge them: zentra close … --accept-quarantine REASON",
+            Remedy(
+                "correct and ingest them again, or accept them with a reason",
+                "accept_quarantine",
+                {"run_id": books.run.run_id},
+            ),
         )
     ]
 
 
-def _run_again(run: run_store.Run) -> str:
-    return (
-        f"zentra run --provider {run.provider} --settlement-file {run.settlement_file} "
-        f"--ledger-window {run.ledger_window} --owner {run.owner}"
-    )
+def _about(run: run_store.Run) -> dict[str, str]:
+    """What a request for the run names."""
+    return {name: getattr(run, name) for name in ("provider", "settlement_file", "ledger_window", "owner")}
 
 
 def registered(connection: Connection) -> list[StagedFile]:

@@ -18,6 +18,7 @@ from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.profile import load_profile
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
@@ -128,7 +129,10 @@ def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: 
             closeouts, decisions = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
         for run in runs:
             if run.ledger_window == window.isoformat():
-                raise UsageError(f"window {window} of {provider} has run {run.run_id}: close that one with --run")
+                raise UsageError(
+                    f"window {window} of {provider} has run {run.run_id}: close that one",
+                    remedy=Remedy("close that run", "prepare_closeout", {"run_id": run.run_id}),
+                )
         owner = closeouts[-1].prepared_by if closeouts else owner
         run = run_store.Run(
             run_id=run_id,
@@ -189,7 +193,7 @@ def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
             "activity",
             f"{run.provider} {run.ledger_window}",
             f"{count:,} {what} belong to the window",
-            f"run the window: zentra run --provider {run.provider} --ledger-window {run.ledger_window} …",
+            Remedy("run the window", "run_window", {"provider": run.provider, "ledger_window": run.ledger_window}),
         )
         for what, count in found.rows
         if count

@@ -25,6 +25,7 @@ from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.closeout.case import Case
 from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
 from zentra_pipeline.events.facts import closeout_event
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.review.approvals import DETAIL
 from zentra_pipeline.review.policy import check_origin, load_policy
 from zentra_pipeline.settings import TenantPaths
@@ -275,7 +276,8 @@ def _approvable(case: Case, actor: str) -> Closeout:
     if prepared is None:
         raise RefusedError(
             f"nothing is prepared for run {case.run.run_id} ({case.run.closeout_status}): have somebody else "
-            f"prepare it with `zentra close --run {case.run.run_id}`, then approve"
+            "prepare it, then approve",
+            remedy=Remedy("prepare it", "prepare_closeout", {"run_id": case.run.run_id}),
         )
     if same_person(actor, prepared.prepared_by):
         raise RefusedError(
@@ -429,7 +431,7 @@ def _record_seal(case: Case, closeout: Closeout, now: datetime, details: Mapping
             run_store.set_closeout_status(connection, case.run.run_id, "sealed")
         event = closeout_event(tenant=case.tenant, closeout=closeout, actor=closeout.approved_by, at=now)
         if not event_log.append(connection, event):
-            raise ZentraError(f"closeout {closeout.closeout_id} was told before: run `zentra doctor`")
+            raise ZentraError(f"closeout {closeout.closeout_id} was recorded before: have the home examined (doctor)")
 
 
 def _decision(

@@ -67,7 +67,7 @@ def _write_segment(
             if (places[0].as_py(), places[-1].as_py()) != (count, last) or any(set(gaps.unique().to_pylist()) - {0}):
                 raise VerificationError(
                     f"{entry.path} does not hold the events that were told, at places {count} to {last}: "
-                    "`zentra doctor` says what else is wrong"
+                    "have the home examined (doctor) to see what else is wrong"
                 )
             stream.write(lines.canonical(lines.values_of(content)))
             count += len(places)

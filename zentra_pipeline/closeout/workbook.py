@@ -13,6 +13,7 @@ from zentra_pipeline import lake
 from zentra_pipeline.closeout import workbook_pages
 from zentra_pipeline.closeout.workbook_cells import ROWS_A_SHEET, Cells, Column, WrittenTable
 from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import TenantPaths
 
 _PAGE_ROWS: Final = 100_000
@@ -176,7 +177,7 @@ def write_workbook(path: Path, paths: TenantPaths, run_id: str, *, rows_a_sheet:
 def _run(paths: TenantPaths, run_id: str) -> dict[str, Any]:
     found = _rows(paths, "select * from runs where run_id = $1", run_id)
     if not found:
-        raise UsageError(f"there is no run {run_id!r}: `zentra runs list` names the runs of a tenant")
+        raise UsageError(f"there is no run {run_id!r}", remedy=Remedy("look at the list of runs", "list_runs"))
     if not found[0]["revision"]:
         raise UsageError(f"run {run_id} has published nothing yet: its status is {found[0]['status']}")
     return found[0]

@@ -19,6 +19,7 @@ from zentra_pipeline.actors import PROGRAM, Origin
 from zentra_pipeline.errors import NotFoundError, OutdatedError, RunFailedError, ZentraError
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.review import approvals, books, decisions, matching, policy
 from zentra_pipeline.review.decisions import ExceptionState
 from zentra_pipeline.settings import Home, TenantPaths
@@ -124,7 +125,7 @@ def decide(
             decision = _with_approval(connection, paths, rules, row, log, decision)
             decision_store.append(connection, decision)
             _append_event(connection, tenant, row, decision, now)
-            state = _state(row, [*log, decision])
+            state = decisions.after(state, decision)
     lake.refresh(paths)
     if stands_in.is_changed:
         _reconcile_anew(home, tenant, stands_in.run, actor)
@@ -200,7 +201,10 @@ def _published(paths: TenantPaths, exception_id: str) -> dict[str, Any]:
     """The exception as readers see it; NotFoundError when there is none."""
     found = lake.query(paths, "SELECT * FROM exceptions WHERE exception_id = ?", [exception_id])
     if not found.rows:
-        raise NotFoundError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
+        raise NotFoundError(
+            f"there is no exception {exception_id!r}",
+            remedy=Remedy("look at the list of exceptions", "list_exceptions"),
+        )
     (row,) = found.rows
     return dict(zip(found.columns, row, strict=True))
 

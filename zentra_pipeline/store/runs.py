@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, func, insert, select
 
 from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.store import models
 from zentra_pipeline.store.digests import change_rows, facts
 from zentra_pipeline.store.instants import instant_text
@@ -207,7 +208,7 @@ def get(connection: Connection, run_id: str) -> Run:
     """The run of this id; UsageError when there is none."""
     row = connection.execute(_runs().where(models.runs.c.run_id == run_id)).one_or_none()
     if row is None:
-        raise UsageError(f"there is no run {run_id!r}: `zentra runs list` names the runs of a tenant")
+        raise UsageError(f"there is no run {run_id!r}", remedy=Remedy("look at the list of runs", "list_runs"))
     return Run(**row._mapping)
 
 
@@ -240,7 +241,10 @@ def revision(connection: Connection, run_id: str, number: int) -> Revision:
     query = select(*facts(table)).where(table.c.run_id == run_id, table.c.revision == number)
     row = connection.execute(query).one_or_none()
     if row is None:
-        raise UsageError(f"run {run_id} has no revision {number}: `zentra runs show` names those it has")
+        raise UsageError(
+            f"run {run_id} has no revision {number}",
+            remedy=Remedy("look at the run's revisions", "show_run", {"run_id": run_id}),
+        )
     return _revision(dict(row._mapping))
 
 

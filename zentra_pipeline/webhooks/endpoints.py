@@ -18,6 +18,7 @@ from zentra_pipeline import tenancy
 from zentra_pipeline.closeout import keys
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import types
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
@@ -100,7 +101,9 @@ def known(connection: Connection, endpoint_id: str) -> Endpoint:
     """The endpoint of an id; UsageError where there is none."""
     endpoint = webhook_store.find_endpoint(connection, endpoint_id)
     if endpoint is None:
-        raise UsageError(f"there is no webhook endpoint {endpoint_id}: `zentra webhooks list` names those of a tenant")
+        raise UsageError(
+            f"there is no webhook endpoint {endpoint_id}", remedy=Remedy("look at the endpoints", "list_webhooks")
+        )
     return endpoint
 
 

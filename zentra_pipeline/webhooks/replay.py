@@ -12,6 +12,7 @@ from typing import Any, Final
 from zentra_pipeline import tenancy
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
@@ -40,7 +41,7 @@ def event(home: Home, tenant: str, event_id: str, now: datetime, endpoint_id: st
         known = {found.endpoint_id: found for found in webhook_store.deliveries_of_event(connection, event_id)}
     told = None if known and all(endpoint.endpoint_id in known for endpoint in to) else _find(paths, event_id)
     if not known and told is None:
-        raise UsageError(f"there is no event {event_id!r}: `zentra events --tenant {tenant}` prints them")
+        raise UsageError(f"there is no event {event_id!r}", remedy=Remedy("look at the events", "list_events"))
     deliveries = [known[endpoint.endpoint_id] for endpoint in to if endpoint.endpoint_id in known]
     if told is not None:
         deliveries += [

@@ -154,7 +154,8 @@ def evaluations(home: Home, tenant: str, provider: str, outcomes: list[Outcome])
 
     blockers = [blocker for outcome in outcomes for blocker in outcome.blockers]
     rows = [
-        f"| {charts.plain(item.explanation)} | {charts.plain(item.remedy)} |" for item in blockers[:_SHOWN_BLOCKERS]
+        f"| {charts.plain(item.explanation)} | {charts.plain(item.remedy.words)} |"
+        for item in blockers[:_SHOWN_BLOCKERS]
     ]
     table = "\n".join(["| what blocks | what clears it |", "| --- | --- |", *rows]) if rows else "none"
     yield Evaluation(

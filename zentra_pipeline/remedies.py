@@ -1,0 +1,104 @@
+"""What to do next, by intent: one statement of it, which each surface words for those who use it.
+
+An error or a blocker says what to do in words that fit anywhere, and names the intent; the command line renders it as a
+command with every option that it needs, HTTP as a request. Does not belong here: finding out what is wrong.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do: `words` of no surface, the `intent` (a key of FORMS) and what it is `about`, by name."""
+
+    words: str
+    intent: str
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How an intent looks on each surface; `{name}` is filled from what the remedy is about."""
+
+    command: str
+    method: str
+    path: str
+    body: Mapping[str, str] | None = None
+
+
+_CLOSEOUT: Final = "/reconciliation/runs/{run_id}/closeout"
+_DECISIONS: Final = "/reconciliation/exceptions/{exception_id}/decisions"
+FORMS: Final[Mapping[str, _Form]] = {
+    "approve_exception": _Form(
+        "exceptions approve {exception_id} --tenant {tenant} --actor {second_person}",
+        "POST",
+        _DECISIONS,
+        {"action": "approve"},
+    ),
+    "resolve_exception": _Form(
+        "exceptions resolve {exception_id} --tenant {tenant} --resolution {resolution} --reason {reason}",
+        "POST",
+        _DECISIONS,
+        {"action": "resolve", "resolution": "{resolution}", "reason": "{reason}"},
+    ),
+    "accept_quarantine": _Form(
+        "close --tenant {tenant} --run {run_id} --actor {actor} --accept-quarantine {reason}",
+        "POST",
+        _CLOSEOUT,
+        {"action": "prepare", "accept_quarantine": "{reason}"},
+    ),
+    "prepare_closeout": _Form(
+        "close --tenant {tenant} --run {run_id} --actor {actor}", "POST", _CLOSEOUT, {"action": "prepare"}
+    ),
+    "run_window": _Form(
+        "run --tenant {tenant} --provider {provider} --settlement-file {settlement_file} "
+        "--ledger-window {ledger_window} --owner {owner}",
+        "POST",
+        "/reconciliation/runs",
+        {name: f"{{{name}}}" for name in ("provider", "settlement_file", "ledger_window", "owner")},
+    ),
+    "ingest_settlement": _Form(
+        "ingest --tenant {tenant} --provider {provider} --kind settlement --settlement-file {settlement_file} {file}",
+        "POST",
+        "/files/{provider}/settlement",
+    ),
+    "list_runs": _Form("runs list --tenant {tenant}", "GET", "/reconciliation/runs"),
+    "show_run": _Form("runs show {run_id} --tenant {tenant}", "GET", "/reconciliation/runs/{run_id}"),
+    "list_exceptions": _Form("exceptions list --tenant {tenant}", "GET", "/reconciliation/exceptions"),
+    "list_events": _Form("events --tenant {tenant}", "GET", "/events"),
+    "list_webhooks": _Form("webhooks list --tenant {tenant}", "GET", "/webhooks/endpoints"),
+}
+_FIELD: Final = re.compile(r"\{(\w+)\}")
+
+
+def command(remedy: Remedy, tenant: str | None = None, home: str | None = None) -> str:
+    """The command with all the options it needs; what nobody knows stands in capitals, to be filled in."""
+    known = {"tenant": tenant, **remedy.about} if tenant is not None else dict(remedy.about)
+    words = [_filled(word, known, shown=str.upper) for word in FORMS[remedy.intent].command.split()]
+    return " ".join(["zentra", *words, *(["--home", shlex.quote(home)] if home is not None else [])])
+
+
+def request(remedy: Remedy) -> dict[str, Any]:
+    """The request, `{method, path, body}`; what nobody knows stands in angle brackets."""
+    form, about = FORMS[remedy.intent], remedy.about
+    body = None if form.body is None else {name: _plain(value, about) for name, value in form.body.items()}
+    return {"method": form.method, "path": _plain(form.path, about), "body": body}
+
+
+def _filled(word: str, known: Mapping[str, Any], shown: Any) -> str:
+    found = _FIELD.fullmatch(word)
+    if found is None:
+        return word
+    value = known.get(found[1])
+    return shown(found[1]) if value is None else shlex.quote(str(value))
+
+
+def _plain(text: str, known: Mapping[str, str]) -> str:
+    return _FIELD.sub(lambda found: known.get(found[1], f"<{found[1]}>"), text)
