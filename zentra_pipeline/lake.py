@@ -35,6 +35,7 @@ ROW_ORDER: Final[Mapping[str, str]] = {
     "match_legs": "match_id, leg_type, leg_id",
     "three_way": "provider_reference, transaction_id, line_id, provider_event_id, currency, match_id",
     "exceptions": "exception_id",
+    "ledger_search": "exception_id, rule",
     "open_items": "item_type, item_id, currency",
     "write_offs": "item_type, item_id, currency",
     "conservation": "side, currency",

@@ -11,6 +11,13 @@ with keys as (
     union all
 
     select
+        'ledger_search' as table_name,
+        exception_id || '|' || rule as key_text
+    from {{ ref('ledger_search') }}
+
+    union all
+
+    select
         'open_items' as table_name,
         item_type || '|' || currency || '|' || item_id as key_text
     from {{ ref('open_items') }}

@@ -127,3 +127,49 @@ def test_twenty_thousand_equal_amounts_cost_no_more_than_their_rows(tmp_path: Pa
     (named,) = world.query("select count(*) as named from exceptions where candidates like '%adds up to it%'")
     assert named["named"] == 200
     assert seconds < 20
+
+
+def searched(world: World, subject: str) -> list[tuple[str, str | None, int, str]]:
+    """What the passes looked for of a subject's exception, in their order."""
+    passes = (
+        "exact_reference",
+        "normalized_reference",
+        "internal_reference",
+        "callback_bridge",
+        "batch_total",
+        "amount_date",
+    )
+    rows = world.query(
+        "select ledger_search.* from ledger_search inner join exceptions using (exception_id) "
+        f"where subject_id = '{subject}'"
+    )
+    by_rule = {row["rule"]: row for row in rows}
+    assert by_rule.keys() == set(passes)
+    return [
+        (rule, by_rule[rule]["searched_key"], by_rule[rule]["movements_examined"], by_rule[rule]["result"])
+        for rule in passes
+    ]
+
+
+def test_every_exception_about_an_unmatched_item_says_what_each_pass_looked_for(world: World) -> None:
+    assert searched(world, "L5") == [
+        ("exact_reference", "pay_5", 0, "not_found"),
+        ("normalized_reference", None, 0, "nothing_to_look_for"),
+        ("internal_reference", None, 0, "nothing_to_look_for"),
+        ("callback_bridge", "pay_5", 0, "not_found"),
+        ("batch_total", None, 0, "nothing_to_look_for"),
+        ("amount_date", "8.10 USD", 0, "not_found"),
+    ]
+    assert searched(world, "L9")[0] == ("exact_reference", "R9", 2, "ambiguous")
+    assert searched(world, "L7")[5] == ("amount_date", "12.01 USD", 2, "ambiguous")
+    assert searched(world, "T41")[0] == ("exact_reference", "pay_4", 0, "not_found")
+    (row,) = world.query(
+        "select ledger_search.windows_from, ledger_search.windows_to from ledger_search inner join exceptions "
+        "using (exception_id) where subject_id = 'L7' and rule = 'amount_date'"
+    )
+    assert (str(row["windows_from"]), str(row["windows_to"])) == ("2026-04-18", "2026-04-21")
+    (left,) = world.query(
+        "select count(*) as missing from exceptions left join ledger_search using (exception_id) "
+        "where ledger_search.exception_id is null"
+    )
+    assert left["missing"] == 0

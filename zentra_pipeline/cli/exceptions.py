@@ -1,7 +1,7 @@
 """`zentra exceptions`: lists exceptions and explains one; those that decide: exception_decisions, exception_sheets."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,14 @@ _AS_OF = click.option(
     callback=lambda _context, _parameter, value: options.instant(value) if value else datetime.now(UTC),
     help="When to judge age and due dates at.  [default: now]",
 )
+
+
+_SEARCHES = """
+    select rule, searched_key, windows_from, windows_to, movements_examined, result from ledger_search
+    where exception_id = ?
+    order by list_position(['exact_reference', 'normalized_reference', 'internal_reference', 'callback_bridge',
+                            'batch_total', 'amount_date'], rule)
+"""
 
 
 @click.group("exceptions")
@@ -224,13 +232,14 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
         raise UsageError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
     (row,) = found
     kind = vocabulary.exception_type(row["exception_type"])
+    searches = _searches(lake.query(paths, _SEARCHES, [exception_id]))
     with reading(operational_store(paths)) as connection:
         log = decisions.listed(connection, [exception_id])
     waiting = _pending(paths, result).get(exception_id)
     if as_json:
         history = [_as_object(decision) for decision in log]
         told = {"title": kind.title, "remedy": kind.remedy, "version": len(log), "pending_approval": waiting}
-        printing.print_json(row | told | {"decisions": history})
+        printing.print_json(row | told | {"decisions": history, "ledger_search": searches})
         return
     printing.say(f"{row['exception_id']}  {row['exception_type']}  {row['severity']}  {row['status']}")
     printing.say(f"{kind.title}.")
@@ -239,10 +248,8 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
     printing.say()
     for label, value in _facts(row):
         printing.say(f"{label:<12} {value}")
-    if row["candidates"]:
-        printing.say("\nWhat came close:")
-        for candidate in row["candidates"]:
-            printing.say(f"  - {_sentence(candidate)}")
+    _say_list("What came close:", [_sentence(candidate) for candidate in row["candidates"]])
+    _say_list("What was looked for:", [_search_sentence(search) for search in searches])
     if log:
         printing.say("\nWhat was decided:")
         for decision in log:
@@ -364,6 +371,37 @@ def _sentence(candidate: Mapping[str, Any]) -> str:
     """A near miss in words: `ledger transaction tx_9 of 12.50 USD: same reference, already matched`."""
     what = f"{_words(candidate['candidate_type'])} {candidate['candidate_id']}"
     return f"{what} of {_amount(candidate, 'amount_minor')}: {candidate['predicate']}"
+
+
+def _say_list(heading: str, sentences: Sequence[str]) -> None:
+    """Print a heading and a line for each sentence; nothing where there is none."""
+    from zentra_pipeline.cli import printing
+
+    if sentences:
+        printing.say(f"\n{heading}")
+    for sentence in sentences:
+        printing.say(f"  - {sentence}")
+
+
+def _searches(result: "QueryResult") -> list[dict[str, Any]]:
+    """What each match pass looked for, as objects with JSON values in the order of the passes."""
+    from zentra_pipeline import result_text
+
+    return [
+        {column: result_text.json_value(value) for column, value in zip(result.columns, values, strict=True)}
+        for values in result.rows
+    ]
+
+
+def _search_sentence(search: Mapping[str, Any]) -> str:
+    """A search in words: `exact reference: pay_1, in 2026-04-20 to 2026-04-22: 2 examined, not equal`."""
+    if search["searched_key"] is None:
+        return f"{_words(search['rule'])}: {_words(search['result'])}"
+    where = f"in {search['windows_from']} to {search['windows_to']}"
+    return (
+        f"{_words(search['rule'])}: {search['searched_key']}, {where}: {search['movements_examined']} examined, "
+        f"{_words(search['result'])}"
+    )
 
 
 def _words(name: str) -> str:

@@ -212,7 +212,8 @@ def _published(paths: TenantPaths, exception_id: str) -> dict[str, Any]:
 def _state(row: Mapping[str, Any], log: Sequence[Decision]) -> ExceptionState:
     """The fold over the log and the published row, whose owner and late match hold where nobody decided otherwise."""
     state = decisions.fold(log, ExceptionState(row["exception_id"]))
-    state = decisions.seen(state, row["status"], row["resolution"])
+    if row["resolution"] == decisions.SYSTEM_RESOLUTION or row["resolved_run_id"] is not None:
+        state = decisions.seen(state, row["status"], row["resolution"])
     return state if state.owner is not None else replace(state, owner=row["owner"])
 
 
