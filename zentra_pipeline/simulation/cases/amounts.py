@@ -45,6 +45,20 @@ def zero_amounts(story: Story) -> None:
 
 
 @case()
+def zero_line_that_nothing_answers(story: Story) -> None:
+    """A line of zero, a trial, has no movement: accounted for, neither an exception nor an open item."""
+    story.line(story.any_run(), 0, story.currency(), story.reference())
+
+
+@case()
+def postings_that_cancel_on_one_side(story: Story) -> None:
+    """The ledger posts and reverses what the provider never saw: both are overdue in time, and nothing matches them."""
+    currency, amount, reference, run = story.currency(), story.amount(), story.reference(), story.any_run()
+    story.movement(run, amount, currency, reference)
+    story.movement(run, -amount, currency, reference)
+
+
+@case()
 def transaction_in_two_currencies(story: Story) -> None:
     """One transaction moves two currencies: two movements, each matched by its own line."""
     transaction, run = story.name("T"), story.any_run()
