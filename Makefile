@@ -31,6 +31,7 @@ demo: setup  ## the shipped stories end to end, into data/demo
 	$(BIN)/zentra demo --home $(DEMO_HOME)
 
 ui: setup  ## Dagster's UI on the demo's home, http://127.0.0.1:3000
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
 	ZENTRA_HOME=$(abspath $(DEMO_HOME)) DAGSTER_HOME=$(abspath $(DEMO_HOME))/dagster $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: setup  ## every test but the slow ones
