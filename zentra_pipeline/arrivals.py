@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from zentra_pipeline import staging
+from zentra_pipeline import landing, staging
 from zentra_pipeline.conflicts import ID_USED_TWICE, Contradiction, KnownFile, contradictions
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.contracts.gate import Verdict, guard, judge, refuse
@@ -25,6 +25,7 @@ from zentra_pipeline.sources.limits import COLUMN_LIMIT
 from zentra_pipeline.sources.prefetch import one_ahead
 from zentra_pipeline.sources.reading import frames
 from zentra_pipeline.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
+from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_text
 
@@ -43,6 +44,7 @@ class Command:
     format: str
     now: datetime
     may_quarantine_all: bool = False
+    received_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Tally:
     """What is counted while a file is staged; `read` is what its reader handed on, whatever became of it.
 
     `ids_used_twice`: ids that rows of different content share in this file, each with the numbers of its rows.
+    `restates`: sequences of the same file id whose rows it gives another content.
     """
 
     read: int = 0
@@ -73,6 +76,7 @@ class Tally:
     notes: Counter[str] = field(default_factory=Counter)
     unknown_columns: set[str] = field(default_factory=set)
     ids_used_twice: dict[str, list[int]] = field(default_factory=dict)
+    restates: list[int] = field(default_factory=list)
     first_at: datetime | None = None
     last_at: datetime | None = None
 
@@ -147,9 +151,11 @@ def set_contradictions_aside(
         if is_shared or row.provider == command.provider
     ]
     found: dict[int, list[Contradiction]] = {}
-    for contradiction in contradictions(contract, new, earlier, command.paths.scratch):
+    said = contradictions(contract, new, earlier, command.paths.scratch)
+    for contradiction in said.rows:
         found.setdefault(contradiction.sequence, []).append(contradiction)
     for each in staged:
+        each.tally.restates = said.restated.get(each.arrival.sequence, [])
         if each.arrival.sequence in found:
             _set_aside(command, each.arrival, each.tally, found[each.arrival.sequence])
 
@@ -242,6 +248,25 @@ def place(command: Command, arrival: Arrival, row: StagedFile) -> None:
         staging.place(command.paths, arrival.staged_name, command.contract.table)
     if row.quarantine_path is not None:
         staging.place(command.paths, arrival.staged_name, QUARANTINE)
+
+
+def facts(command: Command, staged: StagedArrival) -> FileFacts:
+    """What is recorded of a staged file beside its registration, while its rows are still under temporary names."""
+    arrival, tally = staged.arrival, staged.tally
+
+    def digest(table: str, rows: int) -> str | None:
+        return landing.digest_of(arrival.staged_name.arriving(command.paths, table)) if rows else None
+
+    return FileFacts(
+        sequence=arrival.sequence,
+        rows_read=tally.read,
+        staged_sha256=digest(command.contract.table, tally.staged),
+        quarantine_sha256=digest(QUARANTINE, tally.quarantined),
+        is_proven=True,
+        notes=json.dumps(dict(sorted(tally.notes.items())), ensure_ascii=False),
+        restates=json.dumps(tally.restates),
+        received_by=command.received_by,
+    )
 
 
 def registration(command: Command, staged: StagedArrival) -> StagedFile:

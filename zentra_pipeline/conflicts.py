@@ -49,22 +49,30 @@ class _Row:
     fillable: tuple[str | None, ...]
 
 
-def contradictions(
-    contract: Contract, new: Sequence[KnownFile], earlier: Sequence[KnownFile], spill: Path
-) -> list[Contradiction]:
+@dataclass(frozen=True)
+class Found:
+    """What files say against each other: rows that go to quarantine, and file sequence → sequences it restates."""
+
+    rows: list[Contradiction]
+    restated: dict[int, list[int]]
+
+
+def contradictions(contract: Contract, new: Sequence[KnownFile], earlier: Sequence[KnownFile], spill: Path) -> Found:
     """Rows of `new` files that contradict a row of their own file, or the last word of another file id on their id.
 
-    Files count in order of their sequence, `new` ones too. `spill` is the folder DuckDB may use when memory runs short.
+    A later file of the same id with other content of a row restates an earlier one. Files count in order of their
+    sequence, `new` ones too. `spill` is the folder DuckDB may use when memory runs short.
     """
     if not contract.key or not new:
-        return []
+        return Found([], {})
     with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(spill)}) as connection:
         _make_rows(connection, contract, new, earlier)
         twice = list(_used_twice(connection, contract))
         gone = {(found.sequence, found.row_number) for found in twice}
         files = {file.sequence: file for file in (*new, *earlier)}
         fresh = {file.sequence for file in new}
-        return [*twice, *_across_files(contract, _contested(connection, contract), gone, files, fresh)]
+        rows = [*twice, *_across_files(contract, _contested(connection, contract), gone, files, fresh)]
+        return Found(rows, _restated(connection, contract))
 
 
 def row_id(contract: Contract, key: Sequence[Any]) -> str:
@@ -142,6 +150,26 @@ def _used_twice(connection: duckdb.DuckDBPyConnection, contract: Contract) -> It
     ).fetchall()
     for sequence, row_number, *values in found:
         yield Contradiction(sequence, row_number, row_id(contract, values), ID_USED_TWICE)
+
+
+def _restated(connection: duckdb.DuckDBPyConnection, contract: Contract) -> dict[int, list[int]]:
+    """Each new file's sequence → the earlier sequences of its file id of whose rows it has another content."""
+    same_row = " and ".join(f"newer.{column} = older.{column}" for column in contract.key)
+    found = connection.execute(
+        f"""
+        select distinct newer.file_sequence, older.file_sequence
+        from deliveries as newer
+        join files as of_newer on newer.file_sequence = of_newer.file_sequence and of_newer.is_new
+        join deliveries as older
+            on {same_row} and older.file_sequence < newer.file_sequence and older.content <> newer.content
+        join files as of_older on older.file_sequence = of_older.file_sequence and of_older.file_key = of_newer.file_key
+        order by 1, 2
+        """
+    ).fetchall()
+    restated: dict[int, list[int]] = {}
+    for newer, older in found:
+        restated.setdefault(newer, []).append(older)
+    return restated
 
 
 def _contested(connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[_Row]:

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from zentra_pipeline import arrivals, identifiers, landing, locks, staging
 from zentra_pipeline.arrivals import REASONS_NAMED, Arrival, Command, StagedArrival
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.errors import InputRejectedError, UsageError
+from zentra_pipeline.events.cloud_event import cloud_event
+from zentra_pipeline.events.types import PROVIDER_DRIFTED
 from zentra_pipeline.landing import Landed
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_of
@@ -63,17 +66,21 @@ def ingest_files(
     format: str,
     now: datetime,
     may_quarantine_all: bool = False,
+    received_by: str | None = None,
 ) -> IngestOutcome:
     """Land, check and stage files of one kind from one provider; the registration in `ops.db` is the commit point.
 
-    Without `file_id` a file goes by its stem. `now` is recorded as the time of receipt. UsageError when an id or kind
-    is not allowed; InputRejectedError when a file is broken or rows exist and none got in, unless `may_quarantine_all`;
-    then nothing changed. A process killed at any point leaves nothing that is seen, and the next ingest clears it away.
+    Without `file_id` a file goes by its stem. `now` and `received_by` are recorded as when it was received and by whom.
+    UsageError when an id or kind is not allowed; InputRejectedError when a file is broken or rows exist and none got
+    in, unless `may_quarantine_all`; then nothing changed. A process killed at any point leaves nothing that is seen,
+    and the next ingest clears it away.
     """
     from zentra_pipeline import lake
     from zentra_pipeline.store.engine import operational_store
 
-    command = Command(paths, identifiers.provider_id(provider), contract_of(kind), format, now, may_quarantine_all)
+    command = Command(
+        paths, identifiers.provider_id(provider), contract_of(kind), format, now, may_quarantine_all, received_by
+    )
     ids = [identifiers.settlement_file_id(source.stem if file_id is None else file_id) for source in files]
     if not files:
         raise UsageError("no file to ingest: name at least one")
@@ -166,12 +173,40 @@ def _reject_when_nothing_got_in(staged: Sequence[StagedArrival]) -> None:
 
 def _commit(command: Command, engine: Engine, staged: Sequence[StagedArrival], rows: Sequence[StagedFile]) -> None:
     """Put bytes and rows in place, then register them in one transaction: before it nobody sees them."""
+    facts = [arrivals.facts(command, each) for each in staged]
     for each, row in zip(staged, rows, strict=True):
         landing.keep(command.paths, each.arrival.landed)
         arrivals.place(command, each.arrival, row)
     if rows:
         with engine.begin() as connection:
             registered.register(connection, rows)
+            file_facts.record(connection, facts)
+            for row in rows:
+                _tell_drift(connection, command, row)
+
+
+def _tell_drift(connection: Connection, command: Command, row: StagedFile) -> None:
+    """Emit one event for a file with columns that its contract does not know."""
+    unknown = json.loads(row.unknown_columns)
+    if unknown:
+        tenant = command.paths.root.name
+        drifted = cloud_event(
+            PROVIDER_DRIFTED,
+            tenant=tenant,
+            fact=[row.kind, row.provider, row.file_id, row.sha256],
+            subject=row.file_id,
+            run_id=None,
+            actor=command.received_by or "system",
+            at=command.now,
+            data={
+                "provider": row.provider,
+                "kind": row.kind,
+                "file_id": row.file_id,
+                "sha256": row.sha256,
+                "unknown_columns": unknown,
+            },
+        )
+        event_log.append(connection, drifted)
 
 
 def _outcome(staged: StagedArrival) -> FileOutcome:

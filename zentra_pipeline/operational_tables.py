@@ -16,7 +16,8 @@ from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.review.decisions import exception_states
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
-from zentra_pipeline.store import event_log
+from zentra_pipeline.store import event_log, file_facts
+from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 
 COLUMNS: Final = {
@@ -41,6 +42,12 @@ COLUMNS: Final = {
     "exception_states": (
         "closeout_id varchar, exception_id varchar, status varchar, owner varchar, lane varchar, resolution varchar, "
         "resolved_at timestamp, resolved_by varchar, decisions bigint"
+    ),
+    "files": (
+        "file_id varchar, kind varchar, provider varchar, settlement_file varchar, rows bigint, rows_staged bigint, "
+        "rows_quarantined bigint, unknown_columns varchar, received_at timestamp, received_by varchar, sha256 varchar, "
+        "superseded_by varchar, original_name varchar, format varchar, byte_size bigint, notes varchar, "
+        "file_sequence bigint, tenant_id varchar"
     ),
     "single_events": event_reading.EVENT_COLUMNS,
 }
@@ -81,9 +88,49 @@ def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> 
         "decisions": [_decision_row(tenant, decision) for decision in decisions],
         "closeouts": [_closeout_row(tenant, closeout) for closeout in closeouts],
         "exception_states": states,
+        "files": file_rows(tenant, connection),
         "single_events": event_reading.single_rows(entries),
     }
     return OperationalTables(rows, closeouts, entries)
+
+
+def file_rows(tenant: str, connection: Connection) -> list[tuple[Any, ...]]:
+    """The table `files`: every registration in order of arrival; one that was restated names by which content."""
+    files = file_store.registered_files(connection)
+    facts = file_facts.recorded(connection)
+    digests = {file.sequence: file.sha256 for file in files}
+    superseded_by = {
+        older: digests[newer]
+        for newer, found in facts.items()
+        if newer in digests
+        for older in json.loads(found.restates)
+    }
+    return [_file_row(tenant, file, facts.get(file.sequence), superseded_by.get(file.sequence)) for file in files]
+
+
+def _file_row(
+    tenant: str, file: file_store.StagedFile, facts: file_facts.FileFacts | None, superseded_by: str | None
+) -> tuple[Any, ...]:
+    return (
+        file.file_id,
+        file.kind,
+        file.provider,
+        file.file_id if file.kind == "settlement" else None,
+        file.rows_staged + file.rows_quarantined if facts is None else facts.rows_read,
+        file.rows_staged,
+        file.rows_quarantined,
+        ", ".join(json.loads(file.unknown_columns)) or None,
+        _naive(file.received_at),
+        None if facts is None else facts.received_by,
+        file.sha256,
+        superseded_by,
+        file.original_name,
+        file.format,
+        file.byte_size,
+        None if facts is None else "; ".join(json.loads(facts.notes)) or None,
+        file.sequence,
+        tenant,
+    )
 
 
 def create(connection: duckdb.DuckDBPyConnection, tables: OperationalTables, schema: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 from sqlalchemy import Connection, Engine
 
-from zentra_pipeline import identifiers, inbox, lake, locks, provenance, rules, scratch, transform
+from zentra_pipeline import identifiers, inbox, lake, locks, proofs, provenance, rules, scratch, transform
 from zentra_pipeline.business_days import load_business_days
 from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
 from zentra_pipeline.events import run_events
@@ -112,6 +112,7 @@ def _reconcile(
     report("ingest", f"reading what is known of {request.provider} up to window {run.ledger_window}")
     _enter(engine, run.run_id, "ingesting", request.actor)
     inputs = gather(engine, paths, tenant, run)
+    proofs.check(engine, paths, inputs.files)
     keep = os.environ.get(KEEP_VARIABLE) == "1"
     tables: dict[str, lake.PublishedTable] = {}
     with scratch.prepared(inputs, paths.scratch / run.run_id, paths.root, keep=keep) as database:

@@ -22,7 +22,7 @@ router = APIRouter(tags=["events"])
 EVENT_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "description": "A CloudEvent 1.0; docs/events has the schema of each type.",
-    "required": ["specversion", "id", "type", "source", "subject", "time", "tenant", "actor", "runid", "data"],
+    "required": ["specversion", "id", "type", "source", "subject", "time", "tenant", "actor", "data"],
     "properties": {
         "specversion": {"const": "1.0"},
         "id": {"type": "string"},

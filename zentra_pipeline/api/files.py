@@ -62,6 +62,9 @@ class IngestedFile(BaseModel):
     unknown_columns: list[str]
     reasons: dict[str, int]
     notes: dict[str, int]
+    ids_used_twice: dict[str, list[int]] = Field(
+        description="Ids that rows of different content share, with their row numbers; all of them are in quarantine."
+    )
 
 
 @router.post(
@@ -119,6 +122,7 @@ def _ingest(caller: Caller, serving: Service, provider: str, kind: str, query: F
         file_id=file_id,
         format=_format(caller.paths, provider, kind),
         now=serving.now(),
+        received_by=caller.actor,
     )
     return json_response(asdict(outcome.files[0]))
 

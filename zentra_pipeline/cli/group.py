@@ -11,6 +11,7 @@ COMMANDS = {
     "tenant": "Add and list tenants.",
     "token": "Make, list and revoke API tokens.",
     "ingest": "Validate files, land their bytes and stage their rows.",
+    "files": "List what was ingested.",
     "inspect": "Show what a reader makes of files; needs no home.",
     "run": "Reconcile one ledger window.",
     "backfill": "Reconcile every window of a range of days, in order.",

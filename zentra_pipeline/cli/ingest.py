@@ -70,6 +70,7 @@ def command(
         file_id=file_id,
         format=_format(paths, provider, kind),
         now=datetime.now(UTC),
+        received_by=options.actor(None),
     )
     _warn(outcome)
     if as_json:

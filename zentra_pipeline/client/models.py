@@ -150,7 +150,7 @@ class Event(Answer):
     time: datetime
     tenant: str
     actor: str
-    runid: str
+    runid: str | None = None
     data: dict[str, Any]
     sequence: str | None = None
 

@@ -40,12 +40,16 @@ def cloud_event(
     tenant: str,
     fact: Sequence[str],
     subject: str,
-    run_id: str,
+    run_id: str | None,
     actor: str,
     at: datetime,
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """A CloudEvent; `fact` is the natural key within the tenant, amounts in `data` are integers of minor units."""
+    """A CloudEvent; `fact` is the natural key within the tenant, amounts in `data` are integers of minor units.
+
+    Without `run_id` it has no attribute `runid`: it is about no run.
+    """
+    of_run = {} if run_id is None else {"runid": run_id}
     return {
         "specversion": "1.0",
         "id": event_id(event_type, [tenant, *fact]),
@@ -56,6 +60,6 @@ def cloud_event(
         "datacontenttype": "application/json",
         "tenant": tenant,
         "actor": actor,
-        "runid": run_id,
+        **of_run,
         "data": dict(data),
     }

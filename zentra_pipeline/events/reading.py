@@ -69,7 +69,7 @@ def single_rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
                 instant_of(event["time"]).replace(tzinfo=None),
                 event["tenant"],
                 event["actor"],
-                event["runid"],
+                event.get("runid"),
                 json.dumps(event["data"], ensure_ascii=False, separators=(",", ":")),
             )
         )
@@ -134,7 +134,8 @@ def position_of(cursor: str) -> int:
 
 def with_cursor(position: int, event: Mapping[str, Any]) -> dict[str, Any]:
     """A CloudEvent with its cursor as `sequence` (the extension attribute of that name), data last."""
-    return {name: event[name] for name in _ATTRIBUTES} | {"sequence": cursor_text(position), "data": event["data"]}
+    attributes = {name: event[name] for name in _ATTRIBUTES if name in event}
+    return attributes | {"sequence": cursor_text(position), "data": event["data"]}
 
 
 def _events(

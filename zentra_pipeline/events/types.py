@@ -179,6 +179,16 @@ class MatchSummary(OfWindow):
     amounts: list[MatchAmounts]
 
 
+class ProviderDrifted(EventData):
+    """A file has columns that are not documented for its kind; they are kept in `raw`."""
+
+    provider: str
+    kind: str = Field(description="settlement, ledger, callbacks or internal_events.")
+    file_id: str
+    sha256: Digest = Field(description="Digest of the file's bytes as received.")
+    unknown_columns: list[str] = Field(min_length=1)
+
+
 RUN_CREATED: Final = "reconciliation.run.created"
 RUN_FAILED: Final = "reconciliation.run.failed"
 MATCH_CREATED: Final = "reconciliation.match.created"
@@ -190,6 +200,9 @@ EXCEPTION_REOPENED: Final = "reconciliation.exception.reopened"
 CALLBACK_LATE: Final = "reconciliation.callback.late"
 CLOSEOUT_COMPLETED: Final = "reconciliation.closeout.completed"
 CLOSEOUT_AMENDED: Final = "reconciliation.closeout.amended"
+PROVIDER_DRIFTED: Final = "reconciliation.provider.drifted"
+# Events of a file: no run is concerned.
+OF_NO_RUN: Final = frozenset({PROVIDER_DRIFTED})
 
 DATA: Final[Mapping[str, type[EventData]]] = {
     RUN_CREATED: RunCreated,
@@ -203,6 +216,7 @@ DATA: Final[Mapping[str, type[EventData]]] = {
     CALLBACK_LATE: CallbackLate,
     CLOSEOUT_COMPLETED: CloseoutCompleted,
     CLOSEOUT_AMENDED: CloseoutAmended,
+    PROVIDER_DRIFTED: ProviderDrifted,
 }
 # What a delivery says in place of the events of the log, where an endpoint does not ask for each.
 SUMMARIES: Final[Mapping[str, type[EventData]]] = {MATCH_CREATED: MatchSummary}
@@ -227,7 +241,7 @@ def json_schema(event_type: str) -> dict[str, Any]:
         "type": "object",
         "required": [
             *("specversion", "id", "type", "source", "subject", "time", "datacontenttype"),
-            *("tenant", "actor", "runid", "data"),
+            *("tenant", "actor", *(() if event_type in OF_NO_RUN else ("runid",)), "data"),
         ],
         "properties": {
             "specversion": {"const": "1.0"},

@@ -21,13 +21,14 @@ from zentra_pipeline.sources.csv_grammar import csv_frames
 from zentra_pipeline.sources.deliveries import Delivery, read_deliveries
 
 REQUIRED = ("balance_transaction_id", "reporting_category", "currency", "gross", "fee", "net")
+# The payout comes last: a row gets it later than itself, and another one when the payout fails and is sent again.
 SETTLED_AT = (
-    "automatic_payout_effective_at_utc",
-    "automatic_payout_effective_at",
     "available_on_utc",
     "available_on",
     "created_utc",
     "created",
+    "automatic_payout_effective_at_utc",
+    "automatic_payout_effective_at",
 )
 
 _AMOUNTS = ("gross", "fee", "net")

@@ -54,3 +54,9 @@ def staged_files(connection: Connection, kind: str) -> list[StagedFile]:
     """Every registration of a kind, in order of arrival."""
     rows = connection.execute(select(*facts(files)).where(files.c.kind == kind).order_by(files.c.sequence))
     return [StagedFile(**row._mapping) for row in rows]
+
+
+def registered_files(connection: Connection) -> list[StagedFile]:
+    """Every registration, in order of arrival."""
+    rows = connection.execute(select(*facts(files)).order_by(files.c.sequence))
+    return [StagedFile(**row._mapping) for row in rows]

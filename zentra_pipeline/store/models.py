@@ -45,6 +45,20 @@ files = Table(
     UniqueConstraint("kind", "provider", "file_id", "sha256", name="one_registration_per_content"),
 )
 
+file_facts = Table(
+    "file_facts",
+    metadata,
+    Column("sequence", Integer, ForeignKey("files.sequence"), primary_key=True),
+    Column("rows_read", BigInteger, nullable=False, comment="rows the reader counted; staged and quarantined together"),
+    Column("staged_sha256", String(64), nullable=True, comment="digest of the staged file; null when no row got in"),
+    Column("quarantine_sha256", String(64), nullable=True, comment="digest of the quarantine file"),
+    Column("is_proven", Boolean, nullable=False, comment="whether the digests are of what ingest wrote"),
+    Column("notes", Text, nullable=False, comment="JSON object: what the reader said of the file, and how often"),
+    Column("restates", Text, nullable=False, comment="JSON array: sequences whose lines this delivery restates"),
+    Column("received_by", Text, nullable=True, comment="who ingested it"),
+    digests.column(),
+)
+
 runs = Table(
     "runs",
     metadata,

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zentra_pipeline import landing, locks
+from zentra_pipeline import landing, locks, proofs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
@@ -48,6 +48,12 @@ def check_staged(records: Records) -> Iterator[Finding]:
             problem = _problem_of_rows(records.paths.root / path, rows, file)
             if problem:
                 yield Finding("staged", path, ERROR, problem, remedy)
+        for problem in proofs.problems(records.paths, file, records.facts):
+            if "is not what ingest wrote" in problem:
+                yield Finding("staged", problem.partition(" ")[0], ERROR, problem, remedy)
+        if file.staged_path and (file.sequence not in records.facts or not records.facts[file.sequence].is_proven):
+            what = "it was staged before digests were recorded: nothing proves that it is what ingest wrote"
+            yield Finding("staged", file.staged_path, NOTE, what, remedy)
     if not locks.is_held(records.paths, locks.INGEST):
         for left in sorted({path for path in records.paths.staged.rglob("*") if path.is_file()} - known):
             yield _leftover("staged", records.paths, left, "no registration names it: its ingest ended before")

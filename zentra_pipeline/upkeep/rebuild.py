@@ -19,8 +19,11 @@ from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import file_facts
 from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.event_log import Entry
+from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.runs import Revision
 from zentra_pipeline.tenancy import require_tenant
 from zentra_pipeline.upkeep import evidence, records, remake
@@ -320,10 +323,30 @@ def _put_in_place(work: _Work) -> list[str]:
             made.replace(target)
             landing.sync_folder(target.parent)
             replaced.append(path)
+    _record_digests(work)
     landing.discard_arriving(work.paths)
     staging.discard_arriving(work.paths)
     staging.discard_unregistered(work.paths, max(work.records.files_by_sequence, default=0) + 1)
     return replaced
+
+
+def _record_digests(work: _Work) -> None:
+    """Staged files were made again from the landed bytes: their digests are proven now."""
+    engine = operational_store(work.paths)
+    for file in work.records.files:
+        digests = [
+            path and landing.digest_of(work.paths.root / path) for path in (file.staged_path, file.quarantine_path)
+        ]
+        known = work.records.facts.get(file.sequence)
+        if known is None or (known.staged_sha256, known.quarantine_sha256, known.is_proven) != (*digests, True):
+            with engine.begin() as connection:
+                if known is None:
+                    rows = file.rows_staged + file.rows_quarantined
+                    file_facts.record(
+                        connection, [FileFacts(file.sequence, rows, digests[0], digests[1], True, "{}", "[]", None)]
+                    )
+                else:
+                    file_facts.change_digests(connection, file.sequence, digests[0], digests[1])
 
 
 def _same_bytes(one: Path, other: Path) -> bool:

@@ -8,7 +8,7 @@ from zentra_pipeline import scratch
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
-from zentra_pipeline.store import event_log
+from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -30,6 +30,7 @@ class Records:
     closeouts: Sequence[closeout_store.Closeout]
     entries: Sequence[event_log.Entry]
     decisions: Sequence[decision_store.Decision]
+    facts: Mapping[int, file_facts.FileFacts]
 
     @cached_property
     def files_by_sequence(self) -> Mapping[int, file_store.StagedFile]:
@@ -75,4 +76,5 @@ def read(home: Home, tenant: str) -> Records:
             closeouts=closeout_store.listed(connection),
             entries=event_log.entries(connection),
             decisions=decision_store.listed(connection),
+            facts=file_facts.recorded(connection),
         )

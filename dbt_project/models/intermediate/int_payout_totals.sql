@@ -13,7 +13,12 @@ with lines as (
 deliveries as (
 
     select * from {{ ref('stg_settlement_lines') }}
-    where batch_id <> ''
+
+),
+
+restatements as (
+
+    select * from {{ ref('int_restatements') }}
 
 ),
 
@@ -32,10 +37,11 @@ seen_lines as (
 batches_here as (
 
     select distinct
-        batch_id,
-        currency
+        lines.batch_id,
+        lines.currency
     from lines
-    where is_line_in_file and not is_seen_before
+    left join restatements on lines.line_id = restatements.line_id
+    where lines.is_line_in_file and (not lines.is_seen_before or restatements.batch_after is not null)
 
 ),
 
@@ -61,11 +67,23 @@ payout_batches as (
         on
             batches_here.batch_id = deliveries.batch_id
             and batches_here.currency = deliveries.currency
+            and deliveries.batch_id <> ''
             and deliveries.line_type = 'payout'
     inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
 
 ),
 
+named_lines as (
+
+    select distinct deliveries.line_id
+    from deliveries
+    inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+    inner join payout_batches
+        on deliveries.batch_id = payout_batches.batch_id and deliveries.currency = payout_batches.currency
+
+),
+
+-- A line belongs to the batch that was named last; its content is its last delivery.
 earlier_deliveries as (
 
     select
@@ -73,11 +91,37 @@ earlier_deliveries as (
         row_number() over (
             partition by deliveries.line_id
             order by deliveries.file_sequence desc nulls last, deliveries.row_number desc nulls last
-        ) as age_rank
+        ) as age_rank,
+        row_number() over (
+            partition by deliveries.line_id
+            order by
+                coalesce(deliveries.batch_id, '') <> '' desc,
+                deliveries.file_sequence desc nulls last,
+                deliveries.row_number desc nulls last
+        ) as batch_rank
     from deliveries
     inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+    inner join named_lines on deliveries.line_id = named_lines.line_id
+
+),
+
+earlier_lines as (
+
+    select
+        content.line_id,
+        content.line_type,
+        content.settlement_status,
+        content.provider_reference,
+        named.batch_id,
+        content.currency,
+        content.gross_minor,
+        content.fee_minor,
+        content.net_minor
+    from earlier_deliveries as content
+    inner join earlier_deliveries as named on content.line_id = named.line_id and named.batch_rank = 1
     inner join payout_batches
-        on deliveries.batch_id = payout_batches.batch_id and deliveries.currency = payout_batches.currency
+        on named.batch_id = payout_batches.batch_id and content.currency = payout_batches.currency
+    where content.age_rank = 1
 
 ),
 
@@ -98,19 +142,16 @@ batch_lines as (
     union all
 
     select
-        earlier_deliveries.line_id,
-        earlier_deliveries.line_type,
-        earlier_deliveries.provider_reference,
-        earlier_deliveries.batch_id,
-        earlier_deliveries.currency,
-        earlier_deliveries.gross_minor - earlier_deliveries.fee_minor - earlier_deliveries.net_minor as off_minor,
-        earlier_deliveries.net_minor
-    from earlier_deliveries
-    left join seen_lines on earlier_deliveries.line_id = seen_lines.line_id
-    where
-        earlier_deliveries.age_rank = 1
-        and earlier_deliveries.settlement_status = 'settled'
-        and seen_lines.line_id is null
+        earlier_lines.line_id,
+        earlier_lines.line_type,
+        earlier_lines.provider_reference,
+        earlier_lines.batch_id,
+        earlier_lines.currency,
+        earlier_lines.gross_minor - earlier_lines.fee_minor - earlier_lines.net_minor as off_minor,
+        earlier_lines.net_minor
+    from earlier_lines
+    left join seen_lines on earlier_lines.line_id = seen_lines.line_id
+    where earlier_lines.settlement_status = 'settled' and seen_lines.line_id is null
 
 ),
 

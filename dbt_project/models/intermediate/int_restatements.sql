@@ -1,6 +1,7 @@
 -- Grain: a line of the run's settlement file that a later delivery of the same file changed, added or took out.
 -- A delivery restates an earlier one when it gives a line of it other content: it then stands for the whole earlier delivery, and
 -- lines it leaves out are removed. Deliveries that only repeat or complete one another are parts of one file, no restatement.
+-- A line whose batch alone was named or changed since an earlier delivery, of whatever file, is `batch_changed`.
 
 with scope as (
 
@@ -14,18 +15,26 @@ deliveries as (
 
 ),
 
+words as (
+
+    select * from {{ ref('int_line_words') }}
+
+),
+
 in_file as (
 
     select
         deliveries.*,
         {{ joined_fields([
             'deliveries.line_type', 'deliveries.settlement_status', 'deliveries.provider_reference',
-            'deliveries.merchant_reference', 'deliveries.original_reference', 'deliveries.batch_id', 'deliveries.gross_minor',
+            "coalesce(nullif(deliveries.merchant_reference, ''), words.merchant_reference)",
+            "coalesce(nullif(deliveries.original_reference, ''), words.original_reference)", 'deliveries.gross_minor',
             'deliveries.fee_minor', 'deliveries.net_minor', 'deliveries.currency', 'deliveries.settled_at',
             'deliveries.presentment_minor', 'deliveries.presentment_currency'
         ]) }} as content
     from deliveries
     inner join scope on deliveries.settlement_file = scope.settlement_file
+    left join words on deliveries.line_id = words.line_id
 
 ),
 
@@ -112,7 +121,7 @@ older_sequences as (
 
 ),
 
-changes as (
+restated as (
 
     select
         standings.line_id,
@@ -127,11 +136,45 @@ changes as (
 
 ),
 
+lines_here as (
+
+    select distinct line_id
+    from in_file
+
+),
+
+rebatched as (
+
+    select
+        words.line_id,
+        words.batch_before,
+        words.batch_id as batch_after
+    from words
+    inner join lines_here on words.line_id = lines_here.line_id
+    where words.is_batch_changed
+
+),
+
+changes as (
+
+    select
+        coalesce(restated.line_id, rebatched.line_id) as line_id,
+        coalesce(restated.change_type, 'batch_changed') as change_type,
+        rebatched.batch_before,
+        rebatched.batch_after
+    from restated
+    full outer join rebatched on restated.line_id = rebatched.line_id
+    where restated.change_type is not null or rebatched.line_id is not null
+
+),
+
 ordered as (
 
     select
         in_file.*,
         changes.change_type,
+        changes.batch_before,
+        changes.batch_after,
         row_number() over (
             partition by in_file.line_id
             order by in_file.file_sequence asc nulls last, in_file.row_number asc nulls last
@@ -141,7 +184,7 @@ ordered as (
             order by in_file.file_sequence desc nulls last, in_file.row_number desc nulls last
         ) as last_rank
     from in_file
-    inner join changes on in_file.line_id = changes.line_id and changes.change_type is not null
+    inner join changes on in_file.line_id = changes.line_id
 
 ),
 
@@ -160,7 +203,9 @@ final as (
         max(case when first_rank = 1 and change_type <> 'added' then fee_minor end) as fee_before_minor,
         max(case when last_rank = 1 and change_type <> 'removed' then fee_minor end) as fee_after_minor,
         max(case when first_rank = 1 and change_type <> 'added' then net_minor end) as net_before_minor,
-        max(case when last_rank = 1 and change_type <> 'removed' then net_minor end) as net_after_minor
+        max(case when last_rank = 1 and change_type <> 'removed' then net_minor end) as net_after_minor,
+        max(batch_before) as batch_before,
+        max(batch_after) as batch_after
     from ordered
     group by line_id, change_type
 

@@ -1,5 +1,5 @@
 -- Grain: a settlement line (line_id) the run sees: every line of its settlement file and the lines earlier runs left open.
--- The last delivery of a line is its content (a restatement); equal deliveries are counted in `redeliveries`; lines that a
+-- The last delivery of a line is its content (a restatement), with the last word on its batch and blank references; equal deliveries are counted in `redeliveries`; lines that a
 -- restatement took out are gone.
 -- `is_seen_before` marks a line of this file that an earlier run already disposed of: a redelivery in another file.
 
@@ -25,6 +25,18 @@ carried as (
 earlier_runs as (
 
     select * from {{ source('earlier', 'runs') }}
+
+),
+
+words as (
+
+    select * from {{ ref('int_line_words') }}
+
+),
+
+earlier_files as (
+
+    select distinct settlement_file from earlier_runs
 
 ),
 
@@ -54,6 +66,7 @@ of_carried as (
         false as is_in_file
     from deliveries
     inner join scope on deliveries.settlement_file <> scope.settlement_file
+    inner join earlier_files on deliveries.settlement_file = earlier_files.settlement_file
     inner join carried on deliveries.line_id = carried.item_id and deliveries.currency = carried.currency
 
 ),
@@ -90,9 +103,8 @@ ordered_repeats as (
                 visible.line_type,
                 visible.settlement_status,
                 coalesce(visible.provider_reference, ''),
-                coalesce(visible.merchant_reference, ''),
-                coalesce(visible.original_reference, ''),
-                coalesce(visible.batch_id, ''),
+                coalesce(nullif(visible.merchant_reference, ''), words.merchant_reference, ''),
+                coalesce(nullif(visible.original_reference, ''), words.original_reference, ''),
                 visible.gross_minor,
                 visible.fee_minor,
                 visible.net_minor,
@@ -105,6 +117,7 @@ ordered_repeats as (
         ) as copy_rank
     from visible
     inner join repeated on visible.line_id = repeated.line_id
+    left join words on visible.line_id = words.line_id
 
 ),
 
@@ -157,9 +170,9 @@ final as (
         latest.line_type,
         latest.settlement_status,
         latest.provider_reference,
-        latest.merchant_reference,
-        latest.original_reference,
-        latest.batch_id,
+        case when words.line_id is null then latest.merchant_reference else words.merchant_reference end as merchant_reference,
+        case when words.line_id is null then latest.original_reference else words.original_reference end as original_reference,
+        case when words.line_id is null then latest.batch_id else words.batch_id end as batch_id,
         latest.gross_minor,
         latest.fee_minor,
         latest.net_minor,
@@ -178,6 +191,7 @@ final as (
     left join carried
         on latest.line_id = carried.item_id and latest.currency = carried.currency
     left join seen_earlier on latest.line_id = seen_earlier.line_id
+    left join words on latest.line_id = words.line_id
 
 )
 

@@ -1,4 +1,5 @@
--- Grain: a line that a restated settlement file changed, added or took out, with its amounts before and after.
+-- Grain: a line that a restated settlement file changed, added or took out, or that a later file put into another batch.
+-- Amounts and batch stand before and after the change.
 
 with scope as (
 
@@ -29,7 +30,9 @@ final as (
         restatements.fee_before_minor,
         restatements.fee_after_minor,
         restatements.net_before_minor,
-        restatements.net_after_minor
+        restatements.net_after_minor,
+        restatements.batch_before,
+        restatements.batch_after
     from restatements
     cross join scope
 

@@ -1,0 +1,52 @@
+"""`zentra files`: lists what was ingested; ingesting does not belong here."""
+
+import click
+
+from zentra_pipeline.cli import options
+from zentra_pipeline.settings import Home
+
+
+@click.group("files")
+def command() -> None:
+    """See what was ingested."""
+
+
+@command.command("list")
+@options.tenant
+@options.home
+@options.as_json
+def list_files(tenant: str, home: Home, as_json: bool) -> None:
+    """List the files of a tenant: kind, id, rows, quarantine, unknown columns, when, by whom."""
+    from zentra_pipeline import lake, tenancy
+    from zentra_pipeline.cli import printing
+
+    paths = tenancy.require_tenant(home, tenant)
+    answer = lake.query(paths, "select * from files order by file_sequence")
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    if as_json:
+        for row in rows:
+            row["unknown_columns"] = row["unknown_columns"].split(", ") if row["unknown_columns"] else []
+            row["received_at"] = f"{row['received_at'].isoformat(timespec='microseconds')}Z"
+        printing.print_json({"files": rows})
+        return
+    headings = ("kind", "file", "provider", "rows", "quarantined", "unknown columns", "received", "by", "superseded by")
+    printing.print_table(
+        headings,
+        [
+            (
+                row["kind"],
+                row["file_id"],
+                row["provider"],
+                row["rows"],
+                row["rows_quarantined"],
+                row["unknown_columns"] or "",
+                f"{row['received_at'].isoformat(timespec='seconds')}Z",
+                row["received_by"] or "",
+                (row["superseded_by"] or "")[:12],
+            )
+            for row in rows
+        ],
+    )
+    for row in rows:
+        if row["notes"]:
+            printing.say(f"{row['file_id']}: {row['notes']}")
