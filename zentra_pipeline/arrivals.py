@@ -5,6 +5,7 @@ Does not belong here: a command as a whole and its commit (ingest), formats (sou
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,13 +24,14 @@ from zentra_pipeline.profile import callback_secrets
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.limits import COLUMN_LIMIT
 from zentra_pipeline.sources.prefetch import one_ahead
-from zentra_pipeline.sources.reading import frames
+from zentra_pipeline.sources.reading import column_names, frames
 from zentra_pipeline.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
 from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_text
 
 REASONS_NAMED = 20
+UNFINISHED = "last record without a newline: accepted; had the file been cut there, its last value would be short"
 OTHER_REASONS = "other reasons"
 _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
@@ -55,6 +57,11 @@ class Arrival:
     file_id: str
     landed: Landed
     sequence: int
+
+    @property
+    def name(self) -> str:
+        """The file's name as received; bytes of it that are no UTF-8 are shown as escapes."""
+        return self.source.name.encode("utf-8", "backslashreplace").decode()
 
     @property
     def staged_name(self) -> StagedName:
@@ -114,14 +121,25 @@ def stage(command: Command, arrival: Arrival) -> StagedArrival:
             staged.write(verdict.admitted)
             quarantined.write(verdict.refused)
     _check_balance(arrival, tally, staged.rows, quarantined.rows)
+    if tally.read and _ends_within_a_line(arrival):
+        tally.notes[UNFINISHED] = 1
     return StagedArrival(arrival, tally)
+
+
+def _ends_within_a_line(arrival: Arrival) -> bool:
+    """Whether a text file's last record has no newline: it may be whole, or cut within its last value."""
+    with arrival.landed.path.open("rb") as stream:
+        if stream.read(4) == b"PAR1":
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) not in b"\r\n}]"
 
 
 def _check_balance(arrival: Arrival, tally: Tally, staged: int, quarantined: int) -> None:
     """Every row that was read is in one of the two files; ZentraError otherwise, for a row would be lost."""
     if (staged, quarantined) != (tally.staged, tally.quarantined) or tally.read != staged + quarantined:
         raise ZentraError(
-            f"{arrival.source.name}: {tally.read:,} rows were read, {staged:,} staged and {quarantined:,} put in "
+            f"{arrival.name}: {tally.read:,} rows were read, {staged:,} staged and {quarantined:,} put in "
             "quarantine: a row has no place, nothing was kept; report this with the file"
         )
 
@@ -196,13 +214,14 @@ def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Con
 
 def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Verdict]:
     secrets = callback_secrets(command.paths.root.name, command.provider)
-    name = arrival.source.name
+    name = arrival.name
     landed = arrival.landed.path
     read = frames(landed, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes)
+    names = column_names(command.contract, command.format)
     for frame in one_ahead(read):
         tally.read += frame.height
         _note_drift(frame, tally, name)
-        verdict = judge(command.contract, frame)
+        verdict = judge(command.contract, frame, names)
         admitted = guard(command.contract, _with_lineage(command, arrival, verdict.admitted))
         tally.admit(command.contract, admitted)
         tally.refuse(verdict.refused["reason"])
@@ -280,7 +299,7 @@ def registration(command: Command, staged: StagedArrival) -> StagedFile:
         file_id=arrival.file_id,
         sha256=arrival.landed.sha256,
         byte_size=arrival.landed.byte_size,
-        original_name=arrival.source.name,
+        original_name=arrival.name,
         format=command.format,
         staged_path=str(name.path(paths, table).relative_to(paths.root)) if tally.staged else None,
         quarantine_path=str(name.path(paths, QUARANTINE).relative_to(paths.root)) if tally.quarantined else None,

@@ -81,7 +81,7 @@ def ingest_files(
     command = Command(
         paths, identifiers.provider_id(provider), contract_of(kind), format, now, may_quarantine_all, received_by
     )
-    ids = [identifiers.settlement_file_id(source.stem if file_id is None else file_id) for source in files]
+    ids = [_id_of_name(source) if file_id is None else identifiers.settlement_file_id(file_id) for source in files]
     if not files:
         raise UsageError("no file to ingest: name at least one")
     with locks.holding(paths, locks.INGEST):
@@ -96,6 +96,15 @@ def ingest_files(
     if not all(file.unchanged for file in outcome.files):
         lake.refresh(paths)
     return outcome
+
+
+def _id_of_name(source: Path) -> str:
+    try:
+        return identifiers.settlement_file_id(source.stem)
+    except UsageError as cause:
+        raise UsageError(
+            f"the name of {source.name!r} is no file id: give one with --settlement-file ({cause})"
+        ) from cause
 
 
 def _clear_away(paths: TenantPaths, next_sequence: int | None = None) -> None:

@@ -14,7 +14,7 @@ from zentra_pipeline.contracts import CONTRACTS
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.contracts.gate import judge
 from zentra_pipeline.errors import InputRejectedError, UsageError
-from zentra_pipeline.sources.reading import CANONICAL, frames
+from zentra_pipeline.sources.reading import CANONICAL, column_names, frames
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,13 @@ class _Admitted:
         self.refusals = 0
         self.first_refusal = ""
         self._contract = contract
+        self._names = column_names(contract, file_format)
         self._frames = frames(path, contract, file_format, name=path.name)
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         admitted = 0
         for frame in self._frames:
-            verdict = judge(self._contract, frame)
+            verdict = judge(self._contract, frame, self._names)
             if verdict.refused.height and not self.refusals:
                 row, reason, _ = verdict.refused.row(0)
                 self.first_refusal = f"row {row:,}: {reason}"

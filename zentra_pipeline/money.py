@@ -16,15 +16,17 @@ _SAFE_DIGITS = 18
 
 
 def minor_units(text: str, exponent: int) -> int:
-    """The minor units of a decimal such as `-12.50`; ValueError when that is no whole 64-bit number."""
+    """The minor units of a decimal such as `-12.50`; ValueError when that is no whole 64-bit number.
+
+    Nor may it have more decimals than the currency, zeros or not: `1,000` of a report is not 1.00.
+    """
     found = _DECIMAL.fullmatch(text)
     if not found:
         raise ValueError(f"{text!r} is not a decimal number")
     sign, whole, fraction = found.group(1), found.group(2), found.group(3) or ""
-    significant = fraction.rstrip("0")
-    if len(significant) > exponent:
+    digits = (whole + fraction.ljust(exponent, "0")).lstrip("0") or "0"
+    if len(fraction) > exponent and digits != "0":
         raise ValueError(f"{text!r} has more than {exponent} decimals")
-    digits = (whole + significant.ljust(exponent, "0")).lstrip("0") or "0"
     if len(digits) > len(str(MAX_MINOR)) or int(digits) > MAX_MINOR:
         raise ValueError(f"{text!r} is beyond 64 bits of minor units")
     return -int(digits) if sign else int(digits)
@@ -66,7 +68,7 @@ def minor_units_column(decimal: pl.Expr, exponent: pl.Expr) -> pl.Expr:
     scale = pl.lit(10, dtype=pl.Int64).pow(shift.abs().clip(0, _SAFE_DIGITS).cast(pl.UInt32))
     is_well_formed = decimal.str.contains(r"\A-?[0-9]+(\.[0-9]+)?\z")
     is_safe = (decimal.str.len_bytes() + shift.clip(0) <= _SAFE_DIGITS) & (shift.abs() <= _SAFE_DIGITS)
-    is_exact = (shift >= 0) | (digits % scale == 0)
+    is_exact = (shift >= 0) | (digits == 0)
     minor = pl.when(shift >= 0).then(digits * scale).otherwise(digits // scale)
     return pl.when(is_well_formed & is_safe & is_exact).then(minor).cast(pl.String)
 

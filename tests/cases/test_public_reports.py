@@ -6,6 +6,8 @@ Does not belong here: what a report's story is; its README tells.
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cases.reports import command, play
 from zentra_pipeline import cli
 
@@ -80,3 +82,29 @@ def test_a_ledger_that_numbers_its_entries_anew_in_each_transaction_keeps_them_a
         "select leg_id, amount_minor from match_legs where leg_type = 'ledger_transaction' order by all"
     )
     assert legs == [{"leg_id": "t1", "amount_minor": 1000}, {"leg_id": "t2", "amount_minor": 2000}]
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ("classic_mac_line_ends", "its lines end with CR alone"),
+        ("event_file_given_to_inspect", "it is a webhook event (JSON), and this reads settlement reports"),
+        ("lines_above_the_header", "line 1 ('Account,acct_1') is no header of this report: the header is in line 4"),
+        ("symbol_or_blank_in_amount", "gross: '$40.00' has letters or a currency symbol"),
+        ("two_byte_order_marks", "it begins with two byte order marks"),
+    ],
+)
+def test_a_file_of_another_form_is_told_what_it_looks_like_and_what_to_do(
+    tmp_path: Path, report: str, words: str
+) -> None:
+    said = play(report, tmp_path).said
+    assert [each.code for each in said] == [4] * len(said)
+    assert words in said[0].text.replace("\\'", "'")
+
+
+def test_a_payout_report_after_the_activity_report_adds_the_payout_and_its_total(tmp_path: Path) -> None:
+    report = play("activity_then_payout_report", tmp_path)
+    assert report.exceptions() == []
+    assert report.query("select count(*) as quarantined from quarantine") == [{"quarantined": 0}]
+    changed = report.query("select line_id, batch_after from restatements order by all")
+    assert changed == [{"line_id": "txn_1", "batch_after": "po_1"}, {"line_id": "txn_2", "batch_after": "po_1"}]

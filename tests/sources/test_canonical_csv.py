@@ -104,7 +104,7 @@ def test_any_text_survives(
         (b"\xef\xbb\xbf", "the file is empty"),
         (b"a,b\n1\n", "data row 1: 1 fields where the header has 2"),
         (b"a,b\n1,2\n1,2,3\n", "data row 2: 3 fields"),
-        (b"a,b\n\n1,2\n", "data row 1: 1 fields"),
+        (b"a,b\n\n1,2\n", "data row 1: a blank line between the rows"),
         (b'a,b\n1,"2\n', "data row 1: a quote that never closes"),
         (b'a,b\n1,2\n1,"2"x\n', "data row 2: text after a closing quote"),
         (b'a,b\n1,2\n1,2"3\n', "data row 2: a quote within an unquoted field"),
@@ -113,7 +113,7 @@ def test_any_text_survives(
         (b"a,b\n1,\xff\n", "data row 1: byte 0xff is not UTF-8"),
         (b"a,b\n1,\xed\xa0\x80\n", "is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8"),
-        (b"a,b,a\n1,2,3\n", "column a stands there twice"),
+        (b"a,b,a\n1,2,3\n", "column a is there twice"),
         (b",".join(b"c%d" % i for i in range(1025)) + b"\n", "1,025 columns; at most 1,024"),
         (b"a,b\n1," + b"x" * (9 << 20) + b"\n", "longer than 8,388,608 bytes"),
         (b'a,b\n1,"' + b"x\n" * (10 << 20), "record is longer than 8,388,608 bytes, or its quote never closes"),
@@ -178,7 +178,7 @@ def test_the_form_is_declared_by_the_ending_else_by_the_first_bytes(
         "parquet": "Parquet",
         "json_lines": "line 2: not JSON|no column",
         "csv": "no column",
-        "csv by name": "quote",
+        "csv by name": "it is JSON, not CSV",
     }
     with pytest.raises(InputRejectedError, match=expected[request.node.callspec.id]):
         list(canonical.read(tmp_path / "in", SETTLEMENT, name))

@@ -108,7 +108,7 @@ def test_unknown_columns_are_kept_as_written(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (LINE + "\n{", "line 2: not JSON"),
-        (LINE + "\n\n" + LINE, "line 2: not JSON"),
+        (LINE + "\n\n" + LINE, "line 2: a blank line"),
         (LINE + LINE, "line 1: not JSON (Extra data"),
         ("[1]", "line 1: a JSON array, not an object"),
         ('"x"', "line 1: a JSON string, not an object"),

@@ -23,7 +23,7 @@ def columns(**changed: Any) -> dict[str, Any]:
         "line_id": pa.array(["L1", "L2"]),
         "line_type": pa.array(["payment", "payment"]),
         "provider_reference": pa.array(["", None]),
-        "merchant_reference": pa.array(["a\x00b", " "]),
+        "merchant_reference": pa.array(["a  b", "é"]),
         "gross_minor": pa.array([1, 2], pa.int64()),
         "fee_minor": pa.array([0, 0], pa.int64()),
         "net_minor": pa.array([1, 2], pa.int64()),
@@ -42,8 +42,8 @@ def read(folder: Path, **changed: Any) -> pl.DataFrame:
 def test_declared_types_are_taken_and_text_is_unchanged(tmp_path: Path) -> None:
     admitted = judge(SETTLEMENT, read(tmp_path)).admitted
     assert admitted.select("provider_reference", "merchant_reference", "gross_minor", "batch_id").rows() == [
-        (None, "a\x00b", 1, None),
-        (None, " ", 2, None),
+        (None, "a  b", 1, None),
+        (None, "é", 2, None),
     ]
     assert admitted["settled_at"].to_list() == [AT.replace(tzinfo=None)] * 2
 
@@ -69,6 +69,64 @@ def test_text_may_be_stored_in_any_text_type(tmp_path: Path, text: pa.Array) -> 
 def test_an_instant_may_be_text_with_z(tmp_path: Path) -> None:
     judged = judge(SETTLEMENT, read(tmp_path, settled_at=pa.array(["2026-04-26T00:00:00Z", "2026-04-26"])))
     assert (judged.admitted.height, judged.refused.height) == (1, 1)
+
+
+def test_a_fraction_beyond_the_microsecond_is_quarantined_and_not_cut(tmp_path: Path) -> None:
+    at = pa.array([1_777_000_000_000_000_000, 1_777_000_000_000_000_001], pa.timestamp("ns", "UTC"))
+    judged = judge(SETTLEMENT, read(tmp_path, settled_at=at))
+    assert (judged.admitted.height, judged.refused.height) == (1, 1)
+    assert "its fraction goes beyond the microsecond" in judged.refused["reason"][0]
+
+
+def test_an_instant_beyond_the_calendar_is_quarantined(tmp_path: Path) -> None:
+    at = pa.array([AT.replace(microsecond=0), None], pa.timestamp("ms", "UTC")).fill_null(2**62)
+    judged = judge(SETTLEMENT, read(tmp_path, settled_at=at))
+    assert (judged.admitted.height, judged.refused.height) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        pa.array([b"\xff", None]),
+        pa.array([1, 2], pa.decimal256(60, 2)),
+        pa.array([2**31 - 1, 0], pa.date32()),
+        pa.array([2**62, 0], pa.timestamp("us")),
+        pa.array([[b"\xff"], []]),
+        pa.array([{"a": [1]}, None]),
+        pa.array([b"x" * 16, b"y" * 16], pa.binary(16)),
+        pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
+    ],
+    ids=str,
+)
+def test_an_unknown_column_of_any_type_is_kept_or_left_out_and_no_row_is_lost(
+    tmp_path: Path, unknown: pa.Array
+) -> None:
+    judged = judge(SETTLEMENT, read(tmp_path, odd=unknown))
+    assert (judged.admitted.height, judged.refused.height) == (2, 0)
+
+
+def test_a_page_that_changed_after_writing_is_refused_where_the_file_has_checksums(tmp_path: Path) -> None:
+    """An amount of 123456 became 923456, and was staged."""
+    table = pa.table(columns(provider_reference=pa.array(["x123456", "y"])))
+    options = {"compression": "none", "use_dictionary": False, "write_page_checksum": True, "write_statistics": False}
+    pq.write_table(table, tmp_path / "in.parquet", **options)
+    content = (tmp_path / "in.parquet").read_bytes()
+    (tmp_path / "in.parquet").write_bytes(content.replace(b"x123456", b"x923456"))
+    with pytest.raises(InputRejectedError, match="not a readable Parquet file"):
+        list(parquet_file.read(tmp_path / "in.parquet", SETTLEMENT, "in.parquet"))
+
+
+def test_a_small_file_that_unfolds_to_gigabytes_is_refused_before_it_is_held(tmp_path: Path) -> None:
+    many = 400_000
+    one = {name: array.slice(0, 1) for name, array in columns(line_id=pa.array(["x" * 4000, "y"])).items()}
+    table = pa.table(
+        {name: pa.concat_arrays([array]).take(pa.array([0] * many)) for name, array in one.items() if name != "line_id"}
+    )
+    ids = pa.DictionaryArray.from_arrays(pa.array([0] * many, pa.int32()), pa.array(["x" * 4000]))
+    pq.write_table(table.append_column("line_id", ids), tmp_path / "in.parquet")
+    with pytest.raises(InputRejectedError, match="unfolds to more than"):
+        for _ in parquet_file.read(tmp_path / "in.parquet", SETTLEMENT, "in.parquet"):
+            pass
 
 
 def test_blank_and_oversized_amounts_go_to_quarantine(tmp_path: Path) -> None:

@@ -3,17 +3,24 @@
 Does not belong here: reading bytes, writing files, lineage of the file.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import orjson
 import polars as pl
 
+from zentra_pipeline import vocabulary
 from zentra_pipeline.contracts import row_rules
 from zentra_pipeline.contracts.contract import Contract, Field, FieldType
 from zentra_pipeline.errors import ZentraError
 
 REFUSED_COLUMNS: dict[str, pl.DataType] = {"row_number": pl.Int64(), "reason": pl.String(), "raw": pl.String()}
 _SHOWN = 60
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BLANK = re.compile(row_rules.BLANK)
+_DECIMAL = re.compile(r"-?[0-9]+[.,][0-9]{1,3}")
+_LONG_FRACTION = re.compile(r".*[0-9]\.[0-9]{7,9}Z")
 
 
 @dataclass(frozen=True)
@@ -24,15 +31,16 @@ class Verdict:
     refused: pl.DataFrame
 
 
-def judge(contract: Contract, frame: pl.DataFrame) -> Verdict:
+def judge(contract: Contract, frame: pl.DataFrame, names: Mapping[str, str] | None = None) -> Verdict:
     """Split a reader's frame into rows that keep the contract and rows that do not.
 
-    A field is text, or already of its staged type where the source is typed. Every failed check of a row is named in
-    its reason, joined with `; `.
+    A field is text, or already of its staged type where the source is typed. `names`: field → the column of the file
+    that it is read from, where that has a name of its own. Every failed check of a row is named in its reason, joined
+    with `; `.
     """
     refused = [_refused_by_reader(frame)] if frame["refusal"].null_count() < frame.height else []
     rows = frame.filter(pl.col("refusal").is_null()) if refused else frame
-    reasons = _failures(contract, rows)
+    reasons = _failures(contract, rows, names or {})
     if reasons:
         is_bad = pl.Series(dtype=pl.Boolean, values=[False]).new_from_index(0, rows.height).scatter(list(reasons), True)
         refused.append(refuse(contract, rows.filter(is_bad), [reasons[i] for i in sorted(reasons)]))
@@ -72,7 +80,7 @@ def refuse(contract: Contract, rows: pl.DataFrame, reasons: list[str]) -> pl.Dat
     )
 
 
-def _failures(contract: Contract, rows: pl.DataFrame) -> dict[int, str]:
+def _failures(contract: Contract, rows: pl.DataFrame, names: Mapping[str, str]) -> dict[int, str]:
     """Position of each row that breaks the contract → all its reasons."""
     typed = frozenset(name for name in contract.columns if rows.schema[name] != pl.String())
     fields = {field.name: field for field in contract.fields}
@@ -87,17 +95,23 @@ def _failures(contract: Contract, rows: pl.DataFrame) -> dict[int, str]:
     try:
         schemas.received(contract, typed).validate(rows.select(contract.columns), lazy=True)
     except SchemaErrors as broken:
-        return _reasons(fields, rows, broken.failure_cases)
+        return _reasons(fields, rows, broken.failure_cases, names)
     return {}
 
 
-def _reasons(fields: dict[str, Field], rows: pl.DataFrame, cases: pl.DataFrame) -> dict[int, str]:
+def _reasons(
+    fields: dict[str, Field], rows: pl.DataFrame, cases: pl.DataFrame, names: Mapping[str, str]
+) -> dict[int, str]:
     if cases["index"].null_count():
         raise ZentraError(f"a reader's frame has not the form agreed with the gate: {cases.to_dicts()[:3]}")
     found: dict[int, list[str]] = {}
     for index, column, check in cases.select("index", "column", "check").iter_rows():
-        found.setdefault(index, []).append(_reason(fields[column], rows[column][index], check))
+        found.setdefault(index, []).append(_reason(_named(fields[column], names), rows[column][index], check))
     return {index: "; ".join(reasons) for index, reasons in found.items()}
+
+
+def _named(field: Field, names: Mapping[str, str]) -> Field:
+    return replace(field, name=names[field.name]) if field.name in names else field
 
 
 def _reason(field: Field, value: object, check: str) -> str:
@@ -106,8 +120,28 @@ def _reason(field: Field, value: object, check: str) -> str:
     if field.refused_value is not None and check == field.refused_value[1]:
         return check
     text = str(value)
+    if check == row_rules.HAS_BLANK_EDGE and not field.may_be_blank and not _BLANK.sub("", text):
+        return f"{field.name}: blank (it holds only {', '.join(sorted({f'U+{ord(mark):04X}' for mark in text}))})"
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return f"{field.name}: {shown!r} {check}"
+    return f"{field.name}: {shown!r} {check}{_hint(field, text, check)}"
+
+
+def _hint(field: Field, text: str, check: str) -> str:
+    """What more there is to say of a value: where it breaks the rule, and what to write instead."""
+    if check == row_rules.HAS_CONTROL:
+        found = _CONTROL.search(text)
+        assert found is not None
+        return f" (U+{ord(found.group()):04X}) at character {found.start() + 1:,}"
+    if check == row_rules.UNKNOWN_CURRENCY and text.strip().upper() in vocabulary.currencies():
+        return f": write {text.strip().upper()}"
+    if check == row_rules.NO_INTEGER:
+        if text != text.strip():
+            return ": it begins or ends with white space"
+        if _DECIMAL.fullmatch(text):
+            return ": this column counts minor units, so 10.00 of a currency with two decimals is 1000"
+    if field.type is FieldType.INSTANT and _LONG_FRACTION.fullmatch(text):
+        return ": its fraction goes beyond the microsecond and would be cut"
+    return ""
 
 
 def _refused_by_reader(frame: pl.DataFrame) -> pl.DataFrame:
@@ -140,7 +174,7 @@ def _staged(field: Field, values: pl.Series) -> pl.Expr:
 
 
 def _instant(column: pl.Expr, values: pl.Series) -> pl.Expr:
-    """Naive UTC, digits beyond the microsecond cut off; the fraction is read apart, for the parser is slow with one."""
+    """Naive UTC, zeros beyond the microsecond left out; the fraction is read apart, for the parser is slow with one."""
     if values.str.len_bytes().max() in (None, len("2026-04-26T00:00:00Z")):
         return column.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us")
     seconds = column.str.head(19).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us")

@@ -18,10 +18,17 @@ _DAY_OF_YEAR = (
     r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
     r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
 )
-_INSTANT = (
+INSTANT = (
     rf"\A(?:[0-9]{{4}}-{_DAY_OF_YEAR}|{_LEAP_YEAR}-02-29)"
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z\z"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6}0{0,3})?Z\z"
 )
+CONTROL = r"[\x00-\x1f\x7f-\x9f\x{2028}\x{2029}]"
+# White space, and characters that show nothing.
+BLANK = "[\\s\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\u2800\u3164\ufeff\uffa0]"
+NO_INTEGER = "is not an integer below 10^15"
+UNKNOWN_CURRENCY = "is not a known currency"
+HAS_CONTROL = "has a control character"
+HAS_BLANK_EDGE = "begins or ends with white space"
 
 
 @dataclass(frozen=True)
@@ -78,16 +85,24 @@ def _text_rules(field: Field) -> list[Rule]:
         return [_vocabulary_rule(column, field.vocabulary)]
     if field.type is FieldType.INTEGER:
         form = column.str.contains(_INTEGER)
-        rules = [Rule(form, "is not an integer below 10^15")]
+        rules = [Rule(form, NO_INTEGER)]
         positive = Rule(~form | column.str.contains(_POSITIVE), "is not greater than zero")
         return [*rules, positive] if field.is_positive else rules
     if field.type is FieldType.INSTANT:
-        real = column.str.contains(_INSTANT) & ~column.str.starts_with("0000")
+        real = column.str.contains(INSTANT) & ~column.str.starts_with("0000")
         return [Rule(real, "is not an instant of the form YYYY-MM-DDTHH:MM:SS[.ffffff]Z")]
     if field.type is FieldType.BOOLEAN:
         rules = [Rule(column.is_in(["true", "false"]), "is neither true nor false")]
         return rules + [Rule(column != value, why) for value, why in _refused(field)]
-    return [_length_rule(column)]
+    return [_length_rule(column), *_visible_rules(column)]
+
+
+def _visible_rules(column: pl.Expr) -> list[Rule]:
+    """No control character anywhere, nothing blank to the eye at either end: two ids that look alike are one."""
+    return [
+        Rule(~column.str.contains(CONTROL), HAS_CONTROL),
+        Rule(~column.str.contains(rf"\A{BLANK}|{BLANK}\z"), HAS_BLANK_EDGE),
+    ]
 
 
 def typed_rules(field: Field) -> list[Rule]:
@@ -95,7 +110,7 @@ def typed_rules(field: Field) -> list[Rule]:
     column = pl.col(field.name)
     if field.type is FieldType.INTEGER:
         in_bounds = column.is_between(-INTEGER_BOUND, INTEGER_BOUND, closed="none")
-        rules = [Rule(in_bounds, "is not an integer below 10^15")]
+        rules = [Rule(in_bounds, NO_INTEGER)]
         return [*rules, Rule(column > 0, "is not greater than zero")] if field.is_positive else rules
     if field.type is FieldType.INSTANT:
         return [Rule(column.dt.year().is_between(1, 9999), "is not an instant of the years 0001 to 9999")]
@@ -106,7 +121,7 @@ def typed_rules(field: Field) -> list[Rule]:
 
 def _vocabulary_rule(column: pl.Expr, name: str) -> Rule:
     words = tuple(vocabulary.currencies() if name == "currency" else vocabulary.values(name))
-    otherwise = "is not a known currency" if name == "currency" else f"is not one of {', '.join(words)}"
+    otherwise = UNKNOWN_CURRENCY if name == "currency" else f"is not one of {', '.join(words)}"
     return Rule(column.is_in(words), otherwise, words)
 
 

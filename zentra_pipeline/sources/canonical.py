@@ -11,6 +11,7 @@ import polars as pl
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources.csv_grammar import csv_text
+from zentra_pipeline.sources.file_form import refuse_other_forms
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK
 
 _FORMS = {
@@ -48,6 +49,7 @@ def _form_of_first_bytes(path: Path) -> str:
 
 
 def _read_csv(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
+    refuse_other_forms(path, name, contract.required)
     for text in csv_text(path, name):
         columns = text.columns.columns
         check_columns(columns, contract, name)

@@ -134,7 +134,10 @@ def _records(data: bytes, place: _Place) -> _Records:
         returns = (octets == _RETURN) & outside
         lone = np.flatnonzero(returns[:-1] & (octets[1:] != _NEWLINE))
         if lone.size:
-            raise place.refusal(_records_before(octets, outside, lone[0]), "a carriage return without a line feed")
+            raise place.refusal(
+                _records_before(octets, outside, lone[0]),
+                "a carriage return without a line feed: end lines with LF or CR LF",
+            )
         octets = octets[~returns]
         outside = outside[~returns] if is_quoted else outside
         data = octets.tobytes()
@@ -186,7 +189,12 @@ def _header(records: _Records, name: str) -> tuple[list[str], _Records]:
         raise InputRejectedError(f"{name}: header: {cause}; correct the column names") from cause
     twice = sorted({column for column in header if header.count(column) > 1})
     if twice:
-        raise InputRejectedError(f"{name}: header: column {', '.join(twice)} stands there twice; name each once")
+        nameless = [str(place) for place, column in enumerate(header, start=1) if not column]
+        if len(nameless) > 1:
+            raise InputRejectedError(
+                f"{name}: header: columns {', '.join(nameless)} have no name; name each column, or delete those"
+            )
+        raise InputRejectedError(f"{name}: header: column {', '.join(twice)} is there twice; name each once")
     rest = _Records(records.data[end:], records.marks[width:] - end, records.kinds[width:], records.is_quoted)
     return header, rest
 
@@ -198,6 +206,9 @@ def _check_records(records: _Records, width: int, place: _Place) -> None:
         ends = np.flatnonzero(kinds == _NEWLINE)
         fields = np.diff(ends, prepend=-1)
         wrong = int(np.argmax(fields != width))
+        begins = int(records.marks[ends[wrong - 1]]) + 1 if wrong else 0
+        if not records.data[begins : int(records.marks[ends[wrong]])].strip():
+            raise place.refusal(wrong, "a blank line between the rows")
         raise place.refusal(wrong, f"{fields[wrong]:,} fields where the header has {width:,}")
     lengths = np.diff(records.marks[width - 1 :: width], prepend=-1)
     if lengths.size and lengths.max() > RECORD_BYTES:

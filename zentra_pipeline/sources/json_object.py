@@ -13,6 +13,7 @@ import polars as pl
 
 from zentra_pipeline.contracts.contract import Contract, Field, FieldType
 
+_DEPTH = 64
 _SPACE = r"[ \t\r]*"
 _TEXT = r'[^"\\\x00-\x1f]+'
 _INTEGER = r"-?(?:0|[1-9][0-9]*)"
@@ -67,9 +68,13 @@ def parse(line: str, contract: Contract) -> Row:
     except RecursionError as cause:
         raise NotAnObjectError("nested too deeply") from cause
     except json.JSONDecodeError as cause:
+        if not line.strip():
+            raise NotAnObjectError("a blank line") from cause
         raise NotAnObjectError(f"not JSON ({cause.msg} at character {cause.pos + 1:,})") from cause
     if not isinstance(content, dict):
         raise NotAnObjectError(f"{_kind(content)}, not an object")
+    if _is_deep(content):
+        raise NotAnObjectError(f"nested deeper than {_DEPTH} levels")
     reasons = [f"{key}: a key that stands there twice" for key in _repeated_keys(content)]
     values = tuple(_value(field, content.get(field.name), reasons) for field in contract.fields)
     unknown = {key: value for key, value in content.items() if key not in contract.columns}
@@ -149,6 +154,21 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(word: str) -> None:
     raise json.JSONDecodeError(f"{word} is no JSON value", word, 0)
+
+
+def _is_deep(content: object) -> bool:
+    """Whether objects and lists stand in one another deeper than is read."""
+    level = [content]
+    for _ in range(_DEPTH):
+        level = [
+            member
+            for value in level
+            if isinstance(value, dict | list)
+            for member in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _repeated_keys(value: object) -> Iterable[str]:

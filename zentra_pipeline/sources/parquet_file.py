@@ -1,10 +1,13 @@
 """Parquet: amounts BIGINT, instants TIMESTAMPTZ or text, the rest text. Which rows get in does not belong here."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zentra_pipeline.contracts.contract import Contract, Field, FieldType
@@ -12,6 +15,14 @@ from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources.limits import COLUMN_LIMIT
 
 _BATCH_ROWS = 122_880
+_FRAME_BYTES = 32 * 1024 * 1024
+# A file may unfold to so much, and to so many times its size: columns that repeat one value fold well.
+_UNFOLDED_BYTES = 256 * 1024 * 1024
+_UNFOLDED_TIMES = 100
+_NOT_SHOWN = "(a value of a type that is not shown)"
+# 0001-01-01 and the end of 9999-12-31, in microseconds since 1970.
+_FIRST_INSTANT = -62_135_596_800_000_000
+_LAST_INSTANT = 253_402_300_799_999_999
 
 
 def read(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
@@ -20,17 +31,72 @@ def read(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
     InputRejectedError when the file is damaged, a required column is missing or a column has another type.
     """
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            _check_schema(file.schema_arrow, contract, name)
-            row = 1
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                batch.validate(full=True)
-                frame = _frame(batch, contract, row)
+        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+            schema = file.schema_arrow
+            _check_schema(schema, contract, name)
+            _check_footer(file, name)
+        yield from _batches(path, contract, name, [field.name for field in schema if _is_text(field.type)])
+    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as cause:
+        why = str(cause).partition("\n")[0][:200]
+        raise InputRejectedError(f"{name}: not a readable Parquet file ({why}); export it again") from cause
+
+
+def _batches(path: Path, contract: Contract, name: str, texts: list[str]) -> Iterator[pl.DataFrame]:
+    """Frames of the rows; text stays dictionary-coded until it is known how much it unfolds to."""
+    budget = _UNFOLDED_BYTES + _UNFOLDED_TIMES * path.stat().st_size
+    unfolded, row = 0, 1
+    with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True, read_dictionary=texts) as file:
+        due = file.metadata.num_rows
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+            batch.validate(full=True)
+            size = _unfolded_bytes(batch)
+            unfolded += size
+            if unfolded > budget:
+                raise InputRejectedError(
+                    f"{name}: it unfolds to more than {budget // 1024**2:,} MiB, far more than its "
+                    f"{path.stat().st_size:,} bytes; export it in smaller files"
+                )
+            step = max(1, batch.num_rows * _FRAME_BYTES // max(size, _FRAME_BYTES))
+            for start in range(0, batch.num_rows, step):
+                frame = _frame(batch.slice(start, step), contract, row)
                 row += frame.height
                 yield frame
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as cause:
-        why = str(cause).partition("\n")[0]
-        raise InputRejectedError(f"{name}: not a readable Parquet file ({why}); export it again") from cause
+    if row - 1 != due:
+        raise InputRejectedError(
+            f"{name}: its footer says {due:,} rows, and {row - 1:,} were read: it is damaged; export it again"
+        )
+
+
+def _unfolded_bytes(batch: pa.RecordBatch) -> int:
+    """Bytes of a batch's texts once each value is written out."""
+    total = 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and _is_text(column.type) and len(column.dictionary):
+            lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+            total += pc.sum(lengths.take(column.indices)).as_py() or 0
+        else:
+            total += column.nbytes
+    return total
+
+
+def _check_footer(file: pq.ParquetFile, name: str) -> None:
+    """The footer's counts agree with one another: rows of the file, of its groups, values of flat columns."""
+    metadata = file.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    rows = sum(group.num_rows for group in groups)
+    is_flat = [file.schema.column(number).max_repetition_level == 0 for number in range(metadata.num_columns)]
+    odd = [
+        group.column(number)
+        for group in groups
+        for number in range(metadata.num_columns)
+        if is_flat[number] and group.column(number).num_values != group.num_rows
+    ]
+    if rows != metadata.num_rows or odd:
+        raise InputRejectedError(
+            f"{name}: its footer contradicts itself: {metadata.num_rows:,} rows in all, {rows:,} in its row groups"
+            + (f", {odd[0].num_values:,} values in column {odd[0].path_in_schema}" if odd else "")
+            + "; it is damaged, export it again"
+        )
 
 
 def _check_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
@@ -76,27 +142,75 @@ def _declared(field: Field) -> str:
 
 
 def _frame(batch: pa.RecordBatch, contract: Contract, first_row: int) -> pl.DataFrame:
-    received = pl.DataFrame(pl.from_arrow(batch))
-    unknown = [column for column in received.columns if column not in contract.columns]
+    known = [column for column in batch.schema.names if column in contract.columns]
+    unknown = [column for column in batch.schema.names if column not in contract.columns]
+    received = pl.DataFrame(pl.from_arrow(batch.select(known))) if known else pl.DataFrame()
+    raw = pl.Series("raw", _raw(batch.select(unknown)), dtype=pl.String)
     nothing = pl.lit(None, dtype=pl.String)
     return received.select(
         *(
             (_field(field, received) if field.name in received.columns else nothing).alias(field.name)
             for field in contract.fields
         ),
-        (pl.struct(unknown).struct.json_encode() if unknown else nothing).alias("raw"),
+        (pl.lit(raw) if unknown else nothing).alias("raw"),
         pl.int_range(first_row, first_row + pl.len(), dtype=pl.Int64).alias("row_number"),
         nothing.alias("refusal"),
         nothing.alias("source_row"),
     )
 
 
+def _raw(unknown: pa.RecordBatch) -> list[str | None]:
+    """The unknown columns of each row as JSON, whatever their types; a value that JSON has no form for is text."""
+    columns = {name: _values(column) for name, column in zip(unknown.schema.names, unknown.columns, strict=True)}
+    return [
+        json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False, separators=(",", ":"), default=_shown)
+        for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError, UnicodeDecodeError, pa.ArrowException):
+        return [_NOT_SHOWN if valid else None for valid in column.is_valid().to_pylist()]
+
+
+def _shown(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
 def _field(field: Field, received: pl.DataFrame) -> pl.Expr:
     """A column as the gate takes it: text with blank as null, or its staged type."""
     column, dtype = pl.col(field.name), received.schema[field.name]
     if isinstance(dtype, pl.Datetime):
-        return column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
+        return _instant(received[field.name], dtype)
     if dtype in (pl.Int64, pl.Boolean):
         return column
     text = column.cast(pl.String)
     return pl.when(text != "").then(text)
+
+
+def _instant(values: pl.Series, dtype: pl.Datetime) -> pl.Expr:
+    """Naive UTC to the microsecond; text that the gate refuses where a value is beyond it or beyond the calendar."""
+    count = values.dt.replace_time_zone(None).cast(pl.Int64) if dtype.time_zone is None else values.cast(pl.Int64)
+    per_unit = {"ms": 1_000, "us": 1}
+    if dtype.time_unit == "ns":
+        is_exact = (count % 1_000 == 0).fill_null(True)
+        microseconds = count // 1_000
+    else:
+        factor = per_unit[str(dtype.time_unit)]
+        is_exact = count.is_between(_FIRST_INSTANT // factor, _LAST_INSTANT // factor).fill_null(True)
+        microseconds = pl.Series(values.name, count).set(~is_exact, 0) * factor
+    exact = microseconds.cast(pl.Datetime("us"))
+    if is_exact.all():
+        return pl.lit(exact)
+    text = exact.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f")
+    beyond = "000000001Z" if dtype.time_unit == "ns" else ""
+    written = pl.DataFrame({"text": text, "is_exact": is_exact, "count": count}).select(
+        pl.when(pl.col("is_exact"))
+        .then(pl.col("text") + "Z")
+        .when(pl.lit(bool(beyond)))
+        .then(pl.col("text") + (pl.col("count") % 1_000).cast(pl.String).str.zfill(3) + "Z")
+        .otherwise(pl.col("count").cast(pl.String) + f" {dtype.time_unit} since 1970")
+    )
+    return pl.lit(written.to_series())

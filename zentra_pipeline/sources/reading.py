@@ -1,6 +1,6 @@
 """Chooses the reader of a format and kind. What a reader does with the bytes does not belong here."""
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -38,3 +38,11 @@ def frames(
         return cast(Iterator[pl.DataFrame], reader.read_callbacks(path, secrets, name, notes))
     known = {"settlement": SETTLEMENT_READERS, "callbacks": CALLBACK_READERS}.get(contract.kind, [CANONICAL])
     raise UsageError(f"no reader of {contract.kind} files for format {format!r}: use one of {', '.join(known)}")
+
+
+def column_names(contract: Contract, format: str) -> Mapping[str, str]:
+    """Field → the column of the file it is read from, where a format's columns bear names of their own."""
+    if format == CANONICAL or contract.kind != "settlement" or format not in SETTLEMENT_READERS:
+        return {}
+    names: Mapping[str, str] = getattr(import_module(SETTLEMENT_READERS[format]), "COLUMN_NAMES", {})
+    return names

@@ -14,11 +14,12 @@ from pathlib import Path
 import polars as pl
 
 from zentra_pipeline import money, vocabulary
-from zentra_pipeline.contracts import callbacks
+from zentra_pipeline.contracts import callbacks, row_rules
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import signatures, stripe_events
 from zentra_pipeline.sources.csv_grammar import csv_frames
 from zentra_pipeline.sources.deliveries import Delivery, read_deliveries
+from zentra_pipeline.sources.file_form import refuse_other_forms
 
 REQUIRED = ("balance_transaction_id", "reporting_category", "currency", "gross", "fee", "net")
 # The payout comes last: a row gets it later than itself, and another one when the payout fails and is sent again.
@@ -52,6 +53,20 @@ _DOCUMENTED = frozenset(
         *(f"{address}_{part}" for address in _ADDRESSES for part in _ADDRESS_PARTS),
     )
 )
+COLUMN_NAMES = {
+    "line_id": "balance_transaction_id",
+    "line_type": "reporting_category",
+    "provider_reference": "source_id",
+    "merchant_reference": "payment_metadata or payment_intent_id",
+    "original_reference": "charge_id",
+    "gross_minor": "gross",
+    "fee_minor": "fee",
+    "net_minor": "net",
+    "batch_id": "automatic_payout_id",
+    "presentment_minor": "customer_facing_amount",
+    "presentment_currency": "customer_facing_currency",
+}
+"""Settlement field → the report's column it is read from."""
 _OF_ITS_CHARGE = ("partial_capture_reversal", "charge_failure")
 _WITH_ORIGINAL = ("refund", "chargeback", "chargeback_reversal")
 _REFUSED = ("refusal", "source_row")
@@ -62,6 +77,7 @@ _INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(
 def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
     """Settlement lines of an itemized report; `name` stands for the file in messages."""
     name = name or path.name
+    refuse_other_forms(path, name, REQUIRED)
     separators: set[str] = set()
     for frame in csv_frames(path, name):
         _check_columns(frame.columns, name)
@@ -177,38 +193,73 @@ def _presentment(frame: pl.DataFrame) -> list[pl.Expr]:
 
 
 def _refusals(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
-    """`refusal`: why a row cannot be let in, reasons joined; `source_row`: such a row as received. Null for the others.
+    """`refusal`: why a row is quarantined, reasons joined; `source_row`: such a row as received. Null for the others.
 
-    Blank amounts are left to the gate.
+    They name the report's own columns.
     """
     reasons = {
+        "balance_transaction_id: blank": frame["balance_transaction_id"].is_null(),
         "reporting_category: blank": frame["reporting_category"].is_null(),
         "reporting_category: '{}' is not known": frame["reporting_category"].is_not_null()
         & lines["line_type"].is_null(),
         "currency: blank": frame["currency"].is_null(),
         "currency: '{}' is not an ISO 4217 currency": frame["currency"].is_not_null() & lines["exponent"].is_null(),
-    } | {
-        f"{amount}: '{{}}' is no exact amount of its currency": (
-            frame[amount].is_not_null() & lines[f"{amount}_minor"].is_null() & lines["exponent"].is_not_null()
-        )
-        for amount in _AMOUNTS
     }
+    for amount in _AMOUNTS:
+        reasons[f"{amount}: blank"] = frame[amount].is_null()
+        is_refused = frame[amount].is_not_null() & lines[f"{amount}_minor"].is_null() & lines["exponent"].is_not_null()
+        if is_refused.any():
+            words = frame.select(_amount_fault(pl.col(amount))).to_series()
+            for fault in words.filter(is_refused).unique().sort():
+                reasons[f"{amount}: '{{}}' {fault}"] = is_refused & (words == fault)
+    reasons |= _date_faults(frame, lines["settled_at"])
     if "customer_facing_amount" in frame.columns:
         reasons["customer_facing_amount: '{}' is no exact amount of customer_facing_currency"] = (
             lines["presentment_currency"].is_not_null() & lines["presentment_minor"].is_null()
         )
     if not any(is_so.any() for is_so in reasons.values()):
         return [pl.Series(column, [None], dtype=pl.String).new_from_index(0, len(frame)) for column in _REFUSED]
-    words = [
+    said = [
         pl.when(is_so).then(pl.format(reason, pl.col(reason.partition(":")[0])) if "{}" in reason else pl.lit(reason))
         for reason, is_so in reasons.items()
     ]
-    joined = pl.concat_str(words, separator="; ", ignore_nulls=True)
+    joined = pl.concat_str(said, separator="; ", ignore_nulls=True)
     refusal = pl.when(joined != "").then(joined)
     received = pl.struct(pl.exclude("row_number")).struct.json_encode()
     return frame.select(
         refusal.alias("refusal"), pl.when(joined != "").then(received).alias("source_row")
     ).get_columns()
+
+
+def _amount_fault(text: pl.Expr) -> pl.Expr:
+    """Why a text is no exact amount of its currency, in words."""
+    return (
+        pl.when(text.str.contains(r"\A\s|\s\z"))
+        .then(pl.lit("begins or ends with a blank; write the number alone, such as 40.00"))
+        .when(text.str.contains(r"\p{Sc}|[A-Z]{3}|[a-z]{3}"))
+        .then(pl.lit("has letters or a currency symbol; write the number alone, such as 40.00"))
+        .when(text.str.contains(r"\A\(.*\)\z"))
+        .then(pl.lit("is in brackets; write a negative amount with a minus, such as -40.00"))
+        .when(text.str.contains(r"\A-?[0-9]{1,3}(?:[ '\x{a0}][0-9]{3}|[.,][0-9]{3})+(?:[.,][0-9]+)?\z"))
+        .then(pl.lit("has a thousands mark, or more decimals than its currency; request it without thousands marks"))
+        .when(text.str.contains(r"\A-?[0-9]+[.,][0-9]+\z"))
+        .then(pl.lit("is no exact amount of its currency: it has more decimals, or is too large"))
+        .otherwise(pl.lit("is no exact amount of its currency; write a plain number such as 40.00"))
+    )
+
+
+def _date_faults(frame: pl.DataFrame, settled_at: pl.Series) -> dict[str, pl.Series]:
+    """Rows whose date cannot be read, by what to say of them: it names the column that was read."""
+    columns = [column for column in SETTLED_AT if column in frame.columns]
+    found = {f"{columns[0]}: blank": settled_at.is_null()}
+    is_wrong = settled_at.is_not_null() & ~settled_at.str.contains(row_rules.INSTANT)
+    if is_wrong.any():
+        before = pl.Series([False]).new_from_index(0, frame.height)
+        for column in columns:
+            is_given = frame[column].is_not_null() & ~before
+            found[f"{column}: '{{}}' is no date and time such as 2026-03-02 10:00:00"] = is_given & is_wrong
+            before = before | frame[column].is_not_null()
+    return found
 
 
 def _merchant_reference(frame: pl.DataFrame) -> pl.Expr:

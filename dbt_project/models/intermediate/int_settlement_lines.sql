@@ -1,6 +1,6 @@
 -- Grain: a settlement line (line_id) the run sees: every line of its settlement file and the lines earlier runs left open.
--- The last delivery of a line is its content (a restatement), with the last word on its batch and blank references; equal deliveries are counted in `redeliveries`; lines that a
--- restatement took out are gone.
+-- The last delivery of a line is its content (a restatement), with the last word on its batch and blank references.
+-- Equal deliveries are counted in `redeliveries`; lines that a restatement took out are gone.
 -- `is_seen_before` marks a line of this file that an earlier run already disposed of: a redelivery in another file.
 
 with scope as (
