@@ -29,9 +29,10 @@ def relative(path: Path) -> str:
 
 def code_lines(document: Path) -> Iterator[str]:
     """Lines of the code blocks of a document, continued lines joined."""
-    for block in re.findall(
-        r"^```(?:bash|console|sh|shell)?\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S
-    ):
+    # Every block is taken, of whatever language: the end of one that is skipped would pass for the start of another.
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S):
+        if language not in ("", "bash", "console", "sh", "shell"):
+            continue
         yield from block.replace("\\\n", " ").splitlines()
 
 
