@@ -128,6 +128,32 @@ def test_every_side_is_told_in_the_order_of_time(told: Story) -> None:
     assert [entry.kind for entry in told.entries][:3] == ["intent", "ledger", "settlement"]
 
 
+@pytest.mark.parametrize("known_by", ["int_1", "T1", "L1", "E1"])
+def test_an_intent_transaction_line_or_callback_leads_to_the_same_story(
+    world: World, told: Story, known_by: str
+) -> None:
+    found = story.tell(world.paths, known_by)
+    assert (found.entries, found.standing, found.providers) == (told.entries, told.standing, told.providers)
+
+
+def test_an_intent_that_nothing_was_posted_for_has_a_story_of_its_own(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "only_an_intent.jsonl"
+    path.write_text(INTENTS.splitlines()[0].replace("int_1", "int_3").replace('"I1"', '"I3"') + "\n")
+    from zentra_pipeline.ingest import ingest_files
+
+    ingest_files(
+        world.paths,
+        provider=world.provider,
+        kind="internal_events",
+        files=[path],
+        file_id=None,
+        format="canonical",
+        now=datetime(2026, 5, 2, tzinfo=UTC),
+    )
+    (entry,) = story.tell(world.paths, "int_3").entries
+    assert (entry.kind, entry.ids["intent_id"]) == ("intent", "int_3")
+
+
 def test_nothing_of_another_movement_is_told(told: Story) -> None:
     text = " ".join(f"{entry.sentence} {dict(entry.ids)}" for entry in told.entries)
     assert [name for name in ("R2", "L2", "T2", "E2", "int_2") if name in text] == []

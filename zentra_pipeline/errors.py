@@ -10,7 +10,7 @@
     │   └── OutdatedError       exit 3   outdated        somebody else has acted since the caller last looked
     ├── InputRejectedError      exit 4   rejected        the input cannot be let in; nothing changed
     ├── VerificationError       exit 5   internal        evidence does not hold
-    ├── UnavailableError        exit 1   internal        something outside that Zentra needs does not answer
+    ├── UnavailableError        exit 75  unavailable     something outside that Zentra needs does not answer: try again
     └── RunFailedError          exit 1   conflict        a run ended before it published anything
         └── ControlFailedError  exit 1   conflict        a blocking control (conservation, …) does not hold
 
@@ -94,7 +94,13 @@ class VerificationError(ZentraError):
 
 
 class UnavailableError(ZentraError):
-    """Something outside that Zentra needs, such as a database server, cannot be used at the moment."""
+    """Something outside that Zentra needs, such as a database server, cannot be used at the moment: try again later.
+
+    The exit code is EX_TEMPFAIL of sysexits.h, which schedulers take as a reason to retry.
+    """
+
+    exit_code = 75
+    kind = "unavailable"
 
 
 class RunFailedError(ZentraError):

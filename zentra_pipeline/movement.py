@@ -1,7 +1,8 @@
 """Gathers what is published about one movement of money, in one statement and so of one moment; telling it is story's.
 
-The provider reference is where it starts; what hangs on it are lines, transactions, intents, callbacks, matches,
-exceptions, decisions, closeouts and events. Does not belong here: words, order.
+It starts from a provider reference, or from the id of an intent, transaction, ledger entry, settlement line or
+callback, and follows it to all of these, matches, exceptions, decisions, closeouts and events. Does not belong here:
+words, order.
 """
 
 import json
@@ -41,20 +42,38 @@ deliveries as (
     where asked.provider is null or rows.provider = asked.provider
 ),
 
+-- The provider references that the id leads to, and the id itself where it is one.
+roots as (
+    select cast($1 as varchar) as reference
+    union
+    select provider_reference from lines where line_id = $1 and provider_reference <> ''
+    union
+    select provider_reference from entries
+    where (transaction_id = $1 or intent_id = $1 or entry_id = $1) and provider_reference <> ''
+    union
+    select provider_reference from deliveries where provider_event_id = $1 and provider_reference <> ''
+),
+
 own_lines as (
     select distinct lines.provider, lines.line_id, lines.merchant_reference from lines
-    where lines.provider_reference = $1 or lines.original_reference = $1
+    where lines.line_id = $1
+        or lines.provider_reference in (select reference from roots)
+        or lines.original_reference in (select reference from roots)
 ),
 
 -- What lines and callbacks of this reference call the movement by: a transaction or an intent.
 links as (
     select provider, merchant_reference as link from own_lines where merchant_reference <> ''
     union
-    select provider, merchant_reference from deliveries where provider_reference = $1 and merchant_reference <> ''
+    select provider, merchant_reference from deliveries
+    where merchant_reference <> ''
+        and (provider_event_id = $1 or provider_reference in (select reference from roots))
 ),
 
 own_transactions as (
-    select distinct provider, transaction_id from entries where provider_reference = $1
+    select distinct provider, transaction_id from entries
+    where transaction_id = $1 or intent_id = $1 or entry_id = $1
+        or provider_reference in (select reference from roots)
     union
     select distinct entries.provider, entries.transaction_id from entries
     inner join links on entries.provider = links.provider
@@ -101,6 +120,9 @@ names as (
     select provider, intent_id from story_entries where intent_id <> ''
     union
     select provider, link from links
+    union
+    select internal_events.provider, internal_events.intent_id from internal_events cross join asked
+    where internal_events.intent_id = $1 and (asked.provider is null or internal_events.provider = asked.provider)
 ),
 
 story_callbacks as (
@@ -108,7 +130,9 @@ story_callbacks as (
     on deliveries.provider = names.provider and deliveries.merchant_reference = names.name
     left join items on deliveries.provider = items.provider and deliveries.provider_event_id = items.leg_id
         and items.leg_type = 'callback'
-    where deliveries.provider_reference = $1 or names.name is not null or items.leg_id is not null
+    where deliveries.provider_event_id = $1
+        or deliveries.provider_reference in (select reference from roots)
+        or names.name is not null or items.leg_id is not null
 ),
 
 subjects as (
@@ -119,7 +143,7 @@ subjects as (
 
 story_exceptions as (
     select scope.provider, exceptions.* from exceptions inner join scope on exceptions.run_id = scope.run_id
-    where exceptions.provider_reference = $1
+    where exceptions.provider_reference in (select reference from roots)
         or (scope.provider, exceptions.subject_type, exceptions.subject_id) in (from subjects)
         or (scope.provider, exceptions.match_id) in (select (provider, match_id) from own_matches)
 ),
@@ -132,7 +156,7 @@ story_matches as (
 withdrawn as (
     select subject from events
     where event_type in ('reconciliation.match.reversed', 'reconciliation.exception.opened')
-        and data ->> '$.provider_reference' = $1 and run_id in (select run_id from scope)
+        and data ->> '$.provider_reference' in (select reference from roots) and run_id in (select run_id from scope)
 ),
 
 told as (
@@ -204,7 +228,7 @@ select kind, content from found order by kind, content
 def gather(paths: TenantPaths, reference: str, provider: str | None) -> Rows:
     """Rows by kind (line, entry, callback, internal_event, match, leg, size, exception, decision, closeout, event).
 
-    Values are as JSON has them, instants UTC text with microseconds. Nothing at all when the reference is not known.
+    Values are as JSON has them, instants UTC text with microseconds. No rows when the reference or id is unknown.
     """
     rows: Rows = defaultdict(list)
     for kind, content in lake.query(paths, _SQL, [reference, provider]).rows:

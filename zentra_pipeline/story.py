@@ -58,13 +58,16 @@ class Story:
 
 
 def tell(paths: TenantPaths, reference: str, provider: str | None = None) -> Story:
-    """The story of a provider reference, of one provider where given; UsageError when nothing bears it."""
+    """The story of a provider reference or of an intent, transaction, entry, line or callback by its id.
+
+    Of one provider where given; UsageError when nothing is known by it.
+    """
     rows = movement.gather(paths, reference, provider)
     if not rows:
         of_provider = f" of {provider}" if provider else ""
         raise UsageError(
-            f"no settlement line, ledger entry or callback{of_provider} bears the reference {reference!r}: "
-            "references are compared character by character"
+            f"nothing{of_provider} has the provider reference or id {reference!r}: give the provider's reference, or "
+            "the id of an intent, transaction, ledger entry, settlement line or callback, exactly as it was ingested"
         )
     entries = [
         *_intents(rows["internal_event"]),
@@ -77,7 +80,8 @@ def tell(paths: TenantPaths, reference: str, provider: str | None = None) -> Sto
         *_closeouts(rows["closeout"]),
     ]
     entries.sort(key=lambda entry: (entry.at, KINDS.index(entry.kind)))  # else as each kind orders its own
-    providers = sorted({row["provider"] for kind in ("line", "entry", "callback", "match") for row in rows[kind]})
+    kinds = ("line", "entry", "callback", "match", "internal_event")
+    providers = sorted({row["provider"] for kind in kinds for row in rows[kind]})
     return Story(reference, providers, _standing(rows), entries)
 
 

@@ -227,7 +227,7 @@ def test_an_intent_is_created_once_and_traced(books: Books, url: str) -> None:
     with sync(url, token) as zentra:
         with pytest.raises(ForbiddenError) as refused:
             zentra.runtime.intents.create(**content | {"intent_id": "int_nothing", "amount_minor": 0})
-        assert refused.value.problem.members["policy"]["rule"] == "intents.amount"
+        assert refused.value.problem.members["policy"]["rule"] == "amount_check"
         assert zentra.runtime.intents.trace("int_nothing").reached == ("accepted", "controlled")
         with pytest.raises(ConflictError):
             zentra.runtime.intents.create(**content | {"amount_minor": 1})

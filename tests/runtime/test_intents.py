@@ -46,7 +46,7 @@ def test_an_accepted_intent_becomes_four_stages_and_two_balanced_transactions(pa
     stages = ("accepted", "controlled", "ledgered", "routed")
     assert rows(paths, STAGES) == [("int_1", stage, "passed") for stage in stages]
     asked_by = "select distinct actor, scope, policy from internal_events where stage = 'controlled'"
-    assert rows(paths, asked_by) == [("agent_7", "payments:transfer", "intents.limit_minor")]
+    assert rows(paths, asked_by) == [("agent_7", "payments:transfer", "limit_check")]
 
 
 def test_a_refund_goes_the_other_way(paths: TenantPaths) -> None:

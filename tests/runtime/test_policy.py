@@ -22,20 +22,20 @@ def policy(text: str) -> IntentPolicy:
     ("text", "changes", "refusing"),
     [
         ("", {"amount_minor": 10**14}, None),
-        ("", {"amount_minor": 0}, "intents.amount"),
-        ("", {"amount_minor": -1}, "intents.amount"),
-        ("", {"currency": "ZZZ"}, "intents.currency"),
+        ("", {"amount_minor": 0}, "amount_check"),
+        ("", {"amount_minor": -1}, "amount_check"),
+        ("", {"currency": "ZZZ"}, "currency_check"),
         (LIMITS, {"amount_minor": 12_500}, None),
-        (LIMITS, {"amount_minor": 12_501}, "intents.limit_minor"),
-        (LIMITS, {"amount_minor": 1, "currency": "JPY"}, "intents.limit_minor"),
-        (LIMITS, {"amount_minor": 1, "currency": "EUR"}, "intents.limit_minor"),
+        (LIMITS, {"amount_minor": 12_501}, "limit_check"),
+        (LIMITS, {"amount_minor": 1, "currency": "JPY"}, "limit_check"),
+        (LIMITS, {"amount_minor": 1, "currency": "EUR"}, "limit_check"),
         ("intents:\n  limit_minor: 5\n", {"amount_minor": 5, "currency": "EUR"}, None),
-        ("intents:\n  limit_minor: 5\n", {"amount_minor": 6, "currency": "EUR"}, "intents.limit_minor"),
+        ("intents:\n  limit_minor: 5\n", {"amount_minor": 6, "currency": "EUR"}, "limit_check"),
         (SCOPES, {}, None),
-        (SCOPES, {"movement_type": "refund"}, "intents.scopes"),
+        (SCOPES, {"movement_type": "refund"}, "scope_check"),
         (SCOPES, {"scope": "payments:all", "movement_type": "refund"}, None),
-        (SCOPES, {"scope": "payments:ALL"}, "intents.scopes"),
-        (SCOPES, {"scope": "", "movement_type": "transfer"}, "intents.scopes"),
+        (SCOPES, {"scope": "payments:ALL"}, "scope_check"),
+        (SCOPES, {"scope": "", "movement_type": "transfer"}, "scope_check"),
     ],
 )
 def test_the_first_rule_that_refuses_decides(text: str, changes: dict[str, object], refusing: str | None) -> None:
@@ -52,7 +52,7 @@ def test_a_refusal_says_how_much_was_asked_and_how_much_is_let() -> None:
 
 def test_every_rule_that_refuses_is_told() -> None:
     told = weigh(policy(LIMITS + SCOPES.removeprefix("intents:\n")), asked(scope="other", currency="ZZZ")).as_object()
-    assert (told["rule"], told["result"]) == ("intents.currency", "refused")
+    assert (told["rule"], told["result"]) == ("currency_check", "refused")
     assert [check["result"] for check in told["checks"]] == ["refused", "passed", "refused", "refused"]
 
 

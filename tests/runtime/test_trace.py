@@ -14,6 +14,7 @@ from tests.runtime.asking import NOW, PROVIDER, TENANT, asked
 from zentra_pipeline import access, tenancy
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.closeout.verify import verify
+from zentra_pipeline.ingest import ingest_files
 from zentra_pipeline.settings import Home
 from zentra_pipeline.window_run import RunRequest, run_window
 
@@ -199,7 +200,7 @@ def test_a_refused_intent_is_a_problem_that_names_it_and_goes_no_further(server:
     assert first.json() == again.json()
     told = first.json()
     assert (told["type"], told["status"], told["intent_id"]) == ("/problems/refused", 403, "int_1")
-    assert told["policy"]["rule"] == "intents.limit_minor"
+    assert told["policy"]["rule"] == "limit_check"
     trace = server.trace()
     assert reached(trace) == ["accepted", "controlled"]
     assert (trace["is_accepted"], trace["transaction_id"], trace["status"]) == (False, None, "controlled")
@@ -242,3 +243,114 @@ def test_what_cannot_be_is_refused_and_not_recorded(server: Server, changes: dic
     answer = server.ask(intent_id, **changes)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid")
     assert server.ask().status_code == 202, "the id is still free"
+
+
+SEED = {
+    "intent_id": "intent_042",
+    "scope": "workspace_scope",
+    "money_model": "minor_units + ledger_currency",
+    "primitives": ["policy", "ledger", "events"],
+}
+STEPS = ["intent_accepted", "workspace_scope_resolved", "runtime_trace_attached"]
+
+
+def flow_of(trace: dict[str, Any]) -> list[tuple[str, int, str]]:
+    return [(account["role"], account["net_minor"], account["state"]) for account in trace["ledger_flow"]]
+
+
+def test_an_intent_is_stated_call_by_call_and_posted_once_amount_currency_and_provider_are_known(
+    server: Server,
+) -> None:
+    first = server.post("/runtime/intents", json=SEED)
+    assert (first.status_code, first.json()["steps"], first.json()["status"]) == (202, STEPS, "accepted")
+    assert (first.json()["missing"], first.json()["transaction_id"]) == (["amount_minor", "currency", "provider"], None)
+    assert first.json()["submitted_by"] == "service_1"
+    waiting = server.trace("intent_042")
+    assert [state["state"] for state in waiting["states"] if state["is_reached"]] == ["accepted"]
+    assert waiting["request"] == SEED | {"actor": "service_1"}
+    assert {state for _, _, state in flow_of(waiting)} == {"pending"}
+
+    amount = server.post(
+        "/runtime/intents", json={"intent_id": "intent_042", "amount_minor": 12_500, "currency": "USD"}
+    )
+    assert amount.json()["missing"] == ["provider"]
+    again = server.post("/runtime/intents", json=SEED)
+    assert (again.status_code, again.json()) == (202, amount.json())
+
+    posted = server.post("/runtime/intents", json={"intent_id": "intent_042", "transfer": {"provider": PROVIDER}})
+    assert (posted.status_code, posted.json()["status"], posted.json()["missing"]) == (202, "routed", [])
+    whole = SEED | {"amount_minor": 12_500, "currency": "USD", "provider": PROVIDER}
+    for same in (SEED, whole, {"intent_id": "intent_042"}):
+        assert server.post("/runtime/intents", json=same).json() == posted.json()
+
+    trace = server.trace("intent_042")
+    assert [state["state"] for state in trace["states"] if state["is_reached"]] == RECORDED
+    assert trace["states"][1]["policy"] == "limit_check.passed"
+    assert trace["request"]["primitives"] == ["policy", "ledger", "events"]
+    assert flow_of(trace) == [
+        ("customer", -12_500, "debited"),
+        ("reserved", 0, "released"),
+        ("settlement", 12_500, "posted"),
+        ("merchant", 0, "pending"),
+        ("payout", 0, "pending"),
+    ]
+
+
+def test_a_member_of_an_intent_has_one_value_for_ever(server: Server) -> None:
+    server.post("/runtime/intents", json=SEED | {"currency": "USD"})
+    for other in ({"scope": "another"}, {"currency": "EUR"}, {"primitives": ["policy"]}):
+        answer = server.post("/runtime/intents", json={"intent_id": "intent_042"} | other)
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict"), answer.text
+    twice = {"amount_minor": 1, "transfer": {"amount_minor": 2}}
+    assert server.post("/runtime/intents", json={"intent_id": "intent_042"} | twice).status_code == 422
+    assert server.trace("intent_042")["request"]["currency"] == "USD"
+
+
+def test_an_intent_without_a_scope_and_one_of_an_unknown_scope_are_not_recorded(server: Server) -> None:
+    assert server.post("/runtime/intents", json={"intent_id": "int_9"}).status_code == 422
+    server.paths.policy.write_text("intents:\n  scopes: {payments:transfer: [transfer]}\n", encoding="utf-8")
+    refused = server.post("/runtime/intents", json=SEED)
+    assert (refused.status_code, "workspace_scope" in refused.json()["detail"]) == (403, True)
+    headers = {"Authorization": f"Bearer {server.tokens['analyst']}"}
+    assert server.client.get("/runtime/intents/intent_042/trace", headers=headers).status_code == 404
+
+
+def test_an_intent_that_came_as_a_file_is_followed_as_well(server: Server, tmp_path: Path) -> None:
+    for kind, rows in (("internal_events", EVENTS), ("ledger", LEDGER)):
+        file = tmp_path / f"{kind}.jsonl"
+        file.write_text(rows, encoding="utf-8")
+        ingest_files(
+            server.paths, provider=PROVIDER, kind=kind, files=[file], file_id=f"{kind}_1", format="canonical", now=NOW
+        )
+    server.settle("L1,payment,pay_1,,12500,0,12500,USD,2026-04-27T12:00:00Z,")
+    server.run()
+    trace = server.trace("int_file")
+    assert [state["state"] for state in trace["states"] if state["is_reached"]] == [
+        "accepted",
+        "controlled",
+        "ledgered",
+        "synchronized",
+    ]
+    assert [state["policy"] for state in trace["states"][:2]] == ["request_is_signed.passed", "transfer_limit.passed"]
+    assert (trace["status"], trace["transaction_id"], trace["submitted_by"]) == ("synchronized", "T1", "api")
+    assert flow_of(trace)[1:3] == [("reserved", -12_500, "debited"), ("settlement", 12_500, "settled")]
+
+
+def _event(number: int, stage: str, actor: str, policy: str) -> str:
+    return (
+        f'{{"event_id": "iev_{number}", "intent_id": "int_file", "stage": "{stage}", "actor": "{actor}", '
+        f'"scope": "payments:transfer", "policy": "{policy}", "policy_result": "passed", '
+        f'"occurred_at": "2026-04-27T09:0{number}:00Z", "transaction_id": null}}\n'
+    )
+
+
+def _entry(entry_id: str, account: str, direction: str) -> str:
+    return (
+        f'{{"entry_id": "{entry_id}", "transaction_id": "T1", "movement_type": "transfer", "account": "{account}", '
+        f'"direction": "{direction}", "amount_minor": 12500, "currency": "USD", "posted_at": "2026-04-27T09:05:00Z", '
+        f'"provider": "{PROVIDER}", "provider_reference": "pay_1", "intent_id": "int_file"}}\n'
+    )
+
+
+EVENTS = _event(1, "accepted", "api", "request_is_signed") + _event(2, "controlled", "policy_engine", "transfer_limit")
+LEDGER = _entry("E1", "reserved", "debit") + _entry("E2", "settlement_account", "credit")

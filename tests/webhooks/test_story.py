@@ -19,6 +19,7 @@ from zentra_pipeline import lake
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.sources.signatures import verify_standard
 from zentra_pipeline.store import models
+from zentra_pipeline.store import webhooks as webhook_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.webhooks import endpoints, replay, sending
 
@@ -80,6 +81,14 @@ def test_a_delivery_that_timed_out_and_failed_is_resolved_in_the_end_and_the_boo
         (1, None, "no answer within 0.5 s", None),
         (2, 500, "the receiver answered 500", "verified, and then the disk was full"),
         (3, 200, None, "thank you"),
+    ]
+    with reading(operational_store(booked.paths)) as connection:
+        delivery = webhook_store.deliveries(connection)[0]
+    attempts = booked.attempts()
+    assert [webhook_store.attempt_state(attempt, delivery) for attempt in attempts] == [
+        "retained",
+        "retrying",
+        "resolved",
     ]
     for request in receiver.requests:
         given = [request.headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature")]

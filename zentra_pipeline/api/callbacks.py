@@ -18,7 +18,6 @@ from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import SECURITY, deliverer
 from zentra_pipeline.api.service import Service
 from zentra_pipeline.api.tables import json_response
-from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.profile import callback_secrets
 from zentra_pipeline.sources import signatures
 from zentra_pipeline.sources.reading import CANONICAL
@@ -60,10 +59,8 @@ class Shortcut:
 async def _answer(request: Request, provider: str) -> Response:
     try:
         return await deliver(request, provider)
-    except ProblemError as cause:
-        return problems.response(cause)
-    except ZentraError as cause:
-        return problems.response(problems.of_error(cause))
+    except Exception as cause:  # the framework's layers, which answer errors, are behind this
+        return problems.answer_to(cause)
 
 
 @router.post(

@@ -4,8 +4,10 @@ Does not belong here: raising them where a request is refused (the routes do).
 """
 
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,13 +16,22 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 
-from zentra_pipeline import errors, remedies
+from zentra_pipeline import errors, machine_errors, remedies
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN_FINDINGS: Final = 50
+_RETRY_SECONDS: Final = "5"
+_OUTAGE_LOG_SECONDS: Final = 60.0
+_NO_STORE: Final = (
+    "The server cannot reach its database at the moment; nothing was changed unless it was answered before."
+)
+# What every route with a token may end with.
+_ANYWHERE: Final = ("unauthenticated", "forbidden", "invalid", "busy", "unavailable")
 _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -58,6 +69,7 @@ _KINDS: Final = (
     Kind("refused", 403, "Policy refuses this", "Have it done by somebody whom the policy lets."),
     Kind("not-found", 404, "There is no such thing", "Check the id; lists name those that this token can see."),
     Kind("method", 405, "The route has no such method", "Use a method that the Allow header names."),
+    Kind("timeout", 408, "The request took too long to come", "Send it again without pauses."),
     Kind("conflict", 409, "Its state does not allow this", "Read it again and decide on what it is now."),
     Kind("outdated", 409, "It has changed since it was read", "Read it again, and decide on what it is now."),
     Kind("blocked", 409, "Something is in the way of the closeout", "Clear what `blockers` names, then try again."),
@@ -73,8 +85,9 @@ _KINDS: Final = (
     Kind("rejected", 422, "The input cannot be let in", "Correct the input and send it again; nothing changed."),
     Kind("key-reused", 422, "The idempotency key stands for another request", "Use a new key for a new request."),
     Kind("busy", 429, "Too many requests", "Wait as long as Retry-After says."),
+    Kind("headers-too-large", 431, "The headers are too large", "Send less in the headers and in the URL."),
     Kind("internal", 500, "A fault of the server", "Try again; whoever runs the server finds the cause in its log."),
-    Kind("unavailable", 503, "The server cannot keep up", "Send the same again in a moment."),
+    Kind("unavailable", 503, "The server cannot answer now", "Send the same again after as long as Retry-After says."),
 )
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _KINDS}
 
@@ -95,6 +108,31 @@ class ProblemError(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.members = dict(members or {})
+
+
+class Outages:
+    """Logs an outage of what the server needs in one line, and in one line a minute while it goes on."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._noted_at: float | None = None
+        self._unlogged = 0
+
+    def note(self, message: str) -> None:
+        """Count a request that could not be answered, and log it unless one was logged within a minute."""
+        with self._lock:
+            now = self._clock()
+            if self._noted_at is not None and now - self._noted_at < _OUTAGE_LOG_SECONDS:
+                self._unlogged += 1
+                return
+            more = f" ({self._unlogged} more requests were answered 503 in the meantime)" if self._unlogged else ""
+            self._noted_at, self._unlogged = now, 0
+        sys.stderr.write(f"unavailable: {printable(message)}{more}\n")
+        sys.stderr.flush()
+
+
+OUTAGES: Final = Outages()
 
 
 def not_found() -> ProblemError:
@@ -125,6 +163,9 @@ def of_error(error: errors.ZentraError) -> ProblemError:
         return _fault(error)
     if error.kind == "not-found":
         return not_found()
+    if isinstance(error, errors.UnavailableError):
+        OUTAGES.note(str(error))
+        return ProblemError("unavailable", _NO_STORE, headers={"Retry-After": _RETRY_SECONDS})
     headers = {"Retry-After": "1"} if error.kind == "unavailable" else {}
     return ProblemError(error.kind, printable(str(error)), headers=headers, members=of_remedy(error.remedy))
 
@@ -136,6 +177,18 @@ def of_remedy(remedy: "remedies.Remedy | None") -> dict[str, Any]:
     return {"remedy": printable(remedy.words), "action": remedies.request(remedy)}
 
 
+def answer_to(error: Exception) -> Response:
+    """How a request is answered that ended with this error, whichever it is; a fault is logged in full."""
+    if isinstance(error, ProblemError):
+        return response(error)
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=KINDS["timeout"].status)  # the client has gone; nobody receives it
+    if isinstance(error, PoolTimeoutError):
+        error = errors.UnavailableError(f"the database has no connection left for this server: {error}")
+    known = error if isinstance(error, errors.ZentraError) else machine_errors.explained(error)
+    return response(_fault(error) if known is None else of_error(known))
+
+
 def printable(text: str) -> str:
     """Text that any encoder takes: half of a surrogate pair becomes its escape."""
     return text.encode("utf-8", "backslashreplace").decode()
@@ -144,7 +197,7 @@ def printable(text: str) -> str:
 def responses(*names: str, is_open: bool = False) -> dict[int | str, dict[str, Any]]:
     """What a route's description says of the problems it may end with, those of every route with a token included."""
     found: dict[int | str, dict[str, Any]] = {}
-    for name in names if is_open else (*names, "unauthenticated", "forbidden", "invalid", "busy"):
+    for name in names if is_open else (*names, *_ANYWHERE):
         kind = KINDS[name]
         entry = found.setdefault(kind.status, {"content": {MEDIA_TYPE: {"schema": _REFERENCE, "examples": {}}}})
         examples = entry["content"][MEDIA_TYPE]["examples"]
@@ -164,13 +217,8 @@ def add_components(described: dict[str, Any]) -> None:
 def install(app: FastAPI, routes: Sequence[Route]) -> None:
     """Have every error of the app, which has these routes, answered as a problem."""
 
-    async def on_problem(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, ProblemError)
-        return response(error)
-
-    async def on_own_error(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, errors.ZentraError)
-        return response(of_error(error))
+    async def on_error(_request: Request, error: Exception) -> Response:
+        return answer_to(error)
 
     async def on_invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -180,14 +228,10 @@ def install(app: FastAPI, routes: Sequence[Route]) -> None:
         assert isinstance(error, HTTPException)
         return response(_of_http(error, _methods_at(request, routes)))
 
-    async def on_fault(_request: Request, error: Exception) -> Response:
-        return response(_fault(error))
-
-    app.add_exception_handler(ProblemError, on_problem)
-    app.add_exception_handler(errors.ZentraError, on_own_error)
+    for kind in (ProblemError, errors.ZentraError, PoolTimeoutError, OSError, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, on_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(Exception, on_fault)
 
 
 def invalid(findings: Sequence[Mapping[str, Any]], place: str) -> ProblemError:

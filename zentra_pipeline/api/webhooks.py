@@ -158,6 +158,9 @@ class AttemptView(BaseModel):
     """One time a delivery was sent."""
 
     number: int
+    state: Literal["retained", "retrying", "resolved"] = Field(
+        description="resolved: accepted; retrying: refused, and sent again; retained: unanswered or the last, and kept."
+    )
     at: datetime
     status_code: int | None = Field(description="Null when no answer came.")
     latency_ms: int
@@ -328,13 +331,13 @@ def show_delivery(caller: WebhookKeeper, delivery_id: str) -> Response:
 )
 def list_attempts(caller: WebhookKeeper, delivery_id: str, query: Paging) -> Response:
     """Every time it was sent, replays included, oldest first."""
-    _delivery(caller, delivery_id)
+    delivery = _delivery(caller, delivery_id)
     place = place_of(query.after, int)
     with reading(operational_store(caller.paths)) as connection:
         attempts = webhook_store.attempts(connection, delivery_id=delivery_id)
     found = [attempt for attempt in attempts if place is None or attempt.number > place[0]]
     listed = page(found, query.limit, lambda attempt: (attempt.number,))
-    return json_response(listed | {"items": [_attempt_view(attempt) for attempt in listed["items"]]})
+    return json_response(listed | {"items": [_attempt_view(attempt, delivery) for attempt in listed["items"]]})
 
 
 @router.post(
@@ -372,8 +375,9 @@ def delivery_view(delivery: Delivery) -> dict[str, Any]:
     return identity | {name: getattr(delivery, name) for name in names}
 
 
-def _attempt_view(attempt: Attempt) -> dict[str, Any]:
-    return {name: getattr(attempt, name) for name in AttemptView.model_fields}
+def _attempt_view(attempt: Attempt, delivery: Delivery) -> dict[str, Any]:
+    shown = vars(attempt) | {"state": webhook_store.attempt_state(attempt, delivery)}
+    return {name: shown[name] for name in AttemptView.model_fields}
 
 
 def _endpoint(caller: Caller, endpoint_id: str) -> Endpoint:

@@ -86,6 +86,11 @@ def _given(option: str, arguments: Sequence[str]) -> str | None:
 
 def _unexpected(error: Exception, as_json: bool) -> int:
     """A fault nobody foresaw: one line for the user, the traceback only for whoever asked for it."""
+    from zentra_pipeline.machine_errors import explained
+
+    known = explained(error)
+    if known is not None:
+        return _fail(type(known).__name__, str(known), known.exit_code, as_json)
     if os.environ.get(DEBUG_VARIABLE) == "1":
         import traceback
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "keys": "Make, rotate and hand out the keys that sign closeouts.",
     "events": "Print the reconciliation.* events of a tenant in the order of the log.",
     "webhooks": "Send events to endpoints, see how that went, send again.",
-    "story": "Tell everything known of one movement, in the order of time.",
+    "story": "Show the timeline of one payment.",
     "close": "Close a run: prepare, approve and seal its evidence.",
     "closeouts": "List closeouts and see which windows are closed.",
     "query": "Read the published tables of a tenant with SQL.",
@@ -60,5 +60,6 @@ class LazyGroup(click.Group):
 def zentra() -> None:
     """Payment reconciliation that keeps the story intact.
 
-    Exit codes: 0 done, 1 a fault, 2 usage, 3 refused, 4 input rejected and nothing changed, 5 verification failed.
+    Exit codes: 0 done, 1 a fault, 2 usage, 3 refused, 4 input rejected and nothing changed, 5 verification failed,
+    75 try again later (a database or disk is not available).
     """

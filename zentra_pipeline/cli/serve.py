@@ -43,6 +43,7 @@ def command(host: str, port: int, has_worker: bool, requests_per_second: int, ma
 
     from zentra_pipeline import tenancy
     from zentra_pipeline.api.app import create_app
+    from zentra_pipeline.api.connections import ConnectionLimits, protocol_of, raise_file_limit
     from zentra_pipeline.api.service import Limits
     from zentra_pipeline.store.engine import kept_connections
 
@@ -53,7 +54,13 @@ def command(host: str, port: int, has_worker: bool, requests_per_second: int, ma
         upload_bytes=max_upload_mb * 1024 * 1024,
     )
     config = uvicorn.Config(
-        create_app(home, limits), host=host, port=port, access_log=False, log_level="info", server_header=False
+        create_app(home, limits),
+        host=host,
+        port=port,
+        http=protocol_of(raise_file_limit(ConnectionLimits())),
+        access_log=False,
+        log_level="info",
+        server_header=False,
     )
     gc.freeze()  # what the imports made stays: no collection while serving shall look through it
     with kept_connections(), _worker(home) if has_worker else _dagster(home):

@@ -44,7 +44,7 @@ def _reference(value: str) -> str:
 
 
 @click.command("story")
-@click.argument("reference", metavar="PROVIDER_REFERENCE", callback=options.checked(_reference))
+@click.argument("reference", metavar="REFERENCE", callback=options.checked(_reference))
 @options.tenant
 @click.option(
     "--provider", metavar="P", callback=options.checked(identifiers.provider_id), help="Only this provider's."
@@ -52,11 +52,11 @@ def _reference(value: str) -> str:
 @options.home
 @options.as_json
 def command(reference: str, tenant: str, provider: str | None, home: Home, as_json: bool) -> None:
-    """Tell everything known of one movement, in the order of time.
+    """Show the timeline of one payment.
 
-    Starts from the provider's reference, character by character, and follows it to intents, ledger transactions,
-    callbacks, settlement lines, matches, exceptions, decisions and closeouts. Each with the rows of the files that say
-    so, the run and who did it.
+    REFERENCE is the provider's reference, or the id of an intent, ledger transaction, ledger entry, settlement line or
+    callback. It is followed to intents, postings, callbacks, settlement lines, matches, exceptions, decisions and
+    closeouts, each with the rows of the files that state it, the run and the actor.
     """
     from zentra_pipeline import story, tenancy
 

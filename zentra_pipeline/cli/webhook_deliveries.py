@@ -211,24 +211,29 @@ def attempts(
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         found = webhook_store.attempts(connection, delivery_id=delivery_id, endpoint_id=endpoint_id, limit=limit)
-        events = webhook_store.events_of(connection, [attempt.delivery_id for attempt in found])
+        deliveries = webhook_store.deliveries_of(connection, [attempt.delivery_id for attempt in found])
+    states = [webhook_store.attempt_state(attempt, deliveries[attempt.delivery_id]) for attempt in found]
     if as_json:
-        told = [asdict(attempt) | {"event_id": events[attempt.delivery_id]} for attempt in found]
-        printing.print_json({"attempts": told})
+        shown = [
+            asdict(attempt) | {"event_id": deliveries[attempt.delivery_id].event_id, "state": state}
+            for attempt, state in zip(found, states, strict=True)
+        ]
+        printing.print_json({"attempts": shown})
         return
     printing.print_table(
-        ("delivery", "event", "attempt", "at", "answer", "ms", "result"),
+        ("delivery", "event", "attempt", "state", "at", "answer", "ms", "result"),
         [
             (
                 attempt.delivery_id,
-                events[attempt.delivery_id],
+                deliveries[attempt.delivery_id].event_id,
                 attempt.number,
+                state,
                 attempt.at,
                 "" if attempt.status_code is None else str(attempt.status_code),
                 attempt.latency_ms,
                 attempt.error or "delivered",
             )
-            for attempt in found
+            for attempt, state in zip(found, states, strict=True)
         ],
     )
     printing.note(printing.counted(len(found), "attempt"))

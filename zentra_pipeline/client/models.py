@@ -156,35 +156,49 @@ class Event(Answer):
 
 
 class Intent(Answer):
-    """An intent that was accepted: `transaction_id` is the movement that runs reconcile."""
+    """An intent that was accepted: `transaction_id` is the movement to reconcile, null while members are `missing`."""
 
     intent_id: str
     status: str
     is_accepted: bool
-    policy: dict[str, Any]
+    missing: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    policy: dict[str, Any] | None
     transaction_id: str | None
-    recorded_at: datetime
-    submitted_by: str
+    recorded_at: datetime | None
+    submitted_by: str | None
     links: dict[str, str]
 
 
 class TraceState(Answer):
-    """One of the six states of an intent; `evidence` points at what shows it."""
+    """One of an intent's six states; `evidence` points at what shows it, `policy` is such as limit_check.passed."""
 
     state: str
     is_reached: bool
     at: datetime | None
     actor: str | None
+    policy: str | None = None
     policy_result: str | None
     detail: str
     evidence: dict[str, Any] = Field(default_factory=dict)
 
 
+class FlowAccount(Answer):
+    """An account that an intent's money passes; `net_minor` is credits less debits posted for it."""
+
+    role: str
+    account: str
+    currency: str | None
+    net_minor: int
+    state: str
+
+
 class Trace(Intent):
-    """An intent, accepted or refused, and its six states in order."""
+    """An intent, accepted, refused or ingested as a file, with its six states and its ledger flow in order."""
 
     request: dict[str, Any]
     states: tuple[TraceState, ...]
+    ledger_flow: tuple[FlowAccount, ...] = ()
 
     @property
     def reached(self) -> tuple[str, ...]:
@@ -194,6 +208,10 @@ class Trace(Intent):
     def state(self, name: str) -> TraceState:
         """One of the states by its name."""
         return next(state for state in self.states if state.state == name)
+
+    def account(self, role: str) -> FlowAccount:
+        """One of the accounts by its role: customer, reserved, settlement, merchant or payout."""
+        return next(account for account in self.ledger_flow if account.role == role)
 
 
 class RawPage(Answer):

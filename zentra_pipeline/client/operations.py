@@ -1,6 +1,6 @@
 """Every call of the client, once: a script each, which either transport plays. Sockets and retries are elsewhere."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -184,34 +184,42 @@ def create_intent(
     session: Session,
     *,
     intent_id: str,
-    actor: str,
-    scope: str,
-    amount_minor: int,
-    currency: str,
-    provider: str,
-    movement_type: str = "transfer",
-    provider_reference: str = "",
-    customer_account: str = "customer",
-    reserved_account: str = "reserved",
+    scope: str | None = None,
+    money_model: str | None = None,
+    primitives: Sequence[str] | None = None,
+    actor: str | None = None,
+    amount_minor: int | None = None,
+    currency: str | None = None,
+    provider: str | None = None,
+    transfer: str | Mapping[str, Any] | None = None,
+    movement_type: str | None = None,
+    provider_reference: str | None = None,
+    customer_account: str | None = None,
+    reserved_account: str | None = None,
     settlement_account: str | None = None,
 ) -> Script[Intent]:
     """Ask for money to be moved, once for each `intent_id`; `amount_minor` in minor units of `currency`.
 
+    Amount, currency and provider may follow in later calls under the same id; the actor is the token's unless stated.
     Raises ForbiddenError when policy refuses it (which is recorded), ConflictError when the id stands for another one.
     """
-    content = {
+    stated = {
         "intent_id": intent_id,
-        "actor": actor,
         "scope": scope,
+        "money_model": money_model,
+        "primitives": None if primitives is None else list(primitives),
+        "actor": actor,
         "amount_minor": amount_minor,
         "currency": currency,
         "provider": provider,
+        "transfer": dict(transfer) if isinstance(transfer, Mapping) else transfer,
         "movement_type": movement_type,
         "provider_reference": provider_reference,
         "customer_account": customer_account,
         "reserved_account": reserved_account,
         "settlement_account": settlement_account,
     }
+    content = {name: value for name, value in stated.items() if value is not None}
     intent = yield from told(session, post(_INTENTS, content), Intent)
     return intent
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from functools import wraps
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 import httpx
 
@@ -12,6 +12,7 @@ from zentra_pipeline.client.exchange import Listing, Lost, Page, Pause, Reply, R
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _LOST: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
@@ -124,18 +125,38 @@ class SyncItems(Generic[T]):
             cursor, is_more = page.next, page.next is not None
 
 
+class AsyncMethod(Protocol[P, T_co]):
+    """A call of the async client: its members as keywords, or as one mapping behind what is positional."""
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T_co]: ...
+
+    @overload
+    def __call__(self, *content: str | Mapping[str, Any]) -> Coroutine[Any, Any, T_co]: ...
+
+
+class Method(Protocol[P, T_co]):
+    """A call that answers at once: its members as keywords, or as one mapping behind what is positional."""
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co: ...
+
+    @overload
+    def __call__(self, *content: str | Mapping[str, Any]) -> T_co: ...
+
+
 class AsyncCall(Generic[P, T]):
     """An operation as an async method of a noun."""
 
     def __init__(self, operation: Callable[Concatenate[Session, P], Script[T]]) -> None:
         self._operation = operation
 
-    def __get__(self, noun: AsyncNoun, owner: type[AsyncNoun]) -> Callable[P, Coroutine[Any, Any, T]]:
+    def __get__(self, noun: AsyncNoun, owner: type[AsyncNoun]) -> AsyncMethod[P, T]:
         @wraps(self._operation)
-        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            return await noun.transport.play(self._operation(noun.transport.session, *args, **kwargs))
+        async def call(*args: Any, **kwargs: Any) -> T:
+            return await noun.transport.play(_applied(self._operation, noun.transport.session, args, kwargs))
 
-        return call
+        return cast(AsyncMethod[P, T], call)
 
 
 class SyncCall(Generic[P, T]):
@@ -144,12 +165,12 @@ class SyncCall(Generic[P, T]):
     def __init__(self, operation: Callable[Concatenate[Session, P], Script[T]]) -> None:
         self._operation = operation
 
-    def __get__(self, noun: SyncNoun, owner: type[SyncNoun]) -> Callable[P, T]:
+    def __get__(self, noun: SyncNoun, owner: type[SyncNoun]) -> Method[P, T]:
         @wraps(self._operation)
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            return noun.transport.play(self._operation(noun.transport.session, *args, **kwargs))
+        def call(*args: Any, **kwargs: Any) -> T:
+            return noun.transport.play(_applied(self._operation, noun.transport.session, args, kwargs))
 
-        return call
+        return cast(Method[P, T], call)
 
 
 class AsyncList(Generic[P, T]):
@@ -158,12 +179,12 @@ class AsyncList(Generic[P, T]):
     def __init__(self, operation: Callable[Concatenate[Session, P], Listing[T]]) -> None:
         self._operation = operation
 
-    def __get__(self, noun: AsyncNoun, owner: type[AsyncNoun]) -> Callable[P, AsyncItems[T]]:
+    def __get__(self, noun: AsyncNoun, owner: type[AsyncNoun]) -> Method[P, AsyncItems[T]]:
         @wraps(self._operation)
-        def call(*args: P.args, **kwargs: P.kwargs) -> AsyncItems[T]:
-            return AsyncItems(noun.transport, self._operation(noun.transport.session, *args, **kwargs))
+        def call(*args: Any, **kwargs: Any) -> AsyncItems[T]:
+            return AsyncItems(noun.transport, _applied(self._operation, noun.transport.session, args, kwargs))
 
-        return call
+        return cast(Method[P, AsyncItems[T]], call)
 
 
 class SyncList(Generic[P, T]):
@@ -172,12 +193,19 @@ class SyncList(Generic[P, T]):
     def __init__(self, operation: Callable[Concatenate[Session, P], Listing[T]]) -> None:
         self._operation = operation
 
-    def __get__(self, noun: SyncNoun, owner: type[SyncNoun]) -> Callable[P, SyncItems[T]]:
+    def __get__(self, noun: SyncNoun, owner: type[SyncNoun]) -> Method[P, SyncItems[T]]:
         @wraps(self._operation)
-        def call(*args: P.args, **kwargs: P.kwargs) -> SyncItems[T]:
-            return SyncItems(noun.transport, self._operation(noun.transport.session, *args, **kwargs))
+        def call(*args: Any, **kwargs: Any) -> SyncItems[T]:
+            return SyncItems(noun.transport, _applied(self._operation, noun.transport.session, args, kwargs))
 
-        return call
+        return cast(Method[P, SyncItems[T]], call)
+
+
+def _applied(operation: Callable[..., T], session: Session, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> T:
+    """The operation with its arguments; a mapping in the last place is its keywords. TypeError for one given twice."""
+    if args and isinstance(args[-1], Mapping):
+        return operation(session, *args[:-1], **args[-1], **kwargs)
+    return operation(session, *args, **kwargs)
 
 
 def _arguments(request: Request) -> dict[str, Any]:

@@ -19,6 +19,17 @@ EVIDENCED: Final = "evidenced"
 STAGES: Final = (ACCEPTED, CONTROLLED, LEDGERED, ROUTED, SYNCHRONIZED, EVIDENCED)
 # Movements that somebody can ask for; chargebacks, fees, payouts and corrections come from elsewhere.
 MOVEMENT_TYPES: Final = ("transfer", "payment", "card", "refund")
+# What completes an intent: with these it is evaluated by policy and posted.
+REQUIRED: Final = ("amount_minor", "currency", "provider")
+# What callers may state about an intent that changes no posting.
+OPTIONAL: Final = frozenset({"money_model", "primitives", "transfer"})
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "movement_type": "transfer",
+    "provider_reference": "",
+    "customer_account": "customer",
+    "reserved_account": "reserved",
+    "settlement_account": "",
+}
 SYSTEM: Final = "system"
 _PASSED: Final = "passed"
 
@@ -27,7 +38,8 @@ _PASSED: Final = "passed"
 class Intent:
     """Money somebody asks to move; `amount_minor` in minor units, unsigned: the movement type gives the direction.
 
-    `settlement_account` is blank until it is recorded where the provider's usual one is meant.
+    `settlement_account` is blank until it is recorded where the provider's usual one is meant. `money_model`,
+    `primitives` and `transfer` (the caller's id of it) are kept and shown as stated; no posting depends on them.
     """
 
     intent_id: str
@@ -41,15 +53,19 @@ class Intent:
     customer_account: str
     reserved_account: str
     settlement_account: str
+    money_model: str = ""
+    primitives: tuple[str, ...] = ()
+    transfer: str = ""
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Intent":
-        """The intent of a recorded content."""
-        return cls(**content)
+        """The intent of a recorded content; members that it lacks have their defaults."""
+        return cls(**{**DEFAULTS, **content, "primitives": tuple(content.get("primitives", ()))})
 
     def content(self) -> dict[str, Any]:
-        """The intent as it is recorded."""
-        return asdict(self)
+        """The intent as it is recorded; a member of OPTIONAL that was not stated is left out."""
+        content = asdict(self) | {"primitives": list(self.primitives)}
+        return {name: value for name, value in content.items() if value or name not in OPTIONAL}
 
     def digest(self) -> str:
         """Hex SHA-256 of all that is asked for: the same id with another digest is another intent."""

@@ -1,4 +1,7 @@
-"""Records intents: weighed by policy, committed once under their id, and staged as files like any other.
+"""Records intents: evaluated by policy, committed once under their id, and staged as files like any other.
+
+An intent may be stated call by call: what is known of it is kept until amount, currency and provider are, and then it
+is evaluated and posted.
 
 The row in the operational store is the commit; a drain turns committed intents into one landed file of internal events
 and one of ledger entries a batch. Exactly once: a batch and its files' content are fixed before they are ingested, the
@@ -12,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
+from sqlalchemy import Connection
 
 from zentra_pipeline import identifiers, locks
 from zentra_pipeline.errors import RefusedError, UsageError
@@ -19,7 +23,7 @@ from zentra_pipeline.profile import load_profile
 from zentra_pipeline.review.policy import load_policy
 from zentra_pipeline.runtime import intent as rows
 from zentra_pipeline.runtime.intent import Intent
-from zentra_pipeline.runtime.policy import weigh
+from zentra_pipeline.runtime.policy import IntentPolicy, check_scope, weigh
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.reading import CANONICAL
 from zentra_pipeline.store import intents as intent_store
@@ -44,6 +48,86 @@ class Recorded:
     is_new: bool
 
 
+@dataclass(frozen=True)
+class OpenIntent:
+    """An intent that is not complete: what calls have stated so far, and what policy says of its scope."""
+
+    intent_id: str
+    content: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    submitted_by: str
+    recorded_at: str
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The members without which it cannot be evaluated and posted."""
+        return tuple(name for name in rows.REQUIRED if name not in self.content)
+
+
+def record_details(
+    paths: TenantPaths, stated: Mapping[str, Any], submitted_by: str, now: datetime
+) -> Recorded | OpenIntent:
+    """Take what one call states about an intent (members of Intent; `intent_id` always) and record it once complete.
+
+    The first call states the scope; the actor is `submitted_by` unless stated. A member has one value for ever:
+    IntentReusedError for another one. RefusedError for a scope that policy does not know; UsageError as for `record`.
+    """
+    intent_id = str(stated["intent_id"])
+    engine = operational_store(paths)
+    with reading(engine) as connection:
+        before = intent_store.details(connection, intent_id)
+    if not before and all(name in stated for name in (*rows.REQUIRED, "scope")):
+        return record(paths, Intent.of({"actor": submitted_by} | dict(stated)), submitted_by, now)
+    policy = load_policy(paths).intents
+    with engine.begin() as connection:
+        known = intent_store.find(connection, intent_id)
+        if known is not None:
+            _require_agreement(intent_id, dict.fromkeys(stated) | dict(known.content), stated)
+            return Recorded(known, is_new=False)
+        before = intent_store.details(connection, intent_id)
+        content = {name: value for details in before for name, value in details.content.items()}
+        _require_agreement(intent_id, content, stated)
+        merged = {"actor": submitted_by} | content | dict(stated)
+        if "scope" not in merged:
+            raise UsageError(f"intent {intent_id} has no scope yet: state it with the first call")
+        if all(name in merged for name in rows.REQUIRED):
+            intent = Intent.of(merged)
+            return _commit(connection, _with_accounts(paths, intent), intent.digest(), policy, submitted_by, now)
+        checked = check_scope(policy, merged["scope"])
+        if checked.is_refused:
+            raise RefusedError(f"intent {intent_id} is refused: {checked.deciding.detail}")
+        added = {name: value for name, value in merged.items() if name not in content}
+        if added:
+            intent_store.add_details(connection, intent_id, added, submitted_by, instant_text(now))
+        return _open_intent(intent_store.details(connection, intent_id), checked.as_object())
+
+
+def find_open(paths: TenantPaths, intent_id: str) -> OpenIntent | None:
+    """An intent that was stated and is not complete; null when there is none."""
+    with reading(operational_store(paths)) as connection:
+        details = intent_store.details(connection, intent_id)
+    if not details:
+        return None
+    scope = next(found.content["scope"] for found in details if "scope" in found.content)
+    return _open_intent(details, check_scope(load_policy(paths).intents, scope).as_object())
+
+
+def _open_intent(details: Sequence[intent_store.StoredDetails], policy: Mapping[str, Any]) -> OpenIntent:
+    first = details[0]
+    content = {name: value for found in details for name, value in found.content.items()}
+    return OpenIntent(first.intent_id, content, policy, first.submitted_by, first.recorded_at)
+
+
+def _require_agreement(intent_id: str, recorded: Mapping[str, Any], stated: Mapping[str, Any]) -> None:
+    for name, value in stated.items():
+        if name in recorded and recorded[name] != value:
+            was = "without" if recorded[name] is None else f"with {recorded[name]!r} as"
+            raise IntentReusedError(
+                f"intent {intent_id} was recorded {was} {name}, and this call states {value!r}: use a new intent_id "
+                "for a new intent"
+            )
+
+
 def record(paths: TenantPaths, intent: Intent, submitted_by: str, now: datetime) -> Recorded:
     """Commit an intent with what policy says of it; the same again is what stands there, with what it said then.
 
@@ -56,24 +140,32 @@ def record(paths: TenantPaths, intent: Intent, submitted_by: str, now: datetime)
     if known is not None:
         return Recorded(_same(known, intent), is_new=False)
     posted = _with_accounts(paths, intent)
-    verdict = weigh(load_policy(paths).intents, posted)
+    policy = load_policy(paths).intents
     with engine.begin() as connection:
         known = intent_store.find(connection, intent.intent_id)
         if known is not None:
             return Recorded(_same(known, intent), is_new=False)
-        stored = StoredIntent(
-            sequence=intent_store.next_sequence(connection),
-            intent_id=intent.intent_id,
-            provider=intent.provider,
-            request_digest=intent.digest(),
-            content=posted.content(),
-            status=intent_store.REFUSED if verdict.is_refused else intent_store.ACCEPTED,
-            policy=verdict.as_object(),
-            submitted_by=submitted_by,
-            recorded_at=instant_text(now),
-        )
-        intent_store.add(connection, stored)
-        found = intent_store.find(connection, intent.intent_id)
+        return _commit(connection, posted, intent.digest(), policy, submitted_by, now)
+
+
+def _commit(
+    connection: Connection, posted: Intent, digest: str, policy: IntentPolicy, submitted_by: str, now: datetime
+) -> Recorded:
+    """Record an intent that is not there yet, with what policy says of it; the caller's transaction commits it."""
+    verdict = weigh(policy, posted)
+    stored = StoredIntent(
+        sequence=intent_store.next_sequence(connection),
+        intent_id=posted.intent_id,
+        provider=posted.provider,
+        request_digest=digest,
+        content=posted.content(),
+        status=intent_store.REFUSED if verdict.is_refused else intent_store.ACCEPTED,
+        policy=verdict.as_object(),
+        submitted_by=submitted_by,
+        recorded_at=instant_text(now),
+    )
+    intent_store.add(connection, stored)
+    found = intent_store.find(connection, posted.intent_id)
     assert found == stored
     return Recorded(found, is_new=True)
 
@@ -112,6 +204,16 @@ def files_of(tenant: str, found: Sequence[StoredIntent]) -> dict[str, bytes]:
 def events_of(tenant: str, stored: StoredIntent) -> list[dict[str, Any]]:
     """The internal events of a recorded intent."""
     return rows.internal_events(tenant, Intent.of(stored.content), stored.policy, stored.recorded_at)
+
+
+def postings_of(tenant: str, stored: StoredIntent) -> list[dict[str, Any]]:
+    """What a recorded intent posts, by account: `account`, `currency` and `net_minor` (credits less debits)."""
+    nets: dict[tuple[str, str], int] = {}
+    for entry in _entries(tenant, stored):
+        key = (entry["account"], entry["currency"])
+        sign = 1 if entry["direction"] == "credit" else -1
+        nets[key] = nets.get(key, 0) + sign * entry["amount_minor"]
+    return [{"account": account, "currency": currency, "net_minor": net} for (account, currency), net in nets.items()]
 
 
 def _entries(tenant: str, stored: StoredIntent) -> list[dict[str, Any]]:

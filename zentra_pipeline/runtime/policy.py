@@ -98,12 +98,19 @@ class Verdict:
 def weigh(policy: IntentPolicy, intent: Intent) -> Verdict:
     """Apply every rule to an intent; what is refused is told, never raised."""
     checks = (
-        _check("intents.currency", _currency_refusal(intent), f"{intent.currency} is known"),
-        _check("intents.amount", _amount_refusal(intent), "it is positive"),
-        _check("intents.scopes", _scope_refusal(policy, intent), f"{intent.scope} lets {intent.movement_type}"),
-        _check("intents.limit_minor", _limit_refusal(policy, intent), _limit_detail(policy, intent)),
+        _check("currency_check", _currency_refusal(intent), f"{intent.currency} is known"),
+        _check("amount_check", _amount_refusal(intent), "it is positive"),
+        _check("scope_check", _scope_refusal(policy, intent), f"{intent.scope} lets {intent.movement_type}"),
+        _check("limit_check", _limit_refusal(policy, intent), _limit_detail(policy, intent)),
     )
     return Verdict(checks, policy.digest())
+
+
+def check_scope(policy: IntentPolicy, scope: str) -> Verdict:
+    """Apply the one rule that an intent without amount, currency or provider can be judged by: its scope is known."""
+    is_known = policy.scopes is None or scope in policy.scopes
+    refusal = None if is_known else f"scope {scope!r} is not one of the scopes in policy.yml"
+    return Verdict((_check("scope_check", refusal, f"{scope} is a known scope"),), policy.digest())
 
 
 def _check(rule: str, refusal: str | None, passed: str) -> Check:

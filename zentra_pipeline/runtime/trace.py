@@ -1,6 +1,7 @@
 """Follows an intent from the request to sealed evidence: six states, each with what shows it. It only reads.
 
-The first four are what was committed with the intent. `synchronized` is what runs published: a verified callback that
+The first four are what was committed with the intent, or what its ingested files state. `synchronized` is what runs
+published: a verified callback that
 succeeded, or a settlement line, in a confirmed match with the intent's movement (or a callback alone, before the line
 comes). `evidenced` is a seal over evidence that holds it.
 """
@@ -9,10 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
 from zentra_pipeline import lake
+from zentra_pipeline.profile import load_profile
 from zentra_pipeline.result_text import json_value
 from zentra_pipeline.runtime import intent as stages
 from zentra_pipeline.runtime import intents
+from zentra_pipeline.runtime.intents import OpenIntent
+from zentra_pipeline.runtime.ledger_flow import POSTINGS_SQL, Account, ledger_flow
+from zentra_pipeline.runtime.policy import PASSED, REFUSED
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store
@@ -103,6 +110,45 @@ limit 1
 _SAYS_NO: Final = ("failed", "reversed")
 
 
+# The movements of an intent: its transactions, first posted first.
+_TRANSACTIONS: Final = """
+select provider, transaction_id, account, min(posted_at) as posted_at
+from ledger_entries where intent_id = $1
+group by provider, transaction_id, account
+order by posted_at, transaction_id, account
+"""
+
+_FILE_EVENTS: Final = """
+select
+    provider, event_id, stage, actor, scope, policy, policy_result, occurred_at, transaction_id, file_id, file_sha256,
+    row_number
+from internal_events where intent_id = $1
+order by occurred_at, event_id, file_id, row_number
+"""
+
+
+@dataclass(frozen=True)
+class FileIntent:
+    """An intent that was ingested as internal events or ledger entries, as its rows state it."""
+
+    intent_id: str
+    status: str
+    is_accepted: bool
+    transaction_id: str | None
+    recorded_at: str | None
+    submitted_by: str | None
+    request: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """An intent, its six states in order, and its ledger flow from the customer to the payout."""
+
+    intent: StoredIntent | OpenIntent | FileIntent
+    states: list["State"]
+    ledger_flow: list[Account]
+
+
 @dataclass(frozen=True)
 class State:
     """One of the six states; time, actor and policy result are null until it is reached, `detail` says why."""
@@ -115,29 +161,161 @@ class State:
     detail: str
     evidence: Mapping[str, Any]
 
+    @property
+    def policy(self) -> str | None:
+        """The rule that was applied, with its outcome: `limit_check.passed`."""
+        rule = self.evidence.get("policy")
+        return f"{rule}.{self.policy_result}" if rule and self.policy_result else None
 
-def trace(paths: TenantPaths, intent_id: str) -> tuple[StoredIntent, list[State]] | None:
-    """An intent and its six states in order; null when there is no such intent."""
+
+def trace(paths: TenantPaths, intent_id: str) -> Trace | None:
+    """An intent with its states and ledger flow, recorded or ingested as a file; null when there is no such intent."""
     with reading(operational_store(paths)) as connection:
         stored = intent_store.find(connection, intent_id)
-        if stored is None:
-            return None
-        files = {
-            kind: file.sha256
-            for kind in (intents.EVENTS_KIND, intents.LEDGER_KIND)
-            for file in file_store.staged_files(connection, kind)
-            if stored.is_ingested and (file.provider, file.file_id) == (stored.provider, stored.batch)
-        }
-    recorded = _recorded(paths.root.name, stored, files)
+        files = {} if stored is None else _files_of(connection, stored)
+    if stored is not None:
+        return _of_stored(paths, stored, files)
+    opened = intents.find_open(paths, intent_id)
+    if opened is not None:
+        accepted = State(
+            stages.ACCEPTED,
+            True,
+            opened.recorded_at,
+            str(opened.content["actor"]),
+            PASSED,
+            f"recorded for {opened.submitted_by}",
+            {"policy": opened.policy["rule"]},
+        )
+        waits = f"{', '.join(opened.missing)} still to be stated"
+        states = [accepted, *(_open(state, waits) for state in stages.STAGES[1:])]
+        return Trace(opened, states, ledger_flow(dict(opened.content), [], is_settled=False))
+    return _of_files(paths, intent_id)
+
+
+def _files_of(connection: Connection, stored: StoredIntent) -> dict[str, str]:
+    """Kind → SHA-256 of the landed files that hold the intent's rows."""
+    return {
+        kind: file.sha256
+        for kind in (intents.EVENTS_KIND, intents.LEDGER_KIND)
+        for file in file_store.staged_files(connection, kind)
+        if stored.is_ingested and (file.provider, file.file_id) == (stored.provider, stored.batch)
+    }
+
+
+def _of_stored(paths: TenantPaths, stored: StoredIntent, files: Mapping[str, str]) -> Trace:
+    tenant = paths.root.name
+    recorded = _recorded(tenant, stored, files)
     if stored.status == intent_store.REFUSED:
-        return stored, [*recorded, *(_never(state) for state in stages.STAGES[len(recorded) :])]
-    movement = stages.settlement_id(paths.root.name, intent_id)
-    answers = _rows(paths, _ANSWERS, stored.provider, movement, intent_id)
-    seals = _rows(paths, _SEALS, stored.provider, movement)
-    return stored, [*recorded, _synchronized(answers), _evidenced(seals)]
+        states = [*recorded, *(_never(state) for state in stages.STAGES[len(recorded) :])]
+        return Trace(stored, states, ledger_flow(stored.content, [], is_settled=False))
+    answers = _rows(paths, _ANSWERS, stored.provider, stages.settlement_id(tenant, stored.intent_id), stored.intent_id)
+    seals = _rows(paths, _SEALS, stored.provider, stages.settlement_id(tenant, stored.intent_id))
+    postings = _rows(paths, POSTINGS_SQL, stored.intent_id, stored.provider) or intents.postings_of(tenant, stored)
+    flow = ledger_flow(stored.content, postings, _is_settled(answers))
+    return Trace(stored, [*recorded, _synchronized(answers), _evidenced(seals)], flow)
 
 
-def _rows(paths: TenantPaths, sql: str, *parameters: str) -> list[dict[str, Any]]:
+def _of_files(paths: TenantPaths, intent_id: str) -> Trace | None:
+    """What ingested files state of an intent, and what runs made of it."""
+    events = _rows(paths, _FILE_EVENTS, intent_id)
+    transactions = _rows(paths, _TRANSACTIONS, intent_id)
+    if not events and not transactions:
+        return None
+    provider = str([*events, *transactions][0]["provider"])
+    events = [event for event in events if event["provider"] == provider]
+    movement, settlement_account = _movement(paths, provider, events, transactions)
+    answers = [] if movement is None else _rows(paths, _ANSWERS, provider, movement, intent_id)
+    seals = [] if movement is None else _rows(paths, _SEALS, provider, movement)
+    states = _file_states(events, transactions, _synchronized(answers), _evidenced(seals))
+    reached = [state for state in states if state.is_reached]
+    request = {"intent_id": intent_id, "provider": provider, "settlement_account": settlement_account}
+    if events:
+        request |= {"actor": events[0]["actor"], "scope": events[0]["scope"]}
+    intent = FileIntent(
+        intent_id=intent_id,
+        status=reached[-1].state,
+        is_accepted=all(state.policy_result != REFUSED for state in reached),
+        transaction_id=movement,
+        recorded_at=reached[0].at,
+        submitted_by=reached[0].actor,
+        request=request,
+    )
+    return Trace(
+        intent, states, ledger_flow(request, _rows(paths, POSTINGS_SQL, intent_id, provider), _is_settled(answers))
+    )
+
+
+def _movement(
+    paths: TenantPaths,
+    provider: str,
+    events: Sequence[Mapping[str, Any]],
+    transactions: Sequence[Mapping[str, Any]],
+) -> tuple[str | None, str]:
+    """The transaction of a file's intent that runs reconcile, and the account on which it is settled."""
+    clearing = load_profile(paths, provider).clearing_accounts
+    for row in transactions:
+        if row["provider"] == provider and row["account"] in clearing:
+            return str(row["transaction_id"]), str(row["account"])
+    named = [event["transaction_id"] for event in events if event["transaction_id"]]
+    return (str(named[-1]) if named else None), clearing[0]
+
+
+def _file_states(
+    events: Sequence[Mapping[str, Any]],
+    transactions: Sequence[Mapping[str, Any]],
+    synchronized: State,
+    evidenced: State,
+) -> list[State]:
+    """The six states of a file's intent: what its events state, then what was posted, then what runs published."""
+    by_stage = {event["stage"]: event for event in reversed(events)}
+    states = []
+    for stage in stages.STAGES:
+        event = by_stage.get(stage)
+        computed = {stages.SYNCHRONIZED: synchronized, stages.EVIDENCED: evidenced}.get(stage)
+        if computed is not None and (computed.is_reached or event is None):
+            states.append(computed)
+        elif event is not None:
+            states.append(_stated(event))
+        elif stage == stages.LEDGERED and transactions:
+            posted = transactions[0]
+            states.append(
+                State(
+                    stage,
+                    True,
+                    posted["posted_at"],
+                    stages.SYSTEM,
+                    None,
+                    "posted",
+                    {"transaction_ids": _ids(transactions)},
+                )
+            )
+        else:
+            states.append(_open(stage, "no ingested file states it"))
+    return states
+
+
+def _stated(event: Mapping[str, Any]) -> State:
+    names = ("event_id", "policy", "transaction_id", "file_id", "file_sha256", "row_number")
+    return State(
+        state=event["stage"],
+        is_reached=True,
+        at=event["occurred_at"],
+        actor=event["actor"],
+        policy_result=event["policy_result"],
+        detail=f"row {event['row_number']} of {event['file_id']} states it",
+        evidence={name: event[name] for name in names if event[name] is not None},
+    )
+
+
+def _ids(transactions: Sequence[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(row["transaction_id"]) for row in transactions})
+
+
+def _is_settled(answers: Sequence[Mapping[str, Any]]) -> bool:
+    return any(answer["leg_type"] == "settlement_line" and answer["match_id"] for answer in answers)
+
+
+def _rows(paths: TenantPaths, sql: str, *parameters: str | None) -> list[dict[str, Any]]:
     found = lake.query(paths, sql, parameters)
     return [dict(zip(found.columns, map(json_value, row), strict=True)) for row in found.rows]
 

@@ -1,4 +1,4 @@
-"""Queries on intents, which are kept for ever; policy, postings and ingesting them do not belong here (runtime)."""
+"""Queries on intents and on details of intents still incomplete; policy, postings and ingest belong to runtime."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, insert, select, update
 
 from zentra_pipeline.store.digests import facts
-from zentra_pipeline.store.models import intents
+from zentra_pipeline.store.models import intent_details, intents
 
 ACCEPTED: Final = "accepted"
 REFUSED: Final = "refused"
@@ -42,6 +42,17 @@ class StoredIntent:
 
 
 @dataclass(frozen=True)
+class StoredDetails:
+    """What one call stated about an intent that was incomplete then; fields as in `store.models.intent_details`."""
+
+    sequence: int
+    intent_id: str
+    content: Mapping[str, Any]
+    submitted_by: str
+    recorded_at: str
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Intents of a provider whose rows are not staged yet: how many, and since when."""
 
@@ -65,6 +76,27 @@ def add(connection: Connection, intent: StoredIntent) -> None:
     """Record an intent; the caller's transaction makes it true."""
     values = vars(intent) | {name: _text(getattr(intent, name)) for name in _JSON_COLUMNS}
     connection.execute(insert(intents).values(values))
+
+
+def details(connection: Connection, intent_id: str) -> list[StoredDetails]:
+    """What calls stated about an intent before it was complete, oldest first; empty if the first completed it."""
+    query = (
+        select(*facts(intent_details))
+        .where(intent_details.c.intent_id == intent_id)
+        .order_by(intent_details.c.sequence)
+    )
+    rows = [dict(row._mapping) for row in connection.execute(query)]
+    return [StoredDetails(**row | {"content": json.loads(row["content"])}) for row in rows]
+
+
+def add_details(
+    connection: Connection, intent_id: str, content: Mapping[str, Any], submitted_by: str, recorded_at: str
+) -> StoredDetails:
+    """Record what a call stated about an incomplete intent; needs a write transaction."""
+    sequence = 1 + (connection.execute(select(func.max(intent_details.c.sequence))).scalar_one() or 0)
+    stored = StoredDetails(sequence, intent_id, dict(content), submitted_by, recorded_at)
+    connection.execute(insert(intent_details).values(vars(stored) | {"content": _text(content)}))
+    return stored
 
 
 def waiting(connection: Connection) -> list[Waiting]:

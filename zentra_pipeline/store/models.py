@@ -235,6 +235,18 @@ intents = Table(
     Index("intents_by_staging", "provider", "staging", "sequence"),
 )
 
+intent_details = Table(
+    "intent_details",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False, comment="order of commitment"),
+    Column("intent_id", String(128), nullable=False),
+    Column("content", Text, nullable=False, comment="JSON: the members that this call added"),
+    Column("submitted_by", Text, nullable=False, comment="whose token it came with"),
+    Column("recorded_at", String(32), nullable=False),
+    digests.column(),
+    Index("intent_details_by_intent", "intent_id", "sequence"),
+)
+
 webhook_endpoints = Table(
     "webhook_endpoints",
     metadata,

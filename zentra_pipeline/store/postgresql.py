@@ -32,8 +32,11 @@ _REMEDIES: Final = {
     "42501": "have the owner of the database grant it: GRANT CREATE, CONNECT, TEMPORARY ON DATABASE … TO …",
     "53100": "its disk is full: make room; nothing of the transaction was kept",
     "53300": "it has no connection left: raise max_connections, or run fewer processes",
+    "57014": "the server cancelled the statement: try again, or raise statement_timeout for this role",
     "55P03": f"another process has been writing for more than {_LOCK_TIMEOUT}: wait for it, or end it",
 }
+# What a server, or a pooler before it, says when it refuses a connection for now; there is no sqlstate then.
+_FULL: Final = ("too many clients", "too many connections", "remaining connection slots", "query_wait_timeout")
 
 _engines: dict[tuple[int, str], Engine] = {}
 _making = threading.Lock()
@@ -75,6 +78,11 @@ def _configured_url() -> URL:
         raise UsageError(
             f"{DATABASE_VARIABLE} is no URL: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from None
+    if "@" in (url.host or ""):
+        raise UsageError(
+            f"{DATABASE_VARIABLE} has more than one @: write the @ of a user or password as %40 "
+            "(and / as %2F, : as %3A, # as %23, ? as %3F, % as %25)"
+        )
     if url.drivername not in _SCHEMES:
         raise UsageError(f"{DATABASE_VARIABLE} begins with {url.drivername}: it has to be a postgresql:// URL")
     # libpq takes both in the query as well, where they would be shown
@@ -165,6 +173,8 @@ def _explained(context: "ExceptionContext", where: str, secrets: list[str]) -> Z
     for secret in secrets:
         said = said.replace(secret, "***")
     remedy = _REMEDIES.get(getattr(cause, "sqlstate", None) or "")
+    if remedy is None and any(words in said for words in _FULL):
+        remedy = _REMEDIES["53300"]
     if remedy is not None:
         return UnavailableError(f"{where}: {said}; {remedy}")
     if context.connection is None:

@@ -1,18 +1,24 @@
 """Engines on SQLite files: settings, transactions, pooling; which file and which tables does not belong here."""
 
 import os
+import sqlite3
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError
 
-from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.errors import RefusedError, UnavailableError, ZentraError
+from zentra_pipeline.machine_errors import NOTHING_KEPT
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import ExceptionContext
 
 READING: Final = "zentra_reading"  # execution option of connections that only query
 _BUSY_TIMEOUT_MS: Final = 30_000
 _IDLE_CONNECTIONS: Final = 2
+_PRIMARY_CODE: Final = 0xFF  # of an extended result code, https://www.sqlite.org/rescode.html
 
 
 def sqlite_engine(database: Path) -> Engine:
@@ -77,7 +83,27 @@ def _url(database: Path) -> URL:
 def _with_settings(engine: Engine) -> Engine:
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
+    event.listen(engine, "handle_error", _explained)
     return engine
+
+
+def _explained(context: "ExceptionContext") -> ZentraError | None:
+    """The error to raise instead of SQLite's, null to leave it: what happened, to which file, and what to do."""
+    cause = context.original_exception
+    code = getattr(cause, "sqlite_errorcode", None)
+    if not isinstance(cause, sqlite3.Error) or code is None:
+        return None
+    file = context.engine.url.database if context.engine is not None else "the store"
+    if code & _PRIMARY_CODE == sqlite3.SQLITE_FULL:
+        return UnavailableError(f"{file}: the disk is full: {NOTHING_KEPT}")
+    if code & _PRIMARY_CODE == sqlite3.SQLITE_READONLY:
+        return RefusedError(f"{file} cannot be written: copy the home to a folder that you may write to")
+    if code & _PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        waited = _BUSY_TIMEOUT_MS // 1_000
+        return UnavailableError(f"{file}: another process has been writing for more than {waited} s: try again later")
+    if code & _PRIMARY_CODE == sqlite3.SQLITE_IOERR:
+        return UnavailableError(f"{file}: the disk does not answer as it should ({cause}): check it, then try again")
+    return None
 
 
 def _on_connect(connection: Any, _record: object) -> None:

@@ -21,6 +21,7 @@ RESOLVED: Final = "resolved"
 DEAD: Final = "dead"
 DELIVERY_STATUSES: Final = (RETAINED, RETRYING, RESOLVED, DEAD)
 WAITING: Final = (RETAINED, RETRYING)
+ATTEMPT_STATES: Final = (RETAINED, RETRYING, RESOLVED)
 _AT_ONCE: Final = 500
 
 
@@ -251,14 +252,26 @@ def attempts(
     return [Attempt(**row._mapping) for row in connection.execute(query)][::-1]
 
 
-def events_of(connection: Connection, delivery_ids: Iterable[str]) -> dict[str, str]:
-    """The event of each of these deliveries."""
-    table, ids = webhook_deliveries.c, list(set(delivery_ids))
-    found: dict[str, str] = {}
+def deliveries_of(connection: Connection, delivery_ids: Iterable[str]) -> dict[str, Delivery]:
+    """Delivery id → delivery, for each of these ids."""
+    ids = list(set(delivery_ids))
+    found: dict[str, Delivery] = {}
     for start in range(0, len(ids), _AT_ONCE):
-        query = select(table.delivery_id, table.event_id).where(table.delivery_id.in_(ids[start : start + _AT_ONCE]))
-        found |= {row.delivery_id: row.event_id for row in connection.execute(query)}
+        query = _deliveries().where(webhook_deliveries.c.delivery_id.in_(ids[start : start + _AT_ONCE]))
+        found |= {delivery.delivery_id: delivery for delivery in _all(connection, query)}
     return found
+
+
+def attempt_state(attempt: Attempt, delivery: Delivery) -> str:
+    """What an attempt left its delivery in: one of ATTEMPT_STATES.
+
+    `resolved`: the receiver accepted it. `retrying`: the receiver refused it, and it is sent again. `retained`: no
+    answer was received, or no retry follows; the delivery is kept, for its next attempt or for a replay.
+    """
+    if attempt.error is None:
+        return RESOLVED
+    is_last = delivery.status == DEAD and attempt.number == delivery.attempts
+    return RETAINED if attempt.status_code is None or is_last else RETRYING
 
 
 def _deliveries() -> Select[Any]:
