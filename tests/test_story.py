@@ -207,7 +207,7 @@ def test_a_callback_or_line_that_names_no_reference_of_its_own_is_found_by_what_
 
 @pytest.mark.parametrize(("reference", "provider"), [("r1", None), ("R1 ", None), ("R1", "other"), ("%", None)])
 def test_a_reference_that_nothing_bears_is_refused(world: World, reference: str, provider: str | None) -> None:
-    with pytest.raises(UsageError, match="nothing( of [a-z_]+)? has the provider reference or id"):
+    with pytest.raises(UsageError, match=r"nothing( of [a-z_]+)? has the provider reference or id"):
         story.tell(world.paths, reference, provider)
 
 
