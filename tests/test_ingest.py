@@ -301,6 +301,23 @@ def test_an_unverified_callback_goes_to_quarantine_and_repeats_stay(paths: Tenan
     assert [row["reason"] for row in staged(paths, "quarantine")] == ["callback signature not verified"]
 
 
+def test_a_callback_may_say_its_movement_type_in_the_words_of_the_contract_or_not_at_all(
+    paths: TenantPaths, tmp_path: Path
+) -> None:
+    columns = "provider_event_id,event_type,provider_reference,merchant_reference,amount_minor,currency,status"
+    row = "evt_{0},refund,re,,-5,USD,succeeded,2026-04-26T00:00:00Z,2026-04-26T00:00:00Z,{1}"
+    words = ["refund", "", "payout", "chargeback_reversal"]
+    rows = [row.format(number, word) for number, word in enumerate(words)]
+    (tmp_path / "said.csv").write_text("\n".join([f"{columns},occurred_at,received_at,movement_type", *rows]) + "\n")
+    (tmp_path / "silent.csv").write_text(f"{columns},occurred_at,received_at\n{row.format(9, '').removesuffix(',')}\n")
+    ingest(paths, tmp_path / "said.csv", kind="callbacks")
+    ingest(paths, tmp_path / "silent.csv", kind="callbacks")
+    assert [row["movement_type"] for row in staged(paths, "callbacks")] == ["refund", None, "chargeback_reversal", None]
+    (refused,) = staged(paths, "quarantine")
+    assert refused["row_number"] == 3
+    assert refused["reason"].startswith("movement_type: 'payout' is not")
+
+
 def test_an_early_internal_event_needs_no_transaction(paths: TenantPaths, tmp_path: Path) -> None:
     event = dict.fromkeys(contract_of("internal_events").columns)
     event |= {"event_id": "e1", "intent_id": "i1", "stage": "accepted", "occurred_at": "2026-04-26T00:00:00Z"}
