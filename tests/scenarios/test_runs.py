@@ -95,7 +95,7 @@ def test_a_sum_beyond_64_bits_fails_the_run_loudly_and_publishes_nothing(tmp_pat
 def test_what_each_side_says_of_a_movement_its_differences_and_the_legs_of_its_match(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add(settle("000L", "R1", 490), post("T1", "R1", 500), call("E1", "R1", 495))
-    world.add(settle("L2", "R2", -70, type="refund"), post("T2", "R2", -70, type="refund"), call("E2", "R2", 70))
+    world.add(settle("L2", "R2", -70, type="refund"), post("T2", "R2", -70, type="refund"), call("E2", "R2", -70))
     world.add(settle("L3", "R3", 30), post("T4", "R4", 40), call("E5", "R5", 50))
     world.run(MON)
     rows = world.query(
