@@ -30,24 +30,6 @@ SECTIONS = (
 )
 DUCKDB_TYPES = {pl.String(): "varchar", pl.Int64(): "bigint", pl.Datetime("us"): "timestamp", pl.Boolean(): "boolean"}
 
-# CONTRACT §4: the columns each published table has at least.
-PUBLISHED = {
-    "matches": "match_id run_id rule cardinality method status currency settlement_minor ledger_minor difference_minor",
-    "match_legs": "match_id run_id leg_type leg_id amount_minor",
-    "three_way": "run_id provider_reference transaction_id currency has_callback has_settlement has_ledger "
-    "callback_minor settlement_minor ledger_minor settlement_vs_ledger_minor callback_vs_ledger_minor "
-    "settlement_vs_callback_minor",
-    "exceptions": "exception_id run_id exception_type severity subject_type subject_id provider_reference currency "
-    "amount_minor difference_minor owner lane status due_at opened_at resolution explanation candidates",
-    "open_items": "run_id item_type item_id provider_reference currency amount_minor opened_window age_business_days "
-    "aging_bucket",
-    "conservation": "run_id side currency rows_in matched in_transit excepted accounted duplicates quarantined "
-    "rows_unexplained amount_in_minor matched_minor in_transit_minor excepted_minor accounted_minor duplicates_minor "
-    "quarantined_minor amount_unexplained_minor",
-    "rollforward": "run_id currency opening_minor posted_minor settled_minor written_off_minor closing_minor "
-    "difference_minor",
-}
-
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda contract: contract.table)
 def test_a_staged_table_is_the_same_in_contract_schema_yaml_and_database(contract: Contract) -> None:
@@ -86,11 +68,6 @@ def test_marts_are_the_tables_the_lake_publishes_column_by_column() -> None:
         built = built_project().columns[f"zentra.{mart}"]
         assert lake.columns_sql(mart) == ", ".join(f"{name} {kind}" for name, kind in built.items())
         assert {key.split()[0] for key in lake.ROW_ORDER[mart].split(", ")} <= built.keys()
-
-
-@pytest.mark.parametrize("table", PUBLISHED)
-def test_a_published_table_has_the_columns_the_contract_promises(table: str) -> None:
-    assert set(PUBLISHED[table].split()) <= built_project().columns[f"zentra.{table}"].keys()
 
 
 def test_earlier_rows_are_published_rows_and_the_run_s_place() -> None:

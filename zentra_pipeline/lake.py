@@ -40,19 +40,24 @@ ROW_ORDER: Final[Mapping[str, str]] = {
     "write_offs": "item_type, item_id, currency",
     "conservation": "side, currency",
     "rollforward": "currency",
+    "run_metrics": "currency",
     "restatements": "line_id",
     "callback_states": "provider_event_id",
     "evidence_items": "provider_reference, settlement_file, ledger_entry, line_id, transaction_id, currency, "
     "provider_event_id",
 }
+_EVIDENCE_ORDER: Final = ("closeout_id", "line_id", "transaction_id", "currency", "provider_event_id", "match_id")
+# What every published row says beside its mart's columns: whose it is, and the window of the run it names.
+_OF_THE_RUN: Final = {"tenant_id": "varchar", "provider": "varchar", "ledger_window": "date"}
 # Sorting and writing a file keeps one core busy; the second table is written beside the first.
 _WRITERS: Final = 2
 INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
 EVIDENCE_COLUMNS: Final = (
     "closeout_id varchar, provider_reference varchar, settlement_file varchar, ledger_entry varchar, "
     "exception_owner varchar, closeout_status varchar, run_id varchar, actor varchar, scope varchar, policy varchar, "
-    "intent_id varchar, signature varchar, evidence_status varchar, currency varchar, line_id varchar, "
-    "transaction_id varchar, provider_event_id varchar, match_id varchar, policy_result varchar, missing varchar"
+    "intent_id varchar, signature varchar, evidence_at timestamp, evidence_status varchar, currency varchar, "
+    "line_id varchar, transaction_id varchar, provider_event_id varchar, match_id varchar, policy_result varchar, "
+    "missing varchar"
 )
 # Published tables that are also there as they were when each closeout was sealed, as `<table>_as_closed`.
 AS_CLOSED: Final = ("matches", "match_legs", "three_way", "exceptions", "open_items", "conservation", "rollforward")
@@ -95,6 +100,16 @@ def _columns() -> dict[str, dict[str, str]]:
 def columns_sql(table: str) -> str:
     """The column definitions of a published table, as in `create table t (…)`."""
     return ", ".join(f"{name} {data_type}" for name, data_type in _columns()[table].items())
+
+
+def reader_columns(table: str) -> str:
+    """The column definitions of a published table as readers find it: its mart's, and whose and which window it is."""
+    return ", ".join([columns_sql(table), *_added(table)])
+
+
+def _added(table: str) -> list[str]:
+    """Definitions of what is added to every row when it is published, where the mart does not have it."""
+    return [f"{name} {kind}" for name, kind in _OF_THE_RUN.items() if name not in _columns()[table]]
 
 
 def parquet_scan(paths: Sequence[Path], columns: str, *, with_names: bool = False) -> str:
@@ -144,10 +159,14 @@ def file_literal(path: Path) -> str:
     return literal("".join(f"[{character}]" if character in "[*?" else character for character in str(path)))
 
 
-def published_rows(table: str, published: Sequence[tuple[Path, int]]) -> str:
-    """A select over published files that adds `run_sequence`, the publishing run's place in the order of creation."""
-    names = ", ".join(f"published.{name}" for name in _columns()[table])
-    scan = parquet_scan([path for path, _ in published], columns_sql(table), with_names=True)
+def published_rows(table: str, published: Sequence[tuple[Path, int]], definitions: str | None = None) -> str:
+    """A select over published files that adds `run_sequence`, the publishing run's place in the order of creation.
+
+    Its columns are those of the mart, or of other `definitions`.
+    """
+    definitions = definitions or columns_sql(table)
+    names = ", ".join(f"published.{name}" for name in column_types(definitions))
+    scan = parquet_scan([path for path, _ in published], definitions, with_names=True)
     places = ", ".join(f"({literal(str(path))}, {sequence})" for path, sequence in published)
     return (
         f"select {names}, cast(places.run_sequence as bigint) as run_sequence from {scan} as published "
@@ -170,12 +189,22 @@ def publish(
     `columns` are those of a revision that is published already and made again: what was added since is left out.
     """
     folder = Path(f"provider={provider}", f"ledger_window={ledger_window}")
+    constants = {
+        "tenant_id": f"{literal(paths.root.name)} as tenant_id",
+        "provider": f"{literal(provider)} as provider",
+        # A match that was taken back names the run that made it.
+        "ledger_window": f"""coalesce(
+            (select earlier_runs.ledger_window from "window".earlier.runs as earlier_runs
+             where earlier_runs.run_id = published.run_id),
+            cast({literal(ledger_window)} as date)) as ledger_window""",
+    }
 
     def write(table: str) -> PublishedTable:
-        written = [name for name in (columns or _columns())[table] if name in _columns()[table]]
-        names = ", ".join(written)
+        wanted = declared_columns()[table] if columns is None else columns[table]
+        written = [name for name in wanted if name in declared_columns()[table]]
+        names = ", ".join(constants.get(name, name) if name not in _columns()[table] else name for name in written)
         ordered = ", ".join(f"{column} asc nulls last" for column in ROW_ORDER[table].split(", "))
-        rows = f'select {names} from "window".zentra.{table} order by {ordered}'
+        rows = f'select {names} from "window".zentra.{table} as published order by {ordered}'
         relative = Path("lake", table) / folder / f"{run_id}-r{revision}.parquet"
         with connection.cursor() as cursor:
             return replace(write_parquet(cursor, rows, paths, relative), columns=written)
@@ -188,12 +217,12 @@ def publish(
 def columns_of(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[str]]:
     """The columns a revision's tables were published with, by its recorded entries."""
     before = schema_before.COLUMNS
-    return {name: entry.get("columns") or before.get(name, list(_columns()[name])) for name, entry in tables.items()}
+    return {name: entry.get("columns") or before.get(name, declared_columns()[name]) for name, entry in tables.items()}
 
 
 def declared_columns() -> dict[str, Sequence[str]]:
     """The columns in which tables are published today."""
-    return {name: list(_columns()[name]) for name in ROW_ORDER}
+    return {name: list(column_types(reader_columns(name))) for name in ROW_ORDER}
 
 
 def write_parquet(
@@ -345,11 +374,23 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
 
     views = {table: _current_rows(paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL}
     views |= {f"{table}_as_closed": _rows_as_closed(paths, snapshot, table) for table in AS_CLOSED}
-    views["closeout_evidence"] = _rows_of(snapshot.evidence(paths), EVIDENCE_COLUMNS)
+    views["open_items_now"] = _open_items_now(paths, snapshot)
+    views["closeout_evidence"] = (
+        (
+            f"select evidence.*, closeouts.tenant_id, closeouts.provider, closeouts.ledger_window "
+            f"from ({_rows_of(snapshot.evidence(paths), EVIDENCE_COLUMNS)}) as evidence "
+            "left join closeouts on evidence.closeout_id = closeouts.closeout_id"
+        )
+        + " order by "
+        + ", ".join(f"evidence.{name} nulls last" for name in _EVIDENCE_ORDER)
+    )
     singles = "select * from single_events"
     segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)
     told = f"{singles} union all {segments}" if segments else singles
-    views["events"] = f"select * from ({told}) order by position nulls last"
+    views["events"] = (
+        f"select told.*, runs.provider, runs.ledger_window from ({told}) as told "
+        "left join runs on told.run_id = runs.run_id order by told.position nulls last"
+    )
     staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
     for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
         rows = staged_rows(staged_columns(table), found)
@@ -360,36 +401,59 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
 def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
     """A table as its runs' current revisions have it, exceptions with what people decided since."""
     published = snapshot.published(paths, table)
-    columns = ", ".join(_columns()[table])
+    definitions = reader_columns(table)
+    columns = ", ".join(column_types(definitions))
     if not published:
-        return empty(columns_sql(table))
+        return (
+            empty(definitions)
+            if table != "exceptions"
+            else decided_by(empty(definitions), "states.closeout_id is null")
+        )
     if table not in ("matches", "exceptions"):
-        return f"select {columns} from {parquet_scan([path for path, _ in published], columns_sql(table))}"
+        return f"select {columns} from {parquet_scan([path for path, _ in published], definitions)}"
     key = "match_id" if table == "matches" else "exception_id"
     # A later run may publish a newer state of the same row: reversed, or resolved.
     newest = (
-        f"select {columns} from ({published_rows(table, published)}) as published "
+        f"select {columns} from ({published_rows(table, published, definitions)}) as published "
         f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
     )
     if table == "exceptions":
-        return decided(newest, "states.closeout_id is null") + _ordered("ledger_window", key)
+        return decided_by(newest, "states.closeout_id is null") + _ordered("ledger_window", key)
     return newest + _ordered("run_sequence", key)
+
+
+def _open_items_now(paths: TenantPaths, snapshot: _Snapshot) -> str:
+    """The open items of each provider's newest run: the last of those of its latest window."""
+    newest: dict[str, tuple[str, int, Path]] = {}
+    windows = {run[0]: (str(run[3]), str(run[5])) for run in snapshot.tables.rows["runs"]}
+    for revision in snapshot.revisions:
+        provider, window = windows[revision.run_id]
+        place = (window, snapshot.sequences[revision.run_id], paths.root / revision.tables["open_items"]["path"])
+        newest[provider] = max(newest.get(provider, place), place)
+    definitions = reader_columns("open_items")
+    if not newest:
+        return empty(definitions)
+    columns = ", ".join(column_types(definitions))
+    return f"select {columns} from {parquet_scan([path for _, _, path in sorted(newest.values())], definitions)}"
 
 
 def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
     """A table as it was when each closeout was sealed, with the closeout it belongs to."""
     sealed = snapshot.sealed(paths, table)
+    definitions = reader_columns(table)
+    states_of = "states.closeout_id = published.closeout_id"
     if not sealed:
-        return empty(f"closeout_id varchar, {columns_sql(table)}")
-    names = ", ".join(f"published.{name}" for name in _columns()[table])
-    scan = parquet_scan(sorted({path for path, _ in sealed}), columns_sql(table), with_names=True)
+        none = empty(f"closeout_id varchar, {definitions}")
+        return none if table != "exceptions" else decided_by(none, states_of)
+    names = ", ".join(f"published.{name}" for name in column_types(definitions))
+    scan = parquet_scan(sorted({path for path, _ in sealed}), definitions, with_names=True)
     places = ", ".join(f"({literal(str(path))}, {literal(closeout_id)})" for path, closeout_id in sealed)
     rows = (
         f"select places.closeout_id, {names} from {scan} as published "
         f"inner join (values {places}) as places (filename, closeout_id) on published.filename = places.filename"
     )
     if table == "exceptions":
-        rows = decided(rows, "states.closeout_id = published.closeout_id")
+        rows = decided_by(rows, states_of)
     return f"select * from ({rows}) as published" + _ordered("closeout_id", *ROW_ORDER[table].split(", "))
 
 
@@ -415,6 +479,25 @@ def decided(rows: str, states_of: str) -> str:
     )
 
 
+def decided_by(rows: str, states_of: str) -> str:
+    """Like `decided`, with when and by whom each was resolved; needs the table runs as well.
+
+    What a run resolved, the system did, as of what that run knew.
+    """
+    by_person = "states.status = 'resolved'"
+    return (
+        f"select published.*, "
+        f"case when {by_person} then states.resolved_at when published.status = 'resolved' then resolvers.as_of end "
+        "as resolved_at, "
+        f"case when {by_person} then states.resolved_by "
+        "when published.status = 'resolved' and published.resolved_run_id is not null then 'system' end as resolved_by "
+        f"from ({decided(rows, states_of)}) as published "
+        f"left join exception_states as states on {states_of} "
+        "and states.exception_id = published.exception_id "
+        "left join runs as resolvers on resolvers.run_id = published.resolved_run_id"
+    )
+
+
 def _rows_of(found: Sequence[Path], columns: str) -> str:
     names = ", ".join(definition.split()[0] for definition in columns.split(", "))
     return f"select {names} from {parquet_scan(found, columns)}" if found else empty(columns)
@@ -422,15 +505,10 @@ def _rows_of(found: Sequence[Path], columns: str) -> str:
 
 def _write_catalog(paths: TenantPaths, snapshot: _Snapshot) -> None:
     """Replace `catalog.duckdb` by one with views of this moment; whoever has the old one open keeps a whole picture."""
+    from zentra_pipeline import catalog
+
     temporary = paths.root / ".catalog.duckdb.tmp"
-    with duckdb.connect(config={"fsync_mode": "NONE"}) as connection:  # made durable as a whole, below
-        connection.execute(f"attach {literal(str(temporary))} as catalog (storage_version 'v1.0.0')")
-        connection.execute("use catalog.main")
-        operational_tables.create(connection, snapshot.tables, "catalog.main")
-        for name, definition in _views(paths, snapshot).items():
-            connection.execute(f"create view {name} as {definition}")
-        connection.execute("use memory.main")
-        connection.execute("detach catalog")
+    catalog.write(temporary, snapshot.tables, _views(paths, snapshot), paths.root / catalog.template_name())
     make_durable(temporary, paths.catalog)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
+from zentra_pipeline import vocabulary
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.review.decisions import exception_states
 from zentra_pipeline.store import closeouts as closeout_store
@@ -29,7 +30,7 @@ COLUMNS: Final = {
     "decisions": (
         "tenant_id varchar, sequence bigint, decision_id varchar, exception_id varchar, run_id varchar, "
         "action varchar, actor varchar, decided_at timestamp, reason varchar, policy varchar, result varchar, "
-        "owner varchar, resolution varchar, details varchar"
+        "owner varchar, resolution varchar, details varchar, provider varchar, ledger_window date"
     ),
     "closeouts": (
         "closeout_id varchar, run_id varchar, revision bigint, status varchar, sealed_at timestamp, "
@@ -50,6 +51,7 @@ COLUMNS: Final = {
         "file_sequence bigint, tenant_id varchar"
     ),
     "single_events": event_reading.EVENT_COLUMNS,
+    "currencies": "currency varchar, exponent bigint, name varchar",
 }
 
 
@@ -83,13 +85,15 @@ def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> 
                 if (decision.decided_at <= closeout.sealed_at if position is None else decision.sequence <= position)
             ]
             states += [(closeout.closeout_id, *row) for row in exception_states(known)]
+    by_id = {run.run_id: run for run in runs}
     rows = {
         "runs": [_run_row(tenant, run) for run in runs],
-        "decisions": [_decision_row(tenant, decision) for decision in decisions],
+        "decisions": [_decision_row(tenant, decision, by_id.get(decision.run_id or "")) for decision in decisions],
         "closeouts": [_closeout_row(tenant, closeout) for closeout in closeouts],
         "exception_states": states,
         "files": file_rows(tenant, connection),
         "single_events": event_reading.single_rows(entries),
+        "currencies": vocabulary.currency_rows(),
     }
     return OperationalTables(rows, closeouts, entries)
 
@@ -176,7 +180,7 @@ def _run_row(tenant: str, run: run_store.Run) -> tuple[Any, ...]:
     )
 
 
-def _decision_row(tenant: str, decision: decision_store.Decision) -> tuple[Any, ...]:
+def _decision_row(tenant: str, decision: decision_store.Decision, run: run_store.Run | None) -> tuple[Any, ...]:
     return (
         tenant,
         decision.sequence,
@@ -192,6 +196,8 @@ def _decision_row(tenant: str, decision: decision_store.Decision) -> tuple[Any, 
         decision.owner,
         decision.resolution,
         _json(decision.details),
+        None if run is None else run.provider,
+        None if run is None else run.ledger_window,
     )
 
 

@@ -41,6 +41,11 @@ def currencies() -> dict[str, int]:
     return dict(_currencies())
 
 
+def currency_rows() -> list[tuple[str, int, str]]:
+    """Code, exponent and English name of every known currency, in the order of the seed."""
+    return [(row["currency"], int(row["exponent"]), row["name"]) for row in _seed("currencies")]
+
+
 def exponent(currency: str) -> int:
     """The ISO 4217 exponent of one currency."""
     try:

@@ -88,17 +88,14 @@ def _snapshots(world: World, cases: int, window: str) -> list[dict[str, list[Any
     for each in matches:
         found[_place(each["legs"])]["matches"].append([each["rule"], _bare(each["legs"]), each["difference"]])
     exceptions = world.query(
-        "select exception_type, subject_id, runs.ledger_window, coalesce(resolution, exceptions.status) as state "
-        "from exceptions inner join runs using (run_id) order by all"
+        "select exception_type, subject_id, ledger_window, coalesce(resolution, status) as state "
+        "from exceptions order by all"
     )
     for each in exceptions:
         opened = _number(str(each["ledger_window"]))
         about = [each["exception_type"], _bare(each["subject_id"]), opened, each["state"]]
         found[_place(each["subject_id"])]["exceptions"].append(about)
-    items = world.query(
-        "select item_id from open_items inner join runs using (run_id) "
-        f"where runs.ledger_window = date '{window}' order by all"
-    )
+    items = world.query(f"select item_id from open_items where ledger_window = date '{window}' order by all")
     for each in items:
         found[_place(each["item_id"])]["open_items"].append(_bare(each["item_id"]))
     return [{claim: sorted(rows) for claim, rows in each.items()} for each in found]

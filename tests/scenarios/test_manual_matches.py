@@ -105,8 +105,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 def books_of(world: World, window: str) -> dict[str, int]:
     (row,) = world.query(
-        "select rollforward.* from rollforward inner join runs using (run_id) "
-        f"where currency = 'USD' and ledger_window = date '{window}'"
+        f"select rollforward.* from rollforward where currency = 'USD' and ledger_window = date '{window}'"
     )
     return {name.removesuffix("_minor"): value for name, value in row.items() if name.endswith("_minor")}
 
@@ -137,7 +136,7 @@ def test_the_roll_forward_settles_what_was_matched_and_conservation_holds(story:
     assert tuesday["closing"] == wednesday["opening"] == 270 + 40 + 91
     rows = story.world.query(
         "select side, matched, matched_minor, rows_unexplained, amount_unexplained_minor from conservation "
-        f"inner join runs using (run_id) where ledger_window = date '{TUE}' and side <> 'callback' and currency = 'USD'"
+        f" where ledger_window = date '{TUE}' and side <> 'callback' and currency = 'USD'"
     )
     assert {row.pop("side"): tuple(row.values()) for row in rows} == {
         "ledger": (8, 2623, 0, 0),
@@ -217,7 +216,7 @@ def test_a_later_run_starts_from_it_as_from_any_match(story: Story) -> None:
     assert exceptions_of(story.world, "L7b") == [("unmatched_provider_row", "open", None)]
     assert "open TL1, 500 USD, aged 0" in story.said[WED]
     (row,) = story.world.query(
-        "select duplicates from conservation inner join runs using (run_id) "
+        "select duplicates from conservation "
         f"where ledger_window = date '{WED}' and side = 'settlement' and currency = 'USD'"
     )
     assert row["duplicates"] == 1

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from fastapi.responses import Response
 
-from zentra_pipeline import lake
+from zentra_pipeline import lake, published_schema
 from zentra_pipeline.result_text import json_value
 from zentra_pipeline.settings import TenantPaths
 
@@ -38,7 +38,8 @@ def as_object(columns: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
 
 def row_schema(table: str, **further: dict[str, Any]) -> dict[str, Any]:
     """JSON Schema of a row of a published table, with members that are told beside its columns."""
-    return schema_of(column_types(lake.columns_sql(table)), **further)
+    columns = published_schema.tables()[table].columns
+    return schema_of({name: column.data_type for name, column in columns.items()}, **further)
 
 
 def column_types(definitions: str) -> dict[str, str]:

@@ -103,7 +103,7 @@ def opened(
         _create_exceptions(connection, "known_exceptions", paths, [*others, this])
         decided = sorted({each.exception_id for each in decisions if each.run_id == run.run_id and each.exception_id})
         connection.execute(_EXCEPTIONS, {"run_id": run.run_id, "decided": decided})
-        connection.execute(_ITEMS)
+        connection.execute(_items(revision))
         connection.execute(_EVIDENCE, {"run_id": run.run_id})
         yield Books(connection, run, revision, decisions)
 
@@ -120,7 +120,7 @@ def without_activity(
             )
         connection.execute(f"create view exceptions as {lake.empty(lake.columns_sql('exceptions'))}")
         connection.execute("create view own_exceptions as select * from exceptions")
-        connection.execute(_ITEMS)
+        connection.execute(_items(revision))
         connection.execute(_EVIDENCE, {"run_id": run.run_id})
         yield Books(connection, run, revision, decisions)
 
@@ -162,7 +162,25 @@ _EXCEPTIONS: Final = """
     inner join told on known_exceptions.exception_id = told.exception_id
 """
 
-_ITEMS: Final = "create table items as select * from evidence_items"
+_STAND_INS: Final = {"actor": "actor", "actor_scope": "scope", "signature": "signature"}
+
+
+def _items(revision: run_store.Revision) -> str:
+    """The statement that makes `items`; what `missing` lists has no value in them.
+
+    Evidence of revisions published before evidence_at was kept showed stand-ins there (the owner of the run as actor),
+    and is sealed so.
+    """
+    items = "create table items as select * from evidence_items"
+    columns = lake.columns_of(revision.tables).get("evidence_items", ()) if revision.tables else ("evidence_at",)
+    if "evidence_at" not in columns:
+        return items
+    hidden = ", ".join(
+        f"case when list_contains(string_split(missing, ', '), '{word}') then null else {name} end as {name}"
+        for name, word in _STAND_INS.items()
+    )
+    return f"create table items as select * replace ({hidden}) from evidence_items"
+
 
 _EVIDENCE: Final = f"""
     create table evidence as

@@ -304,6 +304,7 @@ told as (
         coalesce(nullif(intents.actor_scope, ''), scope.tenant_id || '/' || scope.provider) as actor_scope,
         nullif(intents.policy, '') as policy,
         nullif(intents.policy_result, '') as policy_result,
+        case when nullif(intents.policy_result, '') is not null then intents.occurred_at end as evidence_at,
         nullif(
             concat_ws(
                 ', ',
@@ -343,7 +344,8 @@ final as (
         told.intent_id,
         told.signature,
         case when told.missing is null then 'audit_ready' else 'incomplete' end as evidence_status,
-        told.missing
+        told.missing,
+        told.evidence_at
     from told
     cross join scope
 

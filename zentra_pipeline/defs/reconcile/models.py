@@ -31,6 +31,7 @@ _GROUP_OF_MART: Final = {
     "exceptions": "exceptions",
     "conservation": "closeout",
     "rollforward": "closeout",
+    "run_metrics": "closeout",
     "evidence_items": "closeout",
 }
 
