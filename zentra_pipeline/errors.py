@@ -9,6 +9,7 @@
     │   ├── NotPossibleError    exit 3   conflict        what it is about is in no state for it
     │   └── OutdatedError       exit 3   outdated        somebody else has acted since the caller last looked
     ├── InputRejectedError      exit 4   rejected        the input cannot be let in; nothing changed
+    │   └── LimitExceededError  exit 4   rejected        a query takes more time or memory than it may
     ├── VerificationError       exit 5   internal        evidence does not hold
     ├── UnavailableError        exit 75  unavailable     something outside that Zentra needs does not answer: try again
     └── RunFailedError          exit 1   conflict        a run ended before it published anything
@@ -85,6 +86,10 @@ class InputRejectedError(ZentraError):
 
     exit_code = 4
     kind = "rejected"
+
+
+class LimitExceededError(InputRejectedError):
+    """A query takes more time or memory than it may."""
 
 
 class VerificationError(ZentraError):

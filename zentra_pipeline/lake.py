@@ -279,6 +279,17 @@ def _write_pointers(pointers: Path, snapshot: "_Snapshot") -> None:
             make_durable(temporary, pointer)
 
 
+def write_moment(paths: TenantPaths, file: Path) -> list[Path]:
+    """Write a database of this moment to `file`, as `catalog.duckdb` is one; the files its views read."""
+    from zentra_pipeline import catalog
+
+    with reading(operational_store(paths)) as store:
+        snapshot = _snapshot(paths, store)
+    template = paths.root / catalog.template_name()
+    catalog.write(file, snapshot.tables, _views(paths, snapshot), template if template.is_file() else None)
+    return snapshot.paths(paths)
+
+
 def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> QueryResult:
     """Run one read-only statement over the published tables of a tenant, all of one moment.
 

@@ -1,7 +1,7 @@
 """What query results look like as text: JSON, RFC 4180 CSV and cells of a table; printing does not belong here."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -11,7 +11,7 @@ from zentra_pipeline.errors import UsageError
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def json_pieces(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+def json_pieces(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     """A JSON array, an object and a line a row; UsageError when two columns share a name or a value has no form."""
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
@@ -25,10 +25,10 @@ def json_pieces(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Ite
             separator = ",\n"
     except (TypeError, ValueError) as cause:
         raise UsageError(f"a value has no JSON form ({cause}): cast it to VARCHAR") from cause
-    yield "\n]\n" if rows else "[]\n"
+    yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-def csv_lines(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     """A header and one record a row by RFC 4180; null is an empty field, empty text a quoted one."""
     yield _record(columns)
     for row in rows:

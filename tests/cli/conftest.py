@@ -95,6 +95,8 @@ def publish(acme: Zentra, tmp_path: Path) -> Publish:
         with duckdb.connect() as connection:
             connection.execute("attach ':memory:' as \"window\"")
             connection.execute('create schema "window".zentra')
+            connection.execute('create schema "window".earlier')
+            connection.execute('create table "window".earlier.runs (run_id varchar, ledger_window date)')
             for table in lake.ROW_ORDER:
                 connection.execute(f'create table "window".zentra.{table} ({lake.columns_sql(table)})')
                 for given in tables.get(table, ()):

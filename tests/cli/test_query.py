@@ -64,7 +64,7 @@ def test_a_table_is_for_people_and_says_how_many_rows(acme: Zentra, matched: str
 def test_a_long_table_stops_and_says_so(acme: Zentra) -> None:
     done = acme(*QUERY, "SELECT range FROM range(1500)")
     assert len(done.out.splitlines()) == 1002
-    assert done.err == "The first 1,000 of 1,500 rows; --format csv or json prints them all.\n"
+    assert done.err == "The first 1,000 rows of more; --format csv or json prints them all.\n"
 
 
 def test_tables_exist_before_the_first_run(acme: Zentra) -> None:
@@ -82,7 +82,7 @@ def test_tables_exist_before_the_first_run(acme: Zentra) -> None:
         ("SELECT '\udcff'", "not valid UTF-8"),
         ("DROP TABLE runs", "only queries"),
         ("SELECT 1; SELECT 2", "one query at a time"),
-        ("SELECT * FROM read_text('/etc/passwd')", "cannot be answered"),
+        ("SELECT * FROM read_text('/etc/passwd')", "function read_text is not allowed"),
         ("COPY runs TO 'runs.parquet'", "only queries"),
     ],
 )

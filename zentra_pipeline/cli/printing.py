@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 _UNBOUNDED = 1_000_000
+_PIECES = 1 << 16
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -26,6 +27,19 @@ def write_bytes(content: bytes) -> None:
     while rest:
         rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()
+
+
+def write_pieces(pieces: Iterable[str]) -> None:
+    """Write texts to stdout as UTF-8 as they come, some at a time."""
+    waiting: list[str] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _PIECES:
+            write_bytes(encoded("".join(waiting)))
+            waiting, size = [], 0
+    write_bytes(encoded("".join(waiting)))
 
 
 def encoded(text: str) -> bytes:
