@@ -41,7 +41,7 @@ def test_monday_made_on_friday_sees_of_tuesdays_callbacks_those_that_speak_for_m
     ]
     assert texts(world, TUE, FRIDAY_NOON) == ["conflicting_callback E3, 700 USD"]
     counted = world.query(
-        "select ledger_window, rows_in, matched, in_transit, excepted from conservation inner join runs using (run_id) "
+        "select ledger_window, rows_in, matched, in_transit, excepted from conservation "
         "where side = 'callback' order by all"
     )
     assert [[str(value) for value in row.values()] for row in counted] == [

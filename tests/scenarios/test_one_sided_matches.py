@@ -50,8 +50,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         }
     said["decided"] = run_again(world, TUE)
     conservation = world.query(
-        "select conservation.* from conservation inner join runs using (run_id) "
-        f"where ledger_window = date '{TUE}' and currency = 'USD'"
+        f"select conservation.* from conservation where ledger_window = date '{TUE}' and currency = 'USD'"
     )
     evidence = world.query("select * from three_way where match_id is not null order by transaction_id, line_id")
     with pytest.raises(NotPossibleError, match="reopen the exception that the match was decided about"):
@@ -129,7 +128,5 @@ def test_three_way_shows_the_side_they_are_on(story: Story) -> None:
 def test_reopening_the_exception_that_was_decided_about_takes_the_whole_match_back(story: Story) -> None:
     for subject in ("L4", "L5"):
         assert exceptions_of(story.world, subject) == [("unmatched_provider_row", "open", None)]
-    rows = story.world.query(
-        "select item_id from open_items inner join runs using (run_id) where item_id in ('L4', 'L5')"
-    )
+    rows = story.world.query("select item_id from open_items where item_id in ('L4', 'L5')")
     assert {row["item_id"] for row in rows} == {"L4", "L5"}
