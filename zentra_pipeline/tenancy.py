@@ -16,6 +16,8 @@ def init_home(home: Home) -> bool:
     """Make the home where it is missing, and say whether it was; doing it again changes nothing."""
     is_new = not is_initialised(home)
     home.tenants.mkdir(parents=True, exist_ok=True)
+    if is_new:  # what is in it is nobody else's on this machine, whatever the umask
+        home.root.chmod(0o700)
     control_store(home)
     return is_new
 

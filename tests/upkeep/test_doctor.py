@@ -14,7 +14,9 @@ from tests.scenarios.world import TENANT
 from tests.test_documents import check_command
 from tests.upkeep import shelf
 from tests.upkeep.conftest import CARDS, KEPT, Copies, Copy
-from zentra_pipeline import cli, lake, locks
+from zentra_pipeline import cli, lake, locks, tenancy
+from zentra_pipeline.errors import VerificationError
+from zentra_pipeline.settings import Home
 from zentra_pipeline.upkeep.doctor import CHECKS, Diagnosis, examine
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
 
@@ -315,3 +317,26 @@ def test_the_command_prints_findings_and_ends_with_5(in_order: Copy, capsys: pyt
     assert told["checks"] == list(CHECKS)
     assert [finding["check"] for finding in told["diagnoses"][1]["findings"]] == ["catalog"]
     assert cli.invoke([*arguments, "--tenant", "nobody"]) == 2
+
+
+def test_a_store_that_is_gone_is_named_by_every_command_and_not_made_anew(copy: Copy) -> None:
+    for file in copy.paths.root.glob("ops.db*"):
+        file.unlink()
+    for ask in (lambda: lake.query(copy.paths, "select 1"), lambda: lake.refresh(copy.paths)):
+        with pytest.raises(VerificationError, match=r"ops\.db is gone, and landing/.* restore it from a backup"):
+            ask()
+    assert not copy.paths.operational_store.exists()
+    (finding,) = [found for each in examine(copy.home) for found in each.findings if found.severity == ERROR]
+    assert (finding.check, "rm " in finding.remedy) == ("store", False)
+
+
+def test_a_home_that_others_may_read_is_named_with_how_to_close_it(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "new")
+    tenancy.init_home(home)
+    assert home.root.stat().st_mode & 0o777 == 0o700
+    home.root.chmod(0o755)
+    (finding,) = [found for each in examine(home) for found in each.findings if found.check == "permissions"]
+    assert (finding.what, finding.remedy) == (
+        "other users of this machine may read it (mode 755)",
+        f"chmod -R go-rwx {home.root}",
+    )

@@ -17,12 +17,13 @@ def main() -> None:
     """Run the command of this process's arguments and end the process with its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a poor locale shows escapes instead of failing
+    os.umask(0o077)  # what is written is for this user alone
     try:
         sys.exit(invoke(sys.argv[1:]))
     except BrokenPipeError:
-        # Whoever read our output has gone: end quietly, and leave the interpreter nothing to flush into the pipe.
+        # Whoever read our output has enough: end quietly, and leave the interpreter nothing to flush into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(0)
 
 
 def invoke(arguments: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 
-from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import control, sqlite
 from zentra_pipeline.store.migrations import NEWEST_REVISION
@@ -27,7 +27,24 @@ def operational_store(paths: TenantPaths) -> Engine:
     `engine.begin()` takes the store's write lock at once, so what it reads cannot change before it writes; use
     `reading(engine)` for queries that shall wait for nobody.
     """
-    return _store(paths.operational_store, lambda: operational_place(paths), _is_newest, _migrate)
+    return _store(paths.operational_store, lambda: _place_of(paths), _is_newest, _migrate)
+
+
+def _place_of(paths: TenantPaths) -> StorePlace:
+    """Where the tenant's store is, or will be; VerificationError where there was one and it is gone.
+
+    What it recorded is still there then, and an empty store beside it would say that nothing ever came in.
+    """
+    place = operational_place(paths)
+    if not place.is_made:
+        recorded = (paths.landing.glob("*"), (paths.lake / "_current").glob("*.json"), paths.closeouts.glob("*"))
+        trace = next((path for found in recorded for path in found), None)
+        if trace is not None:
+            raise VerificationError(
+                f"{place.file} is gone, and {trace.relative_to(paths.root)} shows that there was one: restore it from "
+                "a backup; `zentra doctor` then says what has come since, and nothing in the folder is to be deleted"
+            )
+    return place
 
 
 def control_store(home: Home) -> Engine:

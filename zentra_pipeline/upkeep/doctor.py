@@ -3,6 +3,7 @@
 Does not belong here: any single check (schema_checks, store_checks, file_checks, reader_checks, seal_checks).
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,7 @@ from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
 from zentra_pipeline.store.place import control_place, operational_place
 from zentra_pipeline.upkeep import file_checks, reader_checks, records, schema_checks, seal_checks, store_checks
-from zentra_pipeline.upkeep.finding import ERROR, Finding
+from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
 from zentra_pipeline.upkeep.records import Records
 
 Progress = Callable[[str, str], None]
@@ -63,11 +64,20 @@ def examine(home: Home, tenant: str | None = None, progress: Progress | None = N
         raise UsageError(f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home")
     report("home", "control.db and keys")
     found = [*schema_checks.check_store(control_place(home), list(control.metadata.tables), revision=False)]
-    diagnoses = [Diagnosis(HOME, (*found, *seal_checks.check_keys(home)))]
+    diagnoses = [Diagnosis(HOME, (*found, *seal_checks.check_keys(home), *_check_permissions(home)))]
     for name in _tenants(home, tenant, is_readable=not _errors(found)):
         report(name, "ops.db")
         diagnoses.append(_examine_tenant(home, name, report))
     return diagnoses
+
+
+def _check_permissions(home: Home) -> Iterator[Finding]:
+    """The home is its owner's alone; behind a closed folder it does not matter who may read what is in it."""
+    mode = home.root.stat().st_mode & 0o777
+    if mode & 0o077:
+        what = f"other users of this machine may read it (mode {mode:o})"
+        remedy = f"chmod -R go-rwx {shlex.quote(str(home.root))}"
+        yield Finding("permissions", home.root.name, NOTE, what, remedy)
 
 
 def _tenants(home: Home, tenant: str | None, is_readable: bool) -> Iterable[str]:

@@ -109,4 +109,7 @@ def _is_at_rest(records: Records) -> bool:
 
 
 def _leftover(check: str, paths: TenantPaths, path: Path, what: str) -> Finding:
+    if check != "scratch":  # it may be all that is left of what an older ops.db does not know
+        remedy = "leave it, nothing reads it; where ops.db was restored from a backup, restore a newer one"
+        return Finding(check, path.relative_to(paths.root).as_posix(), NOTE, what, remedy)
     return Finding(check, path.relative_to(paths.root).as_posix(), NOTE, what, f"rm -r {shlex.quote(str(path))}")
