@@ -53,15 +53,45 @@ item_counts as (
         sum(case when item_type = 'settlement_line' and not is_carried then 1 else 0 end) as lines_to_match,
         sum(case when item_type = 'settlement_line' and not is_carried and disposition = 'matched' then 1 else 0 end) as lines_matched,
         sum(case when item_type = 'settlement_line' and is_carried then 1 else 0 end) as lines_carried,
-        sum(case when item_type = 'settlement_line' and is_carried and disposition = 'matched' then 1 else 0 end) as lines_carried_matched,
+        sum(
+            case
+                when item_type = 'settlement_line' and is_carried and disposition = 'matched'
+                    then 1
+                else 0
+            end
+        ) as lines_carried_matched,
         sum(case when item_type = 'ledger_transaction' and not is_carried then 1 else 0 end) as movements,
-        sum(case when item_type = 'ledger_transaction' and not is_carried and disposition = 'matched' then 1 else 0 end) as movements_matched,
+        sum(
+            case
+                when item_type = 'ledger_transaction' and not is_carried and disposition = 'matched'
+                    then 1
+                else 0
+            end
+        ) as movements_matched,
         sum(case when item_type = 'ledger_transaction' and is_carried then 1 else 0 end) as movements_carried,
-        sum(case when item_type = 'ledger_transaction' and is_carried and disposition = 'matched' then 1 else 0 end) as movements_carried_matched,
+        sum(
+            case
+                when item_type = 'ledger_transaction' and is_carried and disposition = 'matched'
+                    then 1
+                else 0
+            end
+        ) as movements_carried_matched,
         sum(case when item_type = 'settlement_line' and not is_carried then abs(amount_minor) else 0 end) as lines_to_match_minor,
-        sum(case when item_type = 'settlement_line' and not is_carried and disposition = 'matched' then abs(amount_minor) else 0 end) as lines_matched_minor,
+        sum(
+            case
+                when item_type = 'settlement_line' and not is_carried and disposition = 'matched'
+                    then abs(amount_minor)
+                else 0
+            end
+        ) as lines_matched_minor,
         sum(case when item_type = 'ledger_transaction' and not is_carried then abs(amount_minor) else 0 end) as movements_minor,
-        sum(case when item_type = 'ledger_transaction' and not is_carried and disposition = 'matched' then abs(amount_minor) else 0 end) as movements_matched_minor
+        sum(
+            case
+                when item_type = 'ledger_transaction' and not is_carried and disposition = 'matched'
+                    then abs(amount_minor)
+                else 0
+            end
+        ) as movements_matched_minor
     from outcomes
     group by currency
 
@@ -127,10 +157,22 @@ final as (
         cast(coalesce(item_counts.lines_matched_minor, 0) as bigint) as lines_matched_minor,
         cast(coalesce(item_counts.movements_minor, 0) as bigint) as movements_minor,
         cast(coalesce(item_counts.movements_matched_minor, 0) as bigint) as movements_matched_minor,
-        cast({{ whole_division('item_counts.lines_matched * 10000', 'nullif(item_counts.lines_to_match, 0)') }} as bigint) as line_match_rate_bps,
-        cast({{ whole_division('item_counts.lines_matched_minor * 10000', 'nullif(item_counts.lines_to_match_minor, 0)') }} as bigint) as line_amount_match_rate_bps,
-        cast({{ whole_division('item_counts.movements_matched * 10000', 'nullif(item_counts.movements, 0)') }} as bigint) as movement_match_rate_bps,
-        cast({{ whole_division('item_counts.movements_matched_minor * 10000', 'nullif(item_counts.movements_minor, 0)') }} as bigint) as movement_amount_match_rate_bps,
+        cast(
+            {{ whole_division('item_counts.lines_matched * 10000', 'nullif(item_counts.lines_to_match, 0)') }}
+            as bigint
+        ) as line_match_rate_bps,
+        cast(
+            {{ whole_division('item_counts.lines_matched_minor * 10000', 'nullif(item_counts.lines_to_match_minor, 0)') }}
+            as bigint
+        ) as line_amount_match_rate_bps,
+        cast(
+            {{ whole_division('item_counts.movements_matched * 10000', 'nullif(item_counts.movements, 0)') }}
+            as bigint
+        ) as movement_match_rate_bps,
+        cast(
+            {{ whole_division('item_counts.movements_matched_minor * 10000', 'nullif(item_counts.movements_minor, 0)') }}
+            as bigint
+        ) as movement_amount_match_rate_bps,
         cast(coalesce(match_counts.matched_exact_reference, 0) as bigint) as matched_exact_reference,
         cast(coalesce(match_counts.matched_normalized_reference, 0) as bigint) as matched_normalized_reference,
         cast(coalesce(match_counts.matched_internal_reference, 0) as bigint) as matched_internal_reference,
