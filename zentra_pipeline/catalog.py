@@ -73,14 +73,14 @@ def _template() -> bytes:
             connection.execute(f"create schema {STORED}")
             connection.execute("begin")
             for table in published_schema.tables().values():
-                columns = ", ".join(f"{name} {column.data_type}" for name, column in table.columns.items())
+                columns = ", ".join(f'"{name}" {column.data_type}' for name, column in table.columns.items())
                 connection.execute(f"create table {STORED}.{table.name} ({columns})")
-                names = ", ".join(table.columns)
+                names = ", ".join(f'"{name}"' for name in table.columns)
                 connection.execute(f"create view {table.name} as select {names} from {STORED}.{table.name}")
                 connection.execute(f"comment on view {table.name} is {lake.literal(table.description)}")
                 for name, column in table.columns.items():
                     described = lake.literal(column.description)
-                    connection.execute(f"comment on column {table.name}.{name} is {described}")
+                    connection.execute(f'comment on column {table.name}."{name}" is {described}')
             connection.execute("commit")
             connection.execute("use memory.main")
             connection.execute("detach catalog")
