@@ -64,6 +64,7 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
 
     from zentra_pipeline.defs.instance import dagster_instance
     from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, reaching, scope_key
+    from zentra_pipeline.defs.reconcile.job import reconcile_window
     from zentra_pipeline.defs.reconcile.window import reconciliation_window
     from zentra_pipeline.defs.resources import Reconciler
 
@@ -76,15 +77,16 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
     with dagster_instance(home) as instance, reaching(request.ledger_window):
         instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, request.provider)])
         try:
-            dg.materialize(
-                [reconciliation_window],
+            job = dg.Definitions(
+                assets=[reconciliation_window], jobs=[reconcile_window], resources={"reconciler": reconciler}
+            ).resolve_job_def(reconcile_window.name)
+            job.execute_in_process(
                 instance=instance,
                 partition_key=partition_key(tenant, request.provider, request.ledger_window),
                 run_config={
                     "ops": {"reconciliation_window": {"config": config}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
-                resources={"reconciler": reconciler},
                 tags={"zentra/run_id": window_run.run_id_of(tenant, request)},
             )
         except dg.DagsterError as cause:

@@ -150,6 +150,7 @@ def test_a_run_shows_what_it_was_made_from_before_itself(world: World) -> None:
         (staged,) = instance.fetch_materializations(dg.AssetKey("stg_settlement_lines"), limit=9).records
         assert raw.partition_key == staged.partition_key
         assert raw.storage_id < staged.storage_id
+        assert [run.job_name for run in instance.get_runs()] == ["reconcile_window"]
         assert tick(world, instance) == "nothing new"
 
 
