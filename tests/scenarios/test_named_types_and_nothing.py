@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.claims import Claim, Said, claim, expected, outcomes
-from tests.scenarios.rows import MON, THU, TUE, WED, Row, entry, post, settle
+from tests.scenarios.rows import MON, THU, TUE, WED, Row, call, entry, post, settle
 from tests.scenarios.world import World
 
 USUAL = ("payment", "refund", "chargeback", "chargeback_reversal")
@@ -76,6 +76,12 @@ NOTHING = [
             WED: ["open L1, 0 USD, aged 2"],
             THU: ["open L1, 0 USD, aged 3"],
         },
+    ),
+    claim(
+        "a success of nothing belongs to the line of nothing, and is no orphan later",
+        settle("L1", "trial", 0),
+        call("C1", "trial", 0),
+        gives=[],
     ),
     claim(
         "a line of nothing is a leg of its batch, which is posted a day later",
