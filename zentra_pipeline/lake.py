@@ -328,6 +328,7 @@ class _Snapshot:
     revisions: list[run_store.Revision]
     sealed_revisions: dict[str, run_store.Revision]
     sequences: dict[str, int]
+    outlived: list[str]
     files: list[file_store.StagedFile]
 
     def published(self, paths: TenantPaths, table: str) -> list[tuple[Path, int]]:
@@ -376,7 +377,21 @@ def _snapshot(paths: TenantPaths, connection: Connection) -> _Snapshot:
         for kind in ("settlement", "ledger", "callbacks", "internal_events")
         for file in file_store.staged_files(connection, kind)
     ]
-    return _Snapshot(tenant, tables, current, sealed, {run.run_id: run.sequence for run in runs}, registered)
+    sequences = {run.run_id: run.sequence for run in runs}
+    return _Snapshot(tenant, tables, current, sealed, sequences, _outlived(runs), registered)
+
+
+def _outlived(runs: Sequence[run_store.Run]) -> list[str]:
+    """Runs after which a published run of their provider has seen the same items: what they suggested holds no more."""
+    newest: dict[str, str] = {}  # the latest window that any run created later has seen, by provider
+    found = []
+    for run in sorted(runs, key=lambda run: run.sequence, reverse=True):
+        seen = newest.get(run.provider)
+        if seen is not None and seen >= run.ledger_window:
+            found.append(run.run_id)
+        if run.revision > 0 and (seen is None or run.ledger_window > seen):
+            newest[run.provider] = run.ledger_window
+    return sorted(found)
 
 
 def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
@@ -425,12 +440,25 @@ def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
     key = "match_id" if table == "matches" else "exception_id"
     # A later run may publish a newer state of the same row: reversed, or resolved.
     newest = (
-        f"select {columns} from ({published_rows(table, published, definitions)}) as published "
+        f"select {columns}, run_sequence from ({published_rows(table, published, definitions)}) as published "
         f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
     )
     if table == "exceptions":
+        newest = f"select {columns} from ({newest})"
         return decided_by(newest, "states.closeout_id is null") + _ordered("ledger_window", key)
-    return newest + _ordered("run_sequence", key)
+    in_force = _in_force(newest, published_rows(table, published, definitions), snapshot.outlived)
+    return f"select {columns} from ({in_force}) as published" + _ordered("run_sequence", key)
+
+
+def _in_force(newest: str, published: str, outlived: Sequence[str]) -> str:
+    """A select of matches without suggestions that a later run outlived; older releases published those as reversed."""
+    runs = ", ".join(literal(run_id) for run_id in outlived) or "''"
+    return (
+        f"select published.* from ({newest}) as published "
+        f"where not (published.status = 'suggested' and published.run_id in ({runs})) "
+        "and not (published.status = 'reversed' and published.rule = 'amount_date' and published.match_id in "
+        f"(select suggested.match_id from ({published}) as suggested where suggested.status = 'suggested'))"
+    )
 
 
 def _open_items_now(paths: TenantPaths, snapshot: _Snapshot) -> str:

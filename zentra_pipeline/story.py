@@ -253,13 +253,16 @@ def _exceptions(rows: movement.Rows) -> Iterator[Entry]:
     exceptions = {row["exception_id"]: row for row in rows["exception"]}
     told: set[str] = set()
     opened, resolved, reopened = types.EXCEPTION_OPENED, types.EXCEPTION_RESOLVED, types.EXCEPTION_REOPENED
-    for event, data in _events(rows, opened, resolved, reopened):
+    changed = types.EXCEPTION_CHANGED
+    for event, data in _events(rows, opened, changed, resolved, reopened):
         if data.get("decision_id"):
             continue
         name = _words(data["exception_type"]).capitalize()
         if event["event_type"] == opened:
             told.add(event["subject"])
             sentence = f"{name} opened for {data['owner']}, due {_clock(data['due_at'])}: {data['explanation']}"
+        elif event["event_type"] == changed:
+            sentence = f"{name} shows what holds now: {data['explanation']}"
         elif event["event_type"] == resolved:
             how = _words(data["resolution"]) if data["resolution"] else data["reason"]
             sentence = f"{name} resolved: {how}"

@@ -22,7 +22,7 @@ from zentra_pipeline.events import run_events
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.profile import load_profile
 from zentra_pipeline.remedies import Remedy
-from zentra_pipeline.review import run_decisions
+from zentra_pipeline.review import run_decisions, withdrawals
 from zentra_pipeline.routing import load_routing
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.scratch import EarlierRun, RunInputs
@@ -246,6 +246,10 @@ def _record(
     now = datetime.now(UTC)
     telling = _telling(engine, paths, run, inputs, tables, actor, now)
     events = _tell(paths, telling)
+    with reading(engine) as connection:
+        shown = withdrawals.shown_before(paths, decision_store.listed(connection))
+        later = run_store.later_runs(connection, run) if shown else []
+        newer = [run_store.current_revision(connection, item.run_id) for item in later]
     with engine.begin() as connection:
         decided = event_log.entries(connection, after=telling.last_position)
         if telling.told and decided:  # what was told depends on the log, which nobody adds to any more
@@ -263,6 +267,10 @@ def _record(
             now,
         )
         event_log.append_file(connection, run_id=run.run_id, events=events.rows, path=events.path, sha256=events.sha256)
+        exceptions, *of_later = (
+            paths.root / each["exceptions"]["path"] for each in (entries, *(each.tables for each in newer))
+        )
+        withdrawals.withdraw(connection, inputs.tenant, run, exceptions, of_later, shown, now)
         _withdraw_preparation(connection, run)
         return run_store.transition(connection, run.run_id, "in_review", actor, now), tables
 

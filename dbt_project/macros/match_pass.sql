@@ -6,7 +6,8 @@
 
     disposition  matched    a leg of match_id
                  duplicate  repeats an amount already paired: set aside for this run
-                 ambiguous  left over with several possible counterparts: later passes may still settle it
+                 ambiguous  left over with several possible counterparts, in the group `rest_key`: later passes may still
+                            settle it, and what they leave of the group is judged once more (int_pass_left_over)
                  free       nothing shares its key, or everything that did is taken
 
   Exactly equal sums match the whole group. Otherwise equal amounts pair off one to one in a total order, repeated
@@ -252,7 +253,8 @@ outcomes as (
         keyed.was_ambiguous,
         case when judged_groups.verdict = 'equal' then 'matched' else 'free' end as disposition,
         judged_groups.match_id,
-        '{{ rule }}' as rule
+        '{{ rule }}' as rule,
+        cast(null as varchar) as rest_key
     from {{ keyed }} as keyed
     left join judged_groups
         on
@@ -265,10 +267,11 @@ outcomes as (
 
     select
         {{ item_columns('pair_names') }},
-        pair_names.was_ambiguous or pair_names.disposition = 'ambiguous' as was_ambiguous,
+        pair_names.was_ambiguous,
         pair_names.disposition,
         named_pairs.match_id,
-        '{{ rule }}' as rule
+        '{{ rule }}' as rule,
+        case when pair_names.disposition = 'ambiguous' then pair_names.group_key end as rest_key
     from pair_names
     left join named_pairs
         on
@@ -278,6 +281,91 @@ outcomes as (
             and pair_names.pair_name = named_pairs.pair_name
 
 )
+
+{% endmacro %}
+
+{#
+  What a pass left over and nothing took since: `<rule>_judged` has every such item whose group still has both sides, with
+  the match_id of the group where one side has a single item. `before` names the passes whose rest was asked before; needs
+  the CTEs `items` (what is still free), `scope`, and one named like the rule with the items that it left over.
+#}
+{% macro rest_of_groups(rule, before) %}
+
+{{ rule }}_rest as (
+
+    select
+        {{ rule }}.item_type,
+        {{ rule }}.item_id,
+        {{ rule }}.currency,
+        {{ rule }}.line_class,
+        {{ rule }}.rest_key,
+        {{ rule }}.amount_minor
+    from {{ rule }}
+    inner join items
+        on
+            {{ rule }}.item_type = items.item_type
+            and {{ rule }}.item_id = items.item_id
+            and {{ rule }}.currency = items.currency
+    {%- for earlier in before %}
+    left join {{ earlier }}_judged
+        on
+            {{ rule }}.item_type = {{ earlier }}_judged.item_type
+            and {{ rule }}.item_id = {{ earlier }}_judged.item_id
+            and {{ rule }}.currency = {{ earlier }}_judged.currency
+            and {{ earlier }}_judged.match_id is not null
+    {%- endfor %}
+    {%- for earlier in before %}
+    {{ 'where' if loop.first else 'and' }} {{ earlier }}_judged.item_id is null
+    {%- endfor %}
+
+),
+
+{{ rule }}_sides as (
+
+    select
+        rest_key,
+        currency,
+        line_class,
+        cast(sum(case when item_type = 'settlement_line' then 1 else 0 end) as bigint) as lines,
+        cast(sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as bigint) as movements,
+        cast(sum(case when item_type = 'ledger_transaction' then amount_minor else 0 end) as bigint) as ledger_minor,
+        min(case when item_type = 'settlement_line' then item_id end) as first_line_id,
+        min(case when item_type = 'ledger_transaction' then item_id end) as first_transaction_id
+    from {{ rule }}_rest
+    group by rest_key, currency, line_class
+
+),
+
+{{ rule }}_groups as (
+
+    select
+        sides.*,
+        case
+            when sides.lines = 1 or sides.movements = 1
+                then {{ match_id(rule, 'sides.rest_key', 'sides.currency', 'sides.line_class', "'rest ' || cast(sides.lines as varchar) || ':' || cast(sides.movements as varchar) || ':' || cast(sides.ledger_minor as varchar)", 'sides.first_line_id', 'sides.first_transaction_id') }}
+        end as match_id
+    from {{ rule }}_sides as sides
+    cross join scope
+    where sides.lines > 0 and sides.movements > 0
+
+),
+
+{{ rule }}_judged as (
+
+    select
+        rest.item_type,
+        rest.item_id,
+        rest.currency,
+        '{{ rule }}' as rule,
+        grouped.match_id
+    from {{ rule }}_rest as rest
+    inner join {{ rule }}_groups as grouped
+        on
+            rest.rest_key = grouped.rest_key
+            and rest.currency = grouped.currency
+            and rest.line_class = grouped.line_class
+
+),
 
 {% endmacro %}
 

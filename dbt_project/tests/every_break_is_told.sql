@@ -53,7 +53,7 @@ lost as (
     left join {{ ref('int_unmatched_reasons') }} as reasons on found.exception_type = reasons.exception_type
     left join standing_reasons
         on
-            reasons.exception_type is not null
+            reasons.rank > 3
             and found.subject_type = standing_reasons.subject_type
             and found.subject_id = standing_reasons.subject_id
             and found.currency = standing_reasons.currency

@@ -10,10 +10,13 @@ from tests.cases.shared import groups
 
 # A name is added as its case comes out right.
 RIGHT = (
+    "parts_over_three_files",
     "later_lines_after_an_exact_match",
+    "a_refund_comes_before_a_smaller_original",
     "a_chargeback_on_top_of_a_full_refund",
     "n_to_m_equal_sums_other_counts",
     "a_pair_a_duplicate_and_a_difference",
+    "a_duplicate_finds_its_movement_later",
     "the_wrong_currency_then_the_right_one",
     "one_transaction_in_two_currencies",
     "payout_totals",
@@ -26,8 +29,10 @@ RIGHT = (
     "an_entry_comes_late_for_a_matched_movement",
     "a_late_entry_and_the_line_for_it",
     "a_difference_becomes_another",
+    "the_true_line_comes_after_a_short_one",
     "a_later_movement_completes",
     "an_original_known_by_its_movement_only",
+    "leftovers_go_on_to_later_passes",
     "a_suggestion_consumes_nothing",
     "failed_succeeded_reversed",
     "a_conflicting_payload_then_a_correction",
@@ -39,6 +44,7 @@ RIGHT = (
     "a_bridge",
     "reversed_the_day_after_the_match",
     "the_border_of_a_fee",
+    "a_tolerance_for_pairs_only",
     "holidays_do_not_age",
     "london_in_spring",
     "new_york_in_autumn",
@@ -66,9 +72,29 @@ def test_three_lines_and_two_movements_of_equal_sums_are_many_to_many(played: di
     assert [row["cardinality"] for row in rows] == ["many_to_many"]
 
 
+def test_the_one_open_difference_shows_what_is_left(played: dict[str, Played]) -> None:
+    case = played["a_difference_becomes_another"]
+    rows = case.world.query(
+        f"select difference_minor, runs.ledger_window, status <> 'resolved' as is_open from exceptions "
+        f"inner join runs using (run_id) where exception_type = 'amount_mismatch' and subject_id = '{case.prefix}L1'"
+    )
+    assert [(row["difference_minor"], str(row["ledger_window"]), row["is_open"]) for row in rows] == [
+        (-20, "2026-03-03", True)
+    ]
+
+
+def test_the_difference_of_a_short_line_is_superseded_by_its_being_unmatched(played: dict[str, Played]) -> None:
+    case = played["the_true_line_comes_after_a_short_one"]
+    rows = case.world.query(
+        "select new.exception_type from exceptions as old inner join exceptions as new "
+        f"on old.superseded_by = new.exception_id where old.subject_id = '{case.prefix}L1'"
+    )
+    assert rows == [{"exception_type": "unmatched_provider_row"}]
+
+
 def test_a_suggestion_ends_when_its_movement_finds_another_line(played: dict[str, Played]) -> None:
     case = played["a_suggestion_consumes_nothing"]
-    assert case.world.query("select * from matches where status = 'suggested'") == []
+    assert case.world.query("select * from matches where rule = 'amount_date'") == []
 
 
 def test_holidays_do_not_count_as_business_days(played: dict[str, Played]) -> None:

@@ -192,6 +192,7 @@ def test_an_action_gives_its_resolution(action: str, resolution: str | None, giv
         ("resolve", None, UsageError, "needs a resolution"),
         ("resolve", "gone", UsageError, "use one of matched_manually, adjustment_required"),
         ("resolve", "matched_late", RefusedError, "what the system says"),
+        ("resolve", "superseded", RefusedError, "what the system says"),
         ("write_off", "false_positive", UsageError, "use resolve"),
         ("approve", "written_off", UsageError, "takes no resolution"),
     ],

@@ -39,6 +39,17 @@ def outcomes(
     profile: Mapping[str, Any] | None = None,
 ) -> list[Said]:
     """Run the windows once over the rows of all claims; what each claim was given, in its own ids."""
+    return played(folders, name, claims, windows, profile)[0]
+
+
+def played(
+    folders: pytest.TempPathFactory,
+    name: str,
+    claims: Sequence[Claim],
+    windows: Sequence[str] = (MON,),
+    profile: Mapping[str, Any] | None = None,
+) -> tuple[list[Said], World]:
+    """As outcomes, with the world that the claims share."""
     world = World(folders.mktemp(name), {"amount_date_rule": "off", **(profile or {})})
     for number, each in enumerate(claims):
         world.add(*(row.prefixed(_prefix(number)) for row in each.rows))
@@ -47,7 +58,7 @@ def outcomes(
         for statement in world.run(window):
             for number in {int(name[1:4]) for name in statement.ids}:
                 said[number].setdefault(window, []).append(statement.text.replace(_prefix(number), ""))
-    return [{window: sorted(texts) for window, texts in each.items()} for each in said]
+    return [{window: sorted(texts) for window, texts in each.items()} for each in said], world
 
 
 def expected(each: Claim) -> dict[str, list[str]]:

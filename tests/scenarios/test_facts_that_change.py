@@ -137,7 +137,7 @@ CLAIMS = [
             TUE: [
                 PAIR,
                 "resolved as matched_late: unmatched_provider_row L1, 500 USD",
-                "resolved as matched_late: unmatched_provider_row L2, 500 USD",
+                "resolved as superseded: unmatched_provider_row L2, 500 USD",
                 "duplicate_settlement_line L2, 500 USD, off by 500",
                 "open L2, 500 USD, aged 1",
             ],
@@ -154,7 +154,7 @@ CLAIMS = [
                 "currency_mismatch L1, 500 EUR",
                 "open L1, 500 EUR, aged 1",
                 "open T1, 500 USD, aged 0",
-                "resolved as matched_late: unmatched_provider_row L1, 500 EUR",
+                "resolved as superseded: unmatched_provider_row L1, 500 EUR",
             ],
             WED: ["open L1, 500 EUR, aged 2", "open T1, 500 USD, aged 1"],
         },
@@ -317,12 +317,11 @@ def test_the_second_payload_of_an_event_is_no_redelivery_of_the_first(books: Wor
 
 
 def test_a_better_reason_is_told_where_the_former_one_ended_and_names_the_nearest_counterpart(books: World) -> None:
-    told = books.query(
-        "select exception_type, explanation, candidates from exceptions where subject_id = 'L2' order by 1"
-    )
+    told = books.query("select * from exceptions where subject_id = 'L2' order by exception_type")
     better, former = told
     assert former["exception_type"] == "unmatched_provider_row"
-    assert "; told as duplicate_settlement_line instead by run run_" in former["explanation"]
+    assert (former["resolution"], former["superseded_by"]) == ("superseded", better["exception_id"])
+    assert f"; superseded by duplicate_settlement_line {better['exception_id']} by run run_" in former["explanation"]
     nearest, *_ = json.loads(better["candidates"])
     assert (nearest["predicate"], nearest["candidate_id"]) == ("same reference, already matched", "T2")
 

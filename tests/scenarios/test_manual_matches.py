@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.rows import MON, TUE, WED, call, post, settle
+from tests.scenarios.rows import MON, TUE, WED, call, entry, post, settle
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
 from zentra_pipeline.review import books, record
 from zentra_pipeline.review.record import Recorded
 
@@ -180,8 +180,8 @@ def test_an_exception_of_a_matched_item_is_resolved_once(
     assert found == [(exception_type, "resolved", resolution)]
 
 
-def test_what_a_duplicate_was_stays_for_a_person_to_say(story: Story) -> None:
-    assert exceptions_of(story.world, "L9") == [("duplicate_settlement_line", "open", None)]
+def test_a_duplicate_that_a_decision_matches_is_none_any_more(story: Story) -> None:
+    assert exceptions_of(story.world, "L9") == [("duplicate_settlement_line", "resolved", "matched_late")]
 
 
 def test_a_movement_in_transit_that_is_matched_never_was_an_exception(story: Story) -> None:
@@ -366,10 +366,25 @@ def test_a_match_that_was_equal_shows_its_difference_when_the_file_is_restated(r
     assert "amount_mismatch L3, 480 USD, off by -20" in restated.said[MON]
 
 
-def test_an_approval_is_refused_when_the_amounts_are_others_than_those_proposed(restated: Story) -> None:
-    words = r"proposed to match 5\.00 USD against 4\.93 USD, and it is 4\.00 USD against"
-    with pytest.raises(RefusedError, match=words):
+def test_a_proposal_about_other_amounts_is_withdrawn_by_the_system(restated: Story) -> None:
+    with pytest.raises(NotPossibleError, match="is investigating: approve is not possible"):
         decide(restated.world, "L4", "approve", "bob")
+    (row,) = restated.world.query("select * from decisions where action = 'withdraw'")
+    assert (row["actor"], row["result"]) == ("system", "investigating")
+    assert row["reason"].startswith("ann proposed matched_manually about 5.00 USD; since run run_")
+    assert row["reason"].endswith(f"of window {MON} the exception shows 4.00 USD: propose again what holds now")
+
+
+def test_an_approval_is_refused_when_another_item_of_the_match_has_changed(restated: Story) -> None:
+    with recorded_alone():
+        match(restated.world, "L4", "L4", "T4")
+    world = restated.world
+    world.add(entry("T4.3", "T4", "X4", "settlement_account", "credit", 7, on=MON))
+    world.add(entry("T4.4", "T4", "X4", "reserved", "debit", 7, on=MON))
+    run_again(world, MON)
+    words = r"proposed to match 4\.00 USD against 4\.93 USD, and it is 4\.00 USD against 5\.00 USD"
+    with pytest.raises(RefusedError, match=words):
+        decide(world, "L4", "approve", "bob")
 
 
 def test_a_dispute_keeps_the_exception_investigated_with_the_word_in_the_log(world: World) -> None:

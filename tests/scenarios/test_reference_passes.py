@@ -126,28 +126,38 @@ CLAIMS = [
         ],
     ),
     claim(
-        "two lines left over against one movement are ambiguous, each of them",
+        "two lines left over against one movement match as one group, with their difference",
         settle("L1", "R", 300),
         settle("L2", "R", 200),
         post("T1", "R", 310),
+        gives=[
+            "exact_reference many_to_one exact: L1 + L2 = T1, 500 against 310 USD, off by 190",
+            "amount_mismatch L1, 500 USD, off by 190",
+        ],
+    ),
+    claim(
+        "two lines left over against two movements are ambiguous, each of them",
+        settle("L1", "R", 300),
+        settle("L2", "R", 200),
+        post("T1", "R", 310),
+        post("T2", "R", 120),
         gives=[
             "ambiguous_match L1, 300 USD",
             "ambiguous_match L2, 200 USD",
             "open L1, 300 USD, aged 0",
             "open L2, 200 USD, aged 0",
             "open T1, 310 USD, aged 0",
+            "open T2, 120 USD, aged 0",
         ],
     ),
     claim(
-        "one line left over against two movements is ambiguous",
+        "one line left over against two movements matches both, with their difference",
         settle("L1", "R", 300),
         post("T1", "R", 310),
         post("T2", "R", 320),
         gives=[
-            "ambiguous_match L1, 300 USD",
-            "open L1, 300 USD, aged 0",
-            "open T1, 310 USD, aged 0",
-            "open T2, 320 USD, aged 0",
+            "exact_reference one_to_many exact: L1 = T1 + T2, 300 against 630 USD, off by -330",
+            "amount_mismatch L1, 300 USD, off by -330",
         ],
     ),
     claim(
@@ -299,6 +309,7 @@ CLAIMS = [
         settle("L1", "R", 300, "EUR"),
         settle("L2", "R", 200, "EUR"),
         post("T1", "R", 310, "EUR"),
+        post("T3", "R", 120, "EUR"),
         post("T2", "R", 310, "USD"),
         gives=[
             "currency_mismatch L1, 300 EUR",
@@ -307,6 +318,7 @@ CLAIMS = [
             "open L2, 200 EUR, aged 0",
             "open T1, 310 EUR, aged 0",
             "open T2, 310 USD, aged 0",
+            "open T3, 120 EUR, aged 0",
         ],
     ),
     claim(

@@ -21,7 +21,7 @@ from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of, word
 from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError
 from zentra_pipeline.review import decisions as review
-from zentra_pipeline.review import matching, record
+from zentra_pipeline.review import history, matching, record
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
 from zentra_pipeline.review.decisions import ExceptionState
 from zentra_pipeline.review.policy import ROLE_ACTIONS
@@ -59,6 +59,17 @@ _DECISION_SCHEMA: Final = {
         "origin": {"type": ["object", "null"], "description": "How the actor came: a token or the command line."},
     },
 }
+_SHOWN_SCHEMA: Final = {
+    "type": "object",
+    "required": ["run_id", "ledger_window", "amount_minor", "difference_minor", "explanation"],
+    "properties": {
+        "run_id": {**_TEXT, "description": "The run since which it showed this."},
+        "ledger_window": {"type": "string", "format": "date"},
+        "amount_minor": {"type": ["integer", "null"]},
+        "difference_minor": {"type": ["integer", "null"]},
+        "explanation": _TEXT,
+    },
+}
 _DETAIL_SCHEMA: Final = tables.row_schema(
     "exceptions",
     **_CLOCK,
@@ -69,6 +80,7 @@ _DETAIL_SCHEMA: Final = tables.row_schema(
     proposed_resolution=_TEXT_OR_NULL,
     proposed_by={**_TEXT_OR_NULL, "description": "Proposer; another person must approve."},
     pending_approval=approvals.PENDING_EXCEPTION,
+    history={"type": "array", "items": _SHOWN_SCHEMA, "description": "What it has shown, oldest first."},
     decisions={"type": "array", "items": _DECISION_SCHEMA},
 )
 _ETAG: Final = {"ETag": {"description": "Its state; for If-Match.", "schema": _TEXT}}
@@ -288,6 +300,7 @@ def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, An
         "proposed_resolution": state.proposed_resolution,
         "proposed_by": state.proposed_by,
         "pending_approval": waiting.get(exception_id),
+        "history": history.as_objects(history.of_exception(caller.paths, exception_id)),
         "decisions": _told(log),
     }
 

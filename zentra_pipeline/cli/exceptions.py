@@ -13,6 +13,7 @@ from zentra_pipeline.settings import Home
 if TYPE_CHECKING:
     from zentra_pipeline.lake import QueryResult
     from zentra_pipeline.review.clocks import Clocks
+    from zentra_pipeline.review.history import Shown
     from zentra_pipeline.settings import TenantPaths
     from zentra_pipeline.store.decisions import Decision
 
@@ -221,6 +222,7 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
     from zentra_pipeline import lake, tenancy, vocabulary
     from zentra_pipeline.cli import approval_text, printing
     from zentra_pipeline.errors import UsageError
+    from zentra_pipeline.review import history
     from zentra_pipeline.review.clocks import TIMED, Clocks
     from zentra_pipeline.store import decisions
     from zentra_pipeline.store.engine import operational_store, reading
@@ -236,10 +238,18 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
     with reading(operational_store(paths)) as connection:
         log = decisions.listed(connection, [exception_id])
     waiting = _pending(paths, result).get(exception_id)
+    shown = history.of_exception(paths, exception_id)
     if as_json:
-        history = [_as_object(decision) for decision in log]
-        told = {"title": kind.title, "remedy": kind.remedy, "version": len(log), "pending_approval": waiting}
-        printing.print_json(row | told | {"decisions": history, "ledger_search": searches})
+        told = {
+            "title": kind.title,
+            "remedy": kind.remedy,
+            "version": len(log),
+            "pending_approval": waiting,
+            "history": history.as_objects(shown),
+            "decisions": [_as_object(decision) for decision in log],
+            "ledger_search": searches,
+        }
+        printing.print_json(row | told)
         return
     printing.say(f"{row['exception_id']}  {row['exception_type']}  {row['severity']}  {row['status']}")
     printing.say(f"{kind.title}.")
@@ -248,6 +258,7 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
     printing.say()
     for label, value in _facts(row):
         printing.say(f"{label:<12} {value}")
+    _say_list("What it showed before:", [_shown(entry, row["currency"]) for entry in shown[:-1]])
     _say_list("What came close:", [_sentence(candidate) for candidate in row["candidates"]])
     _say_list("What was looked for:", [_search_sentence(search) for search in searches])
     if log:
@@ -282,6 +293,16 @@ def escalate(tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
     for decision in recorded:
         printing.say(f"{decision.exception_id}  {_told(decision)}")
     printing.note(printing.counted(len(recorded), "escalation"))
+
+
+def _shown(entry: "Shown", currency: str) -> str:
+    """A state in words: `60.00 EUR, difference -40.00 EUR, since window 2026-04-20 (run run_…)`."""
+    told = {"currency": currency, "amount_minor": entry.amount_minor, "difference_minor": entry.difference_minor}
+    amounts = [
+        _amount(told, "amount_minor") or "no amount",
+        *([f"difference {_amount(told, 'difference_minor')}"] if entry.difference_minor is not None else []),
+    ]
+    return f"{', '.join(amounts)}, since window {entry.ledger_window} (run {entry.run_id})"
 
 
 def _as_object(decision: "Decision") -> dict[str, Any]:
@@ -355,6 +376,7 @@ def _facts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("age", None if row["age_business_days"] is None else f"{row['age_business_days']} business days"),
         ("opened", f"{row['opened_at']} by {row['run_id']}"),
         ("resolution", row["resolution"]),
+        ("replaced by", row["superseded_by"]),
     ]
     return [(label, value) for label, value in facts if value]
 

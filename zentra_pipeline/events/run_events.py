@@ -33,9 +33,10 @@ _ORDER: Final = (
     types.EXCEPTION_RESOLVED,
     types.EXCEPTION_REOPENED,
     types.EXCEPTION_OPENED,
+    types.EXCEPTION_CHANGED,
     types.CALLBACK_LATE,
 )
-_OPENING: Final = (types.EXCEPTION_OPENED, types.EXCEPTION_REOPENED)
+_OPENING: Final = (types.EXCEPTION_OPENED, types.EXCEPTION_REOPENED, types.EXCEPTION_CHANGED)
 _STATE_CHANGES: Final = frozenset({*_ORDER} - {types.CALLBACK_LATE})
 _TEXT_INSTANT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _WINDOW: Final = (
@@ -56,6 +57,11 @@ _OPENED: Final = (
     "'subject_id': subject_id, 'provider_reference': provider_reference, 'amount_minor': amount_minor, "
     "'match_id': match_id, 'previous_exception_id': previous_exception_id, 'explanation': explanation"
 )
+_CHANGED: Final = (
+    f"{_WINDOW}, 'run_revision': about.revision, 'amount_minor': amount_minor, "
+    "'former_amount_minor': former_amount_minor, 'former_difference_minor': former_difference_minor, "
+    "'match_id': match_id, 'explanation': explanation"
+)
 _LATE: Final = (
     f"{_WINDOW}, 'run_revision': about.revision, 'provider_event_id': subject_id, "
     "'provider_reference': provider_reference, 'currency': currency, 'amount_minor': amount_minor, "
@@ -69,7 +75,9 @@ _MADE: Final = "status = 'confirmed'"
 _REVERSED: Final = "status = 'reversed'"
 _OWN: Final = "run_id = (select run_id from about)"
 _OPEN: Final = " and status <> 'resolved'"
-_MATCHED_LATE: Final = "resolved_run_id = (select run_id from about)"
+_ENDED: Final = "resolved_run_id = (select run_id from about)"
+# An exception of an earlier run that this one leaves open, with other amounts or another match.
+_KEPT: Final = "run_id <> (select run_id from about) and status <> 'resolved'"
 
 
 @dataclass(frozen=True)
@@ -183,7 +191,13 @@ def _write_earlier(connection: duckdb.DuckDBPyConnection, table: str, earlier: S
 
 
 def _facts() -> list["_Fact"]:
-    return [*_matches_made(), *_matches_reversed(), *_exceptions_opened(), *_exceptions_resolved()]
+    return [
+        *_matches_made(),
+        *_matches_reversed(),
+        *_exceptions_opened(),
+        *_exceptions_changed(),
+        *_exceptions_resolved(),
+    ]
 
 
 def _events_sql(is_retold: bool) -> str:
@@ -334,10 +348,40 @@ def _exceptions_opened() -> Iterator[_Fact]:
     )
 
 
+def _exceptions_changed() -> Iterator[_Fact]:
+    """Open exceptions of earlier runs that show other amounts by this revision, or again those of the earlier runs."""
+    earlier = (
+        "(select exception_id, amount_minor as former_amount_minor, difference_minor as former_difference_minor "
+        "from exceptions_earlier "
+        "qualify row_number() over (partition by exception_id order by run_sequence desc nulls last) = 1)"
+    )
+    other = "(amount_minor, difference_minor) is distinct from (former_amount_minor, former_difference_minor)"
+    now, before = _rows("exceptions_now", _KEPT), _rows("exceptions_before", _KEPT)
+    changed = (
+        f"(select * from {_left_out(now, before, _EXCEPTION_KEY)} join {earlier} using (exception_id) where {other})"
+    )
+    fact = _Fact(
+        types.EXCEPTION_CHANGED,
+        "exception_id",
+        ["exception_id", "about.run_id", _REVISION],
+        f"'{SYSTEM}'",
+        f"{_EXCEPTION}, {_CHANGED}",
+        changed,
+    )
+    yield fact
+    back = (
+        "(select dropped.* replace (former_amount_minor as amount_minor, former_difference_minor as difference_minor, "
+        "amount_minor as former_amount_minor, difference_minor as former_difference_minor) "
+        f"from (select * from {before} join {earlier} using (exception_id) where {other}) as dropped "
+        "anti join exceptions_now using (exception_id))"
+    )
+    yield replace(fact, source=back)
+
+
 def _exceptions_resolved() -> Iterator[_Fact]:
-    """Exceptions a counterpart settled, those a revision no longer finds, and those it no longer resolves."""
-    late_now, late_before = (_rows(f"exceptions_{when}", _MATCHED_LATE) for when in ("now", "before"))
-    key = ["exception_id", "about.run_id", "'matched_late'"]
+    """Exceptions the run ends (matched late, superseded), those a revision no longer finds or no longer resolves."""
+    late_now, late_before = (_rows(f"exceptions_{when}", _ENDED) for when in ("now", "before"))
+    key = ["exception_id", "about.run_id", "resolution"]
     fact = _Fact(
         types.EXCEPTION_RESOLVED,
         "exception_id",

@@ -100,6 +100,20 @@ class ExceptionOpened(ExceptionFact):
     explanation: str = Field(description="Why, in a sentence with the values.")
 
 
+class ExceptionChanged(ExceptionFact):
+    """An open exception of an earlier run shows other amounts: what holds since this run."""
+
+    provider: str
+    settlement_file: str
+    ledger_window: Day
+    run_revision: Revision
+    amount_minor: int | None
+    former_amount_minor: int | None
+    former_difference_minor: int | None
+    match_id: str | None
+    explanation: str = Field(description="Why, in a sentence with the values.")
+
+
 class CallbackLate(EventData):
     """The first successful callback of a movement came after the review cut-off."""
 
@@ -194,6 +208,7 @@ RUN_FAILED: Final = "reconciliation.run.failed"
 MATCH_CREATED: Final = "reconciliation.match.created"
 MATCH_REVERSED: Final = "reconciliation.match.reversed"
 EXCEPTION_OPENED: Final = "reconciliation.exception.opened"
+EXCEPTION_CHANGED: Final = "reconciliation.exception.changed"
 EXCEPTION_ASSIGNED: Final = "reconciliation.exception.assigned"
 EXCEPTION_RESOLVED: Final = "reconciliation.exception.resolved"
 EXCEPTION_REOPENED: Final = "reconciliation.exception.reopened"
@@ -210,6 +225,7 @@ DATA: Final[Mapping[str, type[EventData]]] = {
     MATCH_CREATED: MatchCreated,
     MATCH_REVERSED: MatchReversed,
     EXCEPTION_OPENED: ExceptionOpened,
+    EXCEPTION_CHANGED: ExceptionChanged,
     EXCEPTION_ASSIGNED: ExceptionAssigned,
     EXCEPTION_RESOLVED: ExceptionResolved,
     EXCEPTION_REOPENED: ExceptionReopened,

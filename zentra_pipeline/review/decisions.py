@@ -13,7 +13,12 @@ from zentra_pipeline import vocabulary
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
 from zentra_pipeline.store.decisions import Decision
 
-SYSTEM_RESOLUTION: Final = "matched_late"
+# What runs resolve as, and nobody else: what the item waited for has come; its reason is another or its match is gone.
+SYSTEM_RESOLUTIONS: Final = ("matched_late", "superseded")
+_SAYS: Final[Mapping[str, str]] = {
+    "matched_late": "a later run matches the item, or finds what it waited for",
+    "superseded": "another exception replaces it, or its match is gone",
+}
 SYSTEM_ACTOR: Final = "system"
 # What the system decides and nobody else: whose an overdue exception is (escalation).
 ESCALATE: Final = "escalate"
@@ -85,8 +90,8 @@ class ExceptionState:
     decisions: int = 0
 
     @property
-    def is_matched_late(self) -> bool:
-        return self.resolution == SYSTEM_RESOLUTION
+    def is_resolved_by_system(self) -> bool:
+        return self.resolution in SYSTEM_RESOLUTIONS
 
     @property
     def is_settled_with_another(self) -> bool:
@@ -129,7 +134,7 @@ def after(state: ExceptionState, decision: Decision) -> ExceptionState:
 
 
 def seen(state: ExceptionState, published_status: str, published_resolution: str | None) -> ExceptionState:
-    """The state as readers see it: what a run matched late is resolved, unless a person resolved it before."""
+    """The state as readers see it: what a run resolved is resolved, unless a person resolved it before."""
     if published_status == "resolved" and state.status != "resolved":
         return replace(
             state, status="resolved", resolution=published_resolution, proposed_resolution=None, proposed_by=None
@@ -181,17 +186,16 @@ def resolution_of(action: str, resolution: str | None) -> str | None:
         raise UsageError(f"resolve needs a resolution: use one of {', '.join(personal_resolutions())}")
     if given not in vocabulary.values("resolution"):
         raise UsageError(f"resolution {given!r} is not known: use one of {', '.join(personal_resolutions())}")
-    if given == SYSTEM_RESOLUTION:
+    if given in SYSTEM_RESOLUTIONS:
         raise RefusedError(
-            f"{SYSTEM_RESOLUTION} is what the system says when a later run matches the item: "
-            f"use one of {', '.join(personal_resolutions())}"
+            f"{given} is what the system says when {_SAYS[given]}: use one of {', '.join(personal_resolutions())}"
         )
     return given
 
 
 def personal_resolutions() -> tuple[str, ...]:
     """The resolutions a person may give."""
-    return tuple(word for word in vocabulary.values("resolution") if word != SYSTEM_RESOLUTION)
+    return tuple(word for word in vocabulary.values("resolution") if word not in SYSTEM_RESOLUTIONS)
 
 
 def check_words(action: str, actor: str, reason: str | None, owner: str | None) -> None:
@@ -211,10 +215,11 @@ def check_words(action: str, actor: str, reason: str | None, owner: str | None) 
 
 def check_step(state: ExceptionState, action: str) -> None:
     """Refuse with NotPossibleError an action that does not follow on the state, saying what does."""
-    if state.status == "resolved" and state.is_matched_late and action != "comment":
+    if state.status == "resolved" and state.is_resolved_by_system and action != "comment":
         raise NotPossibleError(
-            f"exception {state.exception_id} was resolved by the system: a later run matched the item or told it by "
-            f"another exception ({action} cannot change that); if the break comes back, the next run opens a new one"
+            f"exception {state.exception_id} was resolved by the system as {state.resolution}: "
+            f"{_SAYS[str(state.resolution)]} ({action} cannot change that); if the break comes back, the next run "
+            "opens a new one"
         )
     if state.is_settled_with_another and action not in KEEPS_STATUS:
         raise NotPossibleError(
@@ -233,7 +238,7 @@ def check_step(state: ExceptionState, action: str) -> None:
 
 def possible(state: ExceptionState) -> tuple[str, ...]:
     """The actions that may follow on a state, whoever takes them."""
-    if state.is_matched_late or state.is_settled_with_another:
+    if state.is_resolved_by_system or state.is_settled_with_another:
         return ("comment",)
     return tuple(action for action, statuses in _MAY_BE_TAKEN_FROM.items() if state.status in statuses)
 

@@ -120,7 +120,7 @@ def decide(
                 result=verdict.result,
                 owner=owner,
                 resolution=verdict.resolution,
-                details={**stands_in.details, "origin": origin.content()},
+                details={**_details(row, verdict, stands_in), "origin": origin.content()},
             )
             decision = _with_approval(connection, paths, rules, row, log, decision)
             decision_store.append(connection, decision)
@@ -191,6 +191,14 @@ def _with_approval(
     return replace(decision, details={**decision.details, approvals.DETAIL: found[row["exception_id"]]})
 
 
+def _details(row: Mapping[str, Any], verdict: policy.Verdict, stands_in: books.Books) -> dict[str, Any]:
+    """What the log keeps of the decision's items, and of a proposal what the exception showed when it was made."""
+    if verdict.result != "pending_approval":
+        return dict(stands_in.details)
+    shown = {name: row[name] for name in ("amount_minor", "difference_minor")}
+    return {**stands_in.details, "about": shown}
+
+
 def decision_id_of(tenant: str, exception_id: str, ordinal: int) -> str:
     """The id of the n-th decision about an exception."""
     canonical = json.dumps([tenant, exception_id, ordinal], ensure_ascii=False, separators=(",", ":"))
@@ -212,7 +220,7 @@ def _published(paths: TenantPaths, exception_id: str) -> dict[str, Any]:
 def _state(row: Mapping[str, Any], log: Sequence[Decision]) -> ExceptionState:
     """The fold over the log and the published row, whose owner and late match hold where nobody decided otherwise."""
     state = decisions.fold(log, ExceptionState(row["exception_id"]))
-    if row["resolution"] == decisions.SYSTEM_RESOLUTION or row["resolved_run_id"] is not None:
+    if row["resolution"] in decisions.SYSTEM_RESOLUTIONS or row["resolved_run_id"] is not None:
         state = decisions.seen(state, row["status"], row["resolution"])
     return state if state.owner is not None else replace(state, owner=row["owner"])
 

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
 
 from zentra_pipeline.simulation.statements import Match, Movement, PlacedLine
 from zentra_pipeline.simulation.story import Story
@@ -17,10 +16,6 @@ from zentra_pipeline.simulation.world import World
 
 Leg = tuple[str, str, str]
 Held = dict[Leg, list[tuple[int, int]]]
-
-
-# What these were is a matter of judgement even when the item finds its counterpart later.
-_FOR_A_PERSON: Final = frozenset({"duplicate_settlement_line", "duplicate_ledger_posting", "currency_mismatch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +214,7 @@ def _exceptions(story: Story, held: Held) -> Iterator[KeyException]:
             finding.run,
             finding.resolved_in,
             finding.difference_minor,
+            finding.resolution,
         )
     for line in story.lines:
         if line.row.line_type in MATCHED_TYPES and not _is_settled_nothing(line):
@@ -276,10 +272,9 @@ def _exception(
     opened: int,
     resolved: int | None,
     difference_minor: int | None = None,
+    resolution: str = "matched_late",
 ) -> KeyException:
     windows = story.calendar.runs
-    if exception_type in _FOR_A_PERSON:
-        resolved = None
     return KeyException(
         ledger_window=str(windows[opened]),
         exception_type=exception_type,
@@ -288,7 +283,7 @@ def _exception(
         currency=subject[2],
         difference_minor=difference_minor,
         resolved_window="" if resolved is None else str(windows[resolved]),
-        resolution="" if resolved is None else "matched_late",
+        resolution="" if resolved is None else resolution,
         case=story.case,
     )
 
@@ -303,8 +298,11 @@ def _open_items(story: Story, held: Held) -> Iterator[KeyOpenItem]:
         (_movement_leg(item), item.run, item.provider_reference, item.amount_minor, item.window)
         for item in story.movements
     ]
-    for leg, seen_in, reference, amount, window in items:
+    for leg, seen_in, reference, seen_minor, window in items:
         for run in _open_runs(story, held, leg, seen_in):
+            amount = seen_minor + sum(
+                more for at, *changed, more in story.posted_more if changed == [*leg[1:]] and at <= run
+            )
             yield KeyOpenItem(
                 ledger_window=str(story.calendar.runs[run]),
                 item_type=leg[0],

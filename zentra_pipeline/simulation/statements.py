@@ -65,6 +65,7 @@ class Finding:
     resolved_in: int | None = None
     currency: str = ""
     difference_minor: int | None = None
+    resolution: str = "matched_late"
 
 
 @dataclass(frozen=True, slots=True)

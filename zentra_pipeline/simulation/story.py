@@ -272,19 +272,21 @@ class Story:
         has_every_callback: bool = False,
         reversed_in: int | None = None,
         settlement_minor: int | None = None,
+        is_part: bool = False,
     ) -> Match:
         """State a confirmed match; when `callbacks` is not given, the provider reports success in time.
 
         `has_every_callback`: all callbacks of the story speak of it, those that the case adds later too. It is made
-        in the first run that sees all of its legs, unless `run` says otherwise. A pair off beyond
-        tolerance carries an `amount_mismatch` that ends when the match is taken back.
+        in the first run that sees all of its legs, unless `run` says otherwise. What is off, a pair
+        beyond tolerance, carries an `amount_mismatch` that ends when the match is taken back; where the match
+        `is_part` of a settlement in parts, match_in_parts states it.
         """
         made_in = max(_seen_in(lines, movements)) if run is None else run
         settled = sum(line.compared_minor for line in lines) if settlement_minor is None else settlement_minor
         posted = sum(movement.amount_minor for movement in movements)
         currency = movements[0].currency
         difference = settled - posted
-        is_beyond = abs(difference) > self.terms.tolerance(currency)
+        is_beyond = self._is_beyond(lines, movements, difference)
         method = "exact" if difference == 0 else "" if is_beyond else "tolerance"
         if callbacks is None:
             callbacks = () if has_every_callback else self.success(lines, movements, settled)
@@ -301,10 +303,45 @@ class Story:
             reversed_in=reversed_in,
         )
         self.matches.append(match)
-        if is_beyond:
+        if is_beyond and not is_part:
             first = min(line.row.line_id for line in lines)
             self.find("amount_mismatch", "settlement_line", first, made_in, reversed_in, currency, difference)
         return match
+
+    def match_in_parts(
+        self,
+        stages: Sequence[tuple[int, Sequence[PlacedLine], Sequence[Movement]]],
+        callbacks: Sequence[Callback],
+        rule: str = "exact_reference",
+    ) -> None:
+        """State that each run of `stages` matches what has come by then, and takes the match before it back.
+
+        The difference is told of the first line by id: the same exception while that stays the same line, else
+        one that supersedes it; it ends when what has come is the whole.
+        """
+        told: tuple[str, int, int] | None = None  # whose difference, the run that opened it, what it shows
+        for place, (run, lines, movements) in enumerate(stages):
+            following = stages[place + 1][0] if place + 1 < len(stages) else None
+            match = self.match(
+                lines, movements, rule, run=run, callbacks=callbacks, reversed_in=following, is_part=True
+            )
+            currency, first = movements[0].currency, min(line.row.line_id for line in lines)
+            is_beyond = self._is_beyond(lines, movements, match.difference_minor)
+            if told is not None and (not is_beyond or told[0] != first):
+                how = "superseded" if is_beyond else "matched_late"
+                subject, opened, difference = told
+                self.find("amount_mismatch", "settlement_line", subject, opened, run, currency, difference, how)
+                told = None
+            if is_beyond:
+                told = (first, run if told is None else told[1], match.difference_minor)
+        if told is not None:
+            subject, opened, difference = told
+            self.find("amount_mismatch", "settlement_line", subject, opened, None, currency, difference)
+
+    def _is_beyond(self, lines: Sequence[PlacedLine], movements: Sequence[Movement], difference: int) -> bool:
+        """Whether a difference is told; tolerance is for pairs."""
+        is_pair = len(lines) == len(movements) == 1
+        return abs(difference) > (self.terms.tolerance(movements[0].currency) if is_pair else 0)
 
     def suggest(self, line: PlacedLine, movement: Movement) -> None:
         """State that the first run that sees both must suggest the pair, which stays unmatched by that."""
@@ -338,10 +375,13 @@ class Story:
         resolved_in: int | None = None,
         currency: str = "",
         difference_minor: int | None = None,
+        resolution: str = "matched_late",
     ) -> None:
         """State an exception that the calendar alone does not give."""
         named = (types,) if isinstance(types, str) else types
-        self.findings.append(Finding(named, subject_type, subject_id, run, resolved_in, currency, difference_minor))
+        self.findings.append(
+            Finding(named, subject_type, subject_id, run, resolved_in, currency, difference_minor, resolution)
+        )
 
     def reason(self, line: PlacedLine, *types: str) -> None:
         """State why a line is unmatched for as long as it is."""

@@ -1,6 +1,6 @@
 -- Grain: an exception of this run whose item a decision in its books matched since: it stays told, though the item is open no more.
--- The one that was decided about is resolved by the person; of the others those that a counterpart settles by itself are
--- settled now. What an earlier run opened is not repeated here: the run resolves it like any other.
+-- The one that was decided about is resolved by the person; the others are settled now. What an earlier run opened is
+-- not repeated here: the run resolves it like any other.
 {{ config(materialized='view') }}
 
 with items as (
@@ -35,8 +35,7 @@ final as (
         || {{ money('items.amount_minor', 'items.currency', 'currencies.exponent') }}
         || ' (reference ' || coalesce(nullif(items.provider_reference, ''), 'none')
         || ') found no counterpart by itself; decision ' || items.decision_id || ' matched it' as explanation,
-        items.break_id <> items.exception_id
-        and items.break_type in ('unmatched_provider_row', 'unmatched_ledger_entry', 'ambiguous_match') as is_settled
+        items.break_id <> items.exception_id as is_settled
     from items
     left join currencies on items.currency = currencies.currency
 

@@ -1,5 +1,5 @@
 -- Grain: an exception as the earlier runs left it: the newest published state of each, with what people decided since.
--- What a run matched late stays so, unless a person had resolved it before.
+-- What a run resolved stays so, unless a person had resolved it before. `published_owner` and `published_lane` are those it opened with.
 
 with published as (
 
@@ -37,6 +37,8 @@ final as (
 
     select
         newest.* exclude (owner, lane, status, resolution),
+        newest.owner as published_owner,
+        newest.lane as published_lane,
         coalesce(decided.owner, newest.owner) as owner,
         coalesce(decided.lane, newest.lane) as lane,
         case

@@ -64,6 +64,12 @@ reference_keys as (
 
 ),
 
+written_off as (
+
+    select * from {{ ref('int_written_off_movements') }}
+
+),
+
 comparable_runs as (
 
     select earlier_runs.run_id
@@ -118,8 +124,8 @@ all_legs as (
         transactions.intent_id,
         transactions.posted_at as sort_at,
         case
-            when comparable_runs.run_id is null then legs.amount_minor
-            else coalesce(transactions.clearing_minor, cast(0 as bigint))
+            when comparable_runs.run_id is null or not coalesce(written_off.is_comparable, true) then legs.amount_minor
+            else coalesce(transactions.clearing_minor, cast(0 as bigint)) - coalesce(written_off.written_off_minor, cast(0 as bigint))
         end as current_minor,
         transactions.line_class as own_class,
         cast(0 as bigint) as file_sequence,
@@ -128,6 +134,8 @@ all_legs as (
     inner join transactions
         on legs.leg_id = transactions.transaction_id and legs.currency = transactions.currency
     left join comparable_runs on legs.run_id = comparable_runs.run_id
+    left join written_off
+        on legs.leg_id = written_off.transaction_id and legs.currency = written_off.currency
     where legs.leg_type = 'ledger_transaction'
 
 ),

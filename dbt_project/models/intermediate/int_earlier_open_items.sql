@@ -1,4 +1,5 @@
 -- Grain: a line or movement that an earlier run left open and no earlier run matched or wrote off since: carried into this run.
+-- What was left open of a movement after it was written off is an item of its own.
 -- What belongs to a later window is not seen: windows may be run in any order.
 -- `amount_minor` is what the newest of those runs closed with; a restated entry may have changed the item since.
 
@@ -22,24 +23,32 @@ legs as (
 
 written_off as (
 
-    select distinct
+    select
         item_type,
         item_id,
-        currency
+        currency,
+        max(run_sequence) as last_sequence
     from {{ ref('stg_earlier_write_offs') }}
+    group by item_type, item_id, currency
 
 ),
 
 items as (
 
     select
-        item_type,
-        item_id,
-        currency,
-        min(opened_window) as opened_window,
-        {{ first_by('amount_minor', '-run_sequence') }} as amount_minor
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        min(open_items.opened_window) as opened_window,
+        {{ first_by('open_items.amount_minor', '-open_items.run_sequence') }} as amount_minor
     from open_items
-    group by item_type, item_id, currency
+    left join written_off
+        on
+            open_items.item_type = written_off.item_type
+            and open_items.item_id = written_off.item_id
+            and open_items.currency = written_off.currency
+    where open_items.run_sequence > coalesce(written_off.last_sequence, -1)
+    group by open_items.item_type, open_items.item_id, open_items.currency
 
 ),
 
@@ -53,12 +62,7 @@ carried as (
             items.item_type = legs.leg_type
             and items.item_id = legs.leg_id
             and items.currency = legs.currency
-    left join written_off
-        on
-            items.item_type = written_off.item_type
-            and items.item_id = written_off.item_id
-            and items.currency = written_off.currency
-    where legs.leg_id is null and written_off.item_id is null
+    where legs.leg_id is null
 
 )
 

@@ -37,6 +37,13 @@ batch_total as (
 
 ),
 
+left_over as (
+
+    select * from {{ ref('int_pass_left_over') }}
+    where disposition = 'matched'
+
+),
+
 amount_date as (
 
     select * from {{ ref('int_pass_amount_date') }}
@@ -95,6 +102,18 @@ settled as (
         batch_total.is_batch_line
     from batch_total
     where batch_total.disposition = 'matched'
+
+    union all
+
+    select
+        {{ item_columns('left_over') }},
+        left_over.disposition,
+        left_over.match_id,
+        left_over.rule,
+        left_over.line_class as match_class,
+        left_over.amount_minor as leg_minor,
+        false as is_batch_line
+    from left_over
 
 ),
 

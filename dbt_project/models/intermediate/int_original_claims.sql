@@ -1,7 +1,8 @@
--- Grain: a settled refund, chargeback or reversal that refers to an original which a line of this run refers to as well, in
--- order, with what has been applied to the original up to and including it. Blank references make no claim.
+-- Grain: a settled refund, chargeback or reversal that refers to an original of which this run sees something: a claim of its own,
+-- or the original itself, whose total may be another by now; claims of earlier runs are judged with them. In order, with what has
+-- been applied to the original up to and including it. Blank references make no claim.
 -- `original_minor` is the total of the original's settled payment lines, else of its movements; 0 where all that is known is a
--- payment line that failed, null where nothing is.
+-- payment line that failed, null where nothing is. A line that repeats another adds nothing.
 
 with lines as (
 
@@ -31,9 +32,54 @@ transactions as (
 
 ),
 
-claims_here as (
+movements as (
+
+    select * from {{ ref('int_movements') }}
+    where line_class = 'payment'
+
+),
+
+returned as (
+
+    select matched_items.*
+    from {{ ref('int_earlier_matched_items') }} as matched_items
+    inner join {{ ref('int_reversed_matches') }} as reversed on matched_items.match_id = reversed.match_id
+    where matched_items.item_type = 'ledger_transaction'
+
+),
+
+outcomes as (
+
+    select * from {{ ref('int_item_outcomes') }}
+    where item_type = 'settlement_line'
+
+),
+
+earlier_exceptions as (
+
+    select * from {{ ref('int_earlier_exceptions') }}
+    where
+        exception_type = 'duplicate_settlement_line'
+        and not (status = 'resolved' and resolution in ('matched_late', 'superseded'))
+
+),
+
+earlier_claims as (
 
     select distinct
+        deliveries.original_reference,
+        deliveries.currency
+    from deliveries
+    inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+    where
+        deliveries.line_type in ('refund', 'chargeback', 'chargeback_reversal')
+        and deliveries.original_reference <> ''
+
+),
+
+claims_here as (
+
+    select
         original_reference,
         currency
     from lines
@@ -42,6 +88,64 @@ claims_here as (
         and settlement_status = 'settled'
         and line_type in ('refund', 'chargeback', 'chargeback_reversal')
         and original_reference <> ''
+
+    union
+
+    select
+        earlier_claims.original_reference,
+        earlier_claims.currency
+    from earlier_claims
+    inner join lines
+        on earlier_claims.original_reference = lines.provider_reference and earlier_claims.currency = lines.currency
+    where lines.line_type = 'payment' and not lines.is_seen_before
+
+    union
+
+    select
+        earlier_claims.original_reference,
+        earlier_claims.currency
+    from earlier_claims
+    inner join movements
+        on
+            earlier_claims.original_reference = movements.provider_reference
+            and earlier_claims.currency = movements.currency
+
+    union
+
+    select
+        earlier_claims.original_reference,
+        earlier_claims.currency
+    from earlier_claims
+    inner join returned
+        on earlier_claims.original_reference = returned.provider_reference and earlier_claims.currency = returned.currency
+
+),
+
+-- What was set aside and written off as a duplicate meets no pass any more.
+duplicates as (
+
+    select
+        item_id as line_id,
+        currency
+    from outcomes
+    where disposition = 'duplicate'
+
+    union
+
+    select
+        earlier_exceptions.subject_id as line_id,
+        earlier_exceptions.currency
+    from earlier_exceptions
+    left join outcomes on earlier_exceptions.subject_id = outcomes.item_id and earlier_exceptions.currency = outcomes.currency
+    where outcomes.item_id is null
+
+    union
+
+    select
+        item_id as line_id,
+        currency
+    from {{ source('run', 'write_offs') }}
+    where exception_type = 'duplicate_settlement_line'
 
 ),
 
@@ -109,7 +213,8 @@ paid as (
         on
             known_lines.provider_reference = claims_here.original_reference
             and known_lines.currency = claims_here.currency
-    where known_lines.line_type = 'payment'
+    left join duplicates on known_lines.line_id = duplicates.line_id and known_lines.currency = duplicates.currency
+    where known_lines.line_type = 'payment' and duplicates.line_id is null
     group by known_lines.provider_reference, known_lines.currency
 
 ),

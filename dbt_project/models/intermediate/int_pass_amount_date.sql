@@ -23,7 +23,7 @@ window_days as (
 
 items as (
 
-    select * from {{ ref('int_pass_batch_total') }}
+    select * from {{ ref('int_pass_left_over') }}
     where disposition = 'free'
 
 ),

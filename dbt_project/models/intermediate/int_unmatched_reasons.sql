@@ -1,6 +1,6 @@
--- Grain: an exception type that says why an item is unmatched. An item has one such reason at a time.
--- What judgement decides (`is_firm`: the provider failed it, it repeats another, it is in the wrong currency) stands until somebody
--- decides; the others give way to what a later run can say better.
+-- Grain: an exception type that says why an item is unmatched. An item has one such reason at a time, the first that applies by
+-- `rank` (CONTRACT §10.6). A reason that another run knows better is superseded; a wrong currency (`is_firm`) stays, though its
+-- movement finds another line and a lesser reason would apply by now.
 {{ config(materialized='view') }}
 
 with exception_types as (
@@ -13,8 +13,15 @@ final as (
 
     select
         exception_type,
-        exception_type in ('failed_settlement', 'duplicate_settlement_line', 'currency_mismatch', 'duplicate_ledger_posting')
-            as is_firm
+        case exception_type
+            when 'failed_settlement' then 1
+            when 'duplicate_settlement_line' then 2
+            when 'duplicate_ledger_posting' then 2
+            when 'currency_mismatch' then 3
+            when 'ambiguous_match' then 4
+            else 5
+        end as rank,
+        exception_type = 'currency_mismatch' as is_firm
     from exception_types
     where
         exception_type in (

@@ -1,5 +1,6 @@
--- Grain: an exception this run opened, or one an earlier run opened and this run resolved as matched_late.
--- The id derives from tenant, provider, type, subject and occurrence, never from the run. Exceptions that stay open
+-- Grain: an exception this run opened, or one an earlier run opened and this run changes: to the amounts that hold now, or to
+-- resolved, as matched_late where what it waited for has come, as superseded where its reason is another by now or its match is
+-- gone. The id derives from tenant, provider, type, subject and occurrence, never from the run. Exceptions that stay open
 -- unchanged are not repeated: readers take the newest published state of each.
 
 with scope as (
@@ -71,6 +72,36 @@ outcomes as (
 
 ),
 
+open_items as (
+
+    select * from {{ ref('int_open_items') }}
+
+),
+
+carried as (
+
+    select * from {{ ref('int_earlier_open_items') }}
+
+),
+
+reversed as (
+
+    select * from {{ ref('int_reversed_matches') }}
+
+),
+
+original_claims as (
+
+    select * from {{ ref('int_original_claims') }}
+
+),
+
+transactions as (
+
+    select * from {{ ref('int_transactions') }}
+
+),
+
 earlier_items as (
 
     select * from {{ ref('int_earlier_matched_items') }}
@@ -126,18 +157,6 @@ reason_types as (
 
 ),
 
-firm_reasons as (
-
-    select distinct
-        earlier.subject_type,
-        earlier.subject_id,
-        earlier.currency
-    from earlier
-    inner join reason_types on earlier.exception_type = reason_types.exception_type and reason_types.is_firm
-    where earlier.status <> 'resolved'
-
-),
-
 last_occurrences as (
 
     select *
@@ -154,6 +173,25 @@ last_occurrences as (
 
 ),
 
+standing as (
+
+    select * from last_occurrences
+    where status <> 'resolved'
+
+),
+
+-- A wrong currency stays the reason though its movement finds another line.
+firm_reasons as (
+
+    select distinct
+        standing.subject_type,
+        standing.subject_id,
+        standing.currency
+    from standing
+    inner join reason_types on standing.exception_type = reason_types.exception_type and reason_types.is_firm
+
+),
+
 -- A callback may speak for two matches; the break is told once, for the first.
 one_a_subject as (
 
@@ -167,13 +205,19 @@ one_a_subject as (
 
 ),
 
--- A break the system resolved and that is back opens anew; one a person has decided on, or that is open, stays as it is.
-opening as (
+-- What this run finds, each with the exception that told of it last. A reason gives way to a firm one that stands.
+judged as (
 
     select
         one_a_subject.* exclude (subject_rank),
-        coalesce(last_occurrences.occurrence, 0) + 1 as occurrence,
-        last_occurrences.exception_id as previous_exception_id
+        reason_types.exception_type is not null and one_a_subject.match_id is null as is_reason,
+        coalesce(last_occurrences.occurrence, 0) as last_occurrence,
+        last_occurrences.exception_id as last_exception_id,
+        last_occurrences.status as last_status,
+        last_occurrences.resolution as last_resolution,
+        coalesce(cast(one_a_subject.amount_minor as varchar), '') <> coalesce(cast(last_occurrences.amount_minor as varchar), '')
+        or coalesce(cast(one_a_subject.difference_minor as varchar), '')
+        <> coalesce(cast(last_occurrences.difference_minor as varchar), '') as is_other_amount
     from one_a_subject
     left join last_occurrences
         on
@@ -184,16 +228,48 @@ opening as (
     left join reason_types on one_a_subject.exception_type = reason_types.exception_type
     left join firm_reasons
         on
-            reason_types.exception_type is not null
+            reason_types.rank > 3
             and one_a_subject.subject_type = firm_reasons.subject_type
             and one_a_subject.subject_id = firm_reasons.subject_id
             and one_a_subject.currency = firm_reasons.currency
+    where one_a_subject.subject_rank = 1 and firm_reasons.subject_id is null
+
+),
+
+written_off as (
+
+    select
+        item_type,
+        item_id,
+        currency
+    from open_items
+    where is_written_off
+
+),
+
+-- What the system resolved and is back opens anew, and so does what people decided about other money, or gave up or matched
+-- though it is open; what they decided about just this, or that is open, stays as it is.
+opening as (
+
+    select
+        judged.*,
+        judged.last_occurrence + 1 as occurrence,
+        judged.last_exception_id as previous_exception_id
+    from judged
+    left join written_off
+        on
+            judged.subject_type = written_off.item_type
+            and judged.subject_id = written_off.item_id
+            and judged.currency = written_off.currency
     where
-        one_a_subject.subject_rank = 1
-        and firm_reasons.subject_id is null
-        and (
-            last_occurrences.exception_id is null
-            or (last_occurrences.status = 'resolved' and last_occurrences.resolution = 'matched_late')
+        judged.last_exception_id is null
+        or (
+            judged.last_status = 'resolved'
+            and (
+                judged.last_resolution in ('matched_late', 'superseded')
+                or (judged.is_reason and judged.last_resolution in ('matched_manually', 'written_off') and written_off.item_id is null)
+                or (judged.is_other_amount and written_off.item_id is null)
+            )
         )
 
 ),
@@ -282,6 +358,7 @@ opened as (
             when routed.is_settled and one_sided.match_id is not null then 'matched_manually'
             when routed.is_settled then 'matched_late'
         end as resolution,
+        cast(null as varchar) as superseded_by,
         routed.explanation
         || case
             when routed.previous_exception_id is not null then '; it was resolved before as ' || routed.previous_exception_id
@@ -369,7 +446,72 @@ matched_movements as (
 
 ),
 
--- Only what a counterpart settles by itself: what a duplicate or a wrong currency was is a matter of judgement, match or not.
+-- What was found, with the exception that tells of it from now on.
+found_ids as (
+
+    select
+        judged.exception_type,
+        judged.subject_type,
+        judged.subject_id,
+        judged.currency,
+        judged.match_id,
+        judged.is_reason,
+        judged.last_exception_id,
+        judged.last_status,
+        coalesce(opened.exception_id, judged.last_exception_id) as exception_id
+    from judged
+    left join opened
+        on
+            judged.exception_type = opened.exception_type
+            and judged.subject_type = opened.subject_type
+            and judged.subject_id = opened.subject_id
+            and judged.currency = opened.currency
+
+),
+
+-- A match of this run with its items, and what of it is an amount_mismatch.
+made_items as (
+
+    select
+        outcomes.match_id,
+        outcomes.item_type,
+        outcomes.item_id,
+        outcomes.currency
+    from outcomes
+
+),
+
+mismatched as (
+
+    select distinct match_id
+    from found
+    where exception_type = 'amount_mismatch' and subject_type = 'settlement_line'
+
+),
+
+-- A line of a match that was taken back is matched again with a movement of it.
+rejoined as (
+
+    select distinct
+        standing.exception_id,
+        lines.match_id
+    from standing
+    inner join made_items as lines
+        on
+            standing.subject_type = lines.item_type
+            and standing.subject_id = lines.item_id
+            and standing.currency = lines.currency
+    inner join made_items as movements on lines.match_id = movements.match_id and movements.item_type = 'ledger_transaction'
+    inner join earlier_items
+        on
+            standing.match_id = earlier_items.match_id
+            and movements.item_type = earlier_items.item_type
+            and movements.item_id = earlier_items.item_id
+    where standing.exception_type = 'amount_mismatch'
+
+),
+
+-- What it waited for has come.
 settled_late as (
 
     select
@@ -381,10 +523,8 @@ settled_late as (
             earlier.subject_type = matched_subjects.subject_type
             and earlier.subject_id = matched_subjects.subject_id
             and earlier.currency = matched_subjects.currency
-    where
-        earlier.exception_type in (
-            'unmatched_provider_row', 'unmatched_ledger_entry', 'ambiguous_match', 'orphan_callback'
-        )
+    left join reason_types on earlier.exception_type = reason_types.exception_type
+    where reason_types.exception_type is not null or earlier.exception_type = 'orphan_callback'
     group by earlier.exception_id
 
     union all
@@ -411,17 +551,56 @@ settled_late as (
 
     -- A later part made the difference disappear.
     select
-        earlier.exception_id,
+        rejoined.exception_id,
         min(matches.match_id) as match_id
-    from earlier
-    inner join outcomes
-        on
-            earlier.subject_type = outcomes.item_type
-            and earlier.subject_id = outcomes.item_id
-            and earlier.currency = outcomes.currency
-    inner join matches on outcomes.match_id = matches.match_id and matches.difference_minor = 0
-    where earlier.exception_type = 'amount_mismatch'
-    group by earlier.exception_id
+    from rejoined
+    inner join matches on rejoined.match_id = matches.match_id
+    left join mismatched on matches.match_id = mismatched.match_id
+    where mismatched.match_id is null
+    group by rejoined.exception_id
+
+    union all
+
+    -- A callback has said the right amount since.
+    select
+        standing.exception_id,
+        standing.match_id
+    from standing
+    inner join callback_state on standing.match_id = callback_state.match_id
+    left join reversed on standing.match_id = reversed.match_id
+    left join found_ids
+        on found_ids.exception_type = 'amount_mismatch' and standing.match_id = found_ids.match_id
+    where
+        standing.exception_type = 'amount_mismatch'
+        and standing.subject_type = 'callback'
+        and reversed.match_id is null
+        and found_ids.exception_id is null
+
+    union all
+
+    -- The original has become larger, or what was taken back was given back.
+    select
+        standing.exception_id,
+        cast(null as varchar) as match_id
+    from standing
+    inner join original_claims on standing.subject_id = original_claims.line_id and standing.currency = original_claims.currency
+    left join found_ids on standing.exception_id = found_ids.exception_id
+    where standing.exception_type = 'over_applied_reference' and found_ids.exception_id is null
+
+    union all
+
+    -- The entries that were missing have come.
+    select
+        standing.exception_id,
+        cast(null as varchar) as match_id
+    from standing
+    cross join scope
+    inner join transactions on standing.subject_id = transactions.transaction_id and standing.currency = transactions.currency
+    left join found_ids on standing.exception_id = found_ids.exception_id
+    where
+        standing.exception_type = 'unbalanced_transaction'
+        and standing.ledger_window <= scope.ledger_window
+        and found_ids.exception_id is null
 
     union all
 
@@ -449,23 +628,154 @@ settled_late as (
 
 ),
 
--- The item is still unmatched, and this run opens a better reason.
-superseded as (
+settled_ids as (
 
     select
-        earlier.exception_id,
-        min(opening.exception_type) as exception_type
-    from earlier
-    inner join reason_types on earlier.exception_type = reason_types.exception_type and not reason_types.is_firm
-    inner join opening
+        exception_id,
+        min(match_id) as match_id
+    from settled_late
+    group by exception_id
+
+),
+
+-- The item is still unmatched, and this run finds another reason.
+replaced_reasons as (
+
+    select
+        standing.exception_id,
+        found_ids.exception_id as superseded_by,
+        cast(1 as bigint) as preference
+    from standing
+    inner join reason_types on standing.exception_type = reason_types.exception_type
+    inner join found_ids
         on
-            earlier.subject_type = opening.subject_type
-            and earlier.subject_id = opening.subject_id
-            and earlier.currency = opening.currency
-            and earlier.exception_type <> opening.exception_type
-            and opening.match_id is null
-    inner join reason_types as better on opening.exception_type = better.exception_type
-    group by earlier.exception_id
+            standing.subject_type = found_ids.subject_type
+            and standing.subject_id = found_ids.subject_id
+            and standing.currency = found_ids.currency
+            and standing.exception_type <> found_ids.exception_type
+            and found_ids.is_reason
+
+),
+
+-- A movement that repeats another no more, and is in transit; an item of which restated entries or files left nothing.
+gone_reasons as (
+
+    select
+        standing.exception_id,
+        cast(null as varchar) as superseded_by,
+        cast(4 as bigint) as preference
+    from standing
+    inner join reason_types on standing.exception_type = reason_types.exception_type
+    inner join carried
+        on
+            standing.subject_type = carried.item_type
+            and standing.subject_id = carried.item_id
+            and standing.currency = carried.currency
+    left join open_items
+        on
+            standing.subject_type = open_items.item_type
+            and standing.subject_id = open_items.item_id
+            and standing.currency = open_items.currency
+    where
+        open_items.item_id is null
+        or (standing.exception_type = 'duplicate_ledger_posting' and open_items.disposition <> 'duplicate')
+
+),
+
+-- The match that an exception speaks of was taken back, and what holds instead says otherwise.
+without_match as (
+
+    select standing.*
+    from standing
+    inner join reversed on standing.match_id = reversed.match_id
+    left join found_ids
+        on
+            standing.exception_type = found_ids.exception_type
+            and standing.subject_type = found_ids.subject_type
+            and standing.subject_id = found_ids.subject_id
+            and standing.currency = found_ids.currency
+    where
+        standing.exception_type in ('amount_mismatch', 'missing_callback', 'status_conflict')
+        and found_ids.exception_id is null
+
+),
+
+replaced_matches as (
+
+    select
+        without_match.exception_id,
+        found_ids.exception_id as superseded_by,
+        cast(1 as bigint) as preference
+    from without_match
+    inner join found_ids
+        on
+            without_match.subject_type = found_ids.subject_type
+            and without_match.subject_id = found_ids.subject_id
+            and without_match.currency = found_ids.currency
+            and found_ids.is_reason
+
+    union all
+
+    select
+        without_match.exception_id,
+        found_ids.exception_id as superseded_by,
+        cast(2 as bigint) as preference
+    from without_match
+    inner join earlier_items on without_match.match_id = earlier_items.match_id
+    inner join made_items
+        on
+            earlier_items.item_type = made_items.item_type
+            and earlier_items.item_id = made_items.item_id
+            and earlier_items.currency = made_items.currency
+    inner join found_ids
+        on made_items.match_id = found_ids.match_id and without_match.exception_type = found_ids.exception_type
+
+    union all
+
+    -- Another callback of the match is the last success by now, and differs as well.
+    select
+        standing.exception_id,
+        found_ids.exception_id as superseded_by,
+        cast(2 as bigint) as preference
+    from standing
+    inner join found_ids
+        on
+            standing.match_id = found_ids.match_id
+            and standing.exception_type = found_ids.exception_type
+            and standing.subject_type = found_ids.subject_type
+            and standing.subject_id <> found_ids.subject_id
+    left join found_ids as again on standing.exception_id = again.exception_id
+    where standing.exception_type = 'amount_mismatch' and standing.subject_type = 'callback' and again.exception_id is null
+
+    union all
+
+    select
+        without_match.exception_id,
+        cast(null as varchar) as superseded_by,
+        cast(4 as bigint) as preference
+    from without_match
+
+),
+
+superseded as (
+
+    select *
+    from (
+        select
+            replacements.*,
+            row_number() over (
+                partition by exception_id
+                order by preference asc nulls last, superseded_by asc nulls last
+            ) as preference_rank
+        from (
+            select * from replaced_reasons
+            union all
+            select * from gone_reasons
+            union all
+            select * from replaced_matches
+        ) as replacements
+    ) as ranked
+    where preference_rank = 1
 
 ),
 
@@ -474,16 +784,23 @@ ended as (
     select
         exception_id,
         match_id,
+        'matched_late' as resolution,
+        cast(null as varchar) as superseded_by,
         'matched late' as how
-    from settled_late
+    from settled_ids
 
     union all
 
     select
-        exception_id,
+        superseded.exception_id,
         cast(null as varchar) as match_id,
-        'told as ' || exception_type || ' instead' as how
+        'superseded' as resolution,
+        superseded.superseded_by,
+        'superseded' || coalesce(' by ' || found_ids.exception_type || ' ' || superseded.superseded_by, '') as how
     from superseded
+    left join found_ids on superseded.superseded_by = found_ids.exception_id
+    left join settled_ids on superseded.exception_id = settled_ids.exception_id
+    where settled_ids.exception_id is null
 
 ),
 
@@ -505,7 +822,8 @@ resolved as (
         'resolved' as status,
         earlier.due_at,
         earlier.opened_at,
-        case when one_sided.match_id is not null then 'matched_manually' else 'matched_late' end as resolution,
+        case when one_sided.match_id is not null then 'matched_manually' else ended.resolution end as resolution,
+        ended.superseded_by,
         earlier.explanation || '; '
         || case when one_sided.match_id is not null then 'matched by decision' else ended.how end
         || ' by run ' || scope.run_id || ' of window '
@@ -526,9 +844,51 @@ resolved as (
 
 ),
 
+-- What stays open shows what holds now. Decisions lie over it as over what was opened: it is published as open.
+changed as (
+
+    select
+        standing.exception_id,
+        standing.run_id,
+        standing.exception_type,
+        standing.severity,
+        standing.subject_type,
+        standing.subject_id,
+        judged.provider_reference,
+        standing.currency,
+        judged.amount_minor,
+        judged.difference_minor,
+        standing.published_owner as owner,
+        standing.published_lane as lane,
+        'open' as status,
+        standing.due_at,
+        standing.opened_at,
+        cast(null as varchar) as resolution,
+        cast(null as varchar) as superseded_by,
+        judged.explanation
+        || case
+            when standing.previous_exception_id is not null then '; it was resolved before as ' || standing.previous_exception_id
+            else ''
+        end as explanation,
+        standing.candidates,
+        standing.occurrence,
+        standing.previous_exception_id,
+        judged.match_id,
+        standing.is_blocking,
+        standing.settlement_file,
+        standing.ledger_window,
+        cast(null as varchar) as resolved_run_id
+    from standing
+    inner join judged on standing.exception_id = judged.last_exception_id
+    where judged.is_other_amount or coalesce(judged.match_id, '') <> coalesce(standing.match_id, '')
+
+),
+
 final as (
 
     select * from opened
+    union all
+    select * from changed
     union all
     select * from resolved
 

@@ -1,4 +1,5 @@
--- Grain: a match this run made (confirmed), suggests (suggested, consuming nothing) or took back (reversed).
+-- Grain: a match this run made (confirmed), suggests (suggested, consuming nothing) or took back (reversed). A suggestion lasts until
+-- the provider's next run: readers leave out what an earlier one suggested.
 -- The columns after difference_minor let later runs and reviewers judge the match without remaking it.
 {{ config(materialized='view') }}
 
@@ -46,24 +47,6 @@ suggested as (
         max(case when item_type = 'ledger_transaction' then provider_reference end) as movement_reference
     from suggestions
     group by match_id, currency, line_class, amount_minor
-
-),
-
--- An earlier suggestion for an item that this run still sees open is replaced by what this run says of it.
-earlier_suggestions as (
-
-    select *
-    from (
-        select
-            published.*,
-            row_number() over (
-                partition by published.match_id
-                order by published.run_sequence desc nulls last
-            ) as state_rank
-        from {{ ref('stg_earlier_matches') }} as published
-        where published.rule = 'amount_date'
-    ) as ranked
-    where state_rank = 1 and status = 'suggested'
 
 ),
 
@@ -135,29 +118,6 @@ final as (
         scope.review_cutoff_at,
         cast(null as varchar) as reversed_run_id
     from suggested
-    cross join scope
-
-    union all
-
-    select
-        earlier_suggestions.match_id,
-        earlier_suggestions.run_id,
-        earlier_suggestions.rule,
-        earlier_suggestions.cardinality,
-        earlier_suggestions.method,
-        'reversed' as status,
-        earlier_suggestions.currency,
-        earlier_suggestions.settlement_minor,
-        earlier_suggestions.ledger_minor,
-        earlier_suggestions.difference_minor,
-        earlier_suggestions.tolerance_minor,
-        earlier_suggestions.line_class,
-        earlier_suggestions.provider_reference,
-        earlier_suggestions.first_line_id,
-        earlier_suggestions.first_transaction_id,
-        earlier_suggestions.review_cutoff_at,
-        scope.run_id as reversed_run_id
-    from earlier_suggestions
     cross join scope
 
 )

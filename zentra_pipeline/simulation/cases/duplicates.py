@@ -51,7 +51,7 @@ def twins_that_wait_for_one_movement(story: Story) -> None:
     posted = story.later_run(run)
     first, twin = lines_in_order(story, run, currency, reference, [amount, amount])
     story.match([first], [story.movement(posted, amount, currency, reference)])
-    story.find("unmatched_provider_row", "settlement_line", twin.row.line_id, run, posted, currency)
+    story.find("unmatched_provider_row", "settlement_line", twin.row.line_id, run, posted, currency, None, "superseded")
     story.reason(twin, "duplicate_settlement_line")
     story.duplicate(twin, posted)
 

@@ -1,6 +1,7 @@
 """Cases about several lines or movements under one reference: equal sums, pairs, what is left, and ambiguity."""
 
 from zentra_pipeline.simulation.cases import case
+from zentra_pipeline.simulation.rows import Callback
 from zentra_pipeline.simulation.statements import Movement, PlacedLine
 from zentra_pipeline.simulation.story import Story
 
@@ -21,6 +22,12 @@ def movements_in_order(story: Story, run: int, currency: str, reference: str, am
     """Movements of one run, sorted as pairing sorts them: by posting time, then id."""
     movements = [story.movement(run, amount, currency, reference) for amount in amounts]
     return sorted(movements, key=lambda movement: (movement.posted_at, movement.transaction_id))
+
+
+def _named_by_reference(story: Story, run: int, amount: int, currency: str, reference: str) -> list[Callback]:
+    """A success that bears the reference alone: an intent would bridge it to one of several movements."""
+    received = story.instant_in(story.calendar.runs[run])
+    return [story.callback(amount, currency, reference, received_at=received)]
 
 
 @case(weight=2)
@@ -125,38 +132,100 @@ def movement_without_its_pair(story: Story) -> None:
 
 
 @case()
-def ambiguous_lines(story: Story) -> None:
-    """Two lines and a movement, no two amounts equal and no sum: nobody can tell, so nothing is matched."""
+def lines_off_their_movement(story: Story) -> None:
+    """Two lines and a movement that they miss: one group, with its difference shown."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
     first, second, third = distinct_amounts(story, 3)
     lines = [story.line(run, amount, currency, reference) for amount in (first, second)]
-    story.leave_open(*lines, story.movement(run, third, currency, reference))
-    for line in lines:
-        story.reason(line, "ambiguous_match")
+    story.match(lines, [story.movement(run, third, currency, reference)])
 
 
 @case()
-def ambiguous_movements(story: Story) -> None:
-    """A line and two movements, no two amounts equal and no sum: nobody can tell, so nothing is matched."""
+def line_off_its_movements(story: Story) -> None:
+    """A line and two movements that miss it: one group, with its difference shown."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
     first, second, third = distinct_amounts(story, 3)
     line = story.line(run, first, currency, reference)
-    story.leave_open(line, *(story.movement(run, amount, currency, reference) for amount in (second, third)))
-    story.reason(line, "ambiguous_match")
+    heard = _named_by_reference(story, run, first, currency, reference)
+    movements = [story.movement(run, amount, currency, reference) for amount in (second, third)]
+    story.match([line], movements, callbacks=heard)
+
+
+@case()
+def several_on_both_sides(story: Story) -> None:
+    """Two lines and two movements, no two amounts equal and no sum: nobody can tell, so nothing is matched."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run()
+    first, second, third, fourth = distinct_amounts(story, 4)
+    lines = [story.line(run, amount, currency, reference) for amount in (first, second)]
+    movements = [story.movement(run, amount, currency, reference) for amount in (third, fourth + 200_000)]
+    story.leave_open(*lines, *movements)
+    for line in lines:
+        story.reason(line, "ambiguous_match")
 
 
 @case()
 def group_off_by_the_tolerance(story: Story) -> None:
-    """Two lines miss their movement by one minor unit: tolerance is for pairs, so the group stays ambiguous."""
+    """Two lines miss their movement by one minor unit: tolerance is for pairs, so the difference is an exception."""
     currency, reference = "USD", story.reference()
     run = story.any_run()
     first, second = distinct_amounts(story, 2)
     lines = [story.line(run, amount, currency, reference) for amount in (first, second)]
-    story.leave_open(*lines, story.movement(run, first + second + 1, currency, reference))
-    for line in lines:
-        story.reason(line, "ambiguous_match")
+    story.match(lines, [story.movement(run, first + second + 1, currency, reference)])
+
+
+@case(weight=2)
+def lines_over_several_files(story: Story) -> None:
+    """A movement is settled in three parts, a file each: every file brings the difference nearer to nothing."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run(spare=2)
+    then = story.later_run(run, spare=1)
+    last = story.later_run(then)
+    amounts = distinct_amounts(story, 3)
+    lines = [story.line(at, amount, currency, reference) for at, amount in zip((run, then, last), amounts, strict=True)]
+    movements = [story.movement(run, sum(amounts), currency, reference)]
+    heard = story.success(lines, movements, sum(amounts))
+    stages = [(at, lines[:number], movements) for number, at in enumerate((run, then, last), start=1)]
+    story.match_in_parts(stages, heard)
+
+
+@case()
+def postings_over_several_windows(story: Story) -> None:
+    """A line is posted in three parts, a window each: one exception, which shows what is still missing."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run(spare=2)
+    then = story.later_run(run, spare=1)
+    last = story.later_run(then)
+    amounts = distinct_amounts(story, 3)
+    lines = [story.line(run, sum(amounts), currency, reference)]
+    movements = [
+        story.movement(at, amount, currency, reference) for at, amount in zip((run, then, last), amounts, strict=True)
+    ]
+    heard = _named_by_reference(story, run, sum(amounts), currency, reference)
+    stages = [(at, lines, movements[:number]) for number, at in enumerate((run, then, last), start=1)]
+    story.match_in_parts(stages, heard)
+
+
+@case()
+def short_line_before_the_true_one(story: Story) -> None:
+    """A line matches its movement with a difference until the true line comes: the short one is unmatched then."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    short, whole = distinct_amounts(story, 2)
+    line = story.line(run, short, currency, reference)
+    movement = story.movement(run, whole + 1_000, currency, reference)
+    true_line = story.line(later, whole + 1_000, currency, reference)
+    heard = story.success([line], [movement], whole + 1_000)
+    match = story.match([line], [movement], callbacks=heard, reversed_in=later, is_part=True)
+    story.find(
+        *("amount_mismatch", "settlement_line", line.row.line_id, run, later, currency),
+        difference_minor=match.difference_minor,
+        resolution="superseded",
+    )
+    story.match([true_line], [movement], callbacks=heard)
 
 
 @case()
@@ -175,14 +244,29 @@ def ambiguity_settled_by_a_later_pass(story: Story) -> None:
 
 
 @case()
+def group_made_whole_by_a_later_posting(story: Story) -> None:
+    """Two lines miss their movement until the rest is posted: then the sums are equal, and the difference is gone."""
+    currency, reference = story.currency(), story.reference()
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    first, second, third = distinct_amounts(story, 3)
+    lines = [story.line(run, amount, currency, reference) for amount in (first, second)]
+    movement = story.movement(run, third, currency, reference)
+    rest = story.movement(later, first + second - third, currency, reference)
+    heard = _named_by_reference(story, run, first + second, currency, reference)
+    story.match_in_parts([(run, lines, [movement]), (later, lines, [movement, rest])], heard)
+
+
+@case()
 def ambiguity_resolved_by_a_later_posting(story: Story) -> None:
-    """Two lines and a movement are ambiguous until the rest is posted: then the sums are equal, and all match late."""
+    """Two lines and two movements are ambiguous until the rest is posted: the sums are equal, and all match late."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run(spare=1)
     first, second, third = distinct_amounts(story, 3)
     lines = [story.line(run, amount, currency, reference) for amount in (first, second)]
-    movement = story.movement(run, third, currency, reference)
-    rest = story.movement(story.later_run(run), first + second - third, currency, reference)
-    story.match(lines, [movement, rest])
+    movements = [story.movement(run, amount, currency, reference) for amount in (third, 13)]
+    rest = story.movement(story.later_run(run), first + second - third - 13, currency, reference)
+    heard = _named_by_reference(story, run, first + second, currency, reference)
+    story.match(lines, [*movements, rest], callbacks=heard)
     for line in lines:
         story.reason(line, "ambiguous_match")

@@ -65,3 +65,21 @@ def payout_without_a_batch(story: Story) -> None:
     story.movement(
         story.any_run(), amount, story.currency(), story.reference(), kind=story.rng.choice(["payout", "adjustment"])
     )
+
+
+@case()
+def difference_that_becomes_another(story: Story) -> None:
+    """The ledger takes a part of what is missing back, later all of it: one exception, which shows what is left."""
+    currency, reference = "EUR", story.reference()
+    settled, missing, taken = story.amount(), story.amount(least=200_001), story.rng.randrange(1, 200_000)
+    run = story.any_run(spare=2)
+    then = story.later_run(run, spare=1)
+    last = story.later_run(then)
+    line, movement = (
+        story.line(run, settled, currency, reference),
+        story.movement(run, settled + missing, currency, reference),
+    )
+    heard = story.success([line], [movement], settled)
+    less = story.post_more(movement, then, -taken)
+    least = story.post_more(less, last, taken - missing)
+    story.match_in_parts([(run, [line], [movement]), (then, [line], [less]), (last, [line], [least])], heard)

@@ -106,3 +106,40 @@ def failed_refund_counts_for_nothing(story: Story) -> None:
     failed = story.line(run, -part, CURRENCY, story.reference(), line_type="refund", original=original, status="failed")
     story.reason(failed, "failed_settlement")
     _back(story, story.later_run(run), part, original)
+
+
+@case()
+def smaller_original_known_later(story: Story) -> None:
+    """The original comes after its refund, and is smaller: known by then, and taken back beyond what it was."""
+    amount, original = story.amount(least=10_000), story.reference()
+    run = story.any_run(spare=1)
+    known = story.later_run(run)
+    line = _back(story, run, amount + 100, original)
+    _payment(story, known, amount, original)
+    story.find("unresolved_reference", "settlement_line", line.row.line_id, run, known)
+    story.find("over_applied_reference", "settlement_line", line.row.line_id, known, None, CURRENCY, 100)
+
+
+@case()
+def original_that_grows(story: Story) -> None:
+    """A refund is above its original until the rest of the original is settled."""
+    amount, original = story.amount(least=10_000), story.reference()
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    line = _back(story, run, amount + 500, original)
+    for at, part in ((run, amount), (later, 900)):  # a callback would speak of both, with one amount
+        paid = story.line(at, part, CURRENCY, original)
+        story.match([paid], [story.movement(at, part, CURRENCY, original)], callbacks=[])
+    story.find("over_applied_reference", "settlement_line", line.row.line_id, run, later, CURRENCY, 500)
+
+
+@case()
+def original_that_shrinks(story: Story) -> None:
+    """The ledger takes some of an original back that it alone knows: an earlier refund is above it then."""
+    amount, original = story.amount(least=10_000), story.reference()
+    run = story.any_run(spare=1)
+    later = story.later_run(run)
+    movement = story.movement(run, amount, CURRENCY, original)
+    line = _back(story, run, amount, original)
+    story.post_more(movement, later, -400)
+    story.find("over_applied_reference", "settlement_line", line.row.line_id, later, None, CURRENCY, 400)
