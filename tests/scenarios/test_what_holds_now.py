@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.events.test_run_events import assert_each_told_once_and_as_documented, assert_log_gives_tables
 from tests.scenarios import claims
 from tests.scenarios.claims import Claim, Said, claim, expected
 from tests.scenarios.invariants import faults
@@ -591,6 +592,11 @@ def test_the_history_of_an_exception_has_what_it_showed_before(played: tuple[lis
         (MON, 100, 60),
         (TUE, 100, 25),
     ]
+
+
+def test_the_log_gives_the_tables_and_tells_everything_once(played: tuple[list[Said], World]) -> None:
+    assert_log_gives_tables(played[1])
+    assert_each_told_once_and_as_documented(played[1])
 
 
 def test_the_log_tells_each_change_with_what_was_shown_before(played: tuple[list[Said], World]) -> None:
