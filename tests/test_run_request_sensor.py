@@ -1,7 +1,7 @@
 """Dagster's sensor launches each request once, also after a tick that was cut off, and records how it ended."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -119,11 +119,7 @@ def test_a_request_asked_for_ten_times_is_executed_once_and_so_is_what_it_makes_
     (again,) = tick(world, instance)
     assert again.run_key == f"{run_id}@{stored(world, run_id).requested_at}"
     execute(world, instance, again)
-    assert tick(world, instance) == []
-    (following,) = tick(world, instance)
-    assert (following.partition_key, following.tags["zentra/run_id"]) == (f"{TUE}|{TENANT}/rail_primary", later.run_id)
-    execute(world, instance, following)
-    assert tick(world, instance) == []
+    assert stored(world, later.run_id).status == "done"
     assert tick(world, instance) == []
     assert [status for _, status in transitions(world, later.run_id)][-1] == "in_review"
     assert {actor for actor, _ in transitions(world, later.run_id)} == {"test", "somebody"}
@@ -135,7 +131,7 @@ def transitions(world: World, run_id: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(dg.DagsterRunStatus.SUCCESS, "done"), (dg.DagsterRunStatus.FAILURE, "failed")]
+    ("status", "expected"), [(dg.DagsterRunStatus.SUCCESS, "done"), (dg.DagsterRunStatus.CANCELED, "failed")]
 )
 def test_the_end_of_a_run_is_recorded_and_it_is_launched_no_more(
     world: World, instance: dg.DagsterInstance, status: dg.DagsterRunStatus, expected: str
@@ -151,3 +147,47 @@ def test_the_end_of_a_run_is_recorded_and_it_is_launched_no_more(
     assert tick(world, instance) == []
     assert stored(world, run_id).status == expected
     assert tick(world, instance) == []
+
+
+def test_a_run_that_was_cut_off_is_launched_again_under_another_key_and_given_up_after_five(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    """Killed with its daemon, a request was once left launched, or failed and never tried again."""
+    run_id = submit(world)
+    keys = []
+    for _ in range(5):
+        (launched,) = tick(world, instance)
+        keys.append(launched.run_key)
+        ended(instance, launched, dg.DagsterRunStatus.FAILURE)
+    assert tick(world, instance) == []
+    assert keys == [run_id, f"{run_id}#2", f"{run_id}#3", f"{run_id}#4", f"{run_id}#5"]
+    assert stored(world, run_id).status == "failed" and "5 times" in str(stored(world, run_id).failure)
+
+
+def test_what_a_dead_worker_or_a_run_without_a_process_left_is_launched_within_a_minute(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    run_id = submit(world)
+    with operational_store(world.paths).begin() as connection:
+        request_store.launch(connection, run_id, request_store.WORKER, datetime.now(UTC) - timedelta(seconds=60))
+    (launched,) = tick(world, instance)
+    ended(instance, launched, dg.DagsterRunStatus.STARTED)
+    assert tick(world, instance) == []  # it may be at work
+    with operational_store(world.paths).begin() as connection:
+        request_store.renew(connection, run_id, datetime.now(UTC) - timedelta(seconds=60))
+    (again,) = tick(world, instance)
+    assert (launched.run_key, again.run_key) == (f"{run_id}#2", f"{run_id}#3")
+
+
+def test_one_run_a_provider_and_no_more_than_may_be_at_once_are_launched(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZENTRA_MAX_RUNS", "2")
+    scopes = []
+    for provider in ("rail_primary", "alipay", "wero"):
+        for day in (20, 21):
+            world.beside(provider).ingest("settlement", "set_1", [])
+            request = RunRequest(provider, "set_1", date(2026, 4, day), "finance_ops", None, "somebody")
+            run_requests.submit(world.home, TENANT, request, datetime.now(UTC))
+    scopes = [str(launched.partition_key) for launched in tick(world, instance)]
+    assert scopes == [f"2026-04-20|{TENANT}/rail_primary", f"2026-04-20|{TENANT}/alipay"]

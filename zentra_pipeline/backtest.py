@@ -73,7 +73,7 @@ def backtest(
     paths = require_tenant(home, tenant)
     engine = operational_store(paths)
     with reading(engine) as connection:
-        runs = [run for run in run_store.list_runs(connection, provider) if run.revision > 0]
+        runs = [run for run in run_store.list_runs(connection, provider) if run.is_published]
         published = {run.run_id: run_store.current_revision(connection, run.run_id) for run in runs}
     if not runs:
         raise UsageError(f"{provider} has no published run to replay: run a window first")

@@ -166,7 +166,7 @@ def _request(paths: TenantPaths, scenario: Scenario, run: Run) -> RunRequest:
     request = scenario.request(run)
     run_id = run_id_of(scenario.tenant, request)
     with reading(operational_store(paths)) as connection:
-        judged = {known.run_id: known.as_of for known in run_store.list_runs(connection) if known.revision > 0}
+        judged = {known.run_id: known.as_of for known in run_store.list_runs(connection) if known.is_published}
     if run_id in judged and instant_of(judged[run_id]) >= run.as_of:
         return replace(request, as_of=None)
     return request

@@ -376,7 +376,7 @@ def _snapshot(paths: TenantPaths, connection: Connection) -> _Snapshot:
     tenant = paths.root.name
     runs = run_store.list_runs(connection)
     tables = operational_tables.read(tenant, connection, runs)
-    current = [run_store.current_revision(connection, run.run_id) for run in runs if run.revision > 0]
+    current = [run_store.current_revision(connection, run.run_id) for run in runs if run.is_published]
     sealed = {
         closeout.closeout_id: run_store.revision(connection, closeout.run_id, closeout.run_revision)
         for closeout in tables.sealed

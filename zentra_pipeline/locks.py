@@ -1,16 +1,20 @@
-"""A tenant's locks: one process at a time ingests, and one reconciles a provider. What they do does not belong here.
+"""A tenant's locks: one process at a time ingests, one reconciles a provider, and so many runs of a home go at once.
+
+What they do does not belong here.
 
 The system releases the lock of a process that ends, however it ends.
 """
 
 import fcntl
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.settings import Home, TenantPaths
 
 INGEST: Final = "ingest"
+_LOOK_AGAIN_SECONDS: Final = 0.05
 
 
 def provider_lock(provider: str) -> str:
@@ -54,3 +58,23 @@ def is_held(paths: TenantPaths, name: str) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+@contextmanager
+def one_of(home: Home, places: int, on_waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold one of so many places of a home, waiting for one to be free; whoever holds one waits for nothing else."""
+    home.slots.mkdir(parents=True, exist_ok=True)
+    has_waited = False
+    while True:
+        for place in range(1, places + 1):
+            with (home.slots / f"{place}.lock").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield
+                return
+        if not has_waited:
+            on_waiting()
+            has_waited = True
+        time.sleep(_LOOK_AGAIN_SECONDS)

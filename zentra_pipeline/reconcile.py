@@ -1,20 +1,22 @@
 """Reconciles from outside Dagster, through the same assets as its UI: one way to reconcile.
 
-A new revision may change what later runs of the provider started from; those are then reconciled again, in order. Does
-not belong here: what a run does (window_run), or how its outcome is told.
+Does not belong here: what a run does (window_run), what follows from it (run_queue), or how its outcome is told.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zentra_pipeline import window_run
+from zentra_pipeline import run_queue, window_run
 from zentra_pipeline.errors import RunFailedError, ZentraError
 from zentra_pipeline.run_summary import RunSummary, summarize
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenancy import require_tenant
-from zentra_pipeline.window_run import Progress, RunRequest, WindowResult
+from zentra_pipeline.window_run import Progress, RunRequest
 
-__all__ = ["RunOutcome", "RunRequest", "reconcile"]
+if TYPE_CHECKING:
+    from zentra_pipeline.defs.resources import Reconciler
+
+__all__ = ["RunOutcome", "RunRequest", "reconcile", "run_queued"]
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,20 @@ class RunOutcome:
     rerun: tuple[str, ...]
 
 
-def reconcile(home: Home, tenant: str, request: RunRequest, progress: Progress | None = None) -> RunOutcome:
+def reconcile(
+    home: Home, tenant: str, request: RunRequest, progress: Progress | None = None, *, is_alone: bool = True
+) -> RunOutcome:
     """Run one window through the Dagster assets and record it in the home's Dagster instance.
 
-    Raises what window_run.run_window raises. `rerun` names the later runs that were reconciled again.
+    What is queued of the provider is made anew before and after; in a series of windows (not `is_alone`) only after the
+    last. `rerun` names the runs that got a new revision so. Raises what window_run.run_window raises, and
+    RunFailedError when the window is done and one that follows from it failed.
     """
     window_run.check_request(home, tenant, request)
-    result = _materialize(home, tenant, request, progress)
-    rerun = []
-    if result.is_new_revision:
-        for later in window_run.later_requests(home, tenant, result.run):
-            if _materialize(home, tenant, later, progress).is_new_revision:
-                rerun.append(f"{later.settlement_file} {later.ledger_window}")
+    before = run_queued(home, tenant, request.provider, progress) if is_alone else window_run.Followed()
+    reconciler = _materialize(home, tenant, request, progress)
+    result = reconciler.results[-1]
+    _require_followed(result.run.run_id, reconciler.followed)
     paths = require_tenant(home, tenant)
     return RunOutcome(
         run_id=result.run.run_id,
@@ -54,12 +58,38 @@ def reconcile(home: Home, tenant: str, request: RunRequest, progress: Progress |
         owner=result.run.owner,
         as_of=result.run.as_of,
         summary=summarize(paths.root, result.tables),
-        rerun=tuple(rerun),
+        rerun=tuple(
+            f"{again.run.settlement_file} {again.run.ledger_window}"
+            for again in [*before.results, *reconciler.followed.results]
+            if again.is_new_revision
+        ),
     )
 
 
-def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progress | None) -> WindowResult:
-    """One partition of the assets, executed in this process."""
+def run_queued(home: Home, tenant: str, provider: str, progress: Progress | None = None) -> window_run.Followed:
+    """Make what is queued of a provider anew through the Dagster assets, in order; see run_queue."""
+    paths = require_tenant(home, tenant)
+    followed = window_run.Followed()
+    while taken := run_queue.take_next(paths, provider, followed.failures.keys()):
+        request, run = taken
+        try:
+            reconciler = _materialize(home, tenant, window_run.as_request(run, request.actor), progress)
+        except Exception as cause:  # recorded with the run and its request; those after it go on
+            followed.failures[run.run_id] = str(cause) or type(cause).__name__
+            continue
+        followed.results += [reconciler.results[-1], *reconciler.followed.results]
+        followed.failures |= reconciler.followed.failures
+    return followed
+
+
+def _require_followed(run_id: str, followed: window_run.Followed) -> None:
+    if followed.failures:
+        why = "; ".join(f"{failed}: {reason}" for failed, reason in followed.failures.items())
+        raise RunFailedError(f"run {run_id} is done, but a later run could not be made anew; run it again: {why}")
+
+
+def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progress | None) -> "Reconciler":
+    """One partition of the assets, executed in this process; its result and what followed it."""
     import dagster as dg
 
     from zentra_pipeline.defs.instance import dagster_instance
@@ -74,6 +104,8 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
         config["owner"] = request.owner
     if request.as_of is not None:
         config["as_of"] = request.as_of.isoformat()
+    if request.is_confirmed:
+        config["is_confirmed"] = True
     with dagster_instance(home) as instance, reaching(request.ledger_window):
         instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, request.provider)])
         try:
@@ -94,7 +126,7 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
     if not reconciler.results:
         window = f"window {request.ledger_window} of {request.provider}"
         raise RunFailedError(f"{window} ended without a result; run it again")
-    return reconciler.results[-1]
+    return reconciler
 
 
 def _own_error(error: BaseException) -> Exception:

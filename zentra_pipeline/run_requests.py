@@ -7,11 +7,11 @@ belong here: HTTP (api), the queue's own queries (store.requests).
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import window_run
+from zentra_pipeline import run_queue, window_run
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.scratch import TABLE_OF_KIND
 from zentra_pipeline.settings import Home
@@ -20,7 +20,7 @@ from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store
+from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.requests import IdempotencyKey, Request
 from zentra_pipeline.tenancy import require_tenant
 from zentra_pipeline.window_run import RunRequest
@@ -61,7 +61,7 @@ def submit(home: Home, tenant: str, request: RunRequest, now: datetime, key: str
         run_id = window_run.run_id_of(tenant, request)
         before = next((run for run in run_store.list_runs(connection, request.provider) if run.run_id == run_id), None)
         run = window_run.find_or_create(connection, tenant, request, now)
-        is_queued = _is_due(connection, before, run)
+        is_queued = _is_due(connection, before, run, now)
         if is_queued:
             request_store.queue(connection, run.run_id, request.actor, now)
         if key is not None:
@@ -82,50 +82,26 @@ def digest_of(request: RunRequest) -> str:
 
 
 def execute(home: Home, tenant: str, request: Request) -> None:
-    """Reconcile a launched request through the Dagster assets and record how that ended.
+    """Reconcile a launched request through the Dagster assets; how it ended is recorded where the run is.
 
     What goes wrong is recorded with the request, not raised: it is for whoever asked.
     """
     from zentra_pipeline.reconcile import reconcile
 
-    engine = operational_store(require_tenant(home, tenant))
+    paths = require_tenant(home, tenant)
+    engine = operational_store(paths)
     failure = None
-    try:
-        with engine.begin() as connection:
-            run = run_store.get(connection, request.run_id)
-        reconcile(home, tenant, as_run_request(run, request.actor))
-    except Exception as cause:
-        failure = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
+    with run_queue.held(paths, request.run_id):
+        try:
+            with reading(engine) as connection:
+                run = run_store.get(connection, request.run_id)
+            reconcile(home, tenant, window_run.as_request(run, request.actor))
+        except Exception as cause:
+            failure = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
     with engine.begin() as connection:
-        request_store.finish(connection, request.run_id, datetime.now(UTC), failure)
-
-
-def queue_outdated(connection: Connection, request: Request, now: datetime) -> None:
-    """Have the provider's first run executed that was made from what an earlier one no longer says; `execute` sees to
-    all of them itself, whoever executes runs one by one comes here after each.
-    """
-    published: dict[str, int] = {}
-    for run in run_store.list_runs(connection, run_store.get(connection, request.run_id).provider):
-        if not run.revision:
-            continue
-        made_from = run_store.current_revision(connection, run.run_id).manifest.get("earlier", ())
-        if any(published.get(earlier["run_id"]) != earlier["revision"] for earlier in made_from):
-            known = request_store.find(connection, run.run_id)
-            if known is None or known.status not in request_store.UNFINISHED:
-                request_store.queue(connection, run.run_id, request.actor, now)
-            return
-        published[run.run_id] = run.revision
-
-
-def as_run_request(run: run_store.Run, actor: str) -> RunRequest:
-    """A recorded run as one asks for it again: its owner and as_of are the recorded ones."""
-    return RunRequest(
-        provider=run.provider,
-        settlement_file=run.settlement_file,
-        ledger_window=date.fromisoformat(run.ledger_window),
-        owner=None,
-        actor=actor,
-    )
+        known = request_store.find(connection, request.run_id)
+        if known is not None and known.status == "launched":  # it failed before the run could record it
+            run_queue.answer(connection, request, datetime.now(UTC), failure)
 
 
 def _known(connection: Connection, key: str, digest: str) -> Submitted | None:
@@ -137,12 +113,12 @@ def _known(connection: Connection, key: str, digest: str) -> Submitted | None:
     return Submitted(run_store.get(connection, known.run_id), is_queued=False)
 
 
-def _is_due(connection: Connection, before: run_store.Run | None, run: run_store.Run) -> bool:
+def _is_due(connection: Connection, before: run_store.Run | None, run: run_store.Run, now: datetime) -> bool:
     """Whether the run has to be executed: it never was, failed, was asked for otherwise, or facts have come since."""
     known = request_store.find(connection, run.run_id)
     if known is not None and known.status == "queued":
         return False
-    if before is None or _asks_otherwise(before, run):
+    if before is None or _asks_otherwise(before, run) or (known is not None and known.is_cut_off(now)):
         return True
     waiting = {found.provider for found in inbox_store.waiting(connection)}
     if run.provider in waiting | {found.provider for found in intent_store.waiting(connection)}:

@@ -14,6 +14,7 @@ HOME_VARIABLE = "ZENTRA_HOME"
 DATABASE_VARIABLE = "ZENTRA_DATABASE_URL"
 MEMORY_VARIABLE = "ZENTRA_MEMORY"
 THREADS_VARIABLE = "ZENTRA_THREADS"
+RUNS_VARIABLE = "ZENTRA_MAX_RUNS"
 DEFAULT_HOME = Path("data/zentra")
 # Whose exceptions they are where neither a request nor the run as recorded says so.
 DEFAULT_OWNER = "finance_ops"
@@ -104,6 +105,10 @@ class Home:
         return self.root / "tenants"
 
     @property
+    def slots(self) -> Path:
+        return self.root / "slots"
+
+    @property
     def keys(self) -> Path:
         return self.root / "keys"
 
@@ -131,7 +136,16 @@ def memory_limit(unbounded: str = "80%") -> str:
 
 def threads() -> int:
     """How many threads a run has, for statements side by side and within one: `$ZENTRA_THREADS`, or the processors."""
-    text = os.environ.get(THREADS_VARIABLE) or str(len(os.sched_getaffinity(0)))
+    return _count(THREADS_VARIABLE, "threads")
+
+
+def most_runs() -> int:
+    """How many runs of a home are made at once on this machine: `$ZENTRA_MAX_RUNS`, or the processors."""
+    return _count(RUNS_VARIABLE, "runs")
+
+
+def _count(variable: str, what: str) -> int:
+    text = os.environ.get(variable) or str(len(os.sched_getaffinity(0)))
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise UsageError(f"{THREADS_VARIABLE} is {text!r}: set it to a number of threads, such as 2")
+        raise UsageError(f"{variable} is {text!r}: set it to a number of {what}, such as 2")
     return int(text)

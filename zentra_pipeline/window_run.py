@@ -8,14 +8,17 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from zentra_pipeline import identifiers, inbox, lake, locks, proofs, provenance, rules, scratch, transform
+from zentra_pipeline import (
+    identifiers, inbox, lake, locks, proofs, provenance, rules, run_queue, scratch, settings, transform
+)
 from zentra_pipeline.business_days import load_business_days
 from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
 from zentra_pipeline.events import run_events
@@ -34,10 +37,14 @@ from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.instants import instant_of, instant_text
+from zentra_pipeline.store.requests import Request
 from zentra_pipeline.tenancy import require_tenant
 
 Progress = Callable[[str, str], None]
 KEEP_VARIABLE = "ZENTRA_KEEP_DATABASE"
+# Where a published run is when nobody works on it, and faults that say nothing about the run itself.
+_AT_REST: Final = ("in_review", "closing", "closed")
+_OF_THE_MACHINE: Final = (OSError, MemoryError, duckdb.IOException, duckdb.OutOfMemoryException, SQLAlchemyError)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class RunRequest:
     """What is asked for: one provider's settlement file against one ledger window.
 
     Without `as_of` the recorded one holds, for a new run the time it is created; without `owner` the recorded one.
+    `is_confirmed`: whoever asks means it, also where it looks like a mistake.
     """
 
     provider: str
@@ -53,6 +61,7 @@ class RunRequest:
     owner: str | None
     as_of: datetime | None = None
     actor: str = "cli"
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,26 +75,71 @@ class WindowResult:
     quarantined_rows: int
 
 
+@dataclass
+class Followed:
+    """The queued runs that were made anew: their results in order, and why others failed, by run id."""
+
+    results: list[WindowResult] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
 def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress | None = None) -> WindowResult:
     """Reconcile one window. The same facts publish nothing new; a new fact publishes a new revision.
 
     Raises UsageError for ids that cannot be, InputRejectedError for a settlement file that was never ingested, and
     RunFailedError (recorded with the run) when a model or a control fails; nothing is published then.
     """
-    check_request(home, tenant, request)
     paths = require_tenant(home, tenant)
     report = progress or _silent
     engine = operational_store(paths)
-    inbox.drain(paths, request.provider, datetime.now(UTC))
-    intents.drain(paths, request.provider, datetime.now(UTC))
-    with locks.holding(paths, locks.provider_lock(request.provider)):
+    run_id = run_id_of(tenant, request)
+    try:
+        check_request(home, tenant, request)
+        inbox.drain(paths, request.provider, datetime.now(UTC))
+        intents.drain(paths, request.provider, datetime.now(UTC))
+    except ZentraError as cause:  # whoever asked for it learns why it was never begun
         with engine.begin() as connection:
+            run_queue.answer(
+                connection, run_queue.begin(connection, run_id, datetime.now(UTC)), datetime.now(UTC), str(cause)
+            )
+        raise
+    with (
+        run_queue.held(paths, run_id),
+        locks.holding(paths, locks.provider_lock(request.provider)),
+        locks.one_of(home, settings.most_runs(), lambda: report("ingest", "waiting for another run to end")),
+    ):
+        with engine.begin() as connection:
+            before = run_store.find(connection, run_id)
             run = find_or_create(connection, tenant, request, datetime.now(UTC))
+            asked = run_queue.begin(connection, run.run_id, datetime.now(UTC))
         try:
-            return _reconcile(engine, paths, tenant, run, request, report)
+            return _reconcile(engine, paths, run, request, asked, report)
         except Exception as cause:
-            _record_failure(engine, tenant, run.run_id, request.actor, cause)
+            _record_failure(engine, tenant, before or run, request.actor, asked, cause)
             raise
+
+
+def run_queued(home: Home, tenant: str, provider: str, progress: Progress | None = None) -> Followed:
+    """Make every queued run of a provider anew that was published before, in order of creation; see run_queue.
+
+    What fails is recorded with its run and its request, and those after it are made from what it published before.
+    """
+    paths = require_tenant(home, tenant)
+    followed = Followed()
+    while taken := run_queue.take_next(paths, provider, followed.failures.keys()):
+        request, run = taken
+        if progress is not None:
+            progress("follow", f"{run.settlement_file} {run.ledger_window} again: {request.reason or 'it is queued'}")
+        try:
+            followed.results.append(run_window(home, tenant, as_request(run, request.actor), progress))
+        except Exception as cause:
+            followed.failures[run.run_id] = str(cause) or type(cause).__name__
+    return followed
+
+
+def as_request(run: run_store.Run, actor: str) -> RunRequest:
+    """A recorded run as one asks for it again: its owner and as_of are the recorded ones."""
+    return RunRequest(run.provider, run.settlement_file, run_queue.window_of(run), None, None, actor)
 
 
 def find(home: Home, tenant: str, provider: str, settlement_file: str, ledger_window: date) -> run_store.Run | None:
@@ -95,23 +149,13 @@ def find(home: Home, tenant: str, provider: str, settlement_file: str, ledger_wi
         return next((run for run in run_store.list_runs(connection, provider) if run.run_id == run_id), None)
 
 
-def later_requests(home: Home, tenant: str, run: run_store.Run) -> list[RunRequest]:
-    """The provider's later published runs, in order: what a new revision of `run` may change."""
-    paths = require_tenant(home, tenant)
-    with reading(operational_store(paths)) as connection:
-        later = run_store.later_runs(connection, run)
-    return [
-        RunRequest(item.provider, item.settlement_file, date.fromisoformat(item.ledger_window), None, None, item.actor)
-        for item in later
-    ]
-
-
 def _reconcile(
-    engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run, request: RunRequest, report: Progress
+    engine: Engine, paths: TenantPaths, run: run_store.Run, request: RunRequest, asked: Request | None, report: Progress
 ) -> WindowResult:
     report("ingest", f"reading what is known of {request.provider} up to window {run.ledger_window}")
-    _enter(engine, run.run_id, "ingesting", request.actor)
-    inputs = gather(engine, paths, tenant, run)
+    is_to_answer = asked is not None and asked.status == "launched"
+    _enter(engine, run.run_id, "ingesting", request.actor, asked.reason if asked and is_to_answer else None)
+    inputs = gather(engine, paths, paths.root.name, run)
     proofs.check(engine, paths, inputs.files)
     keep = os.environ.get(KEEP_VARIABLE) == "1"
     tables: dict[str, lake.PublishedTable] = {}
@@ -126,9 +170,9 @@ def _reconcile(
     published_before = run.revision
     if known is not None:
         report("own", f"nothing new: revision {known.revision} stands")
-        run, tables = _stand_by(engine, run, known, inputs, fingerprint, request.actor)
+        run, tables = _stand_by(engine, run, known, inputs, fingerprint, request.actor, asked)
     else:
-        run, tables = _record(engine, paths, run, inputs, inputs_digest, fingerprint, tables, request.actor)
+        run, tables = _record(engine, paths, run, inputs, inputs_digest, fingerprint, tables, request.actor, asked)
     lake.refresh(paths)
     return WindowResult(run, run.revision > published_before, tables, nodes, _quarantined_rows(inputs))
 
@@ -221,14 +265,22 @@ def _stand_by(
     inputs: RunInputs,
     fingerprint: str,
     actor: str,
+    asked: Request | None,
 ) -> tuple[run_store.Run, dict[str, lake.PublishedTable]]:
     """Leave a published revision as it is: in review, or closed when it is the one that was sealed."""
+    now = datetime.now(UTC)
     with engine.begin() as connection:
-        is_sealed = _is_sealed(connection, revision)
         run_store.confirm_revision(connection, run.run_id, revision.revision, fingerprint, manifest(inputs))
-        status = "closed" if is_sealed else "in_review"
-        run = run_store.transition(connection, run.run_id, status, actor, datetime.now(UTC))
+        if run.is_void:  # it was taken back, and is there again: later runs were made without it
+            run_queue.follow(connection, run_store.get(connection, run.run_id), actor, now)
+        run_queue.answer(connection, asked, now)
+        run = run_store.transition(connection, run.run_id, _status_at_rest(connection, run), actor, now)
     return run, {name: lake.PublishedTable(**entry) for name, entry in revision.tables.items()}
+
+
+def _status_at_rest(connection: Connection, run: run_store.Run) -> str:
+    """Where a published run is while nobody works on it and nothing is prepared."""
+    return "closed" if _is_sealed(connection, run_store.current_revision(connection, run.run_id)) else "in_review"
 
 
 def _record(
@@ -240,6 +292,7 @@ def _record(
     fingerprint: str,
     tables: dict[str, lake.PublishedTable],
     actor: str,
+    asked: Request | None,
 ) -> tuple[run_store.Run, dict[str, lake.PublishedTable]]:
     """Record the revision whose files stand in the lake: that transaction is the moment the run is published.
 
@@ -250,7 +303,7 @@ def _record(
     current = _same_content(engine, run, inputs_digest, entries)
     if current is not None:
         lake.discard(paths, tables)
-        return _stand_by(engine, run, current, inputs, fingerprint, actor)
+        return _stand_by(engine, run, current, inputs, fingerprint, actor, asked)
     now = datetime.now(UTC)
     telling = _telling(engine, paths, run, inputs, tables, actor, now)
     events = _tell(paths, telling)
@@ -279,7 +332,8 @@ def _record(
             paths.root / each["exceptions"]["path"] for each in (entries, *(each.tables for each in newer))
         )
         withdrawals.withdraw(connection, inputs.tenant, run, exceptions, of_later, shown, now)
-        _withdraw_preparation(connection, run)
+        run_queue.follow(connection, run_store.get(connection, run.run_id), actor, now)
+        run_queue.answer(connection, asked, now)
         return run_store.transition(connection, run.run_id, "in_review", actor, now), tables
 
 
@@ -326,13 +380,6 @@ def _same_content(
     same = _digests(current.tables) == _digests(entries)
     made_from = (current.inputs_digest, current.owner, current.as_of)
     return current if same and made_from == (inputs_digest, run.owner, run.as_of) else None
-
-
-def _withdraw_preparation(connection: Connection, run: run_store.Run) -> None:
-    """A closeout that is prepared, or blocked, speaks of an older revision now: it has to be prepared again."""
-    closeout_store.withdraw(connection, run.run_id)
-    is_sealed = bool(closeout_store.of_run(connection, run.run_id))
-    run_store.set_closeout_status(connection, run.run_id, "sealed" if is_sealed else "open")
 
 
 def _quarantined_rows(inputs: RunInputs) -> int:
@@ -511,20 +558,35 @@ def run_event(
     )
 
 
-def _enter(engine: Engine, run_id: str, status: str, actor: str) -> run_store.Run:
+def _enter(engine: Engine, run_id: str, status: str, actor: str, detail: str | None = None) -> run_store.Run:
     with engine.begin() as connection:
-        return run_store.transition(connection, run_id, status, actor, datetime.now(UTC))
+        return run_store.transition(connection, run_id, status, actor, datetime.now(UTC), detail)
 
 
-def _record_failure(engine: Engine, tenant: str, run_id: str, actor: str, cause: Exception) -> None:
+def _record_failure(
+    engine: Engine, tenant: str, before: run_store.Run, actor: str, asked: Request | None, cause: Exception
+) -> None:
+    """Record that an execution failed: of the run, unless it was published meanwhile or is no worse for it.
+
+    A process that lost a race, or that the machine let down (a file it cannot read, memory, disk), says nothing about
+    a run that is published: that goes back to where it was, and the reason stays with the request and in its history.
+    """
     reason = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
     reason = reason or type(cause).__name__
     now = datetime.now(UTC)
     with engine.begin() as connection:
-        run = run_store.transition(connection, run_id, "failed", actor, now, reason)
-        attempts = sum(step.status == "failed" for step in run_store.transitions(connection, run_id))
+        run = run_store.get(connection, before.run_id)
+        if run.revision > before.revision:  # somebody else was first
+            return
+        run_queue.answer(connection, asked, now, reason)
+        if run.is_published and isinstance(cause, _OF_THE_MACHINE) and before.status != "failed":
+            status = before.status if before.status in _AT_REST else _status_at_rest(connection, run)
+            run_store.transition(connection, run.run_id, status, actor, now, f"not run again: {reason}")
+            return
+        run = run_store.transition(connection, run.run_id, "failed", actor, now, reason)
+        attempts = sum(step.status == "failed" for step in run_store.transitions(connection, run.run_id))
         event = run_event(
-            "reconciliation.run.failed", tenant, run, [run_id, str(attempts)], actor, now, {"failure": reason}
+            "reconciliation.run.failed", tenant, run, [run.run_id, str(attempts)], actor, now, {"failure": reason}
         )
         event_log.append(connection, event)
 

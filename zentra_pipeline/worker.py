@@ -33,7 +33,6 @@ SEND_SECONDS: Final = 1.0
 INBOX_PATIENCE: Final = timedelta(seconds=60)
 INBOX_ROWS: Final = 5_000
 ESCALATE_SECONDS: Final = 60.0
-_MOST_LAUNCHES: Final = 5
 
 
 def work(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
@@ -43,7 +42,8 @@ def work(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None
             threading.Thread(target=beside, args=(home, stop, tell), name=beside.__name__, daemon=True).start()
         for tenant in tenancy.tenants(home):
             with operational_store(home.tenant(tenant)).begin() as connection:
-                request_store.put_back(connection, request_store.WORKER)
+                for request in request_store.of_status(connection, "launched", request_store.WORKER):
+                    request_store.put_back(connection, request.run_id, datetime.now(UTC))
         while not stop.is_set():
             if not work_once(home, datetime.now(UTC), tell):
                 stop.wait(POLL_SECONDS)
@@ -92,17 +92,15 @@ def work_once(home: Home, now: datetime, tell: Callable[[str], None]) -> bool:
 def _execute_next(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) -> bool:
     engine = operational_store(home.tenant(tenant))
     with reading(engine) as connection:
-        if not request_store.of_status(connection, "queued"):
+        launched = request_store.of_status(connection, "launched")
+        if not request_store.of_status(connection, "queued") and not any(each.is_cut_off(now) for each in launched):
             return False
     with engine.begin() as connection:
+        request_store.put_back_dead(connection, now)
         queued = request_store.of_status(connection, "queued")
         if not queued:
             return False
-        request = request_store.launch(connection, queued[0].run_id, request_store.WORKER)
-        if request.launch > _MOST_LAUNCHES:
-            why = f"the run ended {_MOST_LAUNCHES} times without a result; see the server's log and ask for it again"
-            request_store.finish(connection, request.run_id, now, why)
-            return True
+        request = request_store.launch(connection, queued[0].run_id, request_store.WORKER, now)
     tell(f"{tenant}: run {request.run_id}")
     run_requests.execute(home, tenant, request)
     return True

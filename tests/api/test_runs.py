@@ -99,7 +99,7 @@ def test_a_run_is_executed_again_only_when_it_has_something_new_to_see(
     service = own_api.as_("service", "globex")
     run_id = service.post("/reconciliation/runs", GLOBEX_RUN).json()["id"]
     with operational_store(own_books.paths("globex")).begin() as connection:
-        request = request_store.launch(connection, run_id, request_store.WORKER)
+        request = request_store.launch(connection, run_id, request_store.WORKER, datetime.now(UTC))
     EXECUTE(own_books.home, "globex", request)
     shown = service.get(f"/reconciliation/runs/{run_id}").json()
     assert (shown["status"], shown["execution"]["status"], shown["revision"]) == ("in_review", "done", 1)
@@ -217,7 +217,7 @@ def test_a_filter_that_no_run_can_meet_is_refused(own_api: Api, wanted: dict[str
 def test_a_request_that_was_cut_off_is_begun_anew(own_api: Api, own_books: Books, executed: list[str]) -> None:
     run_id = own_api.as_("service").post("/reconciliation/runs", LATER_RUN).json()["id"]
     with operational_store(own_books.paths("acme")).begin() as connection:
-        request_store.launch(connection, run_id, request_store.WORKER)
+        request_store.launch(connection, run_id, request_store.WORKER, datetime.now(UTC))
     stop = threading.Event()
     working = threading.Thread(target=worker.work, args=(own_books.home, stop, lambda _text: None))
     working.start()
@@ -239,8 +239,8 @@ def test_a_run_that_ends_its_worker_every_time_is_given_up(own_api: Api, own_boo
         request_store.queue(connection, run_id, "somebody", datetime.now(UTC))
     for _ in range(5):
         with engine.begin() as connection:
-            request_store.launch(connection, run_id, request_store.WORKER)
-            request_store.put_back(connection, request_store.WORKER)
+            request_store.launch(connection, run_id, request_store.WORKER, datetime.now(UTC))
+            request_store.put_back(connection, run_id, datetime.now(UTC))
     work(own_books)
     with reading(engine) as connection:
         request = request_store.find(connection, run_id)

@@ -45,8 +45,7 @@ def test_every_scenario_tells_its_story() -> None:
 
 def _run(home: Home, scenario: Scenario, run: Run) -> None:
     result = window_run.run_window(home, scenario.tenant, scenario.request(run))
-    for later in window_run.later_requests(home, scenario.tenant, result.run):
-        window_run.run_window(home, scenario.tenant, later)
+    window_run.run_queued(home, scenario.tenant, result.run.provider)
 
 
 def _compare(paths: TenantPaths, scenario: Scenario, moment: str) -> None:

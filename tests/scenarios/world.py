@@ -130,9 +130,7 @@ class World:
         known = datetime.fromisoformat(as_of) if as_of else self.cutoff(window)
         request = RunRequest(self.provider, file_id, date.fromisoformat(window), OWNER, known, "test")
         result = window_run.run_window(self.home, TENANT, request)
-        if result.is_new_revision:
-            for later in window_run.later_requests(self.home, TENANT, result.run):
-                window_run.run_window(self.home, TENANT, later)
+        window_run.run_queued(self.home, TENANT, self.provider)
         return result
 
     def cutoff(self, window: str) -> datetime:

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta, timezone
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from zentra_pipeline.store.runs import Run
 
 NOW = datetime(2026, 4, 27, 6, 0, 0, 123456, tzinfo=UTC)
 WINDOW = date(2026, 4, 26)
-STATUSES = ("created", "ingesting", "matching", "comparing", "in_review", "closing", "closed", "failed")
+STATUSES = ("created", "ingesting", "matching", "comparing", "in_review", "closing", "closed", "failed", "void")
 SPINE = ("created", "ingesting", "matching", "comparing", "in_review", "closing", "closed")
 
 
@@ -89,6 +89,7 @@ def test_a_new_run_is_created_as_of_now_and_says_by_whom(store: Engine) -> None:
         inputs_digest=None,
         failure=None,
         created_at="2026-04-27T06:00:00.123456Z",
+        is_as_of_given=False,
     )
     with reading(store) as connection:
         assert runs.get(connection, run.run_id) == run
@@ -141,7 +142,10 @@ ALLOWED = (
     | {(status, "failed") for status in STATUSES}
     | {(status, "ingesting") for status in STATUSES[1:]}
     # A closed run in which nothing is new is closed again; what is prepared can be prepared again or withdrawn.
-    | {("comparing", "closed"), ("closing", "closing"), ("closing", "in_review")}
+    | {("closing", "closing"), ("closing", "in_review")}
+    # An attempt that the machine cut short leaves a published run where it was; nothing sealed is taken back.
+    | set(product(("ingesting", "matching", "comparing"), ("in_review", "closing", "closed")))
+    | {(status, "void") for status in STATUSES if status not in ("closed", "void")}
 )
 
 

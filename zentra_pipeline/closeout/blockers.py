@@ -7,9 +7,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import vocabulary
+from zentra_pipeline import continuity, run_queue, vocabulary
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.remedies import Remedy
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
@@ -73,6 +74,32 @@ def _concerns(run: run_store.Run, file: StagedFile, window_ends_at: datetime) ->
     if file.kind == "ledger":
         return file.provider == run.provider and (first_at is None or first_at < window_ends_at)
     return file.provider == run.provider and (first_at is None or first_at <= instant_of(run.as_of))
+
+
+def of_opening(connection: Connection, paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
+    """The run, or one before it, has to be made again first; or it does not open with what that one closed with."""
+    waiting = run_queue.waiting_before(connection, run)
+    if waiting:
+        return [
+            Blocker(
+                "stale_opening" if before.run != run or before.is_made_anew else "newer_facts",
+                before.run.run_id,
+                f"{before.reason or 'it was asked for again'}, {before.failure or 'and waits for its turn'}",
+                _run_again(before.run),
+            )
+            for before in waiting
+        ]
+    earlier = run_store.earlier_runs(connection, run)
+    revision = run_store.current_revision(connection, run.run_id)
+    changed = continuity.outdated(revision, {item.run_id: item.revision for item in earlier})
+    if changed:
+        explanation = f"it was made before {', '.join(changed)} came to what is published now"
+        return [Blocker("stale_opening", run.run_id, explanation, _run_again(run))]
+    before_it = run_store.current_revision(connection, earlier[-1].run_id) if earlier else None
+    return [
+        Blocker("stale_opening", run.run_id, str(gap), _run_again(run))
+        for gap in continuity.gaps(paths, before_it, revision)
+    ]
 
 
 def of_books(books: Books, decisions: Sequence[Decision]) -> list[Blocker]:

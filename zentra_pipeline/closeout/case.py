@@ -89,13 +89,14 @@ class Case:
         return blockers.of_run(self.run) if self.has_run else []
 
     def newer_facts(self) -> list[Blocker]:
-        """Facts that came in since the run was made; for a window without activity, any fact."""
+        """Facts that came in since the run was made, also about those before it; without a run, any fact."""
         _, ends_at = bounds(self.paths, self.run.provider, date.fromisoformat(self.run.ledger_window))
         if not self.has_run:
             return _activity(self.paths, self.run)
         with reading(self.engine) as connection:
             files = blockers.registered(connection)
-        return blockers.of_facts(self.run, self.revision, files, ends_at)
+            opening = blockers.of_opening(connection, self.paths, self.run)
+        return [*blockers.of_facts(self.run, self.revision, files, ends_at), *opening]
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def is_sealed(connection: Connection, run_id: str) -> bool:
 def published_runs(connection: Connection, row: Mapping[str, Any]) -> list[run_store.Run]:
     """The published runs of the exception's provider, in order of creation."""
     provider = run_store.get(connection, row["run_id"]).provider
-    return [run for run in run_store.list_runs(connection, provider) if run.revision > 0]
+    return [run for run in run_store.list_runs(connection, provider) if run.is_published]
 
 
 def _open_items(

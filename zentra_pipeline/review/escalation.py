@@ -128,7 +128,7 @@ def _take(
             overdue_business_days=found.clock.overdue_business_days,
         ):
             if found.provider not in newest:
-                published = [run for run in run_store.list_runs(connection, found.provider) if run.revision > 0]
+                published = [run for run in run_store.list_runs(connection, found.provider) if run.is_published]
                 newest[found.provider] = published[-1].run_id
             decision = _decision(connection, tenant, found, state, step, newest[found.provider], now)
             decision_store.append(connection, decision)

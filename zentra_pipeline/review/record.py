@@ -1,6 +1,7 @@
 """Records what people decide about exceptions: one write transaction from reading the log to the event.
 
-A write-off or a match of open items changes a run's roll-forward, so that run is reconciled anew behind the decision.
+A write-off or a match of open items changes a run's roll-forward, so the decision's transaction queues that run; it is
+reconciled before whoever decided is answered, and by whoever comes next where that is cut off.
 Does not belong here: what decisions mean (decisions), who may take them (policy), the books they stand in (books), what
 a run makes of them (dbt).
 """
@@ -25,6 +26,7 @@ from zentra_pipeline.review.decisions import ExceptionState
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
+from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store
@@ -125,6 +127,9 @@ def decide(
             decision = _with_approval(connection, paths, rules, row, log, decision)
             decision_store.append(connection, decision)
             _append_event(connection, tenant, row, decision, now)
+            if stands_in.is_changed:
+                why = f"made anew: decision {decision.decision_id} of {actor}"
+                request_store.queue(connection, stands_in.run.run_id, actor, now, why)
             state = decisions.after(state, decision)
     lake.refresh(paths)
     if stands_in.is_changed:

@@ -77,6 +77,8 @@ runs = Table(
     Column("failure", Text, nullable=True, comment="why the last attempt failed and what to do"),
     Column("created_at", String(32), nullable=False),
     digests.column(),
+    Column("is_as_of_given", Boolean, nullable=True, comment="whether somebody gave as_of; else it may move by itself"),
+    Column("is_void", Boolean, nullable=True, comment="taken back: nobody reads what it published"),
     UniqueConstraint("provider", "settlement_file", "ledger_window", name="one_run_per_request"),
 )
 
@@ -187,6 +189,9 @@ run_requests = Table(
     Column("launched_by", String(32), nullable=True, comment="worker or dagster"),
     Column("finished_at", String(32), nullable=True),
     Column("failure", Text, nullable=True, comment="why the last execution failed and what to do"),
+    Column("asked", Integer, nullable=False, server_default="1", comment="how often; an execution answers one of them"),
+    Column("reason", Text, nullable=True, comment="what has to be made anew and why; null where somebody just asked"),
+    Column("lease_until", String(32), nullable=True, comment="who launched it is dead unless this is renewed in time"),
     Index("run_requests_by_status", "status", "requested_at"),
 )
 

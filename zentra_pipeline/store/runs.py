@@ -15,20 +15,25 @@ from zentra_pipeline.store import models
 from zentra_pipeline.store.digests import change_rows, facts
 from zentra_pipeline.store.instants import instant_text
 
+_AT_REST: Final = ("in_review", "closing", "closed")
 _MAY_FOLLOW: Final[Mapping[str, frozenset[str]]] = {
-    "created": frozenset({"ingesting", "failed"}),
-    # The three working states may start over: a killed process leaves a run there.
-    "ingesting": frozenset({"matching", "ingesting", "failed"}),
-    "matching": frozenset({"comparing", "ingesting", "failed"}),
+    "created": frozenset({"ingesting", "failed", "void"}),
+    # The three working states may start over: a killed process leaves a run there. A published run goes back to where
+    # it was when an attempt to run it again was cut short by something that is no fault of the run.
+    "ingesting": frozenset({"matching", "ingesting", "failed", *_AT_REST, "void"}),
+    "matching": frozenset({"comparing", "ingesting", "failed", *_AT_REST, "void"}),
     # A closed run in which nothing is new is closed again at once.
-    "comparing": frozenset({"in_review", "closed", "ingesting", "failed"}),
-    "in_review": frozenset({"closing", "ingesting", "failed"}),
+    "comparing": frozenset({"ingesting", "failed", *_AT_REST, "void"}),
+    "in_review": frozenset({"closing", "ingesting", "failed", "void"}),
     # What is prepared falls back into review when it is withdrawn, or when a later fact makes a new revision.
-    "closing": frozenset({"closed", "closing", "in_review", "ingesting", "failed"}),
-    "failed": frozenset({"ingesting", "failed"}),
+    "closing": frozenset({"closed", "closing", "in_review", "ingesting", "failed", "void"}),
+    "failed": frozenset({"ingesting", "failed", "void"}),
     # A fact that comes later makes a new revision of a closed run; its seal stays, and is amended by the next one.
     "closed": frozenset({"ingesting", "failed"}),
+    # Taken back; asked for again on purpose it is a run like any other.
+    "void": frozenset({"ingesting", "failed"}),
 }
+VOID: Final = "void"
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,13 @@ class Run:
     inputs_digest: str | None
     failure: str | None
     created_at: str
+    is_as_of_given: bool | None = True
+    is_void: bool | None = False
+
+    @property
+    def is_published(self) -> bool:
+        """Whether anybody reads its current revision: it has one, and was not taken back since."""
+        return self.revision > 0 and not self.is_void
 
 
 @dataclass(frozen=True)
@@ -108,8 +120,10 @@ def find_or_create(
     run_id = run_id_of(tenant, provider, settlement_file, ledger_window)
     known = connection.execute(_runs().where(models.runs.c.run_id == run_id)).one_or_none()
     if known is not None:
-        changes = {"owner": owner, "as_of": None if as_of is None else instant_text(as_of)}
-        changes = {name: value for name, value in changes.items() if value not in (None, known._mapping[name])}
+        given: dict[str, Any] = {"owner": owner}
+        if as_of is not None:
+            given |= {"as_of": instant_text(as_of), "is_as_of_given": True}
+        changes = {name: value for name, value in given.items() if value not in (None, known._mapping[name])}
         if changes:
             _change(connection, run_id, changes)
         return get(connection, run_id)
@@ -131,6 +145,7 @@ def find_or_create(
         inputs_digest=None,
         failure=None,
         created_at=instant_text(now),
+        is_as_of_given=as_of is not None,
     )
     connection.execute(insert(models.runs).values(vars(run)))
     _record_transition(connection, run_id, status="created", actor=actor, at=now, detail=None)
@@ -187,7 +202,7 @@ def record_revision(
             published_at=instant_text(at),
         )
     )
-    _change(connection, run_id, {"revision": revision, "inputs_digest": inputs_digest})
+    _change(connection, run_id, {"revision": revision, "inputs_digest": inputs_digest, "is_void": False})
 
 
 def confirm_revision(
@@ -197,6 +212,20 @@ def confirm_revision(
     table = models.run_revisions
     this = (table.c.run_id == run_id) & (table.c.revision == revision)
     change_rows(connection, table, this, {"fingerprint": fingerprint, "manifest": _text(manifest)})
+    if get(connection, run_id).is_void:
+        _change(connection, run_id, {"is_void": False})
+
+
+def void(connection: Connection, run_id: str, actor: str, at: datetime, reason: str) -> Run:
+    """Take a run back: from now on nobody reads what it published, until it is made again on purpose."""
+    transition(connection, run_id, VOID, actor, at, reason)
+    _change(connection, run_id, {"is_void": True, "closeout_status": "open"})
+    return get(connection, run_id)
+
+
+def move_as_of(connection: Connection, run_id: str, as_of: str) -> None:
+    """Judge a run whose `as_of` nobody gave as of a later instant, from its next revision on."""
+    _change(connection, run_id, {"as_of": as_of})
 
 
 def set_closeout_status(connection: Connection, run_id: str, closeout_status: str) -> None:
@@ -212,6 +241,12 @@ def get(connection: Connection, run_id: str) -> Run:
     return Run(**row._mapping)
 
 
+def find(connection: Connection, run_id: str) -> Run | None:
+    """The run of this id, null when there is none."""
+    row = connection.execute(_runs().where(models.runs.c.run_id == run_id)).one_or_none()
+    return None if row is None else Run(**row._mapping)
+
+
 def list_runs(connection: Connection, provider: str | None = None) -> list[Run]:
     """All runs, of one provider when given, in order of creation."""
     query = _runs() if provider is None else _runs().where(models.runs.c.provider == provider)
@@ -219,12 +254,12 @@ def list_runs(connection: Connection, provider: str | None = None) -> list[Run]:
 
 
 def earlier_runs(connection: Connection, run: Run) -> list[Run]:
-    """The provider's published runs that were created before this one, in order of creation."""
+    """The provider's published runs that were created before this one and are not void, in order of creation."""
     return _all(connection, _published_runs(run).where(models.runs.c.sequence < run.sequence))
 
 
 def later_runs(connection: Connection, run: Run) -> list[Run]:
-    """The provider's published runs that were created after this one, in order of creation."""
+    """The provider's published runs that were created after this one and are not void, in order of creation."""
     return _all(connection, _published_runs(run).where(models.runs.c.sequence > run.sequence))
 
 
@@ -283,7 +318,8 @@ def _runs() -> Select[Any]:
 
 
 def _published_runs(run: Run) -> Select[Any]:
-    return _runs().where(models.runs.c.provider == run.provider, models.runs.c.revision > 0)
+    runs = models.runs
+    return _runs().where(runs.c.provider == run.provider, runs.c.revision > 0, runs.c.is_void.is_not(True))
 
 
 def _all(connection: Connection, query: Select[Any]) -> list[Run]:

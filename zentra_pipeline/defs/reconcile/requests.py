@@ -1,16 +1,18 @@
-"""The sensor that launches what was asked for over HTTP, where no worker beside the server does; no asset belongs here.
+"""The sensor that launches what is queued, where no worker beside the server does; no asset belongs here.
 
 A request is taken in the operational store first, and launched under a run key of its own: it is launched once, also
-when a tick is cut off in between.
+when a tick is cut off in between. One run a provider is launched at a time, for the next would wait for it, and no more
+at once than the home makes.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 import dagster as dg
 from sqlalchemy import Connection
 
-from zentra_pipeline import run_requests, tenancy
+from zentra_pipeline import settings, tenancy, window_run
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.settings import Home
@@ -20,8 +22,13 @@ from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.requests import Request
 from zentra_pipeline.store.runs import Run
 
-_RUN_KEY = "dagster/run_key"
-_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_RUN_KEY: Final = "dagster/run_key"
+_BEFORE_IT_STARTS: Final = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.MANAGED,
+)
 
 
 @dg.sensor(
@@ -29,39 +36,72 @@ _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagste
     job_name="reconcile_window",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Launches runs that were asked for over HTTP; for servers started with --no-worker.",
+    description="Launches runs that are queued: asked for over HTTP, or to be made anew. For servers with --no-worker.",
 )
 def sensor(
     context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Take what is queued, launch what is taken, and record what has ended."""
+    """Record what has ended, queue again what was cut off, and launch what is queued."""
     home, launched = reconciler.home, 0
-    for tenant in tenancy.tenants(home) if tenancy.is_initialised(home) else []:
-        for request, run in _taken(home, tenant):
-            known = context.instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: run_key(request, run)}), limit=1)
-            if not known:
+    tenants = tenancy.tenants(home) if tenancy.is_initialised(home) else []
+    now = datetime.now(UTC)
+    under_way = sum(_look_after(context.instance, home, tenant, now) for tenant in tenants)
+    for tenant in tenants:
+        for request, run in _taken(home, tenant, settings.most_runs() - under_way, now):
+            under_way += 1
+            if not _known_to_dagster(context.instance, request, run):
                 launched += 1
                 yield _launch(context, tenant, request, run)
-            elif known[0].status in _FINISHED:
-                _record_end(home, tenant, request, known[0])
     if not launched:
-        yield dg.SkipReason("nothing new was asked for")
+        yield dg.SkipReason("nothing new is queued, or as much is under way as may be at once")
 
 
 def run_key(request: Request, run: Run) -> str:
-    """The run id; with the time when a run is asked for that was there before. Dagster launches each key once."""
-    return run.run_id if request.requested_at == run.created_at else f"{run.run_id}@{request.requested_at}"
+    """The run id; with the time when a run is asked for that was there before, and the launch when it was cut off.
+
+    Dagster launches each key once.
+    """
+    again = f"#{request.launch}" if request.launch > 1 else ""
+    return (run.run_id if request.requested_at == run.created_at else f"{run.run_id}@{request.requested_at}") + again
 
 
-def _taken(home: Home, tenant: str) -> list[tuple[Request, Run]]:
-    """What this sensor has taken and not seen the end of, with all that is queued now."""
+def _look_after(instance: dg.DagsterInstance, home: Home, tenant: str, now: datetime) -> int:
+    """Bring what this sensor launched in line with what Dagster knows of it; how much of it is still under way."""
     engine = operational_store(home.tenant(tenant))
     with reading(engine) as connection:
-        if not request_store.of_status(connection, "queued"):
+        launched = _launched(connection)
+        dead = [request for request in request_store.of_status(connection, "launched") if request.is_cut_off(now)]
+    under_way = 0
+    for request, run in launched:
+        known = _known_to_dagster(instance, request, run)
+        if known is not None and known.status in _BEFORE_IT_STARTS:
+            with engine.begin() as connection:
+                request_store.renew(connection, request.run_id, now)
+            under_way += 1
+        elif known is not None and known.status is not dg.DagsterRunStatus.STARTED:
+            _record_end(home, tenant, request, known)
+        else:
+            under_way += known is not None and not request.is_cut_off(now)
+    if dead:
+        with engine.begin() as connection:
+            request_store.put_back_dead(connection, now)
+    return under_way
+
+
+def _taken(home: Home, tenant: str, places: int, now: datetime) -> list[tuple[Request, Run]]:
+    """Requests to launch: those taken by a tick that was cut off, and as many queued ones as there are places for."""
+    engine = operational_store(home.tenant(tenant))
+    with reading(engine) as connection:
+        if places <= 0 or not request_store.of_status(connection, "queued"):
             return _launched(connection)
     with engine.begin() as connection:
+        at_work = {run.provider for _, run in _launched(connection)}
         for request in request_store.of_status(connection, "queued"):
-            request_store.launch(connection, request.run_id, request_store.DAGSTER)
+            provider = run_store.get(connection, request.run_id).provider
+            if places > 0 and provider not in at_work:
+                request_store.launch(connection, request.run_id, request_store.DAGSTER, now)
+                at_work.add(provider)
+                places -= 1
         return _launched(connection)
 
 
@@ -70,8 +110,12 @@ def _launched(connection: Connection) -> list[tuple[Request, Run]]:
     return [(request, run_store.get(connection, request.run_id)) for request in taken]
 
 
+def _known_to_dagster(instance: dg.DagsterInstance, request: Request, run: Run) -> dg.DagsterRun | None:
+    return next(iter(instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: run_key(request, run)}), limit=1)), None)
+
+
 def _launch(context: dg.SensorEvaluationContext, tenant: str, request: Request, run: Run) -> dg.RunRequest:
-    asked = run_requests.as_run_request(run, request.actor)
+    asked = window_run.as_request(run, request.actor)
     context.instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, asked.provider)])
     config = {"settlement_file": asked.settlement_file, "actor": asked.actor}
     return dg.RunRequest(
@@ -83,11 +127,13 @@ def _launch(context: dg.SensorEvaluationContext, tenant: str, request: Request, 
 
 
 def _record_end(home: Home, tenant: str, request: Request, run: dg.DagsterRun) -> None:
-    failure = None
-    if run.status is not dg.DagsterRunStatus.SUCCESS:
-        failure = f"the Dagster run {run.run_id} ended as {run.status.value.lower()}: see its log, then ask again"
+    """A run itself records that it answered its request; one that ended without doing so was cut off, or cancelled."""
     with operational_store(home.tenant(tenant)).begin() as connection:
         now = datetime.now(UTC)
-        request_store.finish(connection, request.run_id, now, failure)
-        if failure is None:
-            run_requests.queue_outdated(connection, request, now)
+        if run.status is dg.DagsterRunStatus.FAILURE:
+            request_store.put_back(connection, request.run_id, now)
+        elif run.status is dg.DagsterRunStatus.CANCELED:
+            failure = f"the Dagster run {run.run_id} was cancelled: ask for the run again"
+            request_store.finish(connection, request.run_id, now, failure, request.asked)
+        else:
+            request_store.finish(connection, request.run_id, now, None, request.asked)

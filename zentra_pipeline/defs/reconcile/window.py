@@ -14,13 +14,14 @@ import dagster as dg
 from zentra_pipeline import window_run
 from zentra_pipeline.defs.corrections import withdraw_plan
 from zentra_pipeline.defs.dead_runs import at_work
-from zentra_pipeline.defs.partitions import windows, windows_shown
+from zentra_pipeline.defs.partitions import partition_key, windows, windows_shown
 from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, OWNERS, SCOPE_KEY
 from zentra_pipeline.defs.reconcile.window_report import MODELS, WindowReport
 from zentra_pipeline.defs.reporting import report_recorded
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ControlFailedError, InputRejectedError, RunFailedError
 from zentra_pipeline.profile import load_profile
+from zentra_pipeline.run_queue import window_of
 from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -34,13 +35,15 @@ class WindowConfig(dg.Config):
     """What a run can be told; all have defaults, so that a partition is materialized with one click.
 
     `settlement_file` defaults to the profile's settlement_file_name, `owner` to the recorded one or finance_ops,
-    `as_of` (ISO 8601 with Z) to the recorded one or the time the run is created.
+    `as_of` (ISO 8601 with Z) to the recorded one or the time the run is created; `is_confirmed` runs also what looks
+    like a mistake.
     """
 
     settlement_file: str | None = None
     owner: str | None = None
     as_of: str | None = None
     actor: str = "dagster"
+    is_confirmed: bool = False
 
 
 def _own_specs() -> list[dg.AssetSpec]:
@@ -99,6 +102,7 @@ def _reconciled(context: dg.AssetExecutionContext, config: WindowConfig, reconci
     keys = _partitions(context)
     if len(keys) == 1:
         yield from _window(reconciler, config, WindowReport(context, keys[0], is_alone=True))
+        yield from _queued(context, reconciler)
         return
     done, skipped, failed = 0, 0, list[str]()
     for key in keys:
@@ -115,6 +119,7 @@ def _reconciled(context: dg.AssetExecutionContext, config: WindowConfig, reconci
         except Exception as cause:
             failed.append(f"{report.name}: {cause}")
             context.log.exception(failed[-1])
+    yield from _queued(context, reconciler)
     if failed:
         counted = f"{len(failed)} of {len(keys)} windows failed, {done} published, {skipped} skipped"
         raise RunFailedError("\n".join([f"{counted}; materialize again what failed:", *failed]))
@@ -152,6 +157,20 @@ def _missing_file(reconciler: Reconciler, config: WindowConfig, report: WindowRe
     return None if known else expected
 
 
+def _queued(context: dg.AssetExecutionContext, reconciler: Reconciler) -> Iterator[Any]:
+    """Make anew what these windows, or a process that died, left queued for the same providers, and report it too."""
+    for scope in dict.fromkeys(key.keys_by_dimension["scope"] for key in _partitions(context)):
+        tenant, provider = scope.split("/", 1)
+        followed = reconciler.run_queued(tenant, provider)
+        for result in followed.results:
+            window = window_of(result.run)
+            report = WindowReport(context, partition_key(tenant, provider, window), is_alone=False)
+            yield from report.published(result, reconciler.home.tenant(tenant))
+            context.log.info(f"{report.name}: made again, revision {result.run.revision}")
+        for run_id, why in followed.failures.items():
+            context.log.error(f"{run_id} could not be made again: {why}")
+
+
 def _partitions(context: dg.AssetExecutionContext) -> list[dg.MultiPartitionKey]:
     """The partitions of this step: scope by scope, and windows in order within a scope."""
     keys = [key for key in context.partition_keys if isinstance(key, dg.MultiPartitionKey)]
@@ -169,6 +188,7 @@ def _request(reconciler: Reconciler, config: WindowConfig, report: WindowReport)
         owner=config.owner or (None if known else DEFAULT_OWNER),
         as_of=_instant(config.as_of),
         actor=config.actor,
+        is_confirmed=config.is_confirmed,
     )
 
 

@@ -1,0 +1,242 @@
+"""What follows from a new revision is queued with it, and whoever comes next makes it anew, however they came."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
+from tests.scenarios.world import TENANT, World
+from zentra_pipeline import reconcile, window_run
+from zentra_pipeline.closeout import case, closing
+from zentra_pipeline.defs.instance import dagster_instance
+from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
+from zentra_pipeline.defs.reconcile.window import reconciliation_window
+from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.store import requests as request_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+
+NOW = datetime(2026, 5, 4, tzinfo=UTC)
+CALLBACKS_OFF = {"expects_callbacks": False}
+
+
+@pytest.fixture
+def world(tmp_path: Any) -> World:
+    """Monday posts 500 that nobody settled, Tuesday settles it: 500 are open in between."""
+    world = World(tmp_path, CALLBACKS_OFF)
+    world.add(post("T0", "R0", 70), settle("L0", "R0", 70), settle("L1", "R1", 500, on=TUE))
+    for window in (MON, TUE, WED):
+        world.run(window)
+    world.post("T1", "R1", 500)
+    world.deliver()
+    return world
+
+
+@pytest.fixture
+def instance(world: World) -> Iterator[dg.DagsterInstance]:
+    with dagster_instance(world.home) as instance:
+        instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(TENANT, world.provider)])
+        yield instance
+
+
+def run_id(world: World, window: str) -> str:
+    return run_store.run_id_of(TENANT, world.provider, settlement_file(window), date.fromisoformat(window))
+
+
+def rollforward(world: World) -> list[tuple[str, int, int, int, int]]:
+    rows = world.query("select * from rollforward inner join runs using (run_id) order by runs.ledger_window")
+    names = ("opening_minor", "posted_minor", "settled_minor", "closing_minor")
+    return [(str(row["ledger_window"]), *(row[name] for name in names)) for row in rows]  # type: ignore[misc]
+
+
+def requests(world: World) -> dict[str, str]:
+    """What became of each run's request, by window."""
+    with reading(operational_store(world.paths)) as connection:
+        found = request_store.of_provider(connection, world.provider)
+        return {run_store.get(connection, each.run_id).ledger_window: each.status for each in found}
+
+
+def blockers(world: World, window: str) -> list[tuple[str, str]]:
+    """What keeps a window from being closed, by kind and the window it is about."""
+    with case.of_run(world.home, TENANT, run_id(world, window)) as candidate:
+        outcome = closing.prepare(candidate, "ana", NOW)
+    windows = {run_id(world, day): day for day in (MON, TUE, WED)}
+    return [(found.kind, windows[found.subject]) for found in outcome.blockers]
+
+
+def monday_again(world: World) -> None:
+    """Monday is run as it stands, and nothing of what follows from it."""
+    request = window_run.RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None)
+    assert window_run.run_window(world.home, TENANT, request).is_new_revision
+
+
+MADE_ANEW = [(MON, 0, 570, 70, 500), (TUE, 500, 0, 500, 0), (WED, 0, 0, 0, 0)]
+
+
+def test_materialized_in_dagster_a_revision_has_later_windows_made_anew(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    """Monday was once closed at 0 and Tuesday opened at 500, and both were sealed."""
+    done = dg.materialize(
+        [reconciliation_window],
+        instance=instance,
+        partition_key=partition_key(TENANT, world.provider, date.fromisoformat(MON)),
+        run_config={
+            "ops": {"reconciliation_window": {"config": {"settlement_file": settlement_file(MON)}}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        resources={"reconciler": Reconciler(world.home)},
+    )
+    assert done.success
+    assert rollforward(world) == MADE_ANEW[:2]
+    assert requests(world) == {TUE: "done", WED: "done"}
+    assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
+
+
+def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_made_anew(world: World) -> None:
+    """Whoever made Monday's revision died behind it: what is prepared of later windows is gone until they are made."""
+    with case.of_run(world.home, TENANT, run_id(world, TUE)) as candidate:
+        assert [found.kind for found in closing.prepare(candidate, "ana", NOW).blockers] == ["open_exception"]
+    with case.of_run(world.home, TENANT, run_id(world, WED)) as candidate:
+        assert closing.prepare(candidate, "ana", NOW).status == "prepared"
+    monday_again(world)
+    assert requests(world) == {TUE: "queued", WED: "queued"}
+    with reading(operational_store(world.paths)) as connection:
+        wednesday = run_store.get(connection, run_id(world, WED))
+        withdrawn = run_store.transitions(connection, run_id(world, WED))[-1]
+    assert (wednesday.status, wednesday.closeout_status) == ("in_review", "open")
+    assert str(withdrawn.detail).startswith(f"its closeout is withdrawn: run {run_id(world, MON)} ")
+    assert blockers(world, MON) == []
+    assert blockers(world, TUE)[:1] == [("stale_opening", TUE)]
+    assert blockers(world, WED) == [("stale_opening", TUE), ("stale_opening", WED)]
+    # Whoever comes next sees to it: here somebody who runs another window from the command line.
+    request = window_run.RunRequest(world.provider, settlement_file(WED), date.fromisoformat(WED), None)
+    outcome = reconcile.reconcile(world.home, TENANT, request)
+    assert outcome.rerun == (f"{settlement_file(TUE)} {TUE}",)
+    assert rollforward(world) == MADE_ANEW[:2]
+    assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
+    with reading(operational_store(world.paths)) as connection:
+        steps = run_store.transitions(connection, run_id(world, TUE))
+    assert [step.detail for step in steps if step.status == "ingesting"][-1] == (
+        f"made anew: run {run_id(world, MON)} ({settlement_file(MON)} {MON}) before it is at revision 2"
+    )
+
+
+def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monday_again(world)
+    publish = window_run.lake.publish
+
+    def fail_on_tuesday(*arguments: Any, **options: Any) -> Any:
+        if options["ledger_window"] == TUE:
+            raise window_run.RunFailedError("a control does not hold")
+        return publish(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(window_run.lake, "publish", fail_on_tuesday)
+        followed = reconcile.run_queued(world.home, TENANT, world.provider)
+    assert followed.failures == {run_id(world, TUE): "a control does not hold"}
+    assert requests(world) == {TUE: "failed", WED: "done"}
+    assert blockers(world, WED) == [("stale_opening", TUE)]
+    world.request(TUE, settlement_file(TUE))
+    assert requests(world) == {TUE: "done", WED: "done"}
+    assert rollforward(world) == MADE_ANEW[:2]
+
+
+CHILD = """
+import os, sys
+from datetime import date
+from zentra_pipeline import run_queue, window_run
+from zentra_pipeline.store import requests as request_store
+
+root, provider, file_id, day, point = sys.argv[1:]
+def die(*_arguments, **_options):
+    os.kill(os.getpid(), 9)
+
+def die_behind(step):
+    def wrapped(*arguments, **options):
+        step(*arguments, **options)
+        die()
+    return wrapped
+
+if point == "before the consequences are recorded":
+    run_queue.follow = die
+elif point == "within the transaction":
+    run_queue.follow = die_behind(run_queue.follow)
+elif point == "behind the transaction":
+    window_run.lake.refresh = die
+elif point == "before what follows":
+    window_run.run_queued = die
+elif point == "in what follows":
+    window_run.as_request = die
+home = Home.at(root)
+window_run.run_window(home, "acme", window_run.RunRequest(provider, file_id, date.fromisoformat(day), None))
+window_run.run_queued(home, "acme", provider)
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "before the consequences are recorded",
+        "within the transaction",
+        "behind the transaction",
+        "before what follows",
+        "in what follows",
+    ],
+)
+def test_a_kill_between_a_run_and_what_follows_heals(world: World, point: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = [str(world.home.root), world.provider, settlement_file(MON), MON, point]
+    killed = subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    if not point.endswith("recorded") and not point.startswith("within"):
+        assert [kind for kind, _ in blockers(world, WED)] == ["stale_opening", "stale_opening"]
+    monkeypatch.setattr(request_store, "LEASE", -request_store.LEASE)  # who is dead is found to be after a while
+    with operational_store(world.paths).begin() as connection:
+        for request in request_store.of_status(connection, "launched"):
+            request_store.renew(connection, request.run_id, datetime.now(UTC))
+    monkeypatch.undo()
+    world.request(MON, settlement_file(MON))
+    assert rollforward(world) == MADE_ANEW[:2]
+    assert requests(world) == {TUE: "done", WED: "done"}
+    assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
+
+
+def test_a_published_run_is_never_failed_by_a_process_that_lost_a_race_or_lacks_the_files(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status() -> tuple[str, int]:
+        with reading(operational_store(world.paths)) as connection:
+            run = run_store.get(connection, run_id(world, MON))
+        return run.status, run.revision
+
+    staged = next(world.paths.staged.glob("ledger_entries/*"))
+    staged.rename(staged.with_suffix(".gone"))
+    with pytest.raises(Exception, match=staged.name):
+        world.request(MON, settlement_file(MON))
+    assert status() == ("in_review", 1)
+    staged.with_suffix(".gone").rename(staged)
+    publish = window_run.lake.publish
+
+    def publish_second(*arguments: Any, **options: Any) -> Any:
+        tables = publish(*arguments, **options)
+        with operational_store(world.paths).begin() as connection:
+            run = run_store.get(connection, options["run_id"])
+            entries = {name: vars(table) for name, table in tables.items()}
+            run_store.record_revision(
+                connection, run.run_id, 2, "f", "d" * 64, run.owner, run.as_of, entries, {"earlier": []}, NOW
+            )
+            run_store.transition(connection, run.run_id, "in_review", "another host", NOW)
+        return tables
+
+    monkeypatch.setattr(window_run.lake, "publish", publish_second)
+    with pytest.raises(Exception, match="revision 2"):
+        world.request(MON, settlement_file(MON))
+    assert status() == ("in_review", 2)
