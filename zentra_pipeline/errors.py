@@ -3,6 +3,7 @@
     ZentraError                 exit 1   internal        a fault of the program or of the machine
     ├── UsageError              exit 2   invalid         the caller asked for something that cannot be
     │   ├── NotFoundError       exit 2   not-found       there is no such thing
+    │   ├── UnconfirmedError    exit 2   unconfirmed     it looks like a mistake, and nobody has said that it is meant
     │   └── ConfigurationError  exit 2   not-configured  a file that configures the tenant cannot be what it says
     ├── RefusedError            exit 3   refused         policy or permission says no
     │   ├── ForbiddenError      exit 3   forbidden       the caller's role may not do this, whatever it is about
@@ -48,6 +49,12 @@ class NotFoundError(UsageError):
     """There is nothing of the name or id that the caller gave."""
 
     kind = "not-found"
+
+
+class UnconfirmedError(UsageError):
+    """What is asked for looks like a mistake; nothing changed. Each surface says how one confirms that it is meant."""
+
+    kind = "unconfirmed"
 
 
 class ConfigurationError(UsageError):

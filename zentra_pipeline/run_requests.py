@@ -53,7 +53,7 @@ def submit(home: Home, tenant: str, request: RunRequest, now: datetime, key: str
             known = _known(connection, key, digest)
         if known is not None:
             return known
-    window_run.check_request(home, tenant, request)
+    window_run.check_request(home, tenant, request, now)
     with engine.begin() as connection:
         known = None if key is None else _known(connection, key, digest)
         if known is not None:

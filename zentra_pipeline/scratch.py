@@ -84,7 +84,9 @@ class RunInputs:
 
     @property
     def review_cutoff_at(self) -> datetime:
-        return self.window_ends_at + timedelta(minutes=self.profile.callback_grace_minutes)
+        profile = self.profile
+        grace = profile.callback_grace_minutes
+        return windows.review_cutoff(self.ledger_window, profile.timezone, profile.window_cutoff, grace)
 
 
 def clearing_accounts_of(manifest: Mapping[str, Any]) -> frozenset[str] | None:

@@ -17,10 +17,21 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from zentra_pipeline import (
-    identifiers, inbox, lake, locks, proofs, provenance, rules, run_queue, scratch, settings, transform
+    identifiers,
+    inbox,
+    lake,
+    locks,
+    mistakes,
+    proofs,
+    provenance,
+    rules,
+    run_queue,
+    scratch,
+    settings,
+    transform,
 )
 from zentra_pipeline.business_days import load_business_days
-from zentra_pipeline.errors import InputRejectedError, RunFailedError, UsageError, ZentraError
+from zentra_pipeline.errors import InputRejectedError, RunFailedError, UnconfirmedError, UsageError, ZentraError
 from zentra_pipeline.events import run_events
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.profile import load_profile
@@ -483,7 +494,7 @@ def _fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mappin
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def check_request(home: Home, tenant: str, request: RunRequest) -> None:
+def check_request(home: Home, tenant: str, request: RunRequest, now: datetime | None = None) -> None:
     """Refuse what can never be a run, before anything is recorded; errors as run_window's."""
     paths = require_tenant(home, tenant)
     identifiers.provider_id(request.provider)
@@ -495,6 +506,12 @@ def check_request(home: Home, tenant: str, request: RunRequest) -> None:
     load_business_days(paths)
     with reading(operational_store(paths)) as connection:
         ingested = file_store.staged_files(connection, "settlement")
+        known = run_store.find(connection, run_id_of(tenant, request))
+    if known is None and not request.is_confirmed:
+        mistakes.check_provider(paths, request.provider)
+        mistakes.check_window(paths, request.provider, request.ledger_window, now or datetime.now(UTC))
+    if known is not None and known.is_void and not request.is_confirmed:
+        raise UnconfirmedError(f"run {known.run_id} was taken back; `zentra runs show` says why. Do you want it again?")
     if not any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):
         raise InputRejectedError(
             f"settlement file {request.settlement_file!r} of {request.provider} was never ingested: "

@@ -52,6 +52,11 @@ def window_start(day: date, timezone: str, cutoff: str) -> datetime:
     return local.astimezone(UTC)
 
 
+def review_cutoff(day: date, timezone: str, cutoff: str, grace_minutes: int) -> datetime:
+    """The UTC instant up to which callbacks of window `day` are in time: so long after it ends."""
+    return window_start(day + timedelta(days=1), timezone, cutoff) + timedelta(minutes=grace_minutes)
+
+
 def window_of(instant: datetime, timezone: str, cutoff: str) -> date:
     """The day whose window holds an aware instant."""
     day = instant.astimezone(ZoneInfo(timezone)).date()

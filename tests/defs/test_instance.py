@@ -1,5 +1,10 @@
 """The home's Dagster instance keeps what is recorded in it, and whoever else has it open sees it."""
 
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -7,6 +12,7 @@ import pytest
 import yaml
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
+from zentra_pipeline import dagster_files
 from zentra_pipeline.defs.event_log import KeptSqliteEventLogStorage
 from zentra_pipeline.defs.instance import dagster_instance, prepare_instance
 from zentra_pipeline.settings import Home
@@ -77,16 +83,65 @@ def test_no_more_than_eight_files_stay_open(tmp_path: Path) -> None:
     assert len(storage._engines) == 0
 
 
-@pytest.mark.parametrize("is_edited", [False, True])
-def test_a_home_of_before_gets_the_event_log_unless_somebody_edited_its_configuration(
-    tmp_path: Path, is_edited: bool
+BEFORE = dagster_files.OURS.partition("event_log_storage:")[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "is_mended"),
+    [
+        (BEFORE, True),
+        (dagster_files.OURS.replace("history/runs", '"/home/ana/zentra/dagster/history/runs"'), True),
+        (BEFORE + "retention: {}\n", False),
+    ],
+    ids=["without an event log", "with an absolute path", "edited"],
+)
+def test_a_home_of_before_is_mended_unless_somebody_edited_its_configuration(
+    tmp_path: Path, before: str, is_mended: bool
 ) -> None:
     home = Home.at(tmp_path)
-    prepare_instance(home)
+    home.dagster.mkdir()
     configuration = home.dagster / "dagster.yaml"
-    ours = configuration.read_text(encoding="utf-8")
-    before = ours.partition("event_log_storage:")[0] + ("retention: {}\n" if is_edited else "")
     configuration.write_text(before, encoding="utf-8")
     prepare_instance(home)
-    assert configuration.read_text(encoding="utf-8") == (before if is_edited else ours)
-    assert yaml.safe_load(ours)["event_log_storage"]["class"] == KeptSqliteEventLogStorage.__name__
+    assert configuration.read_text(encoding="utf-8") == (dagster_files.OURS if is_mended else before)
+    assert yaml.safe_load(dagster_files.OURS)["event_log_storage"]["class"] == KeptSqliteEventLogStorage.__name__
+
+
+def test_a_copy_of_a_home_is_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its dagster.yaml once named the original's folder, and what the copy recorded went there."""
+    with dagster_instance(Home.at(tmp_path / "original")) as instance:
+        first = materialized(instance)
+    shutil.copytree(tmp_path / "original", tmp_path / "copy")
+    with dagster_instance(Home.at(tmp_path / "copy")) as instance:
+        second = materialized(instance)
+        assert events_of(instance, first) and events_of(instance, second)
+    with dagster_instance(Home.at(tmp_path / "original")) as instance:
+        assert events_of(instance, second) == []
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "copy" / "dagster"))  # as the UI finds it
+    with dg.DagsterInstance.get() as instance:
+        assert events_of(instance, second)
+
+
+OPEN = """
+import sys
+from zentra_pipeline.defs.instance import dagster_instance
+from zentra_pipeline.settings import Home
+
+with dagster_instance(Home.at(sys.argv[1])) as instance:
+    instance.add_dynamic_partitions("scope", [sys.argv[2]])
+"""
+
+
+def test_six_that_open_a_fresh_home_at_once_leave_its_storage_sound(tmp_path: Path) -> None:
+    """Made at once by several, schedules.db once kept two schemas, and every later run of the home ended with 1."""
+    home = Home.at(tmp_path)
+    opening = [subprocess.Popen([sys.executable, "-c", OPEN, str(tmp_path), f"acme/p{n}"]) for n in range(6)]
+    assert [process.wait() for process in opening] == [0] * 6
+    assert dagster_files.broken_stores(home) == []
+    with dagster_instance(home) as instance:
+        assert sorted(instance.get_dynamic_partitions("scope")) == [f"acme/p{n}" for n in range(6)]
+    with closing(sqlite3.connect(home.dagster / "schedules" / "schedules.db")) as connection:
+        connection.execute("insert into alembic_version values ('another')")
+        connection.commit()
+    ((file, problem),) = dagster_files.broken_stores(home)
+    assert (file.name, problem[:28]) == ("schedules.db", "it is at 2 schemas at once (")

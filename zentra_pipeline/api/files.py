@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from zentra_pipeline import identifiers
+from zentra_pipeline import identifiers, mistakes
 from zentra_pipeline.api import bodies, problems
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import Asker, Caller
@@ -48,6 +48,7 @@ class FileQuery(BaseModel):
     name: Annotated[
         str | None, Field(pattern=_NAME, description="Name of the file; without an id its stem is the id.")
     ] = None
+    confirm: Annotated[bool, Field(description="It is meant, also where it looks like a mistake.")] = False
 
 
 class IngestedFile(BaseModel):
@@ -72,7 +73,9 @@ class IngestedFile(BaseModel):
     summary="Let a file in.",
     responses={
         200: {"model": IngestedFile},
-        **problems.responses("malformed", "not-found", "too-large", "media-type", "rejected", "not-configured"),
+        **problems.responses(
+            "malformed", "not-found", "too-large", "media-type", "rejected", "unconfirmed", "not-configured"
+        ),
     },
     openapi_extra={
         "requestBody": {
@@ -114,6 +117,8 @@ def _ingest(caller: Caller, serving: Service, provider: str, kind: str, query: F
     if file_id is None and query.name is None:
         with file.open("rb") as stream:
             file_id = f"{kind}_{hashlib.file_digest(stream, 'sha256').hexdigest()[:32]}"
+    if not query.confirm:
+        mistakes.check_provider(caller.paths, provider)
     outcome = ingest_files(
         caller.paths,
         provider=provider,

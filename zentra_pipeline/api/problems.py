@@ -82,6 +82,12 @@ _KINDS: Final = (
     Kind("too-large", 413, "The body is too large", "Send less at once."),
     Kind("media-type", 415, "The body is of another media type", "Send the media type that the route takes."),
     Kind("invalid", 422, "The request says what cannot be", "Correct what `errors` or the detail names."),
+    Kind(
+        "unconfirmed",
+        422,
+        "It looks like a mistake",
+        'Correct it, or send the same with "confirm": true (of a file: ?confirm=true) if it is meant.',
+    ),
     Kind("rejected", 422, "The input cannot be let in", "Correct the input and send it again; nothing changed."),
     Kind("key-reused", 422, "The idempotency key stands for another request", "Use a new key for a new request."),
     Kind("busy", 429, "Too many requests", "Wait as long as Retry-After says."),

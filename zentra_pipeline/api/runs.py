@@ -9,16 +9,17 @@ from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from zentra_pipeline import identifiers, run_requests
-from zentra_pipeline.api import bodies, problems
+from zentra_pipeline.api import bodies, problems, security
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.paging import PageQuery, page, place_of
 from zentra_pipeline.api.problems import ProblemError
-from zentra_pipeline.api.security import Asker, Caller, Reader
+from zentra_pipeline.api.security import Asker, Caller, Preparer, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import word
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import types as event_types
+from zentra_pipeline.review import voiding
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -60,6 +61,8 @@ class NewRun(StrictModel):
         json_schema_extra={"format": "date-time"},
     )
 
+    confirm: bool = Field(default=False, description="It is meant, also where it looks like a mistake.")
+
     @field_validator("ledger_window")
     @classmethod
     def _day_of_the_calendar(cls, value: str) -> str | None:
@@ -88,6 +91,7 @@ class NewRun(StrictModel):
             owner=self.owner,
             as_of=None if self.as_of is None else instant_of(self.as_of),
             actor=actor,
+            is_confirmed=self.confirm,
         )
 
 
@@ -198,7 +202,7 @@ def idempotency_key(
     summary="Ask for a run.",
     responses={
         202: {"model": RunAccepted},
-        **problems.responses("malformed", "too-large", "media-type", "rejected", "not-configured"),
+        **problems.responses("malformed", "too-large", "media-type", "rejected", "unconfirmed", "not-configured"),
     },
     openapi_extra=bodies.described(bodies.JSON, NewRun),
 )
@@ -253,6 +257,34 @@ def show(caller: Reader, run_id: str) -> Response:
         {"status": step.status, "actor": step.actor, "at": step.at, "detail": step.detail} for step in steps
     ]
     return json_response(view)
+
+
+class VoidRun(StrictModel):
+    """Why a run is taken back."""
+
+    reason: str = Field(min_length=1, max_length=4_096)
+
+
+@router.post(
+    "/{run_id}/void",
+    summary="Take a run back.",
+    responses={
+        200: {"model": RunView},
+        **problems.responses("malformed", "too-large", "media-type", "refused", "not-found", "conflict"),
+    },
+    openapi_extra=bodies.described(bodies.JSON, VoidRun),
+)
+def void(
+    caller: Preparer, serving: Serving, run_id: str, given: Annotated[VoidRun, Depends(json_body(VoidRun))]
+) -> Response:
+    """Take back a run that was asked for by mistake: a second person does, while nothing sealed rests on it.
+
+    Later runs of the provider are queued to be made without it. Again it changes nothing.
+    """
+    caller.require(security.APPROVE)
+    run = find_run(caller, run_id)
+    voided = voiding.void(serving.home, caller.tenant, run.run_id, caller.actor, given.reason, serving.now())
+    return json_response(as_view(voided))
 
 
 def find_run(caller: Caller, run_id: str) -> run_store.Run:

@@ -31,14 +31,15 @@ def invoke(arguments: Sequence[str]) -> int:
     import click
 
     from zentra_pipeline.cli.group import zentra
-    from zentra_pipeline.errors import ZentraError
+    from zentra_pipeline.errors import UnconfirmedError, ZentraError
 
     as_json = "--json" in arguments
     try:
         result = zentra.main(args=list(arguments), prog_name="zentra", standalone_mode=False)
         sys.stdout.flush()
     except ZentraError as error:
-        return _fail(type(error).__name__, str(error), error.exit_code, as_json, _command(error, arguments))
+        ask = " Give --yes if you mean it." if isinstance(error, UnconfirmedError) else ""
+        return _fail(type(error).__name__, f"{error}{ask}", error.exit_code, as_json, _command(error, arguments))
     except click.UsageError as error:
         if not as_json:
             error.show()

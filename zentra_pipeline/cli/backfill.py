@@ -1,12 +1,19 @@
 """`zentra backfill`: chooses the windows of a range and runs them in order; reconciling does not belong here."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Final
 
 import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
 from zentra_pipeline.settings import DEFAULT_OWNER, Home, TenantPaths
+
+CUTOFF: Final = "cutoff"
+
+
+def _as_of(value: str) -> datetime | str:
+    return CUTOFF if value == CUTOFF else options.instant(value)
 
 
 @click.command("backfill")
@@ -35,11 +42,29 @@ from zentra_pipeline.settings import DEFAULT_OWNER, Home, TenantPaths
     help="Whose exceptions they are where no routing rule says otherwise.  [default: a run's recorded owner, else "
     f"{DEFAULT_OWNER}]",
 )
+@click.option(
+    "--as-of",
+    metavar="TS|cutoff",
+    callback=options.checked(_as_of),
+    help="Judge callbacks as known at this instant, YYYY-MM-DDTHH:MM:SSZ, or each window's as known at its own review "
+    "cut-off.  [default: a run's recorded one, else when it is created]",
+)
 @options.acting
+@options.confirmed
 @options.home
 @options.as_json
 def command(
-    *, tenant: str, provider: str, first: date, last: date, owner: str | None, actor: str, home: Home, as_json: bool
+    *,
+    tenant: str,
+    provider: str,
+    first: date,
+    last: date,
+    owner: str | None,
+    as_of: datetime | str | None,
+    actor: str,
+    is_confirmed: bool,
+    home: Home,
+    as_json: bool,
 ) -> None:
     """Reconcile every window of a range of days, in order.
 
@@ -50,7 +75,9 @@ def command(
     from zentra_pipeline.cli import closing_words, printing
     from zentra_pipeline.cli.progress import progress
     from zentra_pipeline.errors import UsageError, ZentraError
+    from zentra_pipeline.profile import load_profile
     from zentra_pipeline.reconcile import RunRequest, reconcile
+    from zentra_pipeline.windows import review_cutoff
 
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
@@ -59,11 +86,15 @@ def command(
     for passed_over in skipped:
         printing.note("{ledger_window}: passed over, {settlement_file} was never ingested".format(**passed_over))
     runs: list[dict[str, object]] = []
+    profile = load_profile(paths, provider)
     for window, settlement_file in windows:
-        request = RunRequest(provider, settlement_file, window, owner=owner, as_of=None, actor=actor)
+        grace = profile.callback_grace_minutes
+        cutoff = review_cutoff(window, profile.timezone, profile.window_cutoff, grace)
+        known_at = as_of if isinstance(as_of, datetime) else cutoff if as_of == CUTOFF else None
+        request = RunRequest(provider, settlement_file, window, owner, known_at, actor, is_confirmed)
         try:
             with progress(f"{window}: ") as tell:
-                outcome = reconcile(home, tenant, request, tell)
+                outcome = reconcile(home, tenant, request, tell, is_alone=False)
         except ZentraError:
             done = printing.counted(len(runs), "window")
             printing.note(f"{window}: failed; {done} before it done, those after it not begun")

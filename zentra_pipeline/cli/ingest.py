@@ -32,6 +32,7 @@ KINDS = ("settlement", "ledger", "callbacks", "internal_events")
     help="Id to register the files under.  [default: each file's name without its extension]",
 )
 @click.option("--inbox", "from_inbox", is_flag=True, help="Instead of FILES: callbacks that came over HTTP and wait.")
+@options.confirmed
 @options.home
 @options.as_json
 def command(
@@ -42,6 +43,7 @@ def command(
     kind: str | None,
     file_id: str | None,
     from_inbox: bool,
+    is_confirmed: bool,
     home: Home,
     as_json: bool,
 ) -> None:
@@ -50,7 +52,7 @@ def command(
     All files get in together or none does. Rows that break the contract go to quarantine, each with its reason; the
     exit code is 4 when nothing got in. The same bytes again change nothing.
     """
-    from zentra_pipeline import tenancy
+    from zentra_pipeline import mistakes, tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest import ingest_files
 
@@ -62,6 +64,8 @@ def command(
     if not files or kind is None:
         raise UsageError("name at least one file and its --kind, or --inbox for callbacks that came over HTTP")
     paths = tenancy.require_tenant(home, tenant)
+    if not is_confirmed:
+        mistakes.check_provider(paths, provider)
     outcome = ingest_files(
         paths,
         provider=provider,

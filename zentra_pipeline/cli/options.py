@@ -79,6 +79,12 @@ provider = click.option(
     help="Whose files or movements they are.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+confirmed = click.option(
+    "--yes",
+    "is_confirmed",
+    is_flag=True,
+    help="Also where it looks like a mistake: a far window, a name nearly right.",
+)
 owner = click.option(
     "--owner",
     metavar="O",

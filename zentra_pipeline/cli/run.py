@@ -34,6 +34,7 @@ from zentra_pipeline.settings import Home
     help="Judge callbacks as known at this instant, YYYY-MM-DDTHH:MM:SSZ.  [default: when the run was created]",
 )
 @options.acting
+@options.confirmed
 @options.home
 @options.as_json
 def command(
@@ -45,6 +46,7 @@ def command(
     owner: str,
     as_of: datetime | None,
     actor: str,
+    is_confirmed: bool,
     home: Home,
     as_json: bool,
 ) -> None:
@@ -65,6 +67,7 @@ def command(
         owner=owner,
         as_of=as_of,
         actor=actor,
+        is_confirmed=is_confirmed,
     )
     with progress() as tell:
         outcome = reconcile(home, tenant, request, tell)

@@ -1,4 +1,4 @@
-"""`zentra runs`: lists runs and shows one with its history; starting one does not belong here."""
+"""`zentra runs`: lists runs, shows one with its history, takes one back; starting one does not belong here."""
 
 from dataclasses import asdict
 
@@ -11,7 +11,7 @@ from zentra_pipeline.settings import Home
 
 @click.group("runs")
 def command() -> None:
-    """List runs and show one."""
+    """List runs, show one, take one back."""
 
 
 @command.command("list")
@@ -84,3 +84,38 @@ def show(run_id: str, tenant: str, home: Home, as_json: bool) -> None:
             ("revision", "published at", "as of", "owner", "inputs digest"),
             [(r.revision, r.published_at, r.as_of, r.owner, r.inputs_digest) for r in published],
         )
+
+
+@command.command("void")
+@click.argument("run_id", metavar="RUN", callback=options.checked(options.record_id))
+@options.tenant
+@click.option("--reason", metavar="TEXT", required=True, help="Why it is taken back.")
+@options.acting
+@options.home
+@options.as_json
+def void(*, run_id: str, tenant: str, reason: str, actor: str, home: Home, as_json: bool) -> None:
+    """Take back a run that was asked for by mistake.
+
+    A second person does, while nothing sealed rests on it. Later runs of the provider are made again without it.
+    """
+    from datetime import UTC, datetime
+
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.errors import RunFailedError
+    from zentra_pipeline.reconcile import run_queued
+    from zentra_pipeline.review import voiding
+
+    run = voiding.void(home, tenant, run_id, actor, reason, datetime.now(UTC))
+    with progress() as tell:
+        followed = run_queued(home, tenant, run.provider, tell)
+    again = [f"{item.run.settlement_file} {item.run.ledger_window}" for item in followed.results]
+    if as_json:
+        printing.print_json(asdict(run) | {"rerun": again})
+    else:
+        printing.say(f"{run.run_id} is void: {run.settlement_file} {run.ledger_window}")
+        for name in again:
+            printing.say(f"made again without it: {name}")
+    if followed.failures:
+        why = "; ".join(f"{failed}: {text}" for failed, text in followed.failures.items())
+        raise RunFailedError(f"run {run_id} is void, but a later run could not be made again: {why}")

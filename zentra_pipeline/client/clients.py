@@ -27,6 +27,7 @@ class AsyncRuns(AsyncNoun):
     create = AsyncCall(operations.create_run)
     get = AsyncCall(operations.get_run)
     wait = AsyncCall(operations.wait_for_run)
+    void = AsyncCall(operations.void_run)
     list = AsyncList(operations.list_runs)
 
 
@@ -36,6 +37,7 @@ class SyncRuns(SyncNoun):
     create = SyncCall(operations.create_run)
     get = SyncCall(operations.get_run)
     wait = SyncCall(operations.wait_for_run)
+    void = SyncCall(operations.void_run)
     list = SyncList(operations.list_runs)
 
 

@@ -51,11 +51,13 @@ def create_run(
     ledger_window: date | str,
     owner: str,
     as_of: datetime | str | None = None,
+    confirm: bool = False,
     idempotency_key: str | None = None,
 ) -> Script[RunAccepted]:
     """Ask for a run; the same request again is the same run, however often a connection breaks.
 
-    Raises InvalidError for a settlement file that was never ingested. `as_of` is an aware instant.
+    Raises InvalidError for a settlement file that was never ingested, and for what looks like a mistake unless you
+    `confirm` it. `as_of` is an aware instant.
     """
     content = {
         "provider": provider,
@@ -63,6 +65,7 @@ def create_run(
         "ledger_window": str(ledger_window),
         "owner": owner,
         "as_of": _instant(as_of),
+        **({"confirm": True} if confirm else {}),
     }
     key = idempotency_key or session.new_key()
     accepted = yield from told(session, post(_RUNS, content, idempotency_key=key), RunAccepted)
@@ -92,6 +95,15 @@ def wait_for_run(session: Session, run_id: str, *, timeout: float = 600.0, poll:
             raise WaitTimeoutError(f"run {run_id} is {run.status} after {timeout:g} s; it goes on: wait for it again")
         yield Pause(min(poll, left))
         poll = min(poll * 1.5, max(poll, _LONGEST_POLL))
+
+
+def void_run(session: Session, run_id: str, *, reason: str) -> Script[Run]:
+    """Take back a run that somebody else asked for by mistake; later runs are made without it.
+
+    Raises ForbiddenError for whoever asked for it, ConflictError while something sealed rests on it.
+    """
+    run = yield from told(session, post(_path(_RUNS, run_id, "void"), {"reason": reason}), Run)
+    return run
 
 
 def list_runs(

@@ -1,5 +1,6 @@
 """Dagster's SQLite event log over connections that stay open, as a home's dagster.yaml names it; no record of ours."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,11 @@ class KeptSqliteEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:
-        return cls(inst_data=inst_data, **config_value)
+        """A relative `base_dir` is below the folder of the configuration, which DAGSTER_HOME names."""
+        base_dir = Path(config_value["base_dir"])
+        if not base_dir.is_absolute():
+            base_dir = Path(os.environ["DAGSTER_HOME"]).expanduser().absolute() / base_dir
+        return cls(inst_data=inst_data, base_dir=str(base_dir))
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -1,6 +1,5 @@
 """The home's own Dagster instance, which `zentra run` writes to and the Dagster UI reads; no asset belongs here."""
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -8,32 +7,37 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
+from dagster._core.instance.ref import InstanceRef
 from sqlalchemy import Engine, event
 
+from zentra_pipeline import dagster_files
 from zentra_pipeline.settings import Home
-
-_SILENCE = """\
-# Dagster's state of this home: SQLite files beside this one. Nothing is reported, nobody is asked to sign up.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-"""
-_CONFIGURATION = f"""\
-{_SILENCE}event_log_storage:
-  module: zentra_pipeline.defs.event_log
-  class: KeptSqliteEventLogStorage
-  config:
-    base_dir: {{base_dir}}
-"""
 
 
 @contextmanager
 def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The instance below the home, made when it is missing."""
+    """The instance below the home, made when it is missing; safe when several come first at once."""
     prepare_instance(home)
-    with _kept_open(home.dagster), dg.DagsterInstance.from_config(str(home.dagster)) as instance:
-        yield instance
+    with _kept_open(home.dagster):
+        with dagster_files.being_set_up(home):
+            instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home.dagster), overrides=_overrides(home)))
+            assert instance.run_storage and instance.event_log_storage and instance.schedule_storage
+        with instance:
+            yield instance
+
+
+def prepare_instance(home: Home) -> None:
+    """Make the folder that `DAGSTER_HOME` names for the UI of this home."""
+    dagster_files.prepare(home)
+
+
+def _overrides(home: Home) -> dict[str, Any]:
+    """Where the event log is, said to this process and those it starts: only a UI has DAGSTER_HOME to find it by."""
+    if not dagster_files.is_ours(home):
+        return {}
+    storage = yaml.safe_load(dagster_files.OURS)["event_log_storage"]
+    return {"event_log_storage": {**storage, "config": {"base_dir": str(home.dagster / dagster_files.EVENT_LOG)}}}
 
 
 @contextmanager
@@ -64,12 +68,3 @@ def _kept_open(folder: Path) -> Iterator[None]:
         event.listen(Engine, "connect", on_connect)
         kept.callback(event.remove, Engine, "connect", on_connect)
         yield
-
-
-def prepare_instance(home: Home) -> None:
-    """Make the folder that `DAGSTER_HOME` names for the UI of this home."""
-    home.dagster.mkdir(parents=True, exist_ok=True)
-    configuration = home.dagster / "dagster.yaml"
-    ours = _CONFIGURATION.format(base_dir=json.dumps(str(home.dagster.absolute() / "history" / "runs")))
-    if not configuration.exists() or configuration.read_text(encoding="utf-8") == _SILENCE:
-        configuration.write_text(ours, encoding="utf-8")
