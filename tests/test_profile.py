@@ -34,6 +34,7 @@ def test_the_defaults_are_the_contracts() -> None:
         "amount_date_rule": "suggest",
         "match_line_types": ("payment", "refund", "chargeback", "chargeback_reversal"),
         "timezone": "UTC",
+        "late_callbacks": "revise",
         "window_cutoff": "00:00",
     }
 

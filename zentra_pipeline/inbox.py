@@ -1,7 +1,8 @@
 """Callbacks from the inbox to staged rows: pending deliveries become one landed file a batch, by the way of every file.
 
 Exactly once: a batch and its file's content are fixed before it is ingested, the same file again changes nothing, and
-what a crash leaves assigned is ingested first. Does not belong here: receiving and verifying (api, sources).
+what a crash leaves assigned is ingested first. What is about a run in review asks for that run again (late_callbacks).
+Does not belong here: receiving and verifying (api, sources).
 """
 
 import base64
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from zentra_pipeline import identifiers, locks
+from zentra_pipeline import identifiers, late_callbacks, locks
 from zentra_pipeline.contracts.callbacks import CONTRACT
 from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.profile import callback_secrets
@@ -54,8 +55,9 @@ def drain(paths: TenantPaths, provider: str, now: datetime) -> "list[IngestOutco
                 with engine.begin() as connection:
                     inbox_store.split(connection, provider, batch)
                 continue
-            with engine.begin() as connection:
+            with locks.holding(paths, locks.provider_lock(provider)), engine.begin() as connection:
                 inbox_store.mark_ingested(connection, provider, batch)
+                late_callbacks.ask(connection, paths, provider, batch, now)
 
 
 def content_of(receipts: Iterable[Receipt]) -> bytes:

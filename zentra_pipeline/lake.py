@@ -278,6 +278,8 @@ def _alone(paths: TenantPaths) -> Iterator[None]:
 
 
 def _write_pointers(pointers: Path, snapshot: "_Snapshot") -> None:
+    for run_id in snapshot.sequences.keys() - {revision.run_id for revision in snapshot.revisions}:
+        (pointers / f"{run_id}.json").unlink(missing_ok=True)  # taken back
     for revision in snapshot.revisions:
         content = json.dumps(
             {"run_id": revision.run_id, "revision": revision.revision, "tables": revision.tables}, sort_keys=True

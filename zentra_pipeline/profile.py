@@ -64,6 +64,7 @@ class Profile(BaseModel):
         "chargeback",
         "chargeback_reversal",
     )
+    late_callbacks: Literal["revise", "next_run"] = "revise"
     timezone: str = "UTC"
     window_cutoff: str = "00:00"
 
@@ -312,6 +313,10 @@ amount_date_rule: suggest
 # Line types that need a ledger movement; the others count in batch totals. fee, payout, adjustment and reserve may be
 # named too: they meet movements of their own type only.
 match_line_types: [payment, refund, chargeback, chargeback_reversal]
+
+# A callback received over HTTP about a run in review whose as_of nobody gave: revise asks for that run again as of the
+# callback, next_run leaves it to the provider's next run, as files of callbacks always do.
+late_callbacks: revise
 
 # Where the ledger window's day begins.
 timezone: UTC

@@ -44,6 +44,10 @@ def add_tenant(home: Home, tenant: str, now: datetime) -> TenantPaths:
     with control_store(home).begin() as connection:
         if tenant not in connection.execute(select(control.tenants.c.tenant_id)).scalars():
             connection.execute(insert(control.tenants).values(tenant_id=tenant, created_at=instant_text(now)))
+    if not paths.catalog.exists():
+        from zentra_pipeline import lake
+
+        lake.refresh(paths)
     return paths
 
 

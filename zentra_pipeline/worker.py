@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import inbox, run_requests, tenancy
-from zentra_pipeline.errors import ZentraError
+from zentra_pipeline import inbox, late_callbacks, run_requests, tenancy
+from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.profile import load_profile
 from zentra_pipeline.review import escalation
 from zentra_pipeline.runtime import intents
-from zentra_pipeline.settings import Home
+from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
@@ -31,6 +32,7 @@ POLL_SECONDS: Final = 0.25
 SEND_SECONDS: Final = 1.0
 # Deliveries wait a while for others, so that they share a file; a run never waits for them, it takes what there is.
 INBOX_PATIENCE: Final = timedelta(seconds=60)
+_REVIEWED_PATIENCE: Final = timedelta(seconds=5)
 INBOX_ROWS: Final = 5_000
 ESCALATE_SECONDS: Final = 60.0
 
@@ -113,7 +115,7 @@ def _drain(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) 
         waiting = inbox_store.waiting(connection)
     is_done = False
     for found in waiting:
-        if found.deliveries < INBOX_ROWS and now - instant_of(found.since) < INBOX_PATIENCE:
+        if found.deliveries < INBOX_ROWS and now - instant_of(found.since) < _patience(paths, found.provider):
             continue
         try:
             inbox.drain(paths, found.provider, now)
@@ -121,6 +123,16 @@ def _drain(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) 
         except ZentraError as cause:
             tell(f"{tenant}: callbacks of {found.provider} stay in the inbox: {cause}")
     return is_done
+
+
+def _patience(paths: TenantPaths, provider: str) -> timedelta:
+    """How long deliveries wait for others: less where they may be about a run that somebody reviews."""
+    try:
+        with reading(operational_store(paths)) as connection:
+            is_reviewed = bool(late_callbacks.revisable(connection, provider, load_profile(paths, provider)))
+    except UsageError:  # a profile that cannot be read is named where the deliveries are ingested
+        is_reviewed = False
+    return _REVIEWED_PATIENCE if is_reviewed else INBOX_PATIENCE
 
 
 def _drain_intents(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) -> bool:

@@ -12,9 +12,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from zentra_pipeline import lake, locks, run_queue
+from zentra_pipeline.actors import same_person
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
 from zentra_pipeline.review import run_decisions
-from zentra_pipeline.review.policy import load_policy, same_person
+from zentra_pipeline.review.policy import load_policy
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store

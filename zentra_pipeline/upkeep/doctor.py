@@ -1,6 +1,6 @@
 """Examines a home and names every inconsistency with its remedy; healing is done by the commands it names.
 
-Does not belong here: any single check (schema_checks, store_checks, file_checks, reader_checks, seal_checks).
+Does not belong here: any single check (schema_checks, store_checks, queue_checks, file_checks, …).
 """
 
 import shlex
@@ -13,7 +13,15 @@ from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
 from zentra_pipeline.store.place import control_place, operational_place
-from zentra_pipeline.upkeep import file_checks, reader_checks, records, schema_checks, seal_checks, store_checks
+from zentra_pipeline.upkeep import (
+    file_checks,
+    queue_checks,
+    reader_checks,
+    records,
+    schema_checks,
+    seal_checks,
+    store_checks,
+)
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
 from zentra_pipeline.upkeep.records import Records
 
@@ -26,6 +34,8 @@ CHECKS: Final[dict[str, Callable[[Records], Iterator[Finding]]]] = {
     "runs": store_checks.check_runs,
     "manifests": store_checks.check_manifests,
     "stuck_runs": store_checks.check_stuck_runs,
+    "requests": queue_checks.check_requests,
+    "continuity": queue_checks.check_continuity,
     "event_log": store_checks.check_event_log,
     "decisions": store_checks.check_decisions,
     "landing": file_checks.check_landing,
@@ -64,7 +74,8 @@ def examine(home: Home, tenant: str | None = None, progress: Progress | None = N
         raise UsageError(f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home")
     report("home", "control.db and keys")
     found = [*schema_checks.check_store(control_place(home), list(control.metadata.tables), revision=False)]
-    diagnoses = [Diagnosis(HOME, (*found, *seal_checks.check_keys(home), *_check_permissions(home)))]
+    dagster = queue_checks.check_dagster(home)
+    diagnoses = [Diagnosis(HOME, (*found, *seal_checks.check_keys(home), *dagster, *_check_permissions(home)))]
     for name in _tenants(home, tenant, is_readable=not _errors(found)):
         report(name, "ops.db")
         diagnoses.append(_examine_tenant(home, name, report))

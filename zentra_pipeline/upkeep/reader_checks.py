@@ -86,7 +86,9 @@ def _problem_of_catalog(records: Records) -> str | None:
             ).fetchall()[0][0]
     except duckdb.Error as error:
         return f"it cannot be read: {' '.join(str(error).split())}"
-    if shown != {run_id: revision.revision for run_id, revision in records.current.items()}:
+    void = {run.run_id for run in records.runs if run.is_void}
+    current = {run_id: revision.revision for run_id, revision in records.current.items()}
+    if {run_id: revision for run_id, revision in shown.items() if run_id not in void} != current:
         return "it shows other runs or revisions than ops.db"
     if {digest for (digest,) in seals} != {closeout.seal_digest for closeout in records.sealed}:
         return "it shows other seals than ops.db"

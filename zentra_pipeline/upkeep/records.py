@@ -10,6 +10,7 @@ from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
@@ -31,6 +32,7 @@ class Records:
     entries: Sequence[event_log.Entry]
     decisions: Sequence[decision_store.Decision]
     facts: Mapping[int, file_facts.FileFacts]
+    requests: dict[str, request_store.Request]
 
     @cached_property
     def files_by_sequence(self) -> Mapping[int, file_store.StagedFile]:
@@ -50,8 +52,8 @@ class Records:
     @property
     def current(self) -> dict[str, run_store.Revision]:
         """The revision readers see, by run id."""
-        numbers = {run.run_id: run.revision for run in self.runs}
-        return {item.run_id: item for item in self.revisions if item.revision == numbers[item.run_id]}
+        numbers = {run.run_id: run.revision for run in self.runs if run.is_published}
+        return {item.run_id: item for item in self.revisions if item.revision == numbers.get(item.run_id)}
 
     @property
     def sealed(self) -> list[closeout_store.Closeout]:
@@ -77,4 +79,7 @@ def read(home: Home, tenant: str) -> Records:
             entries=event_log.entries(connection),
             decisions=decision_store.listed(connection),
             facts=file_facts.recorded(connection),
+            requests={
+                found.run_id: found for run in runs if (found := request_store.find(connection, run.run_id)) is not None
+            },
         )

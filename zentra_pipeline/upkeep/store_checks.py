@@ -22,6 +22,7 @@ from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.migrations import NEWEST_REVISION
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
+from zentra_pipeline.upkeep.queue_checks import run_again
 from zentra_pipeline.upkeep.records import Records
 
 _WORKING = ("ingesting", "matching", "comparing")
@@ -226,18 +227,7 @@ def check_stuck_runs(records: Records) -> Iterator[Finding]:
         if run.status in _WORKING and not locks.is_held(records.paths, locks.provider_lock(run.provider)):
             since = records.transitions[run.run_id][-1].at
             what = f"it has been {run.status} since {since}, and no process works on it"
-            yield Finding("stuck_runs", run.run_id, ERROR, what, _run_again(records.tenant, run))
-
-
-def _run_again(tenant: str, run: run_store.Run) -> str:
-    request = {
-        "--tenant": tenant,
-        "--provider": run.provider,
-        "--settlement-file": run.settlement_file,
-        "--ledger-window": run.ledger_window,
-        "--owner": run.owner,
-    }
-    return command("run", *(word for option in request.items() for word in option))
+            yield Finding("stuck_runs", run.run_id, ERROR, what, run_again(records.tenant, run))
 
 
 def check_event_log(records: Records) -> Iterator[Finding]:
