@@ -95,10 +95,13 @@ def of_opening(connection: Connection, paths: TenantPaths, run: run_store.Run) -
     if changed:
         explanation = f"it was made before {', '.join(changed)} came to what is published now"
         return [Blocker("stale_opening", run.run_id, explanation, _run_again(run))]
-    before_it = run_store.current_revision(connection, earlier[-1].run_id) if earlier else None
+    before_it = continuity.predecessor(earlier, run)
+    if before_it is None:
+        return []
+    closed_with = run_store.current_revision(connection, before_it.run_id)
     return [
         Blocker("stale_opening", run.run_id, str(gap), _run_again(run))
-        for gap in continuity.gaps(paths, before_it, revision)
+        for gap in continuity.gaps(paths, closed_with, revision)
     ]
 
 

@@ -1,6 +1,6 @@
 """Checks of the queue of runs, of what follows from one run to the next, and of Dagster's files. Changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -38,29 +38,29 @@ def check_continuity(records: Records) -> Iterator[Finding]:
     """Each run was made from what the runs before it have published now, and opens with what the last of them left."""
     published = sorted((run for run in records.runs if run.is_published), key=lambda run: (run.provider, run.sequence))
     for _, group in groupby(published, key=lambda run: run.provider):
-        earlier: dict[str, int] = {}
-        before: Run | None = None
+        earlier: list[Run] = []
         for run in group:
-            problem = _problem_of_opening(records, before, run, earlier)
+            problem = _problem_of_opening(records, earlier, run)
             if problem:
                 request = records.requests.get(run.run_id)
                 waits = request is not None and request.status in request_store.UNFINISHED
                 what = problem + ("; it is queued" if waits else "")
                 remedy = run_again(records.tenant, run)
                 yield Finding("continuity", run.run_id, NOTE if waits else ERROR, what, remedy)
-            earlier[run.run_id] = run.revision
-            before = run
+            earlier.append(run)
 
 
-def _problem_of_opening(records: Records, before: Run | None, run: Run, earlier: dict[str, int]) -> str | None:
+def _problem_of_opening(records: Records, earlier: Sequence[Run], run: Run) -> str | None:
     revision = records.current[run.run_id]
     if not revision.manifest:
         return None
-    changed = continuity.outdated(revision, earlier)
+    changed = continuity.outdated(revision, {before.run_id: before.revision for before in earlier})
     if changed:
         return f"it was made before {', '.join(changed)} came to what is published now"
-    last = None if before is None else records.current[before.run_id]
-    return "; ".join(map(str, continuity.gaps(records.paths, last, revision))) or None
+    before = continuity.predecessor(earlier, run)
+    if before is None:
+        return None
+    return "; ".join(map(str, continuity.gaps(records.paths, records.current[before.run_id], revision))) or None
 
 
 def check_dagster(home: Home) -> Iterator[Finding]:

@@ -1,0 +1,120 @@
+"""A run asked for by mistake is taken back by a second person, and what looks like a mistake is asked about first."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
+from tests.scenarios.world import TENANT, World
+from zentra_pipeline import lake, mistakes, window_run
+from zentra_pipeline.closeout import case, closing
+from zentra_pipeline.errors import NotPossibleError, RefusedError, UnconfirmedError, UsageError
+from zentra_pipeline.review import voiding
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.upkeep import doctor
+
+NOW = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Tuesday's run is a mistake: what it matched is Monday's and its own."""
+    world = World(tmp_path, {"expects_callbacks": False})
+    world.add(post("T1", "R1", 500), settle("L1", "R1", 500, on=TUE), post("T2", "R2", 70, on=TUE))
+    for window in (MON, TUE, WED):
+        world.run(window)
+    return world
+
+
+def run_id(world: World, window: str) -> str:
+    return run_store.run_id_of(TENANT, world.provider, settlement_file(window), date.fromisoformat(window))
+
+
+def rollforward(world: World) -> Sequence[tuple[object, ...]]:
+    return lake.query(
+        world.paths,
+        "select ledger_window, opening_minor, posted_minor, settled_minor, closing_minor from rollforward "
+        "inner join runs using (run_id) order by ledger_window",
+    ).rows
+
+
+def findings(world: World) -> list[tuple[str, str]]:
+    return [
+        (found.check, found.subject)
+        for diagnosis in doctor.examine(world.home)
+        for found in diagnosis.findings
+        if found.severity == "error"
+    ]
+
+
+def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(world: World) -> None:
+    monday, tuesday, wednesday = (date.fromisoformat(day) for day in (MON, TUE, WED))
+    assert rollforward(world) == [(monday, 0, 500, 0, 500), (tuesday, 500, 70, 500, 70), (wednesday, 70, 0, 0, 70)]
+    with pytest.raises(RefusedError, match="a second person"):
+        voiding.void(world.home, TENANT, run_id(world, TUE), "Test", "wrong window", NOW)
+    with pytest.raises(UsageError, match="reason"):
+        voiding.void(world.home, TENANT, run_id(world, TUE), "ben", " ", NOW)
+    run = voiding.void(world.home, TENANT, run_id(world, TUE), "ben", "wrong window", NOW)
+    assert voiding.void(world.home, TENANT, run_id(world, TUE), "ben", "wrong window", NOW) == run
+    assert rollforward(world) == [(monday, 0, 500, 0, 500), (wednesday, 70, 0, 0, 70)]
+    with case.of_run(world.home, TENANT, run_id(world, WED)) as candidate:
+        assert closing.prepare(candidate, "ana", NOW).blockers[0].kind == "stale_opening"
+    window_run.run_queued(world.home, TENANT, world.provider)
+    assert rollforward(world) == [(monday, 0, 500, 0, 500), (wednesday, 500, 70, 0, 570)]
+    assert findings(world) == []
+    shown = world.query(f"select status, closeout_status from runs where run_id = '{run.run_id}'")
+    decided = world.query("select action, actor, reason from decisions")
+    assert shown == [{"status": "void", "closeout_status": "open"}]
+    assert decided == [{"action": "void_run", "actor": "ben", "reason": "wrong window"}]
+    # Asked for again it is meant, or another mistake.
+    request = window_run.RunRequest(world.provider, settlement_file(TUE), tuesday, None, None, "ana")
+    with pytest.raises(UnconfirmedError, match="was taken back"):
+        window_run.run_window(world.home, TENANT, request)
+    window_run.run_window(world.home, TENANT, window_run.RunRequest(**{**vars(request), "is_confirmed": True}))
+    window_run.run_queued(world.home, TENANT, world.provider)
+    assert rollforward(world) == [(monday, 0, 500, 0, 500), (tuesday, 500, 70, 500, 70), (wednesday, 70, 0, 0, 70)]
+    assert findings(world) == []
+
+
+def test_nothing_that_a_seal_rests_on_is_taken_back(world: World) -> None:
+    for actor, step in (("ana", closing.prepare), ("ben", closing.approve)):
+        with case.of_run(world.home, TENANT, run_id(world, TUE)) as candidate:
+            outcome = step(candidate, actor, NOW)
+    assert outcome.status == "sealed"
+    for window in (MON, TUE):
+        with pytest.raises(NotPossibleError, match="rests on run"):
+            voiding.void(world.home, TENANT, run_id(world, window), "ben", "wrong window", NOW)
+    assert voiding.void(world.home, TENANT, run_id(world, WED), "ben", "wrong window", NOW).status == "void"
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("rail_primry", "rail_primary"),
+        ("rail_primaryy", "rail_primary"),
+        ("rail_prinary", "rail_primary"),
+        ("Rail-Primary", "rail_primary"),
+        ("rail_secondary", None),
+        ("rail_prmry", None),
+        ("rail_primary", None),
+    ],
+)
+def test_a_new_provider_one_letter_from_a_known_one_is_asked_about(
+    tmp_path: Path, name: str, nearest: str | None
+) -> None:
+    world = World(tmp_path)
+    if nearest is None:
+        mistakes.check_provider(world.paths, name)
+    else:
+        with pytest.raises(UnconfirmedError, match=f"do you mean {nearest}"):
+            mistakes.check_provider(world.paths, name)
+
+
+def test_a_window_that_begins_after_tomorrow_is_asked_about_by_the_clock_of_the_ledger(tmp_path: Path) -> None:
+    world = World(tmp_path, {"timezone": "Asia/Tokyo"})
+    evening = datetime(2026, 4, 20, 16, tzinfo=UTC)  # in Tokyo the 21st has begun
+    mistakes.check_window(world.paths, world.provider, date(2026, 4, 22), evening)
+    with pytest.raises(UnconfirmedError, match="window 2026-04-23 begins after tomorrow; today's is 2026-04-21"):
+        mistakes.check_window(world.paths, world.provider, date(2026, 4, 23), evening)
