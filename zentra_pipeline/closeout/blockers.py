@@ -85,7 +85,7 @@ def of_opening(connection: Connection, paths: TenantPaths, run: run_store.Run) -
                 "stale_opening" if before.run != run or before.is_made_anew else "newer_facts",
                 before.run.run_id,
                 f"{before.reason or 'it was asked for again'}, {before.failure or 'and waits for its turn'}",
-                _run_again(before.run),
+                Remedy("run that window again", "run_window", _about(before.run)),
             )
             for before in waiting
         ]
@@ -94,13 +94,15 @@ def of_opening(connection: Connection, paths: TenantPaths, run: run_store.Run) -
     changed = continuity.outdated(revision, {item.run_id: item.revision for item in earlier})
     if changed:
         explanation = f"it was made before {', '.join(changed)} came to what is published now"
-        return [Blocker("stale_opening", run.run_id, explanation, _run_again(run))]
+        return [
+            Blocker("stale_opening", run.run_id, explanation, Remedy("run the window again", "run_window", _about(run)))
+        ]
     before_it = continuity.predecessor(earlier, run)
     if before_it is None:
         return []
     closed_with = run_store.current_revision(connection, before_it.run_id)
     return [
-        Blocker("stale_opening", run.run_id, str(gap), _run_again(run))
+        Blocker("stale_opening", run.run_id, str(gap), Remedy("run the window again", "run_window", _about(run)))
         for gap in continuity.gaps(paths, closed_with, revision)
     ]
 
