@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zentra_pipeline import tenancy, worker
-from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.errors import UnavailableError, ZentraError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.webhooks import sending
 
@@ -29,7 +29,31 @@ def test_webhooks_of_every_tenant_are_sent_while_the_worker_runs_and_past_a_faul
         return sending.Tally()
 
     monkeypatch.setattr(worker, "SEND_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "OUTAGE_SECONDS", 0.01)
     monkeypatch.setattr(sending, "send_due", send_due)
     worker.work(home, stop, told.append)
     assert sent[:4] == ["acme", "beta", "acme", "beta"]
-    assert "acme: webhooks wait: the passphrase is missing" in told
+    assert told == ["webhooks wait: acme: the passphrase is missing"]
+
+
+def test_a_worker_waits_out_an_outage_of_its_database_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, stop, told, calls = Home.at(tmp_path), threading.Event(), list[str](), list[str]()
+    tenancy.init_home(home)
+
+    def tenants(_home: Home) -> list[str]:
+        calls.append(threading.current_thread().name)
+        if len(calls) > 30 and {"webhooks", "overdue exceptions"} <= set(calls):
+            stop.set()
+        if len(calls) <= 20:
+            raise UnavailableError("the database is away")
+        return []
+
+    monkeypatch.setattr(tenancy, "tenants", tenants)
+    for name in ("SEND_SECONDS", "OUTAGE_SECONDS", "POLL_SECONDS", "ESCALATE_SECONDS"):
+        monkeypatch.setattr(worker, name, 0.01)
+    worker.work(home, stop, told.append)
+    assert len(calls) > 30
+    assert len(told) == 1
+    assert told[0].endswith(" wait: the database is away")

@@ -17,6 +17,7 @@ from typing import Final
 
 from zentra_pipeline import inbox, late_callbacks, run_requests, tenancy
 from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.outages import OutageLog
 from zentra_pipeline.profile import load_profile
 from zentra_pipeline.review import escalation
 from zentra_pipeline.runtime import intents
@@ -35,50 +36,92 @@ INBOX_PATIENCE: Final = timedelta(seconds=60)
 _REVIEWED_PATIENCE: Final = timedelta(seconds=5)
 INBOX_ROWS: Final = 5_000
 ESCALATE_SECONDS: Final = 60.0
+OUTAGE_SECONDS: Final = 5.0  # until what failed is tried again
 
 
 def work(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
-    """Execute what is asked for until `stop` is set; what a worker that died had begun is begun anew."""
+    """Execute what is asked for until `stop` is set; what a worker that died had begun is begun again.
+
+    While a database or disk is away it waits and goes on when that is back, with one line of the log an outage.
+    """
     with _alone(home, stop):
-        for beside in (_send_webhooks, _escalate):
-            threading.Thread(target=beside, args=(home, stop, tell), name=beside.__name__, daemon=True).start()
-        for tenant in tenancy.tenants(home):
-            with operational_store(home.tenant(tenant)).begin() as connection:
-                for request in request_store.of_status(connection, "launched", request_store.WORKER):
-                    request_store.put_back(connection, request.run_id, datetime.now(UTC))
-        while not stop.is_set():
-            if not work_once(home, datetime.now(UTC), tell):
-                stop.wait(POLL_SECONDS)
+        log = OutageLog(tell)
+        for name, step, seconds in (
+            ("webhooks", lambda: _send_webhooks(home), SEND_SECONDS),
+            ("overdue exceptions", lambda: _escalate(home, tell), ESCALATE_SECONDS),
+        ):
+            arguments = (step, seconds, stop, log, name)
+            threading.Thread(target=_repeat, args=arguments, name=name, daemon=True).start()
+        _repeat(lambda: _put_back(home), POLL_SECONDS, stop, log, "requests", is_once=True)
+        _repeat(lambda: work_once(home, datetime.now(UTC), tell), POLL_SECONDS, stop, log, "runs")
 
 
-def _send_webhooks(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
+def _repeat(
+    step: Callable[[], bool],
+    seconds: float,
+    stop: threading.Event,
+    log: OutageLog,
+    name: str,
+    *,
+    is_once: bool = False,
+) -> None:
+    """Do `step` until `stop` is set (or once), pausing where it found nothing to do; an outage is waited out."""
+    while not stop.is_set():
+        try:
+            was_busy = step()
+        except ZentraError as cause:
+            log.note(f"{name} wait: {cause}")
+            stop.wait(OUTAGE_SECONDS)
+        except Exception:
+            log.note(f"{name} wait: {traceback.format_exc()}")
+            stop.wait(OUTAGE_SECONDS)
+        else:
+            if is_once:
+                return
+            if not was_busy:
+                stop.wait(seconds)
+
+
+def _put_back(home: Home) -> bool:
+    """Queue again what a worker that died had begun."""
+    for tenant in tenancy.tenants(home):
+        with operational_store(home.tenant(tenant)).begin() as connection:
+            for request in request_store.of_status(connection, "launched", request_store.WORKER):
+                request_store.put_back(connection, request.run_id, datetime.now(UTC))
+    return False
+
+
+def _send_webhooks(home: Home) -> bool:
     """Send what is due beside the runs, so that no receiver waits for one and no run waits for a receiver."""
-    while not stop.wait(SEND_SECONDS):
-        for tenant in tenancy.tenants(home):
-            try:
-                sending.send_due(sending.Sender(home, tenant, lambda: datetime.now(UTC)))
-            except ZentraError as cause:
-                tell(f"{tenant}: webhooks wait: {cause}")
-            except Exception:
-                tell(f"{tenant}: webhooks wait: {traceback.format_exc()}")
+    _for_each_tenant(home, lambda tenant: sending.send_due(sending.Sender(home, tenant, lambda: datetime.now(UTC))))
+    return False
 
 
-def _escalate(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
-    """Hand on what is overdue, minute by minute."""
-    while True:
-        for tenant in tenancy.tenants(home):
-            try:
-                now = datetime.now(UTC)
-                taken = escalation.escalate(home, tenant, now, now=now)
-            except ZentraError as cause:
-                tell(f"{tenant}: overdue exceptions wait: {cause}")
-            except Exception:
-                tell(f"{tenant}: overdue exceptions wait: {traceback.format_exc()}")
-            else:
-                if taken:
-                    tell(f"{tenant}: {len(taken)} escalations of overdue exceptions")
-        if stop.wait(ESCALATE_SECONDS):
-            return
+def _escalate(home: Home, tell: Callable[[str], None]) -> bool:
+    """Hand on what is overdue."""
+
+    def escalate(tenant: str) -> None:
+        now = datetime.now(UTC)
+        taken = escalation.escalate(home, tenant, now, now=now)
+        if taken:
+            tell(f"{tenant}: {len(taken)} escalations of overdue exceptions")
+
+    _for_each_tenant(home, escalate)
+    return False
+
+
+def _for_each_tenant(home: Home, step: Callable[[str], object]) -> None:
+    """Do `step` for every tenant, then raise the last error: one tenant's trouble holds up no other."""
+    failure: Exception | None = None
+    for tenant in tenancy.tenants(home):
+        try:
+            step(tenant)
+        except ZentraError as cause:
+            failure = ZentraError(f"{tenant}: {cause}")
+        except Exception as cause:
+            failure = cause
+    if failure is not None:
+        raise failure
 
 
 def work_once(home: Home, now: datetime, tell: Callable[[str], None]) -> bool:

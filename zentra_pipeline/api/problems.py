@@ -4,10 +4,8 @@ Does not belong here: raising them where a request is refused (the routes do).
 """
 
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,11 +20,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 
 from zentra_pipeline import errors, machine_errors, remedies
+from zentra_pipeline.outages import OutageLog
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SHOWN_FINDINGS: Final = 50
 _RETRY_SECONDS: Final = "5"
-_OUTAGE_LOG_SECONDS: Final = 60.0
 _NO_STORE: Final = (
     "The server cannot reach its database at the moment; nothing was changed unless it was answered before."
 )
@@ -116,29 +114,12 @@ class ProblemError(Exception):
         self.members = dict(members or {})
 
 
-class Outages:
-    """Logs an outage of what the server needs in one line, and in one line a minute while it goes on."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._noted_at: float | None = None
-        self._unlogged = 0
-
-    def note(self, message: str) -> None:
-        """Count a request that could not be answered, and log it unless one was logged within a minute."""
-        with self._lock:
-            now = self._clock()
-            if self._noted_at is not None and now - self._noted_at < _OUTAGE_LOG_SECONDS:
-                self._unlogged += 1
-                return
-            more = f" ({self._unlogged} more requests were answered 503 in the meantime)" if self._unlogged else ""
-            self._noted_at, self._unlogged = now, 0
-        sys.stderr.write(f"unavailable: {printable(message)}{more}\n")
-        sys.stderr.flush()
+def _log(message: str) -> None:
+    sys.stderr.write(f"unavailable: {printable(message)}\n")
+    sys.stderr.flush()
 
 
-OUTAGES: Final = Outages()
+OUTAGES: Final = OutageLog(_log)
 
 
 def not_found() -> ProblemError:
