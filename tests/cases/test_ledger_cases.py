@@ -75,7 +75,7 @@ def test_three_lines_and_two_movements_of_equal_sums_are_many_to_many(played: di
 def test_the_one_open_difference_shows_what_is_left(played: dict[str, Played]) -> None:
     case = played["a_difference_becomes_another"]
     rows = case.world.query(
-        f"select difference_minor, runs.ledger_window, status <> 'resolved' as is_open from exceptions "
+        f"select difference_minor, runs.ledger_window, exceptions.status <> 'resolved' as is_open from exceptions "
         f"inner join runs using (run_id) where exception_type = 'amount_mismatch' and subject_id = '{case.prefix}L1'"
     )
     assert [(row["difference_minor"], str(row["ledger_window"]), row["is_open"]) for row in rows] == [

@@ -130,11 +130,11 @@ def test_two_providers_of_one_tenant(tmp_path: Path) -> None:
     run(world, 1)
     run(other, 1)
     rows = world.query(
-        "select provider, first_line_id, difference_minor from matches join runs using (run_id) order by 1"
+        "select runs.provider, first_line_id, difference_minor from matches join runs using (run_id) order by 1"
     )
     assert [tuple(row.values()) for row in rows] == [("acmepay", "L2", -5), ("otherpay", "L1", 0)]
     rows = world.query(
-        "select provider, exception_type, subject_id, exception_id "
+        "select runs.provider, exception_type, subject_id, exception_id "
         "from exceptions join runs using (run_id) order by all"
     )
     assert [tuple(row.values())[:3] for row in rows] == [

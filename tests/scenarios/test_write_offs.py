@@ -124,7 +124,7 @@ def test_decisions_make_one_new_revision_of_the_run_in_whose_books_they_stand(st
 
 def test_what_is_written_off_is_told_once_with_its_decision(story: Story) -> None:
     rows = story.world.query(
-        "select item_id, amount_minor, decisions.actor, resolution, ledger_window from write_offs "
+        "select item_id, amount_minor, decisions.actor, resolution, runs.ledger_window from write_offs "
         "inner join decisions using (decision_id) inner join runs on write_offs.run_id = runs.run_id order by 1"
     )
     assert [(row["item_id"], row["amount_minor"]) for row in rows] == [
