@@ -141,7 +141,8 @@ def check(
     assert len(world.query("select * from events where event_type = 'reconciliation.closeout.completed'")) == 1
     for action in ("prepare_closeout", "approve_closeout"):
         assert len(world.query(f"select * from decisions where action = '{action}'")) == 1
-    leftovers = [path for path in world.paths.root.rglob("*") if path.name.startswith(".") or "tmp" in path.name]
+    hidden = [path for path in world.paths.root.rglob(".*") if path.suffix != ".template"]  # the catalog's, kept
+    leftovers = [*hidden, *world.paths.root.rglob("*tmp*")]
     assert leftovers == []
     assert not list(world.paths.scratch.iterdir())
 
