@@ -352,6 +352,8 @@ _WRITE_OFF: dict[Any, Any] = {
     **dict.fromkeys(("provider_reference", "opened_window"), _NULLABLE),
 }
 _SYSTEM_RESOLUTIONS = frozenset({"matched_late", "superseded"})
+_BY_MATCH = "matched_manually"
+_MANUAL = b"manual"
 
 
 def _fit(value: Any, form: Any, where: str) -> None:
@@ -709,7 +711,7 @@ class _Sums:
 
 
 class _Matches(_Lines):
-    """Adds up matches; `settled` is what they settled of the ledger in this run, by currency."""
+    """Adds up matches: `settled` of the ledger in this run, by currency; `by_people`: the items of each by decision."""
 
     _LINE = re.compile(
         rb"(?m)^"
@@ -726,6 +728,7 @@ class _Matches(_Lines):
     def __init__(self, run_id: str) -> None:
         self.totals = _Sums(("currency", "status"), "matches", ("settlement_minor", "ledger_minor", "difference_minor"))
         self.settled: defaultdict[str, int] = defaultdict(int)
+        self.by_people: list[set[tuple[str, str]]] = []
         self._run, self._last = _ENCODE(run_id).encode(), (b"", b"")
 
     def take(self, lines: bytes) -> None:
@@ -747,6 +750,15 @@ class _Matches(_Lines):
                 self.settled[currency.decode()] += amounts[1]
             elif status == b"reversed" and rule != b"amount_date":  # a suggestion taken back had settled nothing
                 self.settled[currency.decode()] -= amounts[1]
+        if any(rule == _MANUAL for _, _, _, _, rule, *_ in rows):
+            found = (json.loads(line) for line in lines.splitlines() if b'"rule":"' + _MANUAL + b'"' in line)
+            self.by_people += [_items(match) for match in found]
+
+
+def _items(match: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """The lines and movements of a match, as exceptions name their subjects."""
+    lines = {("settlement_line", line_id) for line_id in match["settlement_lines"]}
+    return lines | {("ledger_transaction", transaction_id) for transaction_id in match["ledger_transactions"]}
 
 
 class _Rows(_Lines):
@@ -793,15 +805,16 @@ class _Decisions(_Rows):
 
 
 class _Exceptions(_Rows):
-    """Takes exceptions; `by_people` are those that operators ended."""
+    """Takes exceptions; `by_people` are those that operators ended: id, subject and resolution of each."""
 
     def __init__(self) -> None:
         super().__init__(_EXCEPTION, _Sums(("exception_type", "status"), "exceptions"), "exception_id")
-        self.by_people: list[str] = []
+        self.by_people: list[tuple[str, tuple[str, str], str]] = []
 
     def taken(self, row: Mapping[str, Any]) -> None:
         if row["status"] == "resolved" and row["resolution"] not in _SYSTEM_RESOLUTIONS:
-            self.by_people.append(row["exception_id"])
+            subject = (row["subject_type"], row["subject_id"])
+            self.by_people.append((row["exception_id"], subject, row["resolution"]))
 
 
 class _WriteOffs(_Rows):
@@ -1162,7 +1175,16 @@ class _Bundle:
             is_there = decisions.resolving.get(decision_id) == exception_id
             _require(is_there, f"a write-off rests on decision {decision_id}, which is not here or decides otherwise")
         ended = self._taken("files/exceptions.jsonl").by_people
-        left = [exception_id for exception_id in ended if exception_id not in decisions.resolved]
+        decided = {subject for exception_id, subject, _ in ended if exception_id in decisions.resolved}
+        # Whoever matches items by decision ends the exceptions of them all, and decides about one of them.
+        matched = {
+            subject for items in self._taken("files/matches.jsonl").by_people if items & decided for subject in items
+        }
+        left = [
+            exception_id
+            for exception_id, subject, resolution in ended
+            if exception_id not in decisions.resolved and not (resolution == _BY_MATCH and subject in matched)
+        ]
         _require(not left, f"{_count(len(left), 'exception')} ended by nobody's decision, such as {left[:1]}")
         return f"{_count(decisions.rows, 'decision')}, each write-off and each end of an exception among them"
 
