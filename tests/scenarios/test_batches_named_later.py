@@ -51,6 +51,19 @@ def test_a_payout_that_was_sent_again_takes_its_lines_along(tmp_path: Path) -> N
     assert broken == [{"exception_type": "failed_settlement", "subject_id": "P1"}]
 
 
+def test_a_line_that_moved_to_another_batch_is_no_part_of_the_one_it_left(tmp_path: Path) -> None:
+    """The movement of 1000 bears po_1, of which the fee is no part any more."""
+    world = World(tmp_path, {"expects_callbacks": False})
+    fee = settle("F1", "", -20, type="fee", batch="po_1")
+    world.ingest("settlement", "first", [settle("L1", "R1", 1000, batch="po_1"), fee])
+    world.run(MON, file="first")
+    world.ingest("settlement", "second", [fee.again(batch_id="po_2"), settle("L2", "R2", 70, on=THU)])
+    world.post("T1", "po_1", 1000, on=THU, type="payout")
+    world.run(THU, file="second")
+    matched = world.query("select rule, settlement_minor, ledger_minor from matches where status = 'confirmed'")
+    assert matched == [{"rule": "batch_total", "settlement_minor": 1000, "ledger_minor": 1000}]
+
+
 def test_a_line_whose_blank_reference_is_filled_in_by_its_own_file_is_no_restatement(tmp_path: Path) -> None:
     digests = set()
     for name, merchants in (("blank_first", ("", "order 1")), ("blank_last", ("order 1", ""))):

@@ -126,27 +126,62 @@ seen_lines as (
 
 ),
 
-earlier_lines as (
+lines_of_batches as (
 
-    select
-        deliveries.line_id,
-        deliveries.batch_id,
-        deliveries.currency,
-        deliveries.line_type,
-        deliveries.provider_reference,
-        deliveries.merchant_reference,
-        deliveries.gross_minor,
-        deliveries.net_minor,
-        deliveries.settled_at,
-        deliveries.settlement_status,
-        row_number() over (
-            partition by deliveries.line_id
-            order by deliveries.file_sequence desc nulls last, deliveries.row_number desc nulls last
-        ) as age_rank
+    select distinct deliveries.line_id
     from deliveries
     inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
     inner join borne_batches
         on deliveries.batch_id = borne_batches.batch_id and deliveries.currency = borne_batches.currency
+
+),
+
+-- A line belongs to the batch that was named last; its content is its last delivery.
+earlier_deliveries as (
+
+    select
+        deliveries.*,
+        row_number() over (
+            partition by deliveries.line_id
+            order by deliveries.file_sequence desc nulls last, deliveries.row_number desc nulls last
+        ) as age_rank,
+        row_number() over (
+            partition by deliveries.line_id
+            order by
+                coalesce(deliveries.batch_id, '') <> '' desc,
+                deliveries.file_sequence desc nulls last,
+                deliveries.row_number desc nulls last
+        ) as batch_rank
+    from deliveries
+    inner join earlier_runs on deliveries.settlement_file = earlier_runs.settlement_file
+    inner join lines_of_batches on deliveries.line_id = lines_of_batches.line_id
+
+),
+
+earlier_lines as (
+
+    select
+        content.line_id,
+        named.batch_id,
+        content.currency,
+        content.line_type,
+        content.provider_reference,
+        content.merchant_reference,
+        content.gross_minor,
+        content.net_minor,
+        content.settled_at,
+        content.settlement_status
+    from earlier_deliveries as content
+    inner join earlier_deliveries as named on content.line_id = named.line_id and named.batch_rank = 1
+    inner join borne_batches
+        on named.batch_id = borne_batches.batch_id and content.currency = borne_batches.currency
+    where content.age_rank = 1
+
+),
+
+visible_lines as (
+
+    select line_id from lines
 
 ),
 
@@ -160,12 +195,12 @@ batch_lines as (
     union all
 
     select
-        earlier_lines.* exclude (age_rank),
+        earlier_lines.*,
         true as is_seen_before,
         true as is_earlier
     from earlier_lines
-    left join seen_lines on earlier_lines.line_id = seen_lines.line_id
-    where earlier_lines.age_rank = 1 and seen_lines.line_id is null
+    left join visible_lines on earlier_lines.line_id = visible_lines.line_id
+    where visible_lines.line_id is null
 
 ),
 
