@@ -13,6 +13,7 @@ from zentra_pipeline.scratch import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.runs import Revision
 from zentra_pipeline.upkeep import remake
 from zentra_pipeline.upkeep.remake import Remade
 
@@ -22,16 +23,16 @@ Spoil = Callable[[str, str, int], bool]
 def take_from(shelf: TenantPaths, spoil: Spoil = lambda table, run_id, revision: False) -> Callable[..., Remade]:
     """A `remake_revision` that copies what `shelf` published, the rows of tables that `spoil` names twice."""
 
-    def remade(inputs: RunInputs, revision: int, made: TenantPaths) -> Remade:
+    def remade(inputs: RunInputs, revision: Revision, made: TenantPaths) -> Remade:
         with reading(operational_store(shelf)) as connection:
-            recorded = run_store.revision(connection, inputs.run_id, revision)
+            recorded = run_store.revision(connection, inputs.run_id, revision.revision)
         tables = {}
         for name, entry in recorded.tables.items():
             target = made.root / entry["path"]
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shelf.root / entry["path"], target)
             tables[name] = PublishedTable(**entry)
-            if spoil(name, inputs.run_id, revision):
+            if spoil(name, inputs.run_id, revision.revision):
                 rows = pl.read_parquet(target)
                 pl.concat([rows, rows]).write_parquet(target)
                 tables[name] = PublishedTable(entry["path"], 2 * entry["rows"], lake.digest_of(target))

@@ -141,7 +141,10 @@ FOUND: dict[str, tuple[str, Damage]] = {
     "a status nobody gave": ("runs", lambda copy: change(copy, "update runs set status = 'failed'")),
     "another digest of inputs": ("runs", lambda copy: change(copy, "update runs set inputs_digest = ?", "0" * 64)),
     "a registration changed": ("manifests", lambda copy: change(copy, "update files set file_id = 'set_2030_01_01'")),
-    "a registration gone": ("manifests", lambda copy: change(copy, "delete from files where sequence = 2")),
+    "a registration gone": (
+        "manifests",
+        lambda copy: [change(copy, f"delete from {table} where sequence = 2") for table in ("file_facts", "files")],
+    ),
     "rows of a registration": ("registrations", lambda copy: change(copy, "update files set rows_quarantined = 7")),
     "an instant of a registration": ("registrations", lambda copy: change(copy, "update files set last_at = '1'")),
     "an event gone": ("event_log", lambda copy: change(copy, "delete from event_log where first_position = 1")),

@@ -142,7 +142,7 @@ def test_other_bytes_of_the_same_rows_are_told_apart_from_other_rows(
         found = right(*arguments)
         path = arguments[2].root / found.tables["conservation"].path  # type: ignore[attr-defined]
         with duckdb.connect() as connection:
-            rows = connection.sql(f"from {lake.parquet_scan([path])}").to_arrow_table()
+            rows = connection.sql(f"from read_parquet({lake.file_literal(path)})").to_arrow_table()
             connection.register("rows", rows)
             connection.execute(f"copy rows to '{path}' (format parquet, compression gzip)")
         table = lake.PublishedTable(found.tables["conservation"].path, rows.num_rows, lake.digest_of(path))
