@@ -170,6 +170,7 @@ def test_every_event_is_told_once_and_is_as_documented(history: History) -> None
     assert_each_told_once_and_as_documented(world)
     assert {event["type"] for event in told(world)} >= set(types.DATA) - {
         types.RUN_FAILED,
+        types.PROVIDER_DRIFTED,  # of a file, not of a run
         types.EXCEPTION_CHANGED,  # tests/scenarios/test_what_holds_now.py has windows that change exceptions
         types.EXCEPTION_ASSIGNED,
         types.CLOSEOUT_COMPLETED,
@@ -231,12 +232,12 @@ def test_the_same_revision_is_the_same_bytes_with_any_number_of_threads(
 CHILD = """
 import os, sys
 from datetime import UTC, date, datetime
-from zentra_pipeline import window_run
+from zentra_pipeline import run_queue, window_run
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs
 
 root, place, provider, file_id, day = sys.argv[1:]
-module, name = {"written": (runs, "record_revision"), "recorded": (window_run, "_withdraw_preparation")}[place]
+module, name = {"written": (runs, "record_revision"), "recorded": (run_queue, "follow")}[place]
 setattr(module, name, lambda *arguments: os.kill(os.getpid(), 9))
 request = window_run.RunRequest(provider, file_id, date.fromisoformat(day), "finance_ops",
                                 datetime(2026, 4, 21, 12, tzinfo=UTC), "test")
