@@ -35,8 +35,8 @@ def run_id(world: World, window: str) -> str:
 def rollforward(world: World) -> Sequence[tuple[object, ...]]:
     return lake.query(
         world.paths,
-        "select ledger_window, opening_minor, posted_minor, settled_minor, closing_minor from rollforward "
-        "inner join runs using (run_id) order by ledger_window",
+        "select runs.ledger_window, opening_minor, posted_minor, settled_minor, closing_minor from rollforward "
+        "inner join runs using (run_id) order by 1",
     ).rows
 
 

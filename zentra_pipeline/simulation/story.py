@@ -23,7 +23,7 @@ MOVEMENT_TYPES = {
     "adjustment": ("adjustment",),
 }
 CALLBACK_TYPES = ("payment", "refund", "chargeback", "chargeback_reversal")
-_NOISE = ("", "", "", "", "", "", ' "quoted", comma', " é", " 日本", "'; --", " 🧾", " ﷽", "|;\t")
+_NOISE = ("", "", "", "", "", "", ' "quoted", comma', " é", " 日本", "'; --", " 🧾", " ﷽", "|;\\")
 
 
 @dataclass
