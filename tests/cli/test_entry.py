@@ -90,7 +90,11 @@ ENDINGS = [
     (KeyboardInterrupt(), 130, "Interrupted"),
     (UnforeseenError("one\ntwo"), 1, "UnforeseenError"),
     (MemoryError(), 1, "MemoryError"),
-    (OSError(28, "No space left on device", "/full"), 1, "OSError"),
+    (OSError(5, "Input/output error", "/broken"), 1, "OSError"),
+    # What the machine refuses is explained: with 75 it may go well later, with 3 somebody has to allow it first.
+    (OSError(28, "No space left on device", "/full"), 75, "UnavailableError"),
+    (OSError(30, "Read-only file system", "/sealed"), 3, "RefusedError"),
+    (PermissionError(13, "Permission denied", "/closed"), 3, "RefusedError"),
 ]
 
 

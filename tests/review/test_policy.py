@@ -203,6 +203,7 @@ def test_the_guide_has_every_key_of_the_policy_with_its_default() -> None:
     assert {key: default for key, default, _ in table("key", "default", "meaning")} == {
         "second_person": "[written_off]",
         "limits": "none",
+        "approvals_by_token": "false",
         **{key: {True: "true", None: "null"}[default] for key, default in closeout.items()},
         "intents": "no limits",
     }

@@ -8,7 +8,7 @@ from zentra_pipeline.settings import Home
 
 @click.group("files")
 def command() -> None:
-    """See what was ingested."""
+    """List what was ingested."""
 
 
 @command.command("list")

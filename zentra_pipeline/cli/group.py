@@ -16,7 +16,7 @@ COMMANDS = {
     "run": "Reconcile one ledger window.",
     "backfill": "Reconcile every window of a range of days, in order.",
     "backtest": "Show what a changed profile would make of past windows.",
-    "runs": "List runs and show one.",
+    "runs": "List runs, show one, take one back.",
     "exceptions": "List exceptions, explain one and decide about it.",
     "verify": "Check sealed bundles offline, against pinned keys.",
     "keys": "Make, rotate and hand out the keys that sign closeouts.",
