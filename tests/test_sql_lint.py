@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from tests.built_project import built_project, project_nodes
+from zentra_pipeline import vocabulary
 from zentra_pipeline.settings import DBT_PROJECT
 
 pytestmark = pytest.mark.xdist_group("built_project")
@@ -22,7 +23,7 @@ FUNCTIONS = frozenset(
     {
         *("||", "+", "-", "*", "//", "%", "abs", "least", "greatest", "nullif"),
         *("left", "length", "lpad", "concat_ws", "strftime", "to_json", "sha256"),
-        *("sum", "min", "max", "count", "count_star", "arg_min", "arg_max", "string_agg", "row_number"),
+        *("sum", "min", "max", "count", "count_star", "arg_min", "arg_max", "bool_and", "string_agg", "row_number"),
     }
 )
 # Words that DuckDB answers without parentheses and that are no column.
@@ -41,6 +42,12 @@ ENDINGS = (
     ("file_sequence", "row_number"),
     ("run_sequence",),
     ("explanation",),
+    ("match_id",),
+    ("movement_date",),  # days of movements, one row a day
+    ("account",),  # one posting of each account
+    ("transaction_id", "currency"),  # movements, whole
+    ("first_place", "second_place", "third_place", "fourth_place"),  # a set is its places
+    ("preference", "superseded_by"),  # all that a row says of its exception: rows that share it are the same
 )
 
 
@@ -116,18 +123,18 @@ def test_columns_are_text_whole_numbers_truths_and_times(model: str) -> None:
 
 @pytest.mark.parametrize("model", models())
 def test_a_column_is_what_its_name_says(model: str) -> None:
-    rules = {
+    rules = {  # the first that fits
+        r"(is|has)_.*": "boolean",
+        rf"matched_({'|'.join(vocabulary.values('rule'))})": "bigint",  # how many matches a rule made
         r".*_minor": "bigint",
         r".*_at": "timestamp",
         r".*_(date|window)": "date",
         r".*_(id|sha256|digest|type|reference)": "varchar",
-        r"(is|has)_.*": "boolean",
     }
     wrong = {
         name: data_type
         for name, data_type in built_project().columns[f"zentra.{model}"].items()
-        for form, expected in rules.items()
-        if re.fullmatch(form, name) and data_type != expected
+        if next((expected for form, expected in rules.items() if re.fullmatch(form, name)), data_type) != data_type
     }
     assert wrong == {}
 

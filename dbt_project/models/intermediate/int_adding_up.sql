@@ -27,7 +27,7 @@ wanted as (
             *,
             row_number() over (
                 partition by item_type, currency
-                order by abs(amount_minor) desc, sort_at asc nulls last, item_id asc nulls last
+                order by abs(amount_minor) desc nulls last, sort_at asc nulls last, item_id asc nulls last
             ) as size_rank
         from open_items
         where item_type = 'settlement_line' or is_overdue
@@ -83,7 +83,7 @@ near as (
             row_number() over (
                 partition by wanted.item_type, wanted.item_id, wanted.currency
                 order by
-                    abs(wanted.age_business_days - newest.age_business_days) asc,
+                    abs(wanted.age_business_days - newest.age_business_days) asc nulls last,
                     newest.sort_at asc nulls last,
                     newest.item_id asc nulls last
             ) as place
@@ -180,11 +180,12 @@ best as (
             row_number() over (
                 partition by item_type, item_id, currency
                 order by
-                    parts asc,
-                    coalesce(fourth_place, third_place, second_place) asc,
-                    first_place asc,
-                    second_place asc,
-                    third_place asc nulls last
+                    parts asc nulls last,
+                    coalesce(fourth_place, third_place, second_place) asc nulls last,
+                    first_place asc nulls last,
+                    second_place asc nulls last,
+                    third_place asc nulls last,
+                    fourth_place asc nulls last
             ) as set_rank
         from sets
     ) as ranked

@@ -99,7 +99,9 @@ ranked as (
         events.provider_event_id as last_event_id,
         row_number() over (
             partition by found.line_id
-            order by {{ word_order('events', 'found.is_by_reference') }} desc nulls last
+            order by
+                {{ word_order('events', 'found.is_by_reference') }} desc nulls last,
+                events.provider_event_id desc nulls last
         ) as word_rank
     from found
     inner join events on found.provider_event_id = events.provider_event_id

@@ -95,7 +95,7 @@ earlier_deliveries as (
         row_number() over (
             partition by deliveries.line_id
             order by
-                coalesce(deliveries.batch_id, '') <> '' desc,
+                coalesce(deliveries.batch_id, '') <> '' desc nulls last,
                 deliveries.file_sequence desc nulls last,
                 deliveries.row_number desc nulls last
         ) as batch_rank

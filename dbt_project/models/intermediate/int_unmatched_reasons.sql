@@ -13,14 +13,16 @@ final as (
 
     select
         exception_type,
-        case exception_type
-            when 'failed_settlement' then 1
-            when 'duplicate_settlement_line' then 2
-            when 'duplicate_ledger_posting' then 2
-            when 'currency_mismatch' then 3
-            when 'ambiguous_match' then 4
-            else 5
-        end as rank,
+        cast(
+            case exception_type
+                when 'failed_settlement' then 1
+                when 'duplicate_settlement_line' then 2
+                when 'duplicate_ledger_posting' then 2
+                when 'currency_mismatch' then 3
+                when 'ambiguous_match' then 4
+                else 5
+            end as bigint
+        ) as rank,
         exception_type = 'currency_mismatch' as is_firm
     from exception_types
     where

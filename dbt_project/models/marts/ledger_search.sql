@@ -209,20 +209,28 @@ passes as (
 
 ),
 
+-- Both sides pass by the same rules.
 rules as (
 
     select
+        ordered.item_type,
         ordered.pass_order,
         ordered.rule
     from (
         values
-        (1, 'exact_reference'),
-        (2, 'normalized_reference'),
-        (3, 'internal_reference'),
-        (4, 'callback_bridge'),
-        (5, 'batch_total'),
-        (6, 'amount_date')
-    ) as ordered (pass_order, rule)
+        ('settlement_line', 1, 'exact_reference'),
+        ('settlement_line', 2, 'normalized_reference'),
+        ('settlement_line', 3, 'internal_reference'),
+        ('settlement_line', 4, 'callback_bridge'),
+        ('settlement_line', 5, 'batch_total'),
+        ('settlement_line', 6, 'amount_date'),
+        ('ledger_transaction', 1, 'exact_reference'),
+        ('ledger_transaction', 2, 'normalized_reference'),
+        ('ledger_transaction', 3, 'internal_reference'),
+        ('ledger_transaction', 4, 'callback_bridge'),
+        ('ledger_transaction', 5, 'batch_total'),
+        ('ledger_transaction', 6, 'amount_date')
+    ) as ordered (item_type, pass_order, rule)
 
 ),
 
@@ -262,7 +270,7 @@ keys as (
         end as search_key
     from subjects
     cross join profile
-    cross join rules
+    inner join rules on subjects.item_type = rules.item_type
     left join currencies on subjects.currency = currencies.currency
 
 ),

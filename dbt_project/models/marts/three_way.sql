@@ -55,7 +55,9 @@ group_callbacks as (
             callback_states.amount_minor,
             row_number() over (
                 partition by match_callbacks.match_id, callback_states.provider_reference
-                order by {{ word_order('callback_states', 'match_callbacks.is_by_reference') }} desc nulls last
+                order by
+                    {{ word_order('callback_states', 'match_callbacks.is_by_reference') }} desc nulls last,
+                    callback_states.provider_event_id desc nulls last
             ) as word_rank
         from match_callbacks
         inner join matches
@@ -178,7 +180,9 @@ open_item_words as (
             waiting.provider_event_id,
             row_number() over (
                 partition by open_item_callbacks.item_type, open_item_callbacks.item_id, open_item_callbacks.currency
-                order by {{ word_order('waiting', 'open_item_callbacks.is_by_reference') }} desc nulls last
+                order by
+                    {{ word_order('waiting', 'open_item_callbacks.is_by_reference') }} desc nulls last,
+                    waiting.provider_event_id desc nulls last
             ) as word_rank
         from open_item_callbacks
         inner join waiting on open_item_callbacks.provider_event_id = waiting.provider_event_id
