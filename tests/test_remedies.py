@@ -19,7 +19,7 @@ from zentra_pipeline.remedies import FORMS, Remedy
 ROOT = Path(remedies.__file__).parent
 # Modules that only the command line, the sealing side's own machine or an installed client reads.
 _OF_A_TERMINAL = re.compile(
-    r"(cli|upkeep|simulation|client)/|(demo|scenario\w*|remedies|worker|tenancy|access|rules)\.py"
+    r"(cli|upkeep|simulation|client)/|(demo|scenario\w*|remedies|worker|tenancy|access|rules|query_request)\.py"
     r"|closeout/(keys|verify)\.py|store/(place|models)\.py|api/__main__\.py|webhooks/targets\.py"
 )
 _COMMAND = re.compile(rf"\bzentra ({'|'.join(COMMANDS)})\b|(?:^|\s)--[a-z][a-z-]+")

@@ -46,7 +46,7 @@ def check(engine: Engine, paths: TenantPaths, files: Sequence[StagedFile]) -> No
     if damaged:
         raise ZentraError(
             f"{damaged[0]}{f' (and {len(damaged) - 1:,} more)' if len(damaged) > 1 else ''}; nothing was read from it: "
-            f"zentra rebuild --tenant {paths.root.name} makes it again from the bytes as received"
+            f"a rebuild of tenant {paths.root.name} makes it again from the bytes as received"
         )
     unknown = [file for file in files if file.sequence not in known]
     if unknown:

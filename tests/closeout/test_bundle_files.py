@@ -18,6 +18,14 @@ HOSTILE = [
     "\\u000B is no control character",
     "=1+1",
 ]
+# Ingest keeps out references with control characters or line separators; of those let in these are the worst.
+ACCEPTED = [
+    'quote " backslash \\ slash /',
+    "a\u202eb\u200b\ufeffc😀e\u0301é",
+    "\\u000B is no control character",
+    "=1+1",
+    "\ue000\U0001f600 sorts by code unit",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -36,9 +44,7 @@ def test_an_event_line_is_canonical_with_amounts_as_text(text: str) -> None:
 
 def test_every_line_of_a_bundle_is_canonical_though_references_are_hostile(tmp_path: Path) -> None:
     world = World(tmp_path)
-    for number, text in enumerate(HOSTILE):
-        # CSV and JSON Lines carry control characters as they are; NUL is refused at the door.
-        reference = text.replace("\n", "").replace("\r", "")
+    for number, reference in enumerate(ACCEPTED):
         world.add(
             settle(f"L{number}", reference, 500), post(f"T{number}", reference, 500), call(f"E{number}", reference, 500)
         )
@@ -50,4 +56,4 @@ def test_every_line_of_a_bundle_is_canonical_though_references_are_hostile(tmp_p
         for line in path.read_bytes().splitlines():
             assert line == rfc8785.dumps(json.loads(line)), path.name
             read += 1
-    assert read > 3 * len(HOSTILE)
+    assert read > 3 * len(ACCEPTED)

@@ -49,9 +49,7 @@ def _other_form(start: bytes) -> str | None:  # noqa: PLR0911
         return "it is XML or HTML, not CSV; choose the format that reads it, or export the report as CSV"
     if text[:1] in (b"{", b"["):
         if _EVENT.search(text):
-            return (
-                "it is a webhook event (JSON), and this reads settlement reports; ingest events with --kind callbacks"
-            )
+            return "it is a webhook event (JSON), and this reads settlement reports; ingest events as callbacks"
         return "it is JSON, not CSV; export the report as CSV, or name a file of canonical JSON Lines .jsonl"
     return None
 

@@ -42,7 +42,7 @@ def _place_of(paths: TenantPaths) -> StorePlace:
         if trace is not None:
             raise VerificationError(
                 f"{place.file} is gone, and {trace.relative_to(paths.root)} shows that there was one: restore it from "
-                "a backup; `zentra doctor` then says what has come since, and nothing in the folder is to be deleted"
+                "a backup; the doctor then says what has come since, and nothing in the folder is to be deleted"
             )
     return place
 
