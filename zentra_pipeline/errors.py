@@ -115,6 +115,10 @@ class UnavailableError(ZentraError):
     kind = "unavailable"
 
 
+class DamagedFilesError(ZentraError):
+    """Files that Zentra keeps are gone or not what it wrote: it says nothing about what was made from them before."""
+
+
 class RunFailedError(ZentraError):
     """A run ended before it published anything; the message says at which step and what to do."""
 

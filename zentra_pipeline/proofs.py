@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from zentra_pipeline import landing
-from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.errors import DamagedFilesError
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import file_facts
 from zentra_pipeline.store.engine import reading
@@ -39,12 +39,12 @@ def digest_of(path: Path) -> str | None:
 
 
 def check(engine: Engine, paths: TenantPaths, files: Sequence[StagedFile]) -> None:
-    """ZentraError when a staged file is not the one ingest wrote; a file of an older release is recorded as it is."""
+    """DamagedFilesError when a staged file is not what ingest wrote; one of an older release is recorded as it is."""
     with reading(engine) as connection:
         known = file_facts.recorded(connection)
     damaged = [problem for file in files for problem in problems(paths, file, known)]
     if damaged:
-        raise ZentraError(
+        raise DamagedFilesError(
             f"{damaged[0]}{f' (and {len(damaged) - 1:,} more)' if len(damaged) > 1 else ''}; nothing was read from it: "
             f"a rebuild of tenant {paths.root.name} makes it again from the bytes as received"
         )

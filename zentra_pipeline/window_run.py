@@ -31,7 +31,14 @@ from zentra_pipeline import (
     transform,
 )
 from zentra_pipeline.business_days import load_business_days
-from zentra_pipeline.errors import InputRejectedError, RunFailedError, UnconfirmedError, UsageError, ZentraError
+from zentra_pipeline.errors import (
+    DamagedFilesError,
+    InputRejectedError,
+    RunFailedError,
+    UnconfirmedError,
+    UsageError,
+    ZentraError,
+)
 from zentra_pipeline.events import run_events
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.profile import load_profile
@@ -55,7 +62,14 @@ Progress = Callable[[str, str], None]
 KEEP_VARIABLE = "ZENTRA_KEEP_DATABASE"
 # Where a published run is when nobody works on it, and faults that say nothing about the run itself.
 _AT_REST: Final = ("in_review", "closing", "closed")
-_OF_THE_MACHINE: Final = (OSError, MemoryError, duckdb.IOException, duckdb.OutOfMemoryException, SQLAlchemyError)
+_OF_THE_MACHINE: Final = (
+    OSError,
+    MemoryError,
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    SQLAlchemyError,
+    DamagedFilesError,
+)
 
 
 @dataclass(frozen=True)

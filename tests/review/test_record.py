@@ -230,16 +230,22 @@ def test_a_write_off_waits_for_another_person_and_then_has_its_run_reconciled_an
     assert (done.state.status, done.state.resolution, done.is_reconciled) == ("resolved", "written_off", True)
     assert reconciled == [done.run_id] == [world.revision(MON).run_id]
     proposal, approval = log_of(world, line)
-    assert json.loads(proposal["details"]).keys() == {"approval", "origin"}  # it takes nothing out of the run yet
+    details = json.loads(proposal["details"])
+    assert details.keys() == {"about", "approval", "origin"}  # it takes nothing out of the run yet
+    assert details["about"].keys() == {"amount_minor", "difference_minor"}  # what the exception showed when proposed
     assert approval["resolution"] == "written_off"
     assert json.loads(approval["details"]) == {
+        "approval": details["approval"],  # bob decided on what ann proposed, and the log says what that was
         "item": {
             "item_type": "settlement_line",
             "item_id": line,
             "currency": "USD",
             "exception_type": "unmatched_provider_row",
-        }
+        },
+        "origin": details["origin"],
     }
+    assert details["approval"]["decision_id"] == proposal["decision_id"]
+    assert details["approval"]["settlement"]["amount_minor"] == details["about"]["amount_minor"] == 500
     assert [event["event_type"] for event in events_of(world, line)] == ["reconciliation.exception.resolved"]
 
 

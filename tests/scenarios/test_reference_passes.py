@@ -190,7 +190,7 @@ CLAIMS = [
         settle("L2", "pay", 502),
         post("T2", "PAY", 502),
         settle("L3", "pay 3", 503),
-        post("T3", "pay 3 ", 503),
+        post("T3", "pay  3", 503),
         gives=[
             "unmatched_provider_row L1, 501 USD",
             "unmatched_provider_row L2, 502 USD",

@@ -233,11 +233,24 @@ CLAIMS = [
         gives={NEXT_MON: ["exact_reference one_to_one exact: L1 = T1, 500 USD"]},
     ),
     claim(
-        "another content under a line's id in the same file restates it: the last counts",
+        "another content under a line's id in a later delivery of the same file restates it: the last counts",
+        settle("L1", "R", 400, on=SAT),
+        settle("L1", "R", 500, on=SAT, arrives=NEXT_MON),
+        post("T1", "R", 500, on=NEXT_MON),
+        gives={
+            SAT: ["unmatched_provider_row L1, 400 USD", "open L1, 400 USD, aged 0"],
+            NEXT_MON: [
+                "exact_reference one_to_one exact: L1 = T1, 500 USD",
+                "resolved as matched_late: unmatched_provider_row L1, 400 USD",
+            ],
+        },
+    ),
+    claim(
+        "a line's id twice in one delivery with other content: neither row gets in",
         settle("L1", "R", 400, on=NEXT_MON),
         settle("L1", "R", 500, on=NEXT_MON),
         post("T1", "R", 500, on=NEXT_MON),
-        gives={NEXT_MON: ["exact_reference one_to_one exact: L1 = T1, 500 USD"]},
+        gives={NEXT_MON: ["open T1, 500 USD, aged 0"]},
     ),
     claim(
         "another content under a line's id in another file does not get in",
