@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zentra_pipeline.contracts import contract_of
+from zentra_pipeline.contracts.row_rules import BLANK, CONTROL
 from zentra_pipeline.ingest import ingest_files
 from zentra_pipeline.settings import TenantPaths
 
@@ -28,7 +30,11 @@ ROW: dict[str, Any] = {
     "settled_at": "2026-04-26T10:00:00Z",
     "batch_id": "b",
 }
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10)
+# What gets in: no control character, and nothing at either end that shows nothing.
+REFUSED = re.compile(rf"{CONTROL}|^{BLANK}|{BLANK}$".replace("\\x{2028}", "\u2028").replace("\\x{2029}", "\u2029"))
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=10).filter(
+    lambda text: not REFUSED.search(text)
+)
 
 
 def written(path: Path, references: list[tuple[str, str]]) -> Path:
