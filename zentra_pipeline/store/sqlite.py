@@ -96,6 +96,8 @@ def _explained(context: "ExceptionContext") -> ZentraError | None:
     file = context.engine.url.database if context.engine is not None else "the store"
     if code & _PRIMARY_CODE == sqlite3.SQLITE_FULL:
         return UnavailableError(f"{file}: the disk is full: {NOTHING_KEPT}")
+    if code == sqlite3.SQLITE_READONLY and _is_reading(context.connection):
+        return None  # a write where the program said that it only reads: its fault, whatever the file allows
     if code & _PRIMARY_CODE == sqlite3.SQLITE_READONLY:
         return RefusedError(f"{file} cannot be written: copy the home to a folder that you may write to")
     if code & _PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -106,6 +108,10 @@ def _explained(context: "ExceptionContext") -> ZentraError | None:
     return None
 
 
+def _is_reading(connection: Connection | None) -> bool:
+    return connection is not None and bool(connection.get_execution_options().get(READING, False))
+
+
 def _on_connect(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # pysqlite would begin late and commit before DDL; `_on_begin` begins instead
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
@@ -114,7 +120,7 @@ def _on_connect(connection: Any, _record: object) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    if connection.get_execution_options().get(READING, False):
+    if _is_reading(connection):
         connection.exec_driver_sql("PRAGMA query_only = ON")
         connection.exec_driver_sql("BEGIN DEFERRED")
     else:
