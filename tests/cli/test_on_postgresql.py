@@ -33,7 +33,7 @@ def test_a_home_is_made_filled_and_looked_at(zentra: Zentra, tmp_path: Path, set
 def test_a_store_that_does_not_answer_is_told_in_one_line(acme: Zentra, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZENTRA_DATABASE_URL", "postgresql://ann:hidden@127.0.0.1:9/zentra")
     done = acme("runs", "list", "--tenant", "acme")
-    assert done.code == 1
+    assert done.code == 75
     assert done.out == ""
     assert done.err.startswith("Error: PostgreSQL database zentra at 127.0.0.1:9 (user ann) cannot be reached")
     assert done.err.count("\n") == 1
