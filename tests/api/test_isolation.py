@@ -25,6 +25,7 @@ BODIES = {
         "owner": "o",
     },
     "/reconciliation/runs/{run_id}/closeout": {"action": "prepare"},
+    "/reconciliation/runs/{run_id}/void": {"reason": "asked for by mistake"},
     "/reconciliation/exceptions/{exception_id}/decisions": {"action": "comment", "reason": "why"},
 }
 NEEDS = {
@@ -32,6 +33,7 @@ NEEDS = {
     "/files/{provider}/{kind}": "ask",
     "/callbacks/{provider}": "deliver",
     "/reconciliation/runs/{run_id}/closeout": "prepare",
+    "/reconciliation/runs/{run_id}/void": "approve",
     "/reconciliation/exceptions/{exception_id}/decisions": "decide",
     "/reconciliation/exceptions/decisions": "decide",
     "/webhooks/endpoints": "keep webhooks",

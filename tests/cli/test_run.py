@@ -63,7 +63,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunRequest]:
     requests: list[RunRequest] = []
 
     def stand_in(
-        home: Home, tenant: str, request: RunRequest, progress: Callable[[str, str], None] | None = None
+        home: Home,
+        tenant: str,
+        request: RunRequest,
+        progress: Callable[[str, str], None] | None = None,
+        *,
+        is_alone: bool = True,
     ) -> RunOutcome:
         assert tenant == "acme" and progress is not None
         requests.append(request)

@@ -13,7 +13,7 @@ from zentra_pipeline.api import bodies, problems, security
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.paging import PageQuery, page, place_of
 from zentra_pipeline.api.problems import ProblemError
-from zentra_pipeline.api.security import Asker, Caller, Preparer, Reader
+from zentra_pipeline.api.security import Approver, Asker, Caller, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import word
@@ -275,13 +275,12 @@ class VoidRun(StrictModel):
     openapi_extra=bodies.described(bodies.JSON, VoidRun),
 )
 def void(
-    caller: Preparer, serving: Serving, run_id: str, given: Annotated[VoidRun, Depends(json_body(VoidRun))]
+    caller: Approver, serving: Serving, run_id: str, given: Annotated[VoidRun, Depends(json_body(VoidRun))]
 ) -> Response:
     """Take back a run that was asked for by mistake: a second person does, while nothing sealed rests on it.
 
     Later runs of the provider are queued to be made without it. Again it changes nothing.
     """
-    caller.require(security.APPROVE)
     run = find_run(caller, run_id)
     voided = voiding.void(serving.home, caller.tenant, run.run_id, caller.actor, given.reason, serving.now())
     return json_response(as_view(voided))
