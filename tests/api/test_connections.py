@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,17 +32,26 @@ async def measure_body(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": f"{size:08d}".encode()})
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr("zentra_pipeline.api.connections._TICK_SECONDS", 0.1)
+@contextlib.contextmanager
+def served(limits: ConnectionLimits) -> Iterator[int]:
+    """The port of a server with these limits."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(measure_body, http=protocol_of(LIMITS), lifespan="off", log_level="error")
+    config = uvicorn.Config(measure_body, http=protocol_of(limits), lifespan="off", log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    thread.join(timeout=20)
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr("zentra_pipeline.api.connections._TICK_SECONDS", 0.1)
+    with served(LIMITS) as port:
+        yield port
 
 
 def opened(port: int) -> socket.socket:
@@ -105,15 +115,16 @@ def test_a_large_body_that_comes_with_its_headers_is_not_taken_for_headers(port:
                 content += connection.recv(65_536)
 
 
-def test_connections_that_ask_nothing_make_room_for_one_that_does(port: int) -> None:
-    idle = [opened(port) for _ in range(LIMITS.connections)]
-    try:
-        with opened(port) as connection:
+def test_connections_that_ask_nothing_make_room_for_one_that_does() -> None:
+    """None of them is ended by time here: whoever is closed is closed to make room."""
+    limits = replace(LIMITS, header_seconds=600.0)
+    with served(limits) as port, contextlib.ExitStack() as stack:
+        for _ in range(5):
+            idle = [stack.enter_context(opened(port)) for _ in range(limits.connections)]
+            connection = stack.enter_context(opened(port))
             connection.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
             assert answer_of(connection) == (200, "00000000")
-    finally:
-        for connection in idle:
-            connection.close()
+            assert answer_of(idle[0]) == (0, "")
 
 
 def test_what_is_no_http_is_a_problem_as_any_other(port: int) -> None:

@@ -4,6 +4,7 @@ uvicorn waits for headers and bodies without end; this protocol does not. Does n
 """
 
 import asyncio
+import itertools
 import resource
 from asyncio.events import TimerHandle
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from zentra_pipeline.api.problems import ProblemError
 
 _FILES_BESIDE: Final = 256  # stores, logs, published files: what a server opens beside its connections
 _TICK_SECONDS: Final = 5.0
+_numbers: Final = itertools.count(1)  # of connections as they come; uvloop's clock gives many of them the same time
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._timer: TimerHandle | None = None
-        self._opened_at = 0.0
+        self._number = 0
         self._is_in_body = False
         self._heads = 0
         self._head_bytes = 0
@@ -80,7 +82,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._opened_at = self.loop.time()
+        self._number = next(_numbers)
         self._expect_head()
         if len(self.connections) > self._limits.connections:
             self._make_room()
@@ -147,9 +149,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(_TICK_SECONDS, self._check_body)
 
     def _make_room(self) -> None:
-        """Close the connection that has been waiting longest without owing it an answer, else the newest."""
-        idle = [each for each in self.connections if isinstance(each, LimitedProtocol) and each.is_idle]
-        min(idle, key=lambda each: each._opened_at, default=self).transport.abort()
+        """Close the connection that was opened first of those that are owed no answer, else the newest."""
+        kept = [each for each in self.connections if not each.transport.is_closing()]
+        if len(kept) > self._limits.connections:
+            idle = [each for each in kept if isinstance(each, LimitedProtocol) and each.is_idle]
+            min(idle, key=lambda each: each._number, default=self).transport.abort()
 
     def _refuse(self, name: str, detail: str) -> None:
         self._stop_timer()
