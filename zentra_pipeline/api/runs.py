@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from zentra_pipeline import identifiers, run_requests
-from zentra_pipeline.api import bodies, problems, security
+from zentra_pipeline.api import bodies, problems
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.paging import PageQuery, page, place_of
 from zentra_pipeline.api.problems import ProblemError
