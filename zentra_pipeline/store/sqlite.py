@@ -91,13 +91,12 @@ def _explained(context: "ExceptionContext") -> ZentraError | None:
     """The error to raise instead of SQLite's, null to leave it: what happened, to which file, and what to do."""
     cause = context.original_exception
     code = getattr(cause, "sqlite_errorcode", None)
-    if not isinstance(cause, sqlite3.Error) or code is None:
+    is_forbidden = code == sqlite3.SQLITE_READONLY and _is_reading(context.connection)  # a fault of the program
+    if not isinstance(cause, sqlite3.Error) or code is None or is_forbidden:
         return None
     file = context.engine.url.database if context.engine is not None else "the store"
     if code & _PRIMARY_CODE == sqlite3.SQLITE_FULL:
         return UnavailableError(f"{file}: the disk is full: {NOTHING_KEPT}")
-    if code == sqlite3.SQLITE_READONLY and _is_reading(context.connection):
-        return None  # a write where the program said that it only reads: its fault, whatever the file allows
     if code & _PRIMARY_CODE == sqlite3.SQLITE_READONLY:
         return RefusedError(f"{file} cannot be written: copy the home to a folder that you may write to")
     if code & _PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
