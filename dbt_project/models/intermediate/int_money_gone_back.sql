@@ -156,8 +156,8 @@ sums as (
     select
         match_id,
         line_id,
-        sum(case when item_type = 'settlement_line' then amount_minor else 0 end) as settled_minor,
-        sum(case when item_type = 'ledger_transaction' then amount_minor else 0 end) as posted_minor
+        cast(sum(case when item_type = 'settlement_line' then amount_minor else 0 end) as bigint) as settled_minor,
+        cast(sum(case when item_type = 'ledger_transaction' then amount_minor else 0 end) as bigint) as posted_minor
     from of_subject
     group by match_id, line_id
 
