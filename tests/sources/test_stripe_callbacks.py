@@ -582,6 +582,8 @@ def test_every_public_sample_event_is_a_callback_or_no_movement_of_money() -> No
         "charge.failed.json": ("failed", "2000"),
         "charge.succeeded.json": ("succeeded", "2000"),
         "charge.updated.json": ("succeeded", "1000"),
+        "checkout.session.completed.json": ("succeeded", "3000"),
+        "checkout.session.completed.payment_mode.json": ("succeeded", "25000"),
         "payment_intent.created.json": ("pending", "2000"),
         "payment_intent.payment_failed.json": ("failed", "2000"),
         "payment_intent.requires_action.json": ("pending", "2000"),
