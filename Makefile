@@ -24,7 +24,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib zentra_pipeline
-	$(BIN)/python -c "from zentra_pipeline.rules import statements; statements()"
+	$(BIN)/python -c "from zentra_pipeline.reconcile.dbt_project import statements; statements()"
 	touch $@
 
 demo: setup  ## the shipped stories end to end, into data/demo

@@ -25,10 +25,10 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from zentra_pipeline import access, tenancy
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.models import callback_inbox
+from zentra_pipeline.tenants import access, tenancy
 
 TENANT = "bench"
 PROVIDER = "rail"

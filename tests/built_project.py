@@ -12,10 +12,10 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline import rules, scratch, transform
-from zentra_pipeline.profile import Profile
-from zentra_pipeline.scratch import RunInputs
-from zentra_pipeline.windows import BusinessDays
+from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.ledger_windows import BusinessDays
+from zentra_pipeline.reconcile import dbt_execute, dbt_project, run_database
+from zentra_pipeline.reconcile.run_database import RunInputs
 
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
@@ -35,16 +35,16 @@ def built_project() -> BuiltProject:
     folder = tempfile.TemporaryDirectory(prefix="zentra-built-")
     _KEPT.append(folder)
     run = Path(folder.name) / "run"
-    with scratch.prepared(_inputs(), run, Path(folder.name), keep=True) as connection:
-        transform.build(connection)
-    database = run / scratch.DATABASE_NAME
-    compiled = {statement.name: statement.sql for statement in rules.statements()}
+    with run_database.prepared(_inputs(), run, Path(folder.name), keep=True) as connection:
+        dbt_execute.build(connection)
+    database = run / run_database.DATABASE_NAME
+    compiled = {statement.name: statement.sql for statement in dbt_project.statements()}
     return BuiltProject(database, _columns(database), compiled)
 
 
 def project_nodes(resource_type: str) -> dict[str, dict[str, Any]]:
     """Nodes of one type (model, test, seed, unit_test, source) by name; a source is `<source>.<table>`."""
-    content = rules.manifest()
+    content = dbt_project.manifest()
     if resource_type == "source":
         return {f"{node['source_name']}.{node['name']}": node for node in content["sources"].values()}
     nodes = content["unit_tests"] if resource_type == "unit_test" else content["nodes"]

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, select
 
-from zentra_pipeline import access, tenancy, vocabulary
-from zentra_pipeline.access import Identity
+from zentra_pipeline import vocabulary
+from zentra_pipeline.decisions.policy import ROLE_ACTIONS
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.review.policy import ROLE_ACTIONS
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, tokens
 from zentra_pipeline.store.engine import control_store, kept_connections, reading
+from zentra_pipeline.tenants import access, tenancy
+from zentra_pipeline.tenants.access import Identity
 
 NOW = datetime(2026, 4, 27, 6, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zentra_pipeline import tenancy
 from zentra_pipeline.analysis import frame
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import tenancy
 
 
 def test_amounts_stay_exact_integers_beside_nulls(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.built_project import built_project, project_nodes
-from zentra_pipeline import rules
+from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.settings import DBT_PROJECT
 
 pytestmark = pytest.mark.xdist_group("built_project")
@@ -22,7 +22,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A kept run database of the test's own."""
     copy = tmp_path / built_project().database.name
     shutil.copyfile(built_project().database, copy)
-    monkeypatch.setenv(rules.DATABASE_VARIABLE, str(copy))
+    monkeypatch.setenv(dbt_project.DATABASE_VARIABLE, str(copy))
     return copy
 
 
@@ -135,7 +135,7 @@ def _dbt(database: Path, tmp_path: Path, *arguments: str) -> str:
     """Run dbt as a person would; its output. Fails the test when dbt fails."""
     dbt = Path(sys.executable).with_name("dbt")
     command = [str(dbt), *arguments, *_folders(tmp_path), f"--log-path={tmp_path / 'logs'}"]
-    environment = {**os.environ, rules.DATABASE_VARIABLE: str(database)}
+    environment = {**os.environ, dbt_project.DATABASE_VARIABLE: str(database)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
-from zentra_pipeline import published_schema
 from zentra_pipeline.cli.group import zentra
-from zentra_pipeline.profile import Profile
+from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.published import declared_tables
 from zentra_pipeline.settings import DBT_PROJECT
 
 ROOT = DBT_PROJECT.parent
@@ -124,9 +124,9 @@ def test_the_profile_guide_has_every_key_and_no_other() -> None:
 
 
 def test_the_guide_to_tables_ends_with_every_table_and_column_as_declared() -> None:
-    """Where a change is meant: .venv/bin/python -m zentra_pipeline.published_schema prints that part."""
+    """Where a change is meant: .venv/bin/python -m zentra_pipeline.published.declared_tables prints that part."""
     guide = (ROOT / "docs" / "guides" / "tables.md").read_text(encoding="utf-8")
-    reference = published_schema.reference()
+    reference = declared_tables.reference()
     assert guide.endswith("\n" + reference)
     assert "| `open_items_now` |" not in reference and "### `open_items_now`" in reference
 

@@ -10,7 +10,7 @@ import pytest
 
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.errors import InputRejectedError, UsageError
-from zentra_pipeline.ingest import IngestOutcome, ingest_files
+from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.engine import operational_store, reading

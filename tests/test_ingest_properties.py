@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.contracts.row_rules import BLANK, CONTROL
-from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.settings import TenantPaths
 
 NAUGHTY = Path(__file__).resolve().parents[1] / ".." / "shared" / "corpora" / "blns" / "blns.json"

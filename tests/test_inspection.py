@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zentra_pipeline.errors import InputRejectedError, UsageError
-from zentra_pipeline.inspection import Statement, inspect
+from zentra_pipeline.ingest.inspection import Statement, inspect
 
 SETTLEMENT = (
     "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,"

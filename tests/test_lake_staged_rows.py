@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from zentra_pipeline import lake
+from zentra_pipeline.published import lake
 
 
 def test_a_column_that_an_older_file_lacks_is_null_whichever_file_comes_first(tmp_path: Path) -> None:

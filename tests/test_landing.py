@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.landing import discard_arriving, keep, land, receive
+from zentra_pipeline.ingest.landing import discard_arriving, keep, land, receive
 from zentra_pipeline.settings import TenantPaths
 
 BYTES = bytes(range(256)) * 5000

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from zentra_pipeline import profile, strict_yaml
+from zentra_pipeline.config import profile, strict_yaml
+from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.profile import Profile
 from zentra_pipeline.settings import TenantPaths
 
 ONE_RULE = {"rate_bps": 290, "fixed_minor": 30, "tolerance_minor": 1}

@@ -11,7 +11,7 @@ import pytest
 from tests.closeout.closed_world import close
 from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.world import World
-from zentra_pipeline import lake, operational_tables, published_schema
+from zentra_pipeline.published import declared_tables, lake, operational_tables
 from zentra_pipeline.settings import DBT_PROJECT
 
 CONTRACT = DBT_PROJECT.parent.parent / "shared" / "CONTRACT.md"
@@ -116,9 +116,9 @@ def test_the_catalog_has_every_promised_column_under_its_name(catalog: duckdb.Du
 def test_every_table_and_column_has_its_description_as_a_comment(catalog: duckdb.DuckDBPyConnection) -> None:
     said = "where database_name = 'theirs' and schema_name = 'main'"
     tables = dict(catalog.execute(f"select view_name, comment from duckdb_views() {said}").fetchall())
-    assert tables == {name: table.description for name, table in published_schema.tables().items()}
+    assert tables == {name: table.description for name, table in declared_tables.tables().items()}
     columns = catalog.execute(f"select table_name, column_name, comment from duckdb_columns() {said}").fetchall()
-    declared = published_schema.tables().values()
+    declared = declared_tables.tables().values()
     assert {row[:2]: row[2] for row in columns} == {
         (table.name, name): column.description for table in declared for name, column in table.columns.items()
     }
@@ -128,7 +128,7 @@ def test_every_table_and_column_has_its_description_as_a_comment(catalog: duckdb
 def test_a_query_and_the_catalog_give_the_same_columns_types_and_rows(
     world: World, catalog: duckdb.DuckDBPyConnection
 ) -> None:
-    for name, table in published_schema.tables().items():
+    for name, table in declared_tables.tables().items():
         answer = lake.query(world.paths, f"select * from {name}")
         types = [data_type.lower() for data_type in answer.types]
         assert dict(zip(answer.columns, types, strict=True)) == {
@@ -141,7 +141,7 @@ def test_operational_tables_are_declared_as_they_are_made() -> None:
     helpers = {"exception_states", "single_events"}
     for name, definitions in operational_tables.COLUMNS.items():
         if name not in helpers:
-            declared = published_schema.tables()[name].columns
+            declared = declared_tables.tables()[name].columns
             assert lake.column_types(definitions) == {column: each.data_type for column, each in declared.items()}, name
 
 
@@ -194,6 +194,6 @@ def test_currencies_say_how_many_digits_their_minor_unit_has(world: World) -> No
 
 
 def test_columns_are_declared_once_and_described(tmp_path: Path) -> None:
-    for table in published_schema.tables().values():
+    for table in declared_tables.tables().values():
         assert table.description.endswith("."), table.name
         assert all(column.description.endswith(".") for column in table.columns.values()), table.name

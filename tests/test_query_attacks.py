@@ -8,9 +8,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from zentra_pipeline import query_process, query_request, read_only_sql, tenancy
 from zentra_pipeline.errors import LimitExceededError, UsageError
+from zentra_pipeline.published import read_only_sql
+from zentra_pipeline.queries import query_process, query_request
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import tenancy
 
 TABLES = ("runs", "matches", "exceptions")
 WRITE = "copy runs to '/tmp/out.parquet' (format parquet, use_tmp_file false)"

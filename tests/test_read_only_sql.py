@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from zentra_pipeline.read_only_sql import is_read_only
+from zentra_pipeline.published.read_only_sql import is_read_only
 
 
 @pytest.fixture(scope="module")

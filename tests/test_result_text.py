@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.result_text import csv_lines, json_pieces, text_of
+from zentra_pipeline.queries.result_text import csv_lines, json_pieces, text_of
 
 VALUES = [
     (None, None, ""),

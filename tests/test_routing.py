@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import routing, strict_yaml, vocabulary
+from zentra_pipeline import vocabulary
+from zentra_pipeline.config import routing, strict_yaml
+from zentra_pipeline.config.routing import Route, RoutingRule
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.routing import Route, RoutingRule
 from zentra_pipeline.settings import TenantPaths
 
 RULES = """

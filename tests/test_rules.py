@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from zentra_pipeline import rules
 from zentra_pipeline.errors import RunFailedError
-from zentra_pipeline.rules import Statement
+from zentra_pipeline.reconcile import dbt_project
+from zentra_pipeline.reconcile.dbt_project import Statement
 
 ONE = Statement("model.zentra.a", "a", "model", "table", '"window"."zentra"."a"', "select 1 as n", ("x",), {"n": "int"})
 
@@ -20,36 +20,36 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     times: list[str] = []
 
     def compile_() -> tuple[dict[str, Any], list[Statement]]:
-        times.append(rules.digest())
+        times.append(dbt_project.digest())
         return {"compiled": len(times)}, [ONE]
 
-    monkeypatch.setattr(rules, "target_folder", lambda: tmp_path)
-    monkeypatch.setattr(rules, "_compile", compile_)
-    for remembered in (rules.statements, rules.manifest):
-        monkeypatch.setattr(rules, remembered.__name__, remembered.__wrapped__)
+    monkeypatch.setattr(dbt_project, "target_folder", lambda: tmp_path)
+    monkeypatch.setattr(dbt_project, "_compile", compile_)
+    for remembered in (dbt_project.statements, dbt_project.manifest):
+        monkeypatch.setattr(dbt_project, remembered.__name__, remembered.__wrapped__)
     return times
 
 
 def test_the_project_is_compiled_once_for_each_state_of_its_files(
     compiled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert rules.statements() == (ONE,)
-    assert rules.manifest() == {"compiled": 1}
-    assert rules.statements() == (ONE,)
-    monkeypatch.setattr(rules, "digest", lambda: "f" * 64)
-    assert rules.manifest() == {"compiled": 2}
+    assert dbt_project.statements() == (ONE,)
+    assert dbt_project.manifest() == {"compiled": 1}
+    assert dbt_project.statements() == (ONE,)
+    monkeypatch.setattr(dbt_project, "digest", lambda: "f" * 64)
+    assert dbt_project.manifest() == {"compiled": 2}
     assert len(compiled) == 2
 
 
 def test_another_dbt_compiles_anew(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    rules.statements()
-    monkeypatch.setattr(rules.metadata, "version", lambda name: f"{name} 9.9")
-    rules.statements()
+    dbt_project.statements()
+    monkeypatch.setattr(dbt_project.metadata, "version", lambda name: f"{name} 9.9")
+    dbt_project.statements()
     assert len(compiled) == 2
 
 
 def test_what_is_kept_of_a_statement_is_all_of_it(compiled: list[str]) -> None:
-    assert [asdict(kept) for kept in rules.statements()] == [asdict(ONE)]
+    assert [asdict(kept) for kept in dbt_project.statements()] == [asdict(ONE)]
 
 
 def node(resource_type: str, **config: Any) -> Any:
@@ -83,9 +83,9 @@ def node(resource_type: str, **config: Any) -> Any:
 )
 def test_what_a_run_would_not_heed_is_refused(resource_type: str, config: dict[str, Any]) -> None:
     with pytest.raises(RunFailedError, match=f"{resource_type} a sets {next(iter(config))}, which a run does not heed"):
-        rules._statement(node(resource_type, **config), {"model.zentra.b"})
+        dbt_project._statement(node(resource_type, **config), {"model.zentra.b"})
 
 
 @pytest.mark.parametrize("resource_type", ["model", "test"])
 def test_parents_are_those_that_a_run_executes(resource_type: str) -> None:
-    assert rules._statement(node(resource_type), {"model.zentra.b"}).parents == ("model.zentra.b",)
+    assert dbt_project._statement(node(resource_type), {"model.zentra.b"}).parents == ("model.zentra.b",)

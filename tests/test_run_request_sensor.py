@@ -10,16 +10,16 @@ from dagster._core.execution.build_resources import wrap_resources_for_execution
 
 from tests.scenarios.rows import TUE
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import run_requests
 from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.reconcile.requests import sensor
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.reconcile import run_requests
+from zentra_pipeline.reconcile.window_run import RunRequest
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.window_run import RunRequest
 
 
 @pytest.fixture

@@ -9,14 +9,15 @@ import pytest
 from tests.cli.conftest import Done
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import cli, story
+from zentra_pipeline import cli
 from zentra_pipeline.errors import UsageError
+from zentra_pipeline.published import movement_history
+from zentra_pipeline.published.movement_history import Entry, Story
 from zentra_pipeline.store import closeouts, runs
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store
-from zentra_pipeline.story import Entry, Story
 
 SEALED_AT = "2026-04-21T15:00:00.000000Z"
 AMENDED_AT = "2026-04-22T15:00:00.000000Z"
@@ -67,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.ingest("callbacks", "callbacks", [call("E2", "R2", 200)])
     path = world.inbox / "intents.jsonl"
     path.write_text(INTENTS)
-    from zentra_pipeline.ingest import ingest_files
+    from zentra_pipeline.ingest.files import ingest_files
 
     ingest_files(
         world.paths,
@@ -115,7 +116,7 @@ def decision(world: World, exception_id: str) -> Decision:
 
 @pytest.fixture(scope="module")
 def told(world: World) -> Story:
-    return story.tell(world.paths, "R1")
+    return movement_history.tell(world.paths, "R1")
 
 
 def of(told: Story, kind: str) -> list[Entry]:
@@ -124,7 +125,7 @@ def of(told: Story, kind: str) -> list[Entry]:
 
 def test_every_side_is_told_in_the_order_of_time(told: Story) -> None:
     assert [entry.at for entry in told.entries] == sorted(entry.at for entry in told.entries)
-    assert {entry.kind for entry in told.entries} == set(story.KINDS)
+    assert {entry.kind for entry in told.entries} == set(movement_history.KINDS)
     assert [entry.kind for entry in told.entries][:3] == ["intent", "ledger", "settlement"]
 
 
@@ -132,14 +133,14 @@ def test_every_side_is_told_in_the_order_of_time(told: Story) -> None:
 def test_an_intent_transaction_line_or_callback_leads_to_the_same_story(
     world: World, told: Story, known_by: str
 ) -> None:
-    found = story.tell(world.paths, known_by)
+    found = movement_history.tell(world.paths, known_by)
     assert (found.entries, found.standing, found.providers) == (told.entries, told.standing, told.providers)
 
 
 def test_an_intent_that_nothing_was_posted_for_has_a_story_of_its_own(world: World, tmp_path: Path) -> None:
     path = tmp_path / "only_an_intent.jsonl"
     path.write_text(INTENTS.splitlines()[0].replace("int_1", "int_3").replace('"I1"', '"I3"') + "\n")
-    from zentra_pipeline.ingest import ingest_files
+    from zentra_pipeline.ingest.files import ingest_files
 
     ingest_files(
         world.paths,
@@ -150,7 +151,7 @@ def test_an_intent_that_nothing_was_posted_for_has_a_story_of_its_own(world: Wor
         format="canonical",
         now=datetime(2026, 5, 2, tzinfo=UTC),
     )
-    (entry,) = story.tell(world.paths, "int_3").entries
+    (entry,) = movement_history.tell(world.paths, "int_3").entries
     assert (entry.kind, entry.ids["intent_id"]) == ("intent", "int_3")
 
 
@@ -208,7 +209,7 @@ def test_a_callback_or_line_that_names_no_reference_of_its_own_is_found_by_what_
 @pytest.mark.parametrize(("reference", "provider"), [("r1", None), ("R1 ", None), ("R1", "other"), ("%", None)])
 def test_a_reference_that_nothing_bears_is_refused(world: World, reference: str, provider: str | None) -> None:
     with pytest.raises(UsageError, match=r"nothing( of [a-z_]+)? has the provider reference or id"):
-        story.tell(world.paths, reference, provider)
+        movement_history.tell(world.paths, reference, provider)
 
 
 def printed(world: World, capsysbinary: pytest.CaptureFixture[bytes], *arguments: str) -> Done:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import strict_yaml
+from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.errors import UsageError
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import tenancy
+from zentra_pipeline.config.profile import Profile, load_profile
+from zentra_pipeline.config.routing import load_escalation, load_routing
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.profile import Profile, load_profile
-from zentra_pipeline.routing import load_escalation, load_routing
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.engine import control_store
 from zentra_pipeline.store.place import operational_place
+from zentra_pipeline.tenants import tenancy
 
 NOW = datetime(2026, 4, 26, 12, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]

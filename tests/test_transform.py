@@ -11,9 +11,9 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.world import World
-from zentra_pipeline import rules, transform, window_run
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
-from zentra_pipeline.rules import Statement
+from zentra_pipeline.reconcile import dbt_execute, dbt_project, window_run
+from zentra_pipeline.reconcile.dbt_project import Statement
 from zentra_pipeline.settings import DBT_PROJECT
 
 
@@ -29,10 +29,10 @@ def check(name: str, sql: str, *parents: str) -> Statement:
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Build these statements in an empty database, and return their results."""
 
-    def build(*statements: Statement) -> list[transform.NodeResult]:
-        monkeypatch.setattr(rules, "statements", lambda: statements)
+    def build(*statements: Statement) -> list[dbt_execute.NodeResult]:
+        monkeypatch.setattr(dbt_project, "statements", lambda: statements)
         with duckdb.connect(str(tmp_path / "window.duckdb")) as connection:
-            return transform.build(connection, started.append)
+            return dbt_execute.build(connection, started.append)
 
     started: list[str] = []
     build.started = started  # type: ignore[attr-defined]
@@ -125,10 +125,10 @@ def test_when_progress_cannot_be_recorded_nothing_else_begins(tmp_path: Path, mo
         assert is_cancelled.wait(60)
 
     monkeypatch.setenv("ZENTRA_THREADS", "1")
-    monkeypatch.setattr(transform, "ThreadPoolExecutor", Pool)
-    monkeypatch.setattr(rules, "statements", lambda: tuple(model(name, "select 1 as n") for name in "abc"))
+    monkeypatch.setattr(dbt_execute, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(dbt_project, "statements", lambda: tuple(model(name, "select 1 as n") for name in "abc"))
     with duckdb.connect(str(tmp_path / "window.duckdb")) as connection, pytest.raises(OSError, match="disk full"):
-        transform.build(connection, broken)
+        dbt_execute.build(connection, broken)
     assert started in (["a"], ["a", "b"])
 
 
@@ -164,7 +164,7 @@ def relations(database: Path) -> dict[str, list[tuple[Any, ...]]]:
     with duckdb.connect(str(database), read_only=True) as connection:
         return {
             statement.name: connection.execute(f"select * from {statement.relation} order by all").fetchall()
-            for statement in rules.statements()
+            for statement in dbt_project.statements()
             if statement.relation is not None
         }
 
@@ -175,10 +175,10 @@ def build_with_dbt(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     from dbt.cli.main import dbtRunner
 
     with duckdb.connect(str(database)) as connection:
-        for statement in reversed(rules.statements()):
+        for statement in reversed(dbt_project.statements()):
             if statement.relation is not None:
                 connection.execute(f"drop {statement.materialized} {statement.relation}")
-    monkeypatch.setenv(rules.DATABASE_VARIABLE, str(database))
+    monkeypatch.setenv(dbt_project.DATABASE_VARIABLE, str(database))
     options = ["--exclude", "resource_type:seed", "resource_type:unit_test", "--quiet", "--log-level-file=none"]
     folders = [f"--project-dir={DBT_PROJECT}", f"--profiles-dir={DBT_PROJECT}", f"--target-path={folder / 'target'}"]
     try:
@@ -187,4 +187,4 @@ def build_with_dbt(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
         DuckDBConnectionManager.close_all_connections()
     assert outcome.exception is None
     assert {str(result.status) for result in outcome.result} == {"success", "pass"}
-    assert len(outcome.result.results) == len(rules.statements())
+    assert len(outcome.result.results) == len(dbt_project.statements())

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from zentra_pipeline.business_days import parse_business_days
+from zentra_pipeline.config.business_days import parse_business_days
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.windows import BusinessDays, calendar, window_of, window_start
+from zentra_pipeline.ledger_windows import BusinessDays, calendar, window_of, window_start
 
 
 def test_window_in_utc_is_the_calendar_day() -> None:

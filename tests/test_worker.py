@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import tenancy, worker
+from zentra_pipeline import worker
 from zentra_pipeline.errors import UnavailableError, ZentraError
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import sending
 
 

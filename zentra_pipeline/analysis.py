@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from zentra_pipeline import query_process, query_request
+from zentra_pipeline.queries import query_process, query_request
 from zentra_pipeline.settings import Home
-from zentra_pipeline.tenancy import require_tenant
+from zentra_pipeline.tenants.tenancy import require_tenant
 
 if TYPE_CHECKING:
     import pandas as pd

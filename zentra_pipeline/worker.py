@@ -15,10 +15,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import inbox, late_callbacks, run_requests, tenancy
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.ingest import callback_staging
+from zentra_pipeline.instants import instant_of
 from zentra_pipeline.outages import OutageLog
-from zentra_pipeline.profile import load_profile
+from zentra_pipeline.queue import late_callbacks
+from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.review import escalation
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import Home, TenantPaths
@@ -26,7 +29,7 @@ from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store.engine import kept_connections, operational_store, reading
-from zentra_pipeline.store.instants import instant_of
+from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import sending
 
 POLL_SECONDS: Final = 0.25
@@ -161,7 +164,7 @@ def _drain(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) 
         if found.deliveries < INBOX_ROWS and now - instant_of(found.since) < _patience(paths, found.provider):
             continue
         try:
-            inbox.drain(paths, found.provider, now)
+            callback_staging.drain(paths, found.provider, now)
             is_done = True
         except ZentraError as cause:
             tell(f"{tenant}: callbacks of {found.provider} stay in the inbox: {cause}")

@@ -14,12 +14,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from zentra_pipeline import access, tenancy
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.api.service import Limits
-from zentra_pipeline.scenario import SCENARIOS, Scenario, load_scenario
+from zentra_pipeline.reconcile.window_run import run_window
+from zentra_pipeline.scenarios.reading import SCENARIOS, Scenario, load_scenario
 from zentra_pipeline.settings import Home, TenantPaths
-from zentra_pipeline.window_run import run_window
+from zentra_pipeline.tenants import access, tenancy
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 ROLES = ("service", "operator", "approver", "analyst", "admin")

@@ -19,12 +19,12 @@ from tests.api.conftest import ROLES, Api, Books, serving
 from tests.review.test_maker_checker import FOLLOWS
 from tests.scenarios.rows import MON
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import access
+from zentra_pipeline.decisions.exception_state import ACTIONS, MATCHING, RESOLVING
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.review import escalation, record
-from zentra_pipeline.review.decisions import ACTIONS, MATCHING, RESOLVING
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.engine import kept_connections, operational_store, reading
+from zentra_pipeline.tenants import access
 
 RUNS = 120
 _TOLD = {"assign": "assigned", "escalate": "assigned", "reopen": "reopened"}

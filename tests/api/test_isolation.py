@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from tests.api.conftest import NOW, PROVIDER, ROLES, Api, Books, serving
-from zentra_pipeline import access
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.api.security import MAY
 from zentra_pipeline.api.service import Limits
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import access
 
 PUBLIC = {("get", "/healthz"), ("get", "/problems/{name}")}
 BODIES = {

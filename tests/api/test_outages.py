@@ -8,12 +8,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.api.conftest import NOW
-from zentra_pipeline import access, tenancy
 from zentra_pipeline.api import problems
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.errors import UnavailableError
 from zentra_pipeline.outages import OutageLog
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import access, tenancy
 
 OUTAGES = {
     "no server": UnavailableError("PostgreSQL database zentra at db:5432 cannot be reached"),

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import PROVIDER, Api, Books, story
-from zentra_pipeline import run_requests, worker
-from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline import worker
+from zentra_pipeline.ingest.files import ingest_files
+from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import requests as request_store

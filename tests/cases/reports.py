@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 from tests.cases.shared import need
-from zentra_pipeline import cli, lake, tenancy, window_run
+from zentra_pipeline import cli
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile.window_run import RunRequest
 from zentra_pipeline.settings import HOME_VARIABLE, Home
-from zentra_pipeline.window_run import RunRequest
+from zentra_pipeline.tenants import tenancy
 
 TENANT = "acme"
 _COMMANDS = re.compile(r"```bash\n(.*?)```", re.DOTALL)

@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from zentra_pipeline import cli, lake
+from zentra_pipeline import cli
+from zentra_pipeline.published import lake
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs
 from zentra_pipeline.store.engine import operational_store

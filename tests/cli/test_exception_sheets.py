@@ -13,10 +13,10 @@ import pytest
 from tests.api.conftest import Api, Books, serving
 from tests.cli.conftest import Done, Publish, Zentra
 from tests.cli.test_exceptions import FIRST, MISMATCH, SECOND, UNMATCHED, listed
-from zentra_pipeline import access
 from zentra_pipeline.errors import RunFailedError
 from zentra_pipeline.review import record
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import access
 
 NOW = ("--as-of", "2026-05-04T12:00:00Z")
 Decide = Callable[..., Done]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Publish, Zentra
 from zentra_pipeline.cli import exception_decisions
-from zentra_pipeline.review.decisions import ACTIONS
+from zentra_pipeline.decisions.exception_state import ACTIONS
 
 FIRST = "exc_000000000000000000000001"
 SECOND = "exc_000000000000000000000002"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Zentra
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox
 from zentra_pipeline.store.engine import operational_store
-from zentra_pipeline.store.instants import instant_text
 
 BODY = (
     b'{"provider_event_id":"e1","event_type":"t","provider_reference":"r1","amount_minor":5,"currency":"USD",'

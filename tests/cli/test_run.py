@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Zentra
-from zentra_pipeline import reconcile
+from zentra_pipeline.defs import launch
+from zentra_pipeline.defs.launch import RunOutcome, RunRequest
 from zentra_pipeline.errors import RunFailedError
-from zentra_pipeline.reconcile import RunOutcome, RunRequest
-from zentra_pipeline.run_summary import RunSummary
+from zentra_pipeline.published.run_summary import RunSummary
 from zentra_pipeline.settings import Home
 
 RUN = (
@@ -87,7 +87,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunRequest]:
             ("set_x day",),
         )
 
-    monkeypatch.setattr(reconcile, "reconcile", stand_in)
+    monkeypatch.setattr(launch, "reconcile", stand_in)
     return requests
 
 

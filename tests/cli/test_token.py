@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.cli.conftest import Zentra
-from zentra_pipeline import access
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import access
 
 CREATE = ("token", "create", "--tenant", "acme", "--actor", "ann", "--role", "operator")
 

@@ -10,8 +10,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from zentra_pipeline.closeout import merkle, seal
-from zentra_pipeline.closeout.keys import SigningKey
 from zentra_pipeline.closeout.verify import Report
+from zentra_pipeline.keys.signing_keys import SigningKey
 
 SEALED_AT = "2026-04-28T09:00:00Z"
 EVIDENCE_COLUMNS = (

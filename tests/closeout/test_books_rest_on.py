@@ -15,12 +15,12 @@ import pytest
 from tests.scenarios.rows import MON, TUE, WED, call, post, settle, settlement_file
 from tests.scenarios.test_write_offs import decide
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline.actors import Origin
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
 from zentra_pipeline.review import record
 from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.tenants.actors import Origin
 
 SEALED_AT = datetime(2026, 4, 23, 12, tzinfo=UTC)
 EARLIER = datetime(2026, 4, 23, 11, tzinfo=UTC)

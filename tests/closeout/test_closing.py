@@ -11,10 +11,11 @@ import pytest
 from tests.closeout.closed_world import LINES, NOON, approve, clean_world, close, copied, monday, prepare, verified
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import remedies, story
+from zentra_pipeline import remedies
 from zentra_pipeline.closeout import calendar, closing, verify
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.published import movement_history
 from zentra_pipeline.review import record
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -250,7 +251,7 @@ def test_a_late_callback_amends_the_closeout_and_leaves_the_sealed_files_alone(t
     ]
     assert [row["exception_type"] for row in world.query("select exception_type from exceptions")] == ["late_callback"]
     assert verified(world).holds
-    decided = [entry for entry in story.tell(world.paths, "R1").entries if entry.kind == "decision"]
+    decided = [entry for entry in movement_history.tell(world.paths, "R1").entries if entry.kind == "decision"]
     assert [(entry.actor, missing["exception_id"] in entry.sentence) for entry in decided] == [("alice", True)]
 
 
@@ -376,7 +377,7 @@ def test_a_movement_with_intent_policy_and_verified_signature_is_audit_ready(tmp
     }
     path = world.inbox / "stages.jsonl"
     path.write_text(json.dumps(stage) + "\n", encoding="utf-8")
-    from zentra_pipeline.ingest import ingest_files
+    from zentra_pipeline.ingest.files import ingest_files
 
     ingest_files(
         world.paths,

@@ -16,8 +16,8 @@ import pytest
 
 from tests.closeout import bundles
 from tests.closeout.bundles import FIRST, SECOND, STRANGER, Sealed, TestKey, failed, make_bundle, match_row
-from zentra_pipeline import actors
 from zentra_pipeline.closeout import seal, verify
+from zentra_pipeline.tenants import actors
 
 VERIFIER = Path(verify.__file__)
 CHECKS = [

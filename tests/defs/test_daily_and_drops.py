@@ -13,12 +13,12 @@ from dagster._core.execution.build_resources import wrap_resources_for_execution
 
 from tests.scenarios.rows import MON, TUE, settle
 from tests.scenarios.world import TENANT, World, as_csv
+from zentra_pipeline.config.drops import load_drops
 from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.ingest.file_drop import file_drop
 from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.reconcile.daily import reconcile_previous_window
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.drops import load_drops
 from zentra_pipeline.errors import ConfigurationError
 
 SCOPE = f"{TENANT}/rail_primary"

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from zentra_pipeline import dagster_files
 from zentra_pipeline.defs.event_log import KeptSqliteEventLogStorage
 from zentra_pipeline.defs.instance import dagster_instance, prepare_instance
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import dagster_files
 
 BALANCE = dg.AssetKey("balance")
 

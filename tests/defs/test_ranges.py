@@ -17,7 +17,7 @@ from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, scope_key, windows
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ControlFailedError
-from zentra_pipeline.window_run import RunRequest, WindowResult
+from zentra_pipeline.reconcile.window_run import RunRequest, WindowResult
 
 SCOPE = scope_key(TENANT, "rail_primary")
 CONTROL = "conservation_holds"

@@ -19,10 +19,10 @@ from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.closeout.bundle import CLOSEOUT_KEY, closeout
 from zentra_pipeline.defs.ingest.raw import quarantine_check, raw_specs
 from zentra_pipeline.defs.instance import dagster_instance
+from zentra_pipeline.defs.launch import RunRequest, reconcile
 from zentra_pipeline.defs.partitions import partition_key, windows
 from zentra_pipeline.defs.reporting import QUARANTINE_CHECK, QUARANTINE_KEY, recorded_files_and_closeouts
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.reconcile import RunRequest, reconcile
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import window_run
-from zentra_pipeline.events import reading, run_events, types
+from zentra_pipeline.events import reading, types
+from zentra_pipeline.reconcile import revision_events, window_run
+from zentra_pipeline.reconcile.window_run import RunRequest
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.engine import reading as snapshot
-from zentra_pipeline.window_run import RunRequest
 
 Event = dict[str, Any]
 History = tuple[World, dict[str, list[Event]]]
@@ -210,9 +210,11 @@ def test_the_same_revision_is_the_same_bytes_with_any_number_of_threads(
     world = World(tmp_path / "world", {"expects_callbacks": False})
     world.ingest("settlement", settlement_file(MON), [settle(f"L{n}", f"R{n}", 100 + n) for n in range(300)])
     world.ingest("ledger", "ledger", [row for n in range(0, 300, 2) for row in post(f"T{n}", f"R{n}", 100 + n % 3)])
-    tellings: list[run_events.Telling] = []
-    write = run_events.write
-    monkeypatch.setattr(run_events, "write", lambda paths, telling: tellings.append(telling) or write(paths, telling))
+    tellings: list[revision_events.Telling] = []
+    write = revision_events.write
+    monkeypatch.setattr(
+        revision_events, "write", lambda paths, telling: tellings.append(telling) or write(paths, telling)
+    )
     world.run(MON)
     (telling,) = tellings
     connect = duckdb.connect

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from zentra_pipeline.ingest import IngestOutcome, ingest_files
+from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.engine import operational_store, reading

@@ -11,8 +11,9 @@ import pytest
 
 from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import World
-from zentra_pipeline import lake, window_run
-from zentra_pipeline.window_run import RunRequest
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile.window_run import RunRequest
 
 # The child counts what it does to files of the home and dies at the n-th; with a count of 0 it only reports how often.
 CHILD = """

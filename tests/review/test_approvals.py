@@ -14,7 +14,8 @@ from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.test_write_offs import decide
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import cli
-from zentra_pipeline.review import approvals, policy
+from zentra_pipeline.decisions import policy
+from zentra_pipeline.review import approvals
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.engine import operational_store, reading
 

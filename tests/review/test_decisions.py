@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zentra_pipeline import vocabulary
+from zentra_pipeline.decisions import exception_state
+from zentra_pipeline.decisions.exception_state import ACTIONS, RESOLVING, ExceptionState
 from zentra_pipeline.errors import RefusedError, UsageError, ZentraError
-from zentra_pipeline.review import decisions
-from zentra_pipeline.review.decisions import ACTIONS, RESOLVING, ExceptionState
 from zentra_pipeline.store.decisions import Decision
 
 EXCEPTION = "exc_1"
@@ -38,7 +38,7 @@ REOPENED = decision("reopen", "open", 3, reason="the money came")
 
 
 def folded(*log: Decision) -> ExceptionState:
-    return decisions.fold(log, ExceptionState(EXCEPTION))
+    return exception_state.fold(log, ExceptionState(EXCEPTION))
 
 
 def test_an_assignment_gives_an_owner_that_stays_whatever_follows() -> None:
@@ -80,25 +80,25 @@ def test_a_comment_changes_nothing_but_the_version_and_the_last_reason() -> None
 
 def test_a_comment_on_what_the_system_resolved_leaves_that_to_the_system() -> None:
     """The log says `resolved` beside the comment; nobody resolved anything by it."""
-    (row,) = decisions.exception_states([decision("comment", "resolved", reason="good")])
+    (row,) = exception_state.exception_states([decision("comment", "resolved", reason="good")])
     assert row == (EXCEPTION, "open", None, None, None, None, None, 1)
 
 
 def test_what_a_run_matched_late_is_resolved_unless_a_person_was_first() -> None:
-    assert decisions.seen(folded(PROPOSED), "resolved", "matched_late").resolution == "matched_late"
-    assert decisions.seen(folded(PROPOSED), "resolved", "matched_late").proposed_by is None
-    assert decisions.seen(folded(PROPOSED, APPROVED), "resolved", "matched_late").resolution == "written_off"
-    assert decisions.seen(folded(PROPOSED), "open", None) == folded(PROPOSED)
+    assert exception_state.seen(folded(PROPOSED), "resolved", "matched_late").resolution == "matched_late"
+    assert exception_state.seen(folded(PROPOSED), "resolved", "matched_late").proposed_by is None
+    assert exception_state.seen(folded(PROPOSED, APPROVED), "resolved", "matched_late").resolution == "written_off"
+    assert exception_state.seen(folded(PROPOSED), "open", None) == folded(PROPOSED)
 
 
 def test_states_are_only_of_exceptions_that_somebody_decided_about() -> None:
     about_a_closeout = decision("comment", "sealed", 4, exception_id=None)
     log = [PROPOSED, decision("assign", "assigned", 2, exception_id="exc_2", owner="treasury"), about_a_closeout]
-    assert decisions.exception_states(log) == [
+    assert exception_state.exception_states(log) == [
         (EXCEPTION, "pending_approval", None, None, None, None, None, 1),
         ("exc_2", "assigned", "treasury", None, None, None, None, 1),
     ]
-    (resolved,) = decisions.exception_states([PROPOSED, APPROVED])
+    (resolved,) = exception_state.exception_states([PROPOSED, APPROVED])
     assert resolved[4:7] == ("written_off", "2026-04-28T09:00:02.000000", "bob")
 
 
@@ -125,9 +125,9 @@ def logs(draw: st.DrawFn) -> list[Decision]:
 @given(logs(), st.integers(0, 12))
 def test_a_fold_does_not_depend_on_where_the_log_was_cut(log: list[Decision], cut: int) -> None:
     start = ExceptionState(EXCEPTION)
-    whole = decisions.fold(log, start)
-    assert decisions.fold(log[cut:], decisions.fold(log[:cut], start)) == whole
-    assert decisions.states(log).get(EXCEPTION, start) == whole
+    whole = exception_state.fold(log, start)
+    assert exception_state.fold(log[cut:], exception_state.fold(log[:cut], start)) == whole
+    assert exception_state.states(log).get(EXCEPTION, start) == whole
 
 
 @pytest.mark.parametrize(
@@ -146,25 +146,25 @@ def test_a_fold_does_not_depend_on_where_the_log_was_cut(log: list[Decision], cu
 def test_an_action_follows_on_these_statuses_and_on_no_other(action: str, statuses: str) -> None:
     for status in vocabulary.values("exception_status"):
         state = ExceptionState(EXCEPTION, status=status)
-        assert (action in decisions.possible(state)) == (status in statuses.split())
+        assert (action in exception_state.possible(state)) == (status in statuses.split())
         if status in statuses.split():
-            decisions.check_step(state, action)
+            exception_state.check_step(state, action)
         else:
             with pytest.raises(
                 RefusedError, match=f"is {status}.*{action} is not possible; possible are comment|assign"
             ):
-                decisions.check_step(state, action)
+                exception_state.check_step(state, action)
 
 
 def test_what_the_system_resolved_can_only_be_commented_on() -> None:
     state = ExceptionState(EXCEPTION, status="resolved", resolution="matched_late")
-    assert decisions.possible(state) == ("comment",)
+    assert exception_state.possible(state) == ("comment",)
     for action in ACTIONS:
         if action == "comment":
-            decisions.check_step(state, action)
+            exception_state.check_step(state, action)
         else:
             with pytest.raises(RefusedError, match="resolved by the system"):
-                decisions.check_step(state, action)
+                exception_state.check_step(state, action)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_what_the_system_resolved_can_only_be_commented_on() -> None:
     ],
 )
 def test_an_action_gives_its_resolution(action: str, resolution: str | None, given: str | None) -> None:
-    assert decisions.resolution_of(action, resolution) == given
+    assert exception_state.resolution_of(action, resolution) == given
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_words_that_cannot_be_are_refused(
     action: str, resolution: str | None, kind: type[ZentraError], words: str
 ) -> None:
     with pytest.raises(kind, match=words):
-        decisions.resolution_of(action, resolution)
+        exception_state.resolution_of(action, resolution)
 
 
 @pytest.mark.parametrize(
@@ -224,12 +224,12 @@ def test_an_action_without_what_it_needs_is_misuse(
     action: str, actor: str, reason: str | None, owner: str | None, words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        decisions.check_words(action, actor, reason, owner)
+        exception_state.check_words(action, actor, reason, owner)
 
 
 def again(log: list[Decision], action: str, actor: str, **given: str | None) -> Decision | None:
     words: dict[str, str | None] = {"owner": None, "resolution": None, "reason": None}
-    return decisions.repeated(log, folded(*log), action=action, actor=actor, **{**words, **given})
+    return exception_state.repeated(log, folded(*log), action=action, actor=actor, **{**words, **given})
 
 
 def test_the_same_again_by_the_same_actor_is_a_repeat_even_with_comments_between() -> None:
@@ -247,7 +247,9 @@ def test_a_match_of_other_items_is_no_repeat() -> None:
 
     def repeat(**other: list[str]) -> Decision | None:
         words: dict[str, Any] = {"owner": None, "resolution": "matched_manually", "reason": None}
-        return decisions.repeated([matched], state, action="match", actor="ann", named={**named, **other}, **words)
+        return exception_state.repeated(
+            [matched], state, action="match", actor="ann", named={**named, **other}, **words
+        )
 
     assert repeat() == matched
     assert repeat(ledger_transactions=["T1", "T2"]) is None

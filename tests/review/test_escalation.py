@@ -6,10 +6,11 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import lake, routing, strict_yaml
-from zentra_pipeline.business_days import parse_business_days
+from zentra_pipeline.config import routing, strict_yaml
+from zentra_pipeline.config.business_days import parse_business_days
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.published import lake
 from zentra_pipeline.review import escalation, record
 from zentra_pipeline.review.clocks import Clock, Clocks
 from zentra_pipeline.settings import TenantPaths

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from zentra_pipeline import vocabulary
+from zentra_pipeline.decisions import exception_state, policy
+from zentra_pipeline.decisions.exception_state import ACTIONS, KEEPS_STATUS, MATCHING, RESOLVING, ExceptionState
+from zentra_pipeline.decisions.policy import Policy, Step
 from zentra_pipeline.errors import RefusedError, UsageError
-from zentra_pipeline.review import decisions, policy
-from zentra_pipeline.review.decisions import ACTIONS, KEEPS_STATUS, MATCHING, RESOLVING, ExceptionState
-from zentra_pipeline.review.policy import Policy, Step
 from zentra_pipeline.store.decisions import Decision
 
 EXCEPTION = "exc_1"
@@ -39,7 +39,7 @@ class Attempts(RuleBasedStateMachine):
 
     @property
     def state(self) -> ExceptionState:
-        return decisions.fold(self.log, ExceptionState(EXCEPTION))
+        return exception_state.fold(self.log, ExceptionState(EXCEPTION))
 
     @rule(
         action=st.sampled_from([*ACTIONS, "haggle"]),
@@ -69,8 +69,8 @@ class Attempts(RuleBasedStateMachine):
         if action != "assign":
             owner = None
         try:
-            given = decisions.resolution_of(action, resolution)
-            decisions.check_words(action, actor, reason, owner)
+            given = exception_state.resolution_of(action, resolution)
+            exception_state.check_words(action, actor, reason, owner)
             verdict = policy.weigh(self.in_force, before, Step(action, actor, role, given, "USD", amount, is_forced))
         except (UsageError, RefusedError):
             assert self.state == before
@@ -105,8 +105,8 @@ class Attempts(RuleBasedStateMachine):
                 decision_id=f"dec_{len(self.log) + 1}",
                 exception_id=EXCEPTION,
                 run_id="run_1",
-                action=decisions.ESCALATE,
-                actor=decisions.SYSTEM_ACTOR,
+                action=exception_state.ESCALATE,
+                actor=exception_state.SYSTEM_ACTOR,
                 decided_at=f"2026-04-28T09:00:00.{len(self.log):06d}Z",
                 reason="overdue",
                 policy={"rule": "escalation.1", "digest": self.in_force.digest()},

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zentra_pipeline.decisions import manual_match
+from zentra_pipeline.decisions.manual_match import Match, Named
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.review import matching
-from zentra_pipeline.review.matching import Match, Named
 
 IDS = st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=5, unique=True)
 
@@ -32,20 +32,20 @@ def test_a_shape_that_an_action_cannot_have_is_misuse(
     action: str, lines: list[str], movements: list[str], words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        matching.named(action, lines, movements)
+        manual_match.named(action, lines, movements)
 
 
 def test_a_split_is_one_line_with_several_movements_or_the_other_way_round() -> None:
-    assert matching.named("split", ["L1"], ["T2", "T1"]) == Named(("L1",), ("T1", "T2"))
-    assert matching.named("split", ["L2", "L1"], ["T1"]) == Named(("L1", "L2"), ("T1",))
-    assert matching.named("resolve", [], []) is None
+    assert manual_match.named("split", ["L1"], ["T2", "T1"]) == Named(("L1",), ("T1", "T2"))
+    assert manual_match.named("split", ["L2", "L1"], ["T1"]) == Named(("L1", "L2"), ("T1",))
+    assert manual_match.named("resolve", [], []) is None
 
 
 @given(IDS, IDS)
 def test_what_is_named_does_not_depend_on_the_order_it_was_named_in(lines: list[str], movements: list[str]) -> None:
-    named = matching.named("match", lines, movements)
+    named = manual_match.named("match", lines, movements)
     assert named is not None
-    assert matching.named("match", lines[::-1], movements[::-1]) == named
+    assert manual_match.named("match", lines[::-1], movements[::-1]) == named
     assert Named.of_details(named.content() | {"currency": "USD"}) == named
     assert len(named.items) == len(lines) + len(movements)
 

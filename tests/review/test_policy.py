@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import strict_yaml, vocabulary
+from zentra_pipeline import vocabulary
 from zentra_pipeline.cli import exception_decisions
+from zentra_pipeline.config import strict_yaml
+from zentra_pipeline.decisions import policy
+from zentra_pipeline.decisions.exception_state import ACTIONS, ExceptionState, possible
+from zentra_pipeline.decisions.policy import Policy, Step, Verdict
+from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES
 from zentra_pipeline.errors import RefusedError, UsageError
-from zentra_pipeline.review import policy
-from zentra_pipeline.review.decisions import ACTIONS, ExceptionState, possible
-from zentra_pipeline.review.policy import Policy, Step, Verdict
-from zentra_pipeline.review.run_decisions import OPEN_ITEM_TYPES
 from zentra_pipeline.settings import DBT_PROJECT, TenantPaths
 
 OPEN = ExceptionState("exc_1")

@@ -15,10 +15,10 @@ import pytest
 
 from tests.scenarios.rows import MON
 from tests.scenarios.world import OWNER, TENANT, World
-from zentra_pipeline import reconcile
+from zentra_pipeline.decisions.policy import Policy
+from zentra_pipeline.defs import launch
 from zentra_pipeline.errors import OutdatedError, RefusedError, RunFailedError, UsageError
 from zentra_pipeline.review import record
-from zentra_pipeline.review.policy import Policy
 from zentra_pipeline.review.record import Recorded
 from zentra_pipeline.store import closeouts
 from zentra_pipeline.store.closeouts import Closeout
@@ -299,7 +299,7 @@ def test_a_decision_stands_when_its_run_cannot_be_reconciled_and_saying_it_again
         raise RunFailedError("no space left")
 
     decide(world, line, "write_off", "ann", reason="too small")
-    monkeypatch.setattr(reconcile, "reconcile", fails)
+    monkeypatch.setattr(launch, "reconcile", fails)
     for _ in range(2):
         with pytest.raises(RunFailedError, match=r"the decision is recorded, but run .* no space left; run it again"):
             decide(world, line, "approve", "bob")

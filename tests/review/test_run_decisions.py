@@ -4,8 +4,8 @@ from typing import Any
 
 from tests.review.test_decisions import decision
 from zentra_pipeline import vocabulary
-from zentra_pipeline.review import run_decisions
-from zentra_pipeline.review.run_decisions import DecidedState, ManualMatch, RunDecisions, WriteOff
+from zentra_pipeline.decisions import run_adjustments
+from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.store.decisions import Decision
 
 ITEM = {
@@ -32,36 +32,36 @@ def write_off(exception_id: str, number: int) -> WriteOff:
 
 def test_a_write_off_is_in_the_books_that_approved_it_and_a_resolution_for_those_after() -> None:
     log = written_off(1, "exc_1", "run_2")
-    assert run_decisions.of_run(log, "run_1", []) == RunDecisions(
+    assert run_adjustments.of_run(log, "run_1", []) == RunDecisions(
         (DecidedState("exc_1", "pending_approval", None, None),)
     )
     resolved = (DecidedState("exc_1", "resolved", None, "written_off"),)
-    assert run_decisions.of_run(log, "run_2", ["run_1"]) == RunDecisions(resolved, (write_off("exc_1", 2),))
-    assert run_decisions.of_run(log, "run_3", ["run_1", "run_2"]) == RunDecisions(resolved)
+    assert run_adjustments.of_run(log, "run_2", ["run_1"]) == RunDecisions(resolved, (write_off("exc_1", 2),))
+    assert run_adjustments.of_run(log, "run_3", ["run_1", "run_2"]) == RunDecisions(resolved)
 
 
 def test_decisions_in_the_books_of_other_providers_or_later_runs_are_not_seen() -> None:
     log = written_off(1, "exc_1", "run_9")
-    assert run_decisions.of_run(log, "run_2", []) == RunDecisions()
+    assert run_adjustments.of_run(log, "run_2", []) == RunDecisions()
 
 
 def test_a_reopened_write_off_gives_nothing_up() -> None:
     log = [*written_off(1, "exc_1", "run_1"), decision("reopen", "open", 3, reason="it came")]
-    assert run_decisions.of_run(log, "run_1", []) == RunDecisions((DecidedState("exc_1", "open", None, None),))
+    assert run_adjustments.of_run(log, "run_1", []) == RunDecisions((DecidedState("exc_1", "open", None, None),))
 
 
 def test_a_comment_behind_a_write_off_changes_nothing_about_it() -> None:
     log = [*written_off(1, "exc_1", "run_1"), decision("comment", "resolved", 3, reason="done")]
-    assert run_decisions.of_run(log, "run_1", []).write_offs == (write_off("exc_1", 2),)
+    assert run_adjustments.of_run(log, "run_1", []).write_offs == (write_off("exc_1", 2),)
 
 
 def test_of_two_write_offs_of_one_item_the_first_counts() -> None:
     log = [*written_off(1, "exc_2", "run_1"), *written_off(3, "exc_1", "run_1")]
-    assert run_decisions.of_run(log, "run_1", []).write_offs == (write_off("exc_2", 2),)
+    assert run_adjustments.of_run(log, "run_1", []).write_offs == (write_off("exc_2", 2),)
 
 
 def test_what_has_no_open_item_is_resolved_and_gives_nothing_up() -> None:
-    found = run_decisions.of_run(written_off(1, "exc_1", "run_1", None), "run_1", [])
+    found = run_adjustments.of_run(written_off(1, "exc_1", "run_1", None), "run_1", [])
     assert (found.states[0].resolution, found.write_offs) == ("written_off", ())
 
 
@@ -85,23 +85,23 @@ def leg(item_type: str, item_id: str, broken: tuple[str | None, str | None] = (N
 
 def test_a_match_is_in_the_books_it_was_decided_in_and_a_resolution_for_those_after() -> None:
     log = [matched(1, "run_2")]
-    assert run_decisions.of_run(log, "run_2", ["run_1"]).matches == (
+    assert run_adjustments.of_run(log, "run_2", ["run_1"]).matches == (
         leg("ledger_transaction", "T1"),
         leg("ledger_transaction", "T2"),
         leg("settlement_line", "L1", ("exc_1", "ambiguous_match")),
     )
-    later = run_decisions.of_run(log, "run_3", ["run_1", "run_2"])
+    later = run_adjustments.of_run(log, "run_3", ["run_1", "run_2"])
     assert later == RunDecisions((DecidedState("exc_1", "resolved", None, "matched_manually"),))
 
 
 def test_a_match_that_awaits_a_second_person_or_was_taken_back_takes_nothing() -> None:
     given: dict[str, Any] = {"exception_id": "exc_1", "resolution": "matched_manually", "details": NAMED}
     proposal = decision("match", "pending_approval", 1, **given)
-    assert run_decisions.of_run([proposal], "run_1", []).matches == ()
+    assert run_adjustments.of_run([proposal], "run_1", []).matches == ()
     named = {side: NAMED[side] for side in ("settlement_lines", "ledger_transactions")}
     reopened = decision("reopen", "open", 2, reason="no", details=named)
-    assert run_decisions.of_run([matched(1, "run_1"), reopened], "run_1", []).matches == ()
-    assert [run_decisions.changes_items(each) for each in (proposal, matched(1, "run_1"), reopened)] == [
+    assert run_adjustments.of_run([matched(1, "run_1"), reopened], "run_1", []).matches == ()
+    assert [run_adjustments.changes_items(each) for each in (proposal, matched(1, "run_1"), reopened)] == [
         False,
         True,
         True,
@@ -109,26 +109,26 @@ def test_a_match_that_awaits_a_second_person_or_was_taken_back_takes_nothing() -
 
 
 def test_of_a_match_and_a_write_off_of_one_item_the_first_counts_whole() -> None:
-    match_first = run_decisions.of_run([matched(1, "run_1"), *written_off(2, "exc_9", "run_1")], "run_1", [])
+    match_first = run_adjustments.of_run([matched(1, "run_1"), *written_off(2, "exc_9", "run_1")], "run_1", [])
     assert (len(match_first.matches), match_first.write_offs) == (3, ())
-    write_off_first = run_decisions.of_run([*written_off(2, "exc_9", "run_1"), matched(4, "run_1")], "run_1", [])
+    write_off_first = run_adjustments.of_run([*written_off(2, "exc_9", "run_1"), matched(4, "run_1")], "run_1", [])
     assert (write_off_first.matches, write_off_first.write_offs) == ((), (write_off("exc_9", 3),))
 
 
 def test_states_stand_in_an_order_of_their_own() -> None:
     log = [decision("assign", "assigned", number, exception_id=f"exc_{9 - number}", owner="o") for number in range(5)]
-    names = [state.exception_id for state in run_decisions.of_run(log, "run_1", []).states]
+    names = [state.exception_id for state in run_adjustments.of_run(log, "run_1", []).states]
     assert names == sorted(names)
     assert len(names) == 5
 
 
 def test_what_a_manifest_holds_gives_the_same_again() -> None:
-    found = run_decisions.of_run(written_off(1, "exc_1", "run_1"), "run_1", [])
+    found = run_adjustments.of_run(written_off(1, "exc_1", "run_1"), "run_1", [])
     assert RunDecisions.of_content(found.content()) == found
-    of_match = run_decisions.of_run([matched(1, "run_1")], "run_1", [])
+    of_match = run_adjustments.of_run([matched(1, "run_1")], "run_1", [])
     assert RunDecisions.of_content(of_match.content()) == of_match
     assert RunDecisions.of_content(None) == RunDecisions.of_content({}) == RunDecisions()
 
 
 def test_the_types_about_open_items_are_types_of_the_vocabulary() -> None:
-    assert {row.exception_type for row in vocabulary.exception_types()} >= run_decisions.OPEN_ITEM_TYPES
+    assert {row.exception_type for row in vocabulary.exception_types()} >= run_adjustments.OPEN_ITEM_TYPES

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from zentra_pipeline import lake, tenancy
+from zentra_pipeline.published import lake
 from zentra_pipeline.runtime.intent import Intent
 from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.tenants import tenancy
 
 TENANT = "acme"
 PROVIDER = "rail_primary"

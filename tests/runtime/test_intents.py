@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.asking import NOW, PROVIDER, TENANT, asked, rows, tenant
-from zentra_pipeline import ingest, worker
+from zentra_pipeline import worker
 from zentra_pipeline.errors import UsageError
+from zentra_pipeline.ingest import files
 from zentra_pipeline.runtime import intent as posting
 from zentra_pipeline.runtime.intents import IntentReusedError, drain, files_of, record
 from zentra_pipeline.settings import Home, TenantPaths
@@ -94,7 +95,7 @@ def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
     paths: TenantPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(paths, asked(), "service", NOW)
-    ingest_files, calls = ingest.ingest_files, []
+    ingest_files, calls = files.ingest_files, []
 
     class CutOffError(Exception):
         pass
@@ -105,12 +106,12 @@ def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
             raise CutOffError
         return ingest_files(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ingest, "ingest_files", cut_off)
+    monkeypatch.setattr(files, "ingest_files", cut_off)
     for _ in range(2):
         with pytest.raises(CutOffError):
             drain(paths, PROVIDER, NOW)
         record(paths, asked(f"int_{len(calls)}_later"), "service", NOW)
-    monkeypatch.setattr(ingest, "ingest_files", ingest_files)
+    monkeypatch.setattr(files, "ingest_files", ingest_files)
     with monkeypatch.context() as patched:
         patched.setattr(intent_store, "mark_ingested", cut_off_marking)
         with pytest.raises(ZeroDivisionError):

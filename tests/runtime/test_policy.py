@@ -4,11 +4,11 @@ import pytest
 
 from tests.runtime.asking import asked
 from zentra_pipeline import vocabulary
+from zentra_pipeline.config.strict_yaml import parse_mapping
+from zentra_pipeline.decisions.intent_policy import IntentPolicy, weigh
+from zentra_pipeline.decisions.policy import Policy, parse_policy
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.review.policy import Policy, parse_policy
 from zentra_pipeline.runtime.intent import MOVEMENT_TYPES, STAGES
-from zentra_pipeline.runtime.policy import IntentPolicy, weigh
-from zentra_pipeline.strict_yaml import parse_mapping
 
 LIMITS = "intents:\n  limit_minor: {USD: 12500, JPY: 0}\n"
 SCOPES = "intents:\n  scopes:\n    payments:transfer: [transfer]\n    payments:all: [transfer, refund]\n"

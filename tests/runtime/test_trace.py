@@ -11,12 +11,12 @@ from starlette.testclient import TestClient
 
 from tests.api.deliveries import SECRET, callback, signed
 from tests.runtime.asking import NOW, PROVIDER, TENANT, asked
-from zentra_pipeline import access, tenancy
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.closeout.verify import verify
-from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline.ingest.files import ingest_files
+from zentra_pipeline.reconcile.window_run import RunRequest, run_window
 from zentra_pipeline.settings import Home
-from zentra_pipeline.window_run import RunRequest, run_window
+from zentra_pipeline.tenants import access, tenancy
 
 RECORDED = ["accepted", "controlled", "ledgered", "routed"]
 LATER = datetime(2026, 4, 27, 15, tzinfo=UTC)

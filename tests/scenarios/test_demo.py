@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import demo, lake
-from zentra_pipeline.scenario import SCENARIOS
+from zentra_pipeline.published import lake
+from zentra_pipeline.scenarios import demo
+from zentra_pipeline.scenarios.reading import SCENARIOS
 from zentra_pipeline.settings import Home
 
 

@@ -8,13 +8,15 @@ from typing import Any
 
 from tests.scenarios.rows import MON, TUE, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import inbox, window_run, worker
+from zentra_pipeline import worker
+from zentra_pipeline.ingest import callback_staging
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.inbox import Receipt
-from zentra_pipeline.store.instants import instant_text
 
 LATER = datetime(2027, 1, 4, 9, tzinfo=UTC)
 
@@ -70,7 +72,7 @@ def test_callbacks_about_a_run_in_review_have_it_made_again_once_by_the_system(t
     receive(world, "E2", "elsewhere", LATER.replace(minute=5), merchant_reference="T2")
     receive(world, "E3", "R3", LATER)  # about Tuesday, whose as_of somebody gave
     receive(world, "E9", "R9", LATER.replace(minute=9), merchant_reference="nobody's")  # about nothing known
-    inbox.drain(world.paths, world.provider, LATER)
+    callback_staging.drain(world.paths, world.provider, LATER)
     asked, request = stored(world, monday)
     assert (asked.status, asked.as_of, request and request.status) == (
         "in_review",
@@ -104,5 +106,5 @@ def test_a_profile_leaves_late_callbacks_to_the_next_run(tmp_path: Path) -> None
     world = prepared(tmp_path, {"late_callbacks": "next_run"})
     monday = run(world, MON)
     receive(world, "E1", "R1", LATER)
-    inbox.drain(world.paths, world.provider, LATER)
+    callback_staging.drain(world.paths, world.provider, LATER)
     assert stored(world, monday)[1] is None

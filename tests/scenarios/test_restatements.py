@@ -6,8 +6,8 @@ import pytest
 
 from tests.scenarios.rows import MON, post, settle, settlement_file
 from tests.scenarios.world import World
-from zentra_pipeline.backtest import backtest
-from zentra_pipeline.profile import Profile
+from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.reconcile.backtest import backtest
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,13 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import reconcile, window_run
 from zentra_pipeline.closeout import case, closing
+from zentra_pipeline.defs import launch
 from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -126,7 +127,7 @@ def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_ma
     assert blockers(world, WED) == [("stale_opening", TUE), ("stale_opening", WED)]
     # Whoever comes next sees to it: here somebody who runs another window from the command line.
     request = window_run.RunRequest(world.provider, settlement_file(WED), date.fromisoformat(WED), None)
-    outcome = reconcile.reconcile(world.home, TENANT, request)
+    outcome = launch.reconcile(world.home, TENANT, request)
     assert outcome.rerun == (f"{settlement_file(TUE)} {TUE}", f"{settlement_file(WED)} {WED}")
     assert rollforward(world) == MADE_ANEW
     assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
@@ -151,7 +152,7 @@ def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
 
     with monkeypatch.context() as patched:
         patched.setattr(window_run.lake, "publish", fail_on_tuesday)
-        followed = reconcile.run_queued(world.home, TENANT, world.provider)
+        followed = launch.run_queued(world.home, TENANT, world.provider)
     assert followed.failures == {run_id(world, TUE): "a control does not hold"}
     assert requests(world) == {TUE: "failed", WED: "done"}
     assert blockers(world, WED) == [("stale_opening", TUE)]

@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline import lake, scenario_people, tenancy, window_run
-from zentra_pipeline.scenario import EXPECTED_TABLES, ExpectedTable, Run, Scenario, load_scenario, scenario_folders
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.scenarios import operator_steps
+from zentra_pipeline.scenarios.reading import (
+    EXPECTED_TABLES,
+    ExpectedTable,
+    Run,
+    Scenario,
+    load_scenario,
+    scenario_folders,
+)
 from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.tenants import tenancy
 
 NOW = datetime(2026, 5, 31, tzinfo=UTC)
 
@@ -26,9 +36,9 @@ def test_scenario_publishes_what_its_story_says(folder: Path, tmp_path: Path) ->
         elif step.run is not None:
             _run(home, scenario, step.run)
         elif step.decide is not None:
-            assert scenario_people.decide(home, scenario, step.decide, NOW) is not None
+            assert operator_steps.decide(home, scenario, step.decide, NOW) is not None
         elif step.close is not None:
-            assert scenario_people.close(home, scenario, step.close, NOW).status == "sealed"
+            assert operator_steps.close(home, scenario, step.close, NOW).status == "sealed"
         elif step.expect is not None:
             _compare(paths, scenario, step.expect)
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.scenarios.rows import MON, THU, TUE, WED, Row, entry
 from tests.scenarios.world import NOW, World
-from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline.ingest.files import ingest_files
 
 Json = dict[str, Any]
 HEADER = (

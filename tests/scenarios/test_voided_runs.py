@@ -8,9 +8,10 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import lake, mistakes, window_run
 from zentra_pipeline.closeout import case, closing
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UnconfirmedError, UsageError
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import mistakes, window_run
 from zentra_pipeline.review import voiding
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor

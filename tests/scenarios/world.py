@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.scenarios.rows import COLUMNS, PROVIDER, Row, call, entry, flat, post, settle, settlement_file
-from zentra_pipeline import lake, tenancy, window_run
-from zentra_pipeline.ingest import IngestOutcome, ingest_files
-from zentra_pipeline.profile import load_profile
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile.window_run import RunRequest, WindowResult
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.window_run import RunRequest, WindowResult
+from zentra_pipeline.tenants import tenancy
 
 TENANT = "acme"
 OWNER = "finance_ops"

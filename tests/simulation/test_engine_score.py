@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from zentra_pipeline.reconcile.window_run import run_window
 from zentra_pipeline.settings import Home
 from zentra_pipeline.simulation.replay import replay
 from zentra_pipeline.simulation.scoring import Score, read_key, score
 from zentra_pipeline.simulation.world import build_world
 from zentra_pipeline.simulation.write import write_world
-from zentra_pipeline.window_run import run_window
 
 QUICK_SEEDS = range(2)
 SLOW_SEEDS = range(2, 50)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.profile import load_profile
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.simulation.answer_key import AnswerKey, answer_key
 from zentra_pipeline.simulation.cases import all_cases

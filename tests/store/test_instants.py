@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zentra_pipeline.store.instants import instant_of, instant_text
+from zentra_pipeline.instants import instant_of, instant_text
 
 INSTANTS = st.datetimes(min_value=datetime(1000, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
 

@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from tests.postgres import Server, administer, fresh_database, running_server
-from zentra_pipeline import cli, tenancy
+from zentra_pipeline import cli
 from zentra_pipeline.errors import UnavailableError, UsageError, ZentraError
 from zentra_pipeline.settings import DATABASE_VARIABLE, Home, TenantPaths
 from zentra_pipeline.store import event_log, files, models, postgresql
 from zentra_pipeline.store.copying import copy_operational_store
 from zentra_pipeline.store.engine import control_store, operational_store, reading
 from zentra_pipeline.store.place import MARKER, control_place, operational_place
+from zentra_pipeline.tenants import tenancy
 
 NOW = datetime(2026, 4, 27, 6, tzinfo=UTC)
 UNSHOWN = "s3cr3t-Wörd/%41"

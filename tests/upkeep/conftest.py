@@ -12,9 +12,9 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import lake
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
+from zentra_pipeline.published import lake
 from zentra_pipeline.settings import DATABASE_VARIABLE, Home, TenantPaths
 from zentra_pipeline.upkeep import records
 from zentra_pipeline.upkeep.records import Records

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from zentra_pipeline import lake
-from zentra_pipeline.lake import PublishedTable
-from zentra_pipeline.scratch import RunInputs
+from zentra_pipeline.published import lake
+from zentra_pipeline.published.lake import PublishedTable
+from zentra_pipeline.reconcile.run_database import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading

@@ -14,9 +14,11 @@ from tests.scenarios.world import TENANT
 from tests.test_documents import check_command
 from tests.upkeep import shelf
 from tests.upkeep.conftest import CARDS, KEPT, Copies, Copy
-from zentra_pipeline import cli, lake, locks, tenancy
+from zentra_pipeline import cli
 from zentra_pipeline.errors import VerificationError
+from zentra_pipeline.published import lake
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import locks, tenancy
 from zentra_pipeline.upkeep.doctor import CHECKS, Diagnosis, examine
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
 

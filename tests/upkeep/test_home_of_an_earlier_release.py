@@ -15,7 +15,7 @@ import pytest
 from tests.closeout.closed_world import verified
 from tests.scenarios.rows import MON, TUE, WED, call, post, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import lake, published_schema, schema_before
+from zentra_pipeline.published import declared_tables, lake, schema_before
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -70,7 +70,7 @@ def test_its_tables_are_read_whole_and_what_they_lack_is_null(world: World) -> N
     assert exceptions(world) == AS_LEFT
     for table in sorted({*lake.ROW_ORDER} - lake.INTERNAL):
         answer = lake.query(world.paths, f"select * from {table}")
-        assert answer.columns == list(published_schema.tables()[table].columns)
+        assert answer.columns == list(declared_tables.tables()[table].columns)
         added = [name for name in answer.columns if name not in schema_before.COLUMNS.get(table, answer.columns)]
         found = {row[answer.columns.index(name)] for row in answer.rows for name in added if name not in MADE_OF_OTHERS}
         assert found <= {None}

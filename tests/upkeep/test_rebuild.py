@@ -13,9 +13,11 @@ from tests.scenarios.rows import MON, call, post, settle
 from tests.scenarios.world import TENANT, World
 from tests.upkeep import shelf
 from tests.upkeep.conftest import Copies, Copy
-from zentra_pipeline import cli, lake, landing, rules
+from zentra_pipeline import cli
 from zentra_pipeline.errors import VerificationError
-from zentra_pipeline.events import run_events
+from zentra_pipeline.ingest import landing
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import dbt_project, revision_events
 from zentra_pipeline.review import record
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.upkeep import remake
@@ -106,7 +108,7 @@ def test_a_revision_that_other_rules_made_stays_as_published(
     copy: Copy, original: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.use(monkeypatch, original.paths, lambda table, run_id, revision: (table, revision) == ("matches", 2))
-    monkeypatch.setattr(rules, "digest", lambda: "f" * 64)
+    monkeypatch.setattr(dbt_project, "digest", lambda: "f" * 64)
     before = copy.derived()
     outcome = rebuild(copy.home, TENANT)
     assert [item.verdict for item in outcome.revisions].count(RULES_CHANGED) == 1
@@ -119,7 +121,7 @@ def test_a_damaged_table_that_other_rules_made_is_lost_and_the_rest_is_restored(
 ) -> None:
     key = next(item for item in copy.records.revisions if item.revision == 2)
     shelf.use(monkeypatch, original.paths, lambda table, run_id, revision: (table, revision) == ("matches", 2))
-    monkeypatch.setattr(rules, "digest", lambda: "f" * 64)
+    monkeypatch.setattr(dbt_project, "digest", lambda: "f" * 64)
     lost, other = key.tables["matches"]["path"], key.tables["three_way"]["path"]
     right = (copy.paths.root / other).read_bytes()
     for path in (lost, other):
@@ -261,10 +263,10 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500), call("E1", "R1", 500), settle("L9", "R9", 999))
     world.run(MON)
     (found,) = world.query("select exception_id from exceptions")
-    write = run_events.write
+    write = revision_events.write
     decided: list[str] = []
 
-    def write_and_be_overtaken(paths: TenantPaths, telling: run_events.Telling) -> lake.PublishedTable:
+    def write_and_be_overtaken(paths: TenantPaths, telling: revision_events.Telling) -> lake.PublishedTable:
         written = write(paths, telling)
         if not decided:
             decided.append(found["exception_id"])
@@ -282,7 +284,7 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
 
     world.add(post("T9", "R9", 999), call("E9", "R9", 999))
     with monkeypatch.context() as patched:
-        patched.setattr(run_events, "write", write_and_be_overtaken)
+        patched.setattr(revision_events, "write", write_and_be_overtaken)
         world.run(MON)
     assert decided
     told = world.query(f"select event_type from events where subject = '{found['exception_id']}' order by position")

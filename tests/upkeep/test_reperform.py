@@ -13,8 +13,9 @@ import pytest
 from tests.scenarios.world import TENANT
 from tests.upkeep import shelf
 from tests.upkeep.conftest import CARDS, Copy
-from zentra_pipeline import cli, lake
+from zentra_pipeline import cli
 from zentra_pipeline.errors import UsageError, VerificationError
+from zentra_pipeline.published import lake
 from zentra_pipeline.upkeep.reperform import reperform, reperform_bundle
 
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import tenancy
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.settings import Home
@@ -21,6 +20,7 @@ from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.webhooks import Attempt, Delivery, Endpoint
+from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import endpoints, sending
 from zentra_pipeline.webhooks.sending import Sender, Tally
 from zentra_pipeline.webhooks.transport import Limits

@@ -9,11 +9,11 @@ import pytest
 
 from tests.api.conftest import ROLES, Client
 from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer
-from zentra_pipeline import access, tenancy
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.api.paging import cursor
 from zentra_pipeline.api.security import KEEP_WEBHOOKS, MAY
 from zentra_pipeline.sources.signatures import verify_standard
+from zentra_pipeline.tenants import access, tenancy
 from zentra_pipeline.webhooks import endpoints
 
 URL = "https://hooks.example.com/in"

@@ -105,9 +105,9 @@ def with_times_past(log: Station) -> None:
     """Bring the next attempt to half a second from now."""
     from datetime import UTC, datetime, timedelta
 
+    from zentra_pipeline.instants import instant_text
     from zentra_pipeline.store import webhooks as webhook_store
     from zentra_pipeline.store.engine import operational_store
-    from zentra_pipeline.store.instants import instant_text
 
     (delivery,) = log.deliveries()
     soon = {"next_attempt_at": instant_text(datetime.now(UTC) + timedelta(seconds=0.5))}

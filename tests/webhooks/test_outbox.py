@@ -12,8 +12,8 @@ import pytest
 from tests.scenarios.rows import MON, post, settle
 from tests.scenarios.world import World
 from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer, make_station
-from zentra_pipeline import tenancy
 from zentra_pipeline.events import reading, types
+from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import endpoints, outbox, sending
 
 

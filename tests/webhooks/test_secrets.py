@@ -15,11 +15,11 @@ from standardwebhooks import Webhook
 
 from tests.cli.conftest import Zentra
 from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer
-from zentra_pipeline.closeout import keys
 from zentra_pipeline.errors import RefusedError, ZentraError
+from zentra_pipeline.keys import secret_box, signing_keys
 from zentra_pipeline.store import models
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.webhooks import endpoints, schedule, secret_box, signing
+from zentra_pipeline.webhooks import endpoints, schedule, signing
 
 
 def test_a_secret_is_256_random_bits_in_the_form_of_the_specification() -> None:
@@ -55,13 +55,13 @@ def test_nothing_of_a_home_holds_a_secret_in_the_clear(
 def test_a_secret_opens_for_its_own_endpoint_and_passphrase_alone(
     station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys.init(station.home, NOW)
+    signing_keys.init(station.home, NOW)
     kept = secret_box.sealed(station.home, "whe_1", "whsec_abc")
     assert secret_box.opened(station.home, "whe_1", kept) == "whsec_abc"
     assert kept != secret_box.sealed(station.home, "whe_1", "whsec_abc")
     with pytest.raises(RefusedError, match="does not open"):
         secret_box.opened(station.home, "whe_2", kept)
-    monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "another")
+    monkeypatch.setenv(signing_keys.PASSPHRASE_VARIABLE, "another")
     with pytest.raises(RefusedError, match="passphrase"):
         secret_box.opened(station.home, "whe_1", kept)
     with pytest.raises(ZentraError, match="does not know"):
@@ -73,7 +73,7 @@ def test_a_sender_without_the_passphrase_sends_nothing_and_counts_no_failure(
 ) -> None:
     station.add(receiver.url)
     station.tell("a")
-    monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "another")
+    monkeypatch.setenv(signing_keys.PASSPHRASE_VARIABLE, "another")
     with pytest.raises(RefusedError, match="does not open"):
         station.send()
     monkeypatch.undo()

@@ -9,8 +9,8 @@ from email.utils import format_datetime
 import pytest
 
 from tests.webhooks.station import NOW, Action, Counterpart, Station, answer, counterpart, drip, raw, reset, silence
+from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.sources.signatures import verify_standard
-from zentra_pipeline.store.instants import instant_of, instant_text
 from zentra_pipeline.webhooks import endpoints, schedule, sending
 from zentra_pipeline.webhooks.transport import Limits
 

@@ -15,8 +15,8 @@ import pytest
 from tests.scenarios.rows import MON, call, post, settle
 from tests.scenarios.world import TENANT, World
 from tests.webhooks.station import NOW, Counterpart, Station, answer, silence
-from zentra_pipeline import lake
 from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.published import lake
 from zentra_pipeline.sources.signatures import verify_standard
 from zentra_pipeline.store import models
 from zentra_pipeline.store import webhooks as webhook_store

@@ -6,14 +6,14 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake
 from zentra_pipeline.api import problems
 from zentra_pipeline.api.paging import Paging, page, page_schema, place_of
 from zentra_pipeline.api.security import Caller, Reader
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.closeout import approval as closeout_approval
+from zentra_pipeline.decisions.policy import load_policy
+from zentra_pipeline.published import lake
 from zentra_pipeline.review import approvals
-from zentra_pipeline.review.policy import load_policy
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.engine import operational_store, reading

@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from zentra_pipeline.profile import load_profile
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.settings import TenantPaths
 
 _MOST: Final = 10_000

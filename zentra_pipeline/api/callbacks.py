@@ -18,11 +18,11 @@ from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import SECURITY, deliverer
 from zentra_pipeline.api.service import Service
 from zentra_pipeline.api.tables import json_response
-from zentra_pipeline.profile import callback_secrets
+from zentra_pipeline.config.profile import callback_secrets
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.sources import signatures
 from zentra_pipeline.sources.reading import CANONICAL
 from zentra_pipeline.store.inbox import REFUSED, UNSIGNED, VERIFIED, Receipt
-from zentra_pipeline.store.instants import instant_text
 
 router = APIRouter(tags=["callbacks"])
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, Field
 
-from zentra_pipeline import lake, vocabulary
+from zentra_pipeline import vocabulary
 from zentra_pipeline.api import approvals, bodies, problems, tables
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.paging import PageQuery, page, page_schema, place_of
@@ -19,16 +19,18 @@ from zentra_pipeline.api.security import Caller, Decider, Reader
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of, word
+from zentra_pipeline.decisions import exception_state as review
+from zentra_pipeline.decisions import manual_match
+from zentra_pipeline.decisions.exception_state import ExceptionState
+from zentra_pipeline.decisions.policy import ROLE_ACTIONS
 from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError
-from zentra_pipeline.review import decisions as review
-from zentra_pipeline.review import history, matching, record
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.published import lake
+from zentra_pipeline.review import history, record
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
-from zentra_pipeline.review.decisions import ExceptionState
-from zentra_pipeline.review.policy import ROLE_ACTIONS
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_of
 
 router = APIRouter(prefix="/reconciliation/exceptions", tags=["exceptions"])
 
@@ -38,7 +40,7 @@ _CLOCK: Final[Mapping[str, dict[str, Any]]] = {
     "overdue_business_days": {"type": "integer", "description": "Whole ones since it was due."},
 }
 ROW_SCHEMA: Final = tables.row_schema("exceptions", **_CLOCK)
-_Items = list[Annotated[str, Field(min_length=1, max_length=matching.MAX_ID)]]
+_Items = list[Annotated[str, Field(min_length=1, max_length=manual_match.MAX_ID)]]
 _TEXT: Final = {"type": "string"}
 _TEXT_OR_NULL: Final = {"type": ["string", "null"]}
 _DECISION_SCHEMA: Final = {
@@ -143,9 +145,11 @@ class NewDecision(StrictModel):
     reason: str | None = Field(default=None, max_length=review.MAX_REASON)
     owner: str | None = Field(default=None, min_length=1, max_length=review.MAX_NAME, description="Of assign alone.")
     resolution: Annotated[str | None, *one_of(review.personal_resolutions())] = None
-    settlement_lines: _Items = Field(default=[], max_length=matching.MAX_ITEMS, description="Lines of match and split.")
+    settlement_lines: _Items = Field(
+        default=[], max_length=manual_match.MAX_ITEMS, description="Lines of match and split."
+    )
     ledger_transactions: _Items = Field(
-        default=[], max_length=matching.MAX_ITEMS, description="Movements of match and split."
+        default=[], max_length=manual_match.MAX_ITEMS, description="Movements of match and split."
     )
 
 

@@ -12,15 +12,16 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from zentra_pipeline import identifiers, mistakes
+from zentra_pipeline import identifiers
 from zentra_pipeline.api import bodies, problems
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import Asker, Caller
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
-from zentra_pipeline.ingest import ingest_files
-from zentra_pipeline.profile import load_profile
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.ingest.files import ingest_files
+from zentra_pipeline.reconcile import mistakes
 from zentra_pipeline.settings import TenantPaths
 
 router = APIRouter(tags=["files"])

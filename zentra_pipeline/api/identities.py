@@ -5,8 +5,8 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from zentra_pipeline import access
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import access
 
 _REMEMBERED_SECONDS: Final = 1.0
 _MOST_REMEMBERED: Final = 10_000

@@ -8,7 +8,6 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from zentra_pipeline import lake
 from zentra_pipeline.api import events, exceptions, problems, tables
 from zentra_pipeline.api.paging import Paging, cursor, page, page_schema, place_of
 from zentra_pipeline.api.problems import ProblemError
@@ -18,6 +17,7 @@ from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.closeout import books
 from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.published import lake
 from zentra_pipeline.review.clocks import Clocks
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from zentra_pipeline import identifiers, run_requests
+from zentra_pipeline import identifiers
 from zentra_pipeline.api import bodies, problems
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.paging import PageQuery, page, place_of
@@ -19,12 +19,13 @@ from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import word
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import types as event_types
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.reconcile import run_requests
+from zentra_pipeline.reconcile.window_run import RunRequest
 from zentra_pipeline.review import voiding
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_of
-from zentra_pipeline.window_run import RunRequest
 
 router = APIRouter(prefix="/reconciliation/runs", tags=["runs"])
 

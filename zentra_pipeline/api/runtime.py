@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from zentra_pipeline.actors import same_person
 from zentra_pipeline.api import bodies, problems
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.problems import ProblemError
@@ -23,6 +22,7 @@ from zentra_pipeline.runtime.intent import MOVEMENT_TYPES
 from zentra_pipeline.runtime.intents import IntentReusedError, OpenIntent
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store.intents import StoredIntent
+from zentra_pipeline.tenants.actors import same_person
 
 router = APIRouter(prefix="/runtime/intents", tags=["runtime"])
 

@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from zentra_pipeline.api.callback_formats import CallbackFormats
 from zentra_pipeline.api.identities import Identities
 from zentra_pipeline.api.rate import Buckets
-from zentra_pipeline.intake import Intake
+from zentra_pipeline.ingest.callback_commit import Intake
 from zentra_pipeline.settings import Home
 
 

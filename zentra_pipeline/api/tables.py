@@ -10,8 +10,8 @@ from typing import Any, Final
 import orjson
 from fastapi.responses import Response
 
-from zentra_pipeline import lake, published_schema
-from zentra_pipeline.result_text import json_value
+from zentra_pipeline.published import declared_tables, lake
+from zentra_pipeline.queries.result_text import json_value
 from zentra_pipeline.settings import TenantPaths
 
 _TYPES: Final[Mapping[str, dict[str, Any]]] = {
@@ -38,7 +38,7 @@ def as_object(columns: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
 
 def row_schema(table: str, **further: dict[str, Any]) -> dict[str, Any]:
     """JSON Schema of a row of a published table, with members that are told beside its columns."""
-    columns = published_schema.tables()[table].columns
+    columns = declared_tables.tables()[table].columns
     return schema_of({name: column.data_type for name, column in columns.items()}, **further)
 
 

@@ -19,9 +19,9 @@ from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.instants import instant_of
 from zentra_pipeline.store import webhooks as webhook_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.webhooks import Attempt, Delivery, Endpoint
 from zentra_pipeline.webhooks import endpoints, replay
 

@@ -71,13 +71,13 @@ def command(
     The provider's profile says which settlement file a window expects (settlement_file_name). Windows whose file was
     never ingested are named and passed over. When a run fails, those before it stay published.
     """
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import closing_words, printing
     from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.config.profile import load_profile
+    from zentra_pipeline.defs.launch import RunRequest, reconcile
     from zentra_pipeline.errors import UsageError, ZentraError
-    from zentra_pipeline.profile import load_profile
-    from zentra_pipeline.reconcile import RunRequest, reconcile
-    from zentra_pipeline.windows import review_cutoff
+    from zentra_pipeline.ledger_windows import review_cutoff
+    from zentra_pipeline.tenants import tenancy
 
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
@@ -112,7 +112,7 @@ def _windows(
     paths: TenantPaths, provider: str, first: date, last: date
 ) -> tuple[list[tuple[date, str]], list[dict[str, str]]]:
     """The windows of the range with their settlement files, and those whose file was never ingested, both in order."""
-    from zentra_pipeline.profile import load_profile
+    from zentra_pipeline.config.profile import load_profile
     from zentra_pipeline.store.engine import operational_store, reading
     from zentra_pipeline.store.files import staged_files
 

@@ -12,7 +12,7 @@ from zentra_pipeline.cli import options
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
-    from zentra_pipeline.backtest import WindowChange
+    from zentra_pipeline.reconcile.backtest import WindowChange
 
 
 @click.command("backtest")
@@ -38,11 +38,11 @@ def command(
     Published windows are replayed in scratch; the matches and exceptions that would change are listed. Nothing is
     published and the profile in force stays as it is.
     """
-    from zentra_pipeline import strict_yaml
-    from zentra_pipeline.backtest import backtest
     from zentra_pipeline.cli import printing
     from zentra_pipeline.cli.progress import progress
-    from zentra_pipeline.profile import parse_profile
+    from zentra_pipeline.config import strict_yaml
+    from zentra_pipeline.config.profile import parse_profile
+    from zentra_pipeline.reconcile.backtest import backtest
 
     profile = parse_profile(strict_yaml.read_mapping(profile_path), profile_path.name)
     with progress() as tell:

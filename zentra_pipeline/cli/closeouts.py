@@ -32,10 +32,10 @@ def command() -> None:
 @options.as_json
 def list_closeouts(tenant: str, provider: str | None, only_pending: bool, home: Home, as_json: bool) -> None:
     """List a tenant's closeouts, sealed, amended and prepared, by window."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import closeouts, decisions
     from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenants import tenancy
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         found = [
@@ -74,11 +74,11 @@ def list_closeouts(tenant: str, provider: str | None, only_pending: bool, home: 
 @options.as_json
 def show(closeout_id: str, tenant: str, home: Home, as_json: bool) -> None:
     """Show one closeout: what it seals, or is to seal, and what was decided about it."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import approval_text, printing
     from zentra_pipeline.errors import NotFoundError
     from zentra_pipeline.store import closeouts, decisions
     from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenants import tenancy
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         found = [item for item in closeouts.listed(connection) if item.closeout_id == closeout_id]
@@ -137,10 +137,10 @@ def calendar(*, tenant: str, provider: str, first: date | None, last: date | Non
 
     Expected are business days, and other days that have a run or a closeout.
     """
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.closeout import calendar as closed
     from zentra_pipeline.errors import UsageError
+    from zentra_pipeline.tenants import tenancy
 
     paths = tenancy.require_tenant(home, tenant)
     if first is None or last is None:
@@ -181,9 +181,9 @@ def calendar(*, tenant: str, provider: str, first: date | None, last: date | Non
 @options.home
 def head(tenant: str, provider: str, out: Path | None, home: Home) -> None:
     """Print the chain of a provider's seals, to be published where a holder of the keys cannot change it."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.closeout import closing
+    from zentra_pipeline.tenants import tenancy
 
     content = closing.write_head(tenancy.require_tenant(home, tenant), tenant, provider).read_bytes()
     if out is None:

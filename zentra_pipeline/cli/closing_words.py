@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zentra_pipeline.cli import printing
 
 if TYPE_CHECKING:
-    from zentra_pipeline.reconcile import RunOutcome, RunRequest
+    from zentra_pipeline.defs.launch import RunOutcome, RunRequest
 
 _BUCKETS = ("matched", "in_transit", "excepted", "accounted", "duplicates", "quarantined")
 _SIDES = {"settlement": "settlement lines", "ledger": "ledger movements", "callback": "callbacks"}

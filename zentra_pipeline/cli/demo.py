@@ -12,7 +12,7 @@ from zentra_pipeline.settings import Home
 def command(home: Home, as_json: bool) -> None:
     """Show the shipped stories end to end: ingest, run, exceptions, decisions, closeout, verify."""
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.demo import run_demo
+    from zentra_pipeline.scenarios.demo import run_demo
 
     told = run_demo(home, printing.note if as_json else printing.say)
     if as_json:

@@ -61,7 +61,7 @@ def command(
     One CloudEvent in JSON a line; `sequence` is its place and the cursor to go on from. With --json, one object with
     all of them and the cursor behind them.
     """
-    from zentra_pipeline import tenancy
+    from zentra_pipeline.tenants import tenancy
 
     paths = tenancy.require_tenant(home, tenant)
     if follow:

@@ -11,7 +11,7 @@ from zentra_pipeline.cli import exception_decisions, exception_sheets, options
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
-    from zentra_pipeline.lake import QueryResult
+    from zentra_pipeline.published.lake import QueryResult
     from zentra_pipeline.review.clocks import Clocks
     from zentra_pipeline.review.history import Shown
     from zentra_pipeline.settings import TenantPaths
@@ -113,9 +113,10 @@ def list_exceptions(
     As CSV the list has columns to decide in, for `zentra exceptions decide`; text that a spreadsheet would take for a
     formula is given a leading apostrophe.
     """
-    from zentra_pipeline import lake, tenancy
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.published import lake
     from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
+    from zentra_pipeline.tenants import tenancy
 
     paths = tenancy.require_tenant(home, tenant)
     clocks = Clocks(paths, as_of)
@@ -200,8 +201,8 @@ def _print_pending(paths: "TenantPaths", result: "QueryResult", found: list[dict
 
 def _pending(paths: "TenantPaths", result: "QueryResult") -> dict[str, dict[str, Any]]:
     """What there is to approve of published exceptions, by id."""
+    from zentra_pipeline.decisions.policy import load_policy
     from zentra_pipeline.review import approvals
-    from zentra_pipeline.review.policy import load_policy
     from zentra_pipeline.store import decisions
     from zentra_pipeline.store.engine import operational_store, reading
 
@@ -219,13 +220,15 @@ def _pending(paths: "TenantPaths", result: "QueryResult") -> dict[str, dict[str,
 @options.as_json
 def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
     """Explain one exception: what happened, what it might belong to, whose it is, what was decided and what to do."""
-    from zentra_pipeline import lake, tenancy, vocabulary
+    from zentra_pipeline import vocabulary
     from zentra_pipeline.cli import approval_text, printing
     from zentra_pipeline.errors import UsageError
+    from zentra_pipeline.published import lake
     from zentra_pipeline.review import history
     from zentra_pipeline.review.clocks import TIMED, Clocks
     from zentra_pipeline.store import decisions
     from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenants import tenancy
 
     paths = tenancy.require_tenant(home, tenant)
     result = lake.query(paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id])
@@ -343,7 +346,7 @@ def _told(decision: "Decision") -> str:
 
 def _rows(result: "QueryResult", clocks: "Clocks") -> list[dict[str, Any]]:
     """Rows as objects with JSON values, their candidates parsed and their clocks read."""
-    from zentra_pipeline import result_text
+    from zentra_pipeline.queries import result_text
 
     rows = []
     for values in result.rows:
@@ -407,7 +410,7 @@ def _say_list(heading: str, sentences: Sequence[str]) -> None:
 
 def _searches(result: "QueryResult") -> list[dict[str, Any]]:
     """What each match pass looked for, as objects with JSON values in the order of the passes."""
-    from zentra_pipeline import result_text
+    from zentra_pipeline.queries import result_text
 
     return [
         {column: result_text.json_value(value) for column, value in zip(result.columns, values, strict=True)}

@@ -36,8 +36,8 @@ def command(tenant: str, run_id: str, out: Path | None, force: bool, home: Home,
     Sheets: summary with the statement and control totals, matches, exceptions, open items, decisions, sign-off. Text
     is written as text and never becomes a formula; amounts are numbers with the currency's decimals.
     """
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.tenants import tenancy
 
     paths = tenancy.require_tenant(home, tenant)
     path = out or Path(f"{run_id}.xlsx")

@@ -17,8 +17,9 @@ def command() -> None:
 @options.as_json
 def list_files(tenant: str, home: Home, as_json: bool) -> None:
     """List the files of a tenant: kind, id, rows, quarantine, unknown columns, when, by whom."""
-    from zentra_pipeline import lake, tenancy
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.published import lake
+    from zentra_pipeline.tenants import tenancy
 
     paths = tenancy.require_tenant(home, tenant)
     answer = lake.query(paths, "select * from files order by file_sequence")

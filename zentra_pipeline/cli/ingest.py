@@ -13,7 +13,7 @@ from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import Home, TenantPaths
 
 if TYPE_CHECKING:
-    from zentra_pipeline.ingest import IngestOutcome
+    from zentra_pipeline.ingest.files import IngestOutcome
 
 IDS_NAMED = 20
 KINDS = ("settlement", "ledger", "callbacks", "internal_events")
@@ -52,9 +52,10 @@ def command(
     All files get in together or none does. Rows that break the contract go to quarantine, each with its reason; the
     exit code is 4 when nothing got in. The same bytes again change nothing.
     """
-    from zentra_pipeline import mistakes, tenancy
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.ingest import ingest_files
+    from zentra_pipeline.ingest.files import ingest_files
+    from zentra_pipeline.reconcile import mistakes
+    from zentra_pipeline.tenants import tenancy
 
     if from_inbox:
         if files or kind is not None or file_id is not None:
@@ -104,11 +105,11 @@ def _warn(outcome: "IngestOutcome") -> None:
 
 
 def _drain(paths: TenantPaths, provider: str, as_json: bool) -> None:
-    from zentra_pipeline import inbox
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.ingest import IngestOutcome
+    from zentra_pipeline.ingest import callback_staging
+    from zentra_pipeline.ingest.files import IngestOutcome
 
-    outcomes = inbox.drain(paths, provider, datetime.now(UTC))
+    outcomes = callback_staging.drain(paths, provider, datetime.now(UTC))
     outcome = IngestOutcome("callbacks", provider, tuple(file for each in outcomes for file in each.files))
     if as_json:
         printing.print_json(asdict(outcome))
@@ -120,7 +121,7 @@ def _drain(paths: TenantPaths, provider: str, as_json: bool) -> None:
 
 def _format(paths: TenantPaths, provider: str, kind: str) -> str:
     """The reader of this kind of file; a ledger and internal events are our own and always canonical."""
-    from zentra_pipeline.profile import load_profile
+    from zentra_pipeline.config.profile import load_profile
 
     if kind == "settlement":
         return load_profile(paths, provider).settlement_format

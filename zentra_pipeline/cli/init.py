@@ -14,8 +14,8 @@ def command(home: Home, as_json: bool) -> None:
 
     Doing it again changes nothing.
     """
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.tenants import tenancy
 
     is_new = tenancy.init_home(home)
     if as_json:

@@ -12,7 +12,7 @@ from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
-    from zentra_pipeline.inspection import Statement
+    from zentra_pipeline.ingest.inspection import Statement
 
 
 @click.command("inspect")
@@ -25,8 +25,8 @@ def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool
 
     Needs no home and changes nothing. Exits 4 when every file is refused.
     """
-    from zentra_pipeline import inspection
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.ingest import inspection
 
     statements: list[Statement] = []
     refused = 0

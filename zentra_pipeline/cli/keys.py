@@ -24,9 +24,9 @@ def init(home: Home, as_json: bool) -> None:
     Doing it again changes nothing; the first closeout does it by itself.
     """
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.closeout import keys
+    from zentra_pipeline.keys import signing_keys
 
-    record, is_new = keys.init(home, datetime.now(UTC))
+    record, is_new = signing_keys.init(home, datetime.now(UTC))
     if as_json:
         printing.print_json({**asdict(record), "is_new": is_new})
     else:
@@ -48,9 +48,9 @@ def init(home: Home, as_json: bool) -> None:
 def rotate(overlap_days: int, home: Home, as_json: bool) -> None:
     """Make a new key, signed by the one before."""
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.closeout import keys
+    from zentra_pipeline.keys import signing_keys
 
-    record = keys.rotate(home, datetime.now(UTC), overlap_days)
+    record = signing_keys.rotate(home, datetime.now(UTC), overlap_days)
     if as_json:
         printing.print_json(asdict(record))
     else:
@@ -66,11 +66,11 @@ def rotate(overlap_days: int, home: Home, as_json: bool) -> None:
 def export_trust(file: Path, home: Home, as_json: bool) -> None:
     """Write the public keys to FILE, for auditors to pin."""
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.closeout import keys
     from zentra_pipeline.errors import UsageError
+    from zentra_pipeline.keys import signing_keys
 
     try:
-        found = keys.export_trust(home, file)
+        found = signing_keys.export_trust(home, file)
     except OSError as cause:
         raise UsageError(
             f"{file} cannot be written ({cause.strerror}): name a file in a folder you may write"
@@ -87,9 +87,9 @@ def export_trust(file: Path, home: Home, as_json: bool) -> None:
 def list_keys(home: Home, as_json: bool) -> None:
     """List the home's keys, oldest first."""
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.closeout import keys
+    from zentra_pipeline.keys import signing_keys
 
-    found = keys.records(home)
+    found = signing_keys.records(home)
     if as_json:
         printing.print_json({"keys": [asdict(record) for record in found]})
         return

@@ -11,7 +11,7 @@ from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
-    from zentra_pipeline.query_process import StreamedResult
+    from zentra_pipeline.queries.query_process import StreamedResult
 
 SHOWN_ROWS = 1_000
 
@@ -60,8 +60,8 @@ def command(
 
     In CSV, text that a spreadsheet would take for a formula is given a leading apostrophe.
     """
-    from zentra_pipeline import query_process, query_request, result_text
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.queries import query_process, query_request, result_text
 
     is_table = form == "table" and not as_json
     most = SHOWN_ROWS + 1 if is_table else None
@@ -82,8 +82,8 @@ def command(
 
 
 def _print_table(result: "StreamedResult") -> None:
-    from zentra_pipeline import result_text
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.queries import result_text
 
     rows = list(result.rows)
     printing.print_table(

@@ -54,10 +54,10 @@ def command(
 
     The same request again is the same run: unchanged inputs change nothing, later ones make a new revision.
     """
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import closing_words, printing
     from zentra_pipeline.cli.progress import progress
-    from zentra_pipeline.reconcile import RunRequest, reconcile
+    from zentra_pipeline.defs.launch import RunRequest, reconcile
+    from zentra_pipeline.tenants import tenancy
 
     tenancy.require_tenant(home, tenant)
     request = RunRequest(

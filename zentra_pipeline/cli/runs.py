@@ -21,10 +21,10 @@ def command() -> None:
 @options.as_json
 def list_runs(tenant: str, provider: str | None, home: Home, as_json: bool) -> None:
     """List a tenant's runs in order of creation."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import runs
     from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenants import tenancy
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         found = runs.list_runs(connection, provider)
@@ -58,10 +58,10 @@ def list_runs(tenant: str, provider: str | None, home: Home, as_json: bool) -> N
 @options.as_json
 def show(run_id: str, tenant: str, home: Home, as_json: bool) -> None:
     """Show one run: what it is, how its status changed, what it published."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import runs
     from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenants import tenancy
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         run = runs.get(connection, run_id)
@@ -102,8 +102,8 @@ def void(*, run_id: str, tenant: str, reason: str, actor: str, home: Home, as_js
 
     from zentra_pipeline.cli import printing
     from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.defs.launch import run_queued
     from zentra_pipeline.errors import RunFailedError
-    from zentra_pipeline.reconcile import run_queued
     from zentra_pipeline.review import voiding
 
     run = voiding.void(home, tenant, run_id, actor, reason, datetime.now(UTC))

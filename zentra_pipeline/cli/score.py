@@ -27,8 +27,8 @@ def command(world: Path, home: str | None, as_json: bool) -> int:
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.defs.launch import reconcile
     from zentra_pipeline.errors import VerificationError
-    from zentra_pipeline.reconcile import reconcile
     from zentra_pipeline.simulation.replay import replay
     from zentra_pipeline.simulation.scoring import read_key, score
 

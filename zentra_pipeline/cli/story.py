@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from zentra_pipeline.story import Entry, Story
+    from zentra_pipeline.published.movement_history import Entry, Story
 
 _COLOURS = {
     "intent": "magenta",
@@ -58,9 +58,10 @@ def command(reference: str, tenant: str, provider: str | None, home: Home, as_js
     callback. It is followed to intents, postings, callbacks, settlement lines, matches, exceptions, decisions and
     closeouts, each with the rows of the files that state it, the run and the actor.
     """
-    from zentra_pipeline import story, tenancy
+    from zentra_pipeline.published import movement_history
+    from zentra_pipeline.tenants import tenancy
 
-    told = story.tell(tenancy.require_tenant(home, tenant), reference, provider)
+    told = movement_history.tell(tenancy.require_tenant(home, tenant), reference, provider)
     if as_json:
         _print_json(told)
     else:

@@ -23,8 +23,8 @@ def add(tenant: str, home: Home, as_json: bool) -> None:
 
     Doing it again changes nothing.
     """
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.tenants import tenancy
 
     is_new = tenant not in tenancy.tenants(home)
     paths = tenancy.add_tenant(home, tenant, datetime.now(UTC))
@@ -40,8 +40,8 @@ def add(tenant: str, home: Home, as_json: bool) -> None:
 @options.as_json
 def list_tenants(home: Home, as_json: bool) -> None:
     """List the home's tenants."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.tenants import tenancy
 
     found = tenancy.tenants(home)
     if as_json:

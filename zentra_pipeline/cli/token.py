@@ -51,8 +51,8 @@ def create(
 
     It is printed once and kept nowhere.
     """
-    from zentra_pipeline import access
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.tenants import access
 
     bearer, token = access.create_token(
         home,
@@ -76,8 +76,8 @@ def create(
 @options.as_json
 def list_tokens(tenant: str | None, home: Home, as_json: bool) -> None:
     """List tokens, oldest first: whose they are, never what they are."""
-    from zentra_pipeline import access
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.tenants import access
 
     now = datetime.now(UTC)
     found = access.listed(home, tenant)
@@ -113,8 +113,8 @@ def list_tokens(tenant: str | None, home: Home, as_json: bool) -> None:
 @options.as_json
 def revoke(token_id: str, home: Home, as_json: bool) -> None:
     """End a token at once and for good."""
-    from zentra_pipeline import access
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.tenants import access
 
     token = access.revoke_token(home, token_id, datetime.now(UTC))
     if as_json:

@@ -159,10 +159,10 @@ def deliveries(
     as_json: bool,
 ) -> None:
     """List deliveries in the order of the log."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import webhooks as webhook_store
     from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenants import tenancy
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         found = webhook_store.deliveries(
@@ -204,10 +204,10 @@ def attempts(
     tenant: str, endpoint_id: str | None, delivery_id: str | None, limit: int, home: Home, as_json: bool
 ) -> None:
     """List attempts, oldest first: when, what was answered, how long it took, why it failed."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import webhooks as webhook_store
     from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenants import tenancy
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         found = webhook_store.attempts(connection, delivery_id=delivery_id, endpoint_id=endpoint_id, limit=limit)
@@ -255,7 +255,7 @@ def _go_on(sender: "Sender", endpoint_id: str | None) -> None:
 
 
 def _sender(home: Home, tenant: str, timeout: float) -> "Sender":
-    from zentra_pipeline import tenancy
+    from zentra_pipeline.tenants import tenancy
     from zentra_pipeline.webhooks import sending, transport
 
     tenancy.require_tenant(home, tenant)
@@ -267,7 +267,7 @@ def _print_tally(
     sender: "Sender", tally: "Tally", endpoint_id: str | None, as_json: bool, further: dict[str, Any] | None = None
 ) -> None:
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.store.instants import instant_text
+    from zentra_pipeline.instants import instant_text
     from zentra_pipeline.webhooks import sending
 
     due = sending.next_due(sender, endpoint_id)

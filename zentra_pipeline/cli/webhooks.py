@@ -90,10 +90,10 @@ def add(
 @options.as_json
 def list_endpoints(tenant: str, home: Home, as_json: bool) -> None:
     """List endpoints, oldest first: where they are and how they do, never their secrets."""
-    from zentra_pipeline import tenancy
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import webhooks as webhook_store
     from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenants import tenancy
 
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         found = webhook_store.endpoints(connection)

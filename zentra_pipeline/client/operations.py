@@ -276,6 +276,6 @@ def _path(prefix: str, name: str, *further: str) -> str:
 def _instant(value: datetime | str | None) -> str | None:
     if not isinstance(value, datetime):
         return value
-    from zentra_pipeline.store.instants import instant_text
+    from zentra_pipeline.instants import instant_text
 
     return instant_text(value)

@@ -26,9 +26,9 @@ from typing import Any, Final
 from zentra_pipeline.closeout import seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED
 from zentra_pipeline.closeout.books import Books
-from zentra_pipeline.review import decisions as review
+from zentra_pipeline.decisions import exception_state as review
+from zentra_pipeline.decisions.policy import Policy
 from zentra_pipeline.review.approvals import DETAIL
-from zentra_pipeline.review.policy import Policy
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
 

@@ -7,15 +7,17 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import continuity, run_queue, vocabulary
+from zentra_pipeline import vocabulary
 from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.queue import run_queue
+from zentra_pipeline.reconcile import continuity
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.files import StagedFile
-from zentra_pipeline.store.instants import instant_of
 
 QUARANTINE_ACCEPTED: Final = "accept_quarantine"
 _CLOSABLE: Final = ("in_review", "closing", "closed")

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import lake, operational_tables
-from zentra_pipeline.review.decisions import exception_states
+from zentra_pipeline.decisions.exception_state import exception_states
+from zentra_pipeline.published import lake, operational_tables
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision

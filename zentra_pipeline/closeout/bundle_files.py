@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import lake
 from zentra_pipeline.closeout import lines, merkle, seal
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.closeout.event_lines import amounts_as_text
+from zentra_pipeline.published import lake
 from zentra_pipeline.review.approvals import DETAIL
 from zentra_pipeline.store.decisions import Decision
 

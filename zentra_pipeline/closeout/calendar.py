@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from zentra_pipeline.business_days import load_business_days
-from zentra_pipeline.profile import load_profile
+from zentra_pipeline.config.business_days import load_business_days
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store

@@ -12,12 +12,16 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from zentra_pipeline import inbox, lake, locks, provenance, rules, windows
+from zentra_pipeline import ledger_windows, provenance
 from zentra_pipeline.closeout import blockers, books
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.profile import load_profile
+from zentra_pipeline.ingest import callback_staging
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import Home, TenantPaths
@@ -27,8 +31,8 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_text
-from zentra_pipeline.tenancy import require_tenant
+from zentra_pipeline.tenants import locks
+from zentra_pipeline.tenants.tenancy import require_tenant
 
 _NOTHING: Final = run_store.Revision("", 0, "", hashlib.sha256(b"").hexdigest(), "", "", {}, "", {})
 
@@ -155,7 +159,7 @@ def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: 
             name: getattr(run, name) for name in ("run_id", "provider", "settlement_file", "ledger_window", "owner")
         }
         content = {"run": about | {"tenant": tenant, "as_of": run.as_of}, "files": [], "earlier": []}
-        manifest = content | {"rules": rules.digest(), "code": provenance.code_digest()}
+        manifest = content | {"rules": dbt_project.digest(), "code": provenance.code_digest()}
         revision = run_store.Revision(run_id, 0, "", _NOTHING.inputs_digest, owner, run.as_of, {}, run.as_of, manifest)
         yield Case(home, paths, tenant, engine, run, revision, closeouts, decisions)
 
@@ -163,15 +167,15 @@ def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: 
 def _take_in(paths: TenantPaths, provider: str) -> None:
     """Stage the callbacks and intents that wait: what has come in is known when a window is closed."""
     now = datetime.now(UTC)
-    inbox.drain(paths, provider, now)
+    callback_staging.drain(paths, provider, now)
     intents.drain(paths, provider, now)
 
 
 def bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, datetime]:
     """Where a ledger window begins and ends, in UTC."""
     profile = load_profile(paths, provider)
-    starts_at = windows.window_start(window, profile.timezone, profile.window_cutoff)
-    return starts_at, windows.window_start(window + timedelta(days=1), profile.timezone, profile.window_cutoff)
+    starts_at = ledger_windows.window_start(window, profile.timezone, profile.window_cutoff)
+    return starts_at, ledger_windows.window_start(window + timedelta(days=1), profile.timezone, profile.window_cutoff)
 
 
 def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:

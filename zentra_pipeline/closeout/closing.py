@@ -17,17 +17,18 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import access, lake, locks
-from zentra_pipeline.actors import PROGRAM, Origin, same_person
-from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, keys, payload, report, seal
+from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.closeout.case import Case
+from zentra_pipeline.decisions.policy import check_origin, load_policy
 from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
 from zentra_pipeline.events.facts import closeout_event
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.keys import signing_keys
+from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.review.approvals import DETAIL
-from zentra_pipeline.review.policy import check_origin, load_policy
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
@@ -36,7 +37,8 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_text
+from zentra_pipeline.tenants import access, locks
+from zentra_pipeline.tenants.actors import PROGRAM, Origin, same_person
 
 PREPARE: Final = approval.PREPARE
 APPROVE: Final = decision_store.APPROVE_CLOSEOUT
@@ -317,7 +319,7 @@ def _sealed_bundle(case: Case, opened: Books, closeout: Closeout, now: datetime)
     shutil.rmtree(temporary, ignore_errors=True)
     (temporary / "files").mkdir(parents=True)
     content = _write_files(case, opened, closeout, temporary / "files", now)
-    digest = seal.seal_bundle(temporary, content, keys.signing_key(case.home, now))
+    digest = seal.seal_bundle(temporary, content, signing_keys.signing_key(case.home, now))
     seal.put_in_place(temporary, bundle)
     return replace(closeout, seal_digest=digest), bundle
 
@@ -356,7 +358,7 @@ def _write_files(case: Case, opened: Books, closeout: Closeout, folder: Path, no
     totals = bundle_files.control_totals(opened, decisions, events, rows)
     bundle_files.write_object(totals, folder / "control_totals.json")
     bundle_files.write_object(_inputs(case, decided), folder / "inputs.json")
-    bundle_files.write_object(keys.key_rotations(case.home), folder / "key_rotations.json")
+    bundle_files.write_object(signing_keys.key_rotations(case.home), folder / "key_rotations.json")
     accepted = next((item.reason for item in reversed(decided) if item.action == QUARANTINE_ACCEPTED), None)
     content = payload.payload(
         tenant=case.tenant,

@@ -10,10 +10,10 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline import lake
 from zentra_pipeline.closeout import lines
 from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.events.reading import SEGMENT_COLUMNS
+from zentra_pipeline.published import lake
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import operational_store, reading

@@ -6,7 +6,7 @@ Does not belong here: collecting the facts, signing, writing.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from zentra_pipeline.review.policy import Policy
+from zentra_pipeline.decisions.policy import Policy
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 

@@ -7,15 +7,16 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake, tenancy
 from zentra_pipeline.closeout import blockers
 from zentra_pipeline.closeout.case import bounds
-from zentra_pipeline.review.policy import load_policy
+from zentra_pipeline.decisions.policy import load_policy
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.published import lake
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
-from zentra_pipeline.store.instants import instant_of
+from zentra_pipeline.tenants import tenancy
 
 # Runs that opened what is still open, or carry its item, and those whose totals lack quarantined rows.
 _UNCLEAN: Final = """

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zentra_pipeline.landing import sync_folder
+from zentra_pipeline.ingest.landing import sync_folder
 
 if TYPE_CHECKING:
-    from zentra_pipeline.closeout.keys import SigningKey
+    from zentra_pipeline.keys.signing_keys import SigningKey
 
 PAYLOAD_TYPE = "application/vnd.zentra.closeout+json"
 SEAL_FILE = "seal.json"

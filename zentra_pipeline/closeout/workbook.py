@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from xlsxwriter import Workbook
 
-from zentra_pipeline import lake
 from zentra_pipeline.closeout import workbook_pages
 from zentra_pipeline.closeout.workbook_cells import ROWS_A_SHEET, Cells, Column, WrittenTable
 from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import TenantPaths
 

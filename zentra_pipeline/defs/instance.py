@@ -11,8 +11,8 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 from sqlalchemy import Engine, event
 
-from zentra_pipeline import dagster_files
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import dagster_files
 
 
 @contextmanager

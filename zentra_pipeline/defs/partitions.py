@@ -8,7 +8,7 @@ from functools import cache
 
 import dagster as dg
 
-from zentra_pipeline.file_windows import first_window
+from zentra_pipeline.ingest.file_windows import first_window
 from zentra_pipeline.settings import Home
 
 SCOPE_PARTITIONS = "scope"

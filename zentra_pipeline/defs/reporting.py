@@ -15,15 +15,18 @@ from typing import Any, Final
 import dagster as dg
 import duckdb
 
-from zentra_pipeline import charts, file_windows, lake, tenancy
+from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.corrections import withdraw_result
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.scratch import TABLE_OF_KIND
+from zentra_pipeline.ingest import file_windows
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile.run_database import TABLE_OF_KIND
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.tenants import tenancy
 
 QUARANTINE_KEY: Final = dg.AssetKey(["raw", "quarantine"])
 QUARANTINE_CHECK: Final = "every_row_was_accepted"

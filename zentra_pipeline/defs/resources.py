@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from zentra_pipeline.reconcile.window_run import Followed, Progress, RunRequest, WindowResult, run_queued, run_window
 from zentra_pipeline.settings import Home
-from zentra_pipeline.window_run import Followed, Progress, RunRequest, WindowResult, run_queued, run_window
 
 
 @dataclass

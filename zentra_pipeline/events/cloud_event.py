@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from zentra_pipeline.store.instants import instant_text
+from zentra_pipeline.instants import instant_text
 
 
 def event_id(event_type: str, fact: Sequence[str]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.store.closeouts import Closeout
-from zentra_pipeline.store.instants import instant_text
 
 
 def exception_event(

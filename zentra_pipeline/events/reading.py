@@ -13,11 +13,11 @@ from typing import Any, Final
 import duckdb
 
 from zentra_pipeline.errors import UsageError
+from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.event_log import Entry
-from zentra_pipeline.store.instants import instant_of, instant_text
 
 # The published table `events`; `single_rows` and `segments_sql` give its rows in this order of columns.
 EVENT_COLUMNS: Final = (
@@ -78,7 +78,7 @@ def single_rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
 
 def segments_sql(paths: TenantPaths, entries: Sequence[Entry]) -> str | None:
     """A select of EVENT_COLUMNS over the lake files among `entries`, null when there is none."""
-    from zentra_pipeline import lake  # which makes the published table of this
+    from zentra_pipeline.published import lake  # which makes the published table of this
 
     files = {paths.root / entry.path: entry.first_position for entry in entries if entry.path is not None}
     if not files:
@@ -159,7 +159,7 @@ def _of_segment(
     paths: TenantPaths, entry: Entry, first: int, event_type: str | None, batch: int, without: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The events of a lake file from offset `first` on; each batch is read whole, no result is left half read."""
-    from zentra_pipeline import lake
+    from zentra_pipeline.published import lake
 
     sql = (
         'select "offset", event_id, event_type, subject, event_time, actor, run_id, data '

@@ -21,12 +21,13 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake
-from zentra_pipeline.review import books, decisions
-from zentra_pipeline.review.decisions import ExceptionState
-from zentra_pipeline.review.matching import LINE, MOVEMENT, Named
-from zentra_pipeline.review.policy import ROLE_ACTIONS, WRITE_OFF, Policy
-from zentra_pipeline.review.run_decisions import OPEN_ITEM_TYPES
+from zentra_pipeline.decisions import exception_state
+from zentra_pipeline.decisions.exception_state import ExceptionState
+from zentra_pipeline.decisions.manual_match import LINE, MOVEMENT, Named
+from zentra_pipeline.decisions.policy import ROLE_ACTIONS, WRITE_OFF, Policy
+from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES
+from zentra_pipeline.published import lake
+from zentra_pipeline.review import books
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.decisions import Decision
 
@@ -95,7 +96,7 @@ def pending(
     by_id = {row["exception_id"]: row for row in rows}
     waiting = [
         (by_id[state.exception_id], proposal)
-        for state in decisions.states(log).values()
+        for state in exception_state.states(log).values()
         if state.exception_id in by_id and _is_pending(by_id[state.exception_id], state)
         if (proposal := proposal_of(log, state.exception_id)) is not None
     ]
@@ -122,7 +123,7 @@ def of_proposals(
 
 
 def _is_pending(row: Mapping[str, Any], state: ExceptionState) -> bool:
-    return decisions.seen(state, row["status"], row["resolution"]).status == "pending_approval"
+    return exception_state.seen(state, row["status"], row["resolution"]).status == "pending_approval"
 
 
 def _named(row: Mapping[str, Any], proposal: Decision) -> tuple[Item, ...]:

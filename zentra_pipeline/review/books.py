@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake, money
+from zentra_pipeline import money
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.decisions import policy, run_adjustments
+from zentra_pipeline.decisions.exception_state import KEEPS_STATUS, ExceptionState
+from zentra_pipeline.decisions.manual_match import Match, Named
+from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES, ManualMatch, WriteOff
 from zentra_pipeline.errors import RefusedError
-from zentra_pipeline.profile import load_profile
-from zentra_pipeline.review import policy, run_decisions
-from zentra_pipeline.review.decisions import KEEPS_STATUS, ExceptionState
-from zentra_pipeline.review.matching import Match, Named
-from zentra_pipeline.review.run_decisions import OPEN_ITEM_TYPES, ManualMatch, WriteOff
+from zentra_pipeline.published import lake
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
@@ -59,7 +60,7 @@ class OpenItem:
 
 def of_known(connection: Connection, known: Decision) -> Books:
     """The books of a decision that is recorded already."""
-    return Books(run_store.get(connection, known.run_id), known.details, run_decisions.changes_items(known))
+    return Books(run_store.get(connection, known.run_id), known.details, run_adjustments.changes_items(known))
 
 
 def of_decision(
@@ -85,7 +86,7 @@ def of_decision(
         return _written_off(connection, paths, row, published) or Books(published[-1])
     if action == "reopen":
         decided = next((each for each in log if each.decision_id == state.decision_id), None)
-        if decided is not None and run_decisions.changes_items(decided):
+        if decided is not None and run_adjustments.changes_items(decided):
             return Books(_taken_back_from(connection, state, published), _items_of(decided), is_changed=True)
     return Books(published[-1])
 
@@ -240,7 +241,7 @@ def _one_run(row: Mapping[str, Any], named: Named, items: Mapping[tuple[str, str
 
 def _check_unclaimed(connection: Connection, run: run_store.Run, named: Named, currency: str) -> None:
     """Refuse what another decision in these books has taken already, though its revision is not published yet."""
-    taken = run_decisions.of_run(decision_store.listed(connection), run.run_id, ())
+    taken = run_adjustments.of_run(decision_store.listed(connection), run.run_id, ())
     claims: list[WriteOff | ManualMatch] = [*taken.write_offs, *taken.matches]
     for claim in claims:
         if (claim.item_type, claim.item_id) in named.items and claim.currency == currency:

@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from zentra_pipeline.business_days import load_business_days
+from zentra_pipeline.config.business_days import load_business_days
+from zentra_pipeline.config.profile import Profile, load_profile
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.profile import Profile, load_profile
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.ledger_windows import window_of
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.store.instants import instant_text
-from zentra_pipeline.windows import window_of
 
 # What to select exceptions from with what their clock needs; `seen` takes the two columns off again.
 TIMED: Final = (

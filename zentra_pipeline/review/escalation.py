@@ -14,22 +14,22 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake
+from zentra_pipeline.config.routing import EscalationRule, load_escalation
+from zentra_pipeline.decisions import exception_state
+from zentra_pipeline.decisions.exception_state import ESCALATE, SYSTEM_ACTOR, ExceptionState
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
-from zentra_pipeline.review import decisions
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.published import lake
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clock, Clocks
-from zentra_pipeline.review.decisions import ESCALATE, SYSTEM_ACTOR, ExceptionState
 from zentra_pipeline.review.record import decision_id_of
-from zentra_pipeline.routing import EscalationRule, load_escalation
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store
-from zentra_pipeline.store.instants import instant_text
-from zentra_pipeline.tenancy import require_tenant
+from zentra_pipeline.tenants.tenancy import require_tenant
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _take(
     newest: dict[str, str] = {}
     for found in overdue:
         row, log = found.row, logs[found.row["exception_id"]]
-        state = decisions.fold(log, ExceptionState(row["exception_id"]))
+        state = exception_state.fold(log, ExceptionState(row["exception_id"]))
         if state.status == "resolved":  # decided since the tables were read
             continue
         for step in steps(
@@ -134,7 +134,7 @@ def _take(
             decision_store.append(connection, decision)
             if step.rule.owner is not None:
                 event_log.append(connection, _event(tenant, row, decision, now))
-            state = decisions.after(state, decision)
+            state = exception_state.after(state, decision)
             recorded.append(decision)
     return recorded
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline import lake
+from zentra_pipeline.published import lake
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading

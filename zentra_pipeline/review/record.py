@@ -15,14 +15,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import access, lake
-from zentra_pipeline.actors import PROGRAM, Origin
+from zentra_pipeline.decisions import exception_state, manual_match, policy
+from zentra_pipeline.decisions.exception_state import ExceptionState
 from zentra_pipeline.errors import NotFoundError, OutdatedError, RunFailedError, ZentraError
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
-from zentra_pipeline.review import approvals, books, decisions, matching, policy
-from zentra_pipeline.review.decisions import ExceptionState
+from zentra_pipeline.review import approvals, books
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
@@ -30,8 +31,9 @@ from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store
-from zentra_pipeline.store.instants import instant_text
-from zentra_pipeline.tenancy import require_tenant
+from zentra_pipeline.tenants import access
+from zentra_pipeline.tenants.actors import PROGRAM, Origin
+from zentra_pipeline.tenants.tenancy import require_tenant
 
 # The role of whoever works on the home's own machine: the files below it are theirs.
 LOCAL_ROLE: Final = "admin"
@@ -62,7 +64,7 @@ class _Wanted:
     reason: str | None
     owner: str | None
     resolution: str | None
-    named: matching.Named | None
+    named: manual_match.Named | None
     origin: Origin
 
 
@@ -92,9 +94,9 @@ def decide(
     OutdatedError when the exception has been decided on since `expected_version`, and RunFailedError when the decision
     stands but the run it concerns could not be reconciled anew.
     """
-    given = decisions.resolution_of(action, resolution)
-    decisions.check_words(action, actor, reason, owner)
-    named = matching.named(action, settlement_lines, ledger_transactions)
+    given = exception_state.resolution_of(action, resolution)
+    exception_state.check_words(action, actor, reason, owner)
+    named = manual_match.named(action, settlement_lines, ledger_transactions)
     wanted = _Wanted(action, actor, role, reason, owner, given, named, origin)
     paths = require_tenant(home, tenant)
     access.require_actor(home, tenant, actor)
@@ -130,7 +132,7 @@ def decide(
             if stands_in.is_changed:
                 why = f"made anew: decision {decision.decision_id} of {actor}"
                 request_store.queue(connection, stands_in.run.run_id, actor, now, why)
-            state = decisions.after(state, decision)
+            state = exception_state.after(state, decision)
     lake.refresh(paths)
     if stands_in.is_changed:
         _reconcile_anew(home, tenant, stands_in.run, actor)
@@ -140,7 +142,7 @@ def decide(
 
 def _known(log: Sequence[Decision], state: ExceptionState, wanted: _Wanted) -> Decision | None:
     """The decision on record that the wanted one would only say again."""
-    return decisions.repeated(
+    return exception_state.repeated(
         log,
         state,
         action=wanted.action,
@@ -162,7 +164,7 @@ def _weighed(
     wanted: _Wanted,
 ) -> tuple[policy.Verdict, books.Books]:
     """What the policy says of a decision, and the books it stands in."""
-    decisions.check_step(state, wanted.action)
+    exception_state.check_step(state, wanted.action)
     match = books.match_of(connection, paths, row, log, wanted.action, wanted.named)
     step = policy.Step(
         wanted.action,
@@ -190,7 +192,7 @@ def _with_approval(
     proposal = decision if decision.result == "pending_approval" else None
     if decision.action == "approve":
         proposal = books.proposal(log)
-    if proposal is None or decision.action in decisions.KEEPS_STATUS:
+    if proposal is None or decision.action in exception_state.KEEPS_STATUS:
         return decision
     found = approvals.of_proposals(connection, paths, rules, [(row, proposal)])
     return replace(decision, details={**decision.details, approvals.DETAIL: found[row["exception_id"]]})
@@ -224,9 +226,9 @@ def _published(paths: TenantPaths, exception_id: str) -> dict[str, Any]:
 
 def _state(row: Mapping[str, Any], log: Sequence[Decision]) -> ExceptionState:
     """The fold over the log and the published row, whose owner and late match hold where nobody decided otherwise."""
-    state = decisions.fold(log, ExceptionState(row["exception_id"]))
-    if row["resolution"] in decisions.SYSTEM_RESOLUTIONS or row["resolved_run_id"] is not None:
-        state = decisions.seen(state, row["status"], row["resolution"])
+    state = exception_state.fold(log, ExceptionState(row["exception_id"]))
+    if row["resolution"] in exception_state.SYSTEM_RESOLUTIONS or row["resolved_run_id"] is not None:
+        state = exception_state.seen(state, row["status"], row["resolution"])
     return state if state.owner is not None else replace(state, owner=row["owner"])
 
 
@@ -270,7 +272,7 @@ def _append_event(
 
 
 def _reconcile_anew(home: Home, tenant: str, run: run_store.Run, actor: str) -> None:
-    from zentra_pipeline.reconcile import RunRequest, reconcile
+    from zentra_pipeline.defs.launch import RunRequest, reconcile
 
     request = RunRequest(
         provider=run.provider,

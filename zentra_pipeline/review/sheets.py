@@ -12,15 +12,16 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from zentra_pipeline import lake
-from zentra_pipeline.actors import PROGRAM, Origin
+from zentra_pipeline.decisions import exception_state, policy
 from zentra_pipeline.errors import ConfigurationError, InputRejectedError, UsageError, ZentraError
-from zentra_pipeline.result_text import csv_lines, without_guard
-from zentra_pipeline.review import decisions, policy, record
+from zentra_pipeline.published import lake
+from zentra_pipeline.queries.result_text import csv_lines, without_guard
+from zentra_pipeline.review import record
 from zentra_pipeline.review.clocks import TIMED, Clock, Clocks
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.actors import PROGRAM, Origin
 
 MOST_DECISIONS: Final = 500
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -77,7 +78,7 @@ def queue(paths: TenantPaths, clocks: Clocks, conditions: Mapping[str, Any]) -> 
         list(conditions.values()),
     )
     with reading(operational_store(paths)) as connection:
-        known = decisions.states(decision_store.listed(connection))
+        known = exception_state.states(decision_store.listed(connection))
     columns, rows = [*_TO_FILL, *_told_columns()], []
     for values in found.rows:
         row: dict[str, Any] = dict(zip(found.columns, values, strict=True))
@@ -181,11 +182,11 @@ def _refusal(
 
 
 def _check_words(row: Row) -> None:
-    if row.action not in decisions.ACTIONS:
-        raise UsageError(f"action {row.action!r} is not known: use one of {', '.join(decisions.ACTIONS)}")
-    if row.action in decisions.MATCHING:
+    if row.action not in exception_state.ACTIONS:
+        raise UsageError(f"action {row.action!r} is not known: use one of {', '.join(exception_state.ACTIONS)}")
+    if row.action in exception_state.MATCHING:
         raise UsageError(f"a sheet has no columns for what {row.action} names: decide it by itself")
-    resolutions = decisions.personal_resolutions()
+    resolutions = exception_state.personal_resolutions()
     if row.resolution is not None and row.resolution not in resolutions:
         raise UsageError(f"resolution {row.resolution!r} is not allowed: use one of {', '.join(resolutions)}")
     if row.version is not None and not _VERSION.fullmatch(row.version):

@@ -11,20 +11,22 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake, locks, run_queue
-from zentra_pipeline.actors import same_person
+from zentra_pipeline.decisions import run_adjustments
+from zentra_pipeline.decisions.policy import load_policy
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
-from zentra_pipeline.review import run_decisions
-from zentra_pipeline.review.policy import load_policy
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.published import lake
+from zentra_pipeline.queue import run_queue
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_text
 from zentra_pipeline.store.runs import Run
-from zentra_pipeline.tenancy import require_tenant
+from zentra_pipeline.tenants import locks
+from zentra_pipeline.tenants.actors import same_person
+from zentra_pipeline.tenants.tenancy import require_tenant
 
 ACTION: Final = "void_run"
 
@@ -71,7 +73,7 @@ def _require_nothing_rests_on(connection: Connection, run: Run) -> None:
                 f"the sealed closeout {closeout.closeout_id} of window {closeout.ledger_window} rests on run "
                 f"{run.run_id}: what is sealed is corrected by a later revision and an amendment, not taken back"
             )
-    taken = run_decisions.of_run(decision_store.listed(connection), run.run_id, ())
+    taken = run_adjustments.of_run(decision_store.listed(connection), run.run_id, ())
     decided = sorted({item.exception_id for item in taken.write_offs} | {item.exception_id for item in taken.matches})
     if decided:
         raise NotPossibleError(

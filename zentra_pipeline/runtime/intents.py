@@ -17,19 +17,20 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
-from zentra_pipeline import identifiers, locks
+from zentra_pipeline import identifiers
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.decisions.intent_policy import IntentPolicy, check_scope, weigh
+from zentra_pipeline.decisions.policy import load_policy
 from zentra_pipeline.errors import RefusedError, UsageError
-from zentra_pipeline.profile import load_profile
-from zentra_pipeline.review.policy import load_policy
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.runtime import intent as rows
 from zentra_pipeline.runtime.intent import Intent
-from zentra_pipeline.runtime.policy import IntentPolicy, check_scope, weigh
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.reading import CANONICAL
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_text
 from zentra_pipeline.store.intents import StoredIntent
+from zentra_pipeline.tenants import locks
 
 EVENTS_KIND: Final = "internal_events"
 LEDGER_KIND: Final = "ledger"
@@ -261,7 +262,7 @@ def _usual_account(provider: str, cleared: Sequence[str]) -> str:
 
 
 def _ingest(paths: TenantPaths, provider: str, batch: str, found: Sequence[StoredIntent], now: datetime) -> None:
-    from zentra_pipeline.ingest import ingest_files  # a run where nothing waits needs none of the gate
+    from zentra_pipeline.ingest.files import ingest_files  # a run where nothing waits needs none of the gate
 
     folder = paths.scratch / f"intents-{provider}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import lake
-from zentra_pipeline.profile import load_profile
-from zentra_pipeline.result_text import json_value
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.decisions.intent_policy import PASSED, REFUSED
+from zentra_pipeline.published import lake
+from zentra_pipeline.queries.result_text import json_value
 from zentra_pipeline.runtime import intent as stages
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.runtime.intents import OpenIntent
 from zentra_pipeline.runtime.ledger_flow import POSTINGS_SQL, Account, ledger_flow
-from zentra_pipeline.runtime.policy import PASSED, REFUSED
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store

@@ -9,11 +9,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from zentra_pipeline import lake, strict_yaml, tenancy
+from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline.ingest.files import ingest_files
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile.window_run import RunRequest
 from zentra_pipeline.settings import Home, TenantPaths
-from zentra_pipeline.window_run import RunRequest
+from zentra_pipeline.tenants import tenancy
 
 TENANT = "simulation"
 Row = Mapping[str, str]

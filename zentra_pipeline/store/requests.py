@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, insert, select, update
 
 from zentra_pipeline.errors import ZentraError
-from zentra_pipeline.store.instants import instant_text
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.store.models import idempotency_keys, run_requests, runs
 
 WORKER: Final = "worker"

@@ -10,10 +10,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, func, insert, select
 
 from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.store import models
 from zentra_pipeline.store.digests import change_rows, facts
-from zentra_pipeline.store.instants import instant_text
 
 _AT_REST: Final = ("in_review", "closing", "closed")
 _MAY_FOLLOW: Final[Mapping[str, frozenset[str]]] = {

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from zentra_pipeline import tenancy
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
 from zentra_pipeline.store.place import control_place, operational_place
+from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.upkeep import (
     file_checks,
     queue_checks,

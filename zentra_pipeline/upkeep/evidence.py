@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zentra_pipeline import lake
 from zentra_pipeline.closeout import books as closeout_books
 from zentra_pipeline.closeout import bundle_files
-from zentra_pipeline.events import run_events
-from zentra_pipeline.scratch import RunInputs
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import revision_events
+from zentra_pipeline.reconcile.run_database import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.copying import copy_operational_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.event_log import Entry
-from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.runs import Revision, Run
 from zentra_pipeline.upkeep import remake
 from zentra_pipeline.upkeep.records import Records
@@ -128,7 +128,7 @@ def remake_events(
     before = (item for item in records.revisions if item.published_at < revision.published_at)
     stood = {item.run_id: item for item in before if _is_earlier(records.runs_by_id[item.run_id], run)}
     changes = records.transitions[run.run_id]
-    telling = run_events.Telling(
+    telling = revision_events.Telling(
         inputs=replace(inputs, earlier=[remake.earlier_run(records, item, tables) for item in stood.values()]),
         revision=revision.revision,
         actor=next((change.actor for change in changes if change.at == revision.published_at), run.actor),
@@ -137,7 +137,7 @@ def remake_events(
         former=tables[run.run_id, revision.revision - 1] if revision.revision > 1 else {},
         log=log_before(records, revision),
     )
-    return run_events.write(made, telling)
+    return revision_events.write(made, telling)
 
 
 def entry_of(records: Records, revision: Revision) -> Entry | None:

@@ -8,9 +8,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zentra_pipeline import landing, locks, proofs
+from zentra_pipeline.ingest import landing, staged_digests
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.tenants import locks
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.records import Records
 
@@ -48,7 +49,7 @@ def check_staged(records: Records) -> Iterator[Finding]:
             problem = _problem_of_rows(records.paths.root / path, rows, file)
             if problem:
                 yield Finding("staged", path, ERROR, problem, remedy)
-        for problem in proofs.problems(records.paths, file, records.facts):
+        for problem in staged_digests.problems(records.paths, file, records.facts):
             if "is not what ingest wrote" in problem:
                 yield Finding("staged", problem.partition(" ")[0], ERROR, problem, remedy)
         if file.staged_path and (file.sequence not in records.facts or not records.facts[file.sequence].is_proven):

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from zentra_pipeline import continuity, dagster_files
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.reconcile import continuity
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import requests as request_store
-from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.runs import Run
+from zentra_pipeline.tenants import dagster_files
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.records import Records
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline import locks
 from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.tenants import locks
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.records import Records
 

@@ -14,10 +14,12 @@ from typing import Final
 
 import duckdb
 
-from zentra_pipeline import lake, landing, locks, rules, staging
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import VerificationError, ZentraError
-from zentra_pipeline.scratch import RunInputs
+from zentra_pipeline.ingest import landing, staging
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import dbt_project
+from zentra_pipeline.reconcile.run_database import RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import file_facts
 from zentra_pipeline.store.closeouts import Closeout
@@ -25,7 +27,8 @@ from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.event_log import Entry
 from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.runs import Revision
-from zentra_pipeline.tenancy import require_tenant
+from zentra_pipeline.tenants import locks
+from zentra_pipeline.tenants.tenancy import require_tenant
 from zentra_pipeline.upkeep import evidence, records, remake
 from zentra_pipeline.upkeep.records import Records, RevisionKey
 
@@ -285,7 +288,7 @@ def _verdict(
         return NOT_COMPARABLE
     if found is not None and all(_same_rows(work, revision, found, name) for name in differs):
         return SAME_ROWS
-    return RULES_CHANGED if revision.manifest["rules"] != rules.digest() else UNEXPLAINED
+    return RULES_CHANGED if revision.manifest["rules"] != dbt_project.digest() else UNEXPLAINED
 
 
 def _same_rows(work: _Work, revision: Revision, found: remake.Remade, name: str) -> bool:

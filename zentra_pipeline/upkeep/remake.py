@@ -13,19 +13,21 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import lake, landing, scratch, transform
+from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.config.routing import RoutingRule
+from zentra_pipeline.decisions.run_adjustments import RunDecisions
 from zentra_pipeline.errors import InputRejectedError, VerificationError
-from zentra_pipeline.ingest import restage
-from zentra_pipeline.profile import Profile
-from zentra_pipeline.review.run_decisions import RunDecisions
-from zentra_pipeline.routing import RoutingRule
-from zentra_pipeline.scratch import EarlierRun, RunInputs
+from zentra_pipeline.ingest import landing
+from zentra_pipeline.ingest.files import restage
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.ledger_windows import BusinessDays
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import dbt_execute, run_database
+from zentra_pipeline.reconcile.run_database import EarlierRun, RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
-from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.runs import Revision
 from zentra_pipeline.upkeep.records import Records, RevisionKey
-from zentra_pipeline.windows import BusinessDays
 
 # Rows of these kinds meet rows of other providers: in the ledger, or by an id that is one for all.
 _SHARED_KINDS: Final = frozenset({"ledger", "internal_events"})
@@ -147,9 +149,9 @@ def in_order(revisions: Iterable[Revision]) -> list[Revision]:
 
 def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) -> Remade:
     """Build a revision's tables below `made` as a run does, from the staged files there, in its own columns."""
-    with scratch.prepared(inputs, made.scratch / inputs.run_id, made.root) as database:
-        transform.build(database)
-        inputs_digest = scratch.inputs_digest(database)
+    with run_database.prepared(inputs, made.scratch / inputs.run_id, made.root) as database:
+        dbt_execute.build(database)
+        inputs_digest = run_database.inputs_digest(database)
         tables = lake.publish(
             database,
             made,
@@ -195,5 +197,5 @@ def earlier_run(records: Records, revision: Revision, tables: Tables) -> Earlier
         settlement_file=run.settlement_file,
         ledger_window=date.fromisoformat(run.ledger_window),
         tables=dict(tables[revision.run_id, revision.revision]),
-        clearing_accounts=scratch.clearing_accounts_of(revision.manifest),
+        clearing_accounts=run_database.clearing_accounts_of(revision.manifest),
     )

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import landing
 from zentra_pipeline.errors import UsageError, VerificationError
+from zentra_pipeline.ingest import landing
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.runs import Revision
-from zentra_pipeline.tenancy import require_tenant
+from zentra_pipeline.tenants.tenancy import require_tenant
 from zentra_pipeline.upkeep import evidence, records, remake
 from zentra_pipeline.upkeep.records import Records
 

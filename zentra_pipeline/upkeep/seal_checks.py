@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from zentra_pipeline.closeout import keys, verify
+from zentra_pipeline.closeout import verify
 from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.keys import signing_keys
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
@@ -132,7 +133,7 @@ def _disagreements(closeout: Closeout, seal: verify.Seal) -> Iterator[str]:
 def check_keys(home: Home) -> Iterator[Finding]:
     """The list of keys can be read, and the key that signs next is there."""
     try:
-        records = keys.records(home)
+        records = signing_keys.records(home)
     except (ZentraError, ValueError, TypeError, KeyError, OSError) as error:
         yield Finding(
             "keys", home.trust.name, ERROR, f"it cannot be read: {error}", "restore it from a copy handed out"

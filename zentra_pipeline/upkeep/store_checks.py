@@ -12,15 +12,15 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from zentra_pipeline import locks
 from zentra_pipeline.contracts import contract_of
-from zentra_pipeline.staging import QUARANTINE, StagedName
+from zentra_pipeline.ingest.staging import QUARANTINE, StagedName
+from zentra_pipeline.instants import instant_of
 from zentra_pipeline.store import digests, models
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
-from zentra_pipeline.store.instants import instant_of
 from zentra_pipeline.store.migrations import NEWEST_REVISION
+from zentra_pipeline.tenants import locks
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.queue_checks import run_again
 from zentra_pipeline.upkeep.records import Records

@@ -14,18 +14,19 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import tenancy
-from zentra_pipeline.closeout import keys
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import types
+from zentra_pipeline.instants import instant_of, instant_text
+from zentra_pipeline.keys import secret_box
+from zentra_pipeline.keys import signing_keys as keys
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_of, instant_text
 from zentra_pipeline.store.webhooks import Endpoint
-from zentra_pipeline.webhooks import secret_box, signing, targets
+from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.webhooks import signing, targets
 
 ALL_EVENTS: Final = ("reconciliation.*",)
 DEFAULT_FAILURE_DAYS: Final = 5

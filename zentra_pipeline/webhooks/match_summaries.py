@@ -18,7 +18,7 @@ from zentra_pipeline.store.event_log import Entry
 
 def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any]]]:
     """The summaries of the matches in a lake file of the log, each at the place of its last match."""
-    from zentra_pipeline import lake
+    from zentra_pipeline.published import lake
 
     names = ("provider", "settlement_file", "ledger_window", "rule", "currency")
     texts = ", ".join(f"data ->> '$.{name}' as {name}" for name in names)

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.events import types
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_text
 from zentra_pipeline.store.webhooks import Delivery, Endpoint
 from zentra_pipeline.webhooks import endpoints, match_summaries
 

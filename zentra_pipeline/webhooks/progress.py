@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.store import webhooks as webhook_store
-from zentra_pipeline.store.instants import instant_of, instant_text
 from zentra_pipeline.store.webhooks import Delivery, Endpoint
 from zentra_pipeline.webhooks import schedule
 

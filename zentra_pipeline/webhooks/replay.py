@@ -9,16 +9,16 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from zentra_pipeline import tenancy
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_text
 from zentra_pipeline.store.webhooks import Delivery, Endpoint
+from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import endpoints, outbox
 
 _AT_ONCE: Final = 1_000

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import dagster as dg
 
-from zentra_pipeline import charts
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.dead_runs import at_work
 from zentra_pipeline.defs.partitions import partitioned_check, windows, windows_shown
 from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS

@@ -9,7 +9,7 @@ from zentra_pipeline.closeout.readiness import ReadyRun, ready_runs
 from zentra_pipeline.defs.closeout.bundle import CLOSEOUT_KEY
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, scope_key, scopes
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.tenancy import is_initialised
+from zentra_pipeline.tenants.tenancy import is_initialised
 
 _PREPARES: Final = "zentra/prepares"
 _MOST_ATTEMPTS: Final = 3

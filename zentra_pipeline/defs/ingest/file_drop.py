@@ -1,6 +1,6 @@
 """The sensor that ingests what arrives in drop folders, each file once, and asks for the run of a settlement file.
 
-Which folders there are: zentra_pipeline/drops.py. Does not belong here: what ingest does with a file.
+Which folders there are: zentra_pipeline/config/drops.py. Does not belong here: what ingest does with a file.
 """
 
 import json
@@ -14,16 +14,17 @@ from typing import Any, Final
 import dagster as dg
 import fsspec
 
-from zentra_pipeline import run_requests, tenancy
+from zentra_pipeline.config.drops import Drop, load_drops
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key, windows_shown
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.drops import Drop, load_drops
 from zentra_pipeline.errors import ZentraError
-from zentra_pipeline.file_windows import named_window
-from zentra_pipeline.ingest import ingest_files
-from zentra_pipeline.profile import load_profile
+from zentra_pipeline.ingest.file_windows import named_window
+from zentra_pipeline.ingest.files import ingest_files
+from zentra_pipeline.reconcile import run_requests
+from zentra_pipeline.reconcile.window_run import RunRequest
 from zentra_pipeline.settings import DEFAULT_OWNER, Home, TenantPaths
-from zentra_pipeline.window_run import RunRequest
+from zentra_pipeline.tenants import tenancy
 
 _ACTOR: Final = "drop_folder"
 _MOST_FILES: Final = 20

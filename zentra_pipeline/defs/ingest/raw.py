@@ -9,7 +9,7 @@ from zentra_pipeline.defs.partitions import partition_preview, windows_shown
 from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
 from zentra_pipeline.defs.reporting import QUARANTINE_CHECK, QUARANTINE_KEY
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.file_windows import quarantined_rows
+from zentra_pipeline.ingest.file_windows import quarantined_rows
 from zentra_pipeline.settings import DBT_PROJECT
 
 _ACCEPTED: Final = {

@@ -4,15 +4,15 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
-from zentra_pipeline import tenancy
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ZentraError
-from zentra_pipeline.profile import load_profile
+from zentra_pipeline.ledger_windows import window_of
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.windows import window_of
+from zentra_pipeline.tenants import tenancy
 
 
 @dg.schedule(

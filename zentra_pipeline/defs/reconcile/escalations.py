@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from zentra_pipeline import tenancy
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.review import escalation
+from zentra_pipeline.tenants import tenancy
 
 
 @dg.sensor(

@@ -5,14 +5,14 @@ from typing import Any, Final
 
 import dagster as dg
 
-from zentra_pipeline import charts
+from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, SCOPE_KEY
 from zentra_pipeline.money import amount_text
-from zentra_pipeline.run_summary import RunSummary, summarize
+from zentra_pipeline.published.run_summary import RunSummary, summarize
+from zentra_pipeline.reconcile.window_run import WindowResult
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.window_run import WindowResult
 
 _SHOWN: Final = 20
 

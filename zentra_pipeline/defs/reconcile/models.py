@@ -11,8 +11,8 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 from dagster_dbt.asset_utils import build_dbt_specs
 
-from zentra_pipeline import rules
 from zentra_pipeline.defs.partitions import partitioned_check, previous_window
+from zentra_pipeline.reconcile import dbt_project
 
 OWNERS: Final = ["team:data", "team:finance"]
 # A window a business day: from Friday's to Monday's run there are three days, and a holiday makes them four.
@@ -80,7 +80,7 @@ class ModelSpecs:
 def model_specs() -> ModelSpecs:
     """Every model as an asset, and every data test by the model it tests."""
     translator = _Translator()
-    content = rules.manifest()
+    content = dbt_project.manifest()
     assets, checks = build_dbt_specs(
         translator=translator,
         manifest=content,

@@ -12,15 +12,17 @@ from typing import Final
 import dagster as dg
 from sqlalchemy import Connection
 
-from zentra_pipeline import settings, tenancy, window_run
+from zentra_pipeline import settings
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.requests import Request
 from zentra_pipeline.store.runs import Run
+from zentra_pipeline.tenants import tenancy
 
 _RUN_KEY: Final = "dagster/run_key"
 _BEFORE_IT_STARTS: Final = (

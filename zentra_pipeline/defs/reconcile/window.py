@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from zentra_pipeline import window_run
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs.corrections import withdraw_plan
 from zentra_pipeline.defs.dead_runs import at_work
 from zentra_pipeline.defs.partitions import partition_key, windows, windows_shown
@@ -20,12 +20,12 @@ from zentra_pipeline.defs.reconcile.window_report import MODELS, WindowReport
 from zentra_pipeline.defs.reporting import report_recorded
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ControlFailedError, InputRejectedError, RunFailedError
-from zentra_pipeline.profile import load_profile
-from zentra_pipeline.run_queue import window_of
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.queue.run_queue import window_of
+from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.instants import instant_of
 
 # A home with years of files shows them bit by bit: a run reports a few, the sensor the rest.
 _MOST_FILES: Final = 20

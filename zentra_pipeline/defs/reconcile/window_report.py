@@ -18,8 +18,8 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from zentra_pipeline.defs.reconcile import metadata
 from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, SCOPE_KEY, ModelSpecs, model_specs
 from zentra_pipeline.errors import ControlFailedError
+from zentra_pipeline.reconcile.window_run import WindowResult
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.window_run import WindowResult
 
 MODELS: Final[ModelSpecs] = model_specs()
 _CHECKS_BY_NAME: Final = {check.name: check for check in MODELS.check_of_node.values()}

@@ -1,0 +1,177 @@
+"""What a run takes from the decisions so far: states people gave exceptions, items it writes off or matches; pure.
+
+A decision belongs to the books of one run (`Decision.run_id`); that run and those created after it see it. Does not
+belong here: what becomes of it in the run's tables (dbt).
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from zentra_pipeline.decisions import exception_state
+from zentra_pipeline.decisions.manual_match import Named
+from zentra_pipeline.store.decisions import Decision
+
+# Exceptions whose subject is an open item for want of a counterpart: writing them off takes the item out of the books.
+OPEN_ITEM_TYPES: Final = frozenset(
+    {
+        "unmatched_provider_row",
+        "unmatched_ledger_entry",
+        "failed_settlement",
+        "duplicate_settlement_line",
+        "duplicate_ledger_posting",
+        "currency_mismatch",
+        "ambiguous_match",
+    }
+)
+# What the details of a decision name items by.
+_ITEMS: Final = frozenset({"item", "settlement_lines"})
+
+
+@dataclass(frozen=True, order=True)
+class DecidedState:
+    """Where an exception stands by decision; `owner` and `lane` are null where no decision names them."""
+
+    exception_id: str
+    status: str
+    owner: str | None
+    resolution: str | None
+    lane: str | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The same as JSON values; without a lane as before there were any, so that digests stay what they were."""
+        return {name: value for name, value in asdict(self).items() if name != "lane" or value is not None}
+
+
+@dataclass(frozen=True, order=True)
+class WriteOff:
+    """A line or movement given up by a decision in the books of the run."""
+
+    item_type: str
+    item_id: str
+    currency: str
+    exception_id: str
+    exception_type: str
+    decision_id: str
+
+
+@dataclass(frozen=True, order=True)
+class ManualMatch:
+    """A line or movement that a decision in the books of the run matches; items of one `decision_id` are one match.
+
+    `exception_id` was decided about. `break_id` and `break_type` are the exception that the run had opened about the
+    item, null where there was none: it stays told beside the match.
+    """
+
+    item_type: str
+    item_id: str
+    currency: str
+    method: str
+    decision_id: str
+    exception_id: str
+    break_id: str | None
+    break_type: str | None
+
+
+@dataclass(frozen=True)
+class RunDecisions:
+    """The decisions a run depends on, in total orders."""
+
+    states: tuple[DecidedState, ...] = ()
+    write_offs: tuple[WriteOff, ...] = ()
+    matches: tuple[ManualMatch, ...] = ()
+
+    def content(self) -> dict[str, list[dict[str, Any]]]:
+        """The same as JSON values, for manifests and digests."""
+        return {
+            "states": [state.content() for state in self.states],
+            "write_offs": [asdict(write_off) for write_off in self.write_offs],
+            "matches": [asdict(item) for item in self.matches],
+        }
+
+    @classmethod
+    def of_content(cls, content: Mapping[str, Any] | None) -> "RunDecisions":
+        """What `content` gave; nothing for a manifest that is older than decisions."""
+        content = content or {}
+        return cls(
+            tuple(DecidedState(**state) for state in content.get("states", ())),
+            tuple(WriteOff(**write_off) for write_off in content.get("write_offs", ())),
+            tuple(ManualMatch(**item) for item in content.get("matches", ())),
+        )
+
+
+def of_run(log: Iterable[Decision], run_id: str, earlier: Collection[str]) -> RunDecisions:
+    """What the run sees of the log: the decisions in its own books and in those of the `earlier` runs."""
+    visible = [decision for decision in log if decision.run_id == run_id or decision.run_id in earlier]
+    states = exception_state.states(visible)
+    write_offs, matches = _taken(visible, states, run_id)
+    return RunDecisions(
+        tuple(
+            sorted(
+                DecidedState(state.exception_id, state.status, state.owner, state.resolution, state.lane)
+                for state in states.values()
+            )
+        ),
+        write_offs,
+        matches,
+    )
+
+
+def changes_items(decision: Decision) -> bool:
+    """Whether a decision takes items out of the books of its run, or puts them back."""
+    return decision.result in ("resolved", "open") and not decision.details.keys().isdisjoint(_ITEMS)
+
+
+def _taken(
+    log: Iterable[Decision], states: Mapping[str, exception_state.ExceptionState], run_id: str
+) -> tuple[tuple[WriteOff, ...], tuple[ManualMatch, ...]]:
+    """The items written off and matched in the run's books; of two decisions about one item the first counts."""
+    write_offs: list[WriteOff] = []
+    matches: list[ManualMatch] = []
+    taken: set[tuple[str, str, str]] = set()
+    for decision in log:
+        state = states.get(decision.exception_id or "")
+        if state is None or state.decision_id != decision.decision_id or state.run_id != run_id:
+            continue
+        if not changes_items(decision):
+            continue
+        found = _write_off(decision) if "item" in decision.details else _match(decision)
+        keys = {(item.item_type, item.item_id, item.currency) for item in found}
+        if keys.isdisjoint(taken):
+            taken |= keys
+            write_offs += (item for item in found if isinstance(item, WriteOff))
+            matches += (item for item in found if isinstance(item, ManualMatch))
+    return tuple(sorted(write_offs)), tuple(sorted(matches))
+
+
+def _write_off(decision: Decision) -> list[WriteOff]:
+    item = decision.details["item"]
+    return [
+        WriteOff(
+            item_type=item["item_type"],
+            item_id=item["item_id"],
+            currency=item["currency"],
+            exception_id=str(decision.exception_id),
+            exception_type=item["exception_type"],
+            decision_id=decision.decision_id,
+        )
+    ]
+
+
+def _match(decision: Decision) -> list[ManualMatch]:
+    named = Named.of_details(decision.details)
+    assert named is not None
+    breaks = {(found["item_type"], found["item_id"]): found for found in decision.details["breaks"]}
+    return [
+        ManualMatch(
+            item_type=item_type,
+            item_id=item_id,
+            currency=decision.details["currency"],
+            method=decision.details["method"],
+            decision_id=decision.decision_id,
+            exception_id=str(decision.exception_id),
+            break_id=breaks.get((item_type, item_id), {}).get("exception_id"),
+            break_type=breaks.get((item_type, item_id), {}).get("exception_type"),
+        )
+        for item_type, item_id in named.items
+    ]

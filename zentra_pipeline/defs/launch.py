@@ -1,0 +1,140 @@
+"""Reconciles from outside Dagster, through the same assets as its UI: one way to reconcile.
+
+Does not belong here: what a run does (window_run), what follows from it (run_queue), or how its outcome is told.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zentra_pipeline.errors import RunFailedError, ZentraError
+from zentra_pipeline.published.run_summary import RunSummary, summarize
+from zentra_pipeline.queue import run_queue
+from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile.window_run import Progress, RunRequest
+from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenancy import require_tenant
+
+if TYPE_CHECKING:
+    from zentra_pipeline.defs.resources import Reconciler
+
+__all__ = ["RunOutcome", "RunRequest", "reconcile", "run_queued"]
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a requested run ended: its identity and state, whether anything new was published, and its figures."""
+
+    run_id: str
+    revision: int
+    status: str
+    is_new_revision: bool
+    inputs_digest: str
+    owner: str
+    as_of: str
+    summary: RunSummary
+    rerun: tuple[str, ...]
+
+
+def reconcile(
+    home: Home, tenant: str, request: RunRequest, progress: Progress | None = None, *, is_alone: bool = True
+) -> RunOutcome:
+    """Run one window through the Dagster assets and record it in the home's Dagster instance.
+
+    What is queued of the provider is made anew before and after; in a series of windows (not `is_alone`) only after the
+    last. `rerun` names the runs that got a new revision so. Raises what window_run.run_window raises, and
+    RunFailedError when the window is done and one that follows from it failed.
+    """
+    window_run.check_request(home, tenant, request)
+    before = run_queued(home, tenant, request.provider, progress) if is_alone else window_run.Followed()
+    reconciler = _materialize(home, tenant, request, progress)
+    result = reconciler.results[-1]
+    _require_followed(result.run.run_id, reconciler.followed)
+    paths = require_tenant(home, tenant)
+    return RunOutcome(
+        run_id=result.run.run_id,
+        revision=result.run.revision,
+        status=result.run.status,
+        is_new_revision=result.is_new_revision,
+        inputs_digest=str(result.run.inputs_digest),
+        owner=result.run.owner,
+        as_of=result.run.as_of,
+        summary=summarize(paths.root, result.tables),
+        rerun=tuple(
+            f"{again.run.settlement_file} {again.run.ledger_window}"
+            for again in [*before.results, *reconciler.followed.results]
+            if again.is_new_revision
+        ),
+    )
+
+
+def run_queued(home: Home, tenant: str, provider: str, progress: Progress | None = None) -> window_run.Followed:
+    """Make what is queued of a provider anew through the Dagster assets, in order; see run_queue."""
+    paths = require_tenant(home, tenant)
+    followed = window_run.Followed()
+    while taken := run_queue.take_next(paths, provider, followed.failures.keys()):
+        request, run = taken
+        try:
+            reconciler = _materialize(home, tenant, window_run.as_request(run, request.actor), progress)
+        except Exception as cause:  # recorded with the run and its request; those after it go on
+            followed.failures[run.run_id] = str(cause) or type(cause).__name__
+            continue
+        followed.results += [reconciler.results[-1], *reconciler.followed.results]
+        followed.failures |= reconciler.followed.failures
+    return followed
+
+
+def _require_followed(run_id: str, followed: window_run.Followed) -> None:
+    if followed.failures:
+        why = "; ".join(f"{failed}: {reason}" for failed, reason in followed.failures.items())
+        raise RunFailedError(f"run {run_id} is done, but a later run could not be made anew; run it again: {why}")
+
+
+def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progress | None) -> "Reconciler":
+    """One partition of the assets, executed in this process; its result and what followed it."""
+    import dagster as dg
+
+    from zentra_pipeline.defs.instance import dagster_instance
+    from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, reaching, scope_key
+    from zentra_pipeline.defs.reconcile.job import reconcile_window
+    from zentra_pipeline.defs.reconcile.window import reconciliation_window
+    from zentra_pipeline.defs.resources import Reconciler
+
+    reconciler = Reconciler(home, progress)
+    config: dict[str, Any] = {"settlement_file": request.settlement_file, "actor": request.actor}
+    if request.owner is not None:
+        config["owner"] = request.owner
+    if request.as_of is not None:
+        config["as_of"] = request.as_of.isoformat()
+    if request.is_confirmed:
+        config["is_confirmed"] = True
+    with dagster_instance(home) as instance, reaching(request.ledger_window):
+        instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, request.provider)])
+        try:
+            job = dg.Definitions(
+                assets=[reconciliation_window], jobs=[reconcile_window], resources={"reconciler": reconciler}
+            ).resolve_job_def(reconcile_window.name)
+            job.execute_in_process(
+                instance=instance,
+                partition_key=partition_key(tenant, request.provider, request.ledger_window),
+                run_config={
+                    "ops": {"reconciliation_window": {"config": config}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+                tags={"zentra/run_id": window_run.run_id_of(tenant, request)},
+            )
+        except dg.DagsterError as cause:
+            raise _own_error(cause) from cause
+    if not reconciler.results:
+        window = f"window {request.ledger_window} of {request.provider}"
+        raise RunFailedError(f"{window} ended without a result; run it again")
+    return reconciler
+
+
+def _own_error(error: BaseException) -> Exception:
+    """The error of ours that a Dagster error wraps, else the Dagster error as a failed run."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ZentraError):
+            return cause
+        cause = cause.__cause__
+    return RunFailedError(f"the Dagster run failed: {error}")

@@ -1,0 +1,316 @@
+"""A file of an ingest on its way in: its rows judged and staged under temporary names, contradictions set aside.
+
+Does not belong here: a command as a whole and its commit (ingest), formats (sources), what a row must look like
+(contracts).
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from zentra_pipeline.config.profile import callback_secrets
+from zentra_pipeline.contracts.contract import Contract
+from zentra_pipeline.contracts.gate import Verdict, guard, judge, refuse
+from zentra_pipeline.errors import InputRejectedError, ZentraError
+from zentra_pipeline.ingest import landing, staging
+from zentra_pipeline.ingest.conflicts import ID_USED_TWICE, Contradiction, KnownFile, contradictions
+from zentra_pipeline.ingest.landing import Landed
+from zentra_pipeline.ingest.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sources.limits import COLUMN_LIMIT
+from zentra_pipeline.sources.prefetch import one_ahead
+from zentra_pipeline.sources.reading import column_names, frames
+from zentra_pipeline.store.file_facts import FileFacts
+from zentra_pipeline.store.files import StagedFile
+
+REASONS_NAMED = 20
+UNFINISHED = "last record without a newline: accepted; had the file been cut there, its last value would be short"
+OTHER_REASONS = "other reasons"
+_MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
+
+
+@dataclass(frozen=True)
+class Command:
+    """What all files of a command share."""
+
+    paths: TenantPaths
+    provider: str
+    contract: Contract
+    format: str
+    now: datetime
+    may_quarantine_all: bool = False
+    received_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file of the command with its bytes received, the id it goes by and the sequence it would be registered with."""
+
+    source: Path
+    file_id: str
+    landed: Landed
+    sequence: int
+
+    @property
+    def name(self) -> str:
+        """The file's name as received; bytes of it that are no UTF-8 are shown as escapes."""
+        return self.source.name.encode("utf-8", "backslashreplace").decode()
+
+    @property
+    def staged_name(self) -> StagedName:
+        return StagedName(self.sequence, self.landed.sha256)
+
+
+@dataclass
+class Tally:
+    """What is counted while a file is staged; `read` is what its reader handed on, whatever became of it.
+
+    `ids_used_twice`: ids that rows of different content share in this file, each with the numbers of its rows.
+    `restates`: sequences of the same file id whose rows it gives another content.
+    """
+
+    read: int = 0
+    staged: int = 0
+    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    unknown_columns: set[str] = field(default_factory=set)
+    ids_used_twice: dict[str, list[int]] = field(default_factory=dict)
+    restates: list[int] = field(default_factory=list)
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    def admit(self, contract: Contract, admitted: pl.DataFrame) -> None:
+        self.staged += admitted.height
+        for column in contract.instants if admitted.height else ():
+            low, high = admitted.select(pl.col(column).min(), pl.col(column).max().alias("last")).row(0)
+            self.first_at = low if self.first_at is None else min(self.first_at, low)
+            self.last_at = high if self.last_at is None else max(self.last_at, high)
+
+    def refuse(self, reasons: pl.Series) -> None:
+        self.quarantined += len(reasons)
+        for reason in reasons:
+            named = reason in self.reasons or len(self.reasons) < REASONS_NAMED - 1
+            self.reasons[reason if named else OTHER_REASONS] += 1
+
+
+@dataclass(frozen=True)
+class StagedArrival:
+    """A file whose rows are staged under temporary names, and their tally."""
+
+    arrival: Arrival
+    tally: Tally
+
+
+def stage(command: Command, arrival: Arrival) -> StagedArrival:
+    """Write one file's staged and quarantined rows under temporary names; InputRejectedError when it cannot be read."""
+    paths, contract, name = command.paths, command.contract, arrival.staged_name
+    tally = Tally()
+    with (
+        RowWriter(name.arriving(paths, QUARANTINE), QUARANTINE_COLUMNS) as quarantined,
+        RowWriter(name.arriving(paths, contract.table), contract.staged_types()) as staged,
+    ):
+        for verdict in _verdicts(command, arrival, tally):
+            staged.write(verdict.admitted)
+            quarantined.write(verdict.refused)
+    _check_balance(arrival, tally, staged.rows, quarantined.rows)
+    if tally.read and _ends_within_a_line(arrival):
+        tally.notes[UNFINISHED] = 1
+    return StagedArrival(arrival, tally)
+
+
+def _ends_within_a_line(arrival: Arrival) -> bool:
+    """Whether a text file's last record has no newline: it may be whole, or cut within its last value."""
+    with arrival.landed.path.open("rb") as stream:
+        if stream.read(4) == b"PAR1":
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) not in b"\r\n}]"
+
+
+def _check_balance(arrival: Arrival, tally: Tally, staged: int, quarantined: int) -> None:
+    """Every row that was read is in one of the two files; ZentraError otherwise, for a row would be lost."""
+    if (staged, quarantined) != (tally.staged, tally.quarantined) or tally.read != staged + quarantined:
+        raise ZentraError(
+            f"{arrival.name}: {tally.read:,} rows were read, {staged:,} staged and {quarantined:,} put in "
+            "quarantine: a row has no place, nothing was kept; report this with the file"
+        )
+
+
+def set_contradictions_aside(
+    command: Command, staged: Sequence[StagedArrival], known: Sequence[tuple[StagedFile, Path]]
+) -> None:
+    """Move rows that contradict their own file or another file from the staged files to quarantine.
+
+    `known`: files of the kind that arrived before, with where their staged rows are.
+    """
+    contract = command.contract
+    new = [
+        KnownFile(
+            each.arrival.staged_name.arriving(command.paths, contract.table),
+            command.provider,
+            each.arrival.file_id,
+            each.arrival.sequence,
+        )
+        for each in staged
+        if each.tally.staged
+    ]
+    is_shared = contract.has_own_provider or "provider" not in contract.key
+    earlier = [
+        KnownFile(path, row.provider, row.file_id, row.sequence)
+        for row, path in known
+        if is_shared or row.provider == command.provider
+    ]
+    found: dict[int, list[Contradiction]] = {}
+    said = contradictions(contract, new, earlier, command.paths.scratch)
+    for contradiction in said.rows:
+        found.setdefault(contradiction.sequence, []).append(contradiction)
+    for each in staged:
+        each.tally.restates = said.restated.get(each.arrival.sequence, [])
+        if each.arrival.sequence in found:
+            _set_aside(command, each.arrival, each.tally, found[each.arrival.sequence])
+
+
+def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Contradiction]) -> None:
+    """Rewrite a file's staged and quarantined rows, the contradicting ones moved."""
+    contract, paths, name = command.contract, command.paths, arrival.staged_name
+    reasons = pl.DataFrame(
+        [(each.row_number, each.reason) for each in found],
+        schema={"row_number": pl.Int64, "why": pl.String},
+        orient="row",
+    )
+    for each in found:
+        if each.reason == ID_USED_TWICE:
+            tally.ids_used_twice.setdefault(each.row_id, []).append(each.row_number)
+    tally.staged, tally.first_at, tally.last_at = 0, None, None
+    rows_at, refused_at = name.arriving(paths, contract.table), name.arriving(paths, QUARANTINE)
+    with (
+        RowWriter(refused_at.with_suffix(".rewritten"), QUARANTINE_COLUMNS) as quarantined,
+        RowWriter(rows_at.with_suffix(".rewritten"), contract.staged_types()) as staged,
+    ):
+        for refused in staging.read_rows(refused_at) if refused_at.is_file() else ():
+            quarantined.write(refused)
+        for rows in staging.read_rows(rows_at):
+            kept = rows.join(reasons, on="row_number", how="anti", maintain_order="left")
+            tally.admit(contract, kept)
+            staged.write(kept)
+            contradicting = rows.join(reasons, on="row_number", how="inner", maintain_order="left")
+            tally.refuse(contradicting["why"])
+            refused = refuse(contract, contradicting, contradicting["why"].to_list())
+            quarantined.write(_quarantine_rows(command, arrival, refused))
+    rows_at.unlink()
+    for writer, target in ((staged, rows_at), (quarantined, refused_at)):
+        if writer.rows:
+            writer.path.replace(target)
+    _check_balance(arrival, tally, staged.rows, quarantined.rows)
+
+
+def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Verdict]:
+    secrets = callback_secrets(command.paths.root.name, command.provider)
+    name = arrival.name
+    landed = arrival.landed.path
+    read = frames(landed, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes)
+    names = column_names(command.contract, command.format)
+    for frame in one_ahead(read):
+        tally.read += frame.height
+        _note_drift(frame, tally, name)
+        verdict = judge(command.contract, frame, names)
+        admitted = guard(command.contract, _with_lineage(command, arrival, verdict.admitted))
+        tally.admit(command.contract, admitted)
+        tally.refuse(verdict.refused["reason"])
+        yield Verdict(admitted, _quarantine_rows(command, arrival, verdict.refused))
+
+
+def _note_drift(frame: pl.DataFrame, tally: Tally, name: str) -> None:
+    """Add the names of unknown columns; rows alike but for their values are looked at once."""
+    if frame["raw"].null_count() == frame.height:
+        return
+    alike = pl.col("raw").str.replace_all(_MEMBER_VALUE, '":0').alias("alike")
+    for raw in frame.select("raw", alike).drop_nulls().unique("alike")["raw"]:
+        tally.unknown_columns.update(json.loads(raw, parse_int=str, parse_float=str))
+    if len(tally.unknown_columns) > COLUMN_LIMIT:
+        raise InputRejectedError(f"{name}: more than {COLUMN_LIMIT:,} unknown columns; export the documented columns")
+
+
+def _with_lineage(command: Command, arrival: Arrival, admitted: pl.DataFrame) -> pl.DataFrame:
+    lineage = {
+        "settlement_file": pl.lit(arrival.file_id),
+        "file_id": pl.lit(arrival.file_id),
+        "file_sha256": pl.lit(arrival.landed.sha256),
+        "file_sequence": pl.lit(arrival.sequence, dtype=pl.Int64),
+    }
+    if not command.contract.has_own_provider:
+        lineage["provider"] = pl.lit(command.provider)
+    return admitted.with_columns(**lineage).select(command.contract.staged_columns)
+
+
+def _quarantine_rows(command: Command, arrival: Arrival, refused: pl.DataFrame) -> pl.DataFrame:
+    return refused.with_columns(
+        source=pl.lit(command.contract.table),
+        provider=pl.lit(command.provider),
+        file_id=pl.lit(arrival.file_id),
+        file_sha256=pl.lit(arrival.landed.sha256),
+        file_sequence=pl.lit(arrival.sequence, dtype=pl.Int64),
+    ).select(*QUARANTINE_COLUMNS)
+
+
+def place(command: Command, arrival: Arrival, row: StagedFile) -> None:
+    """Give a file's written rows their lasting names."""
+    if row.staged_path is not None:
+        staging.place(command.paths, arrival.staged_name, command.contract.table)
+    if row.quarantine_path is not None:
+        staging.place(command.paths, arrival.staged_name, QUARANTINE)
+
+
+def facts(command: Command, staged: StagedArrival) -> FileFacts:
+    """What is recorded of a staged file beside its registration, while its rows are still under temporary names."""
+    arrival, tally = staged.arrival, staged.tally
+
+    def digest(table: str, rows: int) -> str | None:
+        return landing.digest_of(arrival.staged_name.arriving(command.paths, table)) if rows else None
+
+    return FileFacts(
+        sequence=arrival.sequence,
+        rows_read=tally.read,
+        staged_sha256=digest(command.contract.table, tally.staged),
+        quarantine_sha256=digest(QUARANTINE, tally.quarantined),
+        is_proven=True,
+        notes=json.dumps(dict(sorted(tally.notes.items())), ensure_ascii=False),
+        restates=json.dumps(tally.restates),
+        received_by=command.received_by,
+    )
+
+
+def registration(command: Command, staged: StagedArrival) -> StagedFile:
+    """What is recorded of a staged file; paths are those it gets when it is placed."""
+    arrival, tally = staged.arrival, staged.tally
+    paths, name, table = command.paths, arrival.staged_name, command.contract.table
+    return StagedFile(
+        sequence=arrival.sequence,
+        kind=command.contract.kind,
+        provider=command.provider,
+        file_id=arrival.file_id,
+        sha256=arrival.landed.sha256,
+        byte_size=arrival.landed.byte_size,
+        original_name=arrival.name,
+        format=command.format,
+        staged_path=str(name.path(paths, table).relative_to(paths.root)) if tally.staged else None,
+        quarantine_path=str(name.path(paths, QUARANTINE).relative_to(paths.root)) if tally.quarantined else None,
+        rows_staged=tally.staged,
+        rows_quarantined=tally.quarantined,
+        first_at=_text(tally.first_at),
+        last_at=_text(tally.last_at),
+        unknown_columns=json.dumps(sorted(tally.unknown_columns)),
+        received_at=instant_text(command.now),
+    )
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else f"{instant.isoformat(timespec='microseconds')}Z"

@@ -1,0 +1,143 @@
+"""Which ledger windows a registered file speaks of, and which window of a home is the first. No Dagster here."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+import duckdb
+
+from zentra_pipeline.config.profile import Profile, load_profile
+from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.ledger_windows import calendar, window_of
+from zentra_pipeline.published import lake
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.tenants import tenancy
+
+# The instant that places a row in a window.
+_PLACED_BY: Final = {
+    "settlement": "settled_at",
+    "ledger": "posted_at",
+    "callbacks": "received_at",
+    "internal_events": "occurred_at",
+}
+
+
+@dataclass(frozen=True)
+class WindowRows:
+    """How many rows of a file, all of one provider, lie in one window."""
+
+    provider: str
+    window: date
+    rows: int
+
+
+def named_window(profile: Profile, file_id: str) -> date | None:
+    """The window that a settlement file's id names by the profile's `settlement_file_name`, where it names one."""
+    with suppress(ValueError):
+        day = datetime.strptime(file_id, profile.settlement_file_name).date()
+        if profile.settlement_file(day) == file_id:
+            return day
+    return None
+
+
+def rows_by_window(paths: TenantPaths, file: StagedFile) -> list[WindowRows]:
+    """The staged rows of a file by the provider and window they belong to, in that order.
+
+    A settlement file that its name assigns to a window belongs there whole, also when it is empty.
+    """
+    named = _named(paths, file)
+    if named is not None:
+        return [WindowRows(file.provider, named, file.rows_staged)]
+    if file.staged_path is None:
+        return []
+    instant = _PLACED_BY[file.kind]
+    source = lake.parquet_scan([paths.root / file.staged_path], f"provider varchar, {instant} timestamp")
+    with duckdb.connect() as connection:
+        ranges = connection.execute(
+            f"select provider, min({instant}), max({instant}) from {source} group by provider order by provider"
+        ).fetchall()
+        found = []
+        for provider, first, last in ranges:
+            _name_windows(connection, _profile(paths, provider), first, last)
+            placed = f"select {instant} as at from {source} where provider = $provider"
+            days = connection.execute(
+                f"""select named_windows.day, count(*) from ({placed}) as placed
+                    asof join named_windows on placed.at >= named_windows.starts_at
+                    group by named_windows.day order by named_windows.day""",
+                {"provider": provider},
+            ).fetchall()
+            found += [WindowRows(provider, day, int(rows)) for day, rows in days]
+    return found
+
+
+def home_window(paths: TenantPaths, file: StagedFile) -> date:
+    """The one window under which a file's quarantined rows are looked for: they may have no instant of their own.
+
+    The window its name says, else that of its last accepted row, else that of its receipt.
+    """
+    profile = _profile(paths, file.provider)
+    last = instant_of(file.last_at or file.received_at)
+    return _named(paths, file) or window_of(last, profile.timezone, profile.window_cutoff)
+
+
+def quarantined_rows(paths: TenantPaths, provider: str, window: date) -> int:
+    """How many rows of the provider's files of a window are in quarantine."""
+    with reading(operational_store(paths)) as connection:
+        files = [file for kind in _PLACED_BY for file in file_store.staged_files(connection, kind)]
+    suspects = [file for file in files if file.rows_quarantined and file.provider == provider]
+    return sum(file.rows_quarantined for file in suspects if home_window(paths, file) == window)
+
+
+def first_window(home: Home) -> date | None:
+    """The earliest window of a home: of its runs, its ledger entries and the names of its settlement files."""
+    if not tenancy.is_initialised(home):
+        return None
+    days = [day for tenant in tenancy.tenants(home) for day in _first_days(home.tenant(tenant))]
+    return min(days, default=None)
+
+
+def _first_days(paths: TenantPaths) -> Iterator[date]:
+    with reading(operational_store(paths)) as connection:
+        runs = run_store.list_runs(connection)
+        files = [file for kind in ("settlement", "ledger") for file in file_store.staged_files(connection, kind)]
+    yield from (date.fromisoformat(run.ledger_window) for run in runs)
+    for file in files:
+        if file.kind == "settlement":
+            named = _named(paths, file)
+            if named is not None:
+                yield named
+        elif file.first_at is not None:
+            profile = _profile(paths, file.provider)
+            yield window_of(instant_of(file.first_at), profile.timezone, profile.window_cutoff)
+
+
+def _named(paths: TenantPaths, file: StagedFile) -> date | None:
+    return named_window(_profile(paths, file.provider), file.file_id) if file.kind == "settlement" else None
+
+
+def _profile(paths: TenantPaths, provider: str) -> Profile:
+    """The provider's profile; the defaults where it is broken, for that is refused where it decides a result."""
+    try:
+        return load_profile(paths, provider)
+    except ZentraError:
+        return Profile()
+
+
+def _name_windows(connection: duckdb.DuckDBPyConnection, profile: Profile, first: datetime, last: datetime) -> None:
+    """Give `connection` the windows between two instants (UTC, naive) as table `named_windows` (day, starts_at)."""
+    days = [window_of(at.replace(tzinfo=UTC), profile.timezone, profile.window_cutoff) for at in (first, last)]
+    windows = list(calendar(days[0], days[1], profile.timezone, profile.window_cutoff))
+    connection.execute(
+        "create or replace temp table named_windows as select unnest($days) as day, unnest($starts) as starts_at",
+        {
+            "days": [window.day for window in windows],
+            "starts": [window.starts_at.replace(tzinfo=None) for window in windows],
+        },
+    )

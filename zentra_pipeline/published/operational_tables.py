@@ -1,0 +1,237 @@
+"""The tables of the operational store as analysts read them beside the lake: runs, decisions, closeouts, single events.
+
+Unlike the lake's views they are copied into the catalog: they are small, and a copy is of one moment. Does not belong
+here: queries on the store, the lake's files.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+from sqlalchemy import Connection
+
+from zentra_pipeline import vocabulary
+from zentra_pipeline.decisions.exception_state import exception_states
+from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store import event_log, file_facts
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import runs as run_store
+
+COLUMNS: Final = {
+    "runs": (
+        "run_id varchar, revision bigint, tenant_id varchar, provider varchar, settlement_file varchar, "
+        "ledger_window date, owner varchar, status varchar, as_of timestamp, inputs_digest varchar, "
+        "closeout_status varchar, actor varchar, failure varchar, created_at timestamp"
+    ),
+    "decisions": (
+        "tenant_id varchar, sequence bigint, decision_id varchar, exception_id varchar, run_id varchar, "
+        "action varchar, actor varchar, decided_at timestamp, reason varchar, policy varchar, result varchar, "
+        "owner varchar, resolution varchar, details varchar, provider varchar, ledger_window date"
+    ),
+    "closeouts": (
+        "closeout_id varchar, run_id varchar, revision bigint, status varchar, sealed_at timestamp, "
+        "prepared_by varchar, approved_by varchar, seal_digest varchar, previous_seal varchar, amends varchar, "
+        "reason varchar, tenant_id varchar, provider varchar, settlement_file varchar, ledger_window date, "
+        "run_revision bigint, prepared_at timestamp, evidence_root varchar, evidence_rows bigint, "
+        "evidence_status varchar, chain_sequence bigint, bundle varchar"
+    ),
+    # States that people gave exceptions, now and as each closeout was sealed (closeout_id is null for now).
+    "exception_states": (
+        "closeout_id varchar, exception_id varchar, status varchar, owner varchar, lane varchar, resolution varchar, "
+        "resolved_at timestamp, resolved_by varchar, decisions bigint"
+    ),
+    "files": (
+        "file_id varchar, kind varchar, provider varchar, settlement_file varchar, rows bigint, rows_staged bigint, "
+        "rows_quarantined bigint, unknown_columns varchar, received_at timestamp, received_by varchar, sha256 varchar, "
+        "superseded_by varchar, original_name varchar, format varchar, byte_size bigint, notes varchar, "
+        "file_sequence bigint, tenant_id varchar"
+    ),
+    "single_events": event_reading.EVENT_COLUMNS,
+    "currencies": "currency varchar, exponent bigint, name varchar",
+}
+
+
+@dataclass(frozen=True)
+class OperationalTables:
+    """Rows of every table of COLUMNS at one moment, as tuples in column order, and the log's entries."""
+
+    rows: dict[str, list[tuple[Any, ...]]]
+    closeouts: list[closeout_store.Closeout]
+    event_entries: list[event_log.Entry]
+
+    @property
+    def sealed(self) -> list[closeout_store.Closeout]:
+        """Closeouts that carry a seal, amended ones included."""
+        return [closeout for closeout in self.closeouts if closeout.chain_sequence is not None]
+
+
+def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> OperationalTables:
+    """The operational tables within the snapshot of `connection`."""
+    decisions = decision_store.listed(connection)
+    closeouts = closeout_store.listed(connection)
+    entries = event_log.entries(connection)
+    states: list[tuple[Any, ...]] = [(None, *row) for row in exception_states(decisions)]
+    for closeout in closeouts:
+        if closeout.sealed_at is not None:
+            # As closed is what the seal judged by: a place in the log, not a time, for clocks differ and go back.
+            position = decision_store.sealed_position(closeout.closeout_id, decisions)
+            known = [
+                decision
+                for decision in decisions
+                if (decision.decided_at <= closeout.sealed_at if position is None else decision.sequence <= position)
+            ]
+            states += [(closeout.closeout_id, *row) for row in exception_states(known)]
+    by_id = {run.run_id: run for run in runs}
+    rows = {
+        "runs": [_run_row(tenant, run) for run in runs],
+        "decisions": [_decision_row(tenant, decision, by_id.get(decision.run_id or "")) for decision in decisions],
+        "closeouts": [_closeout_row(tenant, closeout) for closeout in closeouts],
+        "exception_states": states,
+        "files": file_rows(tenant, connection),
+        "single_events": event_reading.single_rows(entries),
+        "currencies": vocabulary.currency_rows(),
+    }
+    return OperationalTables(rows, closeouts, entries)
+
+
+def file_rows(tenant: str, connection: Connection) -> list[tuple[Any, ...]]:
+    """The table `files`: every registration in order of arrival; one that was restated names by which content."""
+    files = file_store.registered_files(connection)
+    facts = file_facts.recorded(connection)
+    digests = {file.sequence: file.sha256 for file in files}
+    superseded_by = {
+        older: digests[newer]
+        for newer, found in facts.items()
+        if newer in digests
+        for older in json.loads(found.restates)
+    }
+    return [_file_row(tenant, file, facts.get(file.sequence), superseded_by.get(file.sequence)) for file in files]
+
+
+def _file_row(
+    tenant: str, file: file_store.StagedFile, facts: file_facts.FileFacts | None, superseded_by: str | None
+) -> tuple[Any, ...]:
+    return (
+        file.file_id,
+        file.kind,
+        file.provider,
+        file.file_id if file.kind == "settlement" else None,
+        file.rows_staged + file.rows_quarantined if facts is None else facts.rows_read,
+        file.rows_staged,
+        file.rows_quarantined,
+        ", ".join(json.loads(file.unknown_columns)) or None,
+        _naive(file.received_at),
+        None if facts is None else facts.received_by,
+        file.sha256,
+        superseded_by,
+        file.original_name,
+        file.format,
+        file.byte_size,
+        None if facts is None else "; ".join(json.loads(facts.notes)) or None,
+        file.sequence,
+        tenant,
+    )
+
+
+def create(connection: duckdb.DuckDBPyConnection, tables: OperationalTables, schema: str) -> None:
+    """Make the tables in a schema of a DuckDB connection (`main`, or `catalog.main`)."""
+    for name in COLUMNS:
+        create_table(connection, name, tables.rows[name], schema)
+
+
+def create_table(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[Any, ...]], schema: str = "main"
+) -> None:
+    """Make one table of COLUMNS; its rows go over as texts in one parameter, which spares the import of pandas."""
+    connection.execute(f"create table {schema}.{name} ({COLUMNS[name]})")
+    if not rows:
+        return
+    types = [definition.split()[1] for definition in COLUMNS[name].split(", ")]
+    fields = ", ".join(f"cast(fields[{place}] as {data_type})" for place, data_type in enumerate(types, start=1))
+    texts = [[_text(value) for value in row] for row in rows]
+    connection.execute(f"insert into {schema}.{name} select {fields} from (select unnest($1) as fields)", [texts])
+
+
+def _text(value: object) -> str | None:
+    """A value as text that DuckDB casts back to its column's type."""
+    return None if value is None else str(value)
+
+
+def _run_row(tenant: str, run: run_store.Run) -> tuple[Any, ...]:
+    return (
+        run.run_id,
+        run.revision,
+        tenant,
+        run.provider,
+        run.settlement_file,
+        run.ledger_window,
+        run.owner,
+        run.status,
+        _naive(run.as_of),
+        run.inputs_digest,
+        run.closeout_status,
+        run.actor,
+        run.failure,
+        _naive(run.created_at),
+    )
+
+
+def _decision_row(tenant: str, decision: decision_store.Decision, run: run_store.Run | None) -> tuple[Any, ...]:
+    return (
+        tenant,
+        decision.sequence,
+        decision.decision_id,
+        decision.exception_id,
+        decision.run_id,
+        decision.action,
+        decision.actor,
+        _naive(decision.decided_at),
+        decision.reason,
+        _json(decision.policy),
+        decision.result,
+        decision.owner,
+        decision.resolution,
+        _json(decision.details),
+        None if run is None else run.provider,
+        None if run is None else run.ledger_window,
+    )
+
+
+def _closeout_row(tenant: str, closeout: closeout_store.Closeout) -> tuple[Any, ...]:
+    return (
+        closeout.closeout_id,
+        closeout.run_id,
+        closeout.revision,
+        closeout.status,
+        _naive(closeout.sealed_at),
+        closeout.prepared_by,
+        closeout.approved_by,
+        closeout.seal_digest,
+        closeout.previous_seal,
+        closeout.amends,
+        closeout.reason,
+        tenant,
+        closeout.provider,
+        closeout.settlement_file,
+        closeout.ledger_window,
+        closeout.run_revision,
+        _naive(closeout.prepared_at),
+        closeout.evidence_root,
+        closeout.evidence_rows,
+        closeout.evidence_status,
+        closeout.chain_sequence,
+        closeout.bundle,
+    )
+
+
+def _naive(instant: str | None) -> str | None:
+    """A stored instant as DuckDB's timestamp text; every instant here is UTC."""
+    return None if instant is None else instant.removesuffix("Z")
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

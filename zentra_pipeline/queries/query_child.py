@@ -1,0 +1,117 @@
+"""The process in which a user's query runs: it opens the tables of one moment, gives its rights up, and answers.
+
+Request and answer are pickles on stdin and stdout; the other end is query_process. Does not belong here: which
+statements are allowed (read_only_sql), limits on waiting (query_process).
+"""
+
+import os
+import pickle
+import struct
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import duckdb
+
+from zentra_pipeline.errors import LimitExceededError, UsageError, ZentraError
+from zentra_pipeline.published import declared_tables, lake, read_only_sql
+from zentra_pipeline.queries import confinement
+from zentra_pipeline.queries.query_request import QueryRequest
+from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenancy import require_tenant
+
+_ROWS_A_FRAME: Final = 1_000
+# What interpreter and DuckDB take beside the memory of the query, address space that is only reserved included.
+_BESIDE: Final = 16 << 30
+
+
+def main() -> None:
+    """Answer the one request on stdin."""
+    request: QueryRequest = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else prints does not print into the answer
+    try:
+        _answer(request, answers)
+    except ZentraError as error:
+        _send(answers, ("error", type(error).__name__, str(error)))
+    except MemoryError:
+        _send(answers, ("error", LimitExceededError.__name__, request.memory_message()))
+
+
+def _answer(request: QueryRequest, answers: BinaryIO) -> None:
+    paths = require_tenant(Home.at(request.home), request.tenant)
+    file = Path(request.folder) / "catalog.duckdb"
+    readable = lake.write_moment(paths, file)
+    confinement.confine(
+        [file, paths.lake, paths.staged],
+        request.seconds * request.threads + 5,
+        _BESIDE + request.memory_bytes(),
+    )
+    with _connected(request, file, readable) as connection:
+        _send(answers, ("ready",))
+        try:
+            _stream(request, connection, answers)
+        except duckdb.OutOfMemoryException as cause:
+            raise LimitExceededError(request.memory_message()) from cause
+        except duckdb.Error as cause:
+            raise UsageError(f"the query cannot be answered: {cause}") from cause
+
+
+def _connected(request: QueryRequest, file: Path, readable: list[Path]) -> duckdb.DuckDBPyConnection:
+    config: dict[str, Any] = {
+        "threads": request.threads,
+        "memory_limit": request.memory,
+        "temp_directory": "",
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "python_enable_replacements": False,
+    }
+    connection = duckdb.connect(config=config)
+    connection.execute(f"attach {lake.literal(str(file))} as zentra (read_only)")
+    connection.execute("use zentra.main")
+    allowed = ", ".join(lake.literal(str(path)) for path in readable)
+    connection.execute(f"set allowed_paths = [{allowed}]")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+    return connection
+
+
+def _stream(request: QueryRequest, connection: duckdb.DuckDBPyConnection, answers: BinaryIO) -> None:
+    read_only_sql.check(connection, request.sql, declared_tables.tables())
+    answer = connection.execute(request.sql, list(request.parameters))
+    described = answer.description or []
+    first = answer.fetchmany(min(_ROWS_A_FRAME, request.most or _ROWS_A_FRAME))
+    types = [str(column[1]) for column in described]
+    zoned = [place for place, data_type in enumerate(types) if "TIME ZONE" in data_type]
+    _send(answers, ("columns", [column[0] for column in described], types))
+    sent, rows = 0, first
+    while rows:
+        _send(answers, ("rows", [_in_utc(row, zoned) for row in rows] if zoned else rows))
+        sent += len(rows)
+        if request.most is not None and sent >= request.most:
+            break
+        left = _ROWS_A_FRAME if request.most is None else min(_ROWS_A_FRAME, request.most - sent)
+        rows = answer.fetchmany(left)
+    _send(answers, ("end",))
+
+
+def _in_utc(row: tuple[Any, ...], zoned: list[int]) -> tuple[Any, ...]:
+    """A row whose instants are in UTC by Python's own zone, which the other process can read."""
+    values = list(row)
+    for place in zoned:
+        if isinstance(values[place], datetime):
+            values[place] = values[place].astimezone(UTC)
+    return tuple(values)
+
+
+def _send(answers: BinaryIO, frame: tuple[Any, ...]) -> None:
+    content = pickle.dumps(frame, protocol=5)
+    answers.write(struct.pack(">Q", len(content)))
+    answers.write(content)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Replays published windows with a changed profile, in scratch, to see what would match and break; publishes nothing.
+
+The replay is a chain of its own: each window starts from what the replayed window before left open. Does not belong
+here: changing the profile, or anything a reader sees.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import dbt_execute, run_database, window_run
+from zentra_pipeline.reconcile.run_database import EarlierRun
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenancy import require_tenant
+
+_MATCHES: Final = """
+    select
+        matches.rule, matches.status, matches.currency, matches.settlement_minor, matches.ledger_minor,
+        string_agg(legs.leg_type || ' ' || legs.leg_id, ', ' order by legs.leg_type desc, legs.leg_id) as legs
+    from {schema}.matches as matches
+    inner join {schema}.match_legs as legs on matches.match_id = legs.match_id and legs.leg_type <> 'callback'
+    where matches.status <> 'reversed'
+    group by
+        matches.match_id, matches.rule, matches.status, matches.currency, matches.settlement_minor, matches.ledger_minor
+"""
+_EXCEPTIONS: Final = """
+    select exception_type, subject_type, subject_id, currency, amount_minor, difference_minor
+    from {schema}.exceptions
+    where status <> 'resolved'
+"""
+
+
+@dataclass(frozen=True)
+class WindowChange:
+    """How one window would have come out: rows as mappings, gone from and new against what is published."""
+
+    ledger_window: str
+    settlement_file: str
+    matches_gone: list[dict[str, Any]]
+    matches_new: list[dict[str, Any]]
+    exceptions_gone: list[dict[str, Any]]
+    exceptions_new: list[dict[str, Any]]
+
+    @property
+    def is_unchanged(self) -> bool:
+        return not (self.matches_gone or self.matches_new or self.exceptions_gone or self.exceptions_new)
+
+
+def backtest(
+    home: Home,
+    tenant: str,
+    provider: str,
+    profile: Profile,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    progress: Callable[[str, str], None] | None = None,
+) -> list[WindowChange]:
+    """Replay the provider's published runs in order and compare those with a window in [first, last].
+
+    Earlier windows are replayed too, for what they leave open. UsageError when the provider has published nothing.
+    """
+    paths = require_tenant(home, tenant)
+    engine = operational_store(paths)
+    with reading(engine) as connection:
+        runs = [run for run in run_store.list_runs(connection, provider) if run.is_published]
+        published = {run.run_id: run_store.current_revision(connection, run.run_id) for run in runs}
+    if not runs:
+        raise UsageError(f"{provider} has no published run to replay: run a window first")
+    workspace = TenantPaths(paths.scratch / f"backtest-{os.getpid()}")
+    changes: list[WindowChange] = []
+    earlier: list[EarlierRun] = []
+    try:
+        for run in runs:
+            if progress is not None:
+                progress("replay", f"window {run.ledger_window} with the changed profile")
+            inputs = replace(window_run.gather(engine, paths, tenant, run), profile=profile, earlier=tuple(earlier))
+            replayed = _replay(inputs, workspace, paths.root)
+            earlier.append(
+                EarlierRun(
+                    run_id=run.run_id,
+                    sequence=run.sequence,
+                    revision=1,
+                    content_digest="",
+                    settlement_file=run.settlement_file,
+                    ledger_window=inputs.ledger_window,
+                    tables=replayed,
+                    clearing_accounts=frozenset(profile.clearing_accounts),
+                )
+            )
+            if (first or date.min) <= inputs.ledger_window <= (last or date.max):
+                before = {name: paths.root / table["path"] for name, table in published[run.run_id].tables.items()}
+                changes.append(_compare(run, before, replayed))
+    finally:
+        shutil.rmtree(workspace.root, ignore_errors=True)
+    return changes
+
+
+def _replay(inputs: run_database.RunInputs, workspace: TenantPaths, tenant_root: Path) -> dict[str, Path]:
+    with run_database.prepared(inputs, workspace.scratch / inputs.run_id, tenant_root) as database:
+        dbt_execute.build(database)
+        tables = lake.publish(
+            database,
+            workspace,
+            provider=inputs.provider,
+            ledger_window=inputs.ledger_window.isoformat(),
+            run_id=inputs.run_id,
+            revision=1,
+        )
+    return {name: workspace.root / table.path for name, table in tables.items()}
+
+
+def _compare(run: run_store.Run, before: dict[str, Path], after: dict[str, Path]) -> WindowChange:
+    with duckdb.connect() as connection:
+        for schema, tables in (("published", before), ("replayed", after)):
+            connection.execute(f"create schema {schema}")
+            for name in ("matches", "match_legs", "exceptions"):
+                rows = f"from {lake.parquet_scan([tables[name]], lake.columns_sql(name))}"
+                connection.execute(f"create view {schema}.{name} as {rows}")
+
+        def only(question: str, here: str, there: str) -> list[dict[str, Any]]:
+            answer = connection.execute(
+                f"from ({question.format(schema=here)} except all {question.format(schema=there)}) order by all"
+            )
+            names = [column[0] for column in answer.description or []]
+            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+        return WindowChange(
+            ledger_window=run.ledger_window,
+            settlement_file=run.settlement_file,
+            matches_gone=only(_MATCHES, "published", "replayed"),
+            matches_new=only(_MATCHES, "replayed", "published"),
+            exceptions_gone=only(_EXCEPTIONS, "published", "replayed"),
+            exceptions_new=only(_EXCEPTIONS, "replayed", "published"),
+        )

@@ -1,0 +1,446 @@
+"""Derives the events of a run from what it published, in SQL, into one lake file; recording it does not belong here.
+
+A revision tells what sets it apart from the one before it, so each fact is told once however often a run is repeated:
+the file counts only when the transaction that records the revision names it, and the next attempt overwrites one that
+was left behind. An id is derived from the fact; what comes back after it was withdrawn adds the revision.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from zentra_pipeline import settings
+from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.events import types
+from zentra_pipeline.events.cloud_event import event_id_sql
+from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile.run_database import EarlierRun, RunInputs
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store.event_log import Entry
+
+Marts = Mapping[str, Path]
+SYSTEM: Final = "system"
+_MEMORY: Final = "2GB"
+
+# Events of a file stand in this order: what ceases to hold comes before what holds instead.
+_ORDER: Final = (
+    types.MATCH_REVERSED,
+    types.MATCH_CREATED,
+    types.EXCEPTION_RESOLVED,
+    types.EXCEPTION_REOPENED,
+    types.EXCEPTION_OPENED,
+    types.EXCEPTION_CHANGED,
+    types.CALLBACK_LATE,
+)
+_OPENING: Final = (types.EXCEPTION_OPENED, types.EXCEPTION_REOPENED, types.EXCEPTION_CHANGED)
+_STATE_CHANGES: Final = frozenset({*_ORDER} - {types.CALLBACK_LATE})
+_TEXT_INSTANT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+_WINDOW: Final = (
+    "'provider': about.provider, 'settlement_file': about.settlement_file, 'ledger_window': about.ledger_window"
+)
+_MATCH: Final = (
+    "'run_revision': about.revision, 'match_id': match_id, 'match_run_id': rows.run_id, 'rule': rule, "
+    "'cardinality': cardinality, 'method': method, 'currency': currency, 'settlement_minor': settlement_minor, "
+    "'ledger_minor': ledger_minor, 'difference_minor': difference_minor, 'provider_reference': provider_reference, "
+    "'line_id': first_line_id, 'transaction_id': first_transaction_id"
+)
+_EXCEPTION: Final = (
+    "'exception_id': exception_id, 'exception_type': exception_type, 'owner': rows.owner, "
+    f"'due_at': strftime(due_at, '{_TEXT_INSTANT}'), 'currency': currency, 'difference_minor': difference_minor"
+)
+_OPENED: Final = (
+    f"{_WINDOW}, 'run_revision': about.revision, 'severity': severity, 'lane': lane, 'subject_type': subject_type, "
+    "'subject_id': subject_id, 'provider_reference': provider_reference, 'amount_minor': amount_minor, "
+    "'match_id': match_id, 'previous_exception_id': previous_exception_id, 'explanation': explanation"
+)
+_CHANGED: Final = (
+    f"{_WINDOW}, 'run_revision': about.revision, 'amount_minor': amount_minor, "
+    "'former_amount_minor': former_amount_minor, 'former_difference_minor': former_difference_minor, "
+    "'match_id': match_id, 'explanation': explanation"
+)
+_LATE: Final = (
+    f"{_WINDOW}, 'run_revision': about.revision, 'provider_event_id': subject_id, "
+    "'provider_reference': provider_reference, 'currency': currency, 'amount_minor': amount_minor, "
+    f"'exception_id': exception_id, 'owner': rows.owner, 'due_at': strftime(due_at, '{_TEXT_INSTANT}')"
+)
+# What is told anew when it changes: with other amounts it is another fact, though the row keeps its id.
+_MATCH_KEY: Final = ("match_id", "settlement_minor", "ledger_minor")
+_EXCEPTION_KEY: Final = ("exception_id", "amount_minor", "difference_minor")
+_REVISION: Final = "cast(about.revision as varchar)"
+_MADE: Final = "status = 'confirmed'"
+_REVERSED: Final = "status = 'reversed'"
+_OWN: Final = "run_id = (select run_id from about)"
+_OPEN: Final = " and status <> 'resolved'"
+_ENDED: Final = "resolved_run_id = (select run_id from about)"
+# An exception of an earlier run that this one leaves open, with other amounts or another match.
+_KEPT: Final = "run_id <> (select run_id from about) and status <> 'resolved'"
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One revision about to be published: whose it is, what it and its predecessor hold, what was told before.
+
+    `marts` and `former` map `matches` and `exceptions` to lake files; `log` holds all entries of the tenant's log.
+    """
+
+    inputs: RunInputs
+    revision: int
+    actor: str
+    now: datetime
+    marts: Marts
+    former: Marts
+    log: Sequence[Entry]
+
+    @property
+    def last_position(self) -> int:
+        """The place of the log's last event."""
+        return self.log[-1].first_position + self.log[-1].events - 1 if self.log else 0
+
+    @property
+    def told(self) -> list[Entry]:
+        """The files of the run's earlier revisions; without any, nothing was told of the run yet."""
+        return [entry for entry in self.log if entry.path is not None and entry.run_id == self.inputs.run_id]
+
+
+def write(paths: TenantPaths, telling: Telling) -> lake.PublishedTable:
+    """Write the revision's events to its lake file, in their total order; an empty file where there is none."""
+    inputs = telling.inputs
+    relative = Path("lake", "events", f"provider={inputs.provider}", f"ledger_window={inputs.ledger_window}")
+    relative = relative / f"{inputs.run_id}-r{telling.revision}.parquet"
+    folder = paths.scratch / inputs.run_id  # where DuckDB makes a folder when memory runs short, and removes it
+    folder.mkdir(parents=True, exist_ok=True)
+    spill = str(folder / "events")
+    try:
+        config: dict[str, Any] = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
+        with duckdb.connect(config=config) as connection:
+            _write_sources(connection, telling)
+            is_retold = bool(telling.told)
+            if is_retold:
+                _write_told(connection, paths, telling)
+            return lake.write_parquet(connection, _events_sql(is_retold), paths, relative)
+    finally:
+        with suppress(OSError):  # a database that is kept stands in it
+            folder.rmdir()
+
+
+def _write_sources(connection: duckdb.DuckDBPyConnection, telling: Telling) -> None:
+    """The relations the facts are derived from: `about`, the rows now and before, the states in earlier runs."""
+    inputs = telling.inputs
+    connection.execute(
+        "create table about (tenant varchar, provider varchar, settlement_file varchar, ledger_window varchar, "
+        "run_id varchar, revision bigint, actor varchar, now timestamp)"
+    )
+    about = (
+        inputs.tenant,
+        inputs.provider,
+        inputs.settlement_file,
+        inputs.ledger_window.isoformat(),
+        inputs.run_id,
+        telling.revision,
+        telling.actor,
+        telling.now.astimezone(UTC).replace(tzinfo=None),
+    )
+    connection.execute("insert into about values (?, ?, ?, ?, ?, ?, ?, ?)", about)
+    former = telling.former if telling.told else {}
+    for table in ("matches", "exceptions"):
+        for name, marts in ((f"{table}_now", telling.marts), (f"{table}_before", former)):
+            if table in marts:
+                connection.execute(f"create view {name} as {lake.rows_of_file(connection, table, marts[table])}")
+            else:
+                connection.execute(f"create table {name} ({lake.columns_sql(table)})")
+        _write_earlier(connection, table, inputs.earlier)
+
+
+def _write_told(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, telling: Telling) -> None:
+    """`told`, the ids this run told before, and `last_states`, what the log last said of what may cease to hold.
+
+    Another run may have told of the same match or exception since, a person of the same exception.
+    """
+    own = event_reading.segments_sql(paths, telling.told)
+    connection.execute(f"create view told as select event_id from ({own})")
+    of_provider = f"lake/events/provider={telling.inputs.provider}/"
+    segments = [entry for entry in telling.log if entry.path is not None and entry.path.startswith(of_provider)]
+    connection.execute("create table single_events (position bigint, event_type varchar, subject varchar)")
+    singles = [(row[0], row[2], row[3]) for row in event_reading.single_rows(telling.log) if row[2] in _STATE_CHANGES]
+    if singles:
+        connection.executemany("insert into single_events values (?, ?, ?)", singles)
+    subjects = "\n    union\n    ".join(
+        f"select {fact.subject} as subject from {fact.source} as rows" for fact in _facts() if fact.follows
+    )
+    kinds = ", ".join(f"'{event_type}'" for event_type in sorted(_STATE_CHANGES))
+    connection.execute(
+        f"create table last_states as "
+        f"with candidates as ({subjects}), "
+        f"log as (select position, event_type, subject from ({event_reading.segments_sql(paths, segments)}) "
+        "union all select position, event_type, subject from single_events) "
+        "select log.subject, arg_max(log.event_type, log.position) as event_type "
+        f"from log semi join candidates using (subject) where log.event_type in ({kinds}) group by log.subject"
+    )
+
+
+def _write_earlier(connection: duckdb.DuckDBPyConnection, table: str, earlier: Sequence[EarlierRun]) -> None:
+    published = [(run.tables[table], run.sequence) for run in earlier if table in run.tables]
+    if published:
+        connection.execute(f"create view {table}_earlier as {lake.published_rows(table, published)}")
+    else:
+        connection.execute(f"create table {table}_earlier ({lake.columns_sql(table)}, run_sequence bigint)")
+
+
+def _facts() -> list["_Fact"]:
+    return [
+        *_matches_made(),
+        *_matches_reversed(),
+        *_exceptions_opened(),
+        *_exceptions_changed(),
+        *_exceptions_resolved(),
+    ]
+
+
+def _events_sql(is_retold: bool) -> str:
+    """Every event of the revision with its place in the file; what comes back matters only where something was told."""
+    selects = [fact.sql(is_retold) for fact in _facts() if is_retold or not fact.is_return]
+    events = "\n    union all\n    ".join(selects)
+    return f"""
+with events as (
+
+    {events}
+
+)
+
+select
+    row_number() over (order by type_rank, subject, event_id) - 1 as "offset",
+    events.event_id, events.event_type, events.subject, about.now as event_time, events.actor, about.run_id, events.data
+from events
+cross join about
+order by "offset"
+"""
+
+
+@dataclass(frozen=True)
+class _Fact:
+    """Rows that are events: each part is an expression over a row of `source` (as `rows`) and `about`.
+
+    `is_return` is false for what is told unless it was told before, true for what is told only then (`first` is the
+    fact that was told then), null for a fact that can be true once only. It `follows` what the log said last of its
+    subject: where something else was said meanwhile, there is nothing to tell.
+    """
+
+    event_type: str
+    subject: str
+    key: Sequence[str]
+    actor: str
+    data: str
+    source: str
+    is_return: bool | None = None
+    first: tuple[str, Sequence[str]] | None = None
+    follows: Sequence[str] = ()
+
+    def sql(self, is_retold: bool) -> str:
+        """A select of these events; where nothing was told before, nothing needs to be looked up."""
+        first_type, first_key = self.first or (self.event_type, self.key)
+        select = (
+            f"select {_id(self.event_type, self.key)} as event_id, '{self.event_type}' as event_type, "
+            f"{_ORDER.index(self.event_type)} as type_rank, {self.subject} as subject, {self.actor} as actor, "
+            f"cast(to_json({{{self.data}}}) as varchar) as data from {self.source} as rows cross join about"
+        )
+        if not is_retold:
+            return select
+        if self.is_return is not None:
+            kind = "semi" if self.is_return else "anti"
+            select += f" {kind} join told on {_id(first_type, first_key)} = told.event_id"
+        if self.follows:
+            kinds = ", ".join(f"'{event_type}'" for event_type in self.follows)
+            select += f" left join last_states on {self.subject} = last_states.subject"
+            select += f" where coalesce(last_states.event_type in ({kinds}), true)"
+        return select
+
+
+def _matches_made() -> Iterator[_Fact]:
+    """Matches this revision makes and the one before did not; and those it reverses no longer, which stand again."""
+    made = _left_out(_rows("matches_now", _MADE), _rows("matches_before", _MADE), _MATCH_KEY)
+    new = f"{_WINDOW}, {_MATCH}, 'restored_by_revision': cast(null as bigint)"
+    yield _Fact(types.MATCH_CREATED, "match_id", ["match_id"], "about.actor", new, made, is_return=False)
+    back = f"{_WINDOW}, {_MATCH}, 'restored_by_revision': about.revision"
+    yield _Fact(
+        types.MATCH_CREATED,
+        "match_id",
+        ["match_id", _REVISION],
+        "about.actor",
+        back,
+        made,
+        is_return=True,
+        first=(types.MATCH_CREATED, ["match_id"]),
+    )
+    standing = "(select match_id from matches_earlier group by match_id having bool_and(status = 'confirmed'))"
+    dropped = _left_out(_rows("matches_before", _REVERSED), _rows("matches_now", _REVERSED), ["match_id"])
+    yield _Fact(
+        types.MATCH_CREATED,
+        "match_id",
+        ["match_id", "about.run_id", _REVISION],
+        f"'{SYSTEM}'",
+        back,
+        f"(select * from {dropped} as dropped semi join {standing} as standing using (match_id))",
+        follows=[types.MATCH_REVERSED],
+    )
+
+
+def _matches_reversed() -> Iterator[_Fact]:
+    """Matches of earlier runs that this one takes back, and its own that this revision does not find any more."""
+    # A suggestion that is replaced is published as reversed as well; it was never told.
+    confirmed = "(select match_id from matches_earlier where status = 'confirmed')"
+    reversals = _left_out(_rows("matches_now", _REVERSED), _rows("matches_before", _REVERSED), _MATCH_KEY)
+    source = f"(select * from {reversals} as reversals semi join {confirmed} as confirmed using (match_id))"
+    data = f"{_WINDOW}, {_MATCH}, 'withdrawn_by_revision': cast(null as bigint)"
+    key = ["match_id", "about.run_id"]
+    fact = _Fact(
+        types.MATCH_REVERSED,
+        "match_id",
+        key,
+        f"'{SYSTEM}'",
+        data,
+        source,
+        is_return=False,
+        follows=[types.MATCH_CREATED],
+    )
+    yield fact
+    yield replace(fact, key=[*key, _REVISION], is_return=True, first=(types.MATCH_REVERSED, key))
+    yield _Fact(
+        types.MATCH_REVERSED,
+        "match_id",
+        [*key, "'withdrawn'", _REVISION],
+        f"'{SYSTEM}'",
+        f"{_WINDOW}, {_MATCH}, 'withdrawn_by_revision': about.revision",
+        _left_out(_rows("matches_before", _MADE), _rows("matches_now", _MADE), _MATCH_KEY),
+        follows=[types.MATCH_CREATED],
+    )
+
+
+def _exceptions_opened() -> Iterator[_Fact]:
+    """Exceptions this revision opens and the one before did not; late callbacks are told as such as well."""
+    opened = _left_out(_rows("exceptions_now", _OWN), _rows("exceptions_before", _OWN), _EXCEPTION_KEY)
+    key = ["exception_id", "about.run_id"]
+    first = (types.EXCEPTION_OPENED, key)
+    yield _Fact(
+        types.EXCEPTION_OPENED, "exception_id", key, "about.actor", f"{_EXCEPTION}, {_OPENED}", opened, is_return=False
+    )
+    yield _Fact(
+        types.EXCEPTION_REOPENED,
+        "exception_id",
+        [*key, _REVISION],
+        f"'{SYSTEM}'",
+        f"{_EXCEPTION}, {_said_by_run('finds it', 'reopened_by_revision')}",
+        opened,
+        is_return=True,
+        first=first,
+    )
+    yield _Fact(
+        types.CALLBACK_LATE,
+        "subject_id",
+        key,
+        "about.actor",
+        _LATE,
+        _rows(opened, "exception_type = 'late_callback'"),
+        is_return=False,
+    )
+
+
+def _exceptions_changed() -> Iterator[_Fact]:
+    """Open exceptions of earlier runs that show other amounts by this revision, or again those of the earlier runs."""
+    earlier = (
+        "(select exception_id, amount_minor as former_amount_minor, difference_minor as former_difference_minor "
+        "from exceptions_earlier "
+        "qualify row_number() over (partition by exception_id order by run_sequence desc nulls last) = 1)"
+    )
+    other = "(amount_minor, difference_minor) is distinct from (former_amount_minor, former_difference_minor)"
+    now, before = _rows("exceptions_now", _KEPT), _rows("exceptions_before", _KEPT)
+    changed = (
+        f"(select * from {_left_out(now, before, _EXCEPTION_KEY)} join {earlier} using (exception_id) where {other})"
+    )
+    fact = _Fact(
+        types.EXCEPTION_CHANGED,
+        "exception_id",
+        ["exception_id", "about.run_id", _REVISION],
+        f"'{SYSTEM}'",
+        f"{_EXCEPTION}, {_CHANGED}",
+        changed,
+    )
+    yield fact
+    back = (
+        "(select dropped.* replace (former_amount_minor as amount_minor, former_difference_minor as difference_minor, "
+        "amount_minor as former_amount_minor, difference_minor as former_difference_minor) "
+        f"from (select * from {before} join {earlier} using (exception_id) where {other}) as dropped "
+        "anti join exceptions_now using (exception_id))"
+    )
+    yield replace(fact, source=back)
+
+
+def _exceptions_resolved() -> Iterator[_Fact]:
+    """Exceptions the run ends (matched late, superseded), those a revision no longer finds or no longer resolves."""
+    late_now, late_before = (_rows(f"exceptions_{when}", _ENDED) for when in ("now", "before"))
+    key = ["exception_id", "about.run_id", "resolution"]
+    fact = _Fact(
+        types.EXCEPTION_RESOLVED,
+        "exception_id",
+        key,
+        f"'{SYSTEM}'",
+        f"{_EXCEPTION}, 'resolution': resolution, 'decision_id': cast(null as varchar), "
+        "'reason': cast(null as varchar), 'withdrawn_by_revision': cast(null as bigint)",
+        _left_out(late_now, late_before, ["exception_id"]),
+        is_return=False,
+        follows=_OPENING,
+    )
+    yield fact
+    yield replace(fact, key=[*key, _REVISION], is_return=True, first=(types.EXCEPTION_RESOLVED, key))
+    yield _Fact(
+        types.EXCEPTION_RESOLVED,
+        "exception_id",
+        ["exception_id", "about.run_id", "'withdrawn'", _REVISION],
+        f"'{SYSTEM}'",
+        f"{_EXCEPTION}, {_said_by_run('does not find it as it was told', 'withdrawn_by_revision')}",
+        _left_out(_rows("exceptions_before", _OWN), _rows("exceptions_now", _OWN), _EXCEPTION_KEY),
+        follows=_OPENING,
+    )
+    # Unless the run that opened it has withdrawn it since, which it tells itself. What a decision matched and gave back
+    # this run may have opened itself.
+    still_open = (
+        "(select exception_id from exceptions_earlier group by exception_id "
+        "having arg_max(status, run_sequence) <> 'resolved' "
+        f"union select exception_id from {_rows('exceptions_now', _OWN + _OPEN)} as now "
+        f"semi join {_rows('exceptions_before', _OWN)} as before using (exception_id))"
+    )
+    unresolved = _left_out(late_before, late_now, ["exception_id"])
+    yield _Fact(
+        types.EXCEPTION_REOPENED,
+        "exception_id",
+        ["exception_id", "about.run_id", "'unresolved'", _REVISION],
+        f"'{SYSTEM}'",
+        f"{_EXCEPTION}, {_said_by_run('does not resolve it', 'reopened_by_revision')}",
+        f"(select * from {unresolved} as unresolved semi join {still_open} as still_open using (exception_id))",
+        follows=[types.EXCEPTION_RESOLVED],
+    )
+
+
+def _rows(relation: str, condition: str) -> str:
+    return f"(select * from {relation} as filtered where {condition})"
+
+
+def _left_out(these: str, others: str, key: Sequence[str]) -> str:
+    """The rows of `these` for which `others` has none of the same key, null for null."""
+    same = " and ".join(f"these.{column} is not distinct from others.{column}" for column in key)
+    return f"(select * from {these} as these anti join {others} as others on {same})"
+
+
+def _id(event_type: str, key: Sequence[str]) -> str:
+    return event_id_sql(f"'{event_type}'", ["about.tenant", *key])
+
+
+def _said_by_run(what: str, revision: str) -> str:
+    return (
+        "'resolution': cast(null as varchar), 'decision_id': cast(null as varchar), "
+        f"'reason': 'revision ' || about.revision || ' of the run {what}', '{revision}': about.revision"
+    )

@@ -1,0 +1,364 @@
+"""The private database of a run: everything the models may see, in a fresh DuckDB database, and nothing else.
+
+It is in memory, and a file where it shall be looked into; its name is always `window` (dbt freezes it at parse). The
+schemas `run`, `raw`, `earlier` and the seeds are the models' sources. Does not belong here: deciding what to run,
+executing the models, publishing.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field, fields
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from zentra_pipeline import ledger_windows, reference_keys, settings
+from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.config.routing import RoutingRule
+from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.published import lake
+from zentra_pipeline.store.files import StagedFile
+
+DATABASE_NAME: Final = "window.duckdb"
+_DIGEST_BATCH: Final = 100_000
+_DUE_DATE_HORIZON: Final = timedelta(days=550)
+_SEEDS: Final = ("currencies", "exception_types")
+
+TABLE_OF_KIND: Final = {
+    "settlement": "settlement_lines",
+    "ledger": "ledger_entries",
+    "callbacks": "callbacks",
+    "internal_events": "internal_events",
+}
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A published run that was created before this one, with the lake files of its current revision.
+
+    `clearing_accounts` are those it was made with; None where its manifest does not tell.
+    """
+
+    run_id: str
+    sequence: int
+    revision: int
+    content_digest: str
+    settlement_file: str
+    ledger_window: date
+    tables: dict[str, Path] = field(default_factory=dict)
+    clearing_accounts: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """Everything a run depends on. The same inputs give the same tables, byte for byte."""
+
+    tenant: str
+    provider: str
+    run_id: str
+    settlement_file: str
+    ledger_window: date
+    as_of: datetime
+    owner: str
+    profile: Profile
+    routing: Sequence[RoutingRule]
+    business_days: ledger_windows.BusinessDays
+    files: Sequence[StagedFile]
+    earlier: Sequence[EarlierRun]
+    decisions: RunDecisions = field(default_factory=RunDecisions)
+
+    @property
+    def window_starts_at(self) -> datetime:
+        return ledger_windows.window_start(self.ledger_window, self.profile.timezone, self.profile.window_cutoff)
+
+    @property
+    def window_ends_at(self) -> datetime:
+        following = self.ledger_window + timedelta(days=1)
+        return ledger_windows.window_start(following, self.profile.timezone, self.profile.window_cutoff)
+
+    @property
+    def review_cutoff_at(self) -> datetime:
+        profile = self.profile
+        grace = profile.callback_grace_minutes
+        return ledger_windows.review_cutoff(self.ledger_window, profile.timezone, profile.window_cutoff, grace)
+
+
+def clearing_accounts_of(manifest: Mapping[str, Any]) -> frozenset[str] | None:
+    """The clearing accounts a revision was made with, by its manifest."""
+    accounts = manifest.get("profile", {}).get("clearing_accounts")
+    return None if accounts is None else frozenset(accounts)
+
+
+def staged_columns(table: str) -> str:
+    """The column definitions of a staged table, as in `create table t (…)`, from the sources of the dbt project."""
+    return ", ".join(f"{name} {data_type}" for name, data_type in _staged_columns()[table].items())
+
+
+@cache
+def _staged_columns() -> dict[str, dict[str, str]]:
+    import yaml
+
+    content = yaml.safe_load((settings.DBT_PROJECT / "models" / "staging" / "_sources.yml").read_text(encoding="utf-8"))
+    (raw,) = (source for source in content["sources"] if source["name"] == "raw")
+    return {
+        table["name"]: {column["name"]: column["data_type"] for column in table["columns"]} for table in raw["tables"]
+    }
+
+
+@contextmanager
+def prepared(
+    inputs: RunInputs, folder: Path, tenant_root: Path, *, keep: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The run's database with all that the models may see; gone afterwards, as is `folder`, which is emptied first.
+
+    What does not fit into memory is spilled into `folder`. With `keep` the database is a file in it and both stay.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        with _connected(folder, keep) as connection:
+            for schema in ("run", "raw", "earlier", "zentra"):
+                connection.execute(f"create schema {schema}")
+            _write_raw(connection, inputs, tenant_root)
+            _write_scope(connection, inputs)
+            _write_calendar(connection, inputs)
+            _write_earlier(connection, inputs)
+            _write_decisions(connection, inputs.decisions)
+            _write_seeds(connection)
+            reference_keys.write_keys(connection, inputs.profile.reference_normalizer)
+            yield connection
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connected(folder: Path, keep: bool) -> duckdb.DuckDBPyConnection:
+    config: dict[str, Any] = {
+        "threads": settings.threads(),
+        # What does not fit is spilled; a million movements take 3.7 GB, and fit into 600 MB.
+        "memory_limit": settings.memory_limit(),
+        "temp_directory": str(folder / "spilled"),
+    }
+    if keep:
+        return duckdb.connect(str(folder / DATABASE_NAME), config={**config, "fsync_mode": "NONE"})
+    connection = duckdb.connect(config=config)
+    connection.execute("attach ':memory:' as \"window\"")
+    connection.execute('use "window"')
+    return connection
+
+
+def inputs_digest(connection: duckdb.DuckDBPyConnection) -> str:
+    """Hex SHA-256 over the rows a built run saw, one text after the other in their total order."""
+    digest = hashlib.sha256()
+    sides = connection.execute("select distinct side from zentra.int_input_rows order by side").fetchall()
+    for (side,) in sides:  # sorted one by one, they take a third of the memory
+        rows = connection.sql(
+            "select row_text from zentra.int_input_rows where side = $1 order by row_id, currency", params=[side]
+        )
+        for batch in rows.to_arrow_reader(_DIGEST_BATCH):
+            digest.update(_joined(batch.column(0)))
+    return digest.hexdigest()
+
+
+def quarantined_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """How many rows in quarantine a built run counts on each side: they are no input rows, and yet published."""
+    counts = connection.execute("select side, quarantined from zentra.conservation where currency = ''").fetchall()
+    return {str(side): int(rows) for side, rows in counts}
+
+
+def _joined(texts: pa.StringArray) -> memoryview:
+    """The UTF-8 bytes of all texts of an array without nulls, one after the other."""
+    assert texts.type == pa.string() and texts.null_count == 0
+    _, offsets, content = texts.buffers()
+    starts = memoryview(offsets).cast("i")
+    return memoryview(content)[starts[texts.offset] : starts[texts.offset + len(texts)]]
+
+
+def _write_raw(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_root: Path) -> None:
+    for kind, table in TABLE_OF_KIND.items():
+        files = [file for file in inputs.files if file.kind == kind and file.staged_path]
+        if kind in ("settlement", "callbacks", "internal_events"):
+            files = [file for file in files if file.provider == inputs.provider]
+        paths = [tenant_root / str(file.staged_path) for file in files]
+        _create_view(connection, "raw", table, staged_columns(table), paths)
+    quarantined = [
+        tenant_root / str(file.quarantine_path)
+        for file in inputs.files
+        if file.quarantine_path and file.provider == inputs.provider
+    ]
+    _create_view(connection, "raw", "quarantine", staged_columns("quarantine"), quarantined)
+
+
+def _create_view(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str, columns: str, paths: Sequence[Path]
+) -> None:
+    """A view over staged files, or an empty table of the same columns where there is no file."""
+    if not paths:
+        connection.execute(f"create table {schema}.{name} ({columns})")
+        return
+    connection.execute(f"create view {schema}.{name} as {lake.staged_rows(columns, paths)}")
+
+
+def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+    profile = inputs.profile
+    _write_table(
+        connection,
+        "run.scope",
+        "tenant_id varchar, provider varchar, run_id varchar, settlement_file varchar, ledger_window date, "
+        "window_starts_at timestamp, window_ends_at timestamp, review_cutoff_at timestamp, as_of timestamp, "
+        "owner varchar",
+        [
+            (
+                inputs.tenant,
+                inputs.provider,
+                inputs.run_id,
+                inputs.settlement_file,
+                inputs.ledger_window,
+                _naive(inputs.window_starts_at),
+                _naive(inputs.window_ends_at),
+                _naive(inputs.review_cutoff_at),
+                _naive(inputs.as_of),
+                inputs.owner,
+            )
+        ],
+    )
+    _write_table(
+        connection,
+        "run.profile",
+        "expects_callbacks boolean, settlement_lag_days bigint, compare_amount varchar, reference_normalizer varchar, "
+        "amount_date_rule varchar",
+        [
+            (
+                profile.expects_callbacks,
+                profile.settlement_lag_days,
+                profile.compare_amount,
+                profile.reference_normalizer,
+                profile.amount_date_rule,
+            )
+        ],
+    )
+    accounts = [(account,) for account in profile.clearing_accounts]
+    _write_table(connection, "run.clearing_accounts", "account varchar", accounts)
+    line_types = [(line_type,) for line_type in profile.match_line_types]
+    _write_table(connection, "run.match_line_types", "line_type varchar", line_types)
+    tolerances = sorted(profile.amount_tolerance_minor.items())
+    _write_table(connection, "run.tolerances", "currency varchar, tolerance_minor bigint", tolerances)
+    fees = [
+        (currency, line_type, rule.rate_bps, rule.fixed_minor, rule.tolerance_minor)
+        for currency, rules in sorted((profile.fee_schedule or {}).items())
+        for line_type, rule in sorted(rules.items())
+    ]
+    columns = "currency varchar, line_type varchar, rate_bps bigint, fixed_minor bigint, tolerance_minor bigint"
+    _write_table(connection, "run.fee_schedule", columns, fees)
+    _write_table(
+        connection,
+        "run.routing",
+        "rule_number bigint, exception_type varchar, provider varchar, currency varchar, min_amount_minor bigint, "
+        "max_amount_minor bigint, lane varchar, owner varchar, sla_business_days bigint",
+        [
+            (
+                number,
+                rule.exception_type,
+                rule.provider,
+                rule.currency,
+                rule.min_amount_minor,
+                rule.max_amount_minor,
+                rule.lane,
+                rule.owner,
+                rule.sla_business_days,
+            )
+            for number, rule in enumerate(inputs.routing, start=1)
+        ],
+    )
+
+
+def _write_calendar(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+    """Windows from the earliest staged instant to a horizon behind the run's window, where due dates lie."""
+    days = [instant_of(file.first_at).date() for file in inputs.files if file.first_at]
+    days += [earlier.ledger_window for earlier in inputs.earlier]
+    first = max(min([*days, inputs.ledger_window]), date(1, 1, 4)) - timedelta(days=2)
+    last = min(inputs.ledger_window, date(9990, 1, 1)) + _DUE_DATE_HORIZON
+    profile = inputs.profile
+    span = list(ledger_windows.calendar(first, last, profile.timezone, profile.window_cutoff, inputs.business_days))
+    rows = [(w.day, _naive(w.starts_at), _naive(w.ends_at), w.business_day_number) for w in span]
+    columns = "window_date date, starts_at timestamp, ends_at timestamp, business_day_number bigint"
+    _write_table(connection, "run.windows", columns, rows)
+    by_day = [(day, *row) for row in rows for day in _utc_days(row[1], row[2])]
+    _write_table(connection, "run.window_days", f"utc_day date, {columns}", by_day)
+
+
+def _utc_days(starts_at: datetime, ends_at: datetime) -> Iterable[date]:
+    day, last = starts_at.date(), (ends_at - timedelta(microseconds=1)).date()
+    while day <= last:
+        yield day
+        day += timedelta(days=1)
+
+
+def _write_earlier(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+    accounts = frozenset(inputs.profile.clearing_accounts)
+    _write_table(
+        connection,
+        "earlier.runs",
+        "run_id varchar, run_sequence bigint, settlement_file varchar, ledger_window date, "
+        "has_same_clearing_accounts boolean",
+        [
+            (run.run_id, run.sequence, run.settlement_file, run.ledger_window, run.clearing_accounts == accounts)
+            for run in inputs.earlier
+        ],
+    )
+    for table in ("matches", "match_legs", "open_items", "write_offs", "exceptions", "callback_states", "conservation"):
+        published = [(run.tables[table], run.sequence) for run in inputs.earlier if table in run.tables]
+        columns = f"{lake.columns_sql(table)}, run_sequence bigint"
+        if not published:
+            connection.execute(f"create table earlier.{table} ({columns})")
+        else:
+            connection.execute(f"create view earlier.{table} as {lake.published_rows(table, published)}")
+
+
+def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisions) -> None:
+    for name, kind, rows in (
+        ("run.exception_states", DecidedState, decisions.states),
+        ("run.write_offs", WriteOff, decisions.write_offs),
+        ("run.manual_matches", ManualMatch, decisions.matches),
+    ):
+        columns = ", ".join(f"{column.name} varchar" for column in fields(kind))
+        _write_table(connection, name, columns, [astuple(row) for row in rows])
+
+
+def _write_seeds(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the seeds the models read where dbt would, as a run executes no seed; types are the seeds' own."""
+    import yaml
+
+    folder = settings.DBT_PROJECT / "seeds"
+    declared = yaml.safe_load((folder / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]
+    types = {seed["name"]: seed["config"]["column_types"] for seed in declared}
+    for seed in _SEEDS:
+        columns = ", ".join(f"'{name}': '{data_type}'" for name, data_type in types[seed].items())
+        connection.execute(
+            f"create table zentra.{seed} as select * from read_csv({lake.file_literal(folder / (seed + '.csv'))}, "
+            f"columns = {{{columns}}}, header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"')"
+        )
+
+
+def _write_table(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: str, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Make a small table; its rows go over as texts in one parameter, which spares a run the import of pandas."""
+    connection.execute(f"create table {name} ({columns})")
+    if not rows:
+        return
+    types = [definition.split()[1] for definition in columns.split(",")]
+    fields = ", ".join(f"cast(fields[{place}] as {data_type})" for place, data_type in enumerate(types, start=1))
+    texts = [[None if value is None else str(value) for value in row] for row in rows]
+    connection.execute(f"insert into {name} select {fields} from (select unnest($1) as fields)", [texts])
+
+
+def _naive(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(tzinfo=None)

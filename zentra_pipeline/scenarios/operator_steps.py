@@ -1,0 +1,50 @@
+"""Does what people do in a scenario: they decide about exceptions and close windows. The stories stand in files."""
+
+from datetime import datetime
+
+from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import closing
+from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.published import lake
+from zentra_pipeline.review import record
+from zentra_pipeline.review.record import Recorded
+from zentra_pipeline.scenarios.reading import Close, Decide, Scenario
+from zentra_pipeline.settings import Home
+from zentra_pipeline.store.runs import run_id_of
+from zentra_pipeline.tenants.tenancy import require_tenant
+
+
+def decide(home: Home, scenario: Scenario, step: Decide, now: datetime) -> Recorded | None:
+    """Take a decision; null when no such exception is open any more."""
+    found = lake.query(
+        require_tenant(home, scenario.tenant),
+        "select exception_id from exceptions where exception_type = ? and subject_id = ? and status <> 'resolved'",
+        [step.exception_type, step.subject_id],
+    )
+    for (exception_id,) in found.rows:
+        return record.decide(
+            home,
+            scenario.tenant,
+            exception_id,
+            step.action,
+            step.actor,
+            now=now,
+            reason=step.reason,
+            owner=step.owner,
+            resolution=step.resolution,
+        )
+    return None
+
+
+def close(home: Home, scenario: Scenario, step: Close, now: datetime) -> Outcome:
+    """Have a window prepared by one and approved by the other; RefusedError names what is in the way."""
+    run_id = run_id_of(scenario.tenant, scenario.provider, step.settlement_file, step.ledger_window)
+    with cases.of_run(home, scenario.tenant, run_id) as case:
+        prepared = closing.prepare(case, step.prepared_by, now)
+    if prepared.blockers:
+        raise RefusedError("; ".join(blocker.explanation for blocker in prepared.blockers))
+    if prepared.status == "sealed":
+        return prepared
+    with cases.of_run(home, scenario.tenant, run_id) as case:
+        return closing.approve(case, step.approved_by, now)

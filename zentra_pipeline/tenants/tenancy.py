@@ -1,0 +1,122 @@
+"""Makes the home and its tenants, and finds them; what a tenant's files hold does not belong here."""
+
+from datetime import datetime
+
+from sqlalchemy import insert, select
+
+from zentra_pipeline.errors import UsageError
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.settings import HOME_VARIABLE, Home, TenantPaths
+from zentra_pipeline.store import control
+from zentra_pipeline.store.engine import control_store, operational_store, reading
+from zentra_pipeline.store.place import control_place
+
+
+def init_home(home: Home) -> bool:
+    """Make the home where it is missing, and say whether it was; doing it again changes nothing."""
+    is_new = not is_initialised(home)
+    home.tenants.mkdir(parents=True, exist_ok=True)
+    if is_new:  # what is in it is nobody else's on this machine, whatever the umask
+        home.root.chmod(0o700)
+    control_store(home)
+    return is_new
+
+
+def is_initialised(home: Home) -> bool:
+    """Whether `init_home` has made this home."""
+    return control_place(home).is_made
+
+
+def add_tenant(home: Home, tenant: str, now: datetime) -> TenantPaths:
+    """Make a tenant's folders, operational store and starter configuration; doing it again changes nothing.
+
+    The row in the control store comes last, so a tenant either is complete or does not exist. A name that another
+    tenant has but for letter case, `-` and `_` is refused: they would share a folder where file systems disregard
+    case, and everywhere the variables that hold secrets of callbacks.
+    """
+    paths = home.tenant(tenant)
+    require_home(home)
+    _require_distinct(home, tenant)
+    for folder in (paths.providers, paths.landing, paths.staged, paths.lake, paths.scratch, paths.locks):
+        folder.mkdir(parents=True, exist_ok=True)
+    _write_if_missing(paths)
+    operational_store(paths)
+    with control_store(home).begin() as connection:
+        if tenant not in connection.execute(select(control.tenants.c.tenant_id)).scalars():
+            connection.execute(insert(control.tenants).values(tenant_id=tenant, created_at=instant_text(now)))
+    if not paths.catalog.exists():
+        from zentra_pipeline.published import lake
+
+        lake.refresh(paths)
+    return paths
+
+
+def _require_distinct(home: Home, tenant: str) -> None:
+    for other in tenants(home):
+        if other != tenant and _folded(other) == _folded(tenant):
+            raise UsageError(
+                f"tenant {tenant!r} is not allowed beside {other!r}: "
+                "use a name that differs in more than letter case, '-' and '_'"
+            )
+
+
+def _folded(tenant: str) -> str:
+    return tenant.lower().replace("-", "_")
+
+
+def require_tenant(home: Home, tenant: str) -> TenantPaths:
+    """Paths of a tenant that exists; UsageError saying what to do when it, or the home, does not."""
+    paths = home.tenant(tenant)
+    require_home(home)
+    if tenant not in tenants(home):
+        raise UsageError(f"there is no tenant {tenant!r} in {home.root}: add it with `zentra tenant add {tenant}`")
+    return paths
+
+
+def tenants(home: Home) -> list[str]:
+    """Ids of the home's tenants in alphabetical order, capitals first on any database."""
+    require_home(home)
+    with reading(control_store(home)) as connection:
+        return sorted(connection.execute(select(control.tenants.c.tenant_id)).scalars())
+
+
+def require_home(home: Home) -> None:
+    """UsageError saying what to do where there is no home."""
+    if not is_initialised(home):
+        raise UsageError(
+            f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home or {HOME_VARIABLE}"
+        )
+
+
+def _write_if_missing(paths: TenantPaths) -> None:
+    try:
+        with paths.routing.open("x", encoding="utf-8") as routing:
+            routing.write(_STARTER_ROUTING)
+    except FileExistsError:
+        return
+
+
+_STARTER_ROUTING = """\
+# Who looks at which exception. Rules are read from top to bottom; each of lane, owner and sla_business_days is taken
+# from the first rule that matches and gives it. Where none does, the exception type's own lane and days apply, and
+# the owner of the run.
+#
+# A rule matches when all of its conditions hold: exception_type, provider, currency, min_amount_minor and
+# max_amount_minor (amounts in minor units, signs left out). Example:
+#
+# rules:
+#   - exception_type: amount_mismatch
+#     currency: USD
+#     min_amount_minor: 1000000
+#     lane: settlement_breaks
+#     owner: treasury
+#     sla_business_days: 1
+#
+# Escalation rules take the same conditions and say whose an exception becomes once it is overdue: after_business_days
+# past its due date (0: at it), lane, owner. Example:
+#
+# escalation:
+#   - after_business_days: 2
+#     lane: escalated
+#     owner: head_of_finance
+"""
