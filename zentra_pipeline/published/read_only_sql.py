@@ -30,12 +30,12 @@ _EXPRESSIONS: Final = frozenset(
     }
 )
 _OTHER_TYPES: Final = re.compile(r"[A-Z]+_MODIFIER|ORDER_[A-Z]+|ASCENDING|DESCENDING|[A-Z_]+_TYPE_INFO")
-_TABLE_FUNCTIONS: Final = frozenset(
-    {
-        *("range", "generate_series", "unnest", "repeat", "json_each", "json_tree", "histogram", "histogram_values"),
-        *("duckdb_columns", "duckdb_tables", "duckdb_views", "duckdb_functions"),
-    }
-)
+# Table functions that read nothing, and those that list what there is.
+_COMPUTING: Final = frozenset({"range", "generate_series", "unnest", "repeat", "json_each", "json_tree"})
+_TABLE_FUNCTIONS: Final = _COMPUTING | {
+    *("histogram", "histogram_values"),
+    *("duckdb_columns", "duckdb_tables", "duckdb_views", "duckdb_functions"),
+}
 _SYSTEM_TABLES: Final = frozenset({"duckdb_columns", "duckdb_tables", "duckdb_views"})
 _INFORMATION_SCHEMA: Final = frozenset({"tables", "columns", "schemata"})
 _SHOWN: Final = frozenset({"tables", "__show_tables_expanded"})
@@ -48,8 +48,37 @@ def is_read_only(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
 
     Enough for what Zentra itself asks; a statement that somebody brings is checked with `check`.
     """
+    return _read(connection, sql) is not None
+
+
+def tables_read(connection: duckdb.DuckDBPyConnection, sql: str, tables: Collection[str]) -> frozenset[str] | None:
+    """Which of `tables` a query reads; null for anything but one query that only reads, see `is_read_only`.
+
+    All of them where it asks for more than tables of these names, as SHOW TABLES does and an unknown name.
+    """
+    parsed = _read(connection, sql)
+    if parsed is None:
+        return None
+    parts = list(_parts(parsed))
+    given = {name.lower() for part in parts for name in _names_given(part)}
+    found = set()
+    for part in parts:
+        if part.get("type") == "BASE_TABLE":
+            *_, table = _path_of(part)
+            if table in tables:
+                found.add(table)
+            elif table not in given:
+                return frozenset(tables)
+        elif part.get("type") == "SHOW_REF" or (
+            part.get("type") == "TABLE_FUNCTION" and _function_of(part).lower() not in _COMPUTING
+        ):
+            return frozenset(tables)
+    return frozenset(found)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any] | None:
     parsed = _parsed(connection, sql)
-    return parsed is not None and all(kind in _READING for kind in _node_types(parsed))
+    return parsed if parsed is not None and all(kind in _READING for kind in _node_types(parsed)) else None
 
 
 def check(connection: duckdb.DuckDBPyConnection, sql: str, tables: Collection[str]) -> None:
@@ -97,11 +126,16 @@ def _check_function(name: str, allowed: Collection[str]) -> None:
 
 
 def _check_table(part: dict[str, Any], known: Collection[str]) -> None:
-    path = (part.get("qualified_name") or {}).get("path") or [part.get("schema_name"), part.get("table_name")]
-    *schema, table = (str(step).lower() for step in path if step)
+    *schema, table = _path_of(part)
     is_known = schema in ([], ["main"]) and (table in known or table in _SYSTEM_TABLES)
     if not is_known and not (schema == ["information_schema"] and table in _INFORMATION_SCHEMA):
         raise UsageError(f"there is no table {'.'.join([*schema, table])!r}: SHOW TABLES lists those there are")
+
+
+def _path_of(part: dict[str, Any]) -> list[str]:
+    """The name of a base table in lower case, behind the schema it is given with."""
+    path = (part.get("qualified_name") or {}).get("path") or [part.get("schema_name"), part.get("table_name")]
+    return [str(step).lower() for step in path if step]
 
 
 def _function_of(part: dict[str, Any]) -> str:

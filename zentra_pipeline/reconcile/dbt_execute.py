@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import lru_cache
 from graphlib import TopologicalSorter
 from typing import Final
 
@@ -96,14 +97,21 @@ def _execute_one(
     try:
         with connection.cursor() as cursor:
             if statement.relation is None:
-                (failures,) = cursor.execute(f"select count(*) from (\n{statement.sql}\n)").fetchall()[0]
+                (failures,) = cursor.execute(_parsed(f"select count(*) from (\n{statement.sql}\n)")).fetchall()[0]
             else:
                 made = f"create or replace {statement.materialized} {statement.relation}"
-                cursor.execute(f"{made} as (\n{statement.sql}\n)").fetchall()
+                cursor.execute(_parsed(f"{made} as (\n{statement.sql}\n)")).fetchall()
     except duckdb.Error as error:
         return _result(statement, "error", time.perf_counter() - started, message=str(error))
     status = "success" if failures is None else "fail" if failures else "pass"
     return _result(statement, status, time.perf_counter() - started, failures)
+
+
+@lru_cache(maxsize=512)
+def _parsed(sql: str) -> duckdb.Statement:
+    """A statement as DuckDB parsed it: a quarter of a small run's time, spent once by a process that runs several."""
+    (statement,) = duckdb.extract_statements(sql)
+    return statement
 
 
 def _result(
