@@ -7,10 +7,6 @@ DEMO_HOME ?= data/demo
 # Test workers; the suite is sized for two cores.
 WORKERS ?= 2
 
-# What does not touch a store runs on PostgreSQL as it does without.
-ON_POSTGRESQL ?= tests/api tests/cli tests/client tests/closeout tests/defs tests/events tests/review tests/runtime \
-	tests/store tests/upkeep tests/webhooks $(wildcard tests/test_*.py)
-
 .PHONY: help setup demo ui test test-postgresql test-all lint format bench lock clean
 .DEFAULT_GOAL := help
 
@@ -37,12 +33,12 @@ ui: setup  ## Dagster's UI on the demo's home, http://127.0.0.1:3000
 test: setup  ## every test but the slow ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-postgresql: setup  ## the quick tests of what the stores carry, with every store in PostgreSQL
+test-postgresql: setup  ## the tests marked on_postgresql, with every store in PostgreSQL
 	ZENTRA_TEST_STORES=postgresql ZENTRA_REQUIRE_POSTGRES=1 \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ON_POSTGRESQL)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "on_postgresql and not slow"
 
 test-all: setup  ## the slow ones too
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	ZENTRA_FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .

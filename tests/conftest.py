@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import postgres as postgres_server
+from tests import quick
 from zentra_pipeline.settings import DATABASE_VARIABLE
 
 os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
@@ -27,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick() -> Iterator[None]:
+    with quick.without_waiting():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,6 +19,8 @@ from zentra_pipeline.store.engine import control_store, kept_connections, readin
 from zentra_pipeline.tenants import access, tenancy
 from zentra_pipeline.tenants.access import Identity
 
+pytestmark = pytest.mark.on_postgresql
+
 NOW = datetime(2026, 4, 27, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
 

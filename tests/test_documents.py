@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.every import check_every
 from zentra_pipeline.cli.group import zentra
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.published import declared_tables
@@ -72,8 +73,7 @@ def check_command(words: list[str]) -> None:
             assert value in parameter.type.choices, f"{command.name}: {value!r} is no {parameter.human_readable_name}"
 
 
-@pytest.mark.parametrize("document", documents(), ids=relative)
-def test_commands_in_documentation_exist(document: Path) -> None:
+def check_commands(document: Path) -> None:
     for words in zentra_commands(document):
         check_command(words)
     for code in inline_code(document):
@@ -83,8 +83,7 @@ def test_commands_in_documentation_exist(document: Path) -> None:
             )
 
 
-@pytest.mark.parametrize("document", documents(), ids=relative)
-def test_make_targets_in_documentation_exist(document: Path) -> None:
+def check_make_targets(document: Path) -> None:
     targets = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     named = [
         match[1]
@@ -94,8 +93,7 @@ def test_make_targets_in_documentation_exist(document: Path) -> None:
     assert [name for name in named if name not in targets] == []
 
 
-@pytest.mark.parametrize("document", documents(), ids=relative)
-def test_paths_in_documentation_exist(document: Path) -> None:
+def check_paths(document: Path) -> None:
     """`<type>` stands for any name; what commands make in the home or in data/demo is not there yet."""
     roots = ("zentra_pipeline/", "dbt_project/", "docs/", "tests/", "data/scenarios/", "benchmarks/")
     for code in inline_code(document):
@@ -107,14 +105,29 @@ def test_paths_in_documentation_exist(document: Path) -> None:
             assert (document.parent / target).exists(), f"link to {target} leads nowhere"
 
 
-@pytest.mark.parametrize("document", documents(), ids=relative)
-def test_environment_variables_in_documentation_are_read(document: Path) -> None:
+def test_commands_in_documentation_exist() -> None:
+    check_every(documents(), check_commands, relative)
+
+
+def test_make_targets_in_documentation_exist() -> None:
+    check_every(documents(), check_make_targets, relative)
+
+
+def test_paths_in_documentation_exist() -> None:
+    check_every(documents(), check_paths, relative)
+
+
+def test_environment_variables_in_documentation_are_read() -> None:
     read = {
         name
         for path in (*ROOT.glob("zentra_pipeline/**/*.py"), *ROOT.glob("dbt_project/*.yml"), ROOT / "Makefile")
         for name in re.findall(r"\bZENTRA_[A-Z_]+\b", path.read_text(encoding="utf-8"))
     }
-    assert set(re.findall(r"\bZENTRA_[A-Z_]+\b", document.read_text(encoding="utf-8"))) <= read
+
+    def check(document: Path) -> None:
+        assert set(re.findall(r"\bZENTRA_[A-Z_]+\b", document.read_text(encoding="utf-8"))) <= read
+
+    check_every(documents(), check, relative)
 
 
 def test_the_profile_guide_has_every_key_and_no_other() -> None:

@@ -21,6 +21,8 @@ from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
+pytestmark = pytest.mark.on_postgresql
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:

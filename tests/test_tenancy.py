@@ -16,6 +16,8 @@ from zentra_pipeline.store.engine import control_store
 from zentra_pipeline.store.place import operational_place
 from zentra_pipeline.tenants import tenancy
 
+pytestmark = pytest.mark.on_postgresql
+
 NOW = datetime(2026, 4, 26, 12, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[1]
 

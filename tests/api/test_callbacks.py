@@ -21,6 +21,8 @@ from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store.engine import operational_store, reading
 
+pytestmark = pytest.mark.on_postgresql
+
 
 @pytest.fixture(scope="module")
 def signing(own_books: Books) -> Iterator[Api]:

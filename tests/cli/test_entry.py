@@ -12,6 +12,7 @@ import click
 import pytest
 
 from tests.cli.conftest import Zentra
+from tests.every import check_every
 from zentra_pipeline import errors
 from zentra_pipeline.cli import group
 from zentra_pipeline.cli.group import COMMANDS, LazyGroup
@@ -31,20 +32,22 @@ def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
                 yield (name, child.name), child
 
 
-@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
-def test_every_command_explains_itself(zentra: Zentra, path: tuple[str, ...]) -> None:
-    done = zentra(*path, "--help")
-    assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(f"Usage: zentra {' '.join(path)} ")
+def test_every_command_explains_itself(zentra: Zentra) -> None:
+    def check(path: tuple[str, ...]) -> None:
+        done = zentra(*path, "--help")
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith(f"Usage: zentra {' '.join(path)} ")
+
+    check_every([path for path, _ in commands()], check, " ".join)
 
 
-@pytest.mark.parametrize("command", [command for _, command in commands()], ids=lambda command: command.name)
-def test_every_option_is_explained_and_every_command_takes_home(command: click.Command) -> None:
-    if isinstance(command, click.Group):
-        return
-    options = [option for option in command.params if isinstance(option, click.Option)]
-    assert [option.name for option in options if not option.help] == []
-    assert "home" in {option.name for option in options}
+def test_every_option_is_explained_and_every_command_takes_home() -> None:
+    def check(case: tuple[tuple[str, ...], click.Command]) -> None:
+        options = [option for option in case[1].params if isinstance(option, click.Option)]
+        assert [option.name for option in options if not option.help] == []
+        assert "home" in {option.name for option in options}
+
+    check_every([each for each in commands() if not isinstance(each[1], click.Group)], check, lambda case: case[0])
 
 
 def test_top_level_help_lists_every_command_in_its_own_words(zentra: Zentra) -> None:
@@ -169,8 +172,11 @@ def test_misuse_ends_with_2_and_says_what_is_wrong(zentra: Zentra, arguments: tu
 HOSTILE = ["../x", "*", "[1]", "k=v", "'; drop table runs; --", "", "a/b", "x" * 200, "é", "\udcff"]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_are_refused_with_2_and_change_nothing(acme: Zentra, tmp_path: Path, name: str) -> None:
+def test_hostile_names_are_refused_with_2_and_change_nothing(acme: Zentra, tmp_path: Path) -> None:
+    check_every(HOSTILE, lambda name: check_hostile(acme, tmp_path, name))
+
+
+def check_hostile(acme: Zentra, tmp_path: Path, name: str) -> None:
     file = tmp_path / "f.csv"
     file.write_text("x\n")
     before = sorted(path for path in tmp_path.rglob("*") if not path.name.endswith(("-wal", "-shm")))

@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.conftest import Zentra
 
+pytestmark = pytest.mark.on_postgresql
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

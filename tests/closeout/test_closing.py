@@ -20,6 +20,8 @@ from zentra_pipeline.review import record
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
+pytestmark = pytest.mark.on_postgresql
+
 LATER = NOON + timedelta(days=1)
 
 

@@ -18,6 +18,8 @@ from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.engine import reading as snapshot
 
+pytestmark = pytest.mark.on_postgresql
+
 NOW = datetime(2026, 4, 27, 6, tzinfo=UTC)
 
 

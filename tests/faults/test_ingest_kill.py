@@ -21,7 +21,7 @@ CHILD = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from zentra_pipeline.ingest import ingest_files
+from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.settings import TenantPaths
 import zentra_pipeline.store.engine, zentra_pipeline.sources.canonical
 

@@ -20,7 +20,7 @@ CHILD = """
 import os, sys
 from datetime import UTC, date, datetime
 from zentra_pipeline.settings import Home
-from zentra_pipeline.window_run import RunRequest, run_window
+from zentra_pipeline.reconcile.window_run import RunRequest, run_window
 import zentra_pipeline.store.engine
 
 root, kill_at, provider, file_id, day = sys.argv[1:]

@@ -25,6 +25,8 @@ from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.runs import Run
 
+pytestmark = pytest.mark.on_postgresql
+
 NOW = datetime(2026, 4, 28, 9, tzinfo=UTC)
 _lines = (f"L{number:02d}" for number in count(1))
 

@@ -18,6 +18,8 @@ from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store.engine import operational_store, reading
 
+pytestmark = pytest.mark.on_postgresql
+
 ENTRIES = "select transaction_id, account, direction, amount_minor from ledger_entries order by entry_id"
 STAGES = "select intent_id, stage, policy_result from internal_events order by event_id"
 

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from tests.closeout.closed_world import copied
 from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case, closing
@@ -23,18 +25,26 @@ from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
+pytestmark = pytest.mark.on_postgresql
+
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 CALLBACKS_OFF = {"expects_callbacks": False}
 
 
-@pytest.fixture
-def world(tmp_path: Any) -> World:
+@pytest.fixture(scope="module")
+def three_windows(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Tuesday settles 500 that Monday posted; every window could be closed."""
-    world = World(tmp_path, CALLBACKS_OFF)
+    world = World(tmp_path_factory.mktemp("three_windows"), CALLBACKS_OFF)
     world.add(post("T0", "R0", 70), settle("L0", "R0", 70), post("T1", "R1", 500), settle("L1", "R1", 500, on=TUE))
     for window in (MON, TUE, WED):
         world.run(window)
     return world
+
+
+@pytest.fixture
+def world(three_windows: World, tmp_path: Path) -> World:
+    """Its own copy for each test."""
+    return copied(three_windows, tmp_path)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.closeout.closed_world import copied
+from tests.every import check_every
 from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case, closing
@@ -16,17 +18,25 @@ from zentra_pipeline.review import voiding
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor
 
+pytestmark = pytest.mark.on_postgresql
+
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
+@pytest.fixture(scope="module")
+def three_windows(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Tuesday's run is a mistake: what it matched is Monday's and its own."""
-    world = World(tmp_path, {"expects_callbacks": False})
+    world = World(tmp_path_factory.mktemp("three_windows"), {"expects_callbacks": False})
     world.add(post("T1", "R1", 500), settle("L1", "R1", 500, on=TUE), post("T2", "R2", 70, on=TUE))
     for window in (MON, TUE, WED):
         world.run(window)
     return world
+
+
+@pytest.fixture
+def world(three_windows: World, tmp_path: Path) -> World:
+    """Its own copy for each test."""
+    return copied(three_windows, tmp_path)
 
 
 def run_id(world: World, window: str) -> str:
@@ -90,27 +100,28 @@ def test_nothing_that_a_seal_rests_on_is_taken_back(world: World) -> None:
     assert voiding.void(world.home, TENANT, run_id(world, WED), "ben", "wrong window", NOW).status == "void"
 
 
-@pytest.mark.parametrize(
-    ("name", "nearest"),
-    [
-        ("rail_primry", "rail_primary"),
-        ("rail_primaryy", "rail_primary"),
-        ("rail_prinary", "rail_primary"),
-        ("Rail-Primary", "rail_primary"),
-        ("rail_secondary", None),
-        ("rail_prmry", None),
-        ("rail_primary", None),
-    ],
-)
-def test_a_new_provider_one_letter_from_a_known_one_is_asked_about(
-    tmp_path: Path, name: str, nearest: str | None
-) -> None:
+NAMES = {
+    "rail_primry": "rail_primary",
+    "rail_primaryy": "rail_primary",
+    "rail_prinary": "rail_primary",
+    "Rail-Primary": "rail_primary",
+    "rail_secondary": None,
+    "rail_prmry": None,
+    "rail_primary": None,
+}
+
+
+def test_a_new_provider_one_letter_from_a_known_one_is_asked_about(tmp_path: Path) -> None:
     world = World(tmp_path)
-    if nearest is None:
-        mistakes.check_provider(world.paths, name)
-    else:
-        with pytest.raises(UnconfirmedError, match=f"do you mean {nearest}"):
+
+    def check(name: str) -> None:
+        if (nearest := NAMES[name]) is None:
             mistakes.check_provider(world.paths, name)
+        else:
+            with pytest.raises(UnconfirmedError, match=f"do you mean {nearest}"):
+                mistakes.check_provider(world.paths, name)
+
+    check_every(NAMES, check)
 
 
 def test_a_window_that_begins_after_tomorrow_is_asked_about_by_the_clock_of_the_ledger(tmp_path: Path) -> None:

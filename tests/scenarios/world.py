@@ -15,6 +15,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+from pytest import MonkeyPatch
+
 from tests.scenarios.rows import COLUMNS, PROVIDER, Row, call, entry, flat, post, settle, settlement_file
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
@@ -90,7 +92,10 @@ class World:
         files: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in arrived:
             files[row.kind, row.file or f"{row.kind}_{self._deliveries}"].append(row)
-        return [self.ingest(kind, file_id, rows) for (kind, file_id), rows in files.items()]
+        with MonkeyPatch.context() as patched:
+            if window is not None:  # what readers find is brought up to date by the run that follows
+                patched.setattr(lake, "refresh", lambda paths: None)
+            return [self.ingest(kind, file_id, rows) for (kind, file_id), rows in files.items()]
 
     def ingest(self, kind: str, file_id: str, rows: Sequence[Row]) -> IngestOutcome:
         """Write rows as one file and ingest it."""

@@ -14,11 +14,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from tests import quick
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import control, event_log, migrations, models
 from zentra_pipeline.store.engine import _engine, control_store, operational_store, reading
 from zentra_pipeline.store.place import operational_place
+
+pytestmark = pytest.mark.on_postgresql
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,7 +96,8 @@ def test_alembic_is_not_imported_for_a_store_that_is_up_to_date(paths: TenantPat
 
 
 @pytest.mark.usefixtures("sqlite")
-def test_settings_are_durable_and_referential(tmp_path: Path) -> None:
+def test_settings_are_durable_and_referential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick.as_shipped(monkeypatch)
     paths = TenantPaths(tmp_path / "acme")
     with reading(operational_store(paths)) as connection:
         values = {

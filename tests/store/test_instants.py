@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from zentra_pipeline.instants import instant_of, instant_text
 
+pytestmark = pytest.mark.on_postgresql
+
 INSTANTS = st.datetimes(min_value=datetime(1000, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
 
 

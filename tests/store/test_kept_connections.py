@@ -16,6 +16,8 @@ from zentra_pipeline.store import engine as stores
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import control_store, kept_connections, operational_store, reading
 
+pytestmark = pytest.mark.on_postgresql
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

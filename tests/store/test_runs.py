@@ -16,6 +16,8 @@ from zentra_pipeline.store import digests, models, runs
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.runs import Run
 
+pytestmark = pytest.mark.on_postgresql
+
 NOW = datetime(2026, 4, 27, 6, 0, 0, 123456, tzinfo=UTC)
 WINDOW = date(2026, 4, 26)
 STATUSES = ("created", "ingesting", "matching", "comparing", "in_review", "closing", "closed", "failed", "void")

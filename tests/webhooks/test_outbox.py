@@ -16,6 +16,8 @@ from zentra_pipeline.events import reading, types
 from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import endpoints, outbox, sending
 
+pytestmark = pytest.mark.on_postgresql
+
 
 def a_match(rule: str, currency: str, amount: int) -> tuple[str, str, str]:
     data = {

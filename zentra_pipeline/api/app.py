@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -127,6 +128,7 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
     return app
 
 
+@cache
 def openapi_text() -> str:
     """The description of the API as it stands in docs/openapi.json; it is the same for every home."""
     return json.dumps(create_app(Home.at(".")).openapi(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"

@@ -18,8 +18,10 @@ from zentra_pipeline.published.operational_tables import OperationalTables
 STORED: Final = "stored"
 
 
-def write(file: Path, tables: OperationalTables, views: Mapping[str, str], template: Path | None = None) -> None:
+def write(file: Path, tables: OperationalTables, views: Mapping[str, str | None], template: Path | None = None) -> None:
     """Write the database of one moment to `file`: the tables copied, the views over the lake's files.
+
+    Where a view is null the template's empty table is left.
 
     `template` is where the part that does not change is kept from one time to the next; null keeps it nowhere.
     """
@@ -34,6 +36,8 @@ def write(file: Path, tables: OperationalTables, views: Mapping[str, str], templ
                 connection.execute(f"drop table {STORED}.{name}")
         operational_tables.create(connection, tables, f"catalog.{STORED}")
         for name, definition in views.items():
+            if definition is None:
+                continue
             connection.execute(f"drop table {STORED}.{name}")
             connection.execute(f"create view {STORED}.{name} as {definition}")
         connection.execute("commit")

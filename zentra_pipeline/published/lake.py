@@ -54,6 +54,7 @@ _OF_THE_RUN: Final = {"tenant_id": "varchar", "provider": "varchar", "ledger_win
 # Sorting and writing a file keeps one core busy; the second table is written beside the first.
 _WRITERS: Final = 2
 _QUOTED: Final = re.compile(r"'(?:[^']|'')*'")
+_PATTERN: Final = re.compile(r"[\[*?]")
 _WORD: Final = re.compile(r"\w+")
 INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
 EVIDENCE_COLUMNS: Final = (
@@ -160,7 +161,7 @@ def staged_rows(columns: str, paths: Sequence[Path]) -> str:
 
 def file_literal(path: Path) -> str:
     """A path as a SQL text literal in which DuckDB finds no pattern."""
-    return literal("".join(f"[{character}]" if character in "[*?" else character for character in str(path)))
+    return literal(_PATTERN.sub(r"[\g<0>]", str(path)))
 
 
 def published_rows(table: str, published: Sequence[tuple[Path, int]], definitions: str | None = None) -> str:
@@ -314,7 +315,7 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
     """
     with reading(operational_store(paths)) as store:
         snapshot = _snapshot(paths, store)
-    views = _views(paths, snapshot)
+    views = {name: rows or _no_rows(name) for name, rows in _views(paths, snapshot).items()}
     with duckdb.connect() as connection:
         try:
             named = read_only_sql.tables_read(connection, sql, views.keys() | operational_tables.COLUMNS.keys())
@@ -340,6 +341,14 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
             return QueryResult(columns, types, answer.fetchall())
         except duckdb.Error as cause:
             raise UsageError(f"the query cannot be answered: {cause}") from cause
+
+
+def _no_rows(name: str) -> str:
+    """A select without rows of a published table's columns."""
+    from zentra_pipeline.published import declared_tables
+
+    columns = declared_tables.tables()[name].columns
+    return empty(", ".join(f"{column} {declared.data_type}" for column, declared in columns.items()))
 
 
 def _with_their_sources(names: Iterable[str], views: Mapping[str, str]) -> set[str]:
@@ -428,22 +437,14 @@ def _outlived(runs: Sequence[run_store.Run]) -> list[str]:
     return sorted(found)
 
 
-def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
-    """The select behind every published table that lies in the lake."""
+def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str | None]:
+    """The select behind every published table that lies in the lake; null for one that has no file yet."""
     from zentra_pipeline.reconcile.run_database import TABLE_OF_KIND, staged_columns
 
     views = {table: _current_rows(paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL}
     views |= {f"{table}_as_closed": _rows_as_closed(paths, snapshot, table) for table in AS_CLOSED}
     views["open_items_now"] = _open_items_now(paths, snapshot)
-    views["closeout_evidence"] = (
-        (
-            f"select evidence.*, closeouts.tenant_id, closeouts.provider, closeouts.ledger_window "
-            f"from ({_rows_of(snapshot.evidence(paths), EVIDENCE_COLUMNS)}) as evidence "
-            "left join closeouts on evidence.closeout_id = closeouts.closeout_id"
-        )
-        + " order by "
-        + ", ".join(f"evidence.{name} nulls last" for name in _EVIDENCE_ORDER)
-    )
+    views["closeout_evidence"] = _evidence_rows(paths, snapshot)
     singles = "select * from single_events"
     segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)
     told = f"{singles} union all {segments}" if segments else singles
@@ -454,21 +455,29 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str]:
     staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
     for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
         rows = staged_rows(staged_columns(table), found)
-        views[table] = f"select {literal(snapshot.tenant)} as tenant_id, * from ({rows})"
+        views[table] = f"select {literal(snapshot.tenant)} as tenant_id, * from ({rows})" if found else None
     return views
 
 
-def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
+def _evidence_rows(paths: TenantPaths, snapshot: _Snapshot) -> str | None:
+    found = snapshot.evidence(paths)
+    if not found:
+        return None
+    names = ", ".join(column_types(EVIDENCE_COLUMNS))
+    return (
+        "select evidence.*, closeouts.tenant_id, closeouts.provider, closeouts.ledger_window "
+        f"from (select {names} from {parquet_scan(found, EVIDENCE_COLUMNS)}) as evidence "
+        "left join closeouts on evidence.closeout_id = closeouts.closeout_id order by "
+    ) + ", ".join(f"evidence.{name} nulls last" for name in _EVIDENCE_ORDER)
+
+
+def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str | None:
     """A table as its runs' current revisions have it, exceptions with what people decided since."""
     published = snapshot.published(paths, table)
     definitions = reader_columns(table)
     columns = ", ".join(column_types(definitions))
     if not published:
-        return (
-            empty(definitions)
-            if table != "exceptions"
-            else decided_by(empty(definitions), "states.closeout_id is null")
-        )
+        return None
     if table not in ("matches", "exceptions"):
         return f"select {columns} from {parquet_scan([path for path, _ in published], definitions)}"
     key = "match_id" if table == "matches" else "exception_id"
@@ -495,7 +504,7 @@ def _in_force(newest: str, published: str, outlived: Sequence[str]) -> str:
     )
 
 
-def _open_items_now(paths: TenantPaths, snapshot: _Snapshot) -> str:
+def _open_items_now(paths: TenantPaths, snapshot: _Snapshot) -> str | None:
     """The open items of each provider's newest run: the last of those of its latest window."""
     newest: dict[str, tuple[str, int, Path]] = {}
     windows = {run[0]: (str(run[3]), str(run[5])) for run in snapshot.tables.rows["runs"]}
@@ -505,19 +514,18 @@ def _open_items_now(paths: TenantPaths, snapshot: _Snapshot) -> str:
         newest[provider] = max(newest.get(provider, place), place)
     definitions = reader_columns("open_items")
     if not newest:
-        return empty(definitions)
+        return None
     columns = ", ".join(column_types(definitions))
     return f"select {columns} from {parquet_scan([path for _, _, path in sorted(newest.values())], definitions)}"
 
 
-def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str:
+def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str | None:
     """A table as it was when each closeout was sealed, with the closeout it belongs to."""
     sealed = snapshot.sealed(paths, table)
     definitions = reader_columns(table)
     states_of = "states.closeout_id = published.closeout_id"
     if not sealed:
-        none = empty(f"closeout_id varchar, {definitions}")
-        return none if table != "exceptions" else decided_by(none, states_of)
+        return None
     names = ", ".join(f"published.{name}" for name in column_types(definitions))
     scan = parquet_scan(sorted({path for path, _ in sealed}), definitions, with_names=True)
     places = ", ".join(f"({literal(str(path))}, {literal(closeout_id)})" for path, closeout_id in sealed)
@@ -569,11 +577,6 @@ def decided_by(rows: str, states_of: str) -> str:
         "and states.exception_id = published.exception_id "
         "left join runs as resolvers on resolvers.run_id = published.resolved_run_id"
     )
-
-
-def _rows_of(found: Sequence[Path], columns: str) -> str:
-    names = ", ".join(definition.split()[0] for definition in columns.split(", "))
-    return f"select {names} from {parquet_scan(found, columns)}" if found else empty(columns)
 
 
 def _write_catalog(paths: TenantPaths, snapshot: _Snapshot) -> None:

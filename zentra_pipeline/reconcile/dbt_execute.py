@@ -3,6 +3,7 @@
 Does not belong here: what the models say (the dbt project), compiling them (rules), what becomes of their tables.
 """
 
+import atexit
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -112,6 +113,9 @@ def _parsed(sql: str) -> duckdb.Statement:
     """A statement as DuckDB parsed it: a quarter of a small run's time, spent once by a process that runs several."""
     (statement,) = duckdb.extract_statements(sql)
     return statement
+
+
+atexit.register(_parsed.cache_clear)  # DuckDB complains on standard error of statements that outlive it
 
 
 def _result(

@@ -334,17 +334,22 @@ def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisi
 
 def _write_seeds(connection: duckdb.DuckDBPyConnection) -> None:
     """Load the seeds the models read where dbt would, as a run executes no seed; types are the seeds' own."""
-    import yaml
-
     folder = settings.DBT_PROJECT / "seeds"
-    declared = yaml.safe_load((folder / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]
-    types = {seed["name"]: seed["config"]["column_types"] for seed in declared}
     for seed in _SEEDS:
-        columns = ", ".join(f"'{name}': '{data_type}'" for name, data_type in types[seed].items())
+        columns = ", ".join(f"'{name}': '{data_type}'" for name, data_type in _seed_columns()[seed].items())
         connection.execute(
             f"create table zentra.{seed} as select * from read_csv({lake.file_literal(folder / (seed + '.csv'))}, "
             f"columns = {{{columns}}}, header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"')"
         )
+
+
+@cache
+def _seed_columns() -> dict[str, dict[str, str]]:
+    """Column name → type of every seed, as the dbt project declares them."""
+    import yaml
+
+    declared = yaml.safe_load((settings.DBT_PROJECT / "seeds" / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]
+    return {seed["name"]: seed["config"]["column_types"] for seed in declared}
 
 
 def _write_table(

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +22,12 @@ _IDLE_CONNECTIONS: Final = 2
 _PRIMARY_CODE: Final = 0xFF  # of an extended result code, https://www.sqlite.org/rescode.html
 
 
+@lru_cache(maxsize=64)
 def sqlite_engine(database: Path) -> Engine:
-    """An engine without a pool: nothing outlives its transaction, so forks, threads and deleted homes are no matter."""
+    """An engine without a pool: nothing outlives its transaction, so forks, threads and deleted homes are no matter.
+
+    A process uses the same one again, for what SQLAlchemy has made of its queries.
+    """
     return _with_settings(create_engine(_url(database), poolclass=NullPool, hide_parameters=True))
 
 

@@ -1,0 +1,72 @@
+"""Spares every test what costs time and proves nothing: waiting for the disk, migrating each new store step by step.
+
+Tests kill processes, not machines, so what they write need not have reached the disk. The first new store of a process
+is migrated; those after it replay the statements that this took. Does not belong here: anything a test relies on; one
+that is about durability or migrations says `as_shipped`.
+"""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import Connection, event
+
+from zentra_pipeline.store import engine, sqlite
+from zentra_pipeline.store.place import StorePlace
+
+_fsync, _on_connect, _migrate = os.fsync, sqlite._on_connect, engine._migrate
+_READING: Final = ("SELECT", "PRAGMA")
+_statements: dict[str, list[tuple[str, Any]]] = {}
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Have this process wait for no disk and migrate one new store of each kind."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda descriptor: None)
+        patched.setattr(sqlite, "_on_connect", _connect)
+        patched.setattr(engine, "_migrate", _make)
+        gc.freeze()  # what is imported by now stays, and need not be looked through again and again
+        yield
+
+
+def as_shipped(patched: pytest.MonkeyPatch) -> None:
+    """Have the test wait for the disk and migrate as the product does."""
+    patched.setattr(os, "fsync", _fsync)
+    patched.setattr(sqlite, "_on_connect", _on_connect)
+    patched.setattr(engine, "_migrate", _migrate)
+
+
+def _connect(connection: Any, record: object) -> None:
+    _on_connect(connection, record)
+    connection.execute("PRAGMA synchronous = OFF")
+
+
+def _make(connection: Connection, place: StorePlace) -> None:
+    kind = connection.dialect.name
+    if connection.dialect.has_table(connection, "alembic_version"):
+        _migrate(connection, place)
+    elif kind in _statements:
+        for statement, parameters in _statements[kind]:
+            connection.exec_driver_sql(statement, parameters)
+    else:
+        _statements[kind] = _recorded(connection, place)
+
+
+def _recorded(connection: Connection, place: StorePlace) -> list[tuple[str, Any]]:
+    """Migrate a new store; the statements that changed it."""
+    found: list[tuple[str, Any]] = []
+
+    def record(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if not statement.lstrip().upper().startswith(_READING):
+            found.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", record)
+    try:
+        _migrate(connection, place)
+    finally:
+        event.remove(connection, "before_cursor_execute", record)
+    return found
