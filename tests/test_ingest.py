@@ -1,5 +1,6 @@
 """What an ingest of canonical files leaves behind; grammars are tested beside their readers."""
 
+import itertools
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,11 +119,35 @@ def test_bad_rows_are_quarantined_with_every_reason_and_good_rows_proceed(paths:
     assert outcome.reasons == {row["reason"]: 1}
 
 
-def test_reasons_beyond_twenty_are_counted_together(paths: TenantPaths, tmp_path: Path) -> None:
+def test_rows_that_break_one_rule_are_one_reason_that_names_its_first_rows(paths: TenantPaths, tmp_path: Path) -> None:
     lines = [line(f"l{i}", f"{i}x") for i in range(30)]
     outcome = ingest(paths, csv(tmp_path / "set_1.csv", line("a"), *lines)).files[0]
-    assert len(outcome.reasons) == 20
-    assert sum(outcome.reasons.values()) == 30
+    reason = "gross_minor: '0x' is not an integer below 10^15"
+    assert (outcome.reasons, outcome.reason_rows) == ({reason: 30}, {reason: (2, 3, 4)})
+
+
+def test_reasons_beyond_twenty_are_counted_together(paths: TenantPaths, tmp_path: Path) -> None:
+    values = ["l", "payment", "ref", "m", "1", "0", "1", "USD", "2026-04-26T08:00:00Z", "b"]
+    may_be = (4, 5, 6, 7, 8)
+    lines = [
+        ",".join("" if place in blank else value for place, value in enumerate(values))
+        for size in (1, 2, 3)
+        for blank in itertools.combinations(may_be, size)
+    ]
+    outcome = ingest(paths, csv(tmp_path / "set_1.csv", line("a"), *lines)).files[0]
+    assert (len(outcome.reasons), outcome.reasons["other reasons"]) == (20, 6)
+    assert sum(outcome.reasons.values()) == 25
+
+
+def test_a_file_without_one_good_row_is_not_read_to_its_end(
+    paths: TenantPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zentra_pipeline.arrivals.HOPELESS_ROWS", 50)
+    monkeypatch.setattr("zentra_pipeline.arrivals.FRAME_ROWS", 20)
+    bad = [line(f"l{i}", "x") for i in range(100)]
+    with pytest.raises(InputRejectedError, match=r"set_1.csv: none of its first 60 rows got in, .* \(60 rows\)"):
+        ingest(paths, csv(tmp_path / "set_1.csv", *bad, line("a")))
+    assert ingest(paths, csv(tmp_path / "set_2.csv", line("a"), *bad)).files[0].quarantined == 100
 
 
 @pytest.mark.parametrize("content", [HEADER, HEADER + "\n", HEADER + "\n\n"])

@@ -68,6 +68,15 @@ def answer_of(connection: socket.socket) -> tuple[int, str]:
     return (int(head.split()[1]) if head else 0), body.decode()
 
 
+def test_a_body_whose_last_bytes_come_at_once_is_not_taken_for_headers(port: int) -> None:
+    body = b"a" * (2 * LIMITS.header_bytes)
+    with opened(port) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: z\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
+        time.sleep(0.05)  # so that the body comes apart from the headers, in one piece
+        connection.sendall(body)
+        assert answer_of(connection) == (200, f"{len(body):08d}")
+
+
 def test_headers_without_end_are_refused_as_they_come(port: int) -> None:
     with opened(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nx-long: ")

@@ -102,8 +102,8 @@ def test_any_text_survives(
     [
         (b"", "the file is empty"),
         (b"\xef\xbb\xbf", "the file is empty"),
-        (b"a,b\n1\n", "data row 1: 1 fields where the header has 2"),
-        (b"a,b\n1,2\n1,2,3\n", "data row 2: 3 fields"),
+        (b"a,b\n1\n", "data row 1: 1 field where the header has 2: '1' is the file's last line"),
+        (b"a,b\n1,2\n1,2,3\n", "data row 2: 3 fields where the header has 2: '1,2,3'; put a value that holds a comma"),
         (b"a,b\n\n1,2\n", "data row 1: a blank line between the rows"),
         (b'a,b\n1,"2\n', "data row 1: a quote that never closes"),
         (b'a,b\n1,2\n1,"2"x\n', "data row 2: text after a closing quote"),
@@ -128,7 +128,7 @@ def test_a_torn_file_is_refused_and_says_where(tmp_path: Path, content: bytes, m
 
 def test_a_place_is_counted_over_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_grammar, "CHUNK_BYTES", 32)
-    with pytest.raises(InputRejectedError, match="data row 1,001: 1 fields"):
+    with pytest.raises(InputRejectedError, match="data row 1,001: 1 field "):
         rows_of(b"a,b\n" + b"1,2\n" * 1000 + b"3\n", tmp_path)
 
 

@@ -93,9 +93,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._body_bytes += len(data)
-        heads_before = self._heads
+        heads_before, was_in_body = self._heads, self._is_in_body
         super().data_received(data)
-        if self._is_in_body or self._heads != heads_before or self.transport.is_closing():
+        if was_in_body or self._is_in_body or self._heads != heads_before or self.transport.is_closing():
             return
         if self._timer is None and self.is_idle:
             self._expect_head()

@@ -53,7 +53,7 @@ class FileQuery(BaseModel):
 
 
 class IngestedFile(BaseModel):
-    """What became of a file; `reasons` counts why rows went to quarantine, `notes` what is no row of its kind."""
+    """What became of a file; `notes` counts what is no row of its kind."""
 
     file_id: str
     sha256: str
@@ -62,7 +62,10 @@ class IngestedFile(BaseModel):
     quarantined: int
     unchanged: bool = Field(description="Whether these bytes were there under this id before.")
     unknown_columns: list[str]
-    reasons: dict[str, int]
+    reasons: dict[str, int] = Field(
+        description="Rows in quarantine by the rule they break, each named by the reason of its first row."
+    )
+    reason_rows: dict[str, list[int]] = Field(description="The numbers of the first three rows of each reason.")
     notes: dict[str, int]
     ids_used_twice: dict[str, list[int]] = Field(
         description="Ids that rows of different content share, with their row numbers; all of them are in quarantine."

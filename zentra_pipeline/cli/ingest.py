@@ -1,5 +1,6 @@
 """`zentra ingest`: reads its options and tells what was let in; the ingest itself does not belong here."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,4 +146,14 @@ def _tell(outcome: "IngestOutcome") -> None:
         for note, count in file.notes.items():
             printing.say(f"{file.file_id}: {count} {note}")
         for reason, count in file.reasons.items():
-            printing.say(f"{file.file_id}: {count} in quarantine: {reason}")
+            printing.say(
+                f"{file.file_id}: {count:,} in quarantine: {reason} ({_rows(file.reason_rows[reason], count)})"
+            )
+
+
+def _rows(first: Sequence[int], count: int) -> str:
+    """Which rows a reason is said of: `row 3`, `rows 3, 4, 5 and 297 more, each with its own value`."""
+    named = ", ".join(f"{number:,}" for number in first)
+    if count == 1:
+        return f"row {named}"
+    return f"rows {named} and {count - len(first):,} more" if count > len(first) else f"rows {named}"

@@ -24,7 +24,7 @@ from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.ingest.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.sources.limits import COLUMN_LIMIT
+from zentra_pipeline.sources.limits import COLUMN_LIMIT, FRAME_ROWS
 from zentra_pipeline.sources.prefetch import one_ahead
 from zentra_pipeline.sources.reading import column_names, frames
 from zentra_pipeline.store.file_facts import FileFacts
@@ -33,12 +33,16 @@ from zentra_pipeline.store.files import StagedFile
 REASONS_NAMED = 20
 UNFINISHED = "last record without a newline: accepted; had the file been cut there, its last value would be short"
 OTHER_REASONS = "other reasons"
+# A delivery of which so many rows come first without one that is accepted is another kind of file: reading stops there.
+HOPELESS_ROWS = 100_000
+_ROWS_SHOWN = 3
+_VALUE = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\A.* already arrived in file \S+|[0-9]+"
 _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 
 @dataclass(frozen=True)
 class Command:
-    """What all files of a command share."""
+    """What all files of a command share; `stops_when_hopeless`: reading ends when no row is accepted for long."""
 
     paths: TenantPaths
     provider: str
@@ -46,6 +50,7 @@ class Command:
     format: str
     now: datetime
     may_quarantine_all: bool = False
+    stops_when_hopeless: bool = False
     received_by: str | None = None
 
 
@@ -69,9 +74,19 @@ class Arrival:
 
 
 @dataclass
+class _Rule:
+    """Rows that break one rule: the first one's reason, how many they are, and the numbers of the first of them."""
+
+    reason: str
+    count: int
+    rows: list[int]
+
+
+@dataclass
 class Tally:
     """What is counted while a file is staged; `read` is what its reader handed on, whatever became of it.
 
+    `rules`: reasons of quarantine without the values they name, at most 20 of them.
     `ids_used_twice`: ids that rows of different content share in this file, each with the numbers of its rows.
     `restates`: sequences of the same file id whose rows it gives another content.
     """
@@ -79,7 +94,7 @@ class Tally:
     read: int = 0
     staged: int = 0
     quarantined: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    rules: dict[str, _Rule] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
     unknown_columns: set[str] = field(default_factory=set)
     ids_used_twice: dict[str, list[int]] = field(default_factory=dict)
@@ -94,11 +109,24 @@ class Tally:
             self.first_at = low if self.first_at is None else min(self.first_at, low)
             self.last_at = high if self.last_at is None else max(self.last_at, high)
 
-    def refuse(self, reasons: pl.Series) -> None:
-        self.quarantined += len(reasons)
-        for reason in reasons:
-            named = reason in self.reasons or len(self.reasons) < REASONS_NAMED - 1
-            self.reasons[reason if named else OTHER_REASONS] += 1
+    def refuse(self, refused: pl.DataFrame) -> None:
+        """Count rows with `row_number` and `reason` by the rule they break."""
+        self.quarantined += refused.height
+        rule = pl.col("reason").str.replace_all(_VALUE, "…").alias("rule")
+        broken = refused.group_by(rule, maintain_order=True).agg(
+            pl.col("reason").first(), pl.len().alias("count"), pl.col("row_number").head(_ROWS_SHOWN)
+        )
+        for name, reason, count, rows in broken.iter_rows():
+            is_named = name in self.rules or len(self.rules) < REASONS_NAMED - 1
+            key, shown = (name, reason) if is_named else (OTHER_REASONS, OTHER_REASONS)
+            known = self.rules.setdefault(key, _Rule(shown, 0, []))
+            known.count += count
+            known.rows += rows[: _ROWS_SHOWN - len(known.rows)]
+
+    @property
+    def by_count(self) -> list[_Rule]:
+        """The rules that rows break, the one that most rows break first."""
+        return sorted(self.rules.values(), key=lambda rule: -rule.count)
 
 
 @dataclass(frozen=True)
@@ -202,7 +230,7 @@ def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Con
             tally.admit(contract, kept)
             staged.write(kept)
             contradicting = rows.join(reasons, on="row_number", how="inner", maintain_order="left")
-            tally.refuse(contradicting["why"])
+            tally.refuse(contradicting.select("row_number", reason="why"))
             refused = refuse(contract, contradicting, contradicting["why"].to_list())
             quarantined.write(_quarantine_rows(command, arrival, refused))
     rows_at.unlink()
@@ -218,13 +246,19 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Verd
     landed = arrival.landed.path
     read = frames(landed, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes)
     names = column_names(command.contract, command.format)
-    for frame in one_ahead(read):
+    for frame in one_ahead(part for whole in read for part in whole.iter_slices(FRAME_ROWS)):
         tally.read += frame.height
         _note_drift(frame, tally, name)
         verdict = judge(command.contract, frame, names)
         admitted = guard(command.contract, _with_lineage(command, arrival, verdict.admitted))
         tally.admit(command.contract, admitted)
-        tally.refuse(verdict.refused["reason"])
+        tally.refuse(verdict.refused)
+        if not tally.staged and tally.read >= HOPELESS_ROWS and command.stops_when_hopeless:
+            first = tally.by_count[0]
+            raise InputRejectedError(
+                f"{name}: none of its first {tally.read:,} rows got in, nothing changed: {first.reason} "
+                f"({first.count:,} rows); is it a file of another kind?"
+            )
         yield Verdict(admitted, _quarantine_rows(command, arrival, verdict.refused))
 
 

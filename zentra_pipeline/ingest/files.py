@@ -30,7 +30,9 @@ from zentra_pipeline.tenants import locks
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What became of one file; `reasons` counts quarantine reasons, at most 20 of them.
+    """What became of one file; `reasons` counts the rows in quarantine by the rule they break, at most 20 rules.
+
+    A rule goes by the reason of the first row that breaks it; `reason_rows` has the numbers of its first three rows.
 
     `ids_used_twice`: ids that several rows of the file use for different contents, with the numbers of those rows, all
     of them in quarantine. `notes` counts what the file holds that is no row of its kind (events that move no money).
@@ -45,6 +47,7 @@ class FileOutcome:
     unchanged: bool
     unknown_columns: tuple[str, ...]
     reasons: dict[str, int]
+    reason_rows: dict[str, tuple[int, ...]]
     notes: dict[str, int]
     ids_used_twice: dict[str, tuple[int, ...]]
 
@@ -81,7 +84,14 @@ def ingest_files(
     from zentra_pipeline.store.engine import operational_store
 
     command = Command(
-        paths, identifiers.provider_id(provider), contract_of(kind), format, now, may_quarantine_all, received_by
+        paths,
+        identifiers.provider_id(provider),
+        contract_of(kind),
+        format,
+        now,
+        may_quarantine_all,
+        stops_when_hopeless=len(files) == 1 and not may_quarantine_all,
+        received_by=received_by,
     )
     ids = [_id_of_name(source) if file_id is None else identifiers.settlement_file_id(file_id) for source in files]
     if not files:
@@ -176,7 +186,7 @@ def _reject_when_nothing_got_in(staged: Sequence[StagedArrival]) -> None:
     if rows and not any(tally.staged or tally.ids_used_twice for tally in tallies):
         reasons: Counter[str] = Counter()
         for tally in tallies:
-            reasons.update(tally.reasons)
+            reasons.update({rule.reason: rule.count for rule in tally.by_count})
         named = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(REASONS_NAMED))
         raise InputRejectedError(f"none of {rows:,} rows got in, nothing changed: {named}; correct and ingest again")
 
@@ -229,7 +239,8 @@ def _outcome(staged: StagedArrival) -> FileOutcome:
         quarantined=tally.quarantined,
         unchanged=False,
         unknown_columns=tuple(sorted(tally.unknown_columns)),
-        reasons=dict(tally.reasons.most_common()),
+        reasons={rule.reason: rule.count for rule in tally.by_count},
+        reason_rows={rule.reason: tuple(rule.rows) for rule in tally.by_count},
         notes=dict(tally.notes),
         ids_used_twice={name: tuple(numbers) for name, numbers in tally.ids_used_twice.items()},
     )
@@ -245,6 +256,7 @@ def _unchanged(before: StagedFile) -> FileOutcome:
         unchanged=True,
         unknown_columns=tuple(json.loads(before.unknown_columns)),
         reasons={},
+        reason_rows={},
         notes={},
         ids_used_twice={},
     )

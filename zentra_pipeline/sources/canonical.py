@@ -8,10 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.contracts.contract import Contract, FieldType
+from zentra_pipeline.sources import record_form
 from zentra_pipeline.sources.csv_grammar import csv_text
-from zentra_pipeline.sources.file_form import refuse_other_forms
+from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_form import Expected, check_columns, refuse_other_headers
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK
 
 _FORMS = {
@@ -49,27 +50,37 @@ def _form_of_first_bytes(path: Path) -> str:
 
 
 def _read_csv(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
-    refuse_other_forms(path, name, contract.required)
+    expected = expected_of(contract)
+    start = start_of(path)
+    refuse_other_forms(start, name)
+    refuse_other_headers(start, name, expected)
+    filled = [field.name for field in contract.fields if field.is_required and not field.may_be_blank]
+    amounts = [field.name for field in contract.fields if field.type is FieldType.INTEGER]
     for text in csv_text(path, name):
         columns = text.columns.columns
-        check_columns(columns, contract, name)
+        check_columns(columns, name, expected)
         unknown = [column for column in columns if column not in contract.columns]
+        refusal = record_form.rows_of_no_data(text.columns, filled, [name for name in amounts if name in columns])
         yield text.columns.select(
             *(pl.col(field) if field in columns else _nothing(field) for field in contract.columns),
             pl.struct(unknown).struct.json_encode().alias("raw") if unknown else _nothing("raw"),
             pl.int_range(text.first_row, text.first_row + pl.len(), dtype=pl.Int64).alias("row_number"),
-            _nothing("refusal"),
-            _nothing("source_row"),
+            _nothing("refusal") if refusal is None else pl.lit(refusal).alias("refusal"),
+            _nothing("source_row") if refusal is None else _source_rows(text.columns, refusal),
         )
 
 
-def check_columns(columns: list[str], contract: Contract, name: str) -> None:
-    """InputRejectedError when a column that the contract requires is missing."""
-    missing = [column for column in contract.required if column not in columns]
-    if missing:
-        raise InputRejectedError(
-            f"{name}: no column {', '.join(missing)}; {contract.kind} files need {', '.join(contract.required)}"
-        )
+def _source_rows(columns: pl.DataFrame, refusal: pl.Series) -> pl.Expr:
+    return pl.lit(record_form.source_rows(columns, refusal.is_not_null())).alias("source_row")
+
+
+def expected_of(contract: Contract) -> Expected:
+    """What a canonical file of the contract's kind needs."""
+    return Expected(
+        f"a canonical {contract.kind} file",
+        contract.required,
+        f"{contract.kind} files need {', '.join(contract.required)}",
+    )
 
 
 def _nothing(column: str) -> pl.Expr:

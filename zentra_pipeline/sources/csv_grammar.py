@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from zentra_pipeline.errors import InputRejectedError, ZentraError
+from zentra_pipeline.sources import record_form
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, RECORD_BYTES
 
 _COMMA, _NEWLINE, _RETURN, _QUOTE = b',\n\r"'
@@ -52,7 +53,7 @@ def csv_text(path: Path, name: str | None = None) -> Iterator[TextFrame]:
         if header is None:
             header, records = _header(records, name)
             row = 1
-        _check_records(records, len(header), _Place(name, row))
+        _check_records(records, header, _Place(name, row))
         yield TextFrame(row, _split(records, header))
         row += records.count
     if header is None:
@@ -92,6 +93,8 @@ def _chunks(path: Path, name: str) -> Iterator[bytes]:
         data, offset = stream.read(CHUNK_BYTES).removeprefix(BYTE_ORDER_MARK), 0
         while following := stream.read(CHUNK_BYTES):
             cut = _last_record_end(data)
+            if len(data) - cut > RECORD_BYTES and not data[cut:].strip(b"\r\n"):
+                offset, data = offset + len(data) - cut - 1, data[:cut] + b"\n"  # blank lines, however many, are one
             if len(data) - cut > RECORD_BYTES:
                 why = f"a record is longer than {RECORD_BYTES:,} bytes, or its quote never closes; correct the file"
                 raise InputRejectedError(f"{name}: after byte {offset + cut:,}: {why}")
@@ -110,9 +113,8 @@ def _last_record_end(data: bytes) -> int:
         cut = int(ends[-1]) + 1 if ends.size else 0
     else:
         cut = data.rfind(b"\n") + 1
-    while data[max(cut - 3, 0) : cut].endswith((b"\n\n", b"\n\r\n")):
-        cut = data.rfind(b"\n", 0, cut - 1) + 1
-    return cut
+    written = len(data[:cut].rstrip(b"\r\n"))
+    return data.find(b"\n", written) + 1 if written else 0
 
 
 def _outside_quotes(octets: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -152,7 +154,10 @@ def _check_encoding(data: bytes, outside: NDArray[np.bool_], place: _Place) -> N
         data.decode("utf-8")
     except UnicodeDecodeError as cause:
         before = _records_before(np.frombuffer(data, np.uint8), outside, cause.start)
-        raise place.refusal(before, f"byte 0x{data[cause.start]:02x} is not UTF-8") from cause
+        begins = data.rfind(b"\n", 0, cause.start) + 1
+        shown = data[max(begins, cause.start - 20) : cause.start + 20].partition(b"\n")[0].decode("cp1252", "replace")
+        why = f"byte 0x{data[cause.start]:02x} is not UTF-8 (as Windows-1252 the place reads {shown.rstrip()!r})"
+        raise place.refusal(before, f"{why}: save it as CSV UTF-8") from cause
 
 
 def _check_quotes(octets: NDArray[np.uint8], outside: NDArray[np.bool_], place: _Place) -> None:
@@ -164,11 +169,25 @@ def _check_quotes(octets: NDArray[np.uint8], outside: NDArray[np.bool_], place: 
     after = octets[closing + 1]
     trailed = closing[~np.isin(after, (_COMMA, _NEWLINE, _RETURN, _QUOTE))]
     if bare.size and (not trailed.size or bare[0] < trailed[0]):
-        raise place.refusal(_records_before(octets, outside, bare[0]), "a quote within an unquoted field")
+        raise place.refusal(
+            _records_before(octets, outside, bare[0]), f"a quote within an unquoted field{_near(octets, bare[0])}"
+        )
     if trailed.size:
-        raise place.refusal(_records_before(octets, outside, trailed[0]), "text after a closing quote")
+        raise place.refusal(
+            _records_before(octets, outside, trailed[0]), f"text after a closing quote{_near(octets, trailed[0])}"
+        )
     if opening.size > closing.size:
-        raise place.refusal(_records_before(octets, outside, opening[-1]), "a quote that never closes")
+        raise place.refusal(
+            _records_before(octets, outside, opening[-1]), f"a quote that never closes{_near(octets, opening[-1])}"
+        )
+
+
+def _near(octets: NDArray[np.uint8], position: int) -> str:
+    """The text around a quote, as it is shown in a message."""
+    before = octets[max(int(position) - 20, 0) : int(position)].tobytes().rpartition(b"\n")[2]
+    after = octets[int(position) : int(position) + 20].tobytes().partition(b"\n")[0]
+    around = (before + after).decode("utf-8", "ignore")
+    return f" near {around!r}; put the whole field in quotes, and write a quote within it twice"
 
 
 def _records_before(octets: NDArray[np.uint8], outside: NDArray[np.bool_], position: int) -> int:
@@ -199,20 +218,28 @@ def _header(records: _Records, name: str) -> tuple[list[str], _Records]:
     return header, rest
 
 
-def _check_records(records: _Records, width: int, place: _Place) -> None:
+def _check_records(records: _Records, header: list[str], place: _Place) -> None:
     """Every record has as many fields as the header and is not longer than allowed."""
-    kinds = records.kinds
+    kinds, width = records.kinds, len(header)
     if kinds.size % width or not (kinds[width - 1 :: width] == _NEWLINE).all() or records.count * width != kinds.size:
         ends = np.flatnonzero(kinds == _NEWLINE)
         fields = np.diff(ends, prepend=-1)
         wrong = int(np.argmax(fields != width))
         begins = int(records.marks[ends[wrong - 1]]) + 1 if wrong else 0
-        if not records.data[begins : int(records.marks[ends[wrong]])].strip():
-            raise place.refusal(wrong, "a blank line between the rows")
-        raise place.refusal(wrong, f"{fields[wrong]:,} fields where the header has {width:,}")
+        ends_at = int(records.marks[ends[wrong]])
+        text = _text(records.data[begins:ends_at])
+        if not text.strip():
+            following = records.data[ends_at:].lstrip().partition(b"\n")[0]
+            raise place.refusal(wrong, record_form.after_blank_line(_text(following) or None, header))
+        is_last = ends_at + 1 == len(records.data)
+        raise place.refusal(wrong, record_form.why_not_fields(int(fields[wrong]), text, header, is_last))
     lengths = np.diff(records.marks[width - 1 :: width], prepend=-1)
     if lengths.size and lengths.max() > RECORD_BYTES:
         raise place.refusal(int(np.argmax(lengths > RECORD_BYTES)), f"longer than {RECORD_BYTES:,} bytes")
+
+
+def _text(record: bytes) -> str:
+    return record[:1024].decode("utf-8", "replace")
 
 
 def _split(records: _Records, header: list[str]) -> pl.DataFrame:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.sources.file_form import refuse_other_json, start_of
+from zentra_pipeline.sources.header_form import Expected, check_columns
 from zentra_pipeline.sources.json_object import NotAnObjectError, Shape, parse, shape_of
-from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, RECORD_BYTES
+from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, FRAME_ROWS, RECORD_BYTES
 
 _SHAPES_A_CHUNK = 8
 _ROWS_WORTH_A_SHAPE = 16
@@ -25,12 +27,13 @@ _NUMBER, _LINE = "row_number", "line"
 
 def read(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
     """Frames as the gate judges them. InputRejectedError when a line is not a JSON object or a column never occurs."""
+    refuse_other_json(start_of(path), name)
     reader = _Reader(contract, name)
     row = 1
     for data in _chunks(path, name):
-        frame = reader.frame(data, row)
-        row += frame.height
-        yield frame
+        for frame in reader.frames(data, row):
+            row += frame.height
+            yield frame
     if row == 1 and name.lower().endswith(".json"):
         raise InputRejectedError(f"{name}: the file is empty, which is no JSON; name an empty JSON Lines file .jsonl")
     reader.check_columns(rows=row - 1)
@@ -43,6 +46,8 @@ def _chunks(path: Path, name: str) -> Iterator[bytes]:
         while following := stream.read(CHUNK_BYTES):
             written = len(data[: data.rfind(b"\n") + 1].rstrip(b"\r\n"))
             cut = data.find(b"\n", written) + 1 if written else 0
+            if len(data) - cut > RECORD_BYTES and not data[cut:].strip(b"\r\n"):
+                offset, data = offset + len(data) - cut - 1, data[:cut] + b"\n"  # blank lines, however many, are one
             if len(data) - cut > RECORD_BYTES:
                 why = f"a line is longer than {RECORD_BYTES:,} bytes; correct the file"
                 raise InputRejectedError(f"{name}: after byte {offset + cut:,}: {why}")
@@ -59,12 +64,19 @@ class _Reader:
     def __init__(self, contract: Contract, name: str) -> None:
         self._contract = contract
         self._name = name
+        self._expected = Expected(
+            f"canonical {contract.kind} data",
+            contract.required,
+            f"{contract.kind} files need {', '.join(contract.required)}",
+        )
         self._shapes: list[Shape] = []
         self._columns: set[str] = set()
 
-    def frame(self, data: bytes, first_row: int) -> pl.DataFrame:
-        """The chunk's rows in order."""
-        lines = self._lines(data, first_row)
+    def frames(self, data: bytes, first_row: int) -> Iterator[pl.DataFrame]:
+        """The chunk's rows in order, in frames of a size that is soon read even where each line is read on its own."""
+        yield from map(self._frame, self._lines(data, first_row).iter_slices(FRAME_ROWS))
+
+    def _frame(self, lines: pl.DataFrame) -> pl.DataFrame:
         parts: list[pl.DataFrame] = []
         for known in self._shapes:
             lines = self._read_shape(known, lines, parts)
@@ -84,12 +96,8 @@ class _Reader:
 
     def check_columns(self, rows: int) -> None:
         """InputRejectedError when rows came by and a required column was in none of them."""
-        missing = [column for column in self._contract.required if column not in self._columns]
-        if rows and missing:
-            required = ", ".join(self._contract.required)
-            raise InputRejectedError(
-                f"{self._name}: no column {', '.join(missing)}; {self._contract.kind} files need {required}"
-            )
+        if rows:
+            check_columns(sorted(self._columns), self._name, self._expected)
 
     def _lines(self, data: bytes, first_row: int) -> pl.DataFrame:
         octets = np.frombuffer(data, np.uint8)

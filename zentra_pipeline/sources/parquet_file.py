@@ -12,13 +12,16 @@ import pyarrow.parquet as pq
 
 from zentra_pipeline.contracts.contract import Contract, Field, FieldType
 from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.sources.file_form import refuse_other_parquet, start_of
+from zentra_pipeline.sources.header_form import Expected, check_columns
 from zentra_pipeline.sources.limits import COLUMN_LIMIT
 
 _BATCH_ROWS = 122_880
 _FRAME_BYTES = 32 * 1024 * 1024
 # A file may unfold to so much, and to so many times its size: columns that repeat one value fold well.
 _UNFOLDED_BYTES = 256 * 1024 * 1024
-_UNFOLDED_TIMES = 100
+_UNFOLDED_TIMES = 20
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 _NOT_SHOWN = "(a value of a type that is not shown)"
 # 0001-01-01 and the end of 9999-12-31, in microseconds since 1970.
 _FIRST_INSTANT = -62_135_596_800_000_000
@@ -30,20 +33,58 @@ def read(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
 
     InputRejectedError when the file is damaged, a required column is missing or a column has another type.
     """
+    refuse_other_parquet(start_of(path), name)
     try:
         with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
             schema = file.schema_arrow
             _check_schema(schema, contract, name)
             _check_footer(file, name)
-        yield from _batches(path, contract, name, [field.name for field in schema if _is_text(field.type)])
+            texts = [field.name for field in schema if _is_text(field.type)]
+            _check_unfolded(file, path, name, texts)
+        yield from _batches(path, contract, name, texts)
     except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as cause:
         why = str(cause).partition("\n")[0][:200]
         raise InputRejectedError(f"{name}: not a readable Parquet file ({why}); export it again") from cause
 
 
+def _check_unfolded(file: pq.ParquetFile, path: Path, name: str, texts: list[str]) -> None:
+    """InputRejectedError when the file unfolds to more than is read, before any row of it is held.
+
+    The footer gives the size of values of fixed width and of values as they are stored. A text that is stored once and
+    repeated is counted by reading the texts as codes of a dictionary, unless the footer shows that they cannot be many.
+    """
+    metadata, budget = file.metadata, _budget(path)
+    stored = fixed = folded = 0
+    for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
+        for column in (group.column(number) for number in range(metadata.num_columns)):
+            stored += column.total_uncompressed_size
+            fixed += column.num_values * _WIDTHS.get(column.physical_type, 0)
+            is_text = column.physical_type not in _WIDTHS
+            folded += column.num_values * column.total_uncompressed_size if is_text else 0
+    if max(stored, fixed) > budget:
+        raise _unfolds(path, name)
+    if texts and fixed + folded > budget:
+        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True, read_dictionary=texts) as coded:
+            for batch in coded.iter_batches(batch_size=_BATCH_ROWS, columns=texts):
+                fixed += _unfolded_bytes(batch)
+                if fixed > budget:
+                    raise _unfolds(path, name)
+
+
+def _budget(path: Path) -> int:
+    return _UNFOLDED_BYTES + _UNFOLDED_TIMES * path.stat().st_size
+
+
+def _unfolds(path: Path, name: str) -> InputRejectedError:
+    return InputRejectedError(
+        f"{name}: it unfolds to more than {_budget(path) // 1024**2:,} MiB, far more than its "
+        f"{path.stat().st_size:,} bytes; export it in smaller files"
+    )
+
+
 def _batches(path: Path, contract: Contract, name: str, texts: list[str]) -> Iterator[pl.DataFrame]:
     """Frames of the rows; text stays dictionary-coded until it is known how much it unfolds to."""
-    budget = _UNFOLDED_BYTES + _UNFOLDED_TIMES * path.stat().st_size
+    budget = _budget(path)
     unfolded, row = 0, 1
     with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True, read_dictionary=texts) as file:
         due = file.metadata.num_rows
@@ -52,10 +93,7 @@ def _batches(path: Path, contract: Contract, name: str, texts: list[str]) -> Ite
             size = _unfolded_bytes(batch)
             unfolded += size
             if unfolded > budget:
-                raise InputRejectedError(
-                    f"{name}: it unfolds to more than {budget // 1024**2:,} MiB, far more than its "
-                    f"{path.stat().st_size:,} bytes; export it in smaller files"
-                )
+                raise _unfolds(path, name)
             step = max(1, batch.num_rows * _FRAME_BYTES // max(size, _FRAME_BYTES))
             for start in range(0, batch.num_rows, step):
                 frame = _frame(batch.slice(start, step), contract, row)
@@ -105,10 +143,12 @@ def _check_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
     twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
     if twice:
         raise InputRejectedError(f"{name}: column {', '.join(twice)} stands there twice; name each once")
-    missing = [column for column in contract.required if column not in schema.names]
-    if missing:
-        required = ", ".join(contract.required)
-        raise InputRejectedError(f"{name}: no column {', '.join(missing)}; {contract.kind} files need {required}")
+    required = ", ".join(contract.required)
+    check_columns(
+        schema.names,
+        name,
+        Expected(f"canonical {contract.kind} data", contract.required, f"{contract.kind} files need {required}"),
+    )
     for field in contract.fields:
         if field.name in schema.names and not _is_declared(field, schema.field(field.name).type):
             found = schema.field(field.name).type

@@ -16,10 +16,11 @@ import polars as pl
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import callbacks, row_rules
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources import signatures, stripe_events
+from zentra_pipeline.sources import record_form, signatures, stripe_events
 from zentra_pipeline.sources.csv_grammar import csv_frames
 from zentra_pipeline.sources.deliveries import Delivery, read_deliveries
-from zentra_pipeline.sources.file_form import refuse_other_forms
+from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_form import Expected, check_columns, refuse_other_headers
 
 REQUIRED = ("balance_transaction_id", "reporting_category", "currency", "gross", "fee", "net")
 # The payout comes last: a row gets it later than itself, and another one when the payout fails and is sent again.
@@ -33,6 +34,7 @@ SETTLED_AT = (
 )
 
 _AMOUNTS = ("gross", "fee", "net")
+_EXPECTED = Expected("a Stripe itemized report", REQUIRED, f"request an itemized report with {', '.join(REQUIRED)}")
 _METADATA = ("payment_metadata[", "refund_metadata[", "transfer_metadata[")
 _UNUSED = (
     "card_brand card_country card_funding charge_created charge_created_utc connected_account "
@@ -77,10 +79,12 @@ _INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(
 def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
     """Settlement lines of an itemized report; `name` stands for the file in messages."""
     name = name or path.name
-    refuse_other_forms(path, name, REQUIRED)
+    start = start_of(path)
+    refuse_other_forms(start, name)
+    refuse_other_headers(start, name, _EXPECTED)
     separators: set[str] = set()
     for frame in csv_frames(path, name):
-        _check_columns(frame.columns, name)
+        _check_columns([column for column in frame.columns if column != "row_number"], name)
         separators |= _decimal_separators(frame)
         if len(separators) > 1:
             raise InputRejectedError(
@@ -123,11 +127,7 @@ def read_callbacks(
 
 
 def _check_columns(columns: Sequence[str], name: str) -> None:
-    missing = [column for column in REQUIRED if column not in columns]
-    if missing:
-        raise InputRejectedError(
-            f"{name}: header: column {', '.join(missing)} is missing; request an itemized report with it"
-        )
+    check_columns(columns, name, _EXPECTED)
     if not set(SETTLED_AT) & set(columns):
         raise InputRejectedError(
             f"{name}: header: no column says when a row settled; request one of {', '.join(SETTLED_AT)}"
@@ -193,10 +193,23 @@ def _presentment(frame: pl.DataFrame) -> list[pl.Expr]:
 
 
 def _refusals(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
-    """`refusal`: why a row is quarantined, reasons joined; `source_row`: such a row as received. Null for the others.
+    """`refusal`: why a row is quarantined, reasons joined; `source_row`: that row as received. Null for the others."""
+    columns = frame.drop("row_number")
+    no_data = record_form.rows_of_no_data(columns, REQUIRED, _AMOUNTS)
+    if no_data is None:
+        return _faults(frame, lines)
+    is_data = no_data.is_null()
+    rows, places = frame.filter(is_data), is_data.arg_true()
+    of_data = _faults(rows, lines.filter(is_data))
+    source_row = record_form.source_rows(columns, ~is_data)
+    return [
+        no_data.scatter(places, of_data[0]).alias("refusal"),
+        source_row.scatter(places, of_data[1]).alias("source_row"),
+    ]
 
-    They name the report's own columns.
-    """
+
+def _faults(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
+    """What is wrong with rows of data, in the words of the report's own columns, and those rows as received."""
     reasons = {
         "balance_transaction_id: blank": frame["balance_transaction_id"].is_null(),
         "reporting_category: blank": frame["reporting_category"].is_null(),
