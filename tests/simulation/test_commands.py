@@ -25,10 +25,15 @@ def test_simulate_refuses_a_folder_in_use(zentra: Zentra, tmp_path: Path) -> Non
 
 def test_score_agrees_then_disagrees_with_a_tampered_key(zentra: Zentra, tmp_path: Path) -> None:
     world = tmp_path / "w"
-    arguments = ("--movements", 4, "--seed", 3, "--windows", 1, "--only-case", "exact_reference")
-    assert zentra("simulate", "--out", world, *arguments).code == 0
+    cases = ("--only-case", "exact_reference", "--only-case", "line_written_off")
+    made = zentra("simulate", "--out", world, "--movements", 4, "--seed", 3, "--windows", 1, *cases)
+    assert made.code == 0
+    assert "operators close 1 of them; every file comes in time" in made.out
     done = zentra("score", world, "--json")
     assert (done.code, done.json["is_perfect"]) == (0, True)
+    agreed = {kind["kind"]: kind["agreed"] for kind in done.json["kinds"]}
+    assert agreed["closeouts"] == 1
+    assert agreed["unmatched_provider_row"] >= 1
     key = world / "answer_key" / "matches.csv"
     key.write_text(key.read_text(encoding="utf-8").replace("one_to_one", "many_to_many", 1), encoding="utf-8")
     done = zentra("score", world)

@@ -28,6 +28,7 @@ def as_published(key: Key) -> Published:
         open_items=key["open_items"],
         rollforward=key["rollforward"],
         quarantine=key["quarantine"],
+        closeouts=key["closeouts"],
         failed_controls=[],
     )
 
@@ -82,6 +83,22 @@ def test_a_roll_forward_off_by_one_is_wrong(key: Key) -> None:
     first, *others = right.rollforward
     off = {**first, "closing_minor": str(int(first["closing_minor"]) + 1)}
     assert list(short(key, replace(right, rollforward=[off, *others]))) == ["roll-forward"]
+
+
+def test_an_exception_whose_end_is_told_otherwise_is_wrong(key: Key) -> None:
+    """Written off by operators is not matched late, and not accepted as timing."""
+    right = as_published(key)
+    given_up = next(row for row in right.exceptions if row["resolution"] == "written_off")
+    others = [row for row in right.exceptions if row is not given_up]
+    found = short(key, replace(right, exceptions=[*others, {**given_up, "resolution": "matched_late"}]))
+    assert list(found) == [given_up["exception_type"]]
+
+
+def test_a_seal_that_is_missing_is_wrong(key: Key) -> None:
+    right = as_published(key)
+    found = short(key, replace(right, closeouts=right.closeouts[1:]))
+    assert list(found) == ["closeouts"]
+    assert found["closeouts"].recall < "1.0000"
 
 
 def test_a_failed_control_is_wrong(key: Key) -> None:

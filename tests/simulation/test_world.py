@@ -5,12 +5,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.simulation.answer_key import AnswerKey, answer_key
 from zentra_pipeline.simulation.cases import all_cases
+from zentra_pipeline.simulation.operators import KeyDecision, decisions
 from zentra_pipeline.simulation.rows import CLEARING_ACCOUNT, PROVIDER
 from zentra_pipeline.simulation.world import World, build_world
 from zentra_pipeline.simulation.write import KEY_TABLES, write_world
@@ -85,10 +87,14 @@ def test_what_is_undecidable_is_in_no_confirmed_match(keyed: list[tuple[World, A
         assert {row.leg_id for row in key.undecidable} & confirmed == set()
 
 
-def test_an_exception_is_stated_once(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_an_exception_is_stated_once_unless_it_ended_before(keyed: list[tuple[World, AnswerKey]]) -> None:
     for _, key in keyed:
-        stated = Counter((row.exception_type, row.subject_id, row.currency) for row in key.exceptions)
-        assert [subject for subject, count in stated.items() if count > 1] == []
+        last: dict[tuple[str, str, str], str] = {}
+        for row in sorted(key.exceptions, key=lambda row: row.ledger_window):
+            subject = (row.exception_type, row.subject_id, row.currency)
+            assert last.setdefault(subject, "0") not in ("", row.ledger_window), subject
+            assert last[subject] < row.ledger_window, subject
+            last[subject] = row.resolved_window
 
 
 def test_the_roll_forward_ends_in_the_open_movements(keyed: list[tuple[World, AnswerKey]]) -> None:
@@ -98,7 +104,8 @@ def test_the_roll_forward_ends_in_the_open_movements(keyed: list[tuple[World, An
             if row.item_type == "ledger_transaction":
                 still_open[row.ledger_window, row.currency] += row.amount_minor
         for flow in key.rollforward:
-            assert flow.opening_minor + flow.posted_minor - flow.settled_minor == flow.closing_minor
+            gone = flow.settled_minor + flow.written_off_minor
+            assert flow.opening_minor + flow.posted_minor - gone == flow.closing_minor
             assert flow.closing_minor == still_open[flow.ledger_window, flow.currency]
 
 
@@ -110,7 +117,9 @@ def test_a_movement_is_the_net_of_its_clearing_entries(keyed: list[tuple[World, 
                 if entry.account == CLEARING_ACCOUNT and entry.provider == PROVIDER:
                     sign = 1 if entry.direction == "credit" else -1
                     net[entry.transaction_id, entry.currency] += sign * entry.amount_minor
-            stated = Counter({(item.transaction_id, item.currency): item.amount_minor for item in story.movements})
+            stated: Counter[tuple[str, str]] = Counter()
+            for item in story.movements:
+                stated[item.transaction_id, item.currency] += item.amount_minor
             for _, transaction, currency, amount in story.posted_more:
                 stated[transaction, currency] += amount
             assert dict(net) == dict(stated), story.case
@@ -134,6 +143,85 @@ def test_ids_and_references_belong_to_one_story(keyed: list[tuple[World, AnswerK
             for reference in references - {""}:
                 plain = "".join(character for character in reference.casefold() if character.isalnum())
                 assert owner.setdefault(plain or reference, story.number) == story.number
+
+
+def decisions_of(world: World) -> list[tuple[int, KeyDecision]]:
+    """Every decision of a world with the last run that is made when it is taken."""
+    moments = [(run, is_late) for run in range(len(world.calendar.runs)) for is_late in (False, True)]
+    return [(run, row) for run, is_late in moments for row in decisions(world, run, is_late=is_late)]
+
+
+def test_what_operators_end_is_decided_in_the_window_that_the_key_names(keyed: list[tuple[World, AnswerKey]]) -> None:
+    """What only late files show never to have been is decided about too, but no exception of the key."""
+    by_people = {"accepted_timing": "accept_timing", "written_off": "write_off"}
+    for world, key in keyed:
+        decided = {
+            (str(world.calendar.runs[run]), row.action, row.exception_type, row.subject_id)
+            for run, row in decisions_of(world)
+        }
+        ended = {
+            (row.resolved_window, by_people[row.resolution], row.exception_type, row.subject_id)
+            for row in key.exceptions
+            if row.resolution in by_people
+        }
+        provisional = {line.row.line_id for story in world.stories if story.before for line in story.before.lines}
+        provisional |= {
+            item.transaction_id for story in world.stories if story.before for item in story.before.movements
+        }
+        assert ended <= decided
+        assert {row[3] for row in decided - ended if row[1] != "approve"} <= provisional
+
+
+def test_a_write_off_has_a_second_person(keyed: list[tuple[World, AnswerKey]]) -> None:
+    for world, _ in keyed:
+        rows = [(row.subject_id, row.action, row.actor) for _, row in decisions_of(world)]
+        written_off = [(subject, actor) for subject, action, actor in rows if action == "write_off"]
+        approved = [(subject, actor) for subject, action, actor in rows if action == "approve"]
+        assert sorted(subject for subject, _ in written_off) == sorted(subject for subject, _ in approved)
+        assert {actor for _, actor in written_off}.isdisjoint(actor for _, actor in approved)
+
+
+def test_nothing_that_is_open_blocks_a_close(keyed: list[tuple[World, AnswerKey]]) -> None:
+    for world, key in keyed:
+        late = {story.case for story in world.stories if story.before is not None}
+        for run in world.calendar.closed:
+            closed = str(world.calendar.runs[run])
+            for row in key.exceptions:
+                is_open = row.ledger_window <= closed and (not row.resolved_window or row.resolved_window > closed)
+                assert not is_open or row.exception_type == "late_callback" or row.case in late, row
+
+
+def test_late_files_bring_their_rows_once_and_run_their_window_again(tmp_path: Path) -> None:
+    world = build_world(3, 250)
+    write_world(world, tmp_path)
+    plan = yaml.safe_load((tmp_path / "plan.yml").read_text(encoding="utf-8"))
+    assert world.calendar.late is not None
+    windows = [str(day) for day in world.calendar.runs]
+    first, newest = (windows[run] for run in world.calendar.late)
+    order = [step["ledger_window"] for step in plan["runs"]]
+    again = len(order) - 1 - order[::-1].index(first)
+    assert order[again - 1] == newest
+    late = {file["file"] for file in plan["runs"][again]["ingest"]}
+    assert late == {str(path.relative_to(tmp_path)) for path in tmp_path.glob("inputs/*/*_late.*")}
+    before = [path.read_text(encoding="utf-8") for path in tmp_path.glob("inputs/*/*") if "_late" not in path.name]
+    brought = "".join((tmp_path / name).read_text(encoding="utf-8") for name in late)
+    ids = set().union(*(story.late for story in world.stories))
+    assert ids
+    assert [row for row in ids if row not in brought or any(row in text for text in before)] == []
+
+
+def test_the_kinds_of_faults_that_were_found_are_in_most_worlds(keyed: list[tuple[World, AnswerKey]]) -> None:
+    kinds = {
+        "direction of callbacks": ("refund_callback_without_a_sign", "refund_and_payment_of_one_order"),
+        "parts over files": ("lines_over_several_files", "postings_over_several_windows"),
+        "zero lines": ("zero_line_that_nothing_answers",),
+        "late originals": ("original_known_later", "smaller_original_known_later"),
+        "write-offs that grow": ("write_off_that_grows", "write_off_that_grows_and_is_settled"),
+        "revisions of earlier windows": ("line_restated_after_later_windows", "posting_found_after_later_windows"),
+    }
+    cases = [{story.case for story in world.stories} for world, _ in keyed]
+    planted = {kind: sum(not told.isdisjoint(names) for told in cases) for kind, names in kinds.items()}
+    assert {kind for kind, worlds in planted.items() if worlds * 3 < len(cases) * 2} == set(), planted
 
 
 def test_the_profile_is_one_the_program_takes(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """`zentra simulate`: reads its options and tells what was written; making a world does not belong here."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zentra_pipeline.cli import options
 from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.simulation.calendar import Calendar
 
 
 @click.command("simulate")
@@ -31,7 +35,7 @@ from zentra_pipeline.settings import Home
 def command(
     out: Path, movements: int, seed: int, windows: int, only_cases: tuple[str, ...], home: Home, as_json: bool
 ) -> None:
-    """Write a labelled data set: inputs over several windows and the answer key.
+    """Write a labelled data set: inputs over several windows, what operators decide and close, and the answer key.
 
     The answer key comes from the cases the data is made of, never from the engine; `zentra score` compares the two. No
     home is needed, and none is touched.
@@ -59,5 +63,13 @@ def command(
         f"{len(world.stories):,} stories with {world.movements:,} movements over {len(world.calendar.runs):,} windows, "
         f"{world.calendar.runs[0]} to {world.calendar.runs[-1]}, in {out}"
     )
+    printing.say(f"operators close {len(world.calendar.closed):,} of them; {_late_files(world.calendar)}")
     printing.print_table(("answer key", "rows"), counts.items())
     printing.say(f"read {out / 'README.md'}, or score it with: zentra score {out}")
+
+
+def _late_files(calendar: "Calendar") -> str:
+    if calendar.late is None:
+        return "every file comes in time"
+    first, newest = calendar.late
+    return f"files of {calendar.runs[first]} come when {calendar.runs[newest]} has run, and it runs again"

@@ -3,7 +3,7 @@
 Written for the answer key alone: the engine has a calendar of its own, and the two must agree without sharing a line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
@@ -11,16 +11,31 @@ from zoneinfo import ZoneInfo
 from zentra_pipeline.simulation.terms import Terms
 
 _SATURDAY = 5
+_CLOSED = (1, 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Every window of the world in order, and the windows that have a run, with the instant each run is as of."""
+    """Every window of the world in order, and the windows that have a run, with the instant each run is as of.
+
+    `closed` are the runs whose window is closed before the next one runs. `late` names the run whose window gets
+    further files once the other, a later one, has run; null when no file of this world is that late.
+    """
 
     days: tuple[date, ...]
     runs: tuple[date, ...]
     as_of: tuple[datetime, ...]
     terms: Terms
+    closed: frozenset[int] = frozenset()
+    late: tuple[int, int] | None = None
+
+    @property
+    def closed_again(self) -> tuple[int, ...]:
+        """The runs whose seal is amended once the late files have come: they and what followed are made again."""
+        if self.late is None:
+            return ()
+        first, last = self.late
+        return tuple(sorted(run for run in self.closed if first <= run <= last))
 
     def start(self, day: date) -> datetime:
         """The instant a window begins: its local day at the cut-off."""
@@ -94,4 +109,6 @@ def draw_calendar(rng: Random, terms: Terms, windows: int) -> Calendar:
         bare.review_cutoff(run) + timedelta(minutes=rng.randrange(30, 600), milliseconds=rng.randrange(1000))
         for run in range(windows)
     )
-    return Calendar(bare.days, bare.runs, as_of, terms)
+    closed = {min(rng.randrange(windows) for _ in range(2)) for _ in range(rng.choice(_CLOSED))}
+    late = sorted(rng.sample(range(windows), 2)) if windows > 1 else None
+    return replace(bare, as_of=as_of, closed=frozenset(closed), late=None if late is None else (late[0], late[1]))

@@ -1,23 +1,28 @@
-"""Plays a written world to the engine: ingests, runs its plan, and reads what is published, all as text.
+"""Plays a written world to the engine: ingests, runs its plan, has operators decide and close, reads what is published.
 
-Does not belong here: the answer key; nothing of it is read while the engine runs.
+Everything read is text. Does not belong here: the answer key; nothing of it is read while the engine runs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from zentra_pipeline.closeout import case, closing, verify
 from zentra_pipeline.config import strict_yaml
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile.window_run import RunRequest
+from zentra_pipeline.review import record
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.tenants import tenancy
 
 TENANT = "simulation"
+_QUARANTINE_IS_KNOWN = "the rows in quarantine are known, and asked for again"
 Row = Mapping[str, str]
 Progress = Callable[[str, str], None]
 Reconcile = Callable[[Home, str, RunRequest], object]
@@ -44,8 +49,18 @@ _MATCHES = """
 _EXCEPTIONS = """
     select runs.ledger_window, exceptions.exception_id, exceptions.exception_type, exceptions.subject_type,
         exceptions.subject_id, exceptions.currency, exceptions.difference_minor, exceptions.resolution,
-        exceptions.status
+        coalesce(decided.ledger_window, resolvers.ledger_window) as resolved_window
     from exceptions inner join runs on exceptions.run_id = runs.run_id
+    left join runs as resolvers
+        on exceptions.resolved_run_id = resolvers.run_id and exceptions.resolved_by = 'system'
+    left join (
+        select exception_id, max_by(ledger_window, sequence) as ledger_window
+        from decisions where result = 'resolved' group by exception_id
+    ) as decided on exceptions.exception_id = decided.exception_id and exceptions.resolved_by <> 'system'
+"""
+_TO_DECIDE = """
+    select exception_id, exception_type, subject_type, subject_id, coalesce(currency, '') as currency
+    from exceptions where status <> 'resolved'
 """
 _OPEN_ITEMS = """
     select runs.ledger_window, item_type, item_id, provider_reference, currency, amount_minor, opened_window,
@@ -55,8 +70,9 @@ _OPEN_ITEMS = """
 _ROLLFORWARD = """
     select runs.ledger_window, currency, opening_minor, posted_minor, settled_minor, written_off_minor, closing_minor
     from rollforward inner join runs on rollforward.run_id = runs.run_id
-    where opening_minor <> 0 or posted_minor <> 0 or settled_minor <> 0 or closing_minor <> 0
+    where opening_minor <> 0 or posted_minor <> 0 or settled_minor <> 0 or written_off_minor <> 0 or closing_minor <> 0
 """
+_CLOSEOUTS = "select ledger_window, revision, status from closeouts"
 _QUARANTINE = "select source, file_id, row_number from quarantine"
 _FAILED_CONTROLS = """
     select 'roll-forward of ' || currency || ' in ' || run_id || ' is off by ' || difference_minor as control
@@ -87,6 +103,7 @@ class Published:
     open_items: Sequence[Row]
     rollforward: Sequence[Row]
     quarantine: Sequence[Row]
+    closeouts: Sequence[Row]
     failed_controls: Sequence[Row]
 
 
@@ -95,7 +112,7 @@ def replay(
 ) -> Published:
     """Run a world's plan in a home without the tenant `simulation`; UsageError when the folder holds no world.
 
-    `all_files_first` lets every file of the world in before the first run, which must not see more by that.
+    `all_files_first` ingests every file of the world before the first run, which must not see more by that.
     """
     plan = _plan(folder)
     tenancy.init_home(home)
@@ -108,31 +125,89 @@ def replay(
     if all_files_first:
         for step in runs:
             _ingest(paths, provider, folder, step)
-    resolved_in: dict[str, str] = {}
     suggestions: dict[str, Row] = {}
-    for position, step in enumerate(runs):
+    refusals: list[Row] = []
+    for step, following in zip(runs, [*runs[1:], None], strict=True):
         window = str(step["ledger_window"])
-        progress(window, "letting files in and reconciling")
+        progress(window, "ingesting and reconciling")
         if not all_files_first:
             _ingest(paths, provider, folder, step)
         reconcile(home, TENANT, _request(plan, step))
-        if any(later["ledger_window"] == step["ledger_window"] for later in runs[position + 1 :]):
-            continue  # only the last revision of a window counts
-        for row in _read(paths, _EXCEPTIONS):
-            if row["status"] == "resolved":
-                resolved_in.setdefault(row["exception_id"], window)
+        if following is not None and following["ledger_window"] == step["ledger_window"]:
+            continue  # the file is restated before anybody looks
         suggestions |= {row["match_id"]: row for row in _read(paths, _MATCHES) if row["status"] == "suggested"}
+        progress(window, "deciding and closing")
+        refusals += _decide(home, paths, folder, step)
+        for closed in step.get("close", ()):
+            refusals += _close(home, paths, plan, str(closed))
     return Published(
         matches=[row for row in _read(paths, _MATCHES) if row["match_id"] not in suggestions],
         suggestions=list(suggestions.values()),
-        exceptions=[
-            {**row, "resolved_window": resolved_in.get(row["exception_id"], "")} for row in _read(paths, _EXCEPTIONS)
-        ],
+        exceptions=_read(paths, _EXCEPTIONS),
         open_items=_read(paths, _OPEN_ITEMS),
         rollforward=_read(paths, _ROLLFORWARD),
         quarantine=_read(paths, _QUARANTINE),
-        failed_controls=_read(paths, _FAILED_CONTROLS),
+        closeouts=_read(paths, _CLOSEOUTS),
+        failed_controls=[*_read(paths, _FAILED_CONTROLS), *refusals, *_unverified(home, paths, provider)],
     )
+
+
+def _decide(home: Home, paths: TenantPaths, folder: Path, step: Mapping[str, Any]) -> Iterator[Row]:
+    """Have operators decide what the step says; yields what they cannot decide."""
+    if "decide" not in step:
+        return
+    with (folder / str(step["decide"])).open(encoding="utf-8", newline="") as file:
+        decisions = list(csv.DictReader(file))
+    undecided = defaultdict(list)
+    for row in _read(paths, _TO_DECIDE):
+        undecided[row["subject_type"], row["subject_id"]].append(row)
+    for wanted in decisions:
+        subject = f"{wanted['exception_type']} about {wanted['subject_id']}"
+        found = [row for row in undecided[wanted["subject_type"], wanted["subject_id"]] if _is_about(row, wanted)]
+        if len(found) != 1:
+            yield {"control": f"{wanted['action']}: {len(found)} open exceptions {subject} in {step['ledger_window']}"}
+            continue
+        try:
+            record.decide(
+                home,
+                TENANT,
+                found[0]["exception_id"],
+                wanted["action"],
+                wanted["actor"],
+                now=datetime.now(UTC),
+                reason=wanted["reason"] or None,
+            )
+        except RefusedError as refusal:
+            yield {"control": f"{wanted['action']} of {subject} in {step['ledger_window']} is refused: {refusal}"}
+
+
+def _is_about(row: Row, wanted: Row) -> bool:
+    is_type = row["exception_type"] in wanted["exception_type"].split("|")
+    return is_type and wanted["currency"] in ("", row["currency"])
+
+
+def _close(home: Home, paths: TenantPaths, plan: Mapping[str, Any], window: str) -> Iterator[Row]:
+    """Have two operators close a window; yields what keeps them from it."""
+    (run,) = [row for row in _read(paths, "select run_id, ledger_window from runs") if row["ledger_window"] == window]
+    with case.of_run(home, TENANT, run["run_id"]) as prepared:
+        outcome = closing.prepare(prepared, plan["prepared_by"], datetime.now(UTC), accepted=_QUARANTINE_IS_KNOWN)
+    if not outcome.blockers:
+        with case.of_run(home, TENANT, run["run_id"]) as approved:
+            outcome = closing.approve(approved, plan["approved_by"], datetime.now(UTC))
+    for blocker in outcome.blockers:
+        yield {"control": f"close of {window} is blocked by {blocker.kind}: {blocker.explanation}"}
+
+
+def _unverified(home: Home, paths: TenantPaths, provider: str) -> list[Row]:
+    """What of the sealed bundles does not hold, if any was sealed."""
+    if not any(paths.closeouts.glob("*/*/seal.json")):
+        return []
+    report = verify.verify(paths.closeouts, home.trust, paths.heads / f"{provider}.json")
+    return [
+        {"control": f"seal {found.bundle} does not hold: {found.check}, {found.detail}"}
+        for found in report.findings
+        if not found.holds
+    ]
 
 
 def _plan(folder: Path) -> Mapping[str, Any]:
@@ -154,7 +229,7 @@ def _request(plan: Mapping[str, Any], step: Mapping[str, Any]) -> RunRequest:
 
 
 def _ingest(paths: TenantPaths, provider: str, folder: Path, step: Mapping[str, Any]) -> None:
-    """Let in the files of a step, in their order."""
+    """Ingest the files of a step, in their order."""
     for file in step["ingest"]:
         ingest_files(
             paths,

@@ -59,6 +59,7 @@ _ROLLFORWARD = (
     "closing_minor",
 )
 _QUARANTINE = ("source", "file_id", "row_number")
+_CLOSEOUT = ("ledger_window", "revision", "status")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def score(key: Mapping[str, Sequence[Row]], published: Published) -> Score:
             _compare("open items", key["open_items"], published.open_items, _OPEN_ITEM, ("item_id", "ledger_window")),
             _compare("roll-forward", key["rollforward"], published.rollforward, _ROLLFORWARD, _ROLLFORWARD[:2]),
             _compare("quarantine", key["quarantine"], published.quarantine, _QUARANTINE, _QUARANTINE),
+            _compare("closeouts", key["closeouts"], published.closeouts, _CLOSEOUT, ("ledger_window", "revision")),
             _compare("failed controls", (), published.failed_controls, ("control",), ("control",)),
         )
     )

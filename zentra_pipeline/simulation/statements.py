@@ -33,6 +33,18 @@ class Movement:
     run: int
 
 
+Item = PlacedLine | Movement
+Leg = tuple[str, str, str, int]
+"""Type, id and currency of an item, and the run that sees it first: what grows after its write-off is another item."""
+
+
+def leg_of(item: Item) -> Leg:
+    """The item as matches hold it."""
+    if isinstance(item, PlacedLine):
+        return "settlement_line", item.row.line_id, item.row.currency, item.run
+    return "ledger_transaction", item.transaction_id, item.currency, item.run
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A match that a run must make; `callbacks` are the events that speak of it, `reversed_in` takes it back."""
@@ -56,7 +68,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An exception that a run must open; several types where CONTRACT.md leaves the choice and any of them is right."""
+    """An exception that a run must open; several types where CONTRACT.md leaves the choice and any of them is right.
+
+    `differences` are what it shows, each from a run on, where that changes; the last is `difference_minor`.
+    """
 
     types: tuple[str, ...]
     subject_type: str
@@ -66,6 +81,16 @@ class Finding:
     currency: str = ""
     difference_minor: int | None = None
     resolution: str = "matched_late"
+    differences: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOff:
+    """An item that operators give up in the books of the run that opens its exception, before these are closed."""
+
+    run: int
+    exception_type: str
+    item: Item
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,18 @@ from random import Random
 
 from zentra_pipeline.simulation.calendar import Calendar
 from zentra_pipeline.simulation.rows import CLEARING_ACCOUNT, PROVIDER, Callback, Entry, Line
-from zentra_pipeline.simulation.statements import CaseDoesNotFitError, Finding, Match, Movement, PlacedLine, Refused
+from zentra_pipeline.simulation.statements import (
+    CaseDoesNotFitError,
+    Finding,
+    Item,
+    Leg,
+    Match,
+    Movement,
+    PlacedLine,
+    Refused,
+    WriteOff,
+    leg_of,
+)
 from zentra_pipeline.simulation.terms import Terms
 
 MOVEMENT_TYPES = {
@@ -28,7 +39,11 @@ _NOISE = ("", "", "", "", "", "", ' "quoted", comma', " é", " 日本", "'; --",
 
 @dataclass
 class Story:
-    """Rows and statements of one case. `reasons` says why a line is unmatched, where it is not the plain reason."""
+    """Rows and statements of one case. `reasons` says why a line is unmatched, where it is not the plain reason.
+
+    `late` are the ids of rows that an earlier window's files bring only when later windows have run, `restated_late`
+    the lines that change by them; `before` is what the story states until then.
+    """
 
     case: str
     number: int
@@ -45,10 +60,14 @@ class Story:
     matches: list[Match] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    duplicate_from: dict[tuple[str, str], int] = field(default_factory=dict)
+    duplicate_from: dict[Leg, int] = field(default_factory=dict)
     posted_more: list[tuple[int, str, str, int]] = field(default_factory=list)
     undecidable: set[tuple[str, str]] = field(default_factory=set)
     disbelieved: set[str] = field(default_factory=set)
+    write_offs: list[WriteOff] = field(default_factory=list)
+    late: set[str] = field(default_factory=set)
+    restated_late: list[tuple[Line, Line]] = field(default_factory=list)
+    before: "Story | None" = None
     _named: int = 0
 
     # What the case draws: runs, amounts, names, instants.
@@ -104,6 +123,12 @@ class Story:
             raise CaseDoesNotFitError(self.case)
         offset = self.rng.choice([span, self.rng.randint(1, span), self.rng.randint(1, span)])
         return after + timedelta(milliseconds=offset)
+
+    def late_runs(self) -> tuple[int, int]:
+        """The run whose window gets late files, and the last that runs without them."""
+        if self.calendar.late is None:
+            raise CaseDoesNotFitError(self.case)
+        return self.calendar.late
 
     # What the case puts into the world.
 
@@ -316,10 +341,11 @@ class Story:
     ) -> None:
         """State that each run of `stages` matches what has come by then, and takes the match before it back.
 
-        The difference is told of the first line by id: the same exception while that stays the same line, else
+        The first line by id bears the difference: the same exception while that stays the same line, else
         one that supersedes it; it ends when what has come is the whole.
         """
-        told: tuple[str, int, int] | None = None  # whose difference, the run that opened it, what it shows
+        shown: list[tuple[int, int]] = []  # the differences of the exception that is open, each from a run on
+        subject = ""
         for place, (run, lines, movements) in enumerate(stages):
             following = stages[place + 1][0] if place + 1 < len(stages) else None
             match = self.match(
@@ -327,16 +353,31 @@ class Story:
             )
             currency, first = movements[0].currency, min(line.row.line_id for line in lines)
             is_beyond = self._is_beyond(lines, movements, match.difference_minor)
-            if told is not None and (not is_beyond or told[0] != first):
-                how = "superseded" if is_beyond else "matched_late"
-                subject, opened, difference = told
-                self.find("amount_mismatch", "settlement_line", subject, opened, run, currency, difference, how)
-                told = None
+            if shown and (not is_beyond or subject != first):
+                self._find_difference(subject, currency, shown, run, "superseded" if is_beyond else "matched_late")
+                shown = []
             if is_beyond:
-                told = (first, run if told is None else told[1], match.difference_minor)
-        if told is not None:
-            subject, opened, difference = told
-            self.find("amount_mismatch", "settlement_line", subject, opened, None, currency, difference)
+                subject, shown = first, [*shown, (run, match.difference_minor)]
+        if shown:
+            self._find_difference(subject, currency, shown, None, "matched_late")
+
+    def _find_difference(
+        self, line_id: str, currency: str, shown: Sequence[tuple[int, int]], ended: int | None, resolution: str
+    ) -> None:
+        """State an amount_mismatch whose difference changes from run to run."""
+        self.findings.append(
+            Finding(
+                ("amount_mismatch",),
+                "settlement_line",
+                line_id,
+                shown[0][0],
+                ended,
+                currency,
+                shown[-1][1],
+                resolution,
+                tuple(shown),
+            )
+        )
 
     def _is_beyond(self, lines: Sequence[PlacedLine], movements: Sequence[Movement], difference: int) -> bool:
         """Whether a difference is told; tolerance is for pairs."""
@@ -358,7 +399,7 @@ class Story:
             )
         )
 
-    def leave_open(self, *legs: PlacedLine | Movement) -> None:
+    def leave_open(self, *legs: Item) -> None:
         """State that no honest reader can decide these: any confident match of them is wrong."""
         for leg in legs:
             if isinstance(leg, PlacedLine):
@@ -387,18 +428,21 @@ class Story:
         """State why a line is unmatched for as long as it is."""
         self.reasons[line.row.line_id] = types
 
-    def duplicate(self, leg: PlacedLine | Movement, run: int) -> None:
+    def duplicate(self, leg: Item, run: int) -> None:
         """State that from this run on an unmatched line or movement repeats one already paired."""
-        if isinstance(leg, PlacedLine):
-            self.duplicate_from[leg.row.line_id, leg.row.currency] = run
-        else:
-            self.duplicate_from[leg.transaction_id, leg.currency] = run
+        self.duplicate_from[leg_of(leg)] = run
 
     def post_more(self, movement: Movement, run: int, amount: int) -> Movement:
         """An entry of a later window that changes a movement seen before; returns the movement as it is from then on.
 
         Its id is the last of the transaction's: what the movement bears stays as it was.
         """
+        self._add_entries(movement, run, amount)
+        self.posted_more.append((run, movement.transaction_id, movement.currency, amount))
+        return replace(movement, amount_minor=movement.amount_minor + amount)
+
+    def _add_entries(self, movement: Movement, run: int, amount: int) -> datetime:
+        """Both sides of what a later window adds to a transaction; returns when it is posted."""
         entry_id = max(entry.entry_id for _, entry in self.entries if entry.transaction_id == movement.transaction_id)
         at, shown = self.instant_in(self.calendar.runs[run]), (movement.provider_reference, movement.intent_id)
         for suffix, account, signed in (("a", CLEARING_ACCOUNT, amount), ("b", "customer_funds", -amount)):
@@ -406,8 +450,31 @@ class Story:
                 f"{entry_id}{suffix}", movement.transaction_id, "payment", account, signed, movement.currency, at, shown
             )
             self.entries.append((run, entry))
-        self.posted_more.append((run, movement.transaction_id, movement.currency, amount))
-        return replace(movement, amount_minor=movement.amount_minor + amount)
+        return at
+
+    def grow(self, movement: Movement, run: int, amount: int) -> Movement:
+        """An entry of a later window that changes a movement written off before: an item of that run, by the change."""
+        at = self._add_entries(movement, run, amount)
+        grown = replace(movement, amount_minor=amount, posted_at=at, window=self.calendar.runs[run], run=run)
+        self.movements.append(grown)
+        return grown
+
+    def write_off(self, item: Item, run: int, exception_type: str) -> None:
+        """Operators give an item up after the run that opens its exception."""
+        self.write_offs.append(WriteOff(run, exception_type, item))
+
+    def fork(self) -> "Story":
+        """The story as far as it has come, to be continued as it is known before the late files."""
+        return replace(
+            self,
+            lines=[*self.lines],
+            movements=[*self.movements],
+            matches=[*self.matches],
+            findings=[*self.findings],
+            callbacks=[*self.callbacks],
+            reasons={**self.reasons},
+            duplicate_from={**self.duplicate_from},
+        )
 
     def success(self, lines: Sequence[PlacedLine], movements: Sequence[Movement], amount: int) -> list[Callback]:
         """Success reported in the window of the first side, so never late; now and then pending before, or again."""

@@ -1,7 +1,7 @@
 """A world: terms, a calendar and as many stories as it takes, all from one seed. Nothing is written here."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from random import Random
 
@@ -33,10 +33,18 @@ class World:
         return sum(len(story.movements) for story in self.stories)
 
 
-def build_world(seed: int, movements: int, windows: int = DEFAULT_WINDOWS, only_cases: Sequence[str] = ()) -> World:
+def build_world(
+    seed: int,
+    movements: int,
+    windows: int = DEFAULT_WINDOWS,
+    only_cases: Sequence[str] = (),
+    *,
+    has_late_files: bool = True,
+) -> World:
     """The world of a seed: every case that fits it once, then cases by weight, until it has `movements` movements.
 
-    A story without a movement counts as one. UsageError for an unknown case, sizes below 1, or cases that never fit.
+    Without `has_late_files` no window runs again after a later one. A story without a movement counts as one.
+    UsageError for an unknown case, sizes below 1, or cases that never fit.
     """
     if movements < 1 or windows < 1:
         raise UsageError("a world needs at least one movement and one window")
@@ -44,6 +52,8 @@ def build_world(seed: int, movements: int, windows: int = DEFAULT_WINDOWS, only_
     rng = seeded("world", seed, windows)
     terms = draw_terms(rng)
     calendar = draw_calendar(rng, terms, windows)
+    if not has_late_files:
+        calendar = replace(calendar, late=None)
     stories: list[Story] = []
     taken: Amounts = set()
     count = 0
@@ -56,7 +66,10 @@ def build_world(seed: int, movements: int, windows: int = DEFAULT_WINDOWS, only_
             break
         if not stories and number > len(cases) * _ATTEMPTS:
             raise UsageError(f"none of {', '.join(sorted(cases))} fits a world of {windows} windows with seed {seed}")
-    return World(seed, terms, calendar, tuple(_without_lone_refusals(stories)))
+    kept = _without_lone_refusals(stories)
+    if not any(story.before for story in kept):
+        calendar = replace(calendar, late=None)
+    return World(seed, terms, calendar, tuple(kept))
 
 
 def seeded(*parts: object) -> Random:

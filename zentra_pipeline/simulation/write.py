@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,8 +19,9 @@ from zentra_pipeline.simulation.answer_key import (
     KeyUndecidable,
     answer_key,
 )
+from zentra_pipeline.simulation.operators import APPROVER, PREPARER, KeyCloseout, KeyDecision, decisions
 from zentra_pipeline.simulation.readme import readme
-from zentra_pipeline.simulation.rows import PROVIDER, Entry, Line, Row, as_row, instant_text
+from zentra_pipeline.simulation.rows import PROVIDER, Callback, Entry, Line, Row, as_row, instant_text
 from zentra_pipeline.simulation.statements import Refused
 from zentra_pipeline.simulation.world import World, seeded
 
@@ -51,11 +52,20 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A run of the plan and the files that come before it; a restatement may have its window run a second time."""
+    """A run of the plan and the files that come before it, what operators decide behind it, and the windows they close.
+
+    A restatement may have its window run a second time, and late files do so once later windows have run.
+    """
 
     run: int
     settlement_file: str
     files: tuple[InputFile, ...]
+    decisions: tuple[KeyDecision, ...] = ()
+    closes: tuple[int, ...] = ()
+    is_late: bool = False
+
+    def decisions_path(self, world: World) -> str:
+        return f"decisions/{world.calendar.runs[self.run]}{'_again' if self.is_late else ''}.csv"
 
 
 KEY_TABLES: Mapping[str, type[Any]] = {
@@ -64,6 +74,7 @@ KEY_TABLES: Mapping[str, type[Any]] = {
     "open_items": KeyOpenItem,
     "rollforward": KeyRollforward,
     "quarantine": KeyQuarantine,
+    "closeouts": KeyCloseout,
     "undecidable": KeyUndecidable,
 }
 
@@ -77,6 +88,8 @@ def write_world(world: World, out: Path) -> dict[str, int]:
     for step in steps:
         for file in step.files:
             _write(out / file.path, file.content)
+        if step.decisions:
+            _write(out / step.decisions_path(world), _key_csv(KeyDecision, step.decisions))
     tables = _tables(answer_key(world), quarantine)
     for name, rows in tables.items():
         _write(out / "answer_key" / f"{name}.csv", _key_csv(KEY_TABLES[name], rows))
@@ -94,15 +107,44 @@ def _tables(key: AnswerKey, quarantine: Sequence[KeyQuarantine]) -> dict[str, Se
         "open_items": key.open_items,
         "rollforward": key.rollforward,
         "quarantine": sorted(quarantine, key=repr),
+        "closeouts": key.closeouts,
         "undecidable": key.undecidable,
     }
 
 
 def _steps(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[Step]:
+    """What happens when a window runs, and behind it: what operators do, and the late files of an earlier window."""
+    *before, last = _runs(world, run, quarantine)
+    closed = (run,) if run in world.calendar.closed else ()
+    steps = [*before, replace(last, decisions=tuple(decisions(world, run)), closes=closed)]
+    if world.calendar.late is not None and world.calendar.late[1] == run:
+        steps.append(_late_step(world, *world.calendar.late))
+    return steps
+
+
+def _late_step(world: World, run: int, newest: int) -> Step:
+    """A window runs again with files that come after later windows have run; what was sealed since is amended."""
+    rng = seeded("late files", world.seed, run)
+    day, settlement_file = world.calendar.runs[run], _settlement_file(world, run)
+    deliveries = {
+        ("settlement", settlement_file): _settlement_rows(world, run)[2],
+        ("ledger", f"ledger_{day}_late"): _late(world, _entries_of(world, run)),
+        ("callbacks", f"callbacks_{day}_late"): _late(world, _deliveries_of(world, run)),
+    }
+    files = [
+        _input_file(world, run, kind, file_id, _in_random_order(rng, rows), rng, "_late")
+        for (kind, file_id), rows in deliveries.items()
+        if rows
+    ]
+    decided = tuple(decisions(world, newest, is_late=True))
+    return Step(run, settlement_file, tuple(files), decided, world.calendar.closed_again, is_late=True)
+
+
+def _runs(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[Step]:
     """The run of a window; where its file is restated after the run, once more."""
     rng = seeded("files", world.seed, run)
     settlement_file = _settlement_file(world, run)
-    first, restated = _settlement_rows(world, run)
+    first, restated, _ = _settlement_rows(world, run)
     lines = _file(world, run, "settlement", settlement_file, first, rng, quarantine)
     ledger = _file(world, run, "ledger", f"ledger_{world.calendar.runs[run]}", _entries(world, run), rng, quarantine)
     heard = _deliveries(world, run)
@@ -142,43 +184,82 @@ def _is_of(refused: Refused, kind: str, run: int) -> bool:
     return (refused.kind, refused.run) == (kind, run)
 
 
-def _input_file(world: World, run: int, kind: str, file_id: str, rows: list[Row], rng: Random) -> InputFile:
-    folder = f"inputs/{world.calendar.runs[run]}"
-    name = kind + ("_again" if file_id.endswith("_again") else "")
+def _input_file(
+    world: World, run: int, kind: str, file_id: str, rows: list[Row], rng: Random, suffix: str = ""
+) -> InputFile:
+    path = f"inputs/{world.calendar.runs[run]}/{kind}{suffix}"
     if kind == "callbacks":
-        return InputFile(kind, f"{folder}/{name}.jsonl", file_id, _json_lines(rows))
+        return InputFile(kind, f"{path}.jsonl", file_id, _json_lines(rows))
     columns = _shuffled(rng, _columns(Line if kind == "settlement" else Entry))
-    return InputFile(kind, f"{folder}/{name}.csv", file_id, _csv(columns, rows))
+    return InputFile(kind, f"{path}.csv", file_id, _csv(columns, rows))
 
 
 def _again(world: World, run: int, rng: Random) -> list[InputFile]:
     """The good rows of the window before, once more under other file ids: redeliveries, every one."""
     before = run - 1
-    first, restated = _settlement_rows(world, before)
+    first, restated, _ = _settlement_rows(world, before)
     day = world.calendar.runs[before]
     files = (
         ("settlement", f"{_settlement_file(world, before)}_again", restated or first),
         ("ledger", f"ledger_{day}_again", _entries(world, before)),
         ("callbacks", f"callbacks_{day}_again", _deliveries(world, before)),
     )
-    return [_input_file(world, run, kind, file_id, _in_random_order(rng, rows), rng) for kind, file_id, rows in files]
+    return [
+        _input_file(world, run, kind, file_id, _in_random_order(rng, rows), rng, "_again")
+        for kind, file_id, rows in files
+    ]
 
 
 def _entries(world: World, run: int) -> list[Row]:
-    return [as_row(entry) for story in world.stories for at, entry in story.entries if at == run]
+    return _in_time(world, _entries_of(world, run))
 
 
-def _settlement_rows(world: World, run: int) -> tuple[list[Row], list[Row]]:
-    """The rows of a settlement file as it first comes, and of the file that restates it (none when nothing changes)."""
+def _entries_of(world: World, run: int) -> list[Entry]:
+    return [entry for story in world.stories for at, entry in story.entries if at == run]
+
+
+def _in_time(world: World, records: Iterable[Line | Entry | Callback]) -> list[Row]:
+    late = _late_ids(world)
+    return [as_row(record) for record in records if _id(record) not in late]
+
+
+def _late(world: World, records: Iterable[Line | Entry | Callback]) -> list[Row]:
+    late = _late_ids(world)
+    return [as_row(record) for record in records if _id(record) in late]
+
+
+def _late_ids(world: World) -> set[str]:
+    return set().union(*(story.late for story in world.stories))
+
+
+def _id(record: Line | Entry | Callback) -> str:
+    if isinstance(record, Line):
+        return record.line_id
+    return record.entry_id if isinstance(record, Entry) else record.provider_event_id
+
+
+def _settlement_rows(world: World, run: int) -> tuple[list[Row], list[Row], list[Row]]:
+    """The rows of a settlement file as it first comes, as the next file restates it, and as the late one does.
+
+    A file that changes nothing has none.
+    """
     lines = [placed.row for story in world.stories for placed in story.lines if placed.run == run]
     lines += [line for story in world.stories for at, line in story.redelivered_lines if at == run]
-    before = {after.line_id: first for story in world.stories for first, after in story.restated}
-    if not any(line.line_id in before for line in lines):
-        return [as_row(line) for line in lines], []
-    return [as_row(before.get(line.line_id, line)) for line in lines], [as_row(line) for line in lines]
+    late = _late_ids(world)
+    corrected = {after.line_id: first for story in world.stories for first, after in story.restated}
+    corrected_late = {after.line_id: first for story in world.stories for first, after in story.restated_late}
+    in_time = [corrected_late.get(line.line_id, line) for line in lines if line.line_id not in late]
+    first = [as_row(corrected.get(line.line_id, line)) for line in in_time]
+    restated = [as_row(line) for line in in_time] if any(line.line_id in corrected for line in in_time) else []
+    is_late = any(line.line_id in late or line.line_id in corrected_late for line in lines)
+    return first, restated, [as_row(line) for line in lines] if is_late else []
 
 
 def _deliveries(world: World, run: int) -> list[Row]:
+    return _in_time(world, _deliveries_of(world, run))
+
+
+def _deliveries_of(world: World, run: int) -> list[Callback]:
     """The callbacks that a run is the first to hear; those that come after the last run stand in its file."""
     last = len(world.calendar.runs) - 1
     found = []
@@ -186,7 +267,7 @@ def _deliveries(world: World, run: int) -> list[Row]:
         for delivery in story.callbacks:
             heard = world.calendar.run_hearing(delivery.received_at)
             if (last if heard is None else heard) == run:
-                found.append(as_row(delivery))
+                found.append(delivery)
     return found
 
 
@@ -194,16 +275,24 @@ def _plan(world: World, steps: Sequence[Step]) -> dict[str, object]:
     return {
         "provider": PROVIDER,
         "owner": OWNER,
-        "runs": [
-            {
-                "ledger_window": str(world.calendar.runs[step.run]),
-                "settlement_file": step.settlement_file,
-                "as_of": instant_text(world.calendar.as_of[step.run]),
-                "ingest": [{"kind": file.kind, "file": file.path, "file_id": file.file_id} for file in step.files],
-            }
-            for step in steps
-        ],
+        "prepared_by": PREPARER,
+        "approved_by": APPROVER,
+        "runs": [_planned(world, step) for step in steps],
     }
+
+
+def _planned(world: World, step: Step) -> dict[str, object]:
+    planned: dict[str, object] = {
+        "ledger_window": str(world.calendar.runs[step.run]),
+        "settlement_file": step.settlement_file,
+        "as_of": instant_text(world.calendar.as_of[step.run]),
+        "ingest": [{"kind": file.kind, "file": file.path, "file_id": file.file_id} for file in step.files],
+    }
+    if step.decisions:
+        planned["decide"] = step.decisions_path(world)
+    if step.closes:
+        planned["close"] = [str(world.calendar.runs[run]) for run in step.closes]
+    return planned
 
 
 def _in_random_order(rng: Random, rows: list[Row]) -> list[Row]:

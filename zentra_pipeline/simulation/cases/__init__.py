@@ -24,6 +24,8 @@ _MODULES = (
     "fees",
     "batches",
     "suggestions",
+    "write_offs",
+    "revisions",
 )
 
 Build = Callable[[Story], None]
