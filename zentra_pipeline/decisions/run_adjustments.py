@@ -30,17 +30,23 @@ _ITEMS: Final = frozenset({"item", "settlement_lines"})
 
 @dataclass(frozen=True, order=True)
 class DecidedState:
-    """Where an exception stands by decision; `owner` and `lane` are null where no decision names them."""
+    """Where an exception stands by decision; `owner` and `lane` are null where no decision names them.
+
+    `is_own`: it was resolved in the books of the run itself, about what these books show, and took no item out of them.
+    """
 
     exception_id: str
     status: str
     owner: str | None
     resolution: str | None
     lane: str | None = None
+    is_own: bool = False
 
     def content(self) -> dict[str, Any]:
-        """The same as JSON values; without a lane as before there were any, so that digests stay what they were."""
-        return {name: value for name, value in asdict(self).items() if name != "lane" or value is not None}
+        """The same as JSON values, without what older releases did not know, so that digests stay what they were."""
+        left_out = {"lane"} if self.lane is None else set()
+        left_out |= set() if self.is_own else {"is_own"}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True, order=True)
@@ -105,10 +111,18 @@ def of_run(log: Iterable[Decision], run_id: str, earlier: Collection[str]) -> Ru
     visible = [decision for decision in log if decision.run_id == run_id or decision.run_id in earlier]
     states = exception_state.states(visible)
     write_offs, matches = _taken(visible, states, run_id)
+    own = {each.decision_id for each in visible if each.run_id == run_id and not changes_items(each)}
     return RunDecisions(
         tuple(
             sorted(
-                DecidedState(state.exception_id, state.status, state.owner, state.resolution, state.lane)
+                DecidedState(
+                    state.exception_id,
+                    state.status,
+                    state.owner,
+                    state.resolution,
+                    state.lane,
+                    is_own=state.status == "resolved" and state.decision_id in own,
+                )
                 for state in states.values()
             )
         ),

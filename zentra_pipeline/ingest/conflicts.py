@@ -201,7 +201,10 @@ def _across_files(
     files: Mapping[int, KnownFile],
     fresh: set[int],
 ) -> Iterator[Contradiction]:
-    """Rows of new files that contradict the last word of another file id; they themselves say nothing further."""
+    """Rows of new files that contradict the last word of another file id; they themselves say nothing further.
+
+    The file id that brought an id first may always restate it: what other files repeated of its earlier word is stale.
+    """
     for key, deliveries in groupby(rows, lambda row: row.key):
         said: dict[tuple[str, str], tuple[str, tuple[str | None, ...]]] = {}
         for row in deliveries:
@@ -210,6 +213,9 @@ def _across_files(
             file = files[row.sequence]
             name = (file.provider, file.file_id)
             others = sorted(other for other, word in said.items() if other != name and _contradict(row, *word))
+            if name == next(iter(said), None):
+                said = {name: said[name]} if others else said
+                others = []
             if others and row.sequence in fresh:
                 reason = f"{row_id(contract, key)} already arrived in file {others[0][1]} with other content"
                 yield Contradiction(row.sequence, row.row_number, row_id(contract, key), reason)

@@ -328,7 +328,9 @@ def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisi
         ("run.write_offs", WriteOff, decisions.write_offs),
         ("run.manual_matches", ManualMatch, decisions.matches),
     ):
-        columns = ", ".join(f"{column.name} varchar" for column in fields(kind))
+        columns = ", ".join(
+            f"{column.name} {'boolean' if column.type is bool else 'varchar'}" for column in fields(kind)
+        )
         _write_table(connection, name, columns, [astuple(row) for row in rows])
 
 

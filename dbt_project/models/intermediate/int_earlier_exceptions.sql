@@ -1,5 +1,7 @@
 -- Grain: an exception as the earlier runs left it: the newest published state of each, with what people decided since.
--- What a run resolved stays so, unless a person had resolved it before. `published_owner` and `published_lane` are those it opened with.
+-- What a run resolved stays so, unless a person had resolved it before. What people resolved in the books of this very run is
+-- judged as it was before they did: their decision is about what this run shows, and lies over it.
+-- `published_owner` and `published_lane` are those it opened with.
 
 with published as (
 
@@ -43,10 +45,11 @@ final as (
         coalesce(decided.lane, newest.lane) as lane,
         case
             when newest.status = 'resolved' then newest.status
+            when coalesce(decided.is_own, false) then newest.status
             else coalesce(decided.status, newest.status)
         end as status,
         case
-            when decided.status = 'resolved' then decided.resolution
+            when decided.status = 'resolved' and not coalesce(decided.is_own, false) then decided.resolution
             else newest.resolution
         end as resolution
     from newest

@@ -1,0 +1,73 @@
+"""A window that runs again after later ones: what operators decided in its books, and rows that other files repeated.
+
+Does not belong here: what a restated file shows (test_restatements), what is queued by it (test_run_queue).
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.invariants import faults
+from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
+from tests.scenarios.world import TENANT, World
+from zentra_pipeline.review import record
+
+PROFILE = {"expects_callbacks": False, "amount_date_rule": "off"}
+NOW = datetime(2026, 4, 23, 9, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module", name="accepted")
+def _accepted(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """L1 of 100 is posted in three parts, a window each; on Tuesday ann accepts that 25 are still missing."""
+    world = World(tmp_path_factory.mktemp("accepted"), PROFILE)
+    world.add(settle("L1", "R1", 100), post("T1", "R1", 40), post("T2", "R1", 35, on=TUE))
+    for window in (MON, TUE):
+        world.run(window)
+    (row,) = world.query("select exception_id from exceptions")
+    accepted = {"reason": "the rest is on its way", "now": NOW}
+    record.decide(world.home, TENANT, row["exception_id"], "accept_timing", "ann", **accepted)
+    world.add(post("T9", "R9", 7))  # the ledger's Monday, completed late: Monday and Tuesday are made again
+    world.deliver()
+    world.request(MON, settlement_file(MON))
+    return world
+
+
+def test_what_was_accepted_stays_so_when_its_books_are_made_again(accepted: World) -> None:
+    """Tuesday once took its own amount for other money than ann had accepted, and opened the exception anew."""
+    assert [accepted.revision(window).revision for window in (MON, TUE)] == [2, 2]
+    rows = accepted.query("select subject_id, difference_minor, status, resolution, resolved_by from exceptions")
+    assert [tuple(row.values()) for row in rows] == [("L1", 25, "resolved", "accepted_timing", "ann")]
+    assert faults(accepted) == []
+
+
+def test_what_was_accepted_opens_anew_about_other_money(accepted: World) -> None:
+    accepted.add(post("T3", "R1", 20, on=WED))
+    accepted.run(WED)
+    rows = accepted.query(
+        "select difference_minor, coalesce(resolution, exceptions.status) as state, runs.ledger_window "
+        "from exceptions inner join runs using (run_id) where subject_id = 'L1' order by runs.ledger_window"
+    )
+    assert [(row["difference_minor"], row["state"], str(row["ledger_window"])) for row in rows] == [
+        (25, "accepted_timing", MON),
+        (5, "open", WED),
+    ]
+
+
+def test_a_file_restates_a_line_of_its_own_that_another_file_has_repeated(tmp_path: Path) -> None:
+    """The corrected row once went to quarantine, for the other file still had the wrong one."""
+    world = World(tmp_path, PROFILE)
+    wrong = settle("L1", "R1", 110)
+    world.add(post("T1", "R1", 100), wrong, wrong.again(file="set_2026_04_20_copy"))
+    world.run(MON)
+    right = wrong.again(gross_minor=100, net_minor=100)
+    world.ingest("settlement", settlement_file(MON), [right])
+    # A further file may repeat the last word, and contradict it as little as before.
+    world.ingest("settlement", "repeats", [right])
+    world.ingest("settlement", "contradicts", [wrong, settle("F1", "", 1, type="fee")])
+    assert [row["file_id"] for row in world.query("select file_id from quarantine")] == ["contradicts"]
+    world.run(MON)
+    rows = world.query("select first_line_id, settlement_minor, difference_minor from matches")
+    assert [tuple(row.values()) for row in rows] == [("L1", 100, 0)]
+    assert world.query("select * from exceptions") == []
+    assert faults(world) == []
