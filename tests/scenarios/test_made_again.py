@@ -25,8 +25,8 @@ def _accepted(tmp_path_factory: pytest.TempPathFactory) -> World:
     for window in (MON, TUE):
         world.run(window)
     (row,) = world.query("select exception_id from exceptions")
-    accepted = {"reason": "the rest is on its way", "now": NOW}
-    record.decide(world.home, TENANT, row["exception_id"], "accept_timing", "ann", **accepted)
+    why = "the rest is on its way"
+    record.decide(world.home, TENANT, row["exception_id"], "accept_timing", "ann", reason=why, now=NOW)
     world.add(post("T9", "R9", 7))  # the ledger's Monday, completed late: Monday and Tuesday are made again
     world.deliver()
     world.request(MON, settlement_file(MON))
