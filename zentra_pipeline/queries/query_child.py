@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, Final
 
 import duckdb
 
+from zentra_pipeline import machine_errors
 from zentra_pipeline.errors import LimitExceededError, UsageError, ZentraError
-from zentra_pipeline.published import declared_tables, lake, read_only_sql
+from zentra_pipeline.published import declared_tables, lake, read_only_sql, store_age
 from zentra_pipeline.queries import confinement
 from zentra_pipeline.queries.query_request import QueryRequest
 from zentra_pipeline.settings import Home
@@ -37,11 +38,17 @@ def main() -> None:
         _send(answers, ("error", type(error).__name__, str(error)))
     except MemoryError:
         _send(answers, ("error", LimitExceededError.__name__, request.memory_message()))
+    except Exception as error:  # a fault, which is not to look like a query that took too much
+        known = machine_errors.explained(error) or ZentraError(
+            f"{type(error).__name__}: {' '.join(str(error).split())}"
+        )
+        _send(answers, ("error", type(known).__name__, str(known)))
 
 
 def _answer(request: QueryRequest, answers: BinaryIO) -> None:
     paths = require_tenant(Home.at(request.home), request.tenant)
     file = Path(request.folder) / "catalog.duckdb"
+    store_age.require_newest(paths)
     readable = lake.write_moment(paths, file)
     confinement.confine(
         [file, paths.lake, paths.staged],

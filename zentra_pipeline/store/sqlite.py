@@ -5,6 +5,7 @@ import sqlite3
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote, unquote
 
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.engine import URL
@@ -81,8 +82,25 @@ def use_write_ahead_log(engine: Engine) -> None:
         raise ZentraError(f"{engine.url.database}: no write-ahead log on this file system ({mode}); use a local disk")
 
 
+def read_only_uri(database: Path) -> str | None:
+    """The URI under which a database is read whose folder cannot be written, as an auditor's copy; null for any other.
+
+    A reader of a write-ahead log keeps a file beside it. Where it cannot, and nobody else has one there, no process has
+    the database open, and it is read as a file that does not change (https://www.sqlite.org/uri.html, `immutable`).
+    """
+    if not database.is_file() or os.access(database.parent, os.W_OK):
+        return None
+    beside = [database.with_name(f"{database.name}-{end}") for end in ("wal", "shm")]
+    is_at_rest = not any(path.is_file() and path.stat().st_size for path in beside)
+    return f"file:{quote(str(database))}?mode=ro{'&immutable=1' if is_at_rest else ''}"
+
+
 def _url(database: Path) -> URL:
-    return URL.create("sqlite", database=str(database))
+    uri = read_only_uri(database)
+    if uri is None:
+        return URL.create("sqlite", database=str(database))
+    path, _, parameters = uri.partition("?")
+    return URL.create("sqlite", database=path, query={**dict(parse_qsl(parameters)), "uri": "true"})
 
 
 def _with_settings(engine: Engine) -> Engine:
@@ -99,17 +117,25 @@ def _explained(context: "ExceptionContext") -> ZentraError | None:
     is_forbidden = code == sqlite3.SQLITE_READONLY and _is_reading(context.connection)  # a fault of the program
     if not isinstance(cause, sqlite3.Error) or code is None or is_forbidden:
         return None
-    file = context.engine.url.database if context.engine is not None else "the store"
+    file = _file_of(context.engine)
     if code & _PRIMARY_CODE == sqlite3.SQLITE_FULL:
         return UnavailableError(f"{file}: the disk is full: {NOTHING_KEPT}")
-    if code & _PRIMARY_CODE == sqlite3.SQLITE_READONLY:
-        return RefusedError(f"{file} cannot be written: copy the home to a folder that you may write to")
+    if code & _PRIMARY_CODE in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        cannot = "written" if code & _PRIMARY_CODE == sqlite3.SQLITE_READONLY else "opened"
+        return RefusedError(f"{file} cannot be {cannot}: copy the home to a folder that you may write to")
     if code & _PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         waited = _BUSY_TIMEOUT_MS // 1_000
         return UnavailableError(f"{file}: another process has been writing for more than {waited} s: try again later")
     if code & _PRIMARY_CODE == sqlite3.SQLITE_IOERR:
         return UnavailableError(f"{file}: the disk does not answer as it should ({cause}): check it, then try again")
     return None
+
+
+def _file_of(engine: Engine | None) -> str:
+    if engine is None or engine.url.database is None:
+        return "the store"
+    name = engine.url.database
+    return unquote(name.removeprefix("file:")) if name.startswith("file:") else name
 
 
 def _is_reading(connection: Connection | None) -> bool:

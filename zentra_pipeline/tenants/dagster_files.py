@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from zentra_pipeline.settings import Home
+from zentra_pipeline.store.sqlite import read_only_uri
 
 CONFIGURATION: Final = "dagster.yaml"
 # Where the event log is, below the folder of the configuration: whoever moves or copies a home takes it along.
@@ -77,7 +79,9 @@ def broken_stores(home: Home) -> list[tuple[Path, str]]:
 
 def _problem_of(file: Path) -> str | None:
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=rw", uri=True)) as connection:
+        with closing(
+            sqlite3.connect(read_only_uri(file) or f"file:{quote(str(file))}?mode=rw", uri=True)
+        ) as connection:
             connection.execute("PRAGMA query_only = ON")
             heads = sorted(head for (head,) in connection.execute("select version_num from alembic_version"))
             ((state,),) = connection.execute("PRAGMA quick_check(1)").fetchall()

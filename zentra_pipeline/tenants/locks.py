@@ -52,7 +52,7 @@ def is_held(paths: TenantPaths, name: str) -> bool:
     path = paths.locks / f"{name}.lock"
     if not path.exists():
         return False
-    with path.open("a") as lock:
+    with path.open("rb") as lock:  # a lock needs no right to write, which a copy to be read may not give
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -71,7 +71,7 @@ def examine(home: Home, tenant: str | None = None, progress: Progress | None = N
     """
     report = progress or _silent
     if not tenancy.is_initialised(home) and not home.tenants.is_dir():
-        raise UsageError(f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home")
+        raise UsageError(f"{home.root} is not a Zentra home: make it with `zentra init`, or give yours with --home")
     report("home", "control.db and keys")
     found = [*schema_checks.check_store(control_place(home), list(control.metadata.tables), revision=False)]
     dagster = queue_checks.check_dagster(home)

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zentra_pipeline.contracts import CONTRACTS
 from zentra_pipeline.ingest import landing, staged_digests
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
@@ -28,13 +29,27 @@ def check_landing(records: Records) -> Iterator[Finding]:
             yield Finding("landing", subject, ERROR, what, _ingest_again(records.tenant, file))
     for path in sorted(records.paths.landing.glob("*")):
         if path.is_file() and path.name not in files:
-            what = "no registration names it: its ingest ended before it was recorded"
-            yield _leftover("landing", records.paths, path, what)
+            what = "no registration names it: its ingest ended before it was recorded, or ops.db is older"
+            yield _leftover("landing", records.paths, path, what, _ingest_landed(records, path))
 
 
 def _ingest_again(tenant: str, file: StagedFile) -> str:
     words = ("--tenant", tenant, "--provider", file.provider, "--kind", file.kind, "--settlement-file", file.file_id)
     return command("ingest", *words, "--", file.original_name)
+
+
+def _ingest_landed(records: Records, path: Path) -> str:
+    """The command that registers landed bytes again, as they were by what was staged of them; empty where none was."""
+    for kind, contract in CONTRACTS.items():
+        for staged in sorted((records.paths.staged / contract.table).glob(f"*-{path.name[:16]}.parquet")):
+            try:
+                rows = pq.read_table(staged, columns=["provider", "file_id"]).slice(0, 1).to_pylist()
+            except (OSError, pa.ArrowException):
+                continue
+            for row in rows:
+                words = ("--tenant", records.tenant, "--provider", row["provider"], "--kind", kind)
+                return command("ingest", *words, "--settlement-file", row["file_id"], "--", str(path))
+    return ""
 
 
 def check_staged(records: Records) -> Iterator[Finding]:
@@ -109,8 +124,10 @@ def _is_at_rest(records: Records) -> bool:
     return not any(locks.is_held(records.paths, locks.provider_lock(run.provider)) for run in records.runs)
 
 
-def _leftover(check: str, paths: TenantPaths, path: Path, what: str) -> Finding:
+def _leftover(check: str, paths: TenantPaths, path: Path, what: str, again: str = "") -> Finding:
     if check != "scratch":  # it may be all that is left of what an older ops.db does not know
         remedy = "leave it, nothing reads it; where ops.db was restored from a backup, restore a newer one"
+        if again:
+            remedy += f" or, where there is none, {again}"
         return Finding(check, path.relative_to(paths.root).as_posix(), NOTE, what, remedy)
     return Finding(check, path.relative_to(paths.root).as_posix(), NOTE, what, f"rm -r {shlex.quote(str(path))}")

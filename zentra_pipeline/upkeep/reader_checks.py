@@ -1,15 +1,22 @@
 """Checks that pointers and catalog show what the operational store says. Nothing is changed."""
 
 import json
+import re
 from collections.abc import Iterator
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
 import duckdb
 
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.tenants import locks
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
+from zentra_pipeline.upkeep.queue_checks import run_again
 from zentra_pipeline.upkeep.records import Records
+
+_PLACE: Final = re.compile(r"provider=(?P<provider>[^/]+)/ledger_window=(?P<window>[0-9]{4}-[0-9]{2}-[0-9]{2})/")
 
 
 def check_pointers(records: Records) -> Iterator[Finding]:
@@ -20,13 +27,15 @@ def check_pointers(records: Records) -> Iterator[Finding]:
         path = folder / f"{run_id}.json"
         found = _content(path.read_bytes()) if path.is_file() else None
         if isinstance(found, dict) and _number(found.get("revision")) > revision.revision:
-            yield _lost(path.name, f"it names revision {found['revision']}, ops.db only {revision.revision}")
+            what = f"it names revision {found['revision']}, ops.db only {revision.revision}"
+            yield _lost(path.name, what, run_again(records.tenant, records.runs_by_id[run_id]))
         elif found != _pointer(revision):
             what = "it is gone" if not path.is_file() else "it does not name the tables of the current revision"
             yield Finding("pointers", f"lake/_current/{path.name}", ERROR, what, remedy)
     for path in sorted(folder.glob("*")):
         if path.suffix == ".json" and path.stem not in records.current:
-            yield _lost(path.name, "it names a run of which ops.db knows no revision")
+            what = "it names a run of which ops.db knows no revision"
+            yield _lost(path.name, what, _run_of(records, _content(path.read_bytes())))
         elif path.suffix != ".json" and not locks.is_held(records.paths, "catalog"):
             what = "a process that ended early left it"
             yield Finding("pointers", f"lake/_current/{path.name}", NOTE, what, remedy)
@@ -47,8 +56,21 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _lost(name: str, what: str) -> Finding:
+def _run_of(records: Records, pointer: Any) -> str:
+    """The command that makes a run again of which only its published files are known; empty where they are not."""
+    place = _PLACE.search(str(pointer))
+    if place is None:
+        return ""
+    provider, window = place["provider"], date.fromisoformat(place["window"])
+    words = ("--tenant", records.tenant, "--provider", provider, "--ledger-window", place["window"])
+    file = load_profile(records.paths, provider).settlement_file(window)
+    return command("run", *words, "--settlement-file", file, "--owner", DEFAULT_OWNER)
+
+
+def _lost(name: str, what: str, again: str) -> Finding:
     remedy = "ops.db is older than what was published: restore its newest backup"
+    if again:
+        remedy += f"; where there is none, ingest what `landing` names, then {again}"
     return Finding("pointers", f"lake/_current/{name}", ERROR, what, remedy)
 
 

@@ -17,7 +17,7 @@ import duckdb
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.ingest import landing, staging
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake, store_age
 from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.reconcile.run_database import RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
@@ -125,9 +125,11 @@ class _Work:
 def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuilt:
     """Remake what a tenant's readers see and replace what is missing or damaged; runs and ingests wait meanwhile.
 
-    VerificationError when landed bytes are damaged or do not come to the rows registered; nothing is changed then.
+    VerificationError when landed bytes are damaged or do not come to the rows registered, or when the store is older
+    than what was published; nothing is changed then.
     """
     paths = require_tenant(home, tenant)
+    store_age.require_newest(paths)
     with _alone(home, tenant), remake.workspace(paths, WORKSPACE) as made:
         work = _Work(paths, made, records.read(home, tenant), progress or _silent)
         _remake_files(work)
@@ -152,6 +154,7 @@ def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuil
 def refresh_readers(home: Home, tenant: str) -> None:
     """Write pointers, catalog and lists of seals anew from the operational store; no table is remade."""
     paths = require_tenant(home, tenant)
+    store_age.require_newest(paths)
     lake.refresh(paths)
     for provider in sorted({closeout.provider for closeout in records.read(home, tenant).sealed}):
         closing.write_head(paths, tenant, provider)

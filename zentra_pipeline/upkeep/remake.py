@@ -81,7 +81,7 @@ def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records
     try:
         today = restage(made, landed, file, before)
     except InputRejectedError as cause:
-        raise VerificationError(f"{file.kind} file {file.file_id} is not let in by today's code: {cause}") from cause
+        raise VerificationError(f"{file.kind} file {file.file_id} is not accepted by today's code: {cause}") from cause
     if today != file:
         others = [name for name, value in vars(file).items() if getattr(today, name) != value]
         named = ", ".join(f"{name} {getattr(file, name)} became {getattr(today, name)}" for name in others)
@@ -142,7 +142,7 @@ def in_order(revisions: Iterable[Revision]) -> list[Revision]:
                 later.append(revision)
         if len(later) == len(waiting):
             named = ", ".join(f"{revision.run_id} revision {revision.revision}" for revision in later)
-            raise VerificationError(f"each of these was made from another of them, which cannot be: {named}")
+            raise VerificationError(f"each of these was made from another of them, which is not possible: {named}")
         waiting = later
     return ordered
 

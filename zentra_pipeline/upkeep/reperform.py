@@ -1,6 +1,6 @@
 """Makes one run again from retained inputs, in scratch, and compares it with what was sealed or recorded.
 
-Its files are staged anew from landed bytes; the earlier runs it started from are taken as published, where their bytes
+Its files are staged again from landed bytes; the earlier runs it started from are taken as published, where their bytes
 have the recorded digests. Nothing is changed. Does not belong here: whether a seal itself holds (closeout.verify).
 """
 
@@ -127,7 +127,7 @@ def claim_of_bundle(bundle: Path) -> Claim:
         )
     except (KeyError, TypeError, AttributeError) as cause:
         raise VerificationError(
-            f"{bundle} is no bundle of a closeout ({cause}); check it with `zentra verify`"
+            f"{bundle} is not the bundle of a closeout ({cause}); check it with `zentra verify`"
         ) from cause
 
 

@@ -39,7 +39,9 @@ def check_prepared(records: Records) -> Iterator[Finding]:
     revisions = {run.run_id: run.revision for run in records.runs}
     for closeout in records.closeouts:
         if closeout.chain_sequence is None and closeout.run_revision != revisions.get(closeout.run_id):
-            what = f"it was prepared of revision {closeout.run_revision}, and {revisions.get(closeout.run_id)} stands"
+            what = (
+                f"it was prepared of revision {closeout.run_revision}, and {revisions.get(closeout.run_id)} is current"
+            )
             remedy = command(
                 "close", "--tenant", records.tenant, "--run", closeout.run_id, "--actor", closeout.prepared_by
             )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence, Set
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import select
 
@@ -20,6 +21,7 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.migrations import NEWEST_REVISION
+from zentra_pipeline.store.sqlite import read_only_uri
 from zentra_pipeline.tenants import locks
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.queue_checks import run_again
@@ -40,7 +42,7 @@ def check_database(database: Path, tables: Sequence[str], revision: bool) -> Ite
         yield Finding("store", log.name, ERROR, damage, restore)
         return  # opening the file would end in a log without what is damaged
     try:
-        connection = sqlite3.connect(f"file:{database}?mode=rw", uri=True)
+        connection = sqlite3.connect(read_only_uri(database) or f"file:{quote(str(database))}?mode=rw", uri=True)
         try:
             connection.execute("PRAGMA query_only = ON")
             for (problem,) in connection.execute("PRAGMA integrity_check(20)").fetchall():
@@ -122,7 +124,7 @@ def check_rows(records: Records) -> Iterator[Finding]:
             known = {file.file_id for file in records.files if file.kind == kind}
             for sequence, batch, stage in connection.execute(query):
                 if not _is_on_its_way(batch, stage, known):
-                    what = f"it is {stage!r} in batch {batch!r}, which is no file that came in"
+                    what = f"it is {stage!r} in batch {batch!r}, which is not an ingested file"
                     yield Finding("rows", f"{table.name}, sequence {sequence}", ERROR, what, _RESTORE.format("ops.db"))
 
 
@@ -163,7 +165,7 @@ def _problem_of_registration(file: StagedFile) -> str | None:
         return f"it cannot be read: {error}"
     if len(instants) == 3 and instants[0] > instants[1]:
         return f"its first instant {file.first_at} comes after its last {file.last_at}"
-    return None if isinstance(columns, list) else "its unknown columns are no list"
+    return None if isinstance(columns, list) else "its unknown columns are not a list"
 
 
 def check_runs(records: Records) -> Iterator[Finding]:
@@ -181,10 +183,10 @@ def _problems_of_run(records: Records, run: run_store.Run) -> Iterator[str]:
     try:
         window = date.fromisoformat(run.ledger_window)
     except ValueError:
-        yield f"its window {run.ledger_window!r} is no day"
+        yield f"its window {run.ledger_window!r} is not a day"
         return
     if run_store.run_id_of(records.tenant, run.provider, run.settlement_file, window) != run.run_id:
-        yield "its id stands for another provider, settlement file or window"
+        yield "its id belongs to another provider, settlement file or window"
     numbers = [item.revision for item in records.revisions if item.run_id == run.run_id]
     if numbers != list(range(1, run.revision + 1)):
         yield f"it is at revision {run.revision}, and its revisions are {numbers}"
