@@ -11,6 +11,7 @@ from dagster._core.execution.build_resources import wrap_resources_for_execution
 from tests.scenarios.rows import TUE
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.definitions import defs
+from zentra_pipeline.defs import partitions
 from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.reconcile.requests import sensor
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
@@ -80,6 +81,25 @@ def test_a_request_is_launched_with_its_own_key_and_partition(world: World, inst
     config = launched.run_config["ops"]["reconciliation_window"]["config"]
     assert config == {"settlement_file": "set_1", "actor": "somebody"}
     assert stored(world, run_id).launched_by == request_store.DAGSTER
+
+
+def test_a_window_that_dagster_does_not_know_yet_holds_up_no_other(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window before the home's first failed the whole tick, and so every request."""
+    early = submit(world)
+    later = RunRequest(world.provider, "set_1", date(2026, 4, 22), "finance_ops", None, "somebody")
+    run_requests.submit(world.home, TENANT, later, datetime.now(UTC))
+    shown = partitions.windows_from(date(2026, 4, 21))
+    with monkeypatch.context() as loaded:
+        loaded.setattr(partitions, "windows_shown", lambda: shown)
+        (launched,) = tick(world, instance)
+        assert launched.partition_key == f"2026-04-22|{TENANT}/{world.provider}"
+        ended(instance, launched, dg.DagsterRunStatus.SUCCESS)
+        assert tick(world, instance) == []
+    assert stored(world, early).status == "queued"
+    (launched,) = tick(world, instance)  # after the definitions were loaded again
+    assert launched.run_key == early
 
 
 def test_a_launch_that_was_cut_off_is_repeated_under_the_same_key(world: World, instance: dg.DagsterInstance) -> None:

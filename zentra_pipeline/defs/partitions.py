@@ -33,6 +33,12 @@ def windows_shown() -> dg.MultiPartitionsDefinition:
     return windows_from(first_window(Home.at()) or _BEFORE_ANY)
 
 
+def is_shown(ledger_window: date) -> bool:
+    """Whether a window has its partition in the code location as it is loaded: Dagster launches none of the others."""
+    days = windows_shown().get_partitions_def_for_dimension("ledger_window")
+    return days.has_partition_key(ledger_window.isoformat())
+
+
 @contextmanager
 def partition_preview() -> Iterator[None]:
     """Within it a check may be partitioned without a warning: Dagster calls that a preview, and our tests hold it."""

@@ -16,7 +16,7 @@ import fsspec
 
 from zentra_pipeline.config.drops import Drop, load_drops
 from zentra_pipeline.config.profile import load_profile
-from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key, windows_shown
+from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, is_shown, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.ingest.file_windows import named_window
@@ -124,7 +124,7 @@ def _ingest(instance: dg.DagsterInstance, home: Home, tenant: str, drop: Drop, f
     window = named_window(profile, ingested.file_id) if drop.kind == "settlement" else None
     if window is None:
         return
-    if not windows_shown().get_partitions_def_for_dimension("ledger_window").has_partition_key(window.isoformat()):
+    if not is_shown(window):
         # Dagster learns of the window when its definitions are loaded again; whoever serves the queue does not wait.
         request = RunRequest(drop.provider, ingested.file_id, window, DEFAULT_OWNER, None, _ACTOR)
         run_requests.submit(home, tenant, request, datetime.now(UTC))

@@ -6,14 +6,14 @@ at once than the home makes.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 import dagster as dg
 from sqlalchemy import Connection
 
 from zentra_pipeline import settings
-from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
+from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, is_shown, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.settings import Home
@@ -38,7 +38,7 @@ _BEFORE_IT_STARTS: Final = (
     job_name="reconcile_window",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Launches runs that are queued: asked for over HTTP, or to be made anew. For servers with --no-worker.",
+    description="Launches queued runs: asked for over HTTP, or to be made again. For servers with --no-worker.",
 )
 def sensor(
     context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]
@@ -55,7 +55,9 @@ def sensor(
                 launched += 1
                 yield _launch(context, tenant, request, run)
     if not launched:
-        yield dg.SkipReason("nothing new is queued, or as much is under way as may be at once")
+        unknown = sorted({window for tenant in tenants for window in _unknown_windows(home, tenant)})
+        hint = f"; reload the definitions to launch windows {', '.join(unknown)}" if unknown else ""
+        yield dg.SkipReason(f"nothing new is queued, or as much is under way as may be at once{hint}")
 
 
 def run_key(request: Request, run: Run) -> str:
@@ -99,17 +101,29 @@ def _taken(home: Home, tenant: str, places: int, now: datetime) -> list[tuple[Re
     with engine.begin() as connection:
         at_work = {run.provider for _, run in _launched(connection)}
         for request in request_store.of_status(connection, "queued"):
-            provider = run_store.get(connection, request.run_id).provider
-            if places > 0 and provider not in at_work:
+            run = run_store.get(connection, request.run_id)
+            if places > 0 and run.provider not in at_work and _is_shown(run):
                 request_store.launch(connection, request.run_id, request_store.DAGSTER, now)
-                at_work.add(provider)
+                at_work.add(run.provider)
                 places -= 1
         return _launched(connection)
 
 
 def _launched(connection: Connection) -> list[tuple[Request, Run]]:
     taken = request_store.of_status(connection, "launched", request_store.DAGSTER)
-    return [(request, run_store.get(connection, request.run_id)) for request in taken]
+    found = [(request, run_store.get(connection, request.run_id)) for request in taken]
+    return [(request, run) for request, run in found if _is_shown(run)]
+
+
+def _is_shown(run: Run) -> bool:
+    return is_shown(date.fromisoformat(run.ledger_window))
+
+
+def _unknown_windows(home: Home, tenant: str) -> list[str]:
+    """Queued windows that Dagster knows only after its definitions are loaded again: launching one fails the tick."""
+    with reading(operational_store(home.tenant(tenant))) as connection:
+        runs = [run_store.get(connection, each.run_id) for each in request_store.of_status(connection, "queued")]
+    return [run.ledger_window for run in runs if not _is_shown(run)]
 
 
 def _known_to_dagster(instance: dg.DagsterInstance, request: Request, run: Run) -> dg.DagsterRun | None:
