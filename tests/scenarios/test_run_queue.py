@@ -1,5 +1,6 @@
 """What follows from a new revision is queued with it, and whoever comes next makes it anew, however they came."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from tests.closeout.closed_world import copied
 from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
+from zentra_pipeline.cli import invoke
 from zentra_pipeline.closeout import case, closing
 from zentra_pipeline.defs import launch
 from zentra_pipeline.defs.instance import dagster_instance
@@ -144,8 +146,26 @@ def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_ma
     with reading(operational_store(world.paths)) as connection:
         steps = run_store.transitions(connection, run_id(world, TUE))
     assert [step.detail for step in steps if step.status == "ingesting"][-1] == (
-        f"made anew: run {run_id(world, MON)} ({settlement_file(MON)} {MON}) before it is at revision 2"
+        f"made again: run {run_id(world, MON)} ({settlement_file(MON)} {MON}) before it is at revision 2"
     )
+
+
+def test_closing_from_the_command_line_makes_what_is_queued_first(
+    changed: World, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Wednesday's closeout was blocked as `stale_opening` until somebody ran another command."""
+    world = changed
+    monday_again(world)
+    monkeypatch.setenv("ZENTRA_HOME", str(world.home.root))
+    arguments = ["close", "--tenant", TENANT, "--run", run_id(world, WED), "--actor", "ana", "--json"]
+    code = invoke(arguments)
+    closed = json.loads(capsysbinary.readouterr().out)
+    assert closed["rerun"] == [f"{settlement_file(TUE)} {TUE}", f"{settlement_file(WED)} {WED}"]
+    assert rollforward(world) == MADE_ANEW
+    assert not [blocker for blocker in closed["blockers"] if blocker["kind"] == "stale_opening"]
+    assert (code, closed["status"]) == (0, "prepared")
+    assert invoke(arguments) == 0
+    assert json.loads(capsysbinary.readouterr().out)["rerun"] == []
 
 
 def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(

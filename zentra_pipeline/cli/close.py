@@ -24,7 +24,7 @@ _SHOWN_BLOCKERS = 20
     "--provider",
     metavar="P",
     callback=options.checked(identifiers.provider_id),
-    help="With --no-activity: whose window it is.",
+    help="With --no-activity: provider of the window.",
 )
 @click.option(
     "--ledger-window",
@@ -35,9 +35,7 @@ _SHOWN_BLOCKERS = 20
 @click.option("--no-activity", is_flag=True, help="Close a window in which nothing happened and that has no run.")
 @click.option("--approve", is_flag=True, help="Approve and seal what somebody else prepared.")
 @click.option("--reason", metavar="TEXT", help="Why an earlier seal is amended.  [default: the files that came since]")
-@click.option(
-    "--accept-quarantine", metavar="REASON", help="Answer for the rows in quarantine: why they may stay out of totals."
-)
+@click.option("--accept-quarantine", metavar="REASON", help="Reason for closing with quarantined rows.")
 @options.acting
 @options.home
 @options.as_json
@@ -69,25 +67,52 @@ def command(
     if no_activity:
         if run_id is not None or provider is None or ledger_window is None:
             raise UsageError("--no-activity goes with --provider and --ledger-window, and without --run")
+        again = _make_again(home, tenant, provider)
         opened = cases.of_idle_window(home, tenant, provider, ledger_window, actor, now)
     elif run_id is None or provider is not None or ledger_window is not None:
         raise UsageError("name the run with --run; `zentra runs list` shows them")
     else:
+        again = _make_again(home, tenant, _provider_of(home, tenant, run_id))
         opened = cases.of_run(home, tenant, run_id)
     with opened as case:
         if approve:
             outcome = closing.approve(case, actor, now, command_line())
         else:
             outcome = closing.prepare(case, actor, now, reason, accept_quarantine, command_line())
-    _tell(outcome, tenant, run_id, as_json)
+    _tell(outcome, tenant, run_id, again, as_json)
     return RefusedError.exit_code if outcome.status == "blocked" else 0
 
 
-def _tell(outcome: "Outcome", tenant: str, run_id: str | None, as_json: bool) -> None:
+def _provider_of(home: Home, tenant: str, run_id: str) -> str:
+    from zentra_pipeline.store import runs
+    from zentra_pipeline.store.engine import operational_store, reading
+    from zentra_pipeline.tenancy import require_tenant
+
+    with reading(operational_store(require_tenant(home, tenant))) as connection:
+        return runs.get(connection, run_id).provider
+
+
+def _make_again(home: Home, tenant: str, provider: str) -> list[str]:
+    """Make what is queued of the provider first: a closeout is of runs that have seen what came before them.
+
+    What cannot be made is among the blockers, with its reason.
+    """
+    from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.defs.launch import run_queued
+
+    with progress() as tell:
+        followed = run_queued(home, tenant, provider, tell)
+    return [f"{each.run.settlement_file} {each.run.ledger_window}" for each in followed.results]
+
+
+def _tell(outcome: "Outcome", tenant: str, run_id: str | None, again: list[str], as_json: bool) -> None:
     from zentra_pipeline.cli import printing
 
+    if not as_json:
+        for name in again:
+            printing.note(f"made again first: {name}")
     if as_json:
-        printing.print_json(_as_object(outcome, tenant, run_id))
+        printing.print_json(_as_object(outcome, tenant, run_id) | {"rerun": again})
     elif outcome.closeout is None:
         _tell_blockers(outcome, tenant)
     else:

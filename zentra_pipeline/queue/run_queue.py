@@ -25,12 +25,13 @@ from zentra_pipeline.store.runs import Run
 
 SYSTEM: Final = "system"
 _RENEWALS_A_LEASE: Final = 3
-_FOLLOWS: Final = "made anew: run "
+_FOLLOWS: Final = "made again: run "
+_FOLLOWED: Final = (_FOLLOWS, "made anew: run ")  # as this and earlier releases record it
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A run that keeps closeouts after it waiting: it is queued, at work, or could not be made anew (`failure`)."""
+    """A run that keeps closeouts after it waiting: it is queued, at work, or could not be made again (`failure`)."""
 
     run: Run
     reason: str | None
@@ -39,7 +40,7 @@ class Waiting:
     @property
     def is_made_anew(self) -> bool:
         """Whether it has to be made again for what a run before it came to."""
-        return self.reason is not None and self.reason.startswith(_FOLLOWS)
+        return self.reason is not None and self.reason.startswith(_FOLLOWED)
 
 
 def follow(connection: Connection, run: Run, actor: str, now: datetime) -> None:
