@@ -64,19 +64,19 @@ def test_decimal_text_reads_back_exactly(minor: int, exponent: int) -> None:
 def test_amount_text_reads_back_exactly(minor: int, currency: str) -> None:
     number, _, shown = money.amount_text(minor, currency).rpartition(" ")
     assert shown == currency
-    assert money.minor_units(number.replace(" ", ""), vocabulary.exponent(currency)) == minor
+    assert money.minor_units(number.replace(",", ""), vocabulary.exponent(currency)) == minor
 
 
 @pytest.mark.parametrize(
     ("minor", "currency", "text"),
     [
-        (125_000, "USD", "1 250.00 USD"),
-        (-125_000, "USD", "-1 250.00 USD"),
+        (125_000, "USD", "1,250.00 USD"),
+        (-125_000, "USD", "-1,250.00 USD"),
         (-5, "USD", "-0.05 USD"),
         (0, "JPY", "0 JPY"),
-        (1_234_567, "JPY", "1 234 567 JPY"),
+        (1_234_567, "JPY", "1,234,567 JPY"),
         (5, "KWD", "0.005 KWD"),
-        (-(2**63), "USD", "-92 233 720 368 547 758.08 USD"),
+        (-(2**63), "USD", "-92,233,720,368,547,758.08 USD"),
     ],
 )
 def test_amounts_are_shown_for_people(minor: int, currency: str, text: str) -> None:

@@ -50,13 +50,10 @@ def decimal_text(minor: int, exponent: int) -> str:
 
 
 def amount_text(minor: int, currency: str) -> str:
-    """An amount for people, thousands apart by a space: `-1 250.00 USD`."""
+    """An amount for people, thousands apart by a comma: `-1,250.00 USD`."""
     whole, point, fraction = decimal_text(minor, vocabulary.exponent(currency)).partition(".")
     sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
-    first = len(digits) % 3
-    groups = [digits[:first]] if first else []
-    groups += [digits[start : start + 3] for start in range(first, len(digits), 3)]
-    return f"{sign}{' '.join(groups)}{point}{fraction} {currency}"
+    return f"{sign}{int(digits):,}{point}{fraction} {currency}"
 
 
 def minor_units_column(decimal: pl.Expr, exponent: pl.Expr) -> pl.Expr:
@@ -80,7 +77,7 @@ def amount_text_column(minor: pl.Expr, currency: pl.Expr) -> pl.Expr:
     digits = text.str.strip_prefix("-").str.zfill(exponent + 1)
     whole_length = digits.str.len_bytes().cast(pl.Int64) - exponent
     whole = digits.str.slice(0, whole_length.cast(pl.UInt64))
-    grouped = whole.str.reverse().str.replace_all(r"([0-9]{3})", "$1 ").str.reverse().str.strip_chars_start(" ")
+    grouped = whole.str.reverse().str.replace_all(r"([0-9]{3})", "$1,").str.reverse().str.strip_chars_start(",")
     fraction = pl.when(exponent > 0).then(pl.lit(".") + digits.str.slice(whole_length)).otherwise(pl.lit(""))
     sign = pl.when(minor < 0).then(pl.lit("-")).otherwise(pl.lit(""))
     return sign + grouped + fraction + pl.lit(" ") + currency

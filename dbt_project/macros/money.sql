@@ -7,16 +7,25 @@
     ({{ dividend }} // {{ divisor }})
 {%- endmacro %}
 
-{# An amount of minor units as people read it: `-1250.00 USD`. `exponent` is the currency's number of decimals. #}
+{# An amount of minor units as people read it: `-1,250.00 USD`. `exponent` is the currency's number of decimals. #}
 {% macro money(amount, currency, exponent) -%}
     case when {{ amount }} < 0 then '-' else '' end
     || case
-        when coalesce({{ exponent }}, 0) = 0 then cast(abs({{ amount }}) as varchar)
+        when coalesce({{ exponent }}, 0) = 0 then {{ grouped_digits('abs(' ~ amount ~ ')') }}
         when {{ exponent }} = 2
-            then cast({{ whole_division('abs(' ~ amount ~ ')', '100') }} as varchar) || '.' || lpad(cast(abs({{ amount }}) % 100 as varchar), 2, '0')
+            then {{ grouped_digits(whole_division('abs(' ~ amount ~ ')', '100')) }} || '.' || lpad(cast(abs({{ amount }}) % 100 as varchar), 2, '0')
         when {{ exponent }} = 3
-            then cast({{ whole_division('abs(' ~ amount ~ ')', '1000') }} as varchar) || '.' || lpad(cast(abs({{ amount }}) % 1000 as varchar), 3, '0')
-        else cast({{ whole_division('abs(' ~ amount ~ ')', '10000') }} as varchar) || '.' || lpad(cast(abs({{ amount }}) % 10000 as varchar), 4, '0')
+            then {{ grouped_digits(whole_division('abs(' ~ amount ~ ')', '1000')) }} || '.' || lpad(cast(abs({{ amount }}) % 1000 as varchar), 3, '0')
+        else {{ grouped_digits(whole_division('abs(' ~ amount ~ ')', '10000')) }} || '.' || lpad(cast(abs({{ amount }}) % 10000 as varchar), 4, '0')
     end
     || ' ' || {{ currency }}
+{%- endmacro %}
+
+{# A non-negative integer as text, thousands apart by a comma: `1,234,567`. #}
+{% macro grouped_digits(integer) -%}
+    {{ return(adapter.dispatch('grouped_digits', 'zentra')(integer)) }}
+{%- endmacro %}
+
+{% macro default__grouped_digits(integer) -%}
+    reverse(rtrim(regexp_replace(reverse(cast({{ integer }} as varchar)), '([0-9]{3})', '\1,', 'g'), ','))
 {%- endmacro %}

@@ -208,11 +208,11 @@ def test_the_statement_goes_from_opening_to_closing_with_the_decimals_of_each_cu
     ]
     items = [open_item(1, currency="KWD", amount_minor="31750"), open_item(2, amount_minor="123401316")]
     page = Page(made(totals={"rollforward": forward}, open_items=items))
-    assert page.row("Unsettled movements brought forward") == ["12 500", "31.750", "399.00"]
+    assert page.row("Unsettled movements brought forward") == ["12,500", "31.750", "399.00"]
     assert page.row("plus posted in this window") == ["0", "0.000", "−953.73"]
-    assert page.row("less settled by confirmed matches") == ["12 500", "0.000", "−1 234 567.89"]
-    assert page.row("Unsettled movements carried forward") == ["0", "31.750", "1 234 013.16"]
-    assert page.row("Ledger movements among the open items") == ["0", "31.750", "1 234 013.16"]
+    assert page.row("less settled by confirmed matches") == ["12,500", "0.000", "−1,234,567.89"]
+    assert page.row("Unsettled movements carried forward") == ["0", "31.750", "1,234,013.16"]
+    assert page.row("Ledger movements among the open items") == ["0", "31.750", "1,234,013.16"]
     assert page.row("Carried forward less open items") == ["0", "0.000", "0.00"]
     assert ("class", "off") not in page.attributes
 
@@ -243,10 +243,10 @@ def test_three_sides_show_their_counts_and_differences() -> None:
         "ledger_minor": "1000",
     }
     assert Page(made(totals={"three_way": [row]})).row("USD") == [
-        "1 200",
-        "9.001 100 of 1 200",
-        "11.001 199 of 1 200",
-        "10.001 200 of 1 200",
+        "1,200",
+        "9.001,100 of 1,200",
+        "11.001,199 of 1,200",
+        "10.001,200 of 1,200",
         "1.00",
         "−1.00",
     ]
@@ -277,7 +277,7 @@ def test_an_exception_tells_who_owns_it_who_decided_and_why() -> None:
     html = made(exceptions=[resolved], decisions=log)
     page = Page(html)
     row = page.row("Settled without a ledger movementhigh, due 2026-04-29 00:00:00 UTC")
-    assert row[1:] == ["1 250.00USD", "–", "treasurysettlement breaks", "provider error confirmed"]
+    assert row[1:] == ["1,250.00USD", "–", "treasurysettlement breaks", "provider error confirmed"]
     (told,) = [" ".join("".join(row).split()) for row in page.rows if "ticket 4411" in "".join(row)]
     assert "Resolve, provider error confirmed — milan, 2026-04-27 07:00:00 UTC: ticket 4411" in told
     assert "Approve — dora, 2026-04-27 08:30:00 UTC" in told
@@ -295,7 +295,7 @@ def test_of_many_exceptions_the_gravest_are_shown_and_the_rest_counted() -> None
     assert len(shown) == SHOWN_ROWS
     assert shown[:2] == ["exc_009001", f"exc_{SHOWN_ROWS + 999:06}"]
     assert not {"exc_009002", "exc_009003"} & set(shown)
-    assert "1 003 more exceptions: see" in html
+    assert "1,003 more exceptions: see" in html
     assert "files/exceptions.jsonl" in html
 
 
@@ -307,7 +307,7 @@ def test_of_many_open_items_the_oldest_are_shown_and_all_are_in_the_age_bands() 
     bands = [[" ".join(cell.split()) for cell in row] for row in page.rows if row[0] == "Ledger transaction"]
     assert bands == [
         ["Ledger transaction", "EUR", "over 30", "1", "−0.05"],
-        ["Ledger transaction", "USD", "1-2", str(SHOWN_ROWS), "49 500.00"],
+        ["Ledger transaction", "USD", "1-2", str(SHOWN_ROWS), "49,500.00"],
     ]
     assert next(said for said in page.said if said.startswith("txn_")) == "txn_9001"
     assert "1 more open item: see" in html
@@ -417,7 +417,7 @@ def test_characters_that_would_not_show_or_would_turn_the_line_around_are_shown_
 def test_a_very_long_text_is_cut_and_says_so() -> None:
     page = Page(made(exceptions=[exception(explanation="x" * 4_096)]))
     assert "x" * 1_000 in page.said
-    assert any("cut, 4 096 characters in all" in cell for row in page.rows for cell in row)
+    assert any("cut, 4,096 characters in all" in cell for row in page.rows for cell in row)
 
 
 def test_nothing_outside_is_referred_to_and_the_policy_forbids_it() -> None:

@@ -17,7 +17,7 @@ _NO_CSS_WORD: Final = re.compile(r"[^A-Za-z0-9_. -]")
 
 
 def amount(minor: str | int | None, currency: str | None) -> str:
-    """Minor units with the currency's decimals, thousands apart, a real minus: `−1 250.00`; the currency stands beside.
+    """Minor units with the currency's decimals, thousands apart, a real minus: `−1,250.00`; the currency is beside it.
 
     Rows without a currency (quarantined ones) have no amount that can be read, and show a dash.
     """
@@ -27,8 +27,8 @@ def amount(minor: str | int | None, currency: str | None) -> str:
 
 
 def count(number: int) -> str:
-    """A count, thousands apart."""
-    return f"{number:,}".replace(",", " ")
+    """A count, thousands apart by a comma."""
+    return f"{number:,}"
 
 
 def instant(value: str | None) -> Markup:
