@@ -123,7 +123,7 @@ def test_rows_that_cannot_be_let_in_stand_in_a_statement_of_their_own(tmp_path: 
     assert (good.entries, good.refused) == (1, None)
     assert (bad.entries, bad.signed_sum_minor, bad.ties) == (1, None, None)
     assert bad.refused is not None
-    assert bad.refused.startswith("rows that cannot be let in: 1; the first, row 2: ")
+    assert bad.refused.startswith("rejected rows: 1; the first, row 2: ")
 
 
 def test_a_file_none_of_whose_rows_gets_in_is_refused(tmp_path: Path) -> None:

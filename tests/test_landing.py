@@ -57,5 +57,5 @@ def test_received_bytes_can_be_discarded(paths: TenantPaths, tmp_path: Path) -> 
 
 
 def test_a_folder_is_no_file_to_land(paths: TenantPaths, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="it is no regular file"):
+    with pytest.raises(UsageError, match="it is not a regular file"):
         land(paths, tmp_path)

@@ -82,7 +82,7 @@ def node(resource_type: str, **config: Any) -> Any:
     ],
 )
 def test_what_a_run_would_not_heed_is_refused(resource_type: str, config: dict[str, Any]) -> None:
-    with pytest.raises(RunFailedError, match=f"{resource_type} a sets {next(iter(config))}, which a run does not heed"):
+    with pytest.raises(RunFailedError, match=f"{resource_type} a sets {next(iter(config))}, which a run ignores"):
         dbt_project._statement(node(resource_type, **config), {"model.zentra.b"})
 
 

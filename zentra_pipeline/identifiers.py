@@ -42,7 +42,7 @@ def ledger_window(value: str) -> date:
     try:
         day = date.fromisoformat(value)
     except ValueError as cause:
-        raise UsageError(f"ledger window {value!r} is not a day of the calendar") from cause
+        raise UsageError(f"ledger window {value!r} is not a valid date") from cause
     if not FIRST_YEAR <= day.year < date.max.year:
         raise UsageError(f"ledger window {value!r} is not kept: use a day from {FIRST_YEAR}-01-01 on")
     return day

@@ -86,7 +86,10 @@ def test_a_ledger_that_numbers_its_entries_anew_in_each_transaction_keeps_them_a
     [
         ("classic_mac_line_ends", "its lines end with CR alone"),
         ("event_file_given_to_inspect", "it is a webhook event (JSON), and this reads settlement reports"),
-        ("lines_above_the_header", "line 1 ('Account,acct_1') is no header of this report: the header is in line 4"),
+        (
+            "lines_above_the_header",
+            "line 1 ('Account,acct_1') is not the header of this report: the header is in line 4",
+        ),
         ("symbol_or_blank_in_amount", "gross: '$40.00' has letters or a currency symbol"),
         ("two_byte_order_marks", "it begins with two byte order marks"),
     ],

@@ -63,17 +63,17 @@ def test_events_are_one_json_object_a_line_with_their_cursor(told: Zentra) -> No
 
 def test_a_cursor_goes_on_behind_the_event_that_had_it(told: Zentra) -> None:
     page = told("events", "--tenant", "acme", "--limit", 2, "--json").json
-    assert [event["subject"] for event in page["events"]] == ["a", "b"]
+    assert [event["subject"] for event in page["items"]] == ["a", "b"]
     rest = told("events", "--tenant", "acme", "--after", page["next"], "--json").json
-    assert [event["subject"] for event in rest["events"]] == ["c"]
+    assert [event["subject"] for event in rest["items"]] == ["c"]
     done = told("events", "--tenant", "acme", "--after", rest["next"], "--json").json
     assert done == {"events": [], "next": rest["next"]}
-    assert subjects(told("events", "--tenant", "acme", "--after", page["events"][0]["sequence"]).out) == ["b", "c"]
+    assert subjects(told("events", "--tenant", "acme", "--after", page["items"][0]["sequence"]).out) == ["b", "c"]
 
 
 def test_only_one_type_is_printed_when_asked(told: Zentra) -> None:
     page = told("events", "--tenant", "acme", "--type", types.RUN_CREATED, "--json").json
-    assert [event["subject"] for event in page["events"]] == ["a", "c"]
+    assert [event["subject"] for event in page["items"]] == ["a", "c"]
     assert subjects(told("events", "--tenant", "acme", "--type", types.RUN_FAILED).out) == ["b"]
 
 

@@ -212,7 +212,7 @@ def test_a_fault_behind_a_row_is_one_and_the_next_row_is_taken(
     def failing(home: Home, tenant: str, exception_id: str, *given: Any, **named: Any) -> record.Recorded:
         recorded = made(home, tenant, exception_id, *given, **named)
         if exception_id == FIRST:
-            raise RunFailedError("the decision is recorded, but run run_1 could not be reconciled anew")
+            raise RunFailedError("the decision is recorded, but run run_1 could not be re-reconciled")
         return recorded
 
     monkeypatch.setattr(record, "decide", failing)

@@ -26,7 +26,7 @@ MISMATCH = {
     "status": "open",
     "due_at": datetime(2026, 4, 29),
     "opened_at": datetime(2026, 4, 27, 1),
-    "explanation": "line L1 says 1250.00 USD, the ledger 1251.00 USD",
+    "explanation": "line L1 says 1,250.00 USD, the ledger 1,251.00 USD",
     "candidates": "[]",
 }
 UNMATCHED = MISMATCH | {
@@ -49,7 +49,7 @@ def run_id(publish: Publish) -> str:
 def listed(zentra: Zentra, *filters: str) -> list[str]:
     done = zentra("exceptions", "list", "--tenant", "acme", "--json", *filters)
     assert done.code == 0
-    return [row["exception_id"] for row in done.json["exceptions"]]
+    return [row["exception_id"] for row in done.json["items"]]
 
 
 def test_exceptions_are_listed_by_when_they_are_due(acme: Zentra, run_id: str) -> None:
@@ -86,12 +86,12 @@ def test_an_exception_as_json_has_its_facts_and_its_remedy(acme: Zentra, run_id:
 
 def test_people_read_what_happened_what_came_close_and_what_to_do(acme: Zentra, run_id: str) -> None:
     out = acme("exceptions", "show", "--tenant", "acme", SECOND).out
-    assert "line L1 says 1250.00 USD, the ledger 1251.00 USD." in out
+    assert "line L1 says 1,250.00 USD, the ledger 1,251.00 USD." in out
     assert "subject      settlement line L\\x1b[2J" in out
-    assert "amount       1 250.00 USD" in out
+    assert "amount       1,250.00 USD" in out
     assert "difference" not in out
     assert "due          2026-04-28T00:00:00Z" in out
-    assert "  - ledger transaction T9 of -1 200 JPY: same reference, currency differs" in out
+    assert "  - ledger transaction T9 of -1,200 JPY: same reference, currency differs" in out
     assert "What to do: Find the posting" in out
     assert "difference   -1.00 USD" in acme("exceptions", "show", "--tenant", "acme", FIRST).out
 
@@ -99,7 +99,7 @@ def test_people_read_what_happened_what_came_close_and_what_to_do(acme: Zentra, 
 def test_the_list_for_people_has_a_line_each(acme: Zentra, run_id: str) -> None:
     done = acme("exceptions", "list", "--tenant", "acme")
     assert [line.split()[0] for line in done.out.splitlines()[2:]] == [SECOND, FIRST]
-    assert "1 250.00 USD" in done.out
+    assert "1,250.00 USD" in done.out
     assert done.err == "2 exceptions\n"
 
 
@@ -173,7 +173,7 @@ def test_people_are_told_where_the_exception_stands_and_who_is_awaited(acme: Zen
     assert done.err == "somebody other than ann has to approve it\n"
     again = acme("exceptions", "resolve", FIRST, *words, "--resolution", "written_off", "--reason", "a cent")
     assert (again.code, again.out) == (0, done.out)
-    assert "nothing new: ann decided just that before (dec_" in again.err
+    assert "nothing new: ann already decided that (dec_" in again.err
 
 
 def test_what_policy_or_state_forbids_is_refused_with_what_is_possible(acme: Zentra, run_id: str) -> None:

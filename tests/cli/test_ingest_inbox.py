@@ -24,7 +24,7 @@ def test_what_waits_is_ingested_once(acme: Zentra, tmp_path: Path) -> None:
     ingest = ("ingest", "--tenant", "acme", "--provider", "rail", "--inbox")
     (file,) = acme(*ingest, "--json").json["files"]
     assert (file["staged"], file["quarantined"]) == (1, 0)
-    assert acme(*ingest).out == "nothing waits in the inbox\n"
+    assert acme(*ingest).out == "the inbox is empty\n"
     found = acme("query", "--tenant", "acme", "--format", "csv", "select provider_event_id from callbacks")
     assert found.out.splitlines() == ["provider_event_id", "e1"]
 

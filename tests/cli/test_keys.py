@@ -21,7 +21,7 @@ def test_keys_are_made_rotated_listed_and_handed_out(zentra: Zentra, tmp_path: P
     assert zentra("keys", "init", "--json").json == {**first, "is_new": False}
     second = zentra("keys", "rotate", "--overlap-days", "0", "--json").json
     assert second["signed_by"] == first["keyid"]
-    listed = zentra("keys", "list", "--json").json["keys"]
+    listed = zentra("keys", "list", "--json").json["items"]
     assert [key["keyid"] for key in listed] == [first["keyid"], second["keyid"]]
     assert listed[0]["valid_until"] == second["valid_from"]
     done = zentra("keys", "export-trust", tmp_path / "trust.json", "--json")

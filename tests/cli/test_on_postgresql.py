@@ -23,7 +23,7 @@ def test_a_home_is_made_filled_and_looked_at(zentra: Zentra, tmp_path: Path, set
     ingest = ("ingest", "--tenant", "acme", "--provider", "rail", "--kind", "settlement", settlement_csv, "--json")
     first, again = zentra(*ingest), zentra(*ingest)
     assert (first.code, again.code) == (0, 0)
-    assert zentra("runs", "list", "--tenant", "acme", "--json").json["runs"] == []
+    assert zentra("runs", "list", "--tenant", "acme", "--json").json["items"] == []
     rows = zentra("query", "--tenant", "acme", "select line_id from settlement_lines order by 1", "--format", "json")
     assert rows.json == [{"line_id": "L1"}, {"line_id": "L2"}]
     token = ("token", "create", "--tenant", "acme", "--actor", "ann", "--role", "admin", "--json")

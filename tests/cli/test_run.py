@@ -131,11 +131,11 @@ def test_finance_reads_where_every_row_went(acme: Zentra, asked: list[RunRequest
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert "Run run_1: published revision 1, in review" in lines
     assert "2 matches, 1 open item, as known at 2026-04-27T06:00:00.000000Z" in lines
-    assert "ledger movements USD 3 · 2 450.00 2 · 2 500.00 1 · -50.00 – – – –" in lines
+    assert "ledger movements USD 3 · 2,450.00 2 · 2,500.00 1 · -50.00 – – – –" in lines
     assert "settlement lines 1 – – – – – 1" in lines
-    assert "USD 0.00 2 450.00 2 500.00 0.00 -50.00" in lines
+    assert "USD 0.00 2,450.00 2,500.00 0.00 -50.00" in lines
     assert any(line.startswith("amount_mismatch 1 ") for line in lines)
-    assert "Resolved, for the missing part came: 1 unmatched_ledger_entry" in lines
+    assert "Resolved, because the missing part arrived: 1 unmatched_ledger_entry" in lines
     assert "Next: zentra exceptions list --tenant acme --run run_1" in done.err
 
 
@@ -193,7 +193,7 @@ def test_a_backfill_runs_ingested_windows_in_order_and_names_the_others(
     assert done.json["skipped"] == [
         {"ledger_window": f"2026-04-{day}", "settlement_file": f"set_2026_04_{day}"} for day in (25, 28, 29)
     ]
-    assert "2026-04-25: passed over, set_2026_04_25 was never ingested" in done.err
+    assert "2026-04-25: skipped, set_2026_04_25 was never ingested" in done.err
 
 
 def test_a_backfill_follows_the_file_names_of_the_profile(

@@ -7,12 +7,12 @@ from tests.cli.conftest import Publish, Zentra
 
 def test_runs_are_listed_in_order_of_creation(acme: Zentra, publish: Publish) -> None:
     made = [publish(date(2026, 4, day)) for day in (27, 26)]
-    found = acme("runs", "list", "--tenant", "acme", "--json").json["runs"]
+    found = acme("runs", "list", "--tenant", "acme", "--json").json["items"]
     assert [(run["run_id"], run["sequence"], run["ledger_window"]) for run in found] == [
         (made[0], 1, "2026-04-27"),
         (made[1], 2, "2026-04-26"),
     ]
-    assert acme("runs", "list", "--tenant", "acme", "--provider", "other", "--json").json == {"runs": []}
+    assert acme("runs", "list", "--tenant", "acme", "--provider", "other", "--json").json == {"items": []}
     assert [line.split()[0] for line in acme("runs", "list", "--tenant", "acme").out.splitlines()[2:]] == made
 
 

@@ -9,11 +9,11 @@ def test_a_home_and_a_tenant_are_made_once(zentra: Zentra, tmp_path: Path) -> No
     home = str(tmp_path / "home")
     assert zentra("init", "--json").json == {"home": home, "is_new": True}
     assert zentra("init", "--json").json == {"home": home, "is_new": False}
-    assert zentra("tenant", "list", "--json").json == {"tenants": []}
+    assert zentra("tenant", "list", "--json").json == {"items": []}
     added = {"tenant": "acme", "folder": f"{home}/tenants/acme"}
     assert zentra("tenant", "add", "acme", "--json").json == added | {"is_new": True}
     assert zentra("tenant", "add", "acme", "--json").json == added | {"is_new": False}
-    assert zentra("tenant", "list", "--json").json == {"tenants": ["acme"]}
+    assert zentra("tenant", "list", "--json").json == {"items": ["acme"]}
 
 
 def test_people_are_told_what_comes_next(zentra: Zentra, tmp_path: Path) -> None:

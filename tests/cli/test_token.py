@@ -15,12 +15,12 @@ def test_a_token_is_made_listed_and_revoked(acme: Zentra, tmp_path: Path) -> Non
     made = acme(*CREATE, "--name", "nightly", "--json").json
     identity = access.authenticate(home, made["token"])
     assert identity == access.Identity("acme", "ann", "operator", made["token_id"])
-    (listed,) = acme("token", "list", "--tenant", "acme", "--json").json["tokens"]
+    (listed,) = acme("token", "list", "--tenant", "acme", "--json").json["items"]
     assert listed == {key: value for key, value in made.items() if key != "token"} | {"is_in_force": True}
     assert listed["name"] == "nightly"
     assert acme("token", "revoke", made["token_id"], "--json").json["revoked_at"]
     assert access.authenticate(home, made["token"]) is None
-    assert acme("token", "list", "--json").json["tokens"][0]["is_in_force"] is False
+    assert acme("token", "list", "--json").json["items"][0]["is_in_force"] is False
 
 
 def test_days_count_from_now(acme: Zentra) -> None:
@@ -59,4 +59,4 @@ def test_mistakes_are_told_and_make_nothing(acme: Zentra, tmp_path: Path) -> Non
         done = acme(*arguments)
         assert done.code == 2
         assert said in done.err
-    assert acme("token", "list", "--json").json == {"tokens": []}
+    assert acme("token", "list", "--json").json == {"items": []}

@@ -21,5 +21,5 @@ def test_a_file_of_which_the_run_saw_no_row_is_no_reason() -> None:
     """A callback received after the run's as_of was once given as the reason of an amendment that did not hold it."""
     sealed = _revision(1, "a" * 64, SETTLEMENT)
     assert reason_to_amend(sealed, _revision(2, "a" * 64, SETTLEMENT, CALLBACKS)) == (
-        "the run was made anew after decisions, settings, quarantined rows or an earlier run changed"
+        "the run was made again after decisions, settings, quarantined rows or an earlier run changed"
     )

@@ -75,7 +75,7 @@ def read_back(path: Path, sheet: str = "Rows") -> list[list[Cell]]:
 
 def text_of(cell: Cell) -> str:
     """A text cell's content with the format's escapes (ECMA-376, ST_Xstring) undone, from left to right."""
-    assert cell.data_type == "s", f"{cell.value!r} is no text"
+    assert cell.data_type == "s", f"{cell.value!r} must be a string"
     assert cell.hyperlink is None
     return re.sub(r"_x([0-9A-Fa-f]{4})_", lambda found: chr(int(found[1], 16)), str(cell.value))
 

@@ -119,7 +119,7 @@ def test_the_command_line_shows_the_same_before_and_after(
 ) -> None:
     (row,) = world.query("select exception_id from exceptions where subject_id = 'T0'")
     content = json.loads(json.dumps(waiting(world)["T0"]))
-    listed = json.loads(shown(world, capsysbinary, "list", "--pending", "--json"))["exceptions"]
+    listed = json.loads(shown(world, capsysbinary, "list", "--pending", "--json"))["items"]
     assert len(listed) == 4
     assert [item["pending_approval"] for item in listed if item["subject_id"] == "T0"] == [content]
     one = json.loads(shown(world, capsysbinary, "show", row["exception_id"], "--json"))

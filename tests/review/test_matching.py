@@ -24,8 +24,8 @@ IDS = st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=5, unique=T
         ("match", [f"L{number}" for number in range(1000)], ["T1"], "1001 items are too many"),
         ("split", ["L1"], ["T1"], "1 with 1 is for match"),
         ("split", ["L1", "L2"], ["T1", "T2"], "2 with 2 is for match"),
-        ("comment", ["L1"], [], "comment names no lines and no movements; match and split do"),
-        ("approve", [], ["T1"], "approve names no lines"),
+        ("comment", ["L1"], [], "comment takes no lines or movements; match and split do"),
+        ("approve", [], ["T1"], "approve takes no lines"),
     ],
 )
 def test_a_shape_that_an_action_cannot_have_is_misuse(

@@ -436,13 +436,13 @@ def test_an_event_of_an_array_beyond_the_limit_is_refused(read: Read) -> None:
 def test_an_object_of_many_keys_with_one_twice_is_refused_at_once(read: Read) -> None:
     keys = ",".join(f'"k{number}":0' for number in range(50_000))
     (row,) = read("{" + keys + ',"k49999":0}')
-    assert row["refusal"] == "key 'k49999' stands twice in one object"
+    assert row["refusal"] == "key 'k49999' appears twice in one object"
 
 
 def test_a_key_that_stands_twice_refuses_its_row(read: Read) -> None:
     twice = json.dumps(CHARGED).replace('"amount": 2500', '"amount": 1, "amount": 2500')
     first, second = read(twice + "\n" + json.dumps(CHARGED))
-    assert first["refusal"] == "key 'amount' stands twice in one object"
+    assert first["refusal"] == "key 'amount' appears twice in one object"
     assert first["source_row"] == twice
     assert second["refusal"] is None
 
@@ -516,7 +516,7 @@ def test_signed_deliveries_without_a_configured_secret_are_refused_whole(read: R
     [
         ({"body": "not json"}, "body: "),
         ({"body": "[]"}, "body: not a JSON object"),
-        ({"body": '{"a":1,"a":2}'}, "body: key 'a' stands twice in one object"),
+        ({"body": '{"a":1,"a":2}'}, "body: key 'a' appears twice in one object"),
         ({"body": CHARGED}, "body: not a text"),
         ({"body": '"\ud800"'}, "body: "),
         ({"body_base64": "e30="}, "body: given twice"),

@@ -220,7 +220,7 @@ def test_major_units_become_iso_minor_units_exactly(lines: Any, currency: str, g
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [
-        ({"fee": "1e2"}, "fee: '1e2' is no exact amount of its currency; write a plain number such as 40.00"),
+        ({"fee": "1e2"}, "fee: '1e2' is not an exact amount of its currency; write a plain number such as 40.00"),
         ({"net": " 24.05"}, "net: ' 24.05' begins or ends with a blank; write the number alone, such as 40.00"),
         (
             {"gross": "$25.00"},
@@ -238,13 +238,13 @@ def test_major_units_become_iso_minor_units_exactly(lines: Any, currency: str, g
         ),
         (
             {"currency": "jpy", "fee": "0", "net": "0", "gross": "1500.00"},
-            "gross: '1500.00' is no exact amount of its currency: it has more decimals, or is too large",
+            "gross: '1500.00' is not an exact amount of its currency: it has more decimals, or is too large",
         ),
         ({"balance_transaction_id": ""}, "balance_transaction_id: blank"),
         ({"fee": ""}, "fee: blank"),
         (
             {"automatic_payout_effective_at_utc": "03/02/2026"},
-            "automatic_payout_effective_at_utc: '03/02/2026' is no date and time such as 2026-03-02 10:00:00",
+            "automatic_payout_effective_at_utc: '03/02/2026' is not a date and time such as 2026-03-02 10:00:00",
         ),
         ({"currency": "xxx"}, "currency: 'xxx' is not an ISO 4217 currency"),
         ({"currency": ""}, "currency: blank"),
@@ -252,7 +252,7 @@ def test_major_units_become_iso_minor_units_exactly(lines: Any, currency: str, g
         (
             {"gross": "abc", "fee": "+1"},
             "gross: 'abc' has letters or a currency symbol; write the number alone, such as 40.00; "
-            "fee: '+1' is no exact amount of its currency; write a plain number such as 40.00",
+            "fee: '+1' is not an exact amount of its currency; write a plain number such as 40.00",
         ),
     ],
 )

@@ -46,16 +46,16 @@ def test_what_happens_is_delivered_listed_and_shown_with_its_attempts(
     assert acme("webhooks", "deliver", *IN_ACME, "--retry-now", "--json").json["failed"] == 1
     last = acme("webhooks", "deliver", *IN_ACME, "--retry-now")
     assert (last.code, last.out) == (0, "0 new deliveries, 1 attempt: 1 delivered, 0 failed, 0 given up\n")
-    (delivery,) = acme("webhooks", "deliveries", *IN_ACME, "--status", "resolved", "--json").json["deliveries"]
+    (delivery,) = acme("webhooks", "deliveries", *IN_ACME, "--status", "resolved", "--json").json["items"]
     assert (delivery["event_id"], delivery["endpoint"], delivery["attempts"]) == (event_id, endpoint_id, 3)
-    told = acme("webhooks", "attempts", *IN_ACME, "--delivery", delivery["id"], "--json").json["attempts"]
+    told = acme("webhooks", "attempts", *IN_ACME, "--delivery", delivery["id"], "--json").json["items"]
     assert [(one["number"], one["status_code"], one["event_id"]) for one in told] == [
         (1, None, event_id),
         (2, 500, event_id),
         (3, 204, event_id),
     ]
     assert "no answer within 0.3 s" in acme("webhooks", "attempts", *IN_ACME, "--endpoint", endpoint_id).out
-    (listed,) = acme("webhooks", "list", *IN_ACME, "--json").json["endpoints"]
+    (listed,) = acme("webhooks", "list", *IN_ACME, "--json").json["items"]
     assert listed["deliveries"] == {"retained": 0, "retrying": 0, "resolved": 1, "dead": 0}
     assert listed["failure_days"] == 3
 
@@ -142,7 +142,7 @@ def test_misuse_is_told_and_changes_nothing(acme: Zentra, misuse: tuple[str, ...
     )
     assert done.code == code
     assert done.json["error"]["message"]
-    assert acme("webhooks", "list", *IN_ACME, "--json").json == {"endpoints": []}
+    assert acme("webhooks", "list", *IN_ACME, "--json").json == {"items": []}
 
 
 def test_listening_needs_a_secret(acme: Zentra, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 @_open.get(
     "/healthz",
-    summary="Whether the server answers.",
+    summary="Health of the server.",
     responses={200: {"model": Health}, **problems.responses("invalid", is_open=True)},
 )
 async def health() -> Response:
@@ -163,11 +163,11 @@ async def health() -> Response:
 
 @_open.get(
     "/problems/{name}",
-    summary="What a kind of problem means.",
+    summary="Meaning of a problem type.",
     responses={200: {"model": ProblemKind}, **problems.responses("not-found", "invalid", is_open=True)},
 )
 async def problem_kind(name: str) -> Response:
-    """Where the `type` of a problem leads; needs no token."""
+    """The page behind a problem's `type`; needs no token."""
     kind = KINDS.get(name)
     if kind is None:
         raise problems.not_found()

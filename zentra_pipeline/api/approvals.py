@@ -120,7 +120,7 @@ _ITEM: Final = _object(
     },
 )
 def list_approvals(caller: Reader, query: Paging) -> Response:
-    """Everything a second person has to decide, exceptions first: what of both sides, what it changes, which limit.
+    """Everything that waits for a second person, exceptions first: items of both sides, what changes, the limit.
 
     Approve an exception with a decision on it, a closeout with a step on the closeout of its run.
     """

@@ -31,7 +31,7 @@ class StrictModel(BaseModel):
         """PostgreSQL has no text with U+0000, and no name or reason of ours needs one."""
         texts = value if isinstance(value, list) else [value]
         if any(isinstance(text, str) and "\0" in text for text in texts):
-            raise ValueError("U+0000 is no character of a text")
+            raise ValueError("must not contain U+0000")
         return value
 
 

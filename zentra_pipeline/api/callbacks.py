@@ -31,7 +31,7 @@ _PATH: Final = "/callbacks/"
 
 
 class Delivered(BaseModel):
-    """A delivery is kept: `is_new` is false for one that came before, which changes nothing."""
+    """A delivery is kept: `is_new` is false for a repeat, which changes nothing."""
 
     id: str = Field(description="Derived from provider and body: the same delivery has the same id.")
     is_new: bool
@@ -83,7 +83,7 @@ async def _answer(request: Request, provider: str) -> Response:
 async def deliver(request: Request, provider: str) -> Response:
     """Keep a provider's delivery; it is on disk before this is answered, and in the provider's next run.
 
-    The signature is verified by the scheme of the profile's callback_format. A delivery whose signature does not hold
+    The signature is verified by the scheme of the profile's callback_format. A delivery whose signature is not valid
     goes to quarantine and is refused.
     """
     serving = request.app.state.service
@@ -115,7 +115,7 @@ async def deliver(request: Request, provider: str) -> Response:
     )
     is_new = await serving.intake.of(caller.paths).keep(receipt)
     if verification == REFUSED:
-        raise ProblemError("signature", "The signature of this delivery does not hold; it is kept in quarantine.")
+        raise ProblemError("signature", "The signature of this delivery is not valid; it is kept in quarantine.")
     content = {"id": f"cbk_{receipt.sha256[:32]}", "is_new": is_new, "verification": verification}
     return json_response(content)
 

@@ -40,7 +40,10 @@ class NewStep(StrictModel):
         default=None, min_length=1, max_length=4_096, description="Of prepare: why an earlier seal is amended."
     )
     accept_quarantine: str | None = Field(
-        default=None, min_length=1, max_length=4_096, description="Of prepare: why quarantined rows may stay out."
+        default=None,
+        min_length=1,
+        max_length=4_096,
+        description="Of prepare: reason for closing with quarantined rows.",
     )
 
 
@@ -67,7 +70,7 @@ class CloseoutView(BaseModel):
 
 
 class CloseoutStanding(BaseModel):
-    """Where a run's closeout stands, and its revisions, the newest last."""
+    """A run's closeout status and its revisions, newest last."""
 
     run_id: str
     closeout_status: str
@@ -76,7 +79,7 @@ class CloseoutStanding(BaseModel):
 
 
 class StepOutcome(CloseoutView):
-    """The closeout after a step; `is_new` is false when it stood there before."""
+    """The closeout after a step; `is_new` is false for a repeat."""
 
     is_new: bool
     pending_approval: Annotated[dict[str, Any] | None, WithJsonSchema(approvals.PENDING_CLOSEOUT)]
@@ -84,11 +87,11 @@ class StepOutcome(CloseoutView):
 
 @router.get(
     "",
-    summary="Where the closeout stands.",
+    summary="State of the closeout.",
     responses={200: {"model": CloseoutStanding}, **problems.responses("not-found")},
 )
 def show(caller: Reader, run_id: str) -> Response:
-    """The closeouts of a run, oldest first: sealed and amended ones, and last the one that is prepared."""
+    """The closeouts of a run, oldest first: sealed and amended, then the prepared one."""
     run = find_run(caller, run_id)
     with reading(operational_store(caller.paths)) as connection:
         found = closeout_store.of_run(connection, run.run_id)
@@ -113,9 +116,9 @@ def show(caller: Reader, run_id: str) -> Response:
 def take_step(
     caller: Preparer, serving: Serving, run_id: str, step: Annotated[NewStep, Depends(json_body(NewStep))]
 ) -> Response:
-    """Prepare a closeout, or approve and seal what somebody else prepared; what is in the way is a 409 that names it.
+    """Prepare a closeout, or approve and seal what somebody else prepared; blockers are a 409 that names them.
 
-    A step that was taken before changes nothing.
+    A repeated step changes nothing.
     """
     if step.action == APPROVE:
         caller.require(security.APPROVE)
@@ -130,7 +133,7 @@ def take_step(
             | problems.of_remedy(blocker.remedy)
             for blocker in outcome.blockers
         ]
-        detail = f"{len(blockers)} in the way: {blockers[0]['explanation']}" if blockers else "Something is in the way."
+        detail = f"{len(blockers)} blocking: {blockers[0]['explanation']}" if blockers else "The closeout is blocked."
         raise ProblemError("blocked", problems.printable(detail), members={"blockers": blockers})
     return json_response(_as_view(outcome.closeout) | {"is_new": outcome.is_new, "pending_approval": outcome.approval})
 

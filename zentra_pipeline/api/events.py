@@ -52,7 +52,7 @@ class EventQuery(PageQuery):
 _PAGE: Final = page_schema(EVENT_SCHEMA)
 _PAGE["properties"]["last"] = {
     "type": "string",
-    "description": "`after` to go on with later: what is told from now on stands behind it.",
+    "description": "`after` to continue with later: events from now on come after it.",
 }
 _PAGE["required"] = [*_PAGE["required"], "last"]
 
@@ -66,7 +66,7 @@ _PAGE["required"] = [*_PAGE["required"], "last"]
     },
 )
 def list_events(caller: Reader, query: Annotated[EventQuery, Query()]) -> Response:
-    """The tenant's reconciliation.* events in the order of the log; asking again after `last` gives what came since."""
+    """The tenant's reconciliation.* events in the order of the log; ask again after `last` for later ones."""
     found = event_reading.read(caller.paths, position(query.after), query.limit + 1, query.type)
     items = [event_reading.with_cursor(place, event) for place, event in found.events[: query.limit]]
     is_more = len(found.events) > query.limit

@@ -30,7 +30,7 @@ class SheetQuery(ExceptionFilter):
 
 
 class RowOutcome(BaseModel):
-    """What became of a row of the sheet; `reason` says why it was refused."""
+    """Result of a row of the sheet; `reason` says why it was refused."""
 
     row: int
     exception_id: str
@@ -40,7 +40,7 @@ class RowOutcome(BaseModel):
 
 
 class SheetOutcome(BaseModel):
-    """What became of every row, in order."""
+    """Result of every row, in order."""
 
     accepted: int
     refused: int
@@ -57,9 +57,9 @@ class SheetOutcome(BaseModel):
     },
 )
 def sheet(caller: Reader, serving: Serving, query: Annotated[SheetQuery, Query()]) -> Response:
-    """All exceptions of the tenant, with empty columns to decide in; text that would be a formula has an apostrophe.
+    """All exceptions of the tenant, with empty columns for decisions; text that would be a formula gets an apostrophe.
 
-    Write an `action` and a `reason` beside those you decide about, and send the sheet to `/exceptions/decisions`.
+    Fill in `action` and `reason` for those you decide on, and send the sheet to `/exceptions/decisions`.
     """
     clocks = query.clocks(caller, serving.now())
     content = sheets.queue(caller.paths, clocks, query.conditions(clocks))
@@ -77,9 +77,9 @@ def sheet(caller: Reader, serving: Serving, query: Annotated[SheetQuery, Query()
     openapi_extra=bodies.described(bodies.CSV, _CSV),
 )
 async def decide_sheet(caller: Decider, serving: Serving, request: Request) -> Response:
-    """Record a decision a row of a CSV sheet; each row is accepted, or refused with its reason, by itself.
+    """Record one decision per row of a CSV sheet; each row is accepted or refused on its own, with a reason.
 
-    In a sheet that came from exceptions.csv rows without an action are passed over, and so is what they tell: owner
+    In a sheet from exceptions.csv, rows without an action are skipped and other columns are ignored: owner
     counts with assign alone, resolution with resolve alone.
     """
     bodies.require_media_type(request, bodies.CSV)

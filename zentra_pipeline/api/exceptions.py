@@ -25,8 +25,8 @@ from zentra_pipeline.decisions.exception_state import ExceptionState
 from zentra_pipeline.decisions.policy import ROLE_ACTIONS
 from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError
 from zentra_pipeline.instants import instant_of
-from zentra_pipeline.published import lake
-from zentra_pipeline.review import history, record
+from zentra_pipeline.published import declared_tables, lake
+from zentra_pipeline.review import history, record, searches
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.decisions import Decision
@@ -37,7 +37,7 @@ router = APIRouter(prefix="/reconciliation/exceptions", tags=["exceptions"])
 _CLOCK: Final[Mapping[str, dict[str, Any]]] = {
     "age_business_days": {"type": ["integer", "null"], "description": "Since its window; null once it is resolved."},
     "is_overdue": {"type": "boolean"},
-    "overdue_business_days": {"type": "integer", "description": "Whole ones since it was due."},
+    "overdue_business_days": {"type": "integer", "description": "Business days overdue."},
 }
 ROW_SCHEMA: Final = tables.row_schema("exceptions", **_CLOCK)
 _Items = list[Annotated[str, Field(min_length=1, max_length=manual_match.MAX_ID)]]
@@ -55,35 +55,39 @@ _DECISION_SCHEMA: Final = {
         "owner": _TEXT_OR_NULL,
         "resolution": _TEXT_OR_NULL,
         "reason": _TEXT_OR_NULL,
-        "run_id": {**_TEXT, "description": "The run in whose books it stands."},
-        "policy": {"type": "object", "description": "The rule that it passed."},
+        "run_id": {**_TEXT, "description": "The run whose totals it changes."},
+        "policy": {"type": "object", "description": "The policy rule that allowed it."},
         "approval": approvals.APPROVED_EXCEPTION,
-        "origin": {"type": ["object", "null"], "description": "How the actor came: a token or the command line."},
+        "origin": {"type": ["object", "null"], "description": "How the actor signed in: token or command line."},
     },
 }
 _SHOWN_SCHEMA: Final = {
     "type": "object",
     "required": ["run_id", "ledger_window", "amount_minor", "difference_minor", "explanation"],
     "properties": {
-        "run_id": {**_TEXT, "description": "The run since which it showed this."},
+        "run_id": {**_TEXT, "description": "The run from which on it showed this."},
         "ledger_window": {"type": "string", "format": "date"},
         "amount_minor": {"type": ["integer", "null"]},
         "difference_minor": {"type": ["integer", "null"]},
         "explanation": _TEXT,
     },
 }
+_SEARCH_SCHEMA: Final = tables.schema_of(
+    {name: declared_tables.tables()["ledger_search"].columns[name].data_type for name in searches.COLUMNS}
+)
 _DETAIL_SCHEMA: Final = tables.row_schema(
     "exceptions",
     **_CLOCK,
     title=_TEXT,
     remedy={**_TEXT, "description": "What to do about exceptions of this type."},
-    version={"type": "integer", "description": "How many decisions were made about it."},
-    possible={"type": "array", "items": _TEXT, "description": "The actions that may follow."},
+    version={"type": "integer", "description": "Number of decisions about it."},
+    possible={"type": "array", "items": _TEXT, "description": "Actions possible now."},
     proposed_resolution=_TEXT_OR_NULL,
     proposed_by={**_TEXT_OR_NULL, "description": "Proposer; another person must approve."},
     pending_approval=approvals.PENDING_EXCEPTION,
-    history={"type": "array", "items": _SHOWN_SCHEMA, "description": "What it has shown, oldest first."},
+    history={"type": "array", "items": _SHOWN_SCHEMA, "description": "Amounts it has shown, oldest first."},
     decisions={"type": "array", "items": _DECISION_SCHEMA},
+    ledger_search={"type": "array", "items": _SEARCH_SCHEMA, "description": "What each match pass looked for."},
 )
 _ETAG: Final = {"ETag": {"description": "Its state; for If-Match.", "schema": _TEXT}}
 _DETAIL: Final = {
@@ -111,13 +115,13 @@ class ExceptionFilter(BaseModel):
     exception_type: Annotated[str | None, *word("exception_type")] = None
     owner: Annotated[str | None, Field(max_length=256)] = None
     lane: Annotated[str | None, Field(max_length=256)] = None
-    overdue: Annotated[bool | None, Field(description="Only those past their due date, or only the others.")] = None
+    overdue: Annotated[bool | None, Field(description="true: only overdue ones; false: only the others.")] = None
     as_of: Annotated[
         str | None,
         AfterValidator(_instant),
         Field(
             pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
-            description="When to judge age and due dates at; now by default.",
+            description="Instant at which age and due dates are judged; now by default.",
             json_schema_extra={"format": "date-time"},
         ),
     ] = None
@@ -143,13 +147,13 @@ class NewDecision(StrictModel):
 
     action: Annotated[str, *one_of(review.ACTIONS)]
     reason: str | None = Field(default=None, max_length=review.MAX_REASON)
-    owner: str | None = Field(default=None, min_length=1, max_length=review.MAX_NAME, description="Of assign alone.")
+    owner: str | None = Field(default=None, min_length=1, max_length=review.MAX_NAME, description="For assign only.")
     resolution: Annotated[str | None, *one_of(review.personal_resolutions())] = None
     settlement_lines: _Items = Field(
-        default=[], max_length=manual_match.MAX_ITEMS, description="Lines of match and split."
+        default=[], max_length=manual_match.MAX_ITEMS, description="Lines, for match and split."
     )
     ledger_transactions: _Items = Field(
-        default=[], max_length=manual_match.MAX_ITEMS, description="Movements of match and split."
+        default=[], max_length=manual_match.MAX_ITEMS, description="Movements, for match and split."
     )
 
 
@@ -172,7 +176,7 @@ def if_match(
     },
 )
 def list_exceptions(caller: Reader, serving: Serving, query: Annotated[ExceptionQuery, Query()]) -> Response:
-    """Exceptions of the tenant as they stand now, those due first at the top; `as_of` moves their clocks alone."""
+    """Exceptions of the tenant in their current state, by due date; `as_of` moves only age and overdue."""
     clocks = query.clocks(caller, serving.now())
     return json_response(page_of(caller, clocks, query.conditions(clocks), query))
 
@@ -205,7 +209,7 @@ def decide(
     decision: Annotated[NewDecision, Depends(json_body(NewDecision))],
     expected: Annotated[str | None, Depends(if_match)],
 ) -> Response:
-    """Record a decision; the same again by the same actor changes nothing. Stale If-Match: 409 with the state now."""
+    """Record a decision; a repeat by the same actor changes nothing. Stale If-Match: 409 with the current state."""
     _decide_one(caller, serving, exception_id, decision, expected)
     return _answer(_detail(caller, serving, exception_id))
 
@@ -306,6 +310,7 @@ def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, An
         "pending_approval": waiting.get(exception_id),
         "history": history.as_objects(history.of_exception(caller.paths, exception_id)),
         "decisions": _told(log),
+        "ledger_search": searches.of_exception(caller.paths, exception_id),
     }
 
 

@@ -44,23 +44,24 @@ class FileQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     settlement_file: Annotated[
-        str | None, Field(pattern=_NAME, description="Settlement file id; of a settlement, this or the name is needed.")
+        str | None, Field(pattern=_NAME, description="Settlement file id; a settlement needs this or the name.")
     ] = None
     name: Annotated[
-        str | None, Field(pattern=_NAME, description="Name of the file; without an id its stem is the id.")
+        str | None,
+        Field(pattern=_NAME, description="Name of the file; without an id, the name without its extension is the id."),
     ] = None
-    confirm: Annotated[bool, Field(description="It is meant, also where it looks like a mistake.")] = False
+    confirm: Annotated[bool, Field(description="Confirm a window or provider name that looks like a mistake.")] = False
 
 
 class IngestedFile(BaseModel):
-    """What became of a file; `notes` counts what is no row of its kind."""
+    """Result of an upload; `notes` counts rows of other kinds."""
 
     file_id: str
     sha256: str
     rows: int
     staged: int
     quarantined: int
-    unchanged: bool = Field(description="Whether these bytes were there under this id before.")
+    unchanged: bool = Field(description="Whether the same bytes were uploaded under this id before.")
     unknown_columns: list[str]
     reasons: dict[str, int] = Field(
         description="Rows in quarantine by the rule they break, each named by the reason of its first row."
@@ -68,13 +69,13 @@ class IngestedFile(BaseModel):
     reason_rows: dict[str, list[int]] = Field(description="The numbers of the first three rows of each reason.")
     notes: dict[str, int]
     ids_used_twice: dict[str, list[int]] = Field(
-        description="Ids that rows of different content share, with their row numbers; all of them are in quarantine."
+        description="Ids shared by rows of different content, with row numbers; all of these rows are in quarantine."
     )
 
 
 @router.post(
     "/files/{provider}/{kind}",
-    summary="Let a file in.",
+    summary="Upload a file.",
     responses={
         200: {"model": IngestedFile},
         **problems.responses(
@@ -100,7 +101,7 @@ async def ingest(
 ) -> Response:
     """Validate a file, land its bytes and stage its rows; rows that break the contract go to quarantine, counted.
 
-    The same bytes again change nothing. A file that is broken, or of which no row gets in, is refused whole.
+    The same bytes again change nothing. A broken file, or one of which no row is accepted, is refused as a whole.
     """
     identifiers.provider_id(provider)
     ending = _ENDINGS.get(bodies.require_media_type(request), "")

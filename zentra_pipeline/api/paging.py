@@ -59,7 +59,7 @@ def place_of(given: str | None, *types: type) -> list[Any] | None:
 
 
 def _unknown() -> ProblemError:
-    return ProblemError("invalid", "query after: this is no cursor of this list; use `next` as a page gave it")
+    return ProblemError("invalid", "query after: this is not a cursor of this list; use `next` as a page gave it")
 
 
 def page(items: Sequence[Item], limit: int, place: Callable[[Item], Sequence[Any]]) -> dict[str, Any]:

@@ -61,33 +61,33 @@ class Kind:
 
 _KINDS: Final = (
     Kind("malformed", 400, "The request cannot be read", "Send what the route's description says, as strict UTF-8."),
-    Kind("signature", 400, "The signature does not hold", "Sign the bytes as sent, with the configured secret, now."),
+    Kind("signature", 400, "The signature is not valid", "Sign the bytes as sent, with the configured secret, now."),
     Kind("unauthenticated", 401, "No valid token", "Send 'Authorization: Bearer <token>' with a token that is valid."),
     Kind("forbidden", 403, "The token may not do this", "Have it done by somebody whose role may."),
-    Kind("refused", 403, "Policy refuses this", "Have it done by somebody whom the policy lets."),
-    Kind("not-found", 404, "There is no such thing", "Check the id; lists name those that this token can see."),
-    Kind("method", 405, "The route has no such method", "Use a method that the Allow header names."),
-    Kind("timeout", 408, "The request took too long to come", "Send it again without pauses."),
+    Kind("refused", 403, "Policy refuses this", "Have it done by somebody whom the policy allows."),
+    Kind("not-found", 404, "Not found", "Check the id; lists name those that this token can see."),
+    Kind("method", 405, "Method not allowed", "Use a method that the Allow header names."),
+    Kind("timeout", 408, "The request took too long to arrive", "Send it again without pauses."),
     Kind("conflict", 409, "Its state does not allow this", "Read it again and decide on what it is now."),
     Kind("outdated", 409, "It has changed since it was read", "Read it again, and decide on what it is now."),
-    Kind("blocked", 409, "Something is in the way of the closeout", "Clear what `blockers` names, then try again."),
+    Kind("blocked", 409, "The closeout is blocked", "Clear what `blockers` names, then try again."),
     Kind(
         "not-configured",
         409,
-        "Something is not configured as it has to be",
+        "Not configured correctly",
         "Have whoever runs the server configure it.",
     ),
     Kind("too-large", 413, "The body is too large", "Send less at once."),
     Kind("media-type", 415, "The body is of another media type", "Send the media type that the route takes."),
-    Kind("invalid", 422, "The request says what cannot be", "Correct what `errors` or the detail names."),
+    Kind("invalid", 422, "Invalid request", "Correct what `errors` or the detail names."),
     Kind(
         "unconfirmed",
         422,
         "It looks like a mistake",
         'Correct it, or send the same with "confirm": true (of a file: ?confirm=true) if it is meant.',
     ),
-    Kind("rejected", 422, "The input cannot be let in", "Correct the input and send it again; nothing changed."),
-    Kind("key-reused", 422, "The idempotency key stands for another request", "Use a new key for a new request."),
+    Kind("rejected", 422, "The input is rejected", "Correct the input and send it again; nothing changed."),
+    Kind("key-reused", 422, "The idempotency key was used for another request", "Use a new key for a new request."),
     Kind("busy", 429, "Too many requests", "Wait as long as Retry-After says."),
     Kind("headers-too-large", 431, "The headers are too large", "Send less in the headers and in the URL."),
     Kind("internal", 500, "A fault of the server", "Try again; whoever runs the server finds the cause in its log."),
@@ -124,7 +124,7 @@ OUTAGES: Final = OutageLog(_log)
 
 def not_found() -> ProblemError:
     """The answer for an id that does not exist, which is that for an id of another tenant, word for word."""
-    return ProblemError("not-found", "There is no such thing, or it is not this token's to see.")
+    return ProblemError("not-found", "Not found, or this token may not see it.")
 
 
 def response(error: ProblemError) -> Response:

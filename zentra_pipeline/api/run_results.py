@@ -32,14 +32,14 @@ _EVIDENCE_COLUMNS: Final = tables.column_types(lake.EVIDENCE_COLUMNS)
 def _answer(schema: dict[str, Any], *further: str) -> dict[int | str, dict[str, Any]]:
     content = {"application/json": {"schema": page_schema(schema)}}
     return {
-        200: {"description": "A page of them.", "content": content},
+        200: {"description": "A page.", "content": content},
         **problems.responses("not-found", "outdated", *further),
     }
 
 
 @router.get("/matches", summary="Matches of a run.", responses=_answer(tables.row_schema("matches")))
 def matches(caller: Reader, run_id: str, query: Paging) -> Response:
-    """Matches that the run made, as they stand now, by id."""
+    """Matches that the run made, in their current state, by id."""
     run = find_run(caller, run_id)
     place = place_of(query.after, str) or [""]
     found = tables.query(
@@ -52,15 +52,15 @@ def matches(caller: Reader, run_id: str, query: Paging) -> Response:
 
 @router.get("/exceptions", summary="Exceptions of a run.", responses=_answer(exceptions.ROW_SCHEMA, "not-configured"))
 def exceptions_of_run(caller: Reader, serving: Serving, run_id: str, query: Paging) -> Response:
-    """Exceptions that the run opened, as they stand now, those due first at the top."""
+    """Exceptions that the run opened, in their current state, by due date."""
     run = find_run(caller, run_id)
     clocks = Clocks(caller.paths, serving.now())
     return json_response(exceptions.page_of(caller, clocks, {"run_id = ?": run.run_id}, query))
 
 
-@router.get("/three-way", summary="What all three sides say.", responses=_answer(tables.row_schema("three_way")))
+@router.get("/three-way", summary="Three-way view.", responses=_answer(tables.row_schema("three_way")))
 def three_way(caller: Reader, run_id: str, query: Paging) -> Response:
-    """Each money movement of the run as callback, settlement and ledger see it."""
+    """Each money movement of the run as seen by callback, settlement and ledger."""
     run = find_run(caller, run_id)
     first = _first_row(run, query.after)
     order = ", ".join(f"{column} NULLS LAST" for column in lake.ROW_ORDER["three_way"].split(", "))
@@ -74,7 +74,7 @@ def three_way(caller: Reader, run_id: str, query: Paging) -> Response:
 
 @router.get("/evidence", summary="Evidence of a run.", responses=_answer(tables.schema_of(_EVIDENCE_COLUMNS)))
 def evidence(caller: Reader, run_id: str, query: Paging) -> Response:
-    """What a closeout seals: the sealed rows, or for a run that is not sealed those that would be as things are now."""
+    """What a closeout seals: the sealed rows, or for an unsealed run, those it would seal now."""
     run = find_run(caller, run_id)
     first = _first_row(run, query.after)
     columns = list(_EVIDENCE_COLUMNS)

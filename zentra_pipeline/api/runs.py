@@ -48,21 +48,23 @@ class NewRun(StrictModel):
     """What is to be reconciled: a provider's settlement file against one ledger window."""
 
     provider: str = Field(pattern=_PROVIDER)
-    settlement_file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="It must be ingested.")
+    settlement_file: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="Settlement file id; it must be ingested."
+    )
     ledger_window: str = Field(pattern=_DAY, description="Day of the ledger.", json_schema_extra={"format": "date"})
     owner: str = Field(
         min_length=1,
         max_length=_MAX_NAME,
-        description="Whose exceptions they are where no routing rule says otherwise.",
+        description="Default owner of exceptions.",
     )
     as_of: str | None = Field(
         default=None,
         pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
-        description="Judge callbacks as known then; by default when the run is created.",
+        description="Instant up to which callbacks count; by default when the run is created.",
         json_schema_extra={"format": "date-time"},
     )
 
-    confirm: bool = Field(default=False, description="It is meant, also where it looks like a mistake.")
+    confirm: bool = Field(default=False, description="Confirm a window or provider name that looks like a mistake.")
 
     @field_validator("ledger_window")
     @classmethod
@@ -97,7 +99,7 @@ class NewRun(StrictModel):
 
 
 class Links(BaseModel):
-    """Where the run and its results are."""
+    """Links to the run and its results."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -111,17 +113,17 @@ class Links(BaseModel):
 
 
 class RunAccepted(BaseModel):
-    """A run was asked for; the same request is answered in the same words, however far the run is by then."""
+    """The requested run; the same request gets the same answer, whatever state the run is in."""
 
     id: str
-    status: Literal["matching"] = Field(description="What it goes on to; `links.self` tells where it stands.")
+    status: Literal["matching"] = Field(description="The first state; `links.self` shows the current one.")
     event: Literal["reconciliation.run.created"]
-    evidence: list[str] = Field(description="What every row of its evidence will name.")
+    evidence: list[str] = Field(description="Columns that every row of its evidence has.")
     links: Links
 
 
 class Execution(BaseModel):
-    """How the execution of a run that was asked for over HTTP goes."""
+    """State of the execution of a run requested over HTTP."""
 
     status: Literal["queued", "launched", "done", "failed"]
     requested_by: str
@@ -161,7 +163,7 @@ class Transition(BaseModel):
 class RunDetail(RunView):
     """A run with its history."""
 
-    execution: Execution | None = Field(description="Null for a run that nobody asked for over HTTP.")
+    execution: Execution | None = Field(description="Null for a run not requested over HTTP.")
     transitions: list[Transition]
 
 
@@ -186,7 +188,7 @@ class RunQuery(PageQuery):
 
 def idempotency_key(
     idempotency_key: Annotated[
-        str | None, Header(max_length=255, description="The same key again is the same request, answered the same.")
+        str | None, Header(max_length=255, description="The same key is the same request and gets the same answer.")
     ] = None,
 ) -> str | None:
     """The caller's idempotency key."""
@@ -213,9 +215,9 @@ def create(
     new: Annotated[NewRun, Depends(json_body(NewRun))],
     key: Annotated[str | None, Depends(idempotency_key)],
 ) -> Response:
-    """Record a run and have it executed; the same request again, or the same Idempotency-Key, is the same run.
+    """Request a run; the same request, or the same Idempotency-Key, is the same run.
 
-    It is executed again only when something came in that it has not seen, or its owner or as_of changed.
+    It runs again only when it has not seen all input, or its owner or as_of changed.
     """
     request = new.request(caller.actor)
     submitted = run_requests.submit(serving.home, caller.tenant, request, serving.now(), key)
@@ -243,11 +245,11 @@ def list_runs(caller: Reader, query: Annotated[RunQuery, Query()]) -> Response:
 
 @router.get(
     "/{run_id}",
-    summary="Where a run stands.",
+    summary="State of a run.",
     responses={200: {"model": RunDetail}, **problems.responses("not-found")},
 )
 def show(caller: Reader, run_id: str) -> Response:
-    """A run, how its execution goes, and every change of its status."""
+    """A run, the state of its execution, and every change of its status."""
     with reading(operational_store(caller.paths)) as connection:
         run = _find(run_store.list_runs(connection), run_id)
         request = request_store.find(connection, run_id)
@@ -278,9 +280,9 @@ class VoidRun(StrictModel):
 def void(
     caller: Approver, serving: Serving, run_id: str, given: Annotated[VoidRun, Depends(json_body(VoidRun))]
 ) -> Response:
-    """Take back a run that was asked for by mistake: a second person does, while nothing sealed rests on it.
+    """Void a run requested by mistake: by a second person, while no sealed closeout depends on it.
 
-    Later runs of the provider are queued to be made without it. Again it changes nothing.
+    Later runs of the provider are queued to be made without it. A repeat changes nothing.
     """
     run = find_run(caller, run_id)
     voided = voiding.void(serving.home, caller.tenant, run.run_id, caller.actor, given.reason, serving.now())

@@ -38,26 +38,26 @@ _SPEAKS_FOR_OTHERS = frozenset({"service", "admin"})
 
 
 class Transfer(StrictModel):
-    """The movement an intent asks for; the same members may stand beside `intent_id` instead."""
+    """The movement; the same members may be given beside `intent_id` instead."""
 
     amount_minor: int | None = Field(
         default=None, gt=-_LARGEST, lt=_LARGEST, description="Minor units; has to be positive."
     )
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$", description="ISO 4217.")
     provider: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="Who is to settle it."
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="Provider that settles it."
     )
     movement_type: Annotated[str | None, *one_of(MOVEMENT_TYPES)] = Field(
-        default=None, description="`transfer` unless stated."
+        default=None, description="Default `transfer`."
     )
     provider_reference: str | None = Field(
-        default=None, max_length=_MAX_REFERENCE, description="The provider's, where it is known already."
+        default=None, max_length=_MAX_REFERENCE, description="The provider's reference, where already known."
     )
     customer_account: str | None = Field(
-        default=None, min_length=1, max_length=_MAX_NAME, description="`customer` unless stated."
+        default=None, min_length=1, max_length=_MAX_NAME, description="Default `customer`."
     )
     reserved_account: str | None = Field(
-        default=None, min_length=1, max_length=_MAX_NAME, description="`reserved` unless stated."
+        default=None, min_length=1, max_length=_MAX_NAME, description="Default `reserved`."
     )
     settlement_account: str | None = Field(
         default=None,
@@ -73,23 +73,23 @@ class Transfer(StrictModel):
 
 
 class NewIntent(Transfer):
-    """Money that somebody asks to move, once for each `intent_id`.
+    """A request to move money, once per `intent_id`.
 
     Amount, currency and provider may follow in later calls under the same `intent_id`; then it is posted.
     """
 
-    intent_id: str = Field(pattern=_INTENT_ID, description="The same again is the same.")
+    intent_id: str = Field(pattern=_INTENT_ID, description="A repeat with the same id is the same intent.")
     scope: str | None = Field(
         default=None,
         min_length=1,
         max_length=_MAX_NAME,
-        description="What the actor is allowed: workspace_scope. Stated with the first call.",
+        description="Scope the actor may act in; required in the first call.",
     )
     actor: str | None = Field(
         default=None,
         min_length=1,
         max_length=_MAX_NAME,
-        description="Who asks for it; the token's actor unless stated.",
+        description="Who requests it; default the token's actor.",
     )
     money_model: str | None = Field(
         default=None, min_length=1, max_length=_MAX_NAME, description="How the caller counts money; kept as stated."
@@ -138,16 +138,16 @@ class PolicyCheck(BaseModel):
 
 
 class PolicyResult(BaseModel):
-    """What policy says: the rule that decided, and every rule that was applied."""
+    """Policy result: the deciding rule and every rule applied."""
 
     rule: str
     result: Literal["passed", "refused"]
     checks: list[PolicyCheck]
-    digest: str = Field(description="Of the tenant's policy for intents.")
+    digest: str = Field(description="Digest of the tenant's policy for intents.")
 
 
 class IntentLinks(BaseModel):
-    """Where it can be followed."""
+    """Link to its trace."""
 
     trace: str
 
@@ -157,10 +157,10 @@ class IntentView(BaseModel):
 
     intent_id: str
     status: Literal["accepted", "routed", "controlled"] = Field(
-        description="accepted: amount, currency or provider is still to be stated; controlled: policy refused it."
+        description="accepted: amount, currency or provider is still missing; controlled: policy refused it."
     )
     is_accepted: bool
-    missing: list[str] = Field(description="Members that have to be stated before it is posted.")
+    missing: list[str] = Field(description="Members still missing before it can be posted.")
     policy: PolicyResult
     transaction_id: str | None = Field(description="The movement that runs reconcile; null until it is posted.")
     recorded_at: datetime
@@ -188,7 +188,7 @@ class TraceState(BaseModel):
 
 
 class FlowAccount(BaseModel):
-    """An account that the money passes, with what is posted to it for this intent."""
+    """An account the money passes through, with what is posted to it for this intent."""
 
     role: Literal["customer", "reserved", "settlement", "merchant", "payout", "other"]
     account: str
@@ -198,9 +198,9 @@ class FlowAccount(BaseModel):
 
 
 class TraceView(BaseModel):
-    """An intent with its way so far, whether it was recorded over HTTP or ingested as a file.
+    """An intent and its states so far, whether recorded over HTTP or ingested as a file.
 
-    `status` is the last state that it has reached.
+    `status` is the last state reached.
     """
 
     intent_id: str
@@ -220,7 +220,7 @@ class TraceView(BaseModel):
 @router.post(
     "",
     status_code=202,
-    summary="Ask for money to be moved.",
+    summary="Record an intent to move money.",
     responses={
         202: {"model": IntentAccepted},
         **problems.responses("malformed", "too-large", "media-type", "refused", "conflict", "not-configured"),
@@ -228,9 +228,9 @@ class TraceView(BaseModel):
     openapi_extra=bodies.described(bodies.JSON, NewIntent),
 )
 def create(caller: Asker, serving: Serving, new: Annotated[NewIntent, Depends(json_body(NewIntent))]) -> Response:
-    """Record an intent and its postings; the same again is answered the same, other content under its id is a conflict.
+    """Record an intent and its postings; a repeat gets the same answer, other content under its id is a conflict.
 
-    What policy refuses is recorded as refused, posts nothing, and is a problem that names the intent.
+    An intent that policy refuses is recorded as refused, posts nothing, and is answered with a problem.
     """
     if new.actor is not None:
         _require_own_name(caller, new.actor)
@@ -254,7 +254,7 @@ def create(caller: Asker, serving: Serving, new: Annotated[NewIntent, Depends(js
     responses={200: {"model": TraceView}, **problems.responses("not-found")},
 )
 def show(caller: Reader, intent_id: str) -> Response:
-    """The six states of an intent, what shows each that is reached, and what is posted to which account.
+    """The six states of an intent, the proof of each reached one, and what is posted to each account.
 
     Intents that were ingested as a file are followed as well.
     """

@@ -41,7 +41,9 @@ MAY: Final = {
 }
 _TOKEN: Final = re.compile(r"[!-~]{1,256}", re.ASCII)
 _BEARER: Final = HTTPBearer(
-    scheme_name="token", description="An API token; whoever runs the server makes one.", auto_error=False
+    scheme_name="token",
+    description="An API token; the server's administrator makes one.",
+    auto_error=False,
 )
 
 

@@ -17,7 +17,7 @@ class StrictJsonError(ValueError):
 def parse(content: bytes) -> Any:
     """The value of a JSON text; StrictJsonError for anything that is not, or that readers could understand apart.
 
-    Refused besides: another encoding than UTF-8, a byte order mark, a key that stands twice in one object, NaN and
+    Refused besides: another encoding than UTF-8, a byte order mark, a key that appears twice in one object, NaN and
     Infinity, numbers beyond a double or 4,300 digits, half of a surrogate pair, nesting deeper than 64.
     """
     if content.startswith(codecs.BOM_UTF8):
@@ -45,7 +45,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise StrictJsonError(f"key {twice.encode('utf-8', 'backslashreplace').decode()!r} stands twice in one object")
+        raise StrictJsonError(f"key {twice.encode('utf-8', 'backslashreplace').decode()!r} appears twice in one object")
     return found
 
 
@@ -57,7 +57,7 @@ def _number(text: str) -> float:
 
 
 def _constant(word: str) -> None:
-    raise StrictJsonError(f"{word} is no JSON value")
+    raise StrictJsonError(f"{word} is not valid JSON")
 
 
 def _check(value: Any) -> None:
@@ -73,7 +73,7 @@ def _check(value: Any) -> None:
 def _members(value: Any) -> list[Any]:
     if isinstance(value, str):
         if _SURROGATE.search(value):
-            raise StrictJsonError("half of a surrogate pair is no text")
+            raise StrictJsonError("half of a surrogate pair is not valid text")
         return []
     if isinstance(value, dict):
         return [*value.keys(), *value.values()]

@@ -38,21 +38,21 @@ DeliveryStatus = Literal["retained", "retrying", "resolved", "dead"]
 
 
 class NewEndpoint(StrictModel):
-    """Where events shall go. A receiver on the server's own machine is added on its command line alone."""
+    """URL and choice of events. A receiver on the server's own machine can be added only on its command line."""
 
     url: str = Field(min_length=1, max_length=2_048, description="https, of a host of the public internet.")
     events: list[str] | None = Field(default=None, min_length=1, max_length=50, description=_GLOBS)
-    each_match: bool = Field(default=False, description="One delivery a match, not one a run revision and rule.")
+    each_match: bool = Field(default=False, description="One delivery per match, not one per run revision and rule.")
     failure_days: int = Field(
         default=endpoints.DEFAULT_FAILURE_DAYS,
         ge=1,
         le=endpoints.MOST_FAILURE_DAYS,
-        description="It is disabled after failing for so many days.",
+        description="Days of failures only after which it is disabled.",
     )
 
 
 class EndpointChange(StrictModel):
-    """What to change of an endpoint; what is left out stays."""
+    """Changes to an endpoint; members left out stay as they are."""
 
     url: str | None = Field(default=None, min_length=1, max_length=2_048)
     events: list[str] | None = Field(default=None, min_length=1, max_length=50)
@@ -62,13 +62,13 @@ class EndpointChange(StrictModel):
 
 
 class Rotation(StrictModel):
-    """How a secret is replaced."""
+    """Options of a secret's replacement."""
 
     overlap_hours: int = Field(
         default=endpoints.DEFAULT_OVERLAP_HOURS,
         ge=0,
         le=endpoints.MOST_OVERLAP_HOURS,
-        description="How long the old secret signs as well.",
+        description="How long the old secret stays valid.",
     )
 
 
@@ -77,9 +77,9 @@ class Replay(StrictModel):
 
     event: str | None = Field(default=None, pattern=_ID, description="Id of an event.")
     from_: str | None = Field(
-        default=None, alias="from", pattern=_CURSOR, description="Events from this place of the log on, included."
+        default=None, alias="from", pattern=_CURSOR, description="Events from this place of the log on, inclusive."
     )
-    to: str | None = Field(default=None, pattern=_CURSOR, description="Up to this place, included.")
+    to: str | None = Field(default=None, pattern=_CURSOR, description="Up to this place, inclusive.")
     since: str | None = Field(
         default=None,
         pattern=_INSTANT,
@@ -107,7 +107,7 @@ class EndpointView(BaseModel):
     failure_days: int
     status: Status
     status_reason: str | None
-    previous_secret_until: datetime | None = Field(description="Until when the secret before signs as well.")
+    previous_secret_until: datetime | None = Field(description="When the old secret ends.")
     failing_since: datetime | None = Field(description="The first failure since the last success.")
     held_until: datetime | None = Field(description="Nothing is sent before.")
     created_at: datetime
@@ -115,7 +115,7 @@ class EndpointView(BaseModel):
 
 
 class EndpointWithSecret(EndpointView):
-    """An endpoint and its new secret, which is told this once."""
+    """An endpoint and its new secret, shown only here."""
 
     secret: str
 
@@ -128,7 +128,7 @@ class EndpointPage(BaseModel):
 
 
 class DeliveryView(BaseModel):
-    """An event on its way to an endpoint."""
+    """An event to be sent to an endpoint."""
 
     id: str
     endpoint: str
@@ -159,13 +159,13 @@ class AttemptView(BaseModel):
 
     number: int
     state: Literal["retained", "retrying", "resolved"] = Field(
-        description="resolved: accepted; retrying: refused, and sent again; retained: unanswered or the last, and kept."
+        description="resolved: accepted; retrying: refused, scheduled again; retained: no answer, or the last attempt."
     )
     at: datetime
     status_code: int | None = Field(description="Null when no answer came.")
     latency_ms: int
     error: str | None = Field(description="Why it failed; null when it was delivered.")
-    response: str | None = Field(description="How the answer's body begins.")
+    response: str | None = Field(description="First bytes of the answer's body.")
 
 
 class AttemptPage(BaseModel):
@@ -176,7 +176,7 @@ class AttemptPage(BaseModel):
 
 
 class ReplayAccepted(BaseModel):
-    """Deliveries that are sent again, each once more for each time it is asked."""
+    """Deliveries queued to be sent again, once per request."""
 
     deliveries: int
 
@@ -202,7 +202,7 @@ _BODY: Final = ("malformed", "too-large", "media-type")
 def add(
     caller: WebhookKeeper, serving: Serving, new: Annotated[NewEndpoint, Depends(json_body(NewEndpoint))]
 ) -> Response:
-    """Send what happens from now on to a URL; the secret that signs it is told in this answer alone."""
+    """Send events from now on to a URL; the secret is shown only in this answer."""
     endpoint, secret = endpoints.add(
         serving.home,
         caller.tenant,
@@ -236,7 +236,7 @@ def list_endpoints(caller: WebhookKeeper, serving: Serving, query: Paging) -> Re
     responses={200: {"model": EndpointView}, **problems.responses("not-found")},
 )
 def show(caller: WebhookKeeper, endpoint_id: str) -> Response:
-    """Where an endpoint is and how it does."""
+    """URL and health of an endpoint."""
     return json_response(endpoints.as_object(_endpoint(caller, endpoint_id)))
 
 
@@ -252,7 +252,7 @@ def change(
     endpoint_id: str,
     wanted: Annotated[EndpointChange, Depends(json_body(EndpointChange))],
 ) -> Response:
-    """Change where it is or what it gets, disable it, or enable it: what waited for it is due at once then."""
+    """Change URL or events, disable it, or enable it: pending deliveries are then due at once."""
     _endpoint(caller, endpoint_id)
     changes = endpoints.Changes(wanted.url, wanted.events, wanted.each_match, wanted.failure_days)
     changed = endpoints.change(serving.home, caller.tenant, endpoint_id, changes)
@@ -267,10 +267,10 @@ def change(
     "/endpoints/{endpoint_id}",
     status_code=204,
     summary="Remove an endpoint.",
-    responses={204: {"description": "It is gone."}, **problems.responses("not-found")},
+    responses={204: {"description": "Removed."}, **problems.responses("not-found")},
 )
 def remove(caller: WebhookKeeper, serving: Serving, endpoint_id: str) -> Response:
-    """End an endpoint for good; what waits for it is given up, what was sent can still be read."""
+    """Remove an endpoint for good; pending deliveries are given up, sent ones can still be read."""
     _endpoint(caller, endpoint_id)
     endpoints.remove(serving.home, caller.tenant, endpoint_id)
     return Response(status_code=204)
@@ -288,7 +288,7 @@ def rotate(
     endpoint_id: str,
     rotation: Annotated[Rotation, Depends(json_body(Rotation))],
 ) -> Response:
-    """Both secrets sign for a while; the new one is told in this answer alone."""
+    """The old secret stays valid for a while; the new one is shown only in this answer."""
     _endpoint(caller, endpoint_id)
     endpoint, secret = endpoints.rotate(serving.home, caller.tenant, endpoint_id, serving.now(), rotation.overlap_hours)
     return json_response(endpoints.as_object(endpoint) | {"secret": secret})
@@ -299,7 +299,7 @@ def list_deliveries(caller: WebhookKeeper, query: Annotated[DeliveryQuery, Query
     """Deliveries of the tenant in the order of the log."""
     place = place_of(query.after, int, str)
     if place is not None and not re.fullmatch(_ID, place[1]):
-        raise ProblemError("invalid", "query after: this is no cursor of this list; use `next` as a page gave it")
+        raise ProblemError("invalid", "query after: this is not a cursor of this list; use `next` as a page gave it")
     with reading(operational_store(caller.paths)) as connection:
         found = webhook_store.deliveries(
             connection,
@@ -319,7 +319,7 @@ def list_deliveries(caller: WebhookKeeper, query: Annotated[DeliveryQuery, Query
     responses={200: {"model": DeliveryDetail}, **problems.responses("not-found")},
 )
 def show_delivery(caller: WebhookKeeper, delivery_id: str) -> Response:
-    """Where a delivery stands, and the event that it sends."""
+    """State of a delivery, and the event it sends."""
     delivery = _delivery(caller, delivery_id)
     return json_response(delivery_view(delivery) | {"event": json.loads(delivery.body)})
 
@@ -330,7 +330,7 @@ def show_delivery(caller: WebhookKeeper, delivery_id: str) -> Response:
     responses={200: {"model": AttemptPage}, **problems.responses("not-found")},
 )
 def list_attempts(caller: WebhookKeeper, delivery_id: str, query: Paging) -> Response:
-    """Every time it was sent, replays included, oldest first."""
+    """Every attempt, replays included, oldest first."""
     delivery = _delivery(caller, delivery_id)
     place = place_of(query.after, int)
     with reading(operational_store(caller.paths)) as connection:
@@ -350,7 +350,7 @@ def list_attempts(caller: WebhookKeeper, delivery_id: str, query: Paging) -> Res
 def send_again(
     caller: WebhookKeeper, serving: Serving, wanted: Annotated[Replay, Depends(json_body(Replay))]
 ) -> Response:
-    """Have events sent once more under the ids they had, by whoever sends the tenant's deliveries."""
+    """Queue events to be sent once more, under the same ids."""
     if wanted.endpoint is not None:
         _endpoint(caller, wanted.endpoint)
     now = serving.now()

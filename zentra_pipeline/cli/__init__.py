@@ -46,7 +46,7 @@ def invoke(arguments: Sequence[str]) -> int:
             return error.exit_code
         return _fail("UsageError", error.format_message(), error.exit_code, as_json)
     except click.Abort:
-        return _fail("Interrupted", "interrupted; what was published before stays", _INTERRUPTED, as_json)
+        return _fail("Interrupted", "interrupted; what was published before is kept", _INTERRUPTED, as_json)
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -102,7 +102,7 @@ def _accepted(accepted: Mapping[str, Any]) -> Iterator[str]:
 
 
 def amount(minor: int | None, currency: str | None) -> str:
-    """An amount as text: `-1 250.00 USD`; `no amount` where there is none."""
+    """An amount as text: `-1,250.00 USD`; `no amount` where there is none."""
     from zentra_pipeline import money
 
     if minor is None:

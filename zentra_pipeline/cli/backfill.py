@@ -39,8 +39,7 @@ def _as_of(value: str) -> datetime | str:
     "--owner",
     metavar="O",
     callback=options.checked(options.name_of_person),
-    help="Whose exceptions they are where no routing rule says otherwise.  [default: a run's recorded owner, else "
-    f"{DEFAULT_OWNER}]",
+    help=f"Default owner of exceptions.  [default: a run's recorded owner, else {DEFAULT_OWNER}]",
 )
 @click.option(
     "--as-of",
@@ -69,7 +68,7 @@ def command(
     """Reconcile every window of a range of days, in order.
 
     The provider's profile says which settlement file a window expects (settlement_file_name). Windows whose file was
-    never ingested are named and passed over. When a run fails, those before it stay published.
+    never ingested are named and skipped. When a run fails, those before it stay published.
     """
     from zentra_pipeline.cli import closing_words, printing
     from zentra_pipeline.cli.progress import progress
@@ -84,7 +83,7 @@ def command(
     paths = tenancy.require_tenant(home, tenant)
     windows, skipped = _windows(paths, provider, first, last)
     for passed_over in skipped:
-        printing.note("{ledger_window}: passed over, {settlement_file} was never ingested".format(**passed_over))
+        printing.note("{ledger_window}: skipped, {settlement_file} was never ingested".format(**passed_over))
     runs: list[dict[str, object]] = []
     profile = load_profile(paths, provider)
     for window, settlement_file in windows:
@@ -105,7 +104,7 @@ def command(
     if as_json:
         printing.print_json({"runs": runs, "skipped": skipped})
     else:
-        printing.say(f"{printing.counted(len(runs), 'window')} reconciled, {len(skipped):,} passed over")
+        printing.say(f"{printing.counted(len(runs), 'window')} reconciled, {len(skipped):,} skipped")
 
 
 def _windows(

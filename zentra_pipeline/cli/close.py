@@ -86,7 +86,7 @@ def command(
 def _provider_of(home: Home, tenant: str, run_id: str) -> str:
     from zentra_pipeline.store import runs
     from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenancy import require_tenant
+    from zentra_pipeline.tenants.tenancy import require_tenant
 
     with reading(operational_store(require_tenant(home, tenant))) as connection:
         return runs.get(connection, run_id).provider

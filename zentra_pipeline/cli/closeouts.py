@@ -45,7 +45,7 @@ def list_closeouts(tenant: str, provider: str | None, only_pending: bool, home: 
         ]
         log = decisions.listed(connection)
     if as_json:
-        printing.print_json({"closeouts": [asdict(item) | {"pending_approval": _pending(log, item)} for item in found]})
+        printing.print_json({"items": [asdict(item) | {"pending_approval": _pending(log, item)} for item in found]})
         return
     headings = ("closeout", "provider", "window", "run", "revision", "status", "prepared by", "approved by", "amends")
     printing.print_table(
@@ -152,7 +152,7 @@ def calendar(*, tenant: str, provider: str, first: date | None, last: date | Non
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
     found = closed.windows(paths, provider, first, last)
     if as_json:
-        printing.print_json({"windows": [state.as_object() for state in found]})
+        printing.print_json({"items": [state.as_object() for state in found]})
         return
     printing.print_table(
         ("window", "closeout", "settlement file", "run", "sealed at", ""),
@@ -176,7 +176,7 @@ def calendar(*, tenant: str, provider: str, first: date | None, last: date | Non
 @options.tenant
 @options.provider
 @click.option(
-    "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write it there.  [default: stdout]"
+    "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [default: stdout]"
 )
 @options.home
 def head(tenant: str, provider: str, out: Path | None, home: Home) -> None:

@@ -69,7 +69,7 @@ def _tell_exceptions(opened: Mapping[str, int], resolved: Mapping[str, int]) -> 
     else:
         printing.say("No exceptions.")
     for name, count in resolved.items():
-        printing.say(f"Resolved, for the missing part came: {count:,} {name}")
+        printing.say(f"Resolved, because the missing part arrived: {count:,} {name}")
 
 
 def _conservation_row(row: Mapping[str, Any]) -> list[str]:

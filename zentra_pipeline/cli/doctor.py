@@ -24,10 +24,10 @@ _SHOWN = 5
 @options.home
 @options.as_json
 def command(tenant: str | None, home: Home, as_json: bool) -> int:
-    """Look for what is out of step in a home, and name what heals it.
+    """Check a home for damage and contradictions, and name the remedies.
 
-    Nothing is changed, and the home may be in use. Exit code 5 when anything is wrong; leftovers that do no harm are
-    told as notes.
+    Nothing is changed, and the home may be in use. Exit code 5 when anything is wrong; harmless leftovers are
+    shown as notes.
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.cli.progress import progress
@@ -61,4 +61,4 @@ def _tell(diagnosis: "Diagnosis") -> None:
             printing.say(f"           and {len(subjects) - _SHOWN:,} more (--json lists them all)")
         printing.say(f"         remedy: {remedy}")
     if diagnosis.skipped:
-        printing.say(f"  not looked at, for they need a sound store: {', '.join(diagnosis.skipped)}")
+        printing.say(f"  not checked, because they need a sound store: {', '.join(diagnosis.skipped)}")

@@ -40,7 +40,7 @@ def _event_type(value: str) -> str:
     "--after",
     metavar="CURSOR",
     callback=options.checked(_cursor),
-    help="Go on after this event: its sequence, or the next of an earlier answer.",
+    help="Continue after this event: its sequence, or `next` of an earlier answer.",
 )
 @click.option("--type", "event_type", metavar="TYPE", callback=options.checked(_event_type), help="Only this type.")
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="At most this many.")
@@ -80,7 +80,7 @@ def _print_page(paths: "TenantPaths", after: int, event_type: str | None, limit:
 
     page = reading.read(paths, after, limit, event_type)
     events = [reading.with_cursor(position, event) for position, event in page.events]
-    printing.print_json({"events": events, "next": reading.cursor_text(page.last)})
+    printing.print_json({"items": events, "next": reading.cursor_text(page.last)})
 
 
 def _print_lines(paths: "TenantPaths", after: int, event_type: str | None, limit: int | None) -> tuple[int, int]:

@@ -38,9 +38,9 @@ def _decide(
     )
     state = recorded.state
     if not recorded.is_new:
-        printing.note(f"nothing new: {actor} decided just that before ({recorded.decision_id})")
+        printing.note(f"nothing new: {actor} already decided that ({recorded.decision_id})")
     if recorded.is_reconciled:
-        printing.note(f"run {recorded.run_id} was reconciled anew")
+        printing.note(f"run {recorded.run_id} was re-reconciled")
     if as_json:
         printing.print_json(
             {
@@ -67,10 +67,10 @@ def _reason(help_text: str, required: bool = True) -> Decorator:
 
 
 _OWNER: Final = click.option(
-    "--owner", metavar="O", required=True, callback=options.checked(options.name_of_person), help="Who takes it on."
+    "--owner", metavar="O", required=True, callback=options.checked(options.name_of_person), help="New owner."
 )
 _RESOLUTION: Final = click.option(
-    "--resolution", metavar="R", required=True, help="How it ends: written_off, false_positive, …"
+    "--resolution", metavar="R", required=True, help="Resolution: written_off, false_positive, …"
 )
 _LINES: Final = click.option(
     "--line", "settlement_lines", metavar="L", multiple=True, help="A settlement line; repeat for more."
@@ -81,10 +81,16 @@ _MOVEMENTS: Final = click.option(
 
 COMMANDS: Final = (
     _decision("assign", "Give an exception to a person or team.", _OWNER, _reason("Why.", required=False)),
-    _decision("comment", "Say something about an exception; its status stays.", _reason("What there is to say.")),
-    _decision("investigate", "Say that an exception is worked on.", _reason("What is looked into.", required=False)),
+    _decision("comment", "Add a comment to an exception; its status stays.", _reason("The comment.")),
     _decision(
-        "dispute", "Say that the provider was asked; it is investigated until they answer.", _reason("What was asked.")
+        "investigate",
+        "Mark an exception as under investigation.",
+        _reason("What is being investigated.", required=False),
+    ),
+    _decision(
+        "dispute",
+        "Record that the provider was asked; the exception stays under investigation until they answer.",
+        _reason("What was asked."),
     ),
     _decision(
         "match",
@@ -92,31 +98,33 @@ COMMANDS: Final = (
         "differ a second person has to approve.",
         _LINES,
         _MOVEMENTS,
-        _reason("What says that they belong together."),
+        _reason("Why they belong together."),
     ),
     _decision(
         "split",
         "Match one line with several movements, or several lines with one movement.",
         _LINES,
         _MOVEMENTS,
-        _reason("What says that they belong together."),
+        _reason("Why they belong together."),
     ),
     _decision(
         "resolve",
-        "End an exception, or propose how where a second person has to approve.",
+        "Resolve an exception, or propose a resolution where a second person has to approve.",
         _RESOLUTION,
-        _reason("Why, for whoever reads it later."),
+        _reason("Reason, kept in the log."),
     ),
     _decision(
-        "write_off", "Propose to give the money up, which somebody else has to approve.", _reason("Why it is given up.")
+        "write_off", "Propose to write the amount off; another person must approve.", _reason("Why it is written off.")
     ),
     _decision(
-        "accept_timing", "End an exception as one of timing: the other side is expected.", _reason("What is awaited.")
+        "accept_timing",
+        "Resolve an exception as timing: the other side is expected later.",
+        _reason("What is expected."),
     ),
     _decision(
-        "confirm_duplicate", "End an exception as a duplicate that is one.", _reason("What it is a duplicate of.")
+        "confirm_duplicate", "Resolve an exception as a confirmed duplicate.", _reason("What it is a duplicate of.")
     ),
     _decision("approve", "Approve what somebody else proposed.", _reason("Why.", required=False)),
-    _decision("reject", "Turn down what was proposed; it is investigated further.", _reason("Why not.")),
+    _decision("reject", "Reject what was proposed; the investigation continues.", _reason("Why not.")),
     _decision("reopen", "Open a resolved exception again.", _reason("Why.")),
 )

@@ -31,7 +31,7 @@ def command(file: Path, tenant: str, actor: str, home: Home, as_json: bool) -> N
     reason, by itself; what its actor has just decided is accepted and not recorded again.
 
     Exits 0 when every row was accepted, 3 when some were refused, and 4 when FILE is no such sheet: then nothing
-    changed. 1 says that a fault kept a row from being decided, or its run from being reconciled anew.
+    changed. 1 says that a fault kept a row from being decided, or its run from being re-reconciled.
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.review import record, sheets

@@ -22,16 +22,8 @@ _AS_OF = click.option(
     "--as-of",
     metavar="TS",
     callback=lambda _context, _parameter, value: options.instant(value) if value else datetime.now(UTC),
-    help="When to judge age and due dates at.  [default: now]",
+    help="Instant at which age and due dates are judged.  [default: now]",
 )
-
-
-_SEARCHES = """
-    select rule, searched_key, windows_from, windows_to, movements_examined, result from ledger_search
-    where exception_id = ?
-    order by list_position(['exact_reference', 'normalized_reference', 'internal_reference', 'callback_bridge',
-                            'batch_total', 'amount_date'], rule)
-"""
 
 
 @click.group("exceptions")
@@ -143,7 +135,7 @@ def list_exceptions(
         _print_pending(paths, result, found, as_json)
         return
     if as_json:
-        printing.print_json({"exceptions": found})
+        printing.print_json({"items": found})
         return
     headings = (
         "exception",
@@ -187,9 +179,7 @@ def _print_pending(paths: "TenantPaths", result: "QueryResult", found: list[dict
 
     waiting = _pending(paths, result)
     if as_json:
-        printing.print_json(
-            {"exceptions": [row | {"pending_approval": waiting.get(row["exception_id"])} for row in found]}
-        )
+        printing.print_json({"items": [row | {"pending_approval": waiting.get(row["exception_id"])} for row in found]})
         return
     for row in found:
         printing.say(f"{row['exception_id']}  {row['exception_type']}  {row['subject_id']}  {row['owner']}")
@@ -219,12 +209,12 @@ def _pending(paths: "TenantPaths", result: "QueryResult") -> dict[str, dict[str,
 @options.home
 @options.as_json
 def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
-    """Explain one exception: what happened, what it might belong to, whose it is, what was decided and what to do."""
+    """Explain one exception: what happened, what it might belong to, its owner, what was decided and what to do."""
     from zentra_pipeline import vocabulary
     from zentra_pipeline.cli import approval_text, printing
     from zentra_pipeline.errors import UsageError
     from zentra_pipeline.published import lake
-    from zentra_pipeline.review import history
+    from zentra_pipeline.review import history, searches
     from zentra_pipeline.review.clocks import TIMED, Clocks
     from zentra_pipeline.store import decisions
     from zentra_pipeline.store.engine import operational_store, reading
@@ -237,7 +227,7 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
         raise UsageError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
     (row,) = found
     kind = vocabulary.exception_type(row["exception_type"])
-    searches = _searches(lake.query(paths, _SEARCHES, [exception_id]))
+    searched = searches.of_exception(paths, exception_id)
     with reading(operational_store(paths)) as connection:
         log = decisions.listed(connection, [exception_id])
     waiting = _pending(paths, result).get(exception_id)
@@ -250,7 +240,7 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
             "pending_approval": waiting,
             "history": history.as_objects(shown),
             "decisions": [_as_object(decision) for decision in log],
-            "ledger_search": searches,
+            "ledger_search": searched,
         }
         printing.print_json(row | told)
         return
@@ -263,7 +253,7 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
         printing.say(f"{label:<12} {value}")
     _say_list("What it showed before:", [_shown(entry, row["currency"]) for entry in shown[:-1]])
     _say_list("What came close:", [_sentence(candidate) for candidate in row["candidates"]])
-    _say_list("What was looked for:", [_search_sentence(search) for search in searches])
+    _say_list("What was looked for:", [_search_sentence(search) for search in searched])
     if log:
         printing.say("\nWhat was decided:")
         for decision in log:
@@ -284,7 +274,7 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
 @options.home
 @options.as_json
 def escalate(tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
-    """Hand on what is overdue by the escalation rules of routing.yml; each step is taken once."""
+    """Escalate overdue exceptions by the escalation rules of routing.yml; each step is taken once."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.review import escalation
 
@@ -406,16 +396,6 @@ def _say_list(heading: str, sentences: Sequence[str]) -> None:
         printing.say(f"\n{heading}")
     for sentence in sentences:
         printing.say(f"  - {sentence}")
-
-
-def _searches(result: "QueryResult") -> list[dict[str, Any]]:
-    """What each match pass looked for, as objects with JSON values in the order of the passes."""
-    from zentra_pipeline.queries import result_text
-
-    return [
-        {column: result_text.json_value(value) for column, value in zip(result.columns, values, strict=True)}
-        for values in result.rows
-    ]
 
 
 def _search_sentence(search: Mapping[str, Any]) -> str:

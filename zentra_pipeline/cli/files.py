@@ -28,7 +28,7 @@ def list_files(tenant: str, home: Home, as_json: bool) -> None:
         for row in rows:
             row["unknown_columns"] = row["unknown_columns"].split(", ") if row["unknown_columns"] else []
             row["received_at"] = f"{row['received_at'].isoformat(timespec='microseconds')}Z"
-        printing.print_json({"files": rows})
+        printing.print_json({"items": rows})
         return
     headings = ("kind", "file", "provider", "rows", "quarantined", "unknown columns", "received", "by", "superseded by")
     printing.print_table(

@@ -32,7 +32,7 @@ KINDS = ("settlement", "ledger", "callbacks", "internal_events")
     callback=options.checked(identifiers.settlement_file_id),
     help="Id to register the files under.  [default: each file's name without its extension]",
 )
-@click.option("--inbox", "from_inbox", is_flag=True, help="Instead of FILES: callbacks that came over HTTP and wait.")
+@click.option("--inbox", "from_inbox", is_flag=True, help="Ingest callbacks received over HTTP instead of FILES.")
 @options.confirmed
 @options.home
 @options.as_json
@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Validate FILES, land their bytes and stage their rows.
 
-    All files get in together or none does. Rows that break the contract go to quarantine, each with its reason; the
-    exit code is 4 when nothing got in. The same bytes again change nothing.
+    Either all files are accepted or none. Rows that break the contract go to quarantine, each with its reason; the
+    exit code is 4 when no row was accepted. The same bytes again change nothing.
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest.files import ingest_files
@@ -117,7 +117,7 @@ def _drain(paths: TenantPaths, provider: str, as_json: bool) -> None:
     elif outcome.files:
         _tell(outcome)
     else:
-        printing.say("nothing waits in the inbox")
+        printing.say("the inbox is empty")
 
 
 def _format(paths: TenantPaths, provider: str, kind: str) -> str:

@@ -46,7 +46,7 @@ def init(home: Home, as_json: bool) -> None:
 @options.home
 @options.as_json
 def rotate(overlap_days: int, home: Home, as_json: bool) -> None:
-    """Make a new key, signed by the one before."""
+    """Make a new key, signed by the previous one."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.keys import signing_keys
 
@@ -91,7 +91,7 @@ def list_keys(home: Home, as_json: bool) -> None:
 
     found = signing_keys.records(home)
     if as_json:
-        printing.print_json({"keys": [asdict(record) for record in found]})
+        printing.print_json({"items": [asdict(record) for record in found]})
         return
     if not found:
         printing.note("No key yet: zentra keys init")

@@ -68,33 +68,31 @@ home = click.option(
     callback=lambda _context, _parameter, value: _home(value),
     help=f"Folder that holds all state.  [default: ${HOME_VARIABLE}, else {DEFAULT_HOME}]",
 )
-tenant = click.option(
-    "--tenant", metavar="T", required=True, callback=checked(identifiers.tenant_id), help="Whose data it is."
-)
+tenant = click.option("--tenant", metavar="T", required=True, callback=checked(identifiers.tenant_id), help="Tenant.")
 provider = click.option(
     "--provider",
     metavar="P",
     required=True,
     callback=checked(identifiers.provider_id),
-    help="Whose files or movements they are.",
+    help="Provider.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 confirmed = click.option(
     "--yes",
     "is_confirmed",
     is_flag=True,
-    help="Also where it looks like a mistake: a far window, a name nearly right.",
+    help="Confirm a window or provider name that looks like a mistake.",
 )
 owner = click.option(
     "--owner",
     metavar="O",
     required=True,
     callback=checked(name_of_person),
-    help="Whose exceptions they are where no routing rule says otherwise.",
+    help="Default owner of exceptions.",
 )
 acting = click.option(
     "--actor",
     metavar="A",
     callback=lambda _context, _parameter, value: actor(value),
-    help=f"Who does this.  [default: ${ACTOR_VARIABLE}, else cli]",
+    help=f"Actor to record.  [default: ${ACTOR_VARIABLE}, else cli]",
 )

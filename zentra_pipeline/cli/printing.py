@@ -4,15 +4,21 @@ Data comes from outsiders: for people, characters that a terminal would act on a
 """
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _UNBOUNDED = 1_000_000
 _PIECES = 1 << 16
+_GAP = 3  # between two columns of a table
+_LEAST_TEXT = 30  # a column of longer texts is folded to that before it is left out
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -82,19 +88,47 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], amounts: Collection[str] = ()) -> None:
-    """Print a table on stdout: integers and `amounts` to the right, null as `null`; not cut to any width when piped."""
-    from rich.box import SIMPLE_HEAD
+def console(width: int | None = None) -> "Console":
+    """Stdout for tables and styled lines; of the terminal's width, without any style where `NO_COLOR` is set."""
     from rich.console import Console
+
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(file=sys.stdout, highlight=False, width=width, color_system=None if plain else "auto")
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], amounts: Collection[str] = ()) -> None:
+    """Print a table on stdout: integers and `amounts` to the right, null as `null`; not cut to any width when piped.
+
+    On a terminal too narrow for all columns the first that fit are printed, and the others are named on stderr.
+    """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     rows = [list(row) for row in rows]
+    texts = [["null" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+    names = [printable(heading) for heading in headings]
+    screen = console(None if sys.stdout.isatty() else _UNBOUNDED)
+    columns = _fitting(names, texts, screen.width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for position, heading in enumerate(headings):
-        is_number = heading in amounts or any(type(row[position]) is int for row in rows)
-        table.add_column(Text(printable(heading)), justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("null", style="dim") if cell is None else Text(printable(str(cell))) for cell in row))
-    width = None if sys.stdout.isatty() else _UNBOUNDED
-    Console(file=sys.stdout, highlight=False, width=width).print(table)
+    for position in range(columns):
+        is_number = headings[position] in amounts or any(type(row[position]) is int for row in rows)
+        table.add_column(Text(names[position]), justify="right" if is_number else "left", overflow="fold")
+    for row, cells in zip(rows, texts, strict=True):
+        table.add_row(*(Text(cells[at], style="dim" if row[at] is None else "") for at in range(columns)))
+    screen.print(table)
+    if columns < len(names):
+        note(f"Not shown, the terminal is too narrow: {', '.join(names[columns:])}. Widen it, or use a pipe or --json.")
+
+
+def _fitting(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
+    """How many columns fit side by side, from the left: one at least, and long texts may be folded."""
+    from rich.cells import cell_len
+
+    used = 0
+    for position, name in enumerate(names):
+        longest = max(map(cell_len, (name, *(row[position] for row in rows))))
+        used += (_GAP if position else 0) + min(longest, _LEAST_TEXT)
+        if used > width and position:
+            return position
+    return len(names)

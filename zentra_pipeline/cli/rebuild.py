@@ -18,7 +18,7 @@ _SHOWN = 20
 @click.command("rebuild")
 @options.tenant
 @click.option(
-    "--readers-only", is_flag=True, help="Only write pointers, catalog.duckdb and lists of seals anew; remake no table."
+    "--readers-only", is_flag=True, help="Only rewrite pointers, catalog.duckdb and lists of seals; remake no table."
 )
 @options.home
 @options.as_json

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     required=False,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
-@click.option("--tenant", metavar="T", callback=options.checked(identifiers.tenant_id), help="Whose run it is.")
+@click.option("--tenant", metavar="T", callback=options.checked(identifiers.tenant_id), help="Tenant of the run.")
 @click.option("--run", "run_id", metavar="ID", callback=options.checked(options.record_id), help="The run.")
 @click.option(
     "--revision",
@@ -70,7 +70,7 @@ def _tell(outcome: "Reperformed") -> None:
     claim = outcome.claim
     against = f"the seal of {claim.closeout_id}" if claim.closeout_id else "what it published (it is not sealed)"
     printing.say(f"run {claim.run_id}, revision {claim.revision}, against {against}")
-    printing.say(f"staged anew from landed bytes; {printing.counted(outcome.earlier, 'earlier run')} as published\n")
+    printing.say(f"staged again from landed bytes; {printing.counted(outcome.earlier, 'earlier run')} as published\n")
     printing.print_table(
         ("what", "claimed", "made now", ""),
         [(c.name, c.claimed[:16], c.found[:16], "equal" if c.holds else "differs") for c in outcome.comparisons],

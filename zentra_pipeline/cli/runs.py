@@ -29,7 +29,7 @@ def list_runs(tenant: str, provider: str | None, home: Home, as_json: bool) -> N
     with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
         found = runs.list_runs(connection, provider)
     if as_json:
-        printing.print_json({"runs": [asdict(run) for run in found]})
+        printing.print_json({"items": [asdict(run) for run in found]})
         return
     headings = ("run", "provider", "settlement file", "window", "status", "closeout", "revision", "owner", "as of")
     printing.print_table(
@@ -96,7 +96,7 @@ def show(run_id: str, tenant: str, home: Home, as_json: bool) -> None:
 def void(*, run_id: str, tenant: str, reason: str, actor: str, home: Home, as_json: bool) -> None:
     """Take back a run that was asked for by mistake.
 
-    A second person does, while nothing sealed rests on it. Later runs of the provider are made again without it.
+    A second person does it, before anything sealed depends on it. Later runs of the provider are made again without it.
     """
     from datetime import UTC, datetime
 

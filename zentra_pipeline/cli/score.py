@@ -18,7 +18,7 @@ _SHOWN = 5
 
 @click.command("score")
 @click.argument("world", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--home", "home", metavar="DIR", help="Fresh home to run in and keep.  [default: a passing one]")
+@click.option("--home", "home", metavar="DIR", help="Fresh home to run in and keep.  [default: a temporary one]")
 @options.as_json
 def command(world: Path, home: str | None, as_json: bool) -> int:
     """Run a world of `zentra simulate` and score it: precision and recall against its answer key.

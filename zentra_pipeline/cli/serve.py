@@ -15,7 +15,7 @@ _RESTART_SECONDS = 2.0
 
 @click.command("serve")
 @click.option("--host", metavar="H", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", metavar="N", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Its port.")
+@click.option("--port", metavar="N", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port.")
 @click.option(
     "--worker/--no-worker",
     "has_worker",
@@ -29,10 +29,15 @@ _RESTART_SECONDS = 2.0
     type=click.IntRange(1),
     default=5_000,
     show_default=True,
-    help="What one token may ask steadily; twice that at once.",
+    help="Requests per second of one token; bursts of twice as many.",
 )
 @click.option(
-    "--max-upload-mb", metavar="N", type=click.IntRange(1), default=2_048, show_default=True, help="Size of a file."
+    "--max-upload-mb",
+    metavar="N",
+    type=click.IntRange(1),
+    default=2_048,
+    show_default=True,
+    help="Largest file accepted, in MB.",
 )
 @options.home
 def command(host: str, port: int, has_worker: bool, requests_per_second: int, max_upload_mb: int, home: Home) -> None:

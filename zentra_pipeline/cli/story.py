@@ -31,8 +31,8 @@ _COLOURS = {
 _KIND_WIDTH = max(map(len, _COLOURS))
 _PIPED_WIDTH = 110
 _LEAST_WIDTH = 30
-# An amount such as `1 250.00 USD` stays on one line: its gaps are stood in for while a sentence is broken into lines.
-_AMOUNT_GAP = re.compile(r"(?<=[0-9]) (?=[0-9]{3}(?![0-9])|[A-Z]{3}\b)")
+# An amount such as `1,250.00 USD` stays on one line: its gap is replaced while a sentence is broken into lines.
+_AMOUNT_GAP = re.compile(r"(?<=[0-9]) (?=[A-Z]{3}\b)")
 _UNBROKEN = "\ue000"
 _MAX_REFERENCE = 4_096
 
@@ -77,12 +77,12 @@ def _print_json(told: "Story") -> None:
 
 
 def _print(told: "Story") -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from zentra_pipeline.cli import printing
     from zentra_pipeline.cli.printing import printable
 
-    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    console = printing.console(None if sys.stdout.isatty() else _PIPED_WIDTH)
     title = Text(printable(told.provider_reference), style="bold")
     title.append(f"  {', '.join(map(printable, told.providers))}", style="not bold dim")
     console.print(title, soft_wrap=True)

@@ -45,7 +45,7 @@ def list_tenants(home: Home, as_json: bool) -> None:
 
     found = tenancy.tenants(home)
     if as_json:
-        printing.print_json({"tenants": found})
+        printing.print_json({"items": found})
         return
     for tenant in found:
         printing.say(tenant)

@@ -31,17 +31,25 @@ def command() -> None:
 @command.command("create")
 @options.tenant
 @click.option(
-    "--actor", metavar="A", required=True, callback=options.checked(options.name_of_person), help="Whose it is."
+    "--actor",
+    metavar="A",
+    required=True,
+    callback=options.checked(options.name_of_person),
+    help="Person or system it acts as.",
 )
 @click.option(
     "--role",
     metavar="R",
     required=True,
     callback=options.checked(_role),
-    help="What it may do: service, operator, approver, analyst or admin.",
+    help="Role: service, operator, approver, analyst or admin.",
 )
-@click.option("--expires-days", metavar="N", type=click.IntRange(1, 3650), help="How long it is good.  [default: ever]")
-@click.option("--name", metavar="TEXT", callback=options.checked(options.name_of_person), help="What it is for.")
+@click.option(
+    "--expires-days", metavar="N", type=click.IntRange(1, 3650), help="Days until it expires.  [default: never]"
+)
+@click.option(
+    "--name", metavar="TEXT", callback=options.checked(options.name_of_person), help="Note on what it is for."
+)
 @options.home
 @options.as_json
 def create(
@@ -75,7 +83,7 @@ def create(
 @options.home
 @options.as_json
 def list_tokens(tenant: str | None, home: Home, as_json: bool) -> None:
-    """List tokens, oldest first: whose they are, never what they are."""
+    """List tokens, oldest first: tenant, actor and role, never the token itself."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.tenants import access
 
@@ -83,7 +91,7 @@ def list_tokens(tenant: str | None, home: Home, as_json: bool) -> None:
     found = access.listed(home, tenant)
     if as_json:
         printing.print_json(
-            {"tokens": [_known(token) | {"is_in_force": access.is_in_force(token, now)} for token in found]}
+            {"items": [_known(token) | {"is_in_force": access.is_in_force(token, now)} for token in found]}
         )
         return
     if not found:
@@ -112,7 +120,7 @@ def list_tokens(tenant: str | None, home: Home, as_json: bool) -> None:
 @options.home
 @options.as_json
 def revoke(token_id: str, home: Home, as_json: bool) -> None:
-    """End a token at once and for good."""
+    """Revoke a token for good; it works for up to 1 s more."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.tenants import access
 

@@ -47,10 +47,10 @@ def _status(value: str) -> str:
 
 @click.command("deliver")
 @options.tenant
-@click.option("--once", is_flag=True, help="Send what is due now and end, as without any of the three.")
-@click.option("--until-empty", is_flag=True, help="Wait for retries as well, and end when nothing waits any more.")
-@click.option("--loop", is_flag=True, help="Go on until interrupted.")
-@click.option("--retry-now", is_flag=True, help="Do not wait for the times of retries that stand now.")
+@click.option("--once", is_flag=True, help="Send what is due now and end (the default).")
+@click.option("--until-empty", is_flag=True, help="Wait for retries too, and end when nothing is left to send.")
+@click.option("--loop", is_flag=True, help="Keep sending until interrupted.")
+@click.option("--retry-now", is_flag=True, help="Retry now.")
 @_endpoint
 @_seconds
 @options.home
@@ -96,13 +96,11 @@ def deliver(
     "first",
     metavar="CURSOR",
     callback=options.checked(_cursor),
-    help="Events from this place of the log on, its own included.",
+    help="Events from this place of the log on, inclusive.",
 )
-@click.option(
-    "--to", "last", metavar="CURSOR", callback=options.checked(_cursor), help="Up to this place, its own included."
-)
+@click.option("--to", "last", metavar="CURSOR", callback=options.checked(_cursor), help="Up to this place, inclusive.")
 @click.option("--since", metavar="TS", callback=options.checked(options.instant), help="Events that happened since.")
-@click.option("--queue-only", is_flag=True, help="Leave the sending to the next `zentra webhooks deliver`.")
+@click.option("--queue-only", is_flag=True, help="Queue them for the next `zentra webhooks deliver`.")
 @_endpoint
 @_seconds
 @options.home
@@ -119,7 +117,7 @@ def replay(
     home: Home,
     as_json: bool,
 ) -> None:
-    """Send events once more, under the ids they had; receivers tell a repeat by its webhook-id."""
+    """Send events once more, under the same ids; receivers recognize a repeat by its webhook-id."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.webhooks import replay as replaying
     from zentra_pipeline.webhooks import sending
@@ -169,7 +167,7 @@ def deliveries(
             connection, endpoint_id=endpoint_id, status=status, event_id=event_id, limit=limit
         )
     if as_json:
-        printing.print_json({"deliveries": [_as_object(delivery) for delivery in found]})
+        printing.print_json({"items": [_as_object(delivery) for delivery in found]})
         return
     printing.print_table(
         ("delivery", "endpoint", "event", "type", "status", "attempts", "next attempt"),
@@ -195,9 +193,7 @@ def deliveries(
 @click.option(
     "--delivery", "delivery_id", metavar="ID", callback=options.checked(options.record_id), help="Only this delivery's."
 )
-@click.option(
-    "--limit", metavar="N", type=click.IntRange(1), default=1_000, show_default=True, help="At most the newest so many."
-)
+@click.option("--limit", metavar="N", type=click.IntRange(1), default=1_000, show_default=True, help="Newest N.")
 @options.home
 @options.as_json
 def attempts(
@@ -218,7 +214,7 @@ def attempts(
             asdict(attempt) | {"event_id": deliveries[attempt.delivery_id].event_id, "state": state}
             for attempt, state in zip(found, states, strict=True)
         ]
-        printing.print_json({"attempts": shown})
+        printing.print_json({"items": shown})
         return
     printing.print_table(
         ("delivery", "event", "attempt", "state", "at", "answer", "ms", "result"),

@@ -23,29 +23,27 @@ SECRET_VARIABLE = "ZENTRA_WEBHOOK_SECRET"  # noqa: S105  the variable's name
     "secrets",
     metavar="SECRET",
     multiple=True,
-    help=f"What deliveries are signed with; may be given several times.  [default: ${SECRET_VARIABLE}]",
+    help=f"Secret of the endpoint; may be given several times.  [default: ${SECRET_VARIABLE}]",
 )
-@click.option("--silent", metavar="N", type=click.IntRange(0), default=0, help="Answer the first so many too late.")
+@click.option("--silent", metavar="N", type=click.IntRange(0), default=0, help="Let the first N time out.")
 @click.option(
     "--silent-seconds",
     metavar="S",
     type=click.FloatRange(0, 600),
     default=20,
     show_default=True,
-    help="How late that is.",
+    help="Seconds before those are answered.",
 )
-@click.option(
-    "--failing", metavar="N", type=click.IntRange(0), default=0, help="Answer the next so many with a failure."
-)
+@click.option("--failing", metavar="N", type=click.IntRange(0), default=0, help="Answer the next N with a failure.")
 @click.option(
     "--failing-status",
     metavar="CODE",
     type=click.IntRange(200, 599),
     default=500,
     show_default=True,
-    help="Which failure.",
+    help="HTTP status of the failure.",
 )
-@click.option("--count", metavar="N", type=click.IntRange(1), help="End after so many deliveries.")
+@click.option("--count", metavar="N", type=click.IntRange(1), help="End after N deliveries.")
 @options.home
 @options.as_json
 def listen(

@@ -17,7 +17,7 @@ _endpoint = click.argument("endpoint_id", metavar="ENDPOINT", callback=options.c
 
 @click.group("webhooks")
 def command() -> None:
-    """Send events to endpoints, see how that went, send again."""
+    """Send events to endpoints, list attempts, send again."""
 
 
 for _other in (*webhook_deliveries.COMMANDS, webhook_listen.listen):
@@ -33,15 +33,15 @@ for _other in (*webhook_deliveries.COMMANDS, webhook_listen.listen):
     multiple=True,
     help="Only events of these types, such as reconciliation.exception.*; may be given several times.  [default: all]",
 )
-@click.option("--each-match", is_flag=True, help="One delivery a match, instead of one a run revision and rule.")
-@click.option("--allow-loopback", is_flag=True, help="The receiver may stand on this machine, and have no TLS.")
+@click.option("--each-match", is_flag=True, help="One delivery per match, instead of one per run revision and rule.")
+@click.option("--allow-loopback", is_flag=True, help="Allow a receiver on this machine, without TLS.")
 @click.option(
     "--failure-days",
     metavar="N",
     type=click.IntRange(1, 90),
     default=5,
     show_default=True,
-    help="Disable it after failing for so many days.",
+    help="Disable it after N days of failures only.",
 )
 @options.acting
 @options.home
@@ -89,7 +89,7 @@ def add(
 @options.home
 @options.as_json
 def list_endpoints(tenant: str, home: Home, as_json: bool) -> None:
-    """List endpoints, oldest first: where they are and how they do, never their secrets."""
+    """List endpoints, oldest first: URL and health, never their secrets."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import webhooks as webhook_store
     from zentra_pipeline.store.engine import operational_store, reading
@@ -108,7 +108,7 @@ def list_endpoints(tenant: str, home: Home, as_json: bool) -> None:
             }
             for endpoint in found
         ]
-        printing.print_json({"endpoints": told})
+        printing.print_json({"items": told})
         return
     if not found:
         printing.note(f"No endpoint yet: zentra webhooks add URL --tenant {tenant}")
@@ -137,12 +137,12 @@ def list_endpoints(tenant: str, home: Home, as_json: bool) -> None:
     type=click.IntRange(0, 720),
     default=24,
     show_default=True,
-    help="How long the old secret signs as well.",
+    help="How long the old secret stays valid.",
 )
 @options.home
 @options.as_json
 def rotate(endpoint_id: str, tenant: str, overlap_hours: int, home: Home, as_json: bool) -> None:
-    """Give an endpoint a new secret, printed once; for a while both sign."""
+    """Give an endpoint a new secret, printed once; the old one stays valid for a while."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.webhooks import endpoints
 
@@ -151,7 +151,7 @@ def rotate(endpoint_id: str, tenant: str, overlap_hours: int, home: Home, as_jso
         printing.print_json(_as_object(endpoint) | {"secret": secret})
     else:
         printing.say(secret)
-        printing.note(f"The secret before signs as well until {endpoint.previous_until}")
+        printing.note(f"The old secret stays valid until {endpoint.previous_until}")
 
 
 @command.command("enable")
@@ -185,7 +185,7 @@ def disable(endpoint_id: str, tenant: str, actor: str, home: Home, as_json: bool
 @options.home
 @options.as_json
 def remove(endpoint_id: str, tenant: str, home: Home, as_json: bool) -> None:
-    """End an endpoint for good; what waits for it is given up."""
+    """Remove an endpoint for good; its pending deliveries are given up."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.webhooks import endpoints
 

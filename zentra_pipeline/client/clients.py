@@ -204,11 +204,11 @@ class ZentraSync:
 def _checked(base_url: str) -> str:
     url = httpx.URL(base_url)
     if url.scheme not in ("http", "https") or not url.host:
-        raise UsageError(f"address {base_url!r} is no URL of a server: use https://host[:port]")
+        raise UsageError(f"address {base_url!r} is not the URL of a server: use https://host[:port]")
     return base_url
 
 
 def _headers(token: str) -> dict[str, str]:
     if not (token and token.isascii() and token.isprintable() and " " not in token):
-        raise UsageError("the token is none: use one that `zentra token create` printed")
+        raise UsageError("the token is not valid: use one that `zentra token create` printed")
     return {"authorization": f"Bearer {token}", "accept": "application/json"}

@@ -136,7 +136,9 @@ def read(reply: Reply, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(reply.body)
     except ValidationError as cause:
-        raise AnswerError(f"the answer is no {model.__name__}: check the address and the server's version") from cause
+        raise AnswerError(
+            f"the answer is not a {model.__name__}: check the address and the server's version"
+        ) from cause
 
 
 def problem_of(reply: Reply) -> Problem:

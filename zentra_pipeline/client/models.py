@@ -127,6 +127,17 @@ class Decision(Answer):
     policy: dict[str, Any]
 
 
+class Search(Answer):
+    """What a match pass looked for about an exception, over which windows, and with which result."""
+
+    rule: str
+    searched_key: str | None
+    windows_from: date | None
+    windows_to: date | None
+    movements_examined: int | None
+    result: str
+
+
 class ExceptionDetail(ExceptionRow):
     """An exception with its history and what may follow; `etag` is its state, for `if_match`."""
 
@@ -137,6 +148,7 @@ class ExceptionDetail(ExceptionRow):
     proposed_resolution: str | None
     proposed_by: str | None
     decisions: tuple[Decision, ...]
+    ledger_search: tuple[Search, ...] = ()
     etag: str | None = None
 
 

@@ -263,13 +263,13 @@ def _items(raw: RawPage, model: type[Item]) -> tuple[Item, ...]:
     try:
         return tuple(model.model_validate(item) for item in raw.items)
     except ValidationError as cause:
-        raise AnswerError(f"an item is no {model.__name__}: check the address and the server's version") from cause
+        raise AnswerError(f"an item is not a {model.__name__}: check the address and the server's version") from cause
 
 
 def _path(prefix: str, name: str, *further: str) -> str:
     """A path below `prefix`; an id is one segment of it, whatever characters it has."""
     if name in ("", ".", ".."):
-        raise ValueError(f"{name!r} is no id")
+        raise ValueError(f"{name!r} is not an id")
     return "/".join((prefix, quote(name, safe=""), *further))
 
 

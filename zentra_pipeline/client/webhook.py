@@ -35,9 +35,9 @@ def verify_webhook(
     try:
         event = Event.model_validate_json(raw)
     except ValidationError as cause:
-        raise WebhookRejectedError("the delivery is signed, but is no event: refuse it") from cause
+        raise WebhookRejectedError("the delivery is signed, but is not an event: refuse it") from cause
     if event.id != message_id:
-        raise WebhookRejectedError("the delivery is signed for another event than it tells: refuse it")
+        raise WebhookRejectedError("the delivery is signed for another event than its body names: refuse it")
     return event
 
 

@@ -153,7 +153,7 @@ def _quarantine(books: Books, decisions: Sequence[Decision]) -> list[Blocker]:
         Blocker(
             "quarantined_rows",
             books.run.run_id,
-            f"{rows} input row{'s stand' if rows > 1 else ' stands'} in quarantine and in no total",
+            f"{rows} input row{'s are' if rows > 1 else ' is'} in quarantine and in no total",
             Remedy(
                 "correct and ingest them again, or accept them with a reason",
                 "accept_quarantine",

@@ -113,7 +113,8 @@ def reason_to_amend(sealed: run_store.Revision, now: run_store.Revision) -> str:
     own = now.manifest.get("run", {}).get("settlement_file")
     told = [_told(words[kind], ids) for kind in words if (ids := _ids(came, kind, own))]
     return (
-        "; ".join(told) or "the run was made anew after decisions, settings, quarantined rows or an earlier run changed"
+        "; ".join(told)
+        or "the run was made again after decisions, settings, quarantined rows or an earlier run changed"
     )
 
 

@@ -118,7 +118,7 @@ def _refuse_inexact(value: object) -> bool:
         plain = True
         for key, member in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"key {key!r} is no text")
+                raise TypeError(f"key {key!r} must be a string")
             plain = _refuse_inexact(member) and key.isascii() and plain
         return plain
     if isinstance(value, list | tuple):

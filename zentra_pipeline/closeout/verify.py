@@ -218,7 +218,7 @@ def _require_text(content: bytes) -> None:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
-    _require(len(value) == len(pairs), "a key stands twice in an object")
+    _require(len(value) == len(pairs), "a key appears twice in an object")
     return value
 
 
@@ -475,7 +475,7 @@ def _pinned(trust: Path | None) -> dict[str, _Key]:
     _fit(content, _KEYS, "trust")
     keys: dict[str, _Key] = {}
     for record in content["keys"]:
-        _require(record["keyid"] not in keys, f"key {record['keyid'][:12]}… stands twice")
+        _require(record["keyid"] not in keys, f"key {record['keyid'][:12]}… appears twice")
         keys[record["keyid"]] = _key(record, "pinned")
     _require(bool(keys), "no key is pinned: the trust file is empty")
     for record in content["keys"]:
@@ -567,7 +567,7 @@ def _read(path: Path, limit: int) -> Iterator[bytes]:
     """Blocks of a regular file of at most `limit` bytes; a link is not followed."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        _require(stat.S_ISREG(os.fstat(descriptor).st_mode), f"{path.name} is no regular file")
+        _require(stat.S_ISREG(os.fstat(descriptor).st_mode), f"{path.name} is not a regular file")
         size = 0
         while block := stream.read(_BLOCK):
             size += len(block)
@@ -611,7 +611,7 @@ class _Document:
             content += block
             _require(len(content) <= _MAX_DOCUMENT, "it is too long")
         self.value = _canonical(bytes(content), "it")
-        _require(isinstance(self.value, dict), "it is no object")
+        _require(isinstance(self.value, dict), "it is not an object")
 
 
 # Canonical JSON text, and lines of one form: a line that matches has exactly these columns, in the canonical order.
@@ -659,7 +659,7 @@ class _Evidence(_Lines):
         if self._block.fullmatch(lines) is None:
             bad = next(number for number, leaf in enumerate(leaves) if self._line.fullmatch(leaf + b"\n") is None)
             raise _FailedError(
-                f"line {self.rows + bad + 1:,} is no canonical row of this closeout: {_shown(leaves[bad])}"
+                f"line {self.rows + bad + 1:,} is not a canonical row of this closeout: {_shown(leaves[bad])}"
             )
         self._last = _check_order(leaves, self._last, le)
         self.rows += len(leaves)
@@ -734,7 +734,7 @@ class _Matches(_Lines):
     def take(self, lines: bytes) -> None:
         _require_text(lines)
         rows = self._LINE.findall(lines)
-        _require(len(rows) == lines.count(b"\n"), f"a line after {self.rows:,} is no canonical match")
+        _require(len(rows) == lines.count(b"\n"), f"a line after {self.rows:,} is not a canonical match")
         self._last = _check_order([(row[3], row[7]) for row in rows], self._last, lt)
         self.rows += len(rows)
         groups: defaultdict[tuple[bytes, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
@@ -847,7 +847,7 @@ class _Events(_Lines):
             if end < len(lines):
                 self.rows += 1
                 line, end = lines[end : lines.index(b"\n", end)], lines.index(b"\n", end) + 1
-                _require(type(_LOOSE(line.decode("utf-8"))) is dict, f"line {self.rows:,} is no JSON object")
+                _require(type(_LOOSE(line.decode("utf-8"))) is dict, f"line {self.rows:,} is not a JSON object")
             start = end
 
 
@@ -907,13 +907,13 @@ class _Bundle:
     def _opened(self) -> bytes:
         """The payload's bytes, signed or not; refused where the envelope could not be opened."""
         if self._signed is None:
-            raise _FailedError("cannot be told, for the envelope does not hold")
+            raise _FailedError("cannot be checked, because the envelope is not valid")
         return self._signed
 
     @property
     def _sealed(self) -> Seal:
         if self.seal is None:
-            raise _FailedError("cannot be told, for the payload does not hold")
+            raise _FailedError("cannot be checked, because the payload is not valid")
         return self.seal
 
     @property
@@ -927,7 +927,7 @@ class _Bundle:
 
     def _taken(self, name: str) -> Any:
         """What was read of a file; refused where it could not be read."""
-        _require(name in self._takers, "cannot be told, for the payload does not hold")
+        _require(name in self._takers, "cannot be checked, because the payload is not valid")
         _require(name not in self._faults, f"{name}: {self._faults.get(name)}")
         return self._takers[name]
 
@@ -1050,7 +1050,7 @@ class _Bundle:
         return f"{_count(len(self._signers), 'signature')} of trusted keys over seal {digest[:12]}…"
 
     def _check_key(self, known: Mapping[str, _Key], history: _History) -> str:
-        _require(bool(self._signers), "cannot be told, for no trusted signature holds")
+        _require(bool(self._signers), "cannot be checked, because no trusted signature is valid")
         sealed_at = _instant(self._payload["sealed_at"])
         valid = [key for key in self._signers if key.is_valid_at(sealed_at)]
         is_limited = any(key.is_limited for key in self._signers)
@@ -1152,7 +1152,7 @@ class _Bundle:
 
     def _check_rollforward(self) -> str:
         rows = {row["currency"]: row for row in self._totals()["rollforward"]}
-        _require(len(rows) == len(self._totals()["rollforward"]), "a currency stands twice")
+        _require(len(rows) == len(self._totals()["rollforward"]), "a currency appears twice")
         open_items = self._taken("files/open_items.jsonl").totals.groups
         closing = {c: sums[1] for (kind, c), sums in open_items.items() if kind == "ledger_transaction"}
         settled = self._taken("files/matches.jsonl").settled
@@ -1232,7 +1232,7 @@ def _odd_names(names: Sequence[str], place: str) -> str:
         for pattern, origin in _DROPPINGS:
             if pattern.fullmatch(name.rsplit("/", 1)[-1]):
                 return (
-                    f"{_shown(name)} is no part of it: {origin}. It is harmless, nothing sealed is changed by it; "
+                    f"{_shown(name)} is not part of it: {origin}. It is harmless, nothing sealed is changed by it; "
                     "delete it and check again"
                 )
     return f"{_shown(list(names[:3]))} does not belong {place}: nothing vouches for it; find out who put it there"

@@ -165,7 +165,7 @@ def write_workbook(path: Path, paths: TenantPaths, run_id: str, *, rows_a_sheet:
         if sum(table.rows for table in tables.values()) >= _MANY_ROWS:
             book.use_zip64()
     if _moment(paths) != before:
-        raise ZentraError(f"run {run_id}: something was published or decided while it was exported; export it again")
+        raise ZentraError(f"run {run_id}: data changed during export; export it again")
     return WorkbookSummary(
         run_id=run_id,
         revision=run["revision"],

@@ -158,7 +158,7 @@ def write_summary(cells: Cells, sheet: Any, facts: Facts) -> None:
     )
     as_text = sum(table.amounts_as_text for table in facts.tables.values())
     if as_text:
-        page.note(f"{as_text:,} amounts have more than the 15 digits Excel keeps; they stand as text, exactly.")
+        page.note(f"{as_text:,} amounts have more than the 15 digits Excel keeps; they are written as text, exactly.")
         page.note("Where a currency's amounts come to so much, sums are figures instead of formulas.")
 
 
@@ -237,7 +237,7 @@ def write_sign_off(cells: Cells, facts: Facts) -> None:
     if not closeouts:
         page.note("No closeout has been prepared for this run.")
     if any(closeout["seal_digest"] for closeout in closeouts):
-        page.note("The sheets show what is known now; what was sealed stands in the bundle of its closeout.")
+        page.note("The sheets show what is known now; what was sealed is in the bundle of its closeout.")
         page.line += 1
     for closeout in closeouts:
         page.headings([f"Closeout, revision {closeout['revision']}"])

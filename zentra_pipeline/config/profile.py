@@ -144,7 +144,7 @@ class Profile(BaseModel):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as cause:
-            raise ValueError(f"{value!r} is no zone of the IANA database, such as UTC or Europe/Berlin") from cause
+            raise ValueError(f"{value!r} is not a zone of the IANA database, such as UTC or Europe/Berlin") from cause
         _require(value != "localtime", "'localtime' differs from machine to machine: name the zone")
         return value
 
@@ -242,7 +242,7 @@ def _normalized_fees(value: object) -> dict[str, Any] | None:
     for currency, rules in given.items():
         _require(
             currency == ANY or currency in vocabulary.currencies(),
-            f"key {currency!r} is no ISO 4217 currency; allowed are currencies, line types ({', '.join(line_types)}) "
+            f"key {currency!r} is not an ISO 4217 currency; use currencies, line types ({', '.join(line_types)}) "
             f"or the rule's own keys ({', '.join(FeeRule.model_fields)}), not mixed",
         )
         for line_type in _map(rules, f"{currency} must be a map by line type"):

@@ -98,7 +98,7 @@ class RoutingRule(_Conditions):
     @model_validator(mode="after")
     def _says_something(self) -> "RoutingRule":
         if self.lane is None and self.owner is None and self.sla_business_days is None:
-            raise ValueError("the rule says nothing: give lane, owner or sla_business_days")
+            raise ValueError("the rule sets nothing: give lane, owner or sla_business_days")
         return self
 
 
@@ -112,7 +112,7 @@ class EscalationRule(_Conditions):
     @model_validator(mode="after")
     def _says_something(self) -> "EscalationRule":
         if self.lane is None and self.owner is None:
-            raise ValueError("the rule says nothing: give lane or owner")
+            raise ValueError("the rule sets nothing: give lane or owner")
         return self
 
 

@@ -108,7 +108,7 @@ def named(action: str, settlement_lines: Sequence[str], ledger_transactions: Seq
     lines, movements = tuple(sorted(set(settlement_lines))), tuple(sorted(set(ledger_transactions)))
     if action not in MATCHING:
         if lines or movements:
-            raise UsageError(f"{action} names no lines and no movements; {' and '.join(sorted(MATCHING))} do")
+            raise UsageError(f"{action} takes no lines or movements; {' and '.join(sorted(MATCHING))} do")
         return None
     for what, given, distinct in (
         ("settlement line", settlement_lines, lines),
@@ -119,7 +119,7 @@ def named(action: str, settlement_lines: Sequence[str], ledger_transactions: Seq
         if not distinct and action == "split":
             raise UsageError(f"{action} needs a {what}: it sets one line against several movements, or the reverse")
         if any(not each or len(each) > MAX_ID for each in distinct):
-            raise UsageError(f"a {what} has an id that cannot be: use 1 to {MAX_ID} characters")
+            raise UsageError(f"a {what} has an invalid id: use 1 to {MAX_ID} characters")
     if len(lines) + len(movements) < 2:
         raise UsageError(
             f"{action} needs two items or more: a settlement line and a ledger transaction, or items of one side that "

@@ -86,7 +86,7 @@ def run_queued(home: Home, tenant: str, provider: str, progress: Progress | None
 def _require_followed(run_id: str, followed: window_run.Followed) -> None:
     if followed.failures:
         why = "; ".join(f"{failed}: {reason}" for failed, reason in followed.failures.items())
-        raise RunFailedError(f"run {run_id} is done, but a later run could not be made anew; run it again: {why}")
+        raise RunFailedError(f"run {run_id} is done, but a later run could not be made again; run it again: {why}")
 
 
 def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progress | None) -> "Reconciler":

@@ -62,7 +62,7 @@ class MatchFact(OfWindow):
 class MatchCreated(MatchFact):
     """A run matched lines and movements, or a match it had taken back stands again."""
 
-    restored_by_revision: Revision | None = Field(description="The revision by which it stands again, else null.")
+    restored_by_revision: Revision | None = Field(description="The revision that restored it, else null.")
 
 
 class MatchReversed(MatchFact):

@@ -53,7 +53,7 @@ class TenantIntake:
         waiting = _Waiting(receipt, loop, loop.create_future())
         with self._has_work:
             if self._is_closed or self._bytes > _MOST_BYTES_WAITING:
-                raise IntakeFullError("deliveries wait for the disk: send this one again in a moment")
+                raise IntakeFullError("too many deliveries are pending: retry in a moment")
             self._waiting.append(waiting)
             self._bytes += len(receipt.body)
             self._has_work.notify()

@@ -114,7 +114,7 @@ def _id_of_name(source: Path) -> str:
         return identifiers.settlement_file_id(source.stem)
     except UsageError as cause:
         raise UsageError(
-            f"the name of {source.name!r} is no id of a settlement file: give the file an id of its own ({cause})"
+            f"the name of {source.name!r} is not a settlement file id: give the file an id of its own ({cause})"
         ) from cause
 
 

@@ -89,7 +89,9 @@ class _Admitted:
             admitted += verdict.admitted.height
             yield verdict.admitted
         if self.refusals and not admitted:
-            raise InputRejectedError(f"{self.path.name}: none of {self.refusals:,} rows gets in; {self.first_refusal}")
+            raise InputRejectedError(
+                f"{self.path.name}: none of {self.refusals:,} rows is accepted; {self.first_refusal}"
+            )
 
 
 def _canonical(path: Path) -> list[Statement]:
@@ -179,6 +181,6 @@ def _statements(rows: _Admitted, totals: pl.DataFrame) -> list[Statement]:
     said = totals.select("id", "entries", "currency", "signed_sum_minor", "ties").iter_rows(named=True)
     found = [replace(_nothing(rows.path), **total) for total in said]
     if rows.refusals:
-        reason = f"rows that cannot be let in: {rows.refusals:,}; the first, {rows.first_refusal}"
+        reason = f"rejected rows: {rows.refusals:,}; the first, {rows.first_refusal}"
         found.append(refused(rows.path, reason, rows.refusals))
     return found or [_nothing(rows.path)]

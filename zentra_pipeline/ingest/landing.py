@@ -36,7 +36,7 @@ def receive(paths: TenantPaths, source: Path, position: int) -> Landed:
     Only the holder of the ingest lock may call this. UsageError when the source is no readable regular file.
     """
     if source.exists() and not source.is_file():
-        raise UsageError(f"{source}: it is no regular file; name a file that can be read")
+        raise UsageError(f"{source}: it is not a regular file; name a file that can be read")
     if not source.is_file():
         raise UsageError(f"{source}: there is no such file; name a file that can be read")
     arriving = paths.landing / _ARRIVING

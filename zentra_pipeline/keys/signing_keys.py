@@ -199,7 +199,7 @@ def _pending(home: Home, keyid: str) -> Path:
 def _locked(home: Home) -> Iterator[None]:
     """Keep other processes out, and finish or discard what one that died had begun."""
     if not home.root.is_dir():
-        raise UsageError(f"there is no home at {home.root}: make it with `zentra init`, or name yours with --home")
+        raise UsageError(f"there is no home at {home.root}: make it with `zentra init`, or give yours with --home")
     home.keys.mkdir(mode=0o700, exist_ok=True)
     with (home.keys / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

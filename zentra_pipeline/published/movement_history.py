@@ -242,7 +242,7 @@ def _reversal_sentence(data: Mapping[str, Any], run_id: str) -> str:
     what = f"Match {data['match_id']} of {_pair(data)}"
     if data["withdrawn_by_revision"]:
         return f"{what} was withdrawn: revision {data['withdrawn_by_revision']} of its run does not find it"
-    return f"{what} was reversed: {run_id} matches its group anew"
+    return f"{what} was reversed: {run_id} matches its group again"
 
 
 def _pair(data: Mapping[str, Any]) -> str:

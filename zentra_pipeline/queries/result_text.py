@@ -15,7 +15,7 @@ def json_pieces(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Ite
     """A JSON array, an object and a line a row; UsageError when two columns share a name or a value has no form."""
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
-        raise UsageError(f"column {twice[0]!r} stands in the result twice: give one of them another name with AS")
+        raise UsageError(f"column {twice[0]!r} appears in the result twice: give one of them another name with AS")
     encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=json_value)
     separator = "[\n"
     try:

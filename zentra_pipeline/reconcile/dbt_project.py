@@ -166,7 +166,7 @@ def _statement(node: Any, selected: Any) -> Statement:
     plain = _PLAIN_TEST if resource_type == "test" else _PLAIN_MODEL
     differing = [key for key, value in plain.items() if getattr(node.config, key) not in value]
     if differing:
-        raise RunFailedError(f"{resource_type} {node.name} sets {', '.join(differing)}, which a run does not heed")
+        raise RunFailedError(f"{resource_type} {node.name} sets {', '.join(differing)}, which a run ignores")
     is_contracted = resource_type == "model" and node.config.contract.enforced
     return Statement(
         unique_id=node.unique_id,

@@ -516,7 +516,9 @@ def check_request(home: Home, tenant: str, request: RunRequest, now: datetime | 
         mistakes.check_provider(paths, request.provider)
         mistakes.check_window(paths, request.provider, request.ledger_window, now or datetime.now(UTC))
     if known is not None and known.is_void and not request.is_confirmed:
-        raise UnconfirmedError(f"run {known.run_id} was taken back; the run tells why. Do you want it again?")
+        raise UnconfirmedError(
+            f"run {known.run_id} was taken back; `reason` in the run says why. Do you want it again?"
+        )
     if not any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):
         raise InputRejectedError(
             f"settlement file {request.settlement_file!r} of {request.provider} was never ingested: "

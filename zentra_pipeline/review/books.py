@@ -233,7 +233,7 @@ def _one_run(row: Mapping[str, Any], named: Named, items: Mapping[tuple[str, str
     if len(runs) > 1:
         told = ", ".join(f"{run.run_id} of window {run.ledger_window}" for run in runs.values())
         raise RefusedError(
-            f"the items stand in different books ({told}): reconcile the next window, and match in its books"
+            f"the items belong to different runs ({told}): reconcile the next window, and match them there"
         )
     (run,) = runs.values()
     return run
@@ -271,7 +271,7 @@ def _judged(
         if (item_type, item_id) not in named.items:
             continue
         if exception_type == _FAILED:
-            raise RefusedError(f"settlement line {item_id} has failed or was returned: it takes part in no match")
+            raise RefusedError(f"settlement line {item_id} has failed or was returned: it cannot be matched")
         if run_id == run.run_id:
             broken = {"item_type": item_type, "item_id": item_id, "exception_id": exception_id}
             breaks.append(broken | {"exception_type": exception_type})
@@ -293,7 +293,7 @@ def _check_as_proposed(proposal: Decision, match: Match) -> None:
         )
         raise RefusedError(
             f"exception {proposal.exception_id}: {proposal.actor} proposed to match {was}, and it is {is_now} by now: "
-            "reject it, and have it proposed anew"
+            "reject it, and have it proposed again"
         )
 
 

@@ -43,7 +43,7 @@ class Clocks:
 
     def __init__(self, paths: TenantPaths, as_of: datetime) -> None:
         if as_of.year not in _YEARS:
-            raise UsageError(f"as_of {instant_text(as_of)} is no time to judge at: use a year from 1900 to 8999")
+            raise UsageError(f"as_of {instant_text(as_of)} is out of range: use a year from 1900 to 8999")
         self.as_of = as_of
         days = load_business_days(paths)
 

@@ -44,7 +44,7 @@ class Recorded:
     """What a decision came to: `state` as readers see it, its owner filled in.
 
     `is_new` is false when the actor had decided just that before; `run_id` is the run in whose books it stands, and
-    `is_reconciled` says whether that run was reconciled anew for it.
+    `is_reconciled` says whether that run was re-reconciled for it.
     """
 
     state: ExceptionState
@@ -92,7 +92,7 @@ def decide(
 
     Raises UsageError for words and ids that cannot be, RefusedError where the state, the policy or a seal forbids it,
     OutdatedError when the exception has been decided on since `expected_version`, and RunFailedError when the decision
-    stands but the run it concerns could not be reconciled anew.
+    stands but the run it concerns could not be re-reconciled.
     """
     given = exception_state.resolution_of(action, resolution)
     exception_state.check_words(action, actor, reason, owner)
@@ -130,7 +130,7 @@ def decide(
             decision_store.append(connection, decision)
             _append_event(connection, tenant, row, decision, now)
             if stands_in.is_changed:
-                why = f"made anew: decision {decision.decision_id} of {actor}"
+                why = f"made again: decision {decision.decision_id} of {actor}"
                 request_store.queue(connection, stands_in.run.run_id, actor, now, why)
             state = exception_state.after(state, decision)
     lake.refresh(paths)
@@ -285,5 +285,5 @@ def _reconcile_anew(home: Home, tenant: str, run: run_store.Run, actor: str) -> 
         reconcile(home, tenant, request)
     except ZentraError as cause:
         raise RunFailedError(
-            f"the decision is recorded, but run {run.run_id} could not be reconciled anew: {cause}; run it again"
+            f"the decision is recorded, but run {run.run_id} could not be re-reconciled: {cause}; run it again"
         ) from cause

@@ -190,7 +190,7 @@ def _check_words(row: Row) -> None:
     if row.resolution is not None and row.resolution not in resolutions:
         raise UsageError(f"resolution {row.resolution!r} is not allowed: use one of {', '.join(resolutions)}")
     if row.version is not None and not _VERSION.fullmatch(row.version):
-        raise UsageError(f"version {row.version!r} is no number: leave it as the queue has it, or blank")
+        raise UsageError(f"version {row.version!r} is not a number: leave it as the list has it, or blank")
 
 
 def _told_columns() -> tuple[str, ...]:
@@ -224,6 +224,6 @@ def _row(number: int, given: dict[str, str]) -> Row:
 
 def _records(text: str) -> Iterator[list[str]]:
     if "\0" in text:
-        raise ValueError("NUL is no text of a sheet")
+        raise ValueError("the sheet must not contain U+0000")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     return (row for row in reader if row)

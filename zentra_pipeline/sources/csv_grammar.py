@@ -213,7 +213,7 @@ def _header(records: _Records, name: str) -> tuple[list[str], _Records]:
             raise InputRejectedError(
                 f"{name}: header: columns {', '.join(nameless)} have no name; name each column, or delete those"
             )
-        raise InputRejectedError(f"{name}: header: column {', '.join(twice)} is there twice; name each once")
+        raise InputRejectedError(f"{name}: header: column {', '.join(twice)} appears twice; name each once")
     rest = _Records(records.data[end:], records.marks[width:] - end, records.kinds[width:], records.is_quoted)
     return header, rest
 

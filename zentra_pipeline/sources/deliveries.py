@@ -55,7 +55,7 @@ class UnreadableError(ValueError):
 
 
 class _Decoder:
-    """Strict JSON that keeps numbers exact and remembers a key that stands twice in one object."""
+    """Strict JSON that keeps numbers exact and remembers a key that appears twice in one object."""
 
     def __init__(self) -> None:
         self.repeated: str | None = None
@@ -217,7 +217,7 @@ def _reason(cause: ValueError) -> str:
 
 def _delivery(row_number: int, text: str, value: object, decoder: _Decoder) -> Delivery:
     if decoder.repeated is not None:
-        return Delivery(row_number, text, refusal=f"key {decoder.repeated!r} stands twice in one object")
+        return Delivery(row_number, text, refusal=f"key {decoder.repeated!r} appears twice in one object")
     if not isinstance(value, dict):
         return Delivery(row_number, text, refusal="not a JSON object")
     if "body" not in value and "body_base64" not in value:
@@ -229,7 +229,7 @@ def _delivery(row_number: int, text: str, value: object, decoder: _Decoder) -> D
         return Delivery(row_number, text, refusal=f"body: {_reason(cause)}")
     headers, received_at = value.get("headers"), value.get("received_at")
     if decoder.repeated is not None:
-        refusal = f"body: key {decoder.repeated!r} stands twice in one object"
+        refusal = f"body: key {decoder.repeated!r} appears twice in one object"
     elif not isinstance(event, dict):
         refusal = "body: not a JSON object"
     elif not isinstance(headers, dict) or not all(isinstance(text, str) for text in headers.values()):

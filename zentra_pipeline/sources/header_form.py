@@ -82,7 +82,7 @@ def _further_down(lines: Sequence[str], expected: Expected) -> str | None:
         if set(expected.columns) <= set(_fields(line, ",")):
             shown = lines[0].rstrip("\r")
             what = f"line 1 ({shown[:_SHOWN]!r})" if shown else "line 1 (it is blank)"
-            return f"{what} is no header of this report: the header is in line {number}; delete the lines above it"
+            return f"{what} is not the header of this report: the header is in line {number}; delete the lines above it"
     return None
 
 

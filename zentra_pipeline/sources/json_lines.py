@@ -35,7 +35,7 @@ def read(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
             row += frame.height
             yield frame
     if row == 1 and name.lower().endswith(".json"):
-        raise InputRejectedError(f"{name}: the file is empty, which is no JSON; name an empty JSON Lines file .jsonl")
+        raise InputRejectedError(f"{name}: the file is empty, which is not JSON; name an empty JSON Lines file .jsonl")
     reader.check_columns(rows=row - 1)
 
 

@@ -75,12 +75,12 @@ def parse(line: str, contract: Contract) -> Row:
         raise NotAnObjectError(f"{_kind(content)}, not an object")
     if _is_deep(content):
         raise NotAnObjectError(f"nested deeper than {_DEPTH} levels")
-    reasons = [f"{key}: a key that stands there twice" for key in _repeated_keys(content)]
+    reasons = [f"{key}: a key that appears twice" for key in _repeated_keys(content)]
     values = tuple(_value(field, content.get(field.name), reasons) for field in contract.fields)
     unknown = {key: value for key, value in content.items() if key not in contract.columns}
     raw = _json(unknown) if unknown else None
     if raw is not None and _SURROGATE.search(raw):
-        reasons.append("raw: a lone surrogate, which is no text")
+        reasons.append("raw: a lone surrogate, which is not valid text")
         raw = None
     return Row(values, raw, "; ".join(reasons) or None, frozenset(key for key in content if not _SURROGATE.search(key)))
 
@@ -153,7 +153,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(word: str) -> None:
-    raise json.JSONDecodeError(f"{word} is no JSON value", word, 0)
+    raise json.JSONDecodeError(f"{word} is not valid JSON", word, 0)
 
 
 def _is_deep(content: object) -> bool:
@@ -194,7 +194,7 @@ def _value(field: Field, value: object, reasons: list[str]) -> str | None:
     if isinstance(value, str) and not isinstance(value, _Integer | _Decimal):
         if not _SURROGATE.search(value):
             return value
-        reasons.append(f"{field.name}: a lone surrogate, which is no text")
+        reasons.append(f"{field.name}: a lone surrogate, which is not valid text")
         return None
     reasons.append(f"{field.name}: {_kind(value)} is not {_DUE[field.type]}")
     return None

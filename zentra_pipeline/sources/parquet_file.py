@@ -142,7 +142,7 @@ def _check_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
         raise InputRejectedError(f"{name}: {len(schema.names):,} columns; at most {COLUMN_LIMIT:,} are allowed")
     twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
     if twice:
-        raise InputRejectedError(f"{name}: column {', '.join(twice)} stands there twice; name each once")
+        raise InputRejectedError(f"{name}: column {', '.join(twice)} appears twice; name each once")
     required = ", ".join(contract.required)
     check_columns(
         schema.names,

@@ -227,7 +227,7 @@ def _faults(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
                 reasons[f"{amount}: '{{}}' {fault}"] = is_refused & (words == fault)
     reasons |= _date_faults(frame, lines["settled_at"])
     if "customer_facing_amount" in frame.columns:
-        reasons["customer_facing_amount: '{}' is no exact amount of customer_facing_currency"] = (
+        reasons["customer_facing_amount: '{}' is not an exact amount of customer_facing_currency"] = (
             lines["presentment_currency"].is_not_null() & lines["presentment_minor"].is_null()
         )
     if not any(is_so.any() for is_so in reasons.values()):
@@ -245,7 +245,7 @@ def _faults(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
 
 
 def _amount_fault(text: pl.Expr) -> pl.Expr:
-    """Why a text is no exact amount of its currency, in words."""
+    """Why a text is not an exact amount of its currency, in words."""
     return (
         pl.when(text.str.contains(r"\A\s|\s\z"))
         .then(pl.lit("begins or ends with a blank; write the number alone, such as 40.00"))
@@ -270,7 +270,7 @@ def _date_faults(frame: pl.DataFrame, settled_at: pl.Series) -> dict[str, pl.Ser
         before = pl.Series([False]).new_from_index(0, frame.height)
         for column in columns:
             is_given = frame[column].is_not_null() & ~before
-            found[f"{column}: '{{}}' is no date and time such as 2026-03-02 10:00:00"] = is_given & is_wrong
+            found[f"{column}: '{{}}' is not a date and time such as 2026-03-02 10:00:00"] = is_given & is_wrong
             before = before | frame[column].is_not_null()
     return found
 

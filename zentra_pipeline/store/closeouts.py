@@ -40,7 +40,7 @@ class Closeout:
 
 
 def of_run(connection: Connection, run_id: str) -> list[Closeout]:
-    """A run's closeouts, oldest first: sealed and amended ones, and last the one that is prepared."""
+    """A run's closeouts, oldest first: sealed and amended, then the prepared one."""
     return _all(connection, _ordered().where(closeouts.c.run_id == run_id))
 
 

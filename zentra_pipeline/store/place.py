@@ -91,7 +91,7 @@ def _recorded(marker: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise ZentraError(f"{marker}: it names no schema ({cause!r}); restore it from a backup") from cause
     if not isinstance(schema, str) or not schema.startswith(_PREFIX) or '"' in schema:
-        raise ZentraError(f"{marker}: {schema!r} is no schema of Zentra's; restore it from a backup")
+        raise ZentraError(f"{marker}: {schema!r} is not a schema of Zentra; restore it from a backup")
     return schema
 
 

@@ -76,7 +76,7 @@ def _configured_url() -> URL:
         url = make_url(configured)
     except (ArgumentError, ValueError):
         raise UsageError(
-            f"{DATABASE_VARIABLE} is no URL: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+            f"{DATABASE_VARIABLE} is not a URL: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from None
     if "@" in (url.host or ""):
         raise UsageError(

@@ -84,7 +84,8 @@ def require_home(home: Home) -> None:
     """UsageError saying what to do where there is no home."""
     if not is_initialised(home):
         raise UsageError(
-            f"{home.root} is no Zentra home: make it with `zentra init`, or name yours with --home or {HOME_VARIABLE}"
+            f"{home.root} is not a Zentra home: make it with `zentra init`, "
+            f"or give yours with --home or {HOME_VARIABLE}"
         )
 
 

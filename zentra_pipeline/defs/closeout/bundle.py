@@ -27,7 +27,7 @@ CLOSEOUT_KEY: Final = dg.AssetKey("closeouts")
 BLOCKERS_CHECK: Final = "nothing_blocks_the_closeout"
 _SHOWN_BLOCKERS: Final = 50
 _CHECKS: Final = {
-    BLOCKERS_CHECK: "Fails while open exceptions, quarantined rows or newer facts are in the way.",
+    BLOCKERS_CHECK: "Fails while open exceptions, quarantined rows or newer facts block the closeout.",
     "the_seal_verifies": "The bundle holds offline against the home's own keys; passes while nothing is sealed.",
     "the_chain_is_intact": "The provider's seals follow each other without gap or fork, and amend what they name.",
 }

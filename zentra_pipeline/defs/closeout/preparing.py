@@ -27,7 +27,7 @@ def prepare_clean_windows(
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for one preparation per run and revision, and again where it ended without one."""
     if not is_initialised(reconciler.home):
-        return dg.SkipReason(f"{reconciler.home.root} is no Zentra home yet")
+        return dg.SkipReason(f"{reconciler.home.root} is not a Zentra home yet")
     ready = ready_runs(reconciler.home, datetime.now(UTC))
     if not ready:
         return dg.SkipReason("no run has been clean for long enough, or no policy asks for it")
