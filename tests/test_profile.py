@@ -122,7 +122,7 @@ def test_a_key_is_read_as_written(text: str, key: str, value: object) -> None:
         ("match_line_types: [payment, tip]", "match_line_types: 'tip' is not one of payment, refund"),
         ("match_line_types: [payment, payment]", "match_line_types: names a line type twice"),
         ("timezone: Berlin", "timezone: 'Berlin' is not a zone of the IANA database"),
-        ("timezone: ../UTC", "timezone: '../UTC' is no zone"),
+        ("timezone: ../UTC", "timezone: '../UTC' is not a zone"),
         ("timezone: localtime", "timezone: "),
         ("window_cutoff: 24:00", "window_cutoff: '24:00' is not a time of day"),
         ("window_cutoff: 9:00", "window_cutoff: '9:00' is not a time of day"),

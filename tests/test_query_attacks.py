@@ -207,7 +207,7 @@ def test_every_allowed_function_is_one_that_duckdb_has(connection: duckdb.DuckDB
 PROBE = """
 import os, sys
 from pathlib import Path
-from zentra_pipeline import confinement
+from zentra_pipeline.queries import confinement
 inside, outside = Path(sys.argv[1]), Path(sys.argv[2])
 print(confinement.confine([inside], 60, 64 << 30))
 def tried(what):

@@ -90,7 +90,7 @@ def test_a_home_that_was_never_made_is_refused_and_not_made(tmp_path: Path) -> N
         lambda: tenancy.tenants(home),
         lambda: tenancy.add_tenant(home, "acme", NOW),
     ):
-        with pytest.raises(UsageError, match="is no Zentra home: make it with `zentra init`"):
+        with pytest.raises(UsageError, match="is not a Zentra home: make it with `zentra init`"):
             attempt()
     assert not home.root.exists()
 
@@ -119,7 +119,7 @@ def test_a_name_that_file_systems_or_variables_take_for_anothers_is_refused(home
 
 def test_processes_that_add_the_same_tenant_at_once_agree(home: Home) -> None:
     program = (
-        "import sys; from datetime import UTC, datetime; from zentra_pipeline import tenancy;"
+        "import sys; from datetime import UTC, datetime; from zentra_pipeline.tenants import tenancy;"
         "from zentra_pipeline.settings import Home;"
         "print(tenancy.add_tenant(Home.at(sys.argv[1]), 'acme', datetime.now(UTC)).root.name)"
     )

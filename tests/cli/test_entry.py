@@ -154,9 +154,9 @@ def test_the_traceback_is_for_whoever_asks(zentra: Zentra, ending: object, monke
         (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "odd", __file__), "'odd' is not one of"),
         (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "ledger", "nowhere.csv"), "does not exist"),
         (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "ledger", "."), "is a directory"),
-        (("tenant", "list"), "is no Zentra home"),
+        (("tenant", "list"), "is not a Zentra home"),
         (("tenant", "list", "--home", ""), "--home is empty"),
-        (("query", "--tenant", "acme", "select 1"), "is no Zentra home"),
+        (("query", "--tenant", "acme", "select 1"), "is not a Zentra home"),
     ],
 )
 def test_misuse_ends_with_2_and_says_what_is_wrong(zentra: Zentra, arguments: tuple[str, ...], message: str) -> None:

@@ -54,7 +54,7 @@ def test_mistakes_are_told_and_make_nothing(acme: Zentra, tmp_path: Path) -> Non
         ((*CREATE, "--expires-days", 0), "0 is not in the range"),
         (("token", "revoke", "tok_0"), "there is no token tok_0"),
         (("token", "revoke", "../x"), "is not allowed"),
-        (("token", "list", "--home", tmp_path / "nowhere"), "is no Zentra home"),
+        (("token", "list", "--home", tmp_path / "nowhere"), "is not a Zentra home"),
     ):
         done = acme(*arguments)
         assert done.code == 2

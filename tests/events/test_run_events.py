@@ -234,7 +234,8 @@ def test_the_same_revision_is_the_same_bytes_with_any_number_of_threads(
 CHILD = """
 import os, sys
 from datetime import UTC, date, datetime
-from zentra_pipeline import run_queue, window_run
+from zentra_pipeline.queue import run_queue
+from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs
 

@@ -194,7 +194,8 @@ def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
 CHILD = """
 import os, sys
 from datetime import date
-from zentra_pipeline import run_queue, window_run
+from zentra_pipeline.queue import run_queue
+from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.settings import Home
 
 root, provider, file_id, day, point = sys.argv[1:]

@@ -24,7 +24,7 @@ from zentra_pipeline.queries.query_request import QueryRequest
 
 _START: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from zentra_pipeline import query_child; query_child.main()"
+    "from zentra_pipeline.queries import query_child; query_child.main()"
 )
 _VALUES: Final = frozenset(
     {
