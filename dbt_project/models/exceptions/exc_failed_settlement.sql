@@ -1,4 +1,4 @@
--- Grain: a line, or a payout, that the provider reports failed or returned. It takes part in no match and no total.
+-- Grain: a line, or a payout, that the provider reports failed or returned. It cannot be matched and is in no total.
 
 with lines as (
 
