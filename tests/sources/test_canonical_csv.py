@@ -113,7 +113,7 @@ def test_any_text_survives(
         (b"a,b\n1,\xff\n", "data row 1: byte 0xff is not UTF-8"),
         (b"a,b\n1,\xed\xa0\x80\n", "is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8"),
-        (b"a,b,a\n1,2,3\n", "column a is there twice"),
+        (b"a,b,a\n1,2,3\n", "column a appears twice"),
         (b",".join(b"c%d" % i for i in range(1025)) + b"\n", "1,025 columns; at most 1,024"),
         (b"a,b\n1," + b"x" * (9 << 20) + b"\n", "longer than 8,388,608 bytes"),
         (b'a,b\n1,"' + b"x\n" * (10 << 20), "record is longer than 8,388,608 bytes, or its quote never closes"),

@@ -256,8 +256,8 @@ def _amount_fault(text: pl.Expr) -> pl.Expr:
         .when(text.str.contains(r"\A-?[0-9]{1,3}(?:[ '\x{a0}][0-9]{3}|[.,][0-9]{3})+(?:[.,][0-9]+)?\z"))
         .then(pl.lit("has a thousands mark, or more decimals than its currency; request it without thousands marks"))
         .when(text.str.contains(r"\A-?[0-9]+[.,][0-9]+\z"))
-        .then(pl.lit("is no exact amount of its currency: it has more decimals, or is too large"))
-        .otherwise(pl.lit("is no exact amount of its currency; write a plain number such as 40.00"))
+        .then(pl.lit("is not an exact amount of its currency: it has more decimals, or is too large"))
+        .otherwise(pl.lit("is not an exact amount of its currency; write a plain number such as 40.00"))
     )
 
 

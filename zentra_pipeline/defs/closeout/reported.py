@@ -64,7 +64,7 @@ def report(instance: dg.DagsterInstance, home: Home, tenant: str, key: dg.MultiP
     from zentra_pipeline.defs.reporting import evaluated
 
     if step.closeout is None:
-        name = f"`zentra close --tenant {tenant} --run {step.run_id}` lists what blocks and what clears it"
+        name = "materialize `closeouts` of this window: it lists each blocker and what clears it"
         check = dg.AssetCheckKey(bundle.CLOSEOUT_KEY, bundle.BLOCKERS_CHECK)
         if not _has_failed(instance, key, check):
             evaluated(instance, key, check, passed=False, shown={"what they are": name})

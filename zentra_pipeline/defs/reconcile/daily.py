@@ -22,7 +22,7 @@ from zentra_pipeline.tenants import tenancy
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Daily: each provider's last window that has ended, if its settlement file is there. Turn it on where "
-    "no `zentra serve`, no cron and no drop folder asks for runs.",
+    "no server, no cron and no drop folder asks for runs.",
 )
 def reconcile_previous_window(
     context: dg.ScheduleEvaluationContext, reconciler: dg.ResourceParam[Reconciler]

@@ -38,7 +38,7 @@ _BEFORE_IT_STARTS: Final = (
     job_name="reconcile_window",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Launches queued runs: asked for over HTTP, or to be made again. For servers with --no-worker.",
+    description="Launches queued runs: asked for over HTTP, or to be made again. For servers without a worker.",
 )
 def sensor(
     context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]
