@@ -1,7 +1,6 @@
 """The ledger cases whose steps are more than runs: windows out of order, restated files, decisions, seals.
 
-Each is the case of `shared/cases/ledger_cases.md` of the same name, written out; `a_late_callback_after_a_close` stands
-with the callbacks.
+Each is the case of `shared/cases/ledger_cases.md` of the same name, written out.
 """
 
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ import pytest
 from tests.cases.ledger import run_window
 from tests.cases.shared import DAYS
 from tests.scenarios import invariants
-from tests.scenarios.rows import Row, entry, post, settle
+from tests.scenarios.rows import Row, call, entry, post, settle
 from tests.scenarios.test_manual_matches import recorded_alone
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case as cases
@@ -183,6 +182,27 @@ def test_a_restated_file_after_a_close(tmp_path: Path) -> None:
     assert [tuple(row.values()) for row in rows] == [(1, False), (2, True)]
     report = verify.verify(world.paths.closeouts, world.home.trust, world.paths.heads / f"{PROVIDER}.json")
     assert report.holds
+
+
+def test_a_late_callback_after_a_close(tmp_path: Path) -> None:
+    world = world_in(tmp_path, expects_callbacks=True)
+    about: dict[str, Any] = {"currency": "EUR", "at": "11:05"}
+    world.add(line("L1", 100, "X"), txn("T1", 100, "X"), call("E1", "X", 100, on=DAYS[0], **about), fee(2))
+    run(world, 1)
+    (first,) = (row["run_id"] for row in world.query("select run_id from runs"))
+    prepare(world, first)
+    approve(world, first)
+    world.add(call("E2", "X", 100, status="reversed", on=DAYS[1], **about))
+    run(world, 2)
+    # The reversal is a break of Tuesday's run; what was closed stays as it was.
+    assert exceptions(world) == [("status_conflict", "T1", 2, "open")]
+    assert world.query("select exception_type from exceptions_as_closed") == []
+    assert world.revision(DAYS[0], "sf1").revision == 1
+    rows = world.query("select run_id, status, amends from closeouts")
+    assert rows == [{"run_id": first, "status": "sealed", "amends": None}]
+    report = verify.verify(world.paths.closeouts, world.home.trust, world.paths.heads / f"{PROVIDER}.json")
+    assert report.holds
+    assert invariants.faults(world) == []
 
 
 def prepare(world: World, run_id: str, **options: Any) -> Outcome:

@@ -153,6 +153,18 @@ def test_a_callback_that_says_no_in_the_end_leaves_it_unsynchronized(server: Ser
     assert state(trace, "synchronized")["detail"] == "the provider's last word is reversed"
 
 
+def test_a_failed_attempt_is_not_the_last_word_by_its_id_or_by_our_name_alone(server: Server) -> None:
+    """As runs weigh them (§10.8): success outranks failure of the same instant, the line's reference all others."""
+    server.ask()
+    server.call(1)
+    server.call(2, status="failed", event_type="payment.failed")
+    server.call(3, LATER.replace(hour=16), status="failed", event_type="payment.failed", provider_reference="pay_0")
+    server.settle(LINE)
+    server.run()
+    answered = state(server.trace(), "synchronized")
+    assert (answered["policy_result"], answered["evidence"]["provider_event_id"]) == ("verified", "evt_1")
+
+
 def test_without_a_callback_a_settlement_line_synchronizes(server: Server) -> None:
     server.ask()
     server.settle(LINE)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.scenarios.rows import MON, THU, WED, settle
+from tests.scenarios.rows import MON, THU, WED, post, settle
 from tests.scenarios.world import World
 
 CHANGES = "select line_id, change_type, batch_before, batch_after, gross_after_minor from restatements order by line_id"
@@ -62,6 +62,32 @@ def test_a_line_that_moved_to_another_batch_is_no_part_of_the_one_it_left(tmp_pa
     world.run(THU, file="second")
     matched = world.query("select rule, settlement_minor, ledger_minor from matches where status = 'confirmed'")
     assert matched == [{"rule": "batch_total", "settlement_minor": 1000, "ledger_minor": 1000}]
+
+
+def test_a_payout_is_added_up_again_when_a_line_leaves_its_batch(tmp_path: Path) -> None:
+    """Only the batch that a line came to was judged: the one it left was silent, or showed yesterday's difference."""
+    world = World(tmp_path, {"expects_callbacks": False})
+    one, two, three = (settle(f"L{n}", f"R{n}", 100 * n, batch=f"po_{n if n == 3 else 1}") for n in (1, 2, 3))
+    world.add(one, two, three, *(post(f"T{n}", f"R{n}", 100 * n) for n in (1, 2, 3)))
+    world.add(settle("P1", "", -300, type="payout", batch="po_1"), settle("P3", "", -250, type="payout", batch="po_3"))
+    broken = "control_total_mismatch P3, -250 USD, off by "
+    assert [text for text in said(world, MON) if "mismatch" in text] == [f"{broken}50"]
+    # The second line is paid with another payout, and so is the third, which leaves its own payout of nothing.
+    world.add(two.again(file="set_wed", batch_id="po_2", arrives=WED), three.again(file="set_wed", batch_id="po_2"))
+    world.add(settle("P2", "", -500, on=WED, type="payout", batch="po_2", file="set_wed"))
+    assert said(world, WED, "set_wed") == ["control_total_mismatch P1, -300 USD, off by -200", f"{broken}-250"]
+    # The second line goes back to where it was.
+    world.add(two.again(file="set_thu", batch_id="po_1"))
+    assert said(world, THU, "set_thu") == [
+        "control_total_mismatch P2, -500 USD, off by -200",
+        "resolved as matched_late: control_total_mismatch P1, -300 USD, off by -200",
+    ]
+    assert world.revision(THU, "set_thu").revision == 1
+
+
+def said(world: World, window: str, file: str | None = None) -> list[str]:
+    """What a window's run says anew of exceptions."""
+    return [each.text for each in world.run(window, file=file) if each.key.startswith("exc_")]
 
 
 def test_a_line_whose_blank_reference_is_filled_in_by_its_own_file_is_no_restatement(tmp_path: Path) -> None:

@@ -121,6 +121,29 @@ CLAIMS = [
             ],
         },
     ),
+    claim(
+        "a payment captured in parts has a reference for each: a callback bridges the later line to the movement too",
+        settle("L1", "P", 600),
+        post("T1", "", 900, intent="I"),
+        call("E1", "P", 600, merchant="I"),
+        call("E2", "Q", 300, merchant="T1"),
+        settle("L2", "Q", 300, on=WED),
+        gives={
+            MON: [
+                "callback_bridge one_to_one exact: L1 = T1, 600 against 900 USD, off by -300",
+                "callback E1 of L1 = T1",
+                "callback E2 of L1 = T1",
+                "amount_mismatch L1, 600 USD, off by -300",
+            ],
+            WED: [
+                "reversed callback_bridge one_to_one exact: L1 = T1, 600 against 900 USD, off by -300",
+                "callback_bridge many_to_one exact: L1 + L2 = T1, 900 USD",
+                "callback E1 of L1 + L2 = T1",
+                "callback E2 of L1 + L2 = T1",
+                "resolved as matched_late: amount_mismatch L1, 600 USD, off by -300",
+            ],
+        },
+    ),
     # One reason for being unmatched
     claim(
         "twins wait without a movement; it comes, and the later one is a duplicate and no longer just unmatched",

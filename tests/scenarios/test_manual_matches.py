@@ -361,6 +361,17 @@ def test_a_match_of_which_a_restated_file_takes_a_line_out_is_none(restated: Sto
     assert not [text for text in restated.said[MON] if "T1, " in text and "manual" in text]
 
 
+def test_an_item_that_is_open_again_has_an_open_exception_that_names_the_one_decided_about(restated: Story) -> None:
+    """The exception said matched_manually of a line that is open, and nothing stood in the way of the close."""
+    rows = restated.world.query(
+        "select new.amount_minor, old.resolution, old.explanation like '%restated file has taken away%' as says_why "
+        "from exceptions as new inner join exceptions as old on new.previous_exception_id = old.exception_id "
+        "where new.subject_id = 'L1' and new.status = 'open'"
+    )
+    assert rows == [{"amount_minor": 200, "resolution": "matched_manually", "says_why": True}]
+    assert len(exceptions_of(restated.world, "L1")) == 2
+
+
 def test_a_match_that_was_equal_shows_its_difference_when_the_file_is_restated(restated: Story) -> None:
     assert "manual one_to_one manual: L3 = T3, 480 against 500 USD, off by -20" in restated.said[MON]
     assert "amount_mismatch L3, 480 USD, off by -20" in restated.said[MON]

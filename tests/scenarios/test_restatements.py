@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.rows import MON, post, settle, settlement_file
+from tests.scenarios import invariants
+from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import World
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.reconcile.backtest import backtest
@@ -60,6 +61,30 @@ def test_parts_of_one_file_complete_one_another_in_any_order(tmp_path: Path) -> 
         assert world.query("select count(*) as n from restatements") == [{"n": 0}]
         digests.add(world.revision(MON).inputs_digest)
     assert len(digests) == 1
+
+
+def test_rows_that_come_again_in_a_later_file_are_counted_by_the_run_that_meets_them(tmp_path: Path) -> None:
+    """Of what an earlier run left open the second copy was in no bucket, on either side."""
+    world = World(tmp_path, {"expects_callbacks": False})
+    unmatched, matched = settle("L1", "R1", 100), settle("L2", "R2", 200)
+    posted = (*post("T2", "R2", 200), *post("T3", "R3", 300))
+    world.add(unmatched, matched, *posted)
+    world.run(MON)
+    again = [each.again(file=settlement_file(TUE)) for each in (unmatched, unmatched, matched)]
+    world.add(*again, settle("L4", "R4", 40, on=TUE), *posted)
+    world.run(TUE)
+    world.run(WED)
+    counted = world.query(
+        "select side, rows_in, matched, in_transit, excepted, duplicates, duplicates_minor from conservation "
+        f"where ledger_window >= date '{TUE}' order by ledger_window, side"
+    )
+    assert [tuple(row.values()) for row in counted] == [
+        ("ledger", 5, 0, 1, 0, 4, 500),
+        ("settlement", 5, 0, 0, 2, 3, 400),
+        ("ledger", 1, 0, 1, 0, 0, 0),
+        ("settlement", 2, 0, 0, 2, 0, 0),
+    ]
+    assert invariants.faults(world) == []
 
 
 def test_backtest_shows_what_a_tolerance_would_change_and_publishes_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.closeout.closed_world import copied
 from tests.every import check_every
-from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
+from tests.scenarios import invariants
+from tests.scenarios.rows import FRI, MON, THU, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case, closing
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UnconfirmedError, UsageError
@@ -73,7 +74,9 @@ def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(worl
     with case.of_run(world.home, TENANT, run_id(world, WED)) as candidate:
         assert closing.prepare(candidate, "ana", NOW).blockers[0].kind == "stale_opening"
     window_run.run_queued(world.home, TENANT, world.provider)
-    assert rollforward(world) == [(monday, 0, 500, 0, 500), (wednesday, 500, 70, 0, 570)]
+    # Its rows go on to the next run, lines as well as movements.
+    without = [(monday, 0, 500, 0, 500), (wednesday, 500, 70, 500, 70)]
+    assert rollforward(world) == without
     assert findings(world) == []
     shown = world.query(f"select status, closeout_status from runs where run_id = '{run.run_id}'")
     decided = world.query("select action, actor, reason from decisions")
@@ -87,6 +90,29 @@ def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(worl
     window_run.run_queued(world.home, TENANT, world.provider)
     assert rollforward(world) == [(monday, 0, 500, 0, 500), (tuesday, 500, 70, 500, 70), (wednesday, 70, 0, 0, 70)]
     assert findings(world) == []
+
+
+def test_the_lines_of_a_run_taken_back_go_on_to_the_next_run_once(world: World) -> None:
+    """They were in no run's tables until their own file was run again."""
+    world.add(settle("F2", "", -3, on=TUE, type="fee"), settle("L4", "R4", 40, on=THU))
+    world.run(TUE)
+    voiding.void(world.home, TENANT, run_id(world, TUE), "ben", "wrong window", NOW)
+    window_run.run_queued(world.home, TENANT, world.provider)
+    world.run(THU)
+    assert settlement_rows(world) == {(WED, 2, 1, 1, 0), (THU, 1, 0, 0, 0)}
+    # Run again after all, under another window: its rows are in Wednesday's run, and here they come again.
+    world.reconcile(FRI, file=settlement_file(TUE))
+    assert settlement_rows(world) == {(WED, 2, 1, 1, 0), (THU, 1, 0, 0, 0), (FRI, 3, 0, 0, 2)}
+    assert invariants.faults(world) == []
+
+
+def settlement_rows(world: World) -> set[tuple[str, int, int, int, int]]:
+    """Of the days since Wednesday: settlement rows in, matched, accounted for, come again."""
+    rows = world.query(
+        "select cast(runs.ledger_window as varchar), rows_in, matched, accounted, duplicates from conservation "
+        f"inner join runs using (run_id) where side = 'settlement' and runs.ledger_window >= date '{WED}'"
+    )
+    return {tuple(row.values()) for row in rows}
 
 
 def test_nothing_that_a_seal_rests_on_is_taken_back(world: World) -> None:

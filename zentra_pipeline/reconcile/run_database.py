@@ -58,7 +58,10 @@ class EarlierRun:
 
 @dataclass(frozen=True)
 class RunInputs:
-    """Everything a run depends on. The same inputs give the same tables, byte for byte."""
+    """Everything a run depends on. The same inputs give the same tables, byte for byte.
+
+    `passed_on` are settlement files whose runs were taken back → the file of the run that their rows went on to.
+    """
 
     tenant: str
     provider: str
@@ -73,6 +76,7 @@ class RunInputs:
     files: Sequence[StagedFile]
     earlier: Sequence[EarlierRun]
     decisions: RunDecisions = field(default_factory=RunDecisions)
+    passed_on: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def window_starts_at(self) -> datetime:
@@ -186,24 +190,45 @@ def _write_raw(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_
         files = [file for file in inputs.files if file.kind == kind and file.staged_path]
         if kind in ("settlement", "callbacks", "internal_events"):
             files = [file for file in files if file.provider == inputs.provider]
-        paths = [tenant_root / str(file.staged_path) for file in files]
-        _create_view(connection, "raw", table, staged_columns(table), paths)
+        staged = [(tenant_root / str(file.staged_path), file) for file in files]
+        _create_view(connection, table, "settlement_file", staged, inputs)
     quarantined = [
-        tenant_root / str(file.quarantine_path)
+        (tenant_root / str(file.quarantine_path), file)
         for file in inputs.files
         if file.quarantine_path and file.provider == inputs.provider
     ]
-    _create_view(connection, "raw", "quarantine", staged_columns("quarantine"), quarantined)
+    _create_view(connection, "quarantine", "file_id", quarantined, inputs)
 
 
 def _create_view(
-    connection: duckdb.DuckDBPyConnection, schema: str, name: str, columns: str, paths: Sequence[Path]
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    file_column: str,
+    files: Sequence[tuple[Path, StagedFile]],
+    inputs: RunInputs,
 ) -> None:
-    """A view over staged files, or an empty table of the same columns where there is no file."""
-    if not paths:
-        connection.execute(f"create table {schema}.{name} ({columns})")
+    """A view over staged files, or an empty table of the same columns where there is no file.
+
+    Rows that went on to a run of another file come as rows of that file, to the run of their own file as its own, too.
+    """
+    columns = staged_columns(name)
+    parts: dict[str | None, list[Path]] = {}
+    for path, file in files:
+        file_id = inputs.passed_on.get(file.file_id) if file.kind == "settlement" else None
+        if file_id is None or file.file_id == inputs.settlement_file:
+            parts.setdefault(None, []).append(path)
+        if file_id is not None:
+            parts.setdefault(file_id, []).append(path)
+    if not parts:
+        connection.execute(f"create table raw.{name} ({columns})")
         return
-    connection.execute(f"create view {schema}.{name} as {lake.staged_rows(columns, paths)}")
+    selects = [
+        lake.staged_rows(columns, paths)
+        if file_id is None
+        else f"select * replace ({lake.literal(file_id)} as {file_column}) from ({lake.staged_rows(columns, paths)})"
+        for file_id, paths in parts.items()
+    ]
+    connection.execute(f"create view raw.{name} as {' union all '.join(selects)}")
 
 
 def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:

@@ -35,6 +35,7 @@ from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.queue import run_queue
 from zentra_pipeline.reconcile import dbt_execute, dbt_project, mistakes, revision_events, run_database, withdrawals
+from zentra_pipeline.reconcile.passed_on import files_passed_on
 from zentra_pipeline.reconcile.run_database import EarlierRun, RunInputs
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.runtime import intents
@@ -411,6 +412,7 @@ def gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) 
             for item in run_store.earlier_runs(connection, run)
         ]
         log = decision_store.listed(connection)
+        passed_on = files_passed_on(run_store.runs_until(connection, run), run.run_id)
     return RunInputs(
         tenant=tenant,
         provider=run.provider,
@@ -425,6 +427,7 @@ def gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) 
         files=files,
         earlier=earlier,
         decisions=run_adjustments.of_run(log, run.run_id, {item.run_id for item in earlier}),
+        passed_on=passed_on,
     )
 
 
@@ -480,7 +483,13 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
         "decisions": inputs.decisions.content(),
         "rules": dbt_project.digest(),
         "code": provenance.code_digest(),
+        **_passed_on(inputs),
     }
+
+
+def _passed_on(inputs: RunInputs) -> dict[str, dict[str, str]]:
+    """The files whose rows went on to a later run; nothing where there is none, so that digests stay what they were."""
+    return {"passed_on": dict(inputs.passed_on)} if inputs.passed_on else {}
 
 
 def _fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mapping[str, int]) -> str:
@@ -495,6 +504,7 @@ def _fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mappin
         "rules": dbt_project.digest(),
         "earlier": [[earlier.run_id, earlier.content_digest] for earlier in inputs.earlier],
         "decisions": inputs.decisions.content(),
+        **_passed_on(inputs),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
 """Takes back a run that was asked for by mistake: by a second person, with a reason, while nothing sealed rests on it.
 
-Movements that it had seen go on to the provider's next run, lines to the next run of their file; later runs are queued
-to be made without it. Does not belong here: executing what is queued (reconcile, worker).
+The rows that it had seen go on to the provider's next run (reconcile.passed_on); later runs are queued to be made
+without it. Does not belong here: executing what is queued (reconcile, worker).
 """
 
 import hashlib

@@ -28,7 +28,8 @@ from zentra_pipeline.store.intents import StoredIntent
 
 # What the provider answered, as runs took it in: callbacks and lines that share a match with the movement, and
 # callbacks that a run found for the movement before it had a line. Conflicting callbacks are in neither. Where other
-# movements share the match, a callback is the intent's when it names it.
+# movements share the match, a callback is the intent's when it names it. They come in the order in which runs weigh
+# them: those that carry a reference of the match after all others, then time, sequence, rank of the status, id.
 _ANSWERS: Final = """
 with own_runs as (
     select run_id, revision, actor from runs where provider = $1
@@ -59,13 +60,27 @@ legs as (
     where three_way.transaction_id = $2 and three_way.match_id is null and three_way.provider_event_id is not null
 ),
 
+own_references as (
+    select distinct lines.provider_reference as reference
+    from legs
+    inner join settlement_lines as lines on legs.leg_id = lines.line_id and lines.provider = $1
+    where legs.leg_type = 'settlement_line' and lines.provider_reference <> ''
+
+    union
+
+    select provider_reference from ledger_entries
+    where provider = $1 and transaction_id = $2 and provider_reference <> ''
+),
+
 answers as (
     select
         legs.leg_type, legs.leg_id, legs.match_id, legs.run_id, callbacks.status, callbacks.signature_verified,
         callbacks.occurred_at, callbacks.sequence, callbacks.received_at as answered_at, callbacks.provider_reference,
-        callbacks.file_id, callbacks.file_sha256, callbacks.row_number
+        callbacks.file_id, callbacks.file_sha256, callbacks.row_number,
+        own_references.reference is not null as is_by_reference
     from legs
     inner join callbacks on legs.leg_id = callbacks.provider_event_id and callbacks.provider = $1
+    left join own_references on callbacks.provider_reference = own_references.reference
     where legs.leg_type = 'callback' and (legs.is_sole_movement or callbacks.merchant_reference in ($2, $3))
 
     union all
@@ -73,7 +88,7 @@ answers as (
     select
         legs.leg_type, legs.leg_id, legs.match_id, legs.run_id, 'settled', null, null, null,
         coalesce(told.event_time, lines.settled_at), lines.provider_reference,
-        lines.file_id, lines.file_sha256, lines.row_number
+        lines.file_id, lines.file_sha256, lines.row_number, true
     from legs
     inner join settlement_lines as lines on legs.leg_id = lines.line_id and lines.provider = $1
     left join (
@@ -87,7 +102,9 @@ select answers.*, own_runs.revision, own_runs.actor
 from answers
 inner join own_runs on answers.run_id = own_runs.run_id
 order by
-    leg_type, occurred_at nulls last, sequence nulls first, leg_id, answered_at, file_id, row_number,
+    leg_type, is_by_reference, occurred_at nulls last, sequence nulls first,
+    list_position(['pending', 'failed', 'succeeded', 'disputed', 'reversed'], status) nulls first,
+    leg_id, answered_at, file_id, row_number,
     match_id nulls last, run_id
 """
 

@@ -258,6 +258,13 @@ def earlier_runs(connection: Connection, run: Run) -> list[Run]:
     return _all(connection, _published_runs(run).where(models.runs.c.sequence < run.sequence))
 
 
+def runs_until(connection: Connection, run: Run) -> list[Run]:
+    """The provider's runs up to this one, whatever became of them, in order of creation."""
+    return _all(
+        connection, _runs().where(models.runs.c.provider == run.provider, models.runs.c.sequence <= run.sequence)
+    )
+
+
 def later_runs(connection: Connection, run: Run) -> list[Run]:
     """The provider's published runs that were created after this one and are not void, in order of creation."""
     return _all(connection, _published_runs(run).where(models.runs.c.sequence > run.sequence))

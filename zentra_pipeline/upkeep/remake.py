@@ -119,6 +119,7 @@ def inputs_of(revision: Revision, records: Records, tables: Tables) -> RunInputs
         files=[records.files_by_sequence[entry["sequence"]] for entry in manifest["files"]],
         decisions=RunDecisions.of_content(manifest.get("decisions")),
         earlier=[earlier_run(records, records.revisions_by_key[key], tables) for key in made_from(revision)],
+        passed_on=manifest.get("passed_on", {}),
     )
 
 

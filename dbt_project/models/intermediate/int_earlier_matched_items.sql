@@ -188,7 +188,7 @@ leg_references as (
 
 ),
 
--- What this run's items and new callbacks refer to.
+-- What this run's items and new callbacks refer to, and what a callback bridges its lines to.
 named as (
 
     select provider_reference as reference from lines
@@ -198,6 +198,11 @@ named as (
     select provider_reference as reference from movements
     union all
     select intent_id as reference from movements
+    union all
+    select events.merchant_reference as reference
+    from events
+    inner join lines on events.provider_reference = lines.provider_reference
+    where events.is_believed and events.provider_reference <> '' and not lines.is_seen_before
     union all
     select provider_reference as reference from events
     where earlier_state is null or earlier_state <> 'matched' or not is_believed

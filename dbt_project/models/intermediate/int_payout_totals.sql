@@ -1,6 +1,6 @@
--- Grain: a batch (batch_id, currency) of which this run's file brings a line, with the payout that states its total and what its
--- rows add up to, in whatever files they came. Only what settled counts. Without a payout, or without other rows, there
--- is nothing to add up.
+-- Grain: a batch (batch_id, currency) of which this run's file brings a line or takes one away, with the payout that states its
+-- total and what its rows add up to, in whatever files they came. Only what settled counts. Without a payout there is nothing to
+-- add up, nor without other rows, unless they are in another batch by now: then the payout is of nothing.
 -- Providers write the payout as what leaves the balance or as what arrives at the bank: its sign says nothing.
 
 with lines as (
@@ -34,6 +34,16 @@ seen_lines as (
 
 ),
 
+batches_left as (
+
+    select distinct
+        batch_before as batch_id,
+        currency
+    from restatements
+    where batch_before <> ''
+
+),
+
 batches_here as (
 
     select distinct
@@ -42,6 +52,13 @@ batches_here as (
     from lines
     left join restatements on lines.line_id = restatements.line_id
     where lines.is_line_in_file and (not lines.is_seen_before or restatements.batch_after is not null)
+
+    union
+
+    select
+        batch_id,
+        currency
+    from batches_left
 
 ),
 
@@ -191,7 +208,8 @@ final as (
             sums.payout_line_id = payout_lines.line_id
             and sums.batch_id = payout_lines.batch_id
             and sums.currency = payout_lines.currency
-    where sums.payouts > 0 and sums.other_lines > 0
+    left join batches_left on sums.batch_id = batches_left.batch_id and sums.currency = batches_left.currency
+    where sums.payouts > 0 and (sums.other_lines > 0 or batches_left.batch_id is not null)
 
 )
 

@@ -159,7 +159,8 @@ by_internal_reference as (
 
 ),
 
--- A later movement is of the intent to which a callback bridges a line of the match.
+-- A later movement is of the intent to which a callback bridges a line of the match, or a callback bridges a later line to a
+-- movement of it (a payment that is captured in parts has a reference for each part).
 by_bridge as (
 
     select unequal_items.match_id
@@ -173,6 +174,38 @@ by_bridge as (
         on
             events.merchant_reference = keyed_parts.other_reference
             and keyed_parts.item_type = 'ledger_transaction'
+            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.line_class = keyed_parts.line_class
+
+    union
+
+    select unequal_items.match_id
+    from unequal_items
+    inner join events
+        on
+            unequal_items.item_id = events.merchant_reference
+            and unequal_items.item_type = 'ledger_transaction'
+            and unequal_items.rule = 'callback_bridge'
+    inner join keyed_parts
+        on
+            events.provider_reference = keyed_parts.provider_reference
+            and keyed_parts.item_type = 'settlement_line'
+            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.line_class = keyed_parts.line_class
+
+    union
+
+    select unequal_items.match_id
+    from unequal_items
+    inner join events
+        on
+            unequal_items.intent_id = events.merchant_reference
+            and unequal_items.item_type = 'ledger_transaction'
+            and unequal_items.rule = 'callback_bridge'
+    inner join keyed_parts
+        on
+            events.provider_reference = keyed_parts.provider_reference
+            and keyed_parts.item_type = 'settlement_line'
             and unequal_items.currency = keyed_parts.currency
             and unequal_items.line_class = keyed_parts.line_class
 

@@ -121,11 +121,18 @@ ordered_repeats as (
 
 ),
 
+-- What an earlier file left open is a row of its own: this file only repeats it.
 redeliveries as (
 
     select
         line_id,
-        cast(sum(case when is_in_file and copy_rank > 1 then 1 else 0 end) as bigint) as redeliveries,
+        cast(
+            case
+                when min(case when is_in_file then 1 else 0 end) = 1
+                    then sum(case when copy_rank > 1 then 1 else 0 end)
+                else sum(case when is_in_file then 1 else 0 end)
+            end as bigint
+        ) as redeliveries,
         max(case when is_in_file then 1 else 0 end) as in_file
     from ordered_repeats
     group by line_id
@@ -166,7 +173,7 @@ final as (
 
     select
         latest.line_id,
-        latest.settlement_file,
+        latest.file_id as settlement_file,
         latest.line_type,
         latest.settlement_status,
         latest.provider_reference,

@@ -85,6 +85,33 @@ earlier_conservation as (
 
 ),
 
+-- Entries that came again: whatever became of their movement since, the run that meets them first counts them.
+redelivered_before as (
+
+    select
+        currency,
+        cast(sum(duplicates) as bigint) as row_count,
+        cast(sum(duplicates_minor) as bigint) as amount_minor
+    from earlier_conservation
+    where side = 'ledger' and currency <> ''
+    group by currency
+
+),
+
+redelivered_entries as (
+
+    select
+        transactions.currency,
+        cast(sum(transactions.redeliveries) - coalesce(max(redelivered_before.row_count), 0) as bigint) as row_count,
+        cast(sum(transactions.redelivered_minor) - coalesce(max(redelivered_before.amount_minor), 0) as bigint) as amount_minor
+    from transactions
+    left join redelivered_before on transactions.currency = redelivered_before.currency
+    where transactions.first_clearing_entry_id is not null
+    group by transactions.currency
+    having sum(transactions.redeliveries) > coalesce(max(redelivered_before.row_count), 0)
+
+),
+
 -- What came in ---------------------------------------------------------------------------------------------------------
 
 came_in as (
@@ -109,13 +136,10 @@ came_in as (
 
     select
         'ledger' as side,
-        transactions.currency,
-        transactions.redeliveries as row_count,
-        transactions.redelivered_minor as amount_minor
-    from transactions
-    inner join movements
-        on transactions.transaction_id = movements.transaction_id and transactions.currency = movements.currency
-    where not movements.is_carried and transactions.redeliveries > 0
+        currency,
+        row_count,
+        amount_minor
+    from redelivered_entries
 
     union all
 
@@ -246,14 +270,11 @@ became as (
 
     select
         'ledger' as side,
-        transactions.currency,
+        currency,
         'duplicates' as bucket,
-        transactions.redeliveries as row_count,
-        transactions.redelivered_minor as amount_minor
-    from transactions
-    inner join movements
-        on transactions.transaction_id = movements.transaction_id and transactions.currency = movements.currency
-    where not movements.is_carried and transactions.redeliveries > 0
+        row_count,
+        amount_minor
+    from redelivered_entries
 
     union all
 

@@ -260,7 +260,7 @@ returned_lines as (
 
     select
         line_deliveries.line_id,
-        min(line_deliveries.settlement_file) as settlement_file
+        min(line_deliveries.file_id) as settlement_file
     from line_deliveries
     inner join outcomes
         on line_deliveries.line_id = outcomes.item_id and outcomes.item_type = 'settlement_line'

@@ -37,7 +37,36 @@ found as (
 
     union all
 
-    select * from {{ ref('int_decided_breaks') }}
+    select * exclude (is_undone, exception_id)
+    from {{ ref('int_decided_breaks') }}
+    where not is_undone
+
+),
+
+-- What a decision in this run's books was about, and matches no more: the item has had so many exceptions of the type here before.
+undone as (
+
+    select
+        *,
+        row_number() over (
+            partition by exception_type, subject_type, subject_id, currency
+            order by exception_id asc nulls last
+        ) as undone_rank
+    from {{ ref('int_decided_breaks') }}
+    where is_undone
+
+),
+
+undone_before as (
+
+    select
+        exception_type,
+        subject_type,
+        subject_id,
+        currency,
+        cast(count(*) as bigint) as exceptions
+    from undone
+    group by exception_type, subject_type, subject_id, currency
 
 ),
 
@@ -249,13 +278,19 @@ written_off as (
 
 -- What the system resolved and is back opens anew, and so does what people decided about other money, or gave up or matched
 -- though it is open; what they decided about just this, or that is open, stays as it is.
-opening as (
+opening_now as (
 
     select
         judged.*,
-        judged.last_occurrence + 1 as occurrence,
-        judged.last_exception_id as previous_exception_id
+        judged.last_occurrence + coalesce(undone_before.exceptions, 0) + 1 as occurrence,
+        false as is_undone
     from judged
+    left join undone_before
+        on
+            judged.exception_type = undone_before.exception_type
+            and judged.subject_type = undone_before.subject_type
+            and judged.subject_id = undone_before.subject_id
+            and judged.currency = undone_before.currency
     left join written_off
         on
             judged.subject_type = written_off.item_type
@@ -271,6 +306,53 @@ opening as (
                 or (judged.is_other_amount and written_off.item_id is null)
             )
         )
+
+),
+
+-- What was decided about and is undone stays, before what is open again.
+opening as (
+
+    select
+        exception_type,
+        subject_type,
+        subject_id,
+        provider_reference,
+        currency,
+        amount_minor,
+        difference_minor,
+        match_id,
+        explanation,
+        is_settled,
+        is_undone,
+        last_occurrence,
+        last_exception_id,
+        occurrence
+    from opening_now
+
+    union all
+
+    select
+        undone.exception_type,
+        undone.subject_type,
+        undone.subject_id,
+        undone.provider_reference,
+        undone.currency,
+        undone.amount_minor,
+        undone.difference_minor,
+        undone.match_id,
+        undone.explanation,
+        undone.is_settled,
+        undone.is_undone,
+        coalesce(last_occurrences.occurrence, 0) as last_occurrence,
+        last_occurrences.exception_id as last_exception_id,
+        coalesce(last_occurrences.occurrence, 0) + undone.undone_rank as occurrence
+    from undone
+    left join last_occurrences
+        on
+            undone.exception_type = last_occurrences.exception_type
+            and undone.subject_type = last_occurrences.subject_type
+            and undone.subject_id = last_occurrences.subject_id
+            and undone.currency = last_occurrences.currency
 
 ),
 
@@ -303,6 +385,12 @@ routed as (
 
     select
         opening.*,
+        {{ exception_id('opening', 'opening.occurrence') }} as exception_id,
+        case
+            when opening.occurrence > opening.last_occurrence + 1
+                then {{ exception_id('opening', 'opening.occurrence - 1') }}
+            else opening.last_exception_id
+        end as previous_exception_id,
         exception_types.severity,
         exception_types.is_blocking,
         coalesce(ruled.lane, exception_types.lane) as lane,
@@ -334,12 +422,10 @@ due as (
 
 ),
 
-opened as (
+all_opened as (
 
     select
-        'exc_' || left({{ sha256_hex(
-            "scope.tenant_id || '|' || scope.provider || '|' || routed.exception_type || '|' || routed.subject_type || '|' || routed.currency || '|' || cast(routed.occurrence as varchar) || '|' || routed.subject_id"
-        ) }}, 24) as exception_id,
+        routed.exception_id,
         scope.run_id,
         routed.exception_type,
         routed.severity,
@@ -380,7 +466,8 @@ opened as (
         routed.is_blocking,
         scope.settlement_file,
         scope.ledger_window,
-        case when routed.is_settled then scope.run_id end as resolved_run_id
+        case when routed.is_settled then scope.run_id end as resolved_run_id,
+        routed.is_undone
     from routed
     cross join scope
     inner join due on routed.sla_business_days = due.sla_business_days
@@ -397,6 +484,14 @@ opened as (
                 'unmatched_provider_row', 'unmatched_ledger_entry', 'ambiguous_match', 'currency_mismatch',
                 'duplicate_settlement_line', 'duplicate_ledger_posting'
             )
+
+),
+
+opened as (
+
+    select * exclude (is_undone)
+    from all_opened
+    where not is_undone
 
 ),
 
@@ -886,7 +981,8 @@ changed as (
 
 final as (
 
-    select * from opened
+    select * exclude (is_undone)
+    from all_opened
     union all
     select * from changed
     union all
