@@ -17,7 +17,10 @@ from zentra_pipeline.settings import DATABASE_VARIABLE
 os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
 
 # Files of these folders take longest, and a file goes to one worker as a whole: they come first.
-LONG = ("faults", "simulation", "properties", "scenarios", "closeout", "events", "upkeep", "review")
+LONG = (
+    *("cases", "faults", "simulation", "properties", "upkeep", "scenarios", "closeout", "events", "review"),
+    *("webhooks", "defs", "api"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,7 +30,10 @@ def without_waiting() -> Iterator[None]:
         patched.setattr(sqlite, "_on_connect", _connect)
         patched.setattr(engine, "_migrate", _make)
         gc.freeze()  # what is imported by now stays, and need not be looked through again and again
-        yield
+        try:
+            yield
+        finally:
+            gc.unfreeze()
 
 
 def as_shipped(patched: pytest.MonkeyPatch) -> None:

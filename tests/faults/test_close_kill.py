@@ -1,65 +1,34 @@
 """A close that is killed, or whose disk fails, leaves the run prepared or sealed, and the next one heals."""
 
 import errno
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.closeout.closed_world import approve, clean_world, copied, monday, prepare, verified
+from tests.forked import forking
 from tests.scenarios.world import World
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
-# A fork of the child counts what it does to files of the home, and at the n-th step dies, or is told what its disk
-# cannot do. The child imports everything once and opens nothing itself.
 CHILD = """
-import errno, json, os, sys, traceback
 from datetime import UTC, datetime
-from zentra_pipeline.closeout import case, closing, event_lines, keys, report, verify
+from zentra_pipeline.closeout import case, closing, event_lines, report, verify
+from zentra_pipeline.keys import signing_keys
 from zentra_pipeline.settings import Home
 
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "shutil.rmtree", "sqlite3.connect", "duckdb.connect"}
 
-def steps_taken(root, run_id, step, how, stop_at):
-    seen = 0
-
-    def stop_at_the_nth_step(event, arguments):
-        nonlocal seen
-        if event in WATCHED and root in str(arguments):
-            seen += 1
-            if seen == stop_at:
-                if how == "kill":
-                    os.kill(os.getpid(), 9)
-                raise OSError(getattr(errno, how), os.strerror(getattr(errno, how)))
-
-    sys.addaudithook(stop_at_the_nth_step)
+def take(root, run_id, step, how, stop_at):
+    seen = counted(root, how, stop_at)
     with case.of_run(Home.at(root), "acme", run_id) as opened:
         actor = "alice" if step == "prepare" else "bob"
         getattr(closing, step)(opened, actor, datetime(2026, 4, 21, 12, tzinfo=UTC))
-    return str(seen)
-
-for line in sys.stdin:
-    ours, theirs = os.pipe()
-    process = os.fork()
-    if process == 0:
-        code, said = 1, ""
-        try:
-            code, said = 0, steps_taken(*json.loads(line))
-        except BaseException:
-            said = traceback.format_exc()
-        os.write(theirs, said.encode())
-        os._exit(code)
-    os.close(theirs)
-    with os.fdopen(ours) as answer:
-        said = answer.read()
-    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), said]), flush=True)
+    return seen()
 """
 UNSEALED = {"prepare": ("in_review", "open", []), "approve": ("closing", "prepared", ["prepared"])}
 DONE = {"prepare": ("closing", "prepared", ["prepared"]), "approve": ("closed", "sealed", ["sealed"])}
@@ -72,17 +41,8 @@ Child = Callable[[World, str, str, int], tuple[int, str]]
 @pytest.fixture(scope="module")
 def child(sqlite_for_module: None) -> Iterator[Child]:
     """Takes a step of a close in a process of its own, stopped somewhere: exit code, and steps or what went wrong."""
-    process = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-
-    def take(world: World, step: str, how: str, stop_at: int) -> tuple[int, str]:
-        print(json.dumps([str(world.home.root), monday(world), step, how, stop_at]), file=process.stdin, flush=True)
-        code, said = json.loads(process.stdout.readline())  # type: ignore[union-attr]
-        return code, said
-
-    yield take
-    process.communicate()
+    with forking(CHILD) as process:
+        yield lambda world, step, how, stop_at: process.take(str(world.home.root), monday(world), step, how, stop_at)
 
 
 @pytest.fixture(scope="module")

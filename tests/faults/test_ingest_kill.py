@@ -1,8 +1,6 @@
 """An ingest killed at any point leaves nothing that is seen, and the next one stages exactly the right rows."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.forked import Forking, forking
 from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as registered
@@ -18,28 +17,26 @@ from zentra_pipeline.store.engine import operational_store, reading
 ROWS = 3_000
 KILLS = 8
 CHILD = """
-import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.settings import TenantPaths
-import zentra_pipeline.store.engine, zentra_pipeline.sources.canonical
+import pandera.polars, zentra_pipeline.store.engine, zentra_pipeline.sources.canonical
 
-root, kill_at, *files = sys.argv[1:]
-left = int(kill_at)
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "os.scandir", "sqlite3.connect"}
 
-def die_at_the_nth_step(event, arguments):
-    global left
-    if event in WATCHED and root in str(arguments):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), 9)
-
-sys.addaudithook(die_at_the_nth_step)
-ingest_files(TenantPaths(Path(root)), provider="rail", kind="settlement", files=[Path(f) for f in files], file_id=None,
-             format="canonical", now=datetime(2026, 4, 27, tzinfo=UTC))
+def take(root, how, stop_at, *files):
+    seen = counted(root, how, stop_at)
+    ingest_files(TenantPaths(Path(root)), provider="rail", kind="settlement", files=[Path(f) for f in files],
+                 file_id=None, format="canonical", now=datetime(2026, 4, 27, tzinfo=UTC))
+    return seen()
 """
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Forking]:
+    with forking(CHILD) as process:
+        yield process
 
 
 def settlement(path: Path, first: int) -> Path:
@@ -92,35 +89,30 @@ def orphans(paths: TenantPaths) -> Iterator[Path]:
         yield from (path for path in folder.rglob("*") if path.is_file() and path not in known)
 
 
-def test_a_kill_at_any_step_is_healed_by_the_next_ingest(tmp_path: Path, sources: list[Path]) -> None:
+def test_a_kill_at_any_step_is_healed_by_the_next_ingest(tmp_path: Path, sources: list[Path], process: Forking) -> None:
     whole = [("set_1", ROWS - 3), ("set_2", ROWS - 3)]
     killed = 0
     for kill in range(1, KILLS + 1):
         paths = TenantPaths(tmp_path / f"home{kill}")
         operational_store(paths)
-        step = str(kill * 5)
-        child = subprocess.run(
-            [sys.executable, "-c", CHILD, str(paths.root), step, *map(str, sources)], check=False, timeout=60
-        )
-        killed += child.returncode == -signal.SIGKILL
-        assert child.returncode in (0, -signal.SIGKILL)
+        code, said = process.take(str(paths.root), "kill", kill * 5, *map(str, sources))
+        killed += code == -signal.SIGKILL
+        assert code in (0, -signal.SIGKILL), said
         assert seen(paths) in ([], whole)
-        assert seen(paths) == whole or child.returncode != 0
+        assert seen(paths) == whole or code != 0
         ingest(paths, sources)
         assert seen(paths) == whole
         assert list(orphans(paths)) == []
     assert killed >= KILLS // 2
 
 
-def test_a_kill_at_any_moment_is_healed_by_the_next_ingest(tmp_path: Path, sources: list[Path]) -> None:
+def test_a_kill_at_any_moment_is_healed_by_the_next_ingest(
+    tmp_path: Path, sources: list[Path], process: Forking
+) -> None:
     paths = TenantPaths(tmp_path / "home")
-    for moment in range(6):
-        child = subprocess.Popen([sys.executable, "-c", CHILD, str(paths.root), "0", *map(str, sources)])
-        try:
-            child.wait(timeout=0.4 + moment * 0.25)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+    for milliseconds in (5, 20, 60, 120, 250, 500):
+        code, said = process.take(str(paths.root), "alarm", milliseconds, *map(str, sources))
+        assert code in (0, -signal.SIGALRM), said
         if paths.operational_store.exists():
             assert len(seen(paths)) in (0, 2)
     ingest(paths, sources)

@@ -2,57 +2,59 @@
 
 import json
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from tests.closeout.closed_world import copied
+from tests.forked import Forking, forking
 from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import World
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.reconcile.window_run import RunRequest
 
-# The child counts what it does to files of the home and dies at the n-th; with a count of 0 it only reports how often.
 CHILD = """
-import os, sys
 from datetime import UTC, date, datetime
-from zentra_pipeline.settings import Home
+import polars, zentra_pipeline.store.engine
+from zentra_pipeline.published import catalog
+from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.reconcile.window_run import RunRequest, run_window
-import zentra_pipeline.store.engine
+from zentra_pipeline.settings import Home
 
-root, kill_at, provider, file_id, day = sys.argv[1:]
-left, seen = int(kill_at), 0
+dbt_project.statements()
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "shutil.rmtree", "sqlite3.connect", "duckdb.connect"}
 
-def die_at_the_nth_step(event, arguments):
-    global seen
-    if event in WATCHED and root in str(arguments):
-        seen += 1
-        if seen == left:
-            os.kill(os.getpid(), 9)
-
-sys.addaudithook(die_at_the_nth_step)
-run_window(Home.at(root), "acme", RunRequest(provider, file_id, date.fromisoformat(day), "finance_ops",
-           datetime(2026, 4, 21, 12, tzinfo=UTC), "test"))
-print(seen)
+def take(root, provider, file_id, day, stop_at):
+    seen = counted(root, "kill", stop_at)
+    run_window(Home.at(root), "acme", RunRequest(provider, file_id, date.fromisoformat(day), "finance_ops",
+               datetime(2026, 4, 21, 12, tzinfo=UTC), "test"))
+    return seen()
 """
 TABLES = ("matches", "match_legs", "three_way", "exceptions", "open_items", "conservation", "rollforward")
 
 
-def prepared(folder: Path) -> World:
-    world = World(folder)
+@pytest.fixture(scope="module")
+def prepared(sqlite_for_module: None, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Files that came in, and nothing run; copied for each kill."""
+    world = World(tmp_path_factory.mktemp("prepared"))
     world.ingest("settlement", settlement_file(MON), [settle(f"L{n}", f"R{n}", 100 + n) for n in range(40)])
     world.ingest("ledger", "ledger", [row for n in range(3, 45) for row in post(f"T{n}", f"R{n}", 100 + n)])
     world.ingest("callbacks", "callbacks", [call(f"E{n}", f"R{n}", 100 + n) for n in range(0, 45, 2)])
     return world
 
 
-def child(world: World, kill_at: int) -> subprocess.CompletedProcess[str]:
-    arguments = [str(world.home.root), str(kill_at), world.provider, settlement_file(MON), MON]
-    return subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def process(sqlite_for_module: None) -> Iterator[Forking]:
+    with forking(CHILD) as process:
+        yield process
+
+
+def run_and_die(process: Forking, world: World, stop_at: int) -> tuple[int, str]:
+    """Run Monday in a process of its own that dies at a step; its exit code, and the steps of one that lived."""
+    return process.take(str(world.home.root), world.provider, settlement_file(MON), MON, stop_at)
 
 
 def published(world: World) -> dict[str, str]:
@@ -68,20 +70,22 @@ def rerun(world: World) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], int]:
+def undisturbed(
+    prepared: World, process: Forking, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, str], int]:
     """Digests of a run nobody killed, and how many steps it took."""
-    world = prepared(tmp_path_factory.mktemp("undisturbed"))
-    outcome = child(world, 0)
-    assert outcome.returncode == 0, outcome.stderr
-    return published(world), int(outcome.stdout.split()[-1])
+    world = copied(prepared, tmp_path_factory.mktemp("undisturbed"))
+    code, said = run_and_die(process, world, 0)
+    assert code == 0, said
+    return published(world), int(said)
 
 
 def assert_whole_or_nothing(world: World, whole: dict[str, str]) -> None:
     """Readers answer every query, and see the run as it should be or not at all."""
-    counts = {table: lake.query(world.paths, f"select count(*) from {table}").rows[0][0] for table in TABLES}
+    counts = lake.query(world.paths, " union all ".join(f"select count(*) from {table}" for table in TABLES)).rows
     (revision,) = lake.query(world.paths, "select coalesce(max(revision), 0) from runs").rows[0]
     if revision == 0:
-        assert set(counts.values()) == {0}
+        assert set(counts) == {(0,)}
     else:
         assert published(world) == whole
     for pointer in (world.paths.lake / "_current").glob("*.json"):
@@ -89,11 +93,18 @@ def assert_whole_or_nothing(world: World, whole: dict[str, str]) -> None:
         assert all((world.paths.root / table["path"]).exists() for table in tables.values())
 
 
-def check_kills(folders: pytest.TempPathFactory, undisturbed: tuple[dict[str, str], int], points: int) -> None:
+@pytest.mark.parametrize("points", [5, pytest.param(80, marks=pytest.mark.slow)])
+def test_run_killed_anywhere_is_whole_or_absent_and_heals(
+    tmp_path_factory: pytest.TempPathFactory,
+    prepared: World,
+    process: Forking,
+    undisturbed: tuple[dict[str, str], int],
+    points: int,
+) -> None:
     whole, steps = undisturbed
     for kill_at in sorted({1 + number * (steps - 1) // (points - 1) for number in range(points)}):
-        world = prepared(folders.mktemp(f"killed_{kill_at}"))
-        assert child(world, kill_at).returncode == -signal.SIGKILL
+        world = copied(prepared, tmp_path_factory.mktemp(f"killed_{kill_at}"))
+        assert run_and_die(process, world, kill_at)[0] == -signal.SIGKILL
         assert_whole_or_nothing(world, whole)
         if not lake.query(world.paths, "select * from runs").rows:
             continue  # killed before the request was recorded: nothing to heal
@@ -104,23 +115,10 @@ def check_kills(folders: pytest.TempPathFactory, undisturbed: tuple[dict[str, st
         assert not list(world.paths.scratch.iterdir())
 
 
-def test_run_killed_anywhere_is_whole_or_absent_and_heals(
-    tmp_path_factory: pytest.TempPathFactory, undisturbed: tuple[dict[str, str], int]
-) -> None:
-    check_kills(tmp_path_factory, undisturbed, 5)
-
-
-@pytest.mark.slow
-def test_run_killed_at_every_step_is_whole_or_absent_and_heals(
-    tmp_path_factory: pytest.TempPathFactory, undisturbed: tuple[dict[str, str], int]
-) -> None:
-    check_kills(tmp_path_factory, undisturbed, 80)
-
-
 def test_run_that_cannot_write_the_lake_fails_with_a_reason_and_heals(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: tuple[dict[str, str], int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: World, undisturbed: tuple[dict[str, str], int]
 ) -> None:
-    world = prepared(tmp_path)
+    world = copied(prepared, tmp_path)
     written = 0
 
     def disk_full(temporary: Path, final: Path) -> None:

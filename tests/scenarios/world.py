@@ -9,7 +9,8 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -92,9 +93,7 @@ class World:
         files: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in arrived:
             files[row.kind, row.file or f"{row.kind}_{self._deliveries}"].append(row)
-        with MonkeyPatch.context() as patched:
-            if window is not None:  # what readers find is brought up to date by the run that follows
-                patched.setattr(lake, "refresh", lambda paths: None)
+        with nullcontext() if window is None else a_run_follows():
             return [self.ingest(kind, file_id, rows) for (kind, file_id), rows in files.items()]
 
     def ingest(self, kind: str, file_id: str, rows: Sequence[Row]) -> IngestOutcome:
@@ -129,7 +128,8 @@ class World:
         """Run a window and return its result; a settlement file that has not come yet is one without rows."""
         file_id = file or settlement_file(window)
         if file_id not in self._files:
-            self.ingest("settlement", file_id, [])
+            with a_run_follows():
+                self.ingest("settlement", file_id, [])
         return self.request(window, file_id, as_of)
 
     def request(self, window: str, file_id: str, as_of: str | None = None) -> WindowResult:
@@ -156,6 +156,14 @@ class World:
         run_id = run_store.run_id_of(TENANT, self.provider, file_id, date.fromisoformat(window))
         with reading(operational_store(self.paths)) as connection:
             return run_store.current_revision(connection, run_id)
+
+
+@contextmanager
+def a_run_follows() -> Iterator[None]:
+    """Leave it to the run to bring up to date what readers find."""
+    with MonkeyPatch.context() as patched:
+        patched.setattr(lake, "refresh", lambda paths: None)
+        yield
 
 
 def statements(world: World, window: str) -> list[Statement]:

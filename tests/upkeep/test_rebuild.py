@@ -31,8 +31,6 @@ from zentra_pipeline.upkeep.rebuild import (
     refresh_readers,
 )
 
-pytestmark = pytest.mark.on_postgresql
-
 # The child takes tables from the shelf and dies at its n-th rename below the home; 0 only counts them.
 CHILD = """
 import os, sys
