@@ -6,9 +6,7 @@ BIN := $(VENV)/bin
 DEMO_HOME ?= data/demo
 # Test workers; the suite is sized for two cores.
 WORKERS ?= 2
-# A run asks for and gives back memory so often that keeping it spares one in twelve of its seconds.
-KEEP_MEMORY := MALLOC_TOP_PAD_=67108864 MALLOC_TRIM_THRESHOLD_=1000000000 MALLOC_MMAP_THRESHOLD_=1000000000
-PYTEST = $(KEEP_MEMORY) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo ui test test-postgresql test-all lint format bench lock clean
 .DEFAULT_GOAL := help
