@@ -142,8 +142,8 @@ def test_reasons_beyond_twenty_are_counted_together(paths: TenantPaths, tmp_path
 def test_a_file_without_one_good_row_is_not_read_to_its_end(
     paths: TenantPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zentra_pipeline.arrivals.HOPELESS_ROWS", 50)
-    monkeypatch.setattr("zentra_pipeline.arrivals.FRAME_ROWS", 20)
+    monkeypatch.setattr("zentra_pipeline.ingest.arrivals.HOPELESS_VALUES", 50 * 14)
+    monkeypatch.setattr("zentra_pipeline.ingest.arrivals.FRAME_ROWS", 20)
     bad = [line(f"l{i}", "x") for i in range(100)]
     with pytest.raises(InputRejectedError, match=r"set_1.csv: none of its first 60 rows got in, .* \(60 rows\)"):
         ingest(paths, csv(tmp_path / "set_1.csv", *bad, line("a")))

@@ -119,8 +119,14 @@ def _reasons(
     if cases["index"].null_count():
         raise ZentraError(f"a reader's frame has not the form agreed with the gate: {cases.to_dicts()[:3]}")
     found: dict[int, list[str]] = {}
-    for index, column, check in cases.select("index", "column", "check").iter_rows():
-        found.setdefault(index, []).append(_reason(_named(fields[column], names), rows[column][index], check))
+    for (column, check), broken in cases.group_by(["column", "check"], maintain_order=True):
+        field = _named(fields[str(column)], names)
+        said: dict[object, str] = {}
+        values = rows[str(column)].gather(broken["index"]).to_list()
+        for index, value in zip(broken["index"], values, strict=True):
+            if value not in said:
+                said[value] = _reason(field, value, str(check))
+            found.setdefault(index, []).append(said[value])
     return {index: "; ".join(reasons) for index, reasons in found.items()}
 
 

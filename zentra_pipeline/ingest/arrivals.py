@@ -33,8 +33,8 @@ from zentra_pipeline.store.files import StagedFile
 REASONS_NAMED = 20
 UNFINISHED = "last record without a newline: accepted; had the file been cut there, its last value would be short"
 OTHER_REASONS = "other reasons"
-# A delivery of which so many rows come first without one that is accepted is another kind of file: reading stops there.
-HOPELESS_ROWS = 100_000
+# A file whose first rows hold so many values and of which none is accepted is of another kind: reading stops there.
+HOPELESS_VALUES = 1_000_000
 _ROWS_SHOWN = 3
 _VALUE = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\A.* already arrived in file \S+|[0-9]+"
 _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
@@ -253,7 +253,8 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Verd
         admitted = guard(command.contract, _with_lineage(command, arrival, verdict.admitted))
         tally.admit(command.contract, admitted)
         tally.refuse(verdict.refused)
-        if not tally.staged and tally.read >= HOPELESS_ROWS and command.stops_when_hopeless:
+        values = tally.read * (len(command.contract.columns) + len(tally.unknown_columns))
+        if not tally.staged and values >= HOPELESS_VALUES and command.stops_when_hopeless:
             first = tally.by_count[0]
             raise InputRejectedError(
                 f"{name}: none of its first {tally.read:,} rows got in, nothing changed: {first.reason} "

@@ -154,6 +154,11 @@ def _canonical_kind(path: Path) -> Contract:
             return contract
     if len(reasons) == len(CONTRACTS) and len(set(reasons)) == 1:
         raise InputRejectedError(reasons[0])
+    of_its_form = [
+        reason for reason in reasons if "which is not a canonical" not in reason and ": no column" not in reason
+    ]
+    if of_its_form:  # lines above the header, other separators or writing: only its own kind's reader sees them
+        raise InputRejectedError(of_its_form[0])
     needed = "; ".join(f"{contract.kind} needs {', '.join(contract.required)}" for contract in CONTRACTS.values())
     raise InputRejectedError(f"{path.name}: its columns are those of no canonical kind: {needed}")
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from zentra_pipeline.errors import InputRejectedError, ZentraError
 from zentra_pipeline.sources import record_form
-from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, RECORD_BYTES
+from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, FRAME_VALUES, RECORD_BYTES
 
+_LEAST_ROWS = 512
 _COMMA, _NEWLINE, _RETURN, _QUOTE = b',\n\r"'
 
 
@@ -39,7 +40,7 @@ def csv_frames(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
 
 
 def csv_text(path: Path, name: str | None = None) -> Iterator[TextFrame]:
-    """Data rows of a UTF-8 CSV file with a header, in order, in frames of about 16 MiB; at least one frame.
+    """Data rows of a UTF-8 CSV file with a header, in order, in frames of some megabytes; at least one frame.
 
     Every field is text exactly as written between its separators or quotes; an empty field, quoted or not, is null.
     A byte order mark, CRLF line ends and blank lines at the end are accepted. `name` stands in messages instead of the
@@ -54,8 +55,10 @@ def csv_text(path: Path, name: str | None = None) -> Iterator[TextFrame]:
             header, records = _header(records, name)
             row = 1
         _check_records(records, header, _Place(name, row))
-        yield TextFrame(row, _split(records, header))
-        row += records.count
+        step = max(_LEAST_ROWS, FRAME_VALUES // len(header))
+        for part in _split(records, header).iter_slices(step):
+            yield TextFrame(row, part)
+            row += part.height
     if header is None:
         raise InputRejectedError(f"{name}: the file is empty; a header line with the column names is required")
 
