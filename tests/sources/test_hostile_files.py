@@ -153,6 +153,12 @@ def test_records_that_are_no_rows_say_what_they_look_like(tmp_path: Path) -> Non
     check(tmp_path, {"total": (canonical_total, "row 2: looks like a total row ('Total'; line_type, ")}, "canonical")
 
 
+def test_values_in_messages_are_short_and_control_no_terminal(tmp_path: Path) -> None:
+    said = said_of(tmp_path, other(",usd,", f",\x1b[31m{'x' * 9_000},"))
+    assert "\x1b" not in said and "currency: '\ufffd[31mxxx" in said
+    assert len(said) < 400
+
+
 def test_blank_lines_without_end_are_no_long_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_grammar, "CHUNK_BYTES", 256)
     monkeypatch.setattr(csv_grammar, "RECORD_BYTES", 512)

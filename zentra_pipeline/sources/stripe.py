@@ -72,6 +72,7 @@ COLUMN_NAMES = {
 _OF_ITS_CHARGE = ("partial_capture_reversal", "charge_failure")
 _WITH_ORIGINAL = ("refund", "chargeback", "chargeback_reversal")
 _REFUSED = ("refusal", "source_row")
+_SHOWN = 60
 _FRAME_ROWS = 8_192
 _INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z", re.ASCII)
 
@@ -233,7 +234,7 @@ def _faults(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
     if not any(is_so.any() for is_so in reasons.values()):
         return [pl.Series(column, [None], dtype=pl.String).new_from_index(0, len(frame)) for column in _REFUSED]
     said = [
-        pl.when(is_so).then(pl.format(reason, pl.col(reason.partition(":")[0])) if "{}" in reason else pl.lit(reason))
+        pl.when(is_so).then(pl.format(reason, _shown(reason.partition(":")[0])) if "{}" in reason else pl.lit(reason))
         for reason, is_so in reasons.items()
     ]
     joined = pl.concat_str(said, separator="; ", ignore_nulls=True)
@@ -242,6 +243,12 @@ def _faults(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
     return frame.select(
         refusal.alias("refusal"), pl.when(joined != "").then(received).alias("source_row")
     ).get_columns()
+
+
+def _shown(column: str) -> pl.Expr:
+    """A value as messages show it: its first 60 characters, none of which controls a terminal."""
+    text = pl.col(column).str.replace_all(row_rules.CONTROL, "\ufffd")
+    return pl.when(text.str.len_chars() <= _SHOWN).then(text).otherwise(text.str.head(_SHOWN) + "…")
 
 
 def _amount_fault(text: pl.Expr) -> pl.Expr:
