@@ -27,8 +27,8 @@ def test_only_plain_integers_true_false_and_null_are_not_text(scalar: str, value
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a: 1\na: 2", "line 2, column 1: key 'a' stands twice"),
-        ("a: {b: 1, b: 2}", "key 'b' stands twice"),
+        ("a: 1\na: 2", "line 2, column 1: key 'a' appears twice"),
+        ("a: {b: 1, b: 2}", "key 'b' appears twice"),
         ("a: &x [1]\nb: *x", "aliases"),
         ("a: !!python/object/apply:os.system [id]", "could not determine a constructor"),
         ("1: 2", "key 1 is not text"),

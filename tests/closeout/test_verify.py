@@ -320,7 +320,7 @@ def test_a_sum_beyond_64_bits_is_added_exactly(tmp_path: Path, trust: Path) -> N
 def test_a_trust_file_with_a_key_twice_pins_nothing(tmp_path: Path, trust: Path) -> None:
     made = make_bundle(tmp_path / "bundle")
     trust.write_bytes(trust.read_bytes().replace(b'"version":1', b'"version":1,"version":1'))
-    assert "a key stands twice" in failed(verify.verify(made.folder, trust))["trust"]
+    assert "a key appears twice" in failed(verify.verify(made.folder, trust))["trust"]
 
 
 def test_a_bundle_in_another_ones_place_is_found(tmp_path: Path, trust: Path) -> None:
