@@ -2,6 +2,7 @@
 -- The last delivery of a line is its content (a restatement), with the last word on its batch and blank references.
 -- Equal deliveries are counted in `redeliveries`; lines that a restatement took out are gone.
 -- `is_seen_before` marks a line of this file that an earlier run already disposed of: a redelivery in another file.
+-- `settlement_file` is the file that a line was delivered in, also where a run of it was taken back and its rows went on to this one.
 
 with scope as (
 
