@@ -41,11 +41,12 @@ test-postgresql: setup  ## the tests marked on_postgresql, with every store in P
 test-all: setup  ## the slow ones too
 	ZENTRA_FUZZ_EXAMPLES=100 $(PYTEST)
 
-lint: setup  ## ruff, mypy, sqlfluff
+lint: setup  ## ruff, mypy, the layers of the package, sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests zentra_pipeline
 
 format: setup  ## let ruff and sqlfluff lay out the code
 	$(BIN)/ruff check --fix .

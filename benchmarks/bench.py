@@ -19,7 +19,7 @@ WARM = """
 import sys, time, warnings
 from datetime import date, datetime
 warnings.simplefilter("ignore")
-from zentra_pipeline.reconcile import RunRequest, reconcile
+from zentra_pipeline.defs.launch import RunRequest, reconcile
 from zentra_pipeline.settings import Home
 
 home, file_id, day, as_of = sys.argv[1:]

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.bench import Measure, ingest, made, measured, new_home, run, say, zentra
+from zentra_pipeline.decisions.exception_state import decision_id_of
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
-from zentra_pipeline.review.record import decision_id_of
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.decisions import Decision

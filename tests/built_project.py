@@ -15,7 +15,7 @@ import duckdb
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.ledger_windows import BusinessDays
 from zentra_pipeline.reconcile import dbt_execute, dbt_project, run_database
-from zentra_pipeline.reconcile.run_database import RunInputs
+from zentra_pipeline.reconcile.inputs import RunInputs
 
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 

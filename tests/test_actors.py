@@ -2,8 +2,8 @@
 
 import pytest
 
+from zentra_pipeline import actors
 from zentra_pipeline.errors import RefusedError, UsageError
-from zentra_pipeline.tenants import actors
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,10 @@ import yaml
 from tests.built_project import built_project, project_nodes
 from zentra_pipeline import vocabulary
 from zentra_pipeline.config.profile import Profile
-from zentra_pipeline.contracts import CONTRACTS, schemas
+from zentra_pipeline.contracts import CONTRACTS, schemas, staged_tables
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.ingest import staging
 from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile import run_database
 from zentra_pipeline.settings import DBT_PROJECT
 from zentra_pipeline.vocabulary import ExceptionType
 
@@ -38,20 +37,20 @@ DUCKDB_TYPES = {pl.String(): "varchar", pl.Int64(): "bigint", pl.Datetime("us"):
 def test_a_staged_table_is_the_same_in_contract_schema_yaml_and_database(contract: Contract) -> None:
     columns = {name: DUCKDB_TYPES[data_type] for name, data_type in contract.staged_types().items()}
     assert list(schemas.staged(contract).columns) == list(columns)
-    assert run_database.staged_columns(contract.table) == ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    assert staged_tables.staged_columns(contract.table) == ", ".join(f"{name} {kind}" for name, kind in columns.items())
     assert list(built_project().columns[f"raw.{contract.table}"].items()) == list(columns.items())
 
 
 def test_quarantine_is_the_same_where_it_is_written_and_where_it_is_read() -> None:
     columns = {name: DUCKDB_TYPES[data_type] for name, data_type in staging.QUARANTINE_COLUMNS.items()}
-    assert run_database.staged_columns(staging.QUARANTINE) == ", ".join(
+    assert staged_tables.staged_columns(staging.QUARANTINE) == ", ".join(
         f"{name} {kind}" for name, kind in columns.items()
     )
     assert list(built_project().columns["raw.quarantine"].items()) == list(columns.items())
 
 
 def test_every_input_kind_has_a_contract_and_a_table() -> None:
-    assert {contract.kind: contract.table for contract in CONTRACTS.values()} == run_database.TABLE_OF_KIND
+    assert {contract.kind: contract.table for contract in CONTRACTS.values()} == staged_tables.TABLE_OF_KIND
 
 
 def test_a_run_s_own_tables_are_the_ones_the_sources_declare() -> None:

@@ -1,4 +1,4 @@
-"""What CONTRACT §4 promises is what readers find: tables, columns, comments, in the catalog and in the query."""
+"""What contract §4 promises is what readers find: tables, columns, comments, in the catalog and in the query."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,13 @@ import pytest
 from tests.closeout.closed_world import close
 from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.world import World
+from zentra_pipeline import sql_text
 from zentra_pipeline.published import declared_tables, lake, operational_tables
 from zentra_pipeline.settings import DBT_PROJECT
 
-CONTRACT = DBT_PROJECT.parent.parent / "shared" / "CONTRACT.md"
+CONTRACT = DBT_PROJECT.parent / "docs" / "contract.md"
 
-# CONTRACT §4, word for word where it names columns.
+# contract §4, word for word where it names columns.
 PROMISED = {
     "runs": "run_id revision tenant_id provider settlement_file ledger_window owner status as_of inputs_digest "
     "closeout_status",
@@ -88,7 +89,6 @@ def promised(table: str) -> set[str]:
     return {*PROMISED[table].split(), *WHOSE.get(table, "tenant_id provider ledger_window").split(), *buckets}
 
 
-@pytest.mark.skipif(not CONTRACT.is_file(), reason="the contract is read where it lies, beside the project")
 def test_the_list_above_is_the_contract_s() -> None:
     section = CONTRACT.read_text(encoding="utf-8").split("\n## 4. ")[1].split("\n## 5. ")[0]
     found = {}
@@ -142,7 +142,9 @@ def test_operational_tables_are_declared_as_they_are_made() -> None:
     for name, definitions in operational_tables.COLUMNS.items():
         if name not in helpers:
             declared = declared_tables.tables()[name].columns
-            assert lake.column_types(definitions) == {column: each.data_type for column, each in declared.items()}, name
+            assert sql_text.column_types(definitions) == {
+                column: each.data_type for column, each in declared.items()
+            }, name
 
 
 def row_of(world: World, sql: str) -> dict[str, Any]:

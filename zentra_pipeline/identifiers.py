@@ -26,7 +26,7 @@ def provider_id(value: str) -> str:
 
 
 def settlement_file_id(value: str) -> str:
-    """Return a settlement file id unchanged; UsageError unless CONTRACT §10.0's form holds."""
+    """Return a settlement file id unchanged; UsageError unless contract §10.0's form holds."""
     return _checked(
         _SETTLEMENT_FILE,
         value,

@@ -71,7 +71,7 @@ def provider_exponent(provider_format: str, surface: str, currency: str, on: dat
 
 @cache
 def exception_types() -> tuple[ExceptionType, ...]:
-    """Every exception type, in the order of the seed (that of CONTRACT §6)."""
+    """Every exception type, in the order of the seed (that of contract §6)."""
     return tuple(
         ExceptionType(
             exception_type=row["exception_type"],

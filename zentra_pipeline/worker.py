@@ -5,7 +5,6 @@ as a process of its own it ends when whoever started it does: `python -m zentra_
 """
 
 import argparse
-import fcntl
 import os
 import sys
 import threading
@@ -15,13 +14,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from zentra_pipeline import locks
 from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.defs import launch
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.ingest import callback_staging
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.outages import OutageLog
 from zentra_pipeline.queue import late_callbacks
-from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.review import escalation
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import Home, TenantPaths
@@ -150,7 +150,7 @@ def _execute_next(home: Home, tenant: str, now: datetime, tell: Callable[[str], 
             return False
         request = request_store.launch(connection, queued[0].run_id, request_store.WORKER, now)
     tell(f"{tenant}: run {request.run_id}")
-    run_requests.execute(home, tenant, request)
+    launch.execute(home, tenant, request)
     return True
 
 
@@ -200,14 +200,13 @@ def _drain_intents(home: Home, tenant: str, now: datetime, tell: Callable[[str],
 @contextmanager
 def _alone(home: Home, stop: threading.Event) -> Iterator[None]:
     """Wait until no other worker has the home, or until `stop` is set."""
-    with (home.root / "worker.lock").open("a") as lock:
-        while not stop.is_set():
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                stop.wait(POLL_SECONDS)
-        yield
+    while not stop.is_set():
+        with locks.tried(home.root / "worker.lock") as is_alone:
+            if is_alone:
+                yield
+                return
+        stop.wait(POLL_SECONDS)
+    yield
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-{# What a callback speaks for, and which of several callbacks has the last word (CONTRACT §10.8). #}
+{# What a callback speaks for, and which of several callbacks has the last word (contract §10.8). #}
 
 {# Which way an item moves money, by its class: `in`, `out`, `any` where its callbacks may say either, null where no
    callback can speak for it. The class of a payout movement is null; a correction has the direction of its own amount. #}

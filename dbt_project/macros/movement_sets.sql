@@ -1,6 +1,6 @@
 {#
   Keys for the passes in which lines name movements instead of sharing a reference with them. Lines that name the same
-  set of movements form one group with that set (CONTRACT §10.17). A movement claimed by two different sets belongs to
+  set of movements form one group with that set (contract §10.17). A movement claimed by two different sets belongs to
   neither: those lines are ambiguous, for no order of theirs may decide.
 
   Needs CTEs `items` (what earlier passes left, with `line_name`: what a line is looked up by, null where it names

@@ -20,8 +20,9 @@ from tests.review.test_maker_checker import FOLLOWS
 from tests.scenarios.rows import MON
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.decisions.exception_state import ACTIONS, MATCHING, RESOLVING
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.events import reading as event_reading
-from zentra_pipeline.review import escalation, record
+from zentra_pipeline.review import escalation
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.engine import kept_connections, operational_store, reading
 from zentra_pipeline.tenants import access
@@ -53,7 +54,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         kept_connections(),
         serving(Books(world.home, tokens)) as served,
     ):
-        patch.setattr(record, "_reconcile_anew", lambda *_arguments: None)
+        patch.setattr(deciding, "_rerun", lambda *_arguments: None)
         yield served
 
 

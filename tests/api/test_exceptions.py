@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api
-from zentra_pipeline.review.sheets import MOST_BYTES
+from zentra_pipeline.desk.sheets import MOST_BYTES
 
 
 def opened(api: Api, exception_type: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.api.conftest import PROVIDER, Api, Books, story
 from zentra_pipeline import worker
+from zentra_pipeline.defs import launch
 from zentra_pipeline.ingest.files import ingest_files
-from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import requests as request_store
@@ -45,7 +45,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         with operational_store(home.tenant(tenant)).begin() as connection:
             request_store.finish(connection, request.run_id, datetime.now(UTC))
 
-    monkeypatch.setattr(run_requests, "execute", execute)
+    monkeypatch.setattr(launch, "execute", execute)
     return ids
 
 
@@ -126,7 +126,7 @@ def test_a_run_is_executed_again_only_when_it_has_something_new_to_see(
     assert executed == [run_id]
 
 
-EXECUTE = run_requests.execute
+EXECUTE = launch.execute
 
 
 def test_a_failed_execution_says_why_and_can_be_asked_for_again(own_api: Api, own_books: Books) -> None:

@@ -18,9 +18,9 @@ from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.desk import deciding
+from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
-from zentra_pipeline.review import record
-from zentra_pipeline.review.record import Recorded
 
 PROVIDER = "acmepay"
 NOW = datetime(2026, 3, 12, 9, tzinfo=UTC)
@@ -86,11 +86,11 @@ def open_in(world: World, window: int) -> list[tuple[str, int]]:
     return [(row["item_id"], row["amount_minor"]) for row in rows]
 
 
-def decide(world: World, subject: str, action: str, actor: str = "ann", **given: Any) -> Recorded:
+def decide(world: World, subject: str, action: str, actor: str = "ann", **given: Any) -> DecisionResult:
     """Decide about the newest exception of a subject that is not resolved; its run is made anew by the next `run`."""
     (row,) = world.query(f"select exception_id from exceptions where subject_id = '{subject}' and status <> 'resolved'")
     with recorded_alone():
-        return record.decide(world.home, TENANT, row["exception_id"], action, actor, now=NOW, **given)
+        return deciding.decide(world.home, TENANT, row["exception_id"], action, actor, now=NOW, **given)
 
 
 def test_wednesday_before_tuesday(tmp_path: Path) -> None:

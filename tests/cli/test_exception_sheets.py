@@ -13,8 +13,8 @@ import pytest
 from tests.api.conftest import Api, Books, serving
 from tests.cli.conftest import Done, Publish, Zentra
 from tests.cli.test_exceptions import FIRST, MISMATCH, SECOND, UNMATCHED, listed
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import RunFailedError
-from zentra_pipeline.review import record
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants import access
 
@@ -207,15 +207,15 @@ def test_a_broken_sheet_changes_nothing(
 def test_a_fault_behind_a_row_is_one_and_the_next_row_is_taken(
     acme: Zentra, queue: Callable[..., str], decide: Decide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = record.decide
+    made = deciding.decide
 
-    def failing(home: Home, tenant: str, exception_id: str, *given: Any, **named: Any) -> record.Recorded:
+    def failing(home: Home, tenant: str, exception_id: str, *given: Any, **named: Any) -> deciding.DecisionResult:
         recorded = made(home, tenant, exception_id, *given, **named)
         if exception_id == FIRST:
             raise RunFailedError("the decision is recorded, but run run_1 could not be re-reconciled")
         return recorded
 
-    monkeypatch.setattr(record, "decide", failing)
+    monkeypatch.setattr(deciding, "decide", failing)
     done = decide(f"exception_id,action\n{FIRST},investigate\n{SECOND},investigate\n", "--json")
     assert (done.code, done.json["accepted"]) == (1, 1)
     assert shown(acme, SECOND)["status"] == "investigating"

@@ -9,8 +9,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from zentra_pipeline import canonical_json
 from zentra_pipeline.closeout import merkle, seal
 from zentra_pipeline.closeout.verify import Report
+from zentra_pipeline.keys import dsse
 from zentra_pipeline.keys.signing_keys import SigningKey
 
 SEALED_AT = "2026-04-28T09:00:00Z"
@@ -66,7 +68,7 @@ class TestKey:
             "valid_from": valid_from,
             "signed_by": signer and signer.keyid,
         }
-        message = seal.pae("application/vnd.zentra.key+json", seal.canonical(signed))
+        message = dsse.pae("application/vnd.zentra.key+json", canonical_json.canonical(signed))
         signature = signer and b64encode(signer.private.sign(message)).decode()
         return {**signed, "valid_until": valid_until, "signature": signature}
 
@@ -82,7 +84,7 @@ def failed(report: Report) -> dict[str, str]:
 
 
 def write_json(path: Path, value: object) -> Path:
-    path.write_bytes(seal.canonical(value))
+    path.write_bytes(canonical_json.canonical(value))
     return path
 
 
@@ -298,7 +300,7 @@ def make_bundle(
     rows = rows or rows_of(run_id, movements)
     files = folder / "files"
     files.mkdir(parents=True)
-    lines = {name: list(seal.canonical_lines(members)) for name, members in rows.items()}
+    lines = {name: list(canonical_json.canonical_lines(members)) for name, members in rows.items()}
     lines["evidence"].sort()
     for name, content in lines.items():
         (files / f"{name}.jsonl").write_bytes(b"".join(content))
@@ -356,7 +358,7 @@ def make_large_bundle(folder: Path, movements: int) -> Sealed:
     number, amount = 7_654_321, str(1000 * movements)
     leaves = []
     for name, row in (("matches", match_row(number, "run_0001")), ("evidence", evidence_row(number, "run_0001"))):
-        line = seal.canonical(row).decode()
+        line = canonical_json.canonical(row).decode()
         leaves = [line.replace(str(number), f"{position:07d}").encode() for position in range(movements)]
         (folder / "files" / f"{name}.jsonl").write_bytes(b"".join(leaf + b"\n" for leaf in leaves))
     totals = control_totals(rows_of("run_0001"))

@@ -14,9 +14,9 @@ from tests.scenarios.world import TENANT, World
 from zentra_pipeline import remedies
 from zentra_pipeline.closeout import calendar, closing, verify
 from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.published import movement_history
-from zentra_pipeline.review import record
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
@@ -113,7 +113,7 @@ def test_an_open_exception_of_an_earlier_run_blocks_the_run_that_carries_its_ite
 
 
 def decide(world: World, exception_id: str, action: str, actor: str, **options: Any) -> None:
-    record.decide(world.home, TENANT, exception_id, action, actor, now=NOON, **options)
+    deciding.decide(world.home, TENANT, exception_id, action, actor, now=NOON, **options)
 
 
 def test_a_write_off_blocks_until_a_second_person_approves_it(world: World) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.closeout import bundles
+from zentra_pipeline import durable_files
 from zentra_pipeline.closeout import seal, verify
+from zentra_pipeline.keys import dsse
 
 
 def test_the_same_contents_and_key_give_the_same_seal(tmp_path: Path) -> None:
@@ -19,7 +21,7 @@ def test_the_same_contents_and_key_give_the_same_seal(tmp_path: Path) -> None:
 def test_sealer_and_verifier_cover_the_same_bytes_of_dsse() -> None:
     """The example of the DSSE specification."""
     due = b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-    for encode in (seal.pae, verify.pae):
+    for encode in (dsse.pae, verify.pae):
         assert encode("http://example.com/HelloWorld", b"hello world") == due
 
 
@@ -48,12 +50,12 @@ def test_a_bundle_is_put_in_place_whole_and_never_over_another(tmp_path: Path) -
 
 def test_a_file_is_written_whole_or_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "trust.json"
-    seal.write_durably(path, b"one")
+    durable_files.write_durably(path, b"one")
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        seal.write_durably(path, b"two")
+        durable_files.write_durably(path, b"two")
     assert path.read_bytes() == b"one"

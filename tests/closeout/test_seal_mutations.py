@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from tests.closeout import bundles
+from zentra_pipeline import canonical_json
 from zentra_pipeline.closeout import seal
 from zentra_pipeline.closeout.verify import Report, verify
+from zentra_pipeline.keys import dsse
 
 BYTE_MUTATIONS = 3600
 PAYLOAD_MUTATIONS = 1500  # as many at least; more than 5,000 together
@@ -208,7 +210,7 @@ def test_every_change_of_a_field_of_the_payload_is_found_whoever_signs(bench: Be
     for path, value in leaves(bench.payload):
         for other in other_values(value) if path else ():
             payload = loose(replaced(bench.payload, path, other))
-            signed = b64encode(bundles.STRANGER.private.sign(seal.pae(seal.PAYLOAD_TYPE, payload))).decode()
+            signed = b64encode(bundles.STRANGER.private.sign(dsse.pae(seal.PAYLOAD_TYPE, payload))).decode()
             old = bench.envelope["signatures"]
             for kind, signatures in (
                 ("payload under the old signature", old),
@@ -216,7 +218,7 @@ def test_every_change_of_a_field_of_the_payload_is_found_whoever_signs(bench: Be
                 ("payload signed in another's name", [{"keyid": bundles.FIRST.keyid, "sig": signed}]),
             ):
                 envelope = {**bench.envelope, "payload": b64encode(payload).decode(), "signatures": signatures}
-                bench.with_content(kind, "seal.json", seal.canonical(envelope))
+                bench.with_content(kind, "seal.json", canonical_json.canonical(envelope))
     assert bench.missed == []
     assert sum(count for kind, count in bench.kinds.items() if kind.startswith("payload ")) >= PAYLOAD_MUTATIONS
 
@@ -236,17 +238,19 @@ def test_every_change_of_the_envelope_is_found(bench: Bench) -> None:
         payload.replace("A", "-", 1),
         payload + "AAAA",
     ):
-        bench.with_content("base64", "seal.json", seal.canonical({**envelope, "payload": broken}))
+        bench.with_content("base64", "seal.json", canonical_json.canonical({**envelope, "payload": broken}))
     for broken in (signature[:-2], "A" * 88, signature[:-3] + chr(ord(signature[-3]) + 1) + "=="):
         signatures = [{"keyid": bundles.FIRST.keyid, "sig": broken}]
-        bench.with_content("base64", "seal.json", seal.canonical({**envelope, "signatures": signatures}))
+        bench.with_content("base64", "seal.json", canonical_json.canonical({**envelope, "signatures": signatures}))
     twice = envelope["signatures"] * 2
-    bench.with_content("signed twice", "seal.json", seal.canonical({**envelope, "signatures": twice}))
+    bench.with_content("signed twice", "seal.json", canonical_json.canonical({**envelope, "signatures": twice}))
     for stranger in (bundles.STRANGER, bundles.SECOND):
         junk = {"keyid": stranger.keyid, "sig": b64encode(stranger.private.sign(b"anything")).decode()}
         for signatures in ([*envelope["signatures"], junk], [junk, *envelope["signatures"]]):
             bench.with_content(
-                "a stranger's signature beside", "seal.json", seal.canonical({**envelope, "signatures": signatures})
+                "a stranger's signature beside",
+                "seal.json",
+                canonical_json.canonical({**envelope, "signatures": signatures}),
             )
     bench.with_content("duplicate key", "seal.json", sealed[:-1] + b',"payloadType":"x"}')
     bench.with_content("duplicate key", "seal.json", b'{"payload":"e30=",' + sealed[1:])
@@ -330,7 +334,7 @@ def test_names_that_lead_out_of_the_bundle_are_never_read(bench: Bench, tmp_path
         "seal.json",
     ):
         entry = {"sha256": "0" * 64, "size": 3}
-        payload = seal.canonical({**bench.payload, "files": {**bench.payload["files"], name: entry}})
+        payload = canonical_json.canonical({**bench.payload, "files": {**bench.payload["files"], name: entry}})
         bench.with_content("leading out", "seal.json", seal.envelope(payload, bundles.FIRST.signing))
     assert bench.missed == []
 
@@ -346,7 +350,7 @@ def test_nothing_a_trusted_key_signs_makes_the_verifier_raise(bench: Bench) -> N
     for name in sorted(bench.payload["files"]):
         for content in (*GARBAGE, *(mutate(bench.contents[name], pick) for mutate in BYTEWISE * 3)):
             bench.folder.joinpath(name).write_bytes(content)
-            payload = seal.canonical({**bench.payload, "files": seal.describe_files(bench.folder)})
+            payload = canonical_json.canonical({**bench.payload, "files": seal.describe_files(bench.folder)})
             bench.folder.joinpath("seal.json").write_bytes(seal.envelope(payload, bundles.FIRST.signing))
             report = bench.verified()
             assert {finding.check for finding in report.findings if finding.holds} >= {"files", "signature", "key"}

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.closeout import bundles
-from zentra_pipeline.closeout import merkle, seal, verify
+from zentra_pipeline import canonical_json
+from zentra_pipeline.closeout import merkle, verify
 
 CORPORA = Path(__file__).resolve().parents[2] / ".." / "shared" / "corpora"
 JCS = CORPORA / "jcs" / "testdata"
@@ -63,9 +64,9 @@ def test_every_jcs_vector_is_byte_exact() -> None:
         assert rfc8785.dumps(value) == due, path.name
         if path.name in WITH_FLOATS:
             with pytest.raises(TypeError, match="is a float"):
-                seal.canonical(value)
+                canonical_json.canonical(value)
         else:
-            assert seal.canonical(value) == due
+            assert canonical_json.canonical(value) == due
             assert verify._canonical(due, path.name) == value
 
 
@@ -80,24 +81,24 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON, max_size=5))
 def test_lines_are_the_bytes_of_rfc_8785(row: dict[str, Any]) -> None:
     due = rfc8785.dumps(row)
-    assert list(seal.canonical_lines([row])) == [due + b"\n"]
-    assert seal.canonical(row) == due
+    assert list(canonical_json.canonical_lines([row])) == [due + b"\n"]
+    assert canonical_json.canonical(row) == due
     assert verify._canonical(due, "it") == row
 
 
 @pytest.mark.parametrize("value", [1.0, float("nan"), [{"a": [2.5]}], (1, 0.0), {"a": {"b": -0.0}}, {1: "a"}])
 def test_a_float_or_a_key_that_is_no_text_is_never_sealed(value: object) -> None:
     with pytest.raises(TypeError):
-        seal.canonical(value)
+        canonical_json.canonical(value)
     with pytest.raises(TypeError):
-        list(seal.canonical_lines([{"a": value}]))
+        list(canonical_json.canonical_lines([{"a": value}]))
 
 
 def test_an_integer_beyond_what_json_keeps_exact_is_never_sealed() -> None:
-    assert seal.canonical(2**53 - 1) == b"9007199254740991"
+    assert canonical_json.canonical(2**53 - 1) == b"9007199254740991"
     for value in (2**53, -(2**53)):
         with pytest.raises(ValueError, match="beyond 2\\^53"):
-            seal.canonical([value])
+            canonical_json.canonical([value])
 
 
 @pytest.mark.skipif(not ED25519.exists(), reason="the corpora are not beside this repository")

@@ -16,8 +16,8 @@ import pytest
 
 from tests.closeout import bundles
 from tests.closeout.bundles import FIRST, SECOND, STRANGER, Sealed, TestKey, failed, make_bundle, match_row
+from zentra_pipeline import actors, canonical_json
 from zentra_pipeline.closeout import seal, verify
-from zentra_pipeline.tenants import actors
 
 VERIFIER = Path(verify.__file__)
 CHECKS = [
@@ -420,7 +420,7 @@ def test_a_key_signs_only_while_it_is_valid(sealed_at: str, holds: bool, tmp_pat
 
 def test_of_several_signatures_all_known_ones_must_hold(tmp_path: Path) -> None:
     made = make_bundle(tmp_path / "bundle")
-    payload = seal.canonical({**made.payload, "files": seal.describe_files(made.folder)})
+    payload = canonical_json.canonical({**made.payload, "files": seal.describe_files(made.folder)})
     both = bundles.trust(tmp_path / "both.json", FIRST.record(), SECOND.record())
     one = bundles.trust(tmp_path / "one.json")
     (made.folder / "seal.json").write_bytes(seal.envelope(payload, FIRST.signing, SECOND.signing))

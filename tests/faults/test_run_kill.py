@@ -12,6 +12,7 @@ from tests.closeout.closed_world import copied
 from tests.forked import Forking, forking
 from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import World
+from zentra_pipeline import durable_files
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.reconcile.window_run import RunRequest
@@ -129,7 +130,7 @@ def test_run_that_cannot_write_the_lake_fails_with_a_reason_and_heals(
         temporary.rename(final)
 
     with monkeypatch.context() as patched:
-        patched.setattr(lake, "make_durable", disk_full)
+        patched.setattr(durable_files, "rename_durably", disk_full)
         with pytest.raises(OSError, match="No space left"):
             world.reconcile(MON, "2026-04-21T12:00:00+00:00")
     assert_whole_or_nothing(world, undisturbed[0])

@@ -8,10 +8,11 @@ from tests.scenarios.rows import MON, TUE
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.config import routing, strict_yaml
 from zentra_pipeline.config.business_days import parse_business_days
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.published import lake
-from zentra_pipeline.review import escalation, record
+from zentra_pipeline.review import escalation
 from zentra_pipeline.review.clocks import Clock, Clocks
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
@@ -134,7 +135,7 @@ def test_overdue_exceptions_change_hands_by_decisions_of_the_system(tmp_path_fac
     assert escalate(due_at.replace(tzinfo=UTC).replace(year=2025)) == []
     assert escalate(due_at.replace(tzinfo=UTC)) == [("system", "escalation.2", None)] * 2
     assert {row[1:4] for row in rows().values()} == {(owner, "overdue", "open")}
-    record.decide(world.home, TENANT, second, "write_off", "ann", now=far, reason="small")
+    deciding.decide(world.home, TENANT, second, "write_off", "ann", now=far, reason="small")
     assert sorted(escalate(far)) == [
         ("system", "escalation.1", "head_of_finance"),  # of 5.00, not of 4.00
         ("system", "escalation.4", "cfo"),
@@ -144,8 +145,8 @@ def test_overdue_exceptions_change_hands_by_decisions_of_the_system(tmp_path_fac
     assert rows()["L1"][1:4] == ("cfo", "board", "open")
     assert rows()["L2"][1:4] == ("cfo", "board", "pending_approval")
     # The proposal still waits for somebody else, and a person may hand on what was escalated.
-    assert record.decide(world.home, TENANT, second, "approve", "bob", now=far).state.status == "resolved"
-    record.decide(world.home, TENANT, first, "assign", "ann", now=far, owner="treasury")
+    assert deciding.decide(world.home, TENANT, second, "approve", "bob", now=far).state.status == "resolved"
+    deciding.decide(world.home, TENANT, first, "assign", "ann", now=far, owner="treasury")
     assert rows()["L1"][1:4] == ("treasury", "board", "assigned")
     assert escalate(far) == []
     with reading(operational_store(world.paths)) as connection:

@@ -17,9 +17,9 @@ from tests.scenarios.rows import MON
 from tests.scenarios.world import OWNER, TENANT, World
 from zentra_pipeline.decisions.policy import Policy
 from zentra_pipeline.defs import launch
+from zentra_pipeline.desk import deciding
+from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import OutdatedError, RefusedError, RunFailedError, UsageError
-from zentra_pipeline.review import record
-from zentra_pipeline.review.record import Recorded
 from zentra_pipeline.store import closeouts
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.engine import operational_store
@@ -51,13 +51,13 @@ def line() -> str:
 
 @pytest.fixture
 def reconciled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Ids of the runs that decisions have reconciled anew, in place of reconciling them."""
+    """Ids of the runs that decisions would make again, in place of making them."""
     asked: list[str] = []
 
     def note(_home: object, _tenant: str, run: Run, _actor: str) -> None:
         asked.append(run.run_id)
 
-    monkeypatch.setattr(record, "_reconcile_anew", note)
+    monkeypatch.setattr(deciding, "_rerun", note)
     return asked
 
 
@@ -66,9 +66,9 @@ def exception_of(world: World, subject: str) -> dict[str, Any]:
     return row
 
 
-def decide(world: World, subject: str, action: str, actor: str, **given: Any) -> Recorded:
+def decide(world: World, subject: str, action: str, actor: str, **given: Any) -> DecisionResult:
     exception_id = exception_of(world, subject)["exception_id"]
-    return record.decide(world.home, TENANT, exception_id, action, actor, **{"now": NOW, **given})
+    return deciding.decide(world.home, TENANT, exception_id, action, actor, **{"now": NOW, **given})
 
 
 def log_of(world: World, subject: str) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ def test_what_is_refused_leaves_no_trace(world: World, line: str) -> None:
 
 def test_an_exception_that_does_not_exist_is_misuse(world: World) -> None:
     with pytest.raises(UsageError, match="there is no exception 'exc_none'"):
-        record.decide(world.home, TENANT, "exc_none", "comment", "ann", reason="x", now=NOW)
+        deciding.decide(world.home, TENANT, "exc_none", "comment", "ann", reason="x", now=NOW)
 
 
 def test_decisions_that_come_at_once_stand_one_after_another(world: World, line: str) -> None:

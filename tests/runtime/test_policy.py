@@ -5,10 +5,11 @@ import pytest
 from tests.runtime.asking import asked
 from zentra_pipeline import vocabulary
 from zentra_pipeline.config.strict_yaml import parse_mapping
-from zentra_pipeline.decisions.intent_policy import IntentPolicy, weigh
+from zentra_pipeline.decisions.intent_policy import MOVEMENT_TYPES, IntentPolicy
 from zentra_pipeline.decisions.policy import Policy, parse_policy
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.runtime.intent import MOVEMENT_TYPES, STAGES
+from zentra_pipeline.runtime.intent import STAGES
+from zentra_pipeline.runtime.policy import evaluate
 
 LIMITS = "intents:\n  limit_minor: {USD: 12500, JPY: 0}\n"
 SCOPES = "intents:\n  scopes:\n    payments:transfer: [transfer]\n    payments:all: [transfer, refund]\n"
@@ -39,21 +40,23 @@ def policy(text: str) -> IntentPolicy:
     ],
 )
 def test_the_first_rule_that_refuses_decides(text: str, changes: dict[str, object], refusing: str | None) -> None:
-    verdict = weigh(policy(text), asked(**changes))
+    verdict = evaluate(policy(text), asked(**changes))
     assert verdict.is_refused == (refusing is not None)
     assert [check.rule for check in verdict.checks if check.result == "refused"][:1] == ([refusing] if refusing else [])
     assert len(verdict.checks) == 4
 
 
 def test_a_refusal_says_how_much_was_asked_and_how_much_is_let() -> None:
-    verdict = weigh(policy(LIMITS), asked(amount_minor=12_501))
+    verdict = evaluate(policy(LIMITS), asked(amount_minor=12_501))
     assert verdict.deciding.detail == "125.01 USD is above the limit of 125.00 USD"
 
 
 def test_every_rule_that_refuses_is_told() -> None:
-    told = weigh(policy(LIMITS + SCOPES.removeprefix("intents:\n")), asked(scope="other", currency="ZZZ")).as_object()
-    assert (told["rule"], told["result"]) == ("currency_check", "refused")
-    assert [check["result"] for check in told["checks"]] == ["refused", "passed", "refused", "refused"]
+    result = evaluate(
+        policy(LIMITS + SCOPES.removeprefix("intents:\n")), asked(scope="other", currency="ZZZ")
+    ).as_object()
+    assert (result["rule"], result["result"]) == ("currency_check", "refused")
+    assert [check["result"] for check in result["checks"]] == ["refused", "passed", "refused", "refused"]
 
 
 @pytest.mark.parametrize(

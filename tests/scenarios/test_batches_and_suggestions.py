@@ -1,4 +1,4 @@
-"""Claims about the passes without a shared reference: batch_total and amount_date (CONTRACT §5, §10.5, §10.7)."""
+"""Claims about the passes without a shared reference: batch_total and amount_date (contract §5, §10.5, §10.7)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Claims about callbacks: missing, late, orphaned, conflicting, and the last word (CONTRACT §6, §10.8, §10.9)."""
+"""Claims about callbacks: missing, late, orphaned, conflicting, and the last word (contract §6, §10.8, §10.9)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Claims about what later runs know better: late entries, reasons, payout totals, conflicts (CONTRACT §6, §10).
+"""Claims about what later runs know better: late entries, reasons, payout totals, conflicts (contract §6, §10).
 
 Does not belong here: a later part that joins a match by its reference (test_windows), restated settlement files.
 """

@@ -1,4 +1,4 @@
-"""Claims about fees, failed lines, last words and originals (CONTRACT §6, §10.9–10.11, §10.18)."""
+"""Claims about fees, failed lines, last words and originals (contract §6, §10.9–10.11, §10.18)."""
 
 import pytest
 

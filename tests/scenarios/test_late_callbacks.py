@@ -1,4 +1,4 @@
-"""A callback over HTTP about a run in review has that run made again, where nobody gave its as_of (CONTRACT §1)."""
+"""A callback over HTTP about a run in review has that run made again, where nobody gave its as_of (contract §1)."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Claims about lines of nothing, and about line types that a profile names beside the usual (CONTRACT §1, §10.2)."""
+"""Claims about lines of nothing, and about line types that a profile names beside the usual (contract §1, §10.2)."""
 
 from pathlib import Path
 

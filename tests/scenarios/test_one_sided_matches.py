@@ -1,4 +1,4 @@
-"""Items of one side that cancel, matched with each other by decision (CONTRACT §5): what it takes, what the books show.
+"""Items of one side that cancel, matched with each other by decision (contract §5): what it takes, what the books show.
 
 Decisions are taken after Tuesday's run, in its books.
 """
@@ -11,8 +11,8 @@ import pytest
 from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.test_manual_matches import books_of, decide, exceptions_of, match, recorded_alone, run_again
 from tests.scenarios.world import World
+from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
-from zentra_pipeline.review.record import Recorded
 
 PROFILE = {"amount_date_rule": "off", "settlement_lag_days": 0, "amount_tolerance_minor": {"USD": 2}}
 
@@ -21,7 +21,7 @@ PROFILE = {"amount_date_rule": "off", "settlement_lag_days": 0, "amount_toleranc
 class Story:
     world: World
     said: dict[str, list[str]]
-    answers: dict[str, Recorded]
+    answers: dict[str, DecisionResult]
     conservation: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
 

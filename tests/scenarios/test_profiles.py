@@ -1,4 +1,4 @@
-"""Claims about what a profile changes: normalizers, tolerance, net, lag, accounts, time zones (CONTRACT §1, §10)."""
+"""Claims about what a profile changes: normalizers, tolerance, net, lag, accounts, time zones (contract §1, §10)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Claims about what matches in one window: reference passes, groups, duplicates, differences (CONTRACT §5, §10)."""
+"""Claims about what matches in one window: reference passes, groups, duplicates, differences (contract §5, §10)."""
 
 import pytest
 

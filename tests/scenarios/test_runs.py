@@ -1,4 +1,4 @@
-"""Claims about runs themselves: revisions, ids, digests, refusals, sums beyond 64 bits (CONTRACT §2, §4, §6, §10)."""
+"""Claims about runs themselves: revisions, ids, digests, refusals, sums beyond 64 bits (contract §2, §4, §6, §10)."""
 
 from pathlib import Path
 

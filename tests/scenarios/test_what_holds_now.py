@@ -1,4 +1,4 @@
-"""Claims about five windows: an exception shows what holds now, and ends when it no longer does (CONTRACT §6, §10).
+"""Claims about five windows: an exception shows what holds now, and ends when it no longer does (contract §6, §10).
 
 Parts over several files, entries that come late, originals that come late or change, duplicates that are answered. Does
 not belong here: callbacks (test_callbacks), decisions (test_manual_matches, test_write_offs), restated files.

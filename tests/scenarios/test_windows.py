@@ -1,4 +1,4 @@
-"""Claims about what a window leaves to the next: lag, carried items, repeats, later parts (CONTRACT §10)."""
+"""Claims about what a window leaves to the next: lag, carried items, repeats, later parts (contract §10)."""
 
 import pytest
 

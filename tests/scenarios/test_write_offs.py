@@ -12,9 +12,9 @@ import pytest
 
 from tests.scenarios.rows import MON, THU, TUE, WED, call, post, settle
 from tests.scenarios.world import TENANT, World
+from zentra_pipeline.desk import deciding
+from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
-from zentra_pipeline.review import record
-from zentra_pipeline.review.record import Recorded
 
 NOW = datetime(2026, 4, 22, 9, tzinfo=UTC)
 PROFILE = {"amount_date_rule": "off", "settlement_lag_days": 0}
@@ -28,12 +28,12 @@ class Story:
     said: dict[str, list[str]]
 
 
-def decide(world: World, subject: str, action: str, actor: str, **given: Any) -> Recorded:
+def decide(world: World, subject: str, action: str, actor: str, **given: Any) -> DecisionResult:
     (row,) = world.query(f"select exception_id from exceptions where subject_id = '{subject}' and status <> 'resolved'")
-    return record.decide(world.home, TENANT, row["exception_id"], action, actor, **{"now": NOW, **given})
+    return deciding.decide(world.home, TENANT, row["exception_id"], action, actor, **{"now": NOW, **given})
 
 
-def write_off(world: World, subject: str) -> Recorded:
+def write_off(world: World, subject: str) -> DecisionResult:
     decide(world, subject, "write_off", "ann", reason="not worth a letter")
     return decide(world, subject, "approve", "bob")
 
@@ -58,11 +58,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     said = {day: [statement.text for statement in world.run(day)] for day in (MON, TUE)}
     asked: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "_reconcile_anew", lambda _home, _tenant, run, _actor: asked.append(run.run_id))
+        patch.setattr(deciding, "_rerun", lambda _home, _tenant, run, _actor: asked.append(run.run_id))
         for subject in ("T0", "T1", "T6", "L3", "L8", "LA", "T2", "L7"):
             write_off(world, subject)
         (taken_back,) = world.query("select exception_id from exceptions where subject_id = 'T2'")
-        record.decide(
+        deciding.decide(
             world.home, TENANT, taken_back["exception_id"], "reopen", "ann", reason="it is on its way", now=NOW
         )
     assert set(asked) == {world.revision(TUE).run_id}
@@ -209,7 +209,7 @@ def test_a_write_off_taken_back_leaves_the_item_open_and_a_later_run_matches_it(
 def test_a_write_off_cannot_be_taken_back_once_later_books_stand_on_it(story: Story) -> None:
     (row,) = story.world.query("select exception_id from exceptions where subject_id = 'T1'")
     with pytest.raises(RefusedError, match="was reconciled on top of it: it cannot be reopened"):
-        record.decide(story.world.home, TENANT, row["exception_id"], "reopen", "ann", reason="it came", now=NOW)
+        deciding.decide(story.world.home, TENANT, row["exception_id"], "reopen", "ann", reason="it came", now=NOW)
 
 
 def test_what_a_person_resolved_stays_so_though_a_later_run_matches_the_item(story: Story) -> None:
@@ -227,7 +227,7 @@ def test_an_assigned_owner_is_still_the_owner_when_the_system_resolves(story: St
 def test_what_the_system_resolved_is_not_for_people_to_resolve(story: Story) -> None:
     (row,) = story.world.query("select exception_id from exceptions where subject_id = 'T4'")
     with pytest.raises(RefusedError, match="resolved by the system"):
-        record.decide(story.world.home, TENANT, row["exception_id"], "reopen", "ann", reason="no", now=NOW)
+        deciding.decide(story.world.home, TENANT, row["exception_id"], "reopen", "ann", reason="no", now=NOW)
 
 
 def test_the_manifest_tells_what_was_decided(story: Story) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile.window_run import RunRequest, as_request, run_queued, run_window
 from zentra_pipeline.review import record
@@ -39,7 +40,7 @@ def decisions_without_dagster() -> Iterator[None]:
         run_window(home, tenant, as_request(run, actor))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "_reconcile_anew", again)
+        patch.setattr(deciding, "_rerun", again)
         patch.setattr(record, "lake", stale)
         yield
 

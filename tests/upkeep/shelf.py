@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from zentra_pipeline.published import lake
+from zentra_pipeline import durable_files
 from zentra_pipeline.published.lake import PublishedTable
-from zentra_pipeline.reconcile.run_database import RunInputs
+from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -35,7 +35,7 @@ def take_from(shelf: TenantPaths, spoil: Spoil = lambda table, run_id, revision:
             if spoil(name, inputs.run_id, revision.revision):
                 rows = pl.read_parquet(target)
                 pl.concat([rows, rows]).write_parquet(target)
-                tables[name] = PublishedTable(entry["path"], 2 * entry["rows"], lake.digest_of(target))
+                tables[name] = PublishedTable(entry["path"], 2 * entry["rows"], durable_files.digest_of(target))
         return Remade(recorded.inputs_digest, tables)
 
     return remade

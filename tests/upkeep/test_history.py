@@ -11,7 +11,7 @@ from tests.scenarios.rows import MON, TUE, WED, call, post, settle, settlement_f
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
-from zentra_pipeline.review import record
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor
@@ -27,7 +27,7 @@ def now() -> datetime:
 def decide(world: World, subject: str, action: str, actor: str, **options: Any) -> None:
     of_subject = f"select exception_id from exceptions where subject_id = '{subject}' and status <> 'resolved'"
     (found,) = world.query(of_subject)
-    record.decide(world.home, TENANT, found["exception_id"], action, actor, now=now(), **options)
+    deciding.decide(world.home, TENANT, found["exception_id"], action, actor, now=now(), **options)
 
 
 def close(world: World, window: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests.closeout.closed_world import verified
 from tests.scenarios.rows import MON, TUE, WED, call, post, settlement_file
 from tests.scenarios.world import TENANT, World
+from zentra_pipeline import sql_text
 from zentra_pipeline.published import declared_tables, lake, schema_before
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
@@ -119,6 +120,6 @@ def test_a_column_that_a_file_lacks_is_null_and_one_that_nobody_declares_is_left
         connection.execute(f"copy (select 'x' as b, 1::integer as a, 7 as gone) to '{old}'")
         connection.execute(f"copy (select 2::bigint as a, 'y' as b, date '2026-04-20' as c) to '{new}'")
         rows = connection.execute(
-            f"from {lake.parquet_scan([old, new], 'a bigint, b varchar, c date')} order by a"
+            f"from {sql_text.parquet_scan([old, new], 'a bigint, b varchar, c date')} order by a"
         ).fetchall()
     assert rows == [(1, "x", None), (2, "y", datetime(2026, 4, 20, tzinfo=UTC).date())]

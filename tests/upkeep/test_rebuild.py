@@ -13,12 +13,11 @@ from tests.scenarios.rows import MON, call, post, settle
 from tests.scenarios.world import TENANT, World
 from tests.upkeep import shelf
 from tests.upkeep.conftest import Copies, Copy
-from zentra_pipeline import cli
+from zentra_pipeline import cli, durable_files, sql_text
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import VerificationError
-from zentra_pipeline.ingest import landing
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import dbt_project, revision_events
-from zentra_pipeline.review import record
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.upkeep import remake
 from zentra_pipeline.upkeep.rebuild import (
@@ -144,10 +143,10 @@ def test_other_bytes_of_the_same_rows_are_told_apart_from_other_rows(
         found = right(*arguments)
         path = arguments[2].root / found.tables["conservation"].path  # type: ignore[attr-defined]
         with duckdb.connect() as connection:
-            rows = connection.sql(f"from read_parquet({lake.file_literal(path)})").to_arrow_table()
+            rows = connection.sql(f"from read_parquet({sql_text.file_literal(path)})").to_arrow_table()
             connection.register("rows", rows)
             connection.execute(f"copy rows to '{path}' (format parquet, compression gzip)")
-        table = lake.PublishedTable(found.tables["conservation"].path, rows.num_rows, lake.digest_of(path))
+        table = lake.PublishedTable(found.tables["conservation"].path, rows.num_rows, durable_files.digest_of(path))
         return remake.Remade(found.inputs_digest, {**found.tables, "conservation": table})
 
     monkeypatch.setattr(remake, "remake_revision", rewritten)
@@ -189,7 +188,7 @@ def test_a_rebuild_that_fails_on_the_way_leaves_right_files_and_a_rerun_heals(
     copies: Copies, original: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.use(monkeypatch, original.paths)
-    right, sync_folder, left = copies("right").derived(), landing.sync_folder, 0
+    right, sync_folder, left = copies("right").derived(), durable_files.sync_folder, 0
 
     def disk_full(folder: Path) -> None:
         nonlocal left
@@ -198,7 +197,7 @@ def test_a_rebuild_that_fails_on_the_way_leaves_right_files_and_a_rerun_heals(
             raise OSError(28, "No space left on device", str(folder))
         sync_folder(folder)
 
-    monkeypatch.setattr(landing, "sync_folder", disk_full)
+    monkeypatch.setattr(durable_files, "sync_folder", disk_full)
     for number in (1, 8, 15):
         left = number
         copy = damaged(copies, f"failed_{number}")
@@ -270,7 +269,7 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
         written = write(paths, telling)
         if not decided:
             decided.append(found["exception_id"])
-            record.decide(
+            deciding.decide(
                 world.home,
                 TENANT,
                 found["exception_id"],

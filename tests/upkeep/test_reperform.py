@@ -13,7 +13,7 @@ import pytest
 from tests.scenarios.world import TENANT
 from tests.upkeep import shelf
 from tests.upkeep.conftest import CARDS, Copy
-from zentra_pipeline import cli
+from zentra_pipeline import cli, durable_files
 from zentra_pipeline.errors import UsageError, VerificationError
 from zentra_pipeline.published import lake
 from zentra_pipeline.upkeep.reperform import reperform, reperform_bundle
@@ -54,7 +54,7 @@ def rewrite_history(copy: Copy, run_id: str, table: str) -> None:
     revision = copy.records.revisions_by_key[run_id, 1]
     path = copy.paths.root / revision.tables[table]["path"]
     pl.read_parquet(path).with_columns(ledger_minor=pl.col("ledger_minor") + 1).write_parquet(path)
-    revision.tables[table]["sha256"] = lake.digest_of(path)
+    revision.tables[table]["sha256"] = durable_files.digest_of(path)
     with closing(sqlite3.connect(copy.paths.operational_store)) as connection:
         connection.execute(
             "update run_revisions set tables = ? where run_id = ?", (json.dumps(revision.tables), run_id)

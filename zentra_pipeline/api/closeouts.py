@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, WithJsonSchema
 
+from zentra_pipeline.actors import same_person
 from zentra_pipeline.api import approvals, bodies, problems, security
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.problems import ProblemError
@@ -24,7 +25,6 @@ from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.tenants.actors import same_person
 
 router = APIRouter(prefix="/reconciliation/runs/{run_id}/closeout", tags=["closeouts"])
 

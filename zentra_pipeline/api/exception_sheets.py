@@ -12,7 +12,7 @@ from zentra_pipeline.api.exceptions import ExceptionFilter
 from zentra_pipeline.api.security import Decider, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
-from zentra_pipeline.review import sheets
+from zentra_pipeline.desk import sheets
 
 router = APIRouter(prefix="/reconciliation", tags=["exceptions"])
 

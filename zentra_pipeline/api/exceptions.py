@@ -23,10 +23,11 @@ from zentra_pipeline.decisions import exception_state as review
 from zentra_pipeline.decisions import manual_match
 from zentra_pipeline.decisions.exception_state import ExceptionState
 from zentra_pipeline.decisions.policy import ROLE_ACTIONS
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import declared_tables, lake
-from zentra_pipeline.review import history, record, searches
+from zentra_pipeline.review import history, searches
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.decisions import Decision
@@ -226,7 +227,7 @@ def _decide_one(
     if expected is not None and known.isdisjoint(tag.strip() for tag in expected.split(",")):
         raise ProblemError("outdated", "The exception has changed since it was read.", members={"current": before})
     try:
-        record.decide(
+        deciding.decide(
             serving.home,
             caller.tenant,
             exception_id,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from zentra_pipeline.actors import same_person
 from zentra_pipeline.api import bodies, problems
 from zentra_pipeline.api.bodies import StrictModel, json_body
 from zentra_pipeline.api.problems import ProblemError
@@ -15,14 +16,13 @@ from zentra_pipeline.api.security import Asker, Caller, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
+from zentra_pipeline.decisions.intent_policy import MOVEMENT_TYPES
 from zentra_pipeline.runtime import intent as stages
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.runtime import trace as tracing
-from zentra_pipeline.runtime.intent import MOVEMENT_TYPES
 from zentra_pipeline.runtime.intents import IntentReusedError, OpenIntent
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store.intents import StoredIntent
-from zentra_pipeline.tenants.actors import same_person
 
 router = APIRouter(prefix="/runtime/intents", tags=["runtime"])
 

@@ -15,11 +15,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 
+from zentra_pipeline.actors import Origin
 from zentra_pipeline.api import queries
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.tenants.actors import Origin
 
 _EVERYBODY: Final = frozenset({"service", "operator", "approver", "analyst", "admin"})
 READ: Final = "read"

@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def invoke(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code (CONTRACT §3); whatever goes wrong is said on stderr, or as JSON."""
+    """Run one command and return its exit code (contract §3); whatever goes wrong is said on stderr, or as JSON."""
     import click
 
     from zentra_pipeline.cli.group import zentra

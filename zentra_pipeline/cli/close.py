@@ -57,9 +57,9 @@ def command(
 
     A fact that comes later makes a new revision of the run; closing that one amends the first seal, which stays.
     """
+    from zentra_pipeline.actors import command_line
     from zentra_pipeline.closeout import case as cases
     from zentra_pipeline.closeout import closing
-    from zentra_pipeline.tenants.actors import command_line
 
     now = datetime.now(UTC)
     if approve and (reason is not None or accept_quarantine is not None):

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from zentra_pipeline.cli import options
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.settings import Home
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -29,11 +30,10 @@ def _decision(action: str, help_text: str, *takes: Decorator) -> click.Command:
 def _decide(
     home: Home, tenant: str, exception_id: str, action: str, actor: str, as_json: bool, given: dict[str, Any]
 ) -> None:
+    from zentra_pipeline.actors import command_line
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.review import record
-    from zentra_pipeline.tenants.actors import command_line
 
-    recorded = record.decide(
+    recorded = deciding.decide(
         home, tenant, exception_id, action, actor, now=datetime.now(UTC), origin=command_line(), **given
     )
     state = recorded.state

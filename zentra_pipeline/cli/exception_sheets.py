@@ -12,7 +12,7 @@ from zentra_pipeline.errors import RefusedError, ZentraError
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
-    from zentra_pipeline.review.sheets import Verdict
+    from zentra_pipeline.desk.sheets import Verdict
 
 _STANDARD_INPUT: Final = Path("-")
 
@@ -33,10 +33,11 @@ def command(file: Path, tenant: str, actor: str, home: Home, as_json: bool) -> N
     Exits 0 when every row was accepted, 3 when some were refused, and 4 when FILE is no such sheet: then nothing
     changed. 1 says that a fault kept a row from being decided, or its run from being re-reconciled.
     """
+    from zentra_pipeline.actors import command_line
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.review import record, sheets
+    from zentra_pipeline.desk import sheets
+    from zentra_pipeline.review import record
     from zentra_pipeline.tenants import tenancy
-    from zentra_pipeline.tenants.actors import command_line
 
     tenancy.require_tenant(home, tenant)
     rows = sheets.read(_content(file, sheets.MOST_BYTES))

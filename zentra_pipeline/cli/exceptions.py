@@ -120,7 +120,7 @@ def list_exceptions(
     if only_pending:
         given["status = ? "] = "pending_approval"
     if form == "csv" and not as_json:
-        from zentra_pipeline.review import sheets
+        from zentra_pipeline.desk import sheets
 
         printing.write_bytes(sheets.queue(paths, clocks, given))
         return

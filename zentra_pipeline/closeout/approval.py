@@ -23,7 +23,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from zentra_pipeline.closeout import seal
+from zentra_pipeline import canonical_json
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.decisions import exception_state as review
@@ -71,7 +71,7 @@ def content(books: Books, closeout: Closeout, policy: Policy) -> dict[str, Any]:
         "write_offs": write_off_totals(books),
         "accepted": {
             "exceptions": len(accepted),
-            "sha256": hashlib.sha256(seal.canonical(_as_text(accepted))).hexdigest(),
+            "sha256": hashlib.sha256(canonical_json.canonical(_as_text(accepted))).hexdigest(),
             "items": accepted[:SHOWN],
         },
         "open": books.rows(

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import duckdb
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.decisions.exception_state import exception_states
 from zentra_pipeline.published import lake, operational_tables
 from zentra_pipeline.settings import TenantPaths
@@ -24,20 +25,6 @@ from zentra_pipeline.store.engine import operational_store, reading
 _TABLES: Final = (
     *("matches", "match_legs", "three_way", "open_items", "write_offs", "conservation", "rollforward"),
     "evidence_items",
-)
-LEAF_KEYS: Final = (
-    "actor",
-    "closeout_status",
-    "evidence_status",
-    "exception_owner",
-    "intent_id",
-    "ledger_entry",
-    "policy",
-    "provider_reference",
-    "run_id",
-    "scope",
-    "settlement_file",
-    "signature",
 )
 
 
@@ -102,9 +89,9 @@ def opened(
         others = [item for item in current if item.run_id != run.run_id]
         _create_exceptions(connection, "known_exceptions", paths, [*others, this])
         decided = sorted({each.exception_id for each in decisions if each.run_id == run.run_id and each.exception_id})
-        connection.execute(_EXCEPTIONS, {"run_id": run.run_id, "decided": decided})
+        connection.execute(sql_text.statement("closeout", "exceptions"), [run.run_id, decided])
         connection.execute(_items(revision))
-        connection.execute(_EVIDENCE, {"run_id": run.run_id})
+        connection.execute(sql_text.statement("closeout", "evidence"), [run.run_id])
         yield Books(connection, run, revision, decisions)
 
 
@@ -116,12 +103,12 @@ def without_activity(
     with duckdb.connect() as connection:
         for table in _TABLES:
             connection.execute(
-                f"create view {table} as {lake.empty(f'{lake.columns_sql(table)}, run_sequence bigint')}"
+                f"create view {table} as {sql_text.empty(f'{lake.columns_sql(table)}, run_sequence bigint')}"
             )
-        connection.execute(f"create view exceptions as {lake.empty(lake.columns_sql('exceptions'))}")
+        connection.execute(f"create view exceptions as {sql_text.empty(lake.columns_sql('exceptions'))}")
         connection.execute("create view own_exceptions as select * from exceptions")
         connection.execute(_items(revision))
-        connection.execute(_EVIDENCE, {"run_id": run.run_id})
+        connection.execute(sql_text.statement("closeout", "evidence"), [run.run_id])
         yield Books(connection, run, revision, decisions)
 
 
@@ -132,7 +119,11 @@ def _scan(paths: TenantPaths, table: str, published: Sequence[PublishedRun]) -> 
         for item in published
         if table in item.revision.tables
     ]
-    return lake.published_rows(table, files) if files else lake.empty(f"{lake.columns_sql(table)}, run_sequence bigint")
+    return (
+        lake.published_rows(table, files)
+        if files
+        else sql_text.empty(f"{lake.columns_sql(table)}, run_sequence bigint")
+    )
 
 
 def _create_exceptions(
@@ -145,22 +136,6 @@ def _create_exceptions(
     )
     connection.execute(f"create view {name} as {lake.decided(newest, 'states.closeout_id is null')}")
 
-
-# What a closeout tells: what the run opened, what it resolved, what it carries on open, and what its books rest on:
-# exceptions, wherever opened, that a decision in these books ended, or whose item these books carry.
-_EXCEPTIONS: Final = """
-    create table exceptions as
-    with told as (
-        select exception_id from own_exceptions
-        where run_id = $run_id or status <> 'resolved' or run_sequence = (select max(run_sequence) from own_exceptions)
-            or list_contains($decided::varchar[], exception_id)
-            or (subject_type, subject_id) in (select item_type, item_id from open_items)
-            or (subject_type, subject_id) in (select item_type, item_id from write_offs)
-    )
-    select known_exceptions.* exclude (run_sequence)
-    from known_exceptions
-    inner join told on known_exceptions.exception_id = told.exception_id
-"""
 
 _STAND_INS: Final = {"actor": "actor", "actor_scope": "scope", "signature": "signature"}
 
@@ -180,41 +155,3 @@ def _items(revision: run_store.Revision) -> str:
         for name, word in _STAND_INS.items()
     )
     return f"create table items as select * replace ({hidden}) from evidence_items"
-
-
-_EVIDENCE: Final = f"""
-    create table evidence as
-    with owners as (
-        select items.rowid as item, own_exceptions.owner
-        from items
-        inner join own_exceptions
-            on own_exceptions.subject_type = 'settlement_line' and own_exceptions.subject_id = items.line_id
-        union
-        select items.rowid as item, own_exceptions.owner
-        from items
-        inner join own_exceptions
-            on own_exceptions.subject_type = 'ledger_transaction' and own_exceptions.subject_id = items.transaction_id
-                and coalesce(own_exceptions.currency, items.currency) = items.currency
-        union
-        select items.rowid as item, own_exceptions.owner
-        from items
-        inner join own_exceptions
-            on own_exceptions.subject_type = 'callback' and own_exceptions.subject_id = items.provider_event_id
-        union
-        select items.rowid as item, own_exceptions.owner
-        from items
-        inner join match_legs on match_legs.match_id = items.match_id and match_legs.leg_type = 'callback'
-        inner join own_exceptions
-            on own_exceptions.subject_type = 'callback' and own_exceptions.subject_id = match_legs.leg_id
-    ),
-    owned as (
-        select item, string_agg(owner, ', ' order by owner) as exception_owner from owners group by item
-    ),
-    rows as (
-        select items.* exclude (run_id, run_sequence, actor_scope), items.actor_scope as scope,
-               owned.exception_owner, 'sealed' as closeout_status, cast($run_id as varchar) as run_id
-        from items
-        left join owned on items.rowid = owned.item
-    )
-    select *, cast(to_json({{{", ".join(f"{key}: {key}" for key in LEAF_KEYS)}}}) as varchar) as leaf from rows
-"""

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline.closeout import lines, merkle, seal
+from zentra_pipeline import canonical_json, sql_text
+from zentra_pipeline.closeout import lines, merkle
 from zentra_pipeline.closeout.books import Books
 from zentra_pipeline.closeout.event_lines import amounts_as_text
 from zentra_pipeline.published import lake
@@ -53,7 +54,7 @@ def write_evidence_table(books: Books, closeout_id: str, path: Path) -> None:
     order = "leaf, line_id nulls last, transaction_id nulls last, currency nulls last, provider_event_id nulls last"
     books.connection.execute(
         f"copy (select '{closeout_id}' as closeout_id, {names} from evidence order by {order}) "
-        f"to {lake.literal(str(path))} (format parquet, compression zstd, compression_level 1)"
+        f"to {sql_text.literal(str(path))} (format parquet, compression zstd, compression_level 1)"
     )
 
 
@@ -123,7 +124,7 @@ def write_exceptions(books: Books, path: Path) -> int:
     )
     rows = books.rows(f"select candidates, {', '.join(names)} from exceptions order by exception_id")
     listed = ({name: _value(name, row[name]) for name in names} | {"candidates": _candidates(row)} for row in rows)
-    return _write_lines(path, seal.canonical_lines(listed))
+    return _write_lines(path, canonical_json.canonical_lines(listed))
 
 
 def write_open_items(books: Books, path: Path) -> int:
@@ -191,12 +192,12 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
         }
         for decision in decisions
     )
-    return _write_lines(path, seal.canonical_lines(rows))
+    return _write_lines(path, canonical_json.canonical_lines(rows))
 
 
 def write_object(content: Mapping[str, Any], path: Path) -> None:
     """Write one object in its RFC 8785 form."""
-    path.write_bytes(seal.canonical(content))
+    path.write_bytes(canonical_json.canonical(content))
 
 
 def _write_rows(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, names: Sequence[str], order: str) -> int:

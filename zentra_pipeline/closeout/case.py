@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from zentra_pipeline import ledger_windows, provenance
+from zentra_pipeline import ledger_windows, locks, provenance
 from zentra_pipeline.closeout import blockers, books
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.books import Books
@@ -31,7 +31,6 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.tenants import locks
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 _NOTHING: Final = run_store.Revision("", 0, "", hashlib.sha256(b"").hexdigest(), "", "", {}, "", {})

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from zentra_pipeline import canonical_json, durable_files, locks
+from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.books import Books
@@ -37,8 +39,7 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.tenants import access, locks
-from zentra_pipeline.tenants.actors import PROGRAM, Origin, same_person
+from zentra_pipeline.tenants import access
 
 PREPARE: Final = approval.PREPARE
 APPROVE: Final = decision_store.APPROVE_CLOSEOUT
@@ -152,7 +153,9 @@ def write_head(paths: TenantPaths, tenant: str, provider: str) -> Path:
             {"sequence": item.chain_sequence, "closeout_id": item.closeout_id, "seal_digest": item.seal_digest}
             for item in chain
         ]
-        seal.write_durably(head, seal.canonical({"version": 1, "tenant": tenant, "provider": provider, "seals": seals}))
+        durable_files.write_durably(
+            head, canonical_json.canonical({"version": 1, "tenant": tenant, "provider": provider, "seals": seals})
+        )
     return head
 
 
@@ -401,8 +404,8 @@ def _keep_evidence(case: Case, opened: Books, closeout: Closeout) -> Closeout:
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.tmp")
     bundle_files.write_evidence_table(opened, closeout.closeout_id, temporary)
-    lake.make_durable(temporary, final)
-    return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=lake.digest_of(final))
+    durable_files.rename_durably(temporary, final)
+    return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=durable_files.digest_of(final))
 
 
 def _record_seal(case: Case, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import duckdb
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.closeout import lines
 from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.events.reading import SEGMENT_COLUMNS
-from zentra_pipeline.published import lake
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import operational_store, reading
@@ -54,7 +54,7 @@ def _write_segment(
     connection: duckdb.DuckDBPyConnection, paths: TenantPaths, entry: event_log.Entry, stream: BufferedWriter
 ) -> None:
     """The events of a lake file, which holds them in their order, one type after another."""
-    scan = lake.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)
+    scan = sql_text.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)
     kinds = connection.execute(
         f'select event_type, min("offset"), arg_min(data, "offset") from {scan} group by 1 order by 2'
     ).fetchall()
@@ -89,12 +89,12 @@ def _lines_sql(scan: str, tenant: str, kind: str, keys: list[str]) -> str:
         "datacontenttype": "'\"application/json\"'",
         "id": "to_json(event_id)",
         "runid": "to_json(run_id)",
-        "source": lake.literal(json.dumps(f"/tenants/{tenant}", ensure_ascii=False)),
+        "source": sql_text.literal(json.dumps(f"/tenants/{tenant}", ensure_ascii=False)),
         "specversion": "'\"1.0\"'",
         "subject": "to_json(subject)",
-        "tenant": lake.literal(json.dumps(tenant, ensure_ascii=False)),
+        "tenant": sql_text.literal(json.dumps(tenant, ensure_ascii=False)),
         "time": "strftime(event_time, '\"%Y-%m-%dT%H:%M:%S.%fZ\"')",
-        "type": lake.literal(json.dumps(kind)),
+        "type": sql_text.literal(json.dumps(kind)),
     }
     line = ", ',', ".join(f"'\"{name}\":', {value}" for name, value in members.items())
     return f"""
@@ -104,8 +104,8 @@ def _lines_sql(scan: str, tenant: str, kind: str, keys: list[str]) -> str:
         from (
             select *, cast(to_json(d) as varchar) as told
             from (
-                select *, from_json(data, {lake.literal(form)}) as d
-                from {scan} where event_type = {lake.literal(kind)}
+                select *, from_json(data, {sql_text.literal(form)}) as d
+                from {scan} where event_type = {sql_text.literal(kind)}
             ) as read
         ) as canonical
     """

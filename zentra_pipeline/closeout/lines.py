@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline.closeout import seal
+from zentra_pipeline import canonical_json
 
 BATCH: Final = 50_000
 CONTROL_ESCAPE: Final = "\\u00"
@@ -49,4 +49,4 @@ def _rewritten(line: bytes) -> bytes:
 
 def rewritten(text: str) -> str:
     """One object in its RFC 8785 form."""
-    return seal.canonical(json.loads(text)).decode()
+    return canonical_json.canonical(json.loads(text)).decode()

@@ -4,14 +4,14 @@ What a bundle's files and its payload say belongs to whoever closes; checking th
 """
 
 import hashlib
-import json
-import os
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zentra_pipeline.ingest.landing import sync_folder
+from zentra_pipeline import canonical_json, durable_files
+from zentra_pipeline.durable_files import sync_folder
+from zentra_pipeline.keys import dsse
 
 if TYPE_CHECKING:
     from zentra_pipeline.keys.signing_keys import SigningKey
@@ -22,33 +22,6 @@ _BLOCK = 1024 * 1024
 _MAX_INTEGER = 2**53 - 1
 
 
-def canonical(value: object) -> bytes:
-    """RFC 8785 bytes of a value; TypeError for floats, ValueError for what has no exact canonical form."""
-    import rfc8785
-
-    _refuse_inexact(value)
-    return rfc8785.dumps(value)  # type: ignore[arg-type]
-
-
-def canonical_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """RFC 8785 bytes of each row and a line end; like `canonical`, and several times faster.
-
-    For keys of plain ASCII the standard encoder makes the same bytes; other keys would sort differently.
-    """
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
-    for row in rows:
-        if _refuse_inexact(row):
-            yield encode(row).encode() + b"\n"
-        else:
-            yield canonical(row) + b"\n"
-
-
-def pae(payload_type: str, payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: what a signature covers."""
-    kind = payload_type.encode()
-    return b" ".join([b"DSSEv1", str(len(kind)).encode(), kind, str(len(payload)).encode(), payload])
-
-
 def seal_digest(payload: bytes) -> str:
     """Hex SHA-256 of a payload's bytes, by which the next seal and an amendment name this one."""
     return hashlib.sha256(payload).hexdigest()
@@ -56,9 +29,9 @@ def seal_digest(payload: bytes) -> str:
 
 def envelope(payload: bytes, *keys: "SigningKey") -> bytes:
     """The DSSE envelope of a payload, signed by every key given, as canonical bytes."""
-    message = pae(PAYLOAD_TYPE, payload)
+    message = dsse.pae(PAYLOAD_TYPE, payload)
     signatures = [{"keyid": key.keyid, "sig": b64encode(key.sign(message)).decode()} for key in keys]
-    return canonical(
+    return canonical_json.canonical(
         {"payloadType": PAYLOAD_TYPE, "payload": b64encode(payload).decode(), "signatures": signatures},
     )
 
@@ -78,21 +51,9 @@ def describe_files(bundle: Path) -> dict[str, dict[str, Any]]:
 
 def seal_bundle(bundle: Path, payload: Mapping[str, Any], key: "SigningKey") -> str:
     """Write `seal.json` over the payload with `files` as they lie in the bundle; returns the seal's digest."""
-    sealed = canonical({**payload, "files": describe_files(bundle)})
-    write_durably(bundle / SEAL_FILE, envelope(sealed, key))
+    sealed = canonical_json.canonical({**payload, "files": describe_files(bundle)})
+    durable_files.write_durably(bundle / SEAL_FILE, envelope(sealed, key))
     return seal_digest(sealed)
-
-
-def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a whole file under a temporary name, then give it its own: readers see all of it or none of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
 
 
 def put_in_place(temporary: Path, bundle: Path) -> None:
@@ -103,29 +64,9 @@ def put_in_place(temporary: Path, bundle: Path) -> None:
     for folder in (temporary, temporary / "files"):
         for path in folder.iterdir():
             if path.is_file():
-                with path.open("rb") as stream:
-                    os.fsync(stream.fileno())
+                durable_files.sync_file(path)
         sync_folder(folder)
     bundle.parent.mkdir(parents=True, exist_ok=True)
     temporary.rename(bundle)
     sync_folder(bundle.parent)
     sync_folder(bundle.parent.parent)
-
-
-def _refuse_inexact(value: object) -> bool:
-    """Refuse floats and integers beyond 2^53; says whether all keys are plain ASCII."""
-    if isinstance(value, Mapping):
-        plain = True
-        for key, member in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"key {key!r} must be a string")
-            plain = _refuse_inexact(member) and key.isascii() and plain
-        return plain
-    if isinstance(value, list | tuple):
-        plain_elements = [_refuse_inexact(element) for element in value]
-        return all(plain_elements)
-    if isinstance(value, float):
-        raise TypeError(f"{value!r} is a float; amounts are decimal text, counts are integers")
-    if type(value) is int and abs(value) > _MAX_INTEGER:
-        raise ValueError(f"{value} is beyond 2^53; write it as decimal text")
-    return True

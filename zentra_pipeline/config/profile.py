@@ -1,4 +1,4 @@
-"""A provider's profile: how its data is read and judged (CONTRACT §1), checked key by key.
+"""A provider's profile: how its data is read and judged (contract §1), checked key by key.
 
 Does not belong here: applying any of it. Readers, SQL and schedules do.
 """
@@ -229,7 +229,7 @@ def _require(holds: bool, reason: str) -> None:
 
 
 def _normalized_fees(value: object) -> dict[str, Any] | None:
-    """CONTRACT §10.11's three shapes as {currency or *: {line_type: rule}}, told apart by their keys."""
+    """contract §10.11's three shapes as {currency or *: {line_type: rule}}, told apart by their keys."""
     if value is None:
         return None
     given = _map(value, "must be a map by currency, by line type, or one rule")

@@ -30,7 +30,7 @@ class FieldType(Enum):
 
 @dataclass(frozen=True)
 class Field:
-    """One column of CONTRACT §2.
+    """One column of contract §2.
 
     `is_required`: a file without the column is refused. `may_be_blank`: a row without a value is let in.
     `vocabulary`: the seed vocabulary a value must belong to (`currency` means the currencies).
@@ -51,7 +51,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Contract:
-    """A table's fields, required ones first, and the key by which a row is known again (CONTRACT §10.13).
+    """A table's fields, required ones first, and the key by which a row is known again (contract §10.13).
 
     `key` is empty where every row is a delivery of its own. `has_own_provider`: the row's own column names the
     provider, otherwise the command's `--provider` does. `not_content`: fields a later row may change, the latest holds.

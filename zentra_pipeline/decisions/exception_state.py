@@ -5,6 +5,8 @@
 Whether somebody may decide (policy) and recording it (record) do not belong here.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -277,3 +279,9 @@ def repeated(
     if any(last.details.get(side) != list(ids) for side, ids in (named or {}).items()):
         return None
     return None if action == "assign" and not last.owner == state.owner == owner else last
+
+
+def decision_id_of(tenant: str, exception_id: str, ordinal: int) -> str:
+    """The id of the n-th decision about an exception."""
+    canonical = json.dumps([tenant, exception_id, ordinal], ensure_ascii=False, separators=(",", ":"))
+    return "dec_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""What a tenant lets intents ask for (`intents` of policy.yml), and weighing one by it. Pure; recording is intents'.
+"""What a tenant lets intents ask for: `intents` of policy.yml. Judging one by it is in runtime.
 
 intents:
   limit_minor: {USD: 1000000, "*": 0}
@@ -9,17 +9,14 @@ intents:
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from zentra_pipeline import money, vocabulary
-from zentra_pipeline.runtime.intent import MOVEMENT_TYPES, Intent
+from zentra_pipeline import vocabulary
 
-PASSED: Final = "passed"
-REFUSED: Final = "refused"
+# Movements that somebody can ask for; chargebacks, fees, payouts and corrections come from elsewhere.
+MOVEMENT_TYPES: Final = ("transfer", "payment", "card", "refund")
 _ANY: Final = vocabulary.ANY_CURRENCY
 
 
@@ -61,92 +58,3 @@ class IntentPolicy(BaseModel):
         """Hex SHA-256 of the policy as canonical JSON."""
         content = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Check:
-    """One rule as it was applied to an intent, and why it refuses where it does."""
-
-    rule: str
-    result: Literal["passed", "refused"]
-    detail: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Every rule that was applied, in order; one that refuses refuses the intent."""
-
-    checks: tuple[Check, ...]
-    digest: str
-
-    @property
-    def is_refused(self) -> bool:
-        return any(check.result == REFUSED for check in self.checks)
-
-    @property
-    def deciding(self) -> Check:
-        """The first rule that refuses, else the last that was passed."""
-        return next((check for check in self.checks if check.result == REFUSED), self.checks[-1])
-
-    def as_object(self) -> dict[str, Any]:
-        """The verdict as it is recorded."""
-        result = REFUSED if self.is_refused else PASSED
-        told = [vars(check) for check in self.checks]
-        return {"rule": self.deciding.rule, "result": result, "checks": told, "digest": self.digest}
-
-
-def weigh(policy: IntentPolicy, intent: Intent) -> Verdict:
-    """Apply every rule to an intent; what is refused is told, never raised."""
-    checks = (
-        _check("currency_check", _currency_refusal(intent), f"{intent.currency} is known"),
-        _check("amount_check", _amount_refusal(intent), "it is positive"),
-        _check("scope_check", _scope_refusal(policy, intent), f"{intent.scope} lets {intent.movement_type}"),
-        _check("limit_check", _limit_refusal(policy, intent), _limit_detail(policy, intent)),
-    )
-    return Verdict(checks, policy.digest())
-
-
-def check_scope(policy: IntentPolicy, scope: str) -> Verdict:
-    """Apply the one rule that an intent without amount, currency or provider can be judged by: its scope is known."""
-    is_known = policy.scopes is None or scope in policy.scopes
-    refusal = None if is_known else f"scope {scope!r} is not one of the scopes in policy.yml"
-    return Verdict((_check("scope_check", refusal, f"{scope} is a known scope"),), policy.digest())
-
-
-def _check(rule: str, refusal: str | None, passed: str) -> Check:
-    return Check(rule, PASSED, passed) if refusal is None else Check(rule, REFUSED, refusal)
-
-
-def _currency_refusal(intent: Intent) -> str | None:
-    return None if intent.currency in vocabulary.currencies() else f"{intent.currency} is not an ISO 4217 currency"
-
-
-def _amount_refusal(intent: Intent) -> str | None:
-    return None if intent.amount_minor > 0 else f"the amount has to be positive, and is {intent.amount_minor}"
-
-
-def _scope_refusal(policy: IntentPolicy, intent: Intent) -> str | None:
-    if policy.scopes is None or intent.movement_type in policy.scopes.get(intent.scope, ()):
-        return None
-    return f"scope {intent.scope!r} does not let {intent.movement_type}"
-
-
-def _limit_refusal(policy: IntentPolicy, intent: Intent) -> str | None:
-    limit = _limit(policy.limit_minor, intent.currency)
-    if limit is None or intent.amount_minor <= limit:
-        return None
-    return f"{_told(intent.amount_minor, intent.currency)} is above the limit of {_told(limit, intent.currency)}"
-
-
-def _limit_detail(policy: IntentPolicy, intent: Intent) -> str:
-    limit = _limit(policy.limit_minor, intent.currency)
-    return "there is no limit" if limit is None else f"it is within {_told(limit, intent.currency)}"
-
-
-def _limit(limits: Mapping[str, int] | None, currency: str) -> int | None:
-    return None if limits is None else limits.get(currency, limits.get(_ANY, 0))
-
-
-def _told(amount_minor: int, currency: str) -> str:
-    known = currency in vocabulary.currencies()
-    return money.amount_text(amount_minor, currency) if known else f"{amount_minor} {currency}"

@@ -73,7 +73,7 @@ class Match:
         return self.difference_minor != 0
 
     def check_cancels(self, tolerance_minor: int) -> None:
-        """Refuse with RefusedError items of one side that leave more than a pair of them may (CONTRACT §5, §10.1)."""
+        """Refuse with RefusedError items of one side that leave more than a pair of them may (contract §5, §10.1)."""
         if not self.named.is_one_sided:
             return
         left = abs(self.difference_minor)

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zentra_pipeline import money, vocabulary
+from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.decisions.exception_state import (
     ACTIONS,
@@ -33,7 +34,6 @@ from zentra_pipeline.decisions.exception_state import (
 from zentra_pipeline.decisions.intent_policy import IntentPolicy
 from zentra_pipeline.errors import ConfigurationError, ForbiddenError, RefusedError, UsageError
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.tenants.actors import PROGRAM, Origin, same_person
 
 Limit = Annotated[int, Field(ge=0, lt=10**15)]
 

@@ -4,7 +4,6 @@ A run holds a lock file while it works, which the system releases however it end
 healed by the next one and does not belong here.
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Final
 
 import dagster as dg
 
+from zentra_pipeline import locks
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.settings import Home
 
@@ -23,9 +23,7 @@ _SECONDS_TO_BEGIN: Final = 3600
 def at_work(home: Home, run_id: str) -> Iterator[None]:
     """Show for as long as it lasts that somebody works on the Dagster run."""
     path = home.dagster / "at_work" / run_id
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.locked(path):
         try:
             yield
         finally:
@@ -57,9 +55,5 @@ def _is_dead(home: Home, run_id: str, started_at: float | None) -> bool:
     path = home.dagster / "at_work" / run_id
     if not path.exists():
         return started_at is not None and datetime.now(UTC).timestamp() - started_at > _SECONDS_TO_BEGIN
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+    with locks.tried(path) as is_free:
+        return is_free

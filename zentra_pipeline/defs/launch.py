@@ -4,6 +4,7 @@ Does not belong here: what a run does (window_run), what follows from it (run_qu
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from zentra_pipeline.errors import RunFailedError, ZentraError
@@ -12,12 +13,16 @@ from zentra_pipeline.queue import run_queue
 from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.reconcile.window_run import Progress, RunRequest
 from zentra_pipeline.settings import Home
+from zentra_pipeline.store import requests as request_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.requests import Request
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 if TYPE_CHECKING:
     from zentra_pipeline.defs.resources import Reconciler
 
-__all__ = ["RunOutcome", "RunRequest", "reconcile", "run_queued"]
+__all__ = ["RunOutcome", "RunRequest", "execute", "reconcile", "run_queued"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,27 @@ def run_queued(home: Home, tenant: str, provider: str, progress: Progress | None
         followed.results += [reconciler.results[-1], *reconciler.followed.results]
         followed.failures |= reconciler.followed.failures
     return followed
+
+
+def execute(home: Home, tenant: str, request: Request) -> None:
+    """Reconcile a launched request through the Dagster assets; how it ended is recorded where the run is.
+
+    What goes wrong is recorded with the request, not raised: it is for whoever asked.
+    """
+    paths = require_tenant(home, tenant)
+    engine = operational_store(paths)
+    failure = None
+    with run_queue.held(paths, request.run_id):
+        try:
+            with reading(engine) as connection:
+                run = run_store.get(connection, request.run_id)
+            reconcile(home, tenant, window_run.as_request(run, request.actor))
+        except Exception as cause:
+            failure = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
+    with engine.begin() as connection:
+        known = request_store.find(connection, request.run_id)
+        if known is not None and known.status == "launched":  # it failed before the run could record it
+            run_queue.answer(connection, request, datetime.now(UTC), failure)
 
 
 def _require_followed(run_id: str, followed: window_run.Followed) -> None:

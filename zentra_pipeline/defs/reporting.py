@@ -5,23 +5,21 @@ imported (ADR 0027). Whatever next works with Dagster reports it: a run, or the 
 storage says how far it has got. What happened, and closing itself, do not belong here.
 """
 
-import fcntl
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
 import dagster as dg
 import duckdb
 
+from zentra_pipeline import locks, sql_text
+from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
 from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.corrections import withdraw_result
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.ingest import file_windows
-from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile.run_database import TABLE_OF_KIND
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -41,7 +39,8 @@ def report_recorded(
 
     Somebody else who is at it goes on alone. A process that is killed may leave one file reported twice.
     """
-    with _alone(home) as is_alone:
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    with locks.tried(home.dagster / "reporting.lock") as is_alone:  # nobody else reports from this home
         if not is_alone or not tenancy.is_initialised(home):
             return 0
         reported = 0
@@ -118,7 +117,7 @@ def _report_file(instance: dg.DagsterInstance, paths: TenantPaths, tenant: str, 
 def _reasons(paths: TenantPaths, file: StagedFile) -> str:
     """Why rows of a file are in quarantine, the most frequent first, as a Markdown table."""
     assert file.quarantine_path is not None
-    source = lake.parquet_scan([paths.root / file.quarantine_path], "reason varchar")
+    source = sql_text.parquet_scan([paths.root / file.quarantine_path], "reason varchar")
     with duckdb.connect() as connection:
         rows = connection.execute(
             f"select reason, count(*) from {source} group by reason order by 2 desc, 1 limit {_SHOWN_REASONS}"
@@ -179,16 +178,3 @@ def _read(instance: dg.DagsterInstance, cursor: str, default: str) -> str:
 
 def _write(instance: dg.DagsterInstance, cursor: str, value: str) -> None:
     instance.daemon_cursor_storage.set_cursor_values({cursor: value})
-
-
-@contextmanager
-def _alone(home: Home) -> Iterator[bool]:
-    """Whether nobody else reports from this home at the moment."""
-    home.dagster.mkdir(parents=True, exist_ok=True)
-    with (home.dagster / "reporting.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

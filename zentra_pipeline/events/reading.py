@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import duckdb
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.settings import TenantPaths
@@ -78,12 +79,11 @@ def single_rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
 
 def segments_sql(paths: TenantPaths, entries: Sequence[Entry]) -> str | None:
     """A select of EVENT_COLUMNS over the lake files among `entries`, null when there is none."""
-    from zentra_pipeline.published import lake  # which makes the published table of this
 
     files = {paths.root / entry.path: entry.first_position for entry in entries if entry.path is not None}
     if not files:
         return None
-    scan = lake.parquet_scan(list(files), SEGMENT_COLUMNS, with_names=True)
+    scan = sql_text.parquet_scan(list(files), SEGMENT_COLUMNS, with_names=True)
     places = ", ".join(f"({_literal(str(path))}, {position})" for path, position in files.items())
     return (
         'select cast(places.first_position + segments."offset" as bigint) as position, segments.event_id, '
@@ -159,11 +159,10 @@ def _of_segment(
     paths: TenantPaths, entry: Entry, first: int, event_type: str | None, batch: int, without: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The events of a lake file from offset `first` on; each batch is read whole, no result is left half read."""
-    from zentra_pipeline.published import lake
 
     sql = (
         'select "offset", event_id, event_type, subject, event_time, actor, run_id, data '
-        f"from {lake.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)} "
+        f"from {sql_text.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)} "
         'where "offset" >= $start and "offset" < $stop and ($type is null or event_type = $type) '
         'and ($without is null or event_type <> $without) order by "offset"'
     )

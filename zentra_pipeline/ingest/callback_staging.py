@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from zentra_pipeline import identifiers
+from zentra_pipeline import identifiers, locks
 from zentra_pipeline.config.profile import callback_secrets
 from zentra_pipeline.contracts.callbacks import CONTRACT
 from zentra_pipeline.errors import InputRejectedError, UsageError
@@ -24,7 +24,6 @@ from zentra_pipeline.sources.reading import CANONICAL
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.inbox import Receipt
-from zentra_pipeline.tenants import locks
 
 if TYPE_CHECKING:
     from zentra_pipeline.ingest.files import IngestOutcome

@@ -1,4 +1,4 @@
-"""Finds rows that contradict another row of their id: in one file, or in a file that arrived before (CONTRACT §10.13).
+"""Finds rows that contradict another row of their id: in one file, or in a file that arrived before (contract §10.13).
 
 Does not belong here: restatements (the same file id again), which stay, and redeliveries (equal content), which a run
 counts. A blank field that may be filled in never contradicts, and what is no content never does.
@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
+from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile import run_database
 
 ID_USED_TWICE = "id_used_twice"
 _MEMORY = "1GB"
@@ -86,7 +86,7 @@ def _make_rows(
     connection: duckdb.DuckDBPyConnection, contract: Contract, new: Sequence[KnownFile], earlier: Sequence[KnownFile]
 ) -> None:
     """Table `deliveries`: rows whose id is delivered more than once, those of new files and what earlier files say."""
-    staged = run_database.staged_columns(contract.table)
+    staged = staged_tables.staged_columns(contract.table)
     key = ", ".join(contract.key)
     strict = [column for column in contract.content if column not in contract.fillable]
     columns = ", ".join(

@@ -8,11 +8,11 @@ from typing import Final
 
 import duckdb
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.config.profile import Profile, load_profile
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.ledger_windows import calendar, window_of
-from zentra_pipeline.published import lake
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
@@ -58,7 +58,7 @@ def rows_by_window(paths: TenantPaths, file: StagedFile) -> list[WindowRows]:
     if file.staged_path is None:
         return []
     instant = _PLACED_BY[file.kind]
-    source = lake.parquet_scan([paths.root / file.staged_path], f"provider varchar, {instant} timestamp")
+    source = sql_text.parquet_scan([paths.root / file.staged_path], f"provider varchar, {instant} timestamp")
     with duckdb.connect() as connection:
         ranges = connection.execute(
             f"select provider, min({instant}), max({instant}) from {source} group by provider order by provider"

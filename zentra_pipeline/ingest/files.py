@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from zentra_pipeline import identifiers
+from zentra_pipeline import identifiers, locks
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.events.cloud_event import cloud_event
@@ -25,7 +25,6 @@ from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.files import StagedFile
-from zentra_pipeline.tenants import locks
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from zentra_pipeline import durable_files
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import TenantPaths
 
@@ -64,7 +65,7 @@ def keep(paths: TenantPaths, received: Landed) -> Landed:
         received.path.unlink()
     else:
         received.path.replace(target)
-        sync_folder(paths.landing)
+        durable_files.sync_folder(paths.landing)
     return Landed(target, received.sha256, received.byte_size)
 
 
@@ -80,12 +81,3 @@ def discard_arriving(paths: TenantPaths) -> None:
     """Remove what commands that died or were refused left under temporary names; only under the ingest lock."""
     for left in (paths.landing / _ARRIVING).glob("*"):
         left.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames within a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,6 @@
 Does not belong here: deciding which rows get in, or telling anybody that a file exists (the operational store does).
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Self
 import polars as pl
 import pyarrow.parquet as pq
 
-from zentra_pipeline.ingest.landing import sync_folder
+from zentra_pipeline import durable_files
 from zentra_pipeline.settings import TenantPaths
 
 QUARANTINE = "quarantine"
@@ -97,8 +96,7 @@ class RowWriter:
             if self._writer is not None:
                 self._writer.close()
         if self._writer is not None and kind is None:
-            with self.path.open("rb") as written:
-                os.fsync(written.fileno())
+            durable_files.sync_file(self.path)
 
     def _settle(self) -> None:
         pending, self._pending = self._pending, None
@@ -126,7 +124,7 @@ def place(paths: TenantPaths, name: StagedName, table: str) -> Path:
     target = name.path(paths, table)
     target.parent.mkdir(parents=True, exist_ok=True)
     name.arriving(paths, table).replace(target)
-    sync_folder(target.parent)
+    durable_files.sync_folder(target.parent)
     return target
 
 

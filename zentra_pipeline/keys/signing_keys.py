@@ -4,7 +4,6 @@ Private keys lie in the home only encrypted; the passphrase comes from the envir
 What is signed, and how a verifier judges keys, does not belong here (seal, verify).
 """
 
-import fcntl
 import json
 import os
 import secrets
@@ -17,10 +16,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zentra_pipeline.closeout.seal import canonical, pae, write_durably
+from zentra_pipeline import locks
+from zentra_pipeline.canonical_json import canonical
+from zentra_pipeline.durable_files import sync_folder, write_durably
 from zentra_pipeline.errors import RefusedError, UsageError, ZentraError
-from zentra_pipeline.ingest.landing import sync_folder
 from zentra_pipeline.instants import instant_of, instant_text
+from zentra_pipeline.keys.dsse import pae
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
@@ -201,8 +202,7 @@ def _locked(home: Home) -> Iterator[None]:
     if not home.root.is_dir():
         raise UsageError(f"there is no home at {home.root}: make it with `zentra init`, or give yours with --home")
     home.keys.mkdir(mode=0o700, exist_ok=True)
-    with (home.keys / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.locked(home.keys / "lock"):
         listed = {record.keyid for record in records(home)}
         for pending in home.keys.glob("*.pending"):
             if pending.stem in listed:

@@ -12,7 +12,8 @@ from typing import Final
 
 import duckdb
 
-from zentra_pipeline.published import declared_tables, lake, operational_tables
+from zentra_pipeline import durable_files, sql_text
+from zentra_pipeline.published import declared_tables, operational_tables
 from zentra_pipeline.published.operational_tables import OperationalTables
 
 STORED: Final = "stored"
@@ -27,7 +28,7 @@ def write(file: Path, tables: OperationalTables, views: Mapping[str, str | None]
     """
     file.write_bytes(_kept(template))
     with duckdb.connect(config={"fsync_mode": "NONE"}) as connection:
-        connection.execute(f"attach {lake.literal(str(file))} as catalog (storage_version 'v1.0.0')")
+        connection.execute(f"attach {sql_text.literal(str(file))} as catalog (storage_version 'v1.0.0')")
         connection.execute(f"use catalog.{STORED}")
         connection.execute("begin")
         published = declared_tables.tables()
@@ -59,7 +60,7 @@ def _kept(template: Path | None) -> bytes:
         content = _template()
         partial = template.with_suffix(".partial")
         partial.write_bytes(content)
-        lake.make_durable(partial, template)
+        durable_files.rename_durably(partial, template)
         for other in template.parent.glob(".catalog-*.template"):
             if other != template:
                 other.unlink(missing_ok=True)
@@ -72,7 +73,7 @@ def _template() -> bytes:
     with tempfile.TemporaryDirectory(prefix="zentra-catalog-") as folder:
         file = Path(folder) / "template.duckdb"
         with duckdb.connect(config={"fsync_mode": "NONE"}) as connection:
-            connection.execute(f"attach {lake.literal(str(file))} as catalog (storage_version 'v1.0.0')")
+            connection.execute(f"attach {sql_text.literal(str(file))} as catalog (storage_version 'v1.0.0')")
             connection.execute("use catalog.main")
             connection.execute(f"create schema {STORED}")
             connection.execute("begin")
@@ -81,9 +82,9 @@ def _template() -> bytes:
                 connection.execute(f"create table {STORED}.{table.name} ({columns})")
                 names = ", ".join(f'"{name}"' for name in table.columns)
                 connection.execute(f"create view {table.name} as select {names} from {STORED}.{table.name}")
-                connection.execute(f"comment on view {table.name} is {lake.literal(table.description)}")
+                connection.execute(f"comment on view {table.name} is {sql_text.literal(table.description)}")
                 for name, column in table.columns.items():
-                    described = lake.literal(column.description)
+                    described = sql_text.literal(column.description)
                     connection.execute(f'comment on column {table.name}."{name}" is {described}')
             connection.execute("commit")
             connection.execute("use memory.main")

@@ -5,14 +5,10 @@ the commit; pointers and catalog follow and are healed by the next command if a 
 here: computing anything that is published.
 """
 
-import fcntl
-import hashlib
 import json
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,8 +17,8 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import settings
-from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline import durable_files, locks, settings, sql_text
+from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.published import operational_tables, read_only_sql, schema_before
 from zentra_pipeline.published.operational_tables import OperationalTables
@@ -54,7 +50,6 @@ _OF_THE_RUN: Final = {"tenant_id": "varchar", "provider": "varchar", "ledger_win
 # Sorting and writing a file keeps one core busy; the second table is written beside the first.
 _WRITERS: Final = 2
 _QUOTED: Final = re.compile(r"'(?:[^']|'')*'")
-_PATTERN: Final = re.compile(r"[\[*?]")
 _WORD: Final = re.compile(r"\w+")
 INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
 EVIDENCE_COLUMNS: Final = (
@@ -117,35 +112,13 @@ def _added(table: str) -> list[str]:
     return [f"{name} {kind}" for name, kind in _OF_THE_RUN.items() if name not in _columns()[table]]
 
 
-def parquet_scan(paths: Sequence[Path], columns: str, *, with_names: bool = False) -> str:
-    """A `read_parquet` over exactly these files with exactly these columns (`a varchar, b bigint`).
-
-    A file of an older release has null in the columns it lacks, and its types are cast to those declared. Nothing in a
-    name is a pattern, folders give no columns, and no file is opened before rows are asked for. `with_names` adds the
-    column `filename`.
-    """
-    listed = ", ".join(file_literal(path) for path in paths)
-    declared = ", ".join(
-        f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: null}}"
-        for name, kind in column_types(columns).items()
-    )
-    names = ", filename = true" if with_names else ""
-    return f"read_parquet([{listed}], hive_partitioning = false, schema = map {{{declared}}}{names})"
-
-
-def column_types(columns: str) -> dict[str, str]:
-    """Column name → type of column definitions such as `a varchar, b bigint`."""
-    definitions = (definition.split() for definition in columns.split(","))
-    return {name.strip('"'): kind for name, kind in definitions}
-
-
 def rows_of_file(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> str:
     """A select over one published file with the declared columns of its table, null where it lacks them.
 
     Unlike with parquet_scan, DuckDB knows from the file which columns hold no null, and what is written from these rows
     depends on that in its bytes.
     """
-    scan = f"read_parquet({file_literal(path)}, hive_partitioning = false)"
+    scan = f"read_parquet({sql_text.file_literal(path)}, hive_partitioning = false)"
     found = {str(name) for name, *_ in connection.execute(f"describe from {scan}").fetchall()}
     names = (name if name in found else f"cast(null as {kind}) as {name}" for name, kind in _columns()[table].items())
     return f"select {', '.join(names)} from {scan}"
@@ -155,13 +128,8 @@ def staged_rows(columns: str, paths: Sequence[Path]) -> str:
     """A select of these column definitions over staged files; what a file of an older release lacks is null."""
     names = ", ".join(definition.split()[0] for definition in columns.split(","))
     if not paths:
-        return f"select {names} from ({empty(columns)})"
-    return f"select {names} from {parquet_scan(paths, columns)}"
-
-
-def file_literal(path: Path) -> str:
-    """A path as a SQL text literal in which DuckDB finds no pattern."""
-    return literal(_PATTERN.sub(r"[\g<0>]", str(path)))
+        return f"select {names} from ({sql_text.empty(columns)})"
+    return f"select {names} from {sql_text.parquet_scan(paths, columns)}"
 
 
 def published_rows(table: str, published: Sequence[tuple[Path, int]], definitions: str | None = None) -> str:
@@ -170,9 +138,9 @@ def published_rows(table: str, published: Sequence[tuple[Path, int]], definition
     Its columns are those of the mart, or of other `definitions`.
     """
     definitions = definitions or columns_sql(table)
-    names = ", ".join(f"published.{name}" for name in column_types(definitions))
-    scan = parquet_scan([path for path, _ in published], definitions, with_names=True)
-    places = ", ".join(f"({literal(str(path))}, {sequence})" for path, sequence in published)
+    names = ", ".join(f"published.{name}" for name in sql_text.column_types(definitions))
+    scan = sql_text.parquet_scan([path for path, _ in published], definitions, with_names=True)
+    places = ", ".join(f"({sql_text.literal(str(path))}, {sequence})" for path, sequence in published)
     return (
         f"select {names}, cast(places.run_sequence as bigint) as run_sequence from {scan} as published "
         f"inner join (values {places}) as places (filename, run_sequence) on published.filename = places.filename"
@@ -195,13 +163,13 @@ def publish(
     """
     folder = Path(f"provider={provider}", f"ledger_window={ledger_window}")
     constants = {
-        "tenant_id": f"{literal(paths.root.name)} as tenant_id",
-        "provider": f"{literal(provider)} as provider",
+        "tenant_id": f"{sql_text.literal(paths.root.name)} as tenant_id",
+        "provider": f"{sql_text.literal(provider)} as provider",
         # A match that was taken back names the run that made it.
         "ledger_window": f"""coalesce(
             (select earlier_runs.ledger_window from "window".earlier.runs as earlier_runs
              where earlier_runs.run_id = published.run_id),
-            cast({literal(ledger_window)} as date)) as ledger_window""",
+            cast({sql_text.literal(ledger_window)} as date)) as ledger_window""",
     }
 
     def write(table: str) -> PublishedTable:
@@ -227,7 +195,7 @@ def columns_of(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[st
 
 def declared_columns() -> dict[str, Sequence[str]]:
     """The columns in which tables are published today."""
-    return {name: list(column_types(reader_columns(name))) for name in ROW_ORDER}
+    return {name: list(sql_text.column_types(reader_columns(name))) for name in ROW_ORDER}
 
 
 def write_parquet(
@@ -238,15 +206,15 @@ def write_parquet(
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.tmp")
     (count,) = connection.execute(
-        f"copy ({rows}) to {literal(str(temporary))} (format parquet, compression zstd, compression_level 1)"
+        f"copy ({rows}) to {sql_text.literal(str(temporary))} (format parquet, compression zstd, compression_level 1)"
     ).fetchall()[0]
-    make_durable(temporary, final)
-    return PublishedTable(relative.as_posix(), count, digest_of(final))
+    durable_files.rename_durably(temporary, final)
+    return PublishedTable(relative.as_posix(), count, durable_files.digest_of(final))
 
 
 def have_same_rows(one: Path, other: Path) -> bool:
     """Whether two published files of the same columns hold the same rows, in whatever bytes."""
-    scans = [f"(select * from read_parquet({file_literal(path)}))" for path in (one, other)]
+    scans = [f"(select * from read_parquet({sql_text.file_literal(path)}))" for path in (one, other)]
     with duckdb.connect() as connection:
         return not any(
             connection.execute(f"{here} except all {there} limit 1").fetchall()
@@ -264,22 +232,13 @@ def refresh(paths: TenantPaths) -> None:
     """Bring pointers and `catalog.duckdb` in line with the operational store; safe to repeat and to be killed in."""
     pointers = paths.lake / "_current"
     pointers.mkdir(parents=True, exist_ok=True)
-    with _alone(paths):
+    with locks.locked(paths.locks / "catalog.lock"):  # one process at a time rewrites what readers find
         for stale in [*pointers.glob(".*.tmp"), *paths.root.glob(".catalog*.tmp*")]:
             stale.unlink(missing_ok=True)
         with reading(operational_store(paths)) as connection:
             snapshot = _snapshot(paths, connection)
         _write_pointers(pointers, snapshot)
         _write_catalog(paths, snapshot)
-
-
-@contextmanager
-def _alone(paths: TenantPaths) -> Iterator[None]:
-    """One process at a time rewrites what readers find; the system releases the lock of one that dies."""
-    paths.locks.mkdir(parents=True, exist_ok=True)
-    with (paths.locks / "catalog.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _write_pointers(pointers: Path, snapshot: "_Snapshot") -> None:
@@ -293,7 +252,7 @@ def _write_pointers(pointers: Path, snapshot: "_Snapshot") -> None:
         if not pointer.is_file() or pointer.read_bytes() != content.encode():
             temporary = pointer.with_name(f".{pointer.name}.tmp")
             temporary.write_bytes(content.encode())
-            make_durable(temporary, pointer)
+            durable_files.rename_durably(temporary, pointer)
 
 
 def write_moment(paths: TenantPaths, file: Path) -> list[Path]:
@@ -330,7 +289,7 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
         for name, definition in views.items():
             if name in needed:
                 connection.execute(f"create view {name} as {definition}")
-        allowed = ", ".join(literal(str(path)) for path in snapshot.paths(paths))
+        allowed = ", ".join(sql_text.literal(str(path)) for path in snapshot.paths(paths))
         connection.execute(f"set allowed_paths = [{allowed}]")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
@@ -348,7 +307,7 @@ def _no_rows(name: str) -> str:
     from zentra_pipeline.published import declared_tables
 
     columns = declared_tables.tables()[name].columns
-    return empty(", ".join(f"{column} {declared.data_type}" for column, declared in columns.items()))
+    return sql_text.empty(", ".join(f"{column} {declared.data_type}" for column, declared in columns.items()))
 
 
 def _with_their_sources(names: Iterable[str], views: Mapping[str, str]) -> set[str]:
@@ -439,7 +398,7 @@ def _outlived(runs: Sequence[run_store.Run]) -> list[str]:
 
 def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str | None]:
     """The select behind every published table that lies in the lake; null for one that has no file yet."""
-    from zentra_pipeline.reconcile.run_database import TABLE_OF_KIND, staged_columns
+    from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND, staged_columns
 
     views = {table: _current_rows(paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL}
     views |= {f"{table}_as_closed": _rows_as_closed(paths, snapshot, table) for table in AS_CLOSED}
@@ -455,7 +414,7 @@ def _views(paths: TenantPaths, snapshot: _Snapshot) -> dict[str, str | None]:
     staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
     for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
         rows = staged_rows(staged_columns(table), found)
-        views[table] = f"select {literal(snapshot.tenant)} as tenant_id, * from ({rows})" if found else None
+        views[table] = f"select {sql_text.literal(snapshot.tenant)} as tenant_id, * from ({rows})" if found else None
     return views
 
 
@@ -463,10 +422,10 @@ def _evidence_rows(paths: TenantPaths, snapshot: _Snapshot) -> str | None:
     found = snapshot.evidence(paths)
     if not found:
         return None
-    names = ", ".join(column_types(EVIDENCE_COLUMNS))
+    names = ", ".join(sql_text.column_types(EVIDENCE_COLUMNS))
     return (
         "select evidence.*, closeouts.tenant_id, closeouts.provider, closeouts.ledger_window "
-        f"from (select {names} from {parquet_scan(found, EVIDENCE_COLUMNS)}) as evidence "
+        f"from (select {names} from {sql_text.parquet_scan(found, EVIDENCE_COLUMNS)}) as evidence "
         "left join closeouts on evidence.closeout_id = closeouts.closeout_id order by "
     ) + ", ".join(f"evidence.{name} nulls last" for name in _EVIDENCE_ORDER)
 
@@ -475,11 +434,11 @@ def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str | 
     """A table as its runs' current revisions have it, exceptions with what people decided since."""
     published = snapshot.published(paths, table)
     definitions = reader_columns(table)
-    columns = ", ".join(column_types(definitions))
+    columns = ", ".join(sql_text.column_types(definitions))
     if not published:
         return None
     if table not in ("matches", "exceptions"):
-        return f"select {columns} from {parquet_scan([path for path, _ in published], definitions)}"
+        return f"select {columns} from {sql_text.parquet_scan([path for path, _ in published], definitions)}"
     key = "match_id" if table == "matches" else "exception_id"
     # A later run may publish a newer state of the same row: reversed, or resolved.
     newest = (
@@ -495,7 +454,7 @@ def _current_rows(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str | 
 
 def _in_force(newest: str, published: str, outlived: Sequence[str]) -> str:
     """A select of matches without suggestions that a later run outlived; older releases published those as reversed."""
-    runs = ", ".join(literal(run_id) for run_id in outlived) or "''"
+    runs = ", ".join(sql_text.literal(run_id) for run_id in outlived) or "''"
     return (
         f"select published.* from ({newest}) as published "
         f"where not (published.status = 'suggested' and published.run_id in ({runs})) "
@@ -515,8 +474,10 @@ def _open_items_now(paths: TenantPaths, snapshot: _Snapshot) -> str | None:
     definitions = reader_columns("open_items")
     if not newest:
         return None
-    columns = ", ".join(column_types(definitions))
-    return f"select {columns} from {parquet_scan([path for _, _, path in sorted(newest.values())], definitions)}"
+    columns = ", ".join(sql_text.column_types(definitions))
+    return (
+        f"select {columns} from {sql_text.parquet_scan([path for _, _, path in sorted(newest.values())], definitions)}"
+    )
 
 
 def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str | None:
@@ -526,9 +487,11 @@ def _rows_as_closed(paths: TenantPaths, snapshot: _Snapshot, table: str) -> str 
     states_of = "states.closeout_id = published.closeout_id"
     if not sealed:
         return None
-    names = ", ".join(f"published.{name}" for name in column_types(definitions))
-    scan = parquet_scan(sorted({path for path, _ in sealed}), definitions, with_names=True)
-    places = ", ".join(f"({literal(str(path))}, {literal(closeout_id)})" for path, closeout_id in sealed)
+    names = ", ".join(f"published.{name}" for name in sql_text.column_types(definitions))
+    scan = sql_text.parquet_scan(sorted({path for path, _ in sealed}), definitions, with_names=True)
+    places = ", ".join(
+        f"({sql_text.literal(str(path))}, {sql_text.literal(closeout_id)})" for path, closeout_id in sealed
+    )
     rows = (
         f"select places.closeout_id, {names} from {scan} as published "
         f"inner join (values {places}) as places (filename, closeout_id) on published.filename = places.filename"
@@ -585,38 +548,4 @@ def _write_catalog(paths: TenantPaths, snapshot: _Snapshot) -> None:
 
     temporary = paths.root / ".catalog.duckdb.tmp"
     catalog.write(temporary, snapshot.tables, _views(paths, snapshot), paths.root / catalog.template_name())
-    make_durable(temporary, paths.catalog)
-
-
-def empty(columns: str) -> str:
-    """A select without rows, of these column definitions."""
-    casts = (definition.split() for definition in columns.split(","))
-    return "select " + ", ".join(f"cast(null as {kind}) as {name}" for name, kind in casts) + " where false"
-
-
-def literal(text: str) -> str:
-    """A text as a SQL literal."""
-    if "\0" in text:
-        raise ZentraError("a path or value with a NUL character cannot be written into SQL")
-    return "'" + text.replace("'", "''") + "'"
-
-
-def make_durable(temporary: Path, final: Path) -> None:
-    """Give a written file its final name so that neither name nor content is lost in a crash."""
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.rename(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def digest_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    durable_files.rename_durably(temporary, paths.catalog)

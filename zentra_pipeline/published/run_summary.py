@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.published import lake
 
 
@@ -33,7 +34,7 @@ def summarize(root: Path, tables: Mapping[str, lake.PublishedTable], most: int =
     """The summary of a revision whose files lie below the tenant's folder `root`; at most `most` exceptions in full."""
     with duckdb.connect() as connection:
         for name, table in tables.items():
-            scan = lake.parquet_scan([root / table.path], lake.columns_sql(name))
+            scan = sql_text.parquet_scan([root / table.path], lake.columns_sql(name))
             connection.execute(f"create view {name} as from {scan}")
         return RunSummary(
             matches=_count(connection, "select count(*) from matches where status = 'confirmed'"),

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 import duckdb
 
-from zentra_pipeline import machine_errors
+from zentra_pipeline import machine_errors, sql_text
 from zentra_pipeline.errors import LimitExceededError, UsageError, ZentraError
 from zentra_pipeline.published import declared_tables, lake, read_only_sql, store_age
 from zentra_pipeline.queries import confinement
@@ -76,9 +76,9 @@ def _connected(request: QueryRequest, file: Path, readable: list[Path]) -> duckd
         "python_enable_replacements": False,
     }
     connection = duckdb.connect(config=config)
-    connection.execute(f"attach {lake.literal(str(file))} as zentra (read_only)")
+    connection.execute(f"attach {sql_text.literal(str(file))} as zentra (read_only)")
     connection.execute("use zentra.main")
-    allowed = ", ".join(lake.literal(str(path)) for path in readable)
+    allowed = ", ".join(sql_text.literal(str(path)) for path in readable)
     connection.execute(f"set allowed_paths = [{allowed}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")

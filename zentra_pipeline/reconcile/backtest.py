@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import duckdb
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import dbt_execute, run_database, window_run
-from zentra_pipeline.reconcile.run_database import EarlierRun
+from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -107,7 +108,7 @@ def backtest(
     return changes
 
 
-def _replay(inputs: run_database.RunInputs, workspace: TenantPaths, tenant_root: Path) -> dict[str, Path]:
+def _replay(inputs: RunInputs, workspace: TenantPaths, tenant_root: Path) -> dict[str, Path]:
     with run_database.prepared(inputs, workspace.scratch / inputs.run_id, tenant_root) as database:
         dbt_execute.build(database)
         tables = lake.publish(
@@ -126,7 +127,7 @@ def _compare(run: run_store.Run, before: dict[str, Path], after: dict[str, Path]
         for schema, tables in (("published", before), ("replayed", after)):
             connection.execute(f"create schema {schema}")
             for name in ("matches", "match_legs", "exceptions"):
-                rows = f"from {lake.parquet_scan([tables[name]], lake.columns_sql(name))}"
+                rows = f"from {sql_text.parquet_scan([tables[name]], lake.columns_sql(name))}"
                 connection.execute(f"create view {schema}.{name} as {rows}")
 
         def only(question: str, here: str, there: str) -> list[dict[str, Any]]:

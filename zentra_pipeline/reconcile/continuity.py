@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from zentra_pipeline.published import lake
+from zentra_pipeline import sql_text
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.runs import Revision, Run
 
@@ -59,6 +59,6 @@ def outdated(made_from: Revision, earlier: dict[str, int]) -> list[str]:
 def _amounts(paths: TenantPaths, revision: Revision, column: str) -> dict[str, int]:
     if _ROLLFORWARD not in revision.tables:
         return {}
-    file = lake.file_literal(paths.root / revision.tables[_ROLLFORWARD]["path"])
+    file = sql_text.file_literal(paths.root / revision.tables[_ROLLFORWARD]["path"])
     with duckdb.connect() as connection:
         return dict(connection.execute(f"select currency, {column} from read_parquet({file})").fetchall())

@@ -19,7 +19,7 @@ from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import event_id_sql
 from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile.run_database import EarlierRun, RunInputs
+from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.event_log import Entry
 

@@ -7,9 +7,9 @@ executing the models, publishing.
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,102 +18,18 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from zentra_pipeline import ledger_windows, reference_keys, settings
-from zentra_pipeline.config.profile import Profile
-from zentra_pipeline.config.routing import RoutingRule
+from zentra_pipeline import ledger_windows, reference_keys, settings, sql_text
+from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.store.files import StagedFile
 
 DATABASE_NAME: Final = "window.duckdb"
 _DIGEST_BATCH: Final = 100_000
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _SEEDS: Final = ("currencies", "exception_types")
-
-TABLE_OF_KIND: Final = {
-    "settlement": "settlement_lines",
-    "ledger": "ledger_entries",
-    "callbacks": "callbacks",
-    "internal_events": "internal_events",
-}
-
-
-@dataclass(frozen=True)
-class EarlierRun:
-    """A published run that was created before this one, with the lake files of its current revision.
-
-    `clearing_accounts` are those it was made with; None where its manifest does not tell.
-    """
-
-    run_id: str
-    sequence: int
-    revision: int
-    content_digest: str
-    settlement_file: str
-    ledger_window: date
-    tables: dict[str, Path] = field(default_factory=dict)
-    clearing_accounts: frozenset[str] | None = None
-
-
-@dataclass(frozen=True)
-class RunInputs:
-    """Everything a run depends on. The same inputs give the same tables, byte for byte.
-
-    `passed_on` are settlement files whose runs were taken back → the file of the run that their rows went on to.
-    """
-
-    tenant: str
-    provider: str
-    run_id: str
-    settlement_file: str
-    ledger_window: date
-    as_of: datetime
-    owner: str
-    profile: Profile
-    routing: Sequence[RoutingRule]
-    business_days: ledger_windows.BusinessDays
-    files: Sequence[StagedFile]
-    earlier: Sequence[EarlierRun]
-    decisions: RunDecisions = field(default_factory=RunDecisions)
-    passed_on: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def window_starts_at(self) -> datetime:
-        return ledger_windows.window_start(self.ledger_window, self.profile.timezone, self.profile.window_cutoff)
-
-    @property
-    def window_ends_at(self) -> datetime:
-        following = self.ledger_window + timedelta(days=1)
-        return ledger_windows.window_start(following, self.profile.timezone, self.profile.window_cutoff)
-
-    @property
-    def review_cutoff_at(self) -> datetime:
-        profile = self.profile
-        grace = profile.callback_grace_minutes
-        return ledger_windows.review_cutoff(self.ledger_window, profile.timezone, profile.window_cutoff, grace)
-
-
-def clearing_accounts_of(manifest: Mapping[str, Any]) -> frozenset[str] | None:
-    """The clearing accounts a revision was made with, by its manifest."""
-    accounts = manifest.get("profile", {}).get("clearing_accounts")
-    return None if accounts is None else frozenset(accounts)
-
-
-def staged_columns(table: str) -> str:
-    """The column definitions of a staged table, as in `create table t (…)`, from the sources of the dbt project."""
-    return ", ".join(f"{name} {data_type}" for name, data_type in _staged_columns()[table].items())
-
-
-@cache
-def _staged_columns() -> dict[str, dict[str, str]]:
-    import yaml
-
-    content = yaml.safe_load((settings.DBT_PROJECT / "models" / "staging" / "_sources.yml").read_text(encoding="utf-8"))
-    (raw,) = (source for source in content["sources"] if source["name"] == "raw")
-    return {
-        table["name"]: {column["name"]: column["data_type"] for column in table["columns"]} for table in raw["tables"]
-    }
 
 
 @contextmanager
@@ -186,7 +102,7 @@ def _joined(texts: pa.StringArray) -> memoryview:
 
 
 def _write_raw(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_root: Path) -> None:
-    for kind, table in TABLE_OF_KIND.items():
+    for kind, table in staged_tables.TABLE_OF_KIND.items():
         files = [file for file in inputs.files if file.kind == kind and file.staged_path]
         if kind in ("settlement", "callbacks", "internal_events"):
             files = [file for file in files if file.provider == inputs.provider]
@@ -211,7 +127,7 @@ def _create_view(
 
     Rows that went on to a run of another file come as rows of that file, to the run of their own file as its own, too.
     """
-    columns = staged_columns(name)
+    columns = staged_tables.staged_columns(name)
     parts: dict[str | None, list[Path]] = {}
     for path, file in files:
         file_id = inputs.passed_on.get(file.file_id) if file.kind == "settlement" else None
@@ -222,12 +138,11 @@ def _create_view(
     if not parts:
         connection.execute(f"create table raw.{name} ({columns})")
         return
-    selects = [
-        lake.staged_rows(columns, paths)
-        if file_id is None
-        else f"select * replace ({lake.literal(file_id)} as {file_column}) from ({lake.staged_rows(columns, paths)})"
-        for file_id, paths in parts.items()
-    ]
+    selects = []
+    for file_id, paths in parts.items():
+        rows = lake.staged_rows(columns, paths)
+        moved = f"select * replace ({sql_text.literal(file_id or '')} as {file_column}) from ({rows})"
+        selects.append(rows if file_id is None else moved)
     connection.execute(f"create view raw.{name} as {' union all '.join(selects)}")
 
 
@@ -365,7 +280,7 @@ def _write_seeds(connection: duckdb.DuckDBPyConnection) -> None:
     for seed in _SEEDS:
         columns = ", ".join(f"'{name}': '{data_type}'" for name, data_type in _seed_columns()[seed].items())
         connection.execute(
-            f"create table zentra.{seed} as select * from read_csv({lake.file_literal(folder / (seed + '.csv'))}, "
+            f"create table zentra.{seed} as select * from read_csv({sql_text.file_literal(folder / (seed + '.csv'))}, "
             f"columns = {{{columns}}}, header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"')"
         )
 

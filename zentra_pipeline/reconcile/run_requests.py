@@ -7,14 +7,13 @@ belong here: HTTP (api), the queue's own queries (store.requests).
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection
 
-from zentra_pipeline.errors import UsageError, ZentraError
-from zentra_pipeline.queue import run_queue
+from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
+from zentra_pipeline.errors import UsageError
 from zentra_pipeline.reconcile import window_run
-from zentra_pipeline.reconcile.run_database import TABLE_OF_KIND
 from zentra_pipeline.reconcile.window_run import RunRequest
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import files as file_store
@@ -22,8 +21,8 @@ from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.store.requests import IdempotencyKey, Request
+from zentra_pipeline.store.engine import operational_store
+from zentra_pipeline.store.requests import IdempotencyKey
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 
@@ -80,29 +79,6 @@ def digest_of(request: RunRequest) -> str:
         None if request.as_of is None else request.as_of.isoformat(),
     ]
     return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
-
-
-def execute(home: Home, tenant: str, request: Request) -> None:
-    """Reconcile a launched request through the Dagster assets; how it ended is recorded where the run is.
-
-    What goes wrong is recorded with the request, not raised: it is for whoever asked.
-    """
-    from zentra_pipeline.defs.launch import reconcile
-
-    paths = require_tenant(home, tenant)
-    engine = operational_store(paths)
-    failure = None
-    with run_queue.held(paths, request.run_id):
-        try:
-            with reading(engine) as connection:
-                run = run_store.get(connection, request.run_id)
-            reconcile(home, tenant, window_run.as_request(run, request.actor))
-        except Exception as cause:
-            failure = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
-    with engine.begin() as connection:
-        known = request_store.find(connection, request.run_id)
-        if known is not None and known.status == "launched":  # it failed before the run could record it
-            run_queue.answer(connection, request, datetime.now(UTC), failure)
 
 
 def _known(connection: Connection, key: str, digest: str) -> Submitted | None:

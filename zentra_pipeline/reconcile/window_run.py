@@ -16,10 +16,11 @@ import duckdb
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from zentra_pipeline import identifiers, provenance, settings
+from zentra_pipeline import identifiers, locks, provenance, settings
 from zentra_pipeline.config.business_days import load_business_days
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.config.routing import load_routing
+from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.decisions import run_adjustments
 from zentra_pipeline.errors import (
     DamagedFilesError,
@@ -34,9 +35,16 @@ from zentra_pipeline.ingest import callback_staging, staged_digests
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.reconcile import dbt_execute, dbt_project, mistakes, revision_events, run_database, withdrawals
+from zentra_pipeline.reconcile import (
+    dbt_execute,
+    dbt_project,
+    mistakes,
+    revision_events,
+    run_database,
+    withdrawals,
+)
+from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, clearing_accounts_of
 from zentra_pipeline.reconcile.passed_on import files_passed_on
-from zentra_pipeline.reconcile.run_database import EarlierRun, RunInputs
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import Home, TenantPaths
@@ -47,7 +55,6 @@ from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.requests import Request
-from zentra_pipeline.tenants import access, locks
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 Progress = Callable[[str, str], None]
@@ -406,7 +413,7 @@ def _quarantined_rows(inputs: RunInputs) -> int:
 def gather(engine: Engine, paths: TenantPaths, tenant: str, run: run_store.Run) -> RunInputs:
     """Everything the run may see, read in one snapshot of the operational store."""
     with reading(engine) as connection:
-        files = [file for kind in run_database.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+        files = [file for kind in staged_tables.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
         earlier = [
             _earlier_run(paths, item, run_store.current_revision(connection, item.run_id))
             for item in run_store.earlier_runs(connection, run)
@@ -440,7 +447,7 @@ def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Rev
         settlement_file=run.settlement_file,
         ledger_window=date.fromisoformat(run.ledger_window),
         tables={name: paths.root / entry["path"] for name, entry in revision.tables.items()},
-        clearing_accounts=run_database.clearing_accounts_of(revision.manifest),
+        clearing_accounts=clearing_accounts_of(revision.manifest),
     )
 
 
@@ -516,7 +523,6 @@ def check_request(home: Home, tenant: str, request: RunRequest, now: datetime | 
     identifiers.settlement_file_id(request.settlement_file)
     if request.owner is not None and not request.owner.strip():
         raise UsageError("an owner must not be blank: name the person or team that answers for the run")
-    access.require_names_of_run(home, tenant, request.actor, request.owner)
     load_profile(paths, request.provider)
     load_routing(paths)
     load_business_days(paths)

@@ -12,12 +12,11 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import money
+from zentra_pipeline import money, sql_text
 from zentra_pipeline.decisions import exception_state
-from zentra_pipeline.decisions.exception_state import SYSTEM_ACTOR, ExceptionState
+from zentra_pipeline.decisions.exception_state import SYSTEM_ACTOR, ExceptionState, decision_id_of
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
-from zentra_pipeline.review.record import decision_id_of
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import runs as run_store
@@ -89,7 +88,7 @@ def _rows(path: Path, exception_ids: Iterable[str]) -> dict[str, dict[str, Any]]
     columns = ("exception_id", "amount_minor", "difference_minor", "currency", "status")
     with duckdb.connect() as connection:
         rows = connection.execute(
-            f"select {', '.join(columns)} from read_parquet({lake.file_literal(path)}) "
+            f"select {', '.join(columns)} from read_parquet({sql_text.file_literal(path)}) "
             "where list_contains(?::varchar[], exception_id)",
             [list(exception_ids)],
         ).fetchall()

@@ -16,13 +16,12 @@ from sqlalchemy import Connection
 
 from zentra_pipeline.config.routing import EscalationRule, load_escalation
 from zentra_pipeline.decisions import exception_state
-from zentra_pipeline.decisions.exception_state import ESCALATE, SYSTEM_ACTOR, ExceptionState
+from zentra_pipeline.decisions.exception_state import ESCALATE, SYSTEM_ACTOR, ExceptionState, decision_id_of
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clock, Clocks
-from zentra_pipeline.review.record import decision_id_of
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log

@@ -1,23 +1,22 @@
 """Records what people decide about exceptions: one write transaction from reading the log to the event.
 
-A write-off or a match of open items changes a run's roll-forward, so the decision's transaction queues that run; it is
-reconciled before whoever decided is answered, and by whoever comes next where that is cut off.
+A write-off or a match of open items changes a run's roll-forward, so the decision's transaction queues that run; making
+it again is for whoever called (desk), and for whoever comes next where that is cut off.
 Does not belong here: what decisions mean (decisions), who may take them (policy), the books they stand in (books), what
 a run makes of them (dbt).
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from zentra_pipeline.actors import PROGRAM, Origin
 from zentra_pipeline.decisions import exception_state, manual_match, policy
 from zentra_pipeline.decisions.exception_state import ExceptionState
-from zentra_pipeline.errors import NotFoundError, OutdatedError, RunFailedError, ZentraError
+from zentra_pipeline.errors import NotFoundError, OutdatedError
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
 from zentra_pipeline.instants import instant_text
@@ -32,7 +31,6 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.tenants import access
-from zentra_pipeline.tenants.actors import PROGRAM, Origin
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 # The role of whoever works on the home's own machine: the files below it are theirs.
@@ -40,22 +38,22 @@ LOCAL_ROLE: Final = "admin"
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedDecision:
     """What a decision came to: `state` as readers see it, its owner filled in.
 
-    `is_new` is false when the actor had decided just that before; `run_id` is the run in whose books it stands, and
-    `is_reconciled` says whether that run was re-reconciled for it.
+    `is_new` is false when the actor had decided just that before; `run` is the run that it belongs to, and
+    `is_run_queued` says whether it has to be made again for it.
     """
 
     state: ExceptionState
     decision_id: str
-    run_id: str
+    run: run_store.Run
     is_new: bool
-    is_reconciled: bool
+    is_run_queued: bool
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _DecisionRequest:
     """What somebody wants to decide, its words checked."""
 
     action: str
@@ -68,7 +66,7 @@ class _Wanted:
     origin: Origin
 
 
-def decide(
+def record_decision(
     home: Home,
     tenant: str,
     exception_id: str,
@@ -84,20 +82,19 @@ def decide(
     role: str = LOCAL_ROLE,
     expected_version: int | None = None,
     origin: Origin = PROGRAM,
-) -> Recorded:
+) -> RecordedDecision:
     """Decide about an exception and record it; the same again by the same actor changes nothing.
 
     `settlement_lines` and `ledger_transactions` are what match and split name. `origin` is how the actor came; the log
     keeps it, and with a proposal and its approval what was to be approved.
 
     Raises UsageError for words and ids that cannot be, RefusedError where the state, the policy or a seal forbids it,
-    OutdatedError when the exception has been decided on since `expected_version`, and RunFailedError when the decision
-    stands but the run it concerns could not be re-reconciled.
+    and OutdatedError when the exception has been decided on since `expected_version`.
     """
     given = exception_state.resolution_of(action, resolution)
     exception_state.check_words(action, actor, reason, owner)
     named = manual_match.named(action, settlement_lines, ledger_transactions)
-    wanted = _Wanted(action, actor, role, reason, owner, given, named, origin)
+    wanted = _DecisionRequest(action, actor, role, reason, owner, given, named, origin)
     paths = require_tenant(home, tenant)
     access.require_actor(home, tenant, actor)
     rules = policy.load_policy(paths)
@@ -110,10 +107,10 @@ def decide(
             stands_in = books.of_known(connection, known)
         else:
             _check_version(state, expected_version)
-            verdict, stands_in = _weighed(connection, paths, rules, row, state, log, wanted)
+            verdict, stands_in = _authorize(connection, paths, rules, row, state, log, wanted)
             decision = Decision(
                 sequence=decision_store.next_sequence(connection),
-                decision_id=decision_id_of(tenant, exception_id, state.decisions + 1),
+                decision_id=exception_state.decision_id_of(tenant, exception_id, state.decisions + 1),
                 exception_id=exception_id,
                 run_id=stands_in.run.run_id,
                 action=action,
@@ -134,13 +131,11 @@ def decide(
                 request_store.queue(connection, stands_in.run.run_id, actor, now, why)
             state = exception_state.after(state, decision)
     lake.refresh(paths)
-    if stands_in.is_changed:
-        _reconcile_anew(home, tenant, stands_in.run, actor)
     stands = known or decision
-    return Recorded(state, stands.decision_id, stands.run_id, known is None, stands_in.is_changed)
+    return RecordedDecision(state, stands.decision_id, stands_in.run, known is None, stands_in.is_changed)
 
 
-def _known(log: Sequence[Decision], state: ExceptionState, wanted: _Wanted) -> Decision | None:
+def _known(log: Sequence[Decision], state: ExceptionState, wanted: _DecisionRequest) -> Decision | None:
     """The decision on record that the wanted one would only say again."""
     return exception_state.repeated(
         log,
@@ -154,14 +149,14 @@ def _known(log: Sequence[Decision], state: ExceptionState, wanted: _Wanted) -> D
     )
 
 
-def _weighed(
+def _authorize(
     connection: Connection,
     paths: TenantPaths,
     rules: policy.Policy,
     row: Mapping[str, Any],
     state: ExceptionState,
     log: Sequence[Decision],
-    wanted: _Wanted,
+    wanted: _DecisionRequest,
 ) -> tuple[policy.Verdict, books.Books]:
     """What the policy says of a decision, and the books it stands in."""
     exception_state.check_step(state, wanted.action)
@@ -204,12 +199,6 @@ def _details(row: Mapping[str, Any], verdict: policy.Verdict, stands_in: books.B
         return dict(stands_in.details)
     shown = {name: row[name] for name in ("amount_minor", "difference_minor")}
     return {**stands_in.details, "about": shown}
-
-
-def decision_id_of(tenant: str, exception_id: str, ordinal: int) -> str:
-    """The id of the n-th decision about an exception."""
-    canonical = json.dumps([tenant, exception_id, ordinal], ensure_ascii=False, separators=(",", ":"))
-    return "dec_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
 
 
 def _published(paths: TenantPaths, exception_id: str) -> dict[str, Any]:
@@ -269,21 +258,3 @@ def _append_event(
         reason=decision.reason,
     )
     event_log.append(connection, event)
-
-
-def _reconcile_anew(home: Home, tenant: str, run: run_store.Run, actor: str) -> None:
-    from zentra_pipeline.defs.launch import RunRequest, reconcile
-
-    request = RunRequest(
-        provider=run.provider,
-        settlement_file=run.settlement_file,
-        ledger_window=date.fromisoformat(run.ledger_window),
-        owner=None,
-        actor=actor,
-    )
-    try:
-        reconcile(home, tenant, request)
-    except ZentraError as cause:
-        raise RunFailedError(
-            f"the decision is recorded, but run {run.run_id} could not be re-reconciled: {cause}; run it again"
-        ) from cause

@@ -11,6 +11,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from zentra_pipeline import locks
+from zentra_pipeline.actors import same_person
 from zentra_pipeline.decisions import run_adjustments
 from zentra_pipeline.decisions.policy import load_policy
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
@@ -24,8 +26,6 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.runs import Run
-from zentra_pipeline.tenants import locks
-from zentra_pipeline.tenants.actors import same_person
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 ACTION: Final = "void_run"

@@ -17,8 +17,6 @@ ROUTED: Final = "routed"
 SYNCHRONIZED: Final = "synchronized"
 EVIDENCED: Final = "evidenced"
 STAGES: Final = (ACCEPTED, CONTROLLED, LEDGERED, ROUTED, SYNCHRONIZED, EVIDENCED)
-# Movements that somebody can ask for; chargebacks, fees, payouts and corrections come from elsewhere.
-MOVEMENT_TYPES: Final = ("transfer", "payment", "card", "refund")
 # What completes an intent: with these it is evaluated by policy and posted.
 REQUIRED: Final = ("amount_minor", "currency", "provider")
 # What callers may state about an intent that changes no posting.
@@ -89,7 +87,7 @@ def event_id(tenant: str, intent_id: str, stage: str) -> str:
 
 
 def internal_events(tenant: str, intent: Intent, policy: Mapping[str, Any], at: str) -> list[dict[str, Any]]:
-    """Rows of CONTRACT §2 for the stages that recording takes an intent through: two when it is refused, else four."""
+    """Rows of contract §2 for the stages that recording takes an intent through: two when it is refused, else four."""
     is_refused = policy["result"] != _PASSED
     movement = None if is_refused else settlement_id(tenant, intent.intent_id)
     steps = [
@@ -118,7 +116,7 @@ def internal_events(tenant: str, intent: Intent, policy: Mapping[str, Any], at: 
 
 
 def ledger_entries(tenant: str, intent: Intent, at: str) -> list[dict[str, Any]]:
-    """Rows of CONTRACT §2 for the two transactions of an accepted intent; debits equal credits in each."""
+    """Rows of contract §2 for the two transactions of an accepted intent; debits equal credits in each."""
     reserve = reservation_id(tenant, intent.intent_id)
     settle = settlement_id(tenant, intent.intent_id)
     steps = [

@@ -17,20 +17,20 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
-from zentra_pipeline import identifiers
+from zentra_pipeline import identifiers, locks
 from zentra_pipeline.config.profile import load_profile
-from zentra_pipeline.decisions.intent_policy import IntentPolicy, check_scope, weigh
+from zentra_pipeline.decisions.intent_policy import IntentPolicy
 from zentra_pipeline.decisions.policy import load_policy
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.runtime import intent as rows
 from zentra_pipeline.runtime.intent import Intent
+from zentra_pipeline.runtime.policy import check_scope, evaluate
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.reading import CANONICAL
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.intents import StoredIntent
-from zentra_pipeline.tenants import locks
 
 EVENTS_KIND: Final = "internal_events"
 LEDGER_KIND: Final = "ledger"
@@ -153,7 +153,7 @@ def _commit(
     connection: Connection, posted: Intent, digest: str, policy: IntentPolicy, submitted_by: str, now: datetime
 ) -> Recorded:
     """Record an intent that is not there yet, with what policy says of it; the caller's transaction commits it."""
-    verdict = weigh(policy, posted)
+    verdict = evaluate(policy, posted)
     stored = StoredIntent(
         sequence=intent_store.next_sequence(connection),
         intent_id=posted.intent_id,

@@ -2,23 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from zentra_pipeline.runtime.intent import DEFAULTS
-
-# Parameters: intent_id, provider or null for any.
-POSTINGS_SQL: Final = """
-select
-    provider, account, currency,
-    cast(sum(case when direction = 'credit' then amount_minor else -amount_minor end) as bigint) as net_minor
-from (
-    select distinct provider, transaction_id, entry_id, account, currency, direction, amount_minor
-    from ledger_entries where intent_id = $1
-) as entries
-where provider = coalesce($2, provider)
-group by provider, account, currency
-order by provider, account, currency
-"""
 
 
 @dataclass(frozen=True)

@@ -13,135 +13,21 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from zentra_pipeline.config.profile import load_profile
-from zentra_pipeline.decisions.intent_policy import PASSED, REFUSED
 from zentra_pipeline.published import lake
 from zentra_pipeline.queries.result_text import json_value
 from zentra_pipeline.runtime import intent as stages
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.runtime.intents import OpenIntent
-from zentra_pipeline.runtime.ledger_flow import POSTINGS_SQL, Account, ledger_flow
+from zentra_pipeline.runtime.ledger_flow import Account, ledger_flow
+from zentra_pipeline.runtime.policy import PASSED, REFUSED
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sql_text import statement
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.intents import StoredIntent
 
-# What the provider answered, as runs took it in: callbacks and lines that share a match with the movement, and
-# callbacks that a run found for the movement before it had a line. Conflicting callbacks are in neither. Where other
-# movements share the match, a callback is the intent's when it names it. They come in the order in which runs weigh
-# them: those that carry a reference of the match after all others, then time, sequence, rank of the status, id.
-_ANSWERS: Final = """
-with own_runs as (
-    select run_id, revision, actor from runs where provider = $1
-),
-
-own_matches as (
-    select distinct
-        matches.match_id, matches.run_id, matches.cardinality in ('one_to_one', 'many_to_one') as is_sole_movement
-    from matches
-    inner join match_legs on matches.match_id = match_legs.match_id
-    inner join own_runs on matches.run_id = own_runs.run_id
-    where match_legs.leg_type = 'ledger_transaction' and match_legs.leg_id = $2 and matches.status = 'confirmed'
-),
-
-legs as (
-    select distinct
-        match_legs.leg_type, match_legs.leg_id, own_matches.match_id, match_legs.run_id, own_matches.is_sole_movement
-    from match_legs
-    inner join own_matches on match_legs.match_id = own_matches.match_id
-    where match_legs.leg_type in ('callback', 'settlement_line')
-
-    union
-
-    select 'callback' as leg_type, three_way.provider_event_id as leg_id, null as match_id, three_way.run_id,
-        true as is_sole_movement
-    from three_way
-    inner join own_runs on three_way.run_id = own_runs.run_id
-    where three_way.transaction_id = $2 and three_way.match_id is null and three_way.provider_event_id is not null
-),
-
-own_references as (
-    select distinct lines.provider_reference as reference
-    from legs
-    inner join settlement_lines as lines on legs.leg_id = lines.line_id and lines.provider = $1
-    where legs.leg_type = 'settlement_line' and lines.provider_reference <> ''
-
-    union
-
-    select provider_reference from ledger_entries
-    where provider = $1 and transaction_id = $2 and provider_reference <> ''
-),
-
-answers as (
-    select
-        legs.leg_type, legs.leg_id, legs.match_id, legs.run_id, callbacks.status, callbacks.signature_verified,
-        callbacks.occurred_at, callbacks.sequence, callbacks.received_at as answered_at, callbacks.provider_reference,
-        callbacks.file_id, callbacks.file_sha256, callbacks.row_number,
-        own_references.reference is not null as is_by_reference
-    from legs
-    inner join callbacks on legs.leg_id = callbacks.provider_event_id and callbacks.provider = $1
-    left join own_references on callbacks.provider_reference = own_references.reference
-    where legs.leg_type = 'callback' and (legs.is_sole_movement or callbacks.merchant_reference in ($2, $3))
-
-    union all
-
-    select
-        legs.leg_type, legs.leg_id, legs.match_id, legs.run_id, 'settled', null, null, null,
-        coalesce(told.event_time, lines.settled_at), lines.provider_reference,
-        lines.file_id, lines.file_sha256, lines.row_number, true
-    from legs
-    inner join settlement_lines as lines on legs.leg_id = lines.line_id and lines.provider = $1
-    left join (
-        select subject, min(event_time) as event_time from events
-        where event_type = 'reconciliation.match.created' group by subject
-    ) as told on legs.match_id = told.subject
-    where legs.leg_type = 'settlement_line'
-)
-
-select answers.*, own_runs.revision, own_runs.actor
-from answers
-inner join own_runs on answers.run_id = own_runs.run_id
-order by
-    leg_type, is_by_reference, occurred_at nulls last, sequence nulls first,
-    list_position(['pending', 'failed', 'succeeded', 'disputed', 'reversed'], status) nulls first,
-    leg_id, answered_at, file_id, row_number,
-    match_id nulls last, run_id
-"""
-
-_SEALS: Final = """
-select
-    closeouts.closeout_id, closeouts.revision, closeouts.status, closeouts.sealed_at, closeouts.seal_digest,
-    closeouts.approved_by, closeouts.run_id, evidence.evidence_status, evidence.signature, evidence.ledger_entry,
-    evidence.settlement_file, evidence.line_id, evidence.provider_event_id, evidence.match_id
-from closeout_evidence as evidence
-inner join closeouts on evidence.closeout_id = closeouts.closeout_id
-where
-    closeouts.provider = $1 and evidence.transaction_id = $2 and closeouts.seal_digest is not null
-    and (evidence.match_id is not null or evidence.provider_event_id is not null)
-order by
-    case when closeouts.status = 'sealed' then 0 else 1 end, closeouts.sealed_at desc,
-    evidence.match_id nulls last, evidence.line_id nulls last, evidence.provider_event_id nulls last
-limit 1
-"""
-
 _SAYS_NO: Final = ("failed", "reversed")
-
-
-# The movements of an intent: its transactions, first posted first.
-_TRANSACTIONS: Final = """
-select provider, transaction_id, account, min(posted_at) as posted_at
-from ledger_entries where intent_id = $1
-group by provider, transaction_id, account
-order by posted_at, transaction_id, account
-"""
-
-_FILE_EVENTS: Final = """
-select
-    provider, event_id, stage, actor, scope, policy, policy_result, occurred_at, transaction_id, file_id, file_sha256,
-    row_number
-from internal_events where intent_id = $1
-order by occurred_at, event_id, file_id, row_number
-"""
 
 
 @dataclass(frozen=True)
@@ -225,24 +111,26 @@ def _of_stored(paths: TenantPaths, stored: StoredIntent, files: Mapping[str, str
     if stored.status == intent_store.REFUSED:
         states = [*recorded, *(_never(state) for state in stages.STAGES[len(recorded) :])]
         return Trace(stored, states, ledger_flow(stored.content, [], is_settled=False))
-    answers = _rows(paths, _ANSWERS, stored.provider, stages.settlement_id(tenant, stored.intent_id), stored.intent_id)
-    seals = _rows(paths, _SEALS, stored.provider, stages.settlement_id(tenant, stored.intent_id))
-    postings = _rows(paths, POSTINGS_SQL, stored.intent_id, stored.provider) or intents.postings_of(tenant, stored)
+    movement = stages.settlement_id(tenant, stored.intent_id)
+    answers = _rows(paths, "provider_answers", stored.provider, movement, stored.intent_id)
+    seals = _rows(paths, "seals", stored.provider, movement)
+    postings = _rows(paths, "postings_of_intent", stored.intent_id, stored.provider)
+    postings = postings or intents.postings_of(tenant, stored)
     flow = ledger_flow(stored.content, postings, _is_settled(answers))
     return Trace(stored, [*recorded, _synchronized(answers), _evidenced(seals)], flow)
 
 
 def _of_files(paths: TenantPaths, intent_id: str) -> Trace | None:
     """What ingested files state of an intent, and what runs made of it."""
-    events = _rows(paths, _FILE_EVENTS, intent_id)
-    transactions = _rows(paths, _TRANSACTIONS, intent_id)
+    events = _rows(paths, "events_of_intent", intent_id)
+    transactions = _rows(paths, "transactions_of_intent", intent_id)
     if not events and not transactions:
         return None
     provider = str([*events, *transactions][0]["provider"])
     events = [event for event in events if event["provider"] == provider]
     movement, settlement_account = _movement(paths, provider, events, transactions)
-    answers = [] if movement is None else _rows(paths, _ANSWERS, provider, movement, intent_id)
-    seals = [] if movement is None else _rows(paths, _SEALS, provider, movement)
+    answers = [] if movement is None else _rows(paths, "provider_answers", provider, movement, intent_id)
+    seals = [] if movement is None else _rows(paths, "seals", provider, movement)
     states = _file_states(events, transactions, _synchronized(answers), _evidenced(seals))
     reached = [state for state in states if state.is_reached]
     request = {"intent_id": intent_id, "provider": provider, "settlement_account": settlement_account}
@@ -258,7 +146,9 @@ def _of_files(paths: TenantPaths, intent_id: str) -> Trace | None:
         request=request,
     )
     return Trace(
-        intent, states, ledger_flow(request, _rows(paths, POSTINGS_SQL, intent_id, provider), _is_settled(answers))
+        intent,
+        states,
+        ledger_flow(request, _rows(paths, "postings_of_intent", intent_id, provider), _is_settled(answers)),
     )
 
 
@@ -332,8 +222,9 @@ def _is_settled(answers: Sequence[Mapping[str, Any]]) -> bool:
     return any(answer["leg_type"] == "settlement_line" and answer["match_id"] for answer in answers)
 
 
-def _rows(paths: TenantPaths, sql: str, *parameters: str | None) -> list[dict[str, Any]]:
-    found = lake.query(paths, sql, parameters)
+def _rows(paths: TenantPaths, name: str, *parameters: str | None) -> list[dict[str, Any]]:
+    """The rows of a statement of `runtime/sql`."""
+    found = lake.query(paths, statement("runtime", name), parameters)
     return [dict(zip(found.columns, map(json_value, row), strict=True)) for row in found.rows]
 
 

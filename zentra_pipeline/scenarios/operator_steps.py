@@ -5,17 +5,17 @@ from datetime import datetime
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.desk import deciding
+from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.published import lake
-from zentra_pipeline.review import record
-from zentra_pipeline.review.record import Recorded
 from zentra_pipeline.scenarios.reading import Close, Decide, Scenario
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.runs import run_id_of
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 
-def decide(home: Home, scenario: Scenario, step: Decide, now: datetime) -> Recorded | None:
+def decide(home: Home, scenario: Scenario, step: Decide, now: datetime) -> DecisionResult | None:
     """Take a decision; null when no such exception is open any more."""
     found = lake.query(
         require_tenant(home, scenario.tenant),
@@ -23,7 +23,7 @@ def decide(home: Home, scenario: Scenario, step: Decide, now: datetime) -> Recor
         [step.exception_type, step.subject_id],
     )
     for (exception_id,) in found.rows:
-        return record.decide(
+        return deciding.decide(
             home,
             scenario.tenant,
             exception_id,

@@ -1,6 +1,6 @@
 """The answer key: what the stories state, and what follows from their statements and the calendar.
 
-The rules are those of CONTRACT §10.15 (open items, roll-forward); when an exception is open is the part of `spans`.
+The rules are those of contract §10.15 (open items, roll-forward); when an exception is open is the part of `spans`.
 The key comes from the world and never from the engine. Does not belong here: rows, files, comparing.
 """
 

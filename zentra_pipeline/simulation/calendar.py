@@ -1,4 +1,4 @@
-"""The days of a world: windows, the runs that look at them, cut-offs and business days (CONTRACT §10.4, §10.14).
+"""The days of a world: windows, the runs that look at them, cut-offs and business days (contract §10.4, §10.14).
 
 Written for the answer key alone: the engine has a calendar of its own, and the two must agree without sharing a line.
 """

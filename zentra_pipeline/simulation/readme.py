@@ -11,7 +11,7 @@ _TEXT = """\
 
 {stories:,} stories with {movements:,} ledger movements of one provider over {windows} windows, made from seed {seed}.
 Every story is told by a case that knows what it does to callbacks, settlement and ledger, and so what each run has to
-say about it. The answer key is written from the cases and from CONTRACT.md; no part of the engine took part in it.
+say about it. The answer key is written from the cases and from docs/contract.md; no part of the engine took part in it.
 
 Operators write off what some stories say, accept what blocks a close, and close {closed} of the windows.
 {late_files}.

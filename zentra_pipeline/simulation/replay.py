@@ -13,11 +13,11 @@ from typing import Any
 
 from zentra_pipeline.closeout import case, closing, verify
 from zentra_pipeline.config import strict_yaml
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile.window_run import RunRequest
-from zentra_pipeline.review import record
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.tenants import tenancy
 
@@ -168,7 +168,7 @@ def _decide(home: Home, paths: TenantPaths, folder: Path, step: Mapping[str, Any
             yield {"control": f"{wanted['action']}: {len(found)} open exceptions {subject} in {step['ledger_window']}"}
             continue
         try:
-            record.decide(
+            deciding.decide(
                 home,
                 TENANT,
                 found[0]["exception_id"],

@@ -1,4 +1,4 @@
-"""The input rows of a world, as CONTRACT §2 writes them: lines, entries, callbacks. No judgement here."""
+"""The input rows of a world, as contract §2 writes them: lines, entries, callbacks. No judgement here."""
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
 """From which run to which an item is open and an exception holds, as the stories state it and operators decide.
 
-The rules are those of CONTRACT §10.4 (age), §10.6 (reasons), §10.9 (callbacks), §10.15 (write-offs), and of §6: what an
+The rules are those of contract §10.4 (age), §10.6 (reasons), §10.9 (callbacks), §10.15 (write-offs), and of §6: what an
 operator resolved stays so, and is open again only about other money. Does not belong here: rows of the key, files.
 """
 
@@ -55,7 +55,7 @@ def confirmed(story: Story) -> Iterator[Match]:
 
 
 def is_settled_nothing(line: PlacedLine) -> bool:
-    """A settled line of nothing that nothing answers is accounted for: no exception, no open item (CONTRACT §10.2)."""
+    """A settled line of nothing that nothing answers is accounted for: no exception, no open item (contract §10.2)."""
     return line.compared_minor == 0 and line.row.status in ("", "settled")
 
 
@@ -199,7 +199,7 @@ def _while_open(story: Story, stretches: Held, types: tuple[str, ...], item: Ite
 
 
 def _of_callbacks(story: Story, match: Match) -> Iterator[Span]:
-    """Missing and late callbacks by CONTRACT §10.9: what counts is the first receipt of a believed success."""
+    """Missing and late callbacks by contract §10.9: what counts is the first receipt of a believed success."""
     successes = [
         callback
         for callback in story.callbacks

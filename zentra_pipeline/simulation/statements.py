@@ -68,7 +68,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An exception that a run must open; several types where CONTRACT.md leaves the choice and any of them is right.
+    """An exception that a run must open; several types where the contract leaves the choice and any is right.
 
     `differences` are what it shows, each from a run on, where that changes; the last is `difference_minor`.
     """

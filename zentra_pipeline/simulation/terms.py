@@ -23,7 +23,7 @@ class FeeTerms:
         return (fee_minor - self.fixed_minor) * 10_000 - gross_minor * self.rate_bps
 
     def is_variance(self, gross_minor: int, fee_minor: int) -> bool:
-        """Whether a fee is off by more than the tolerance and half a minor unit (CONTRACT §10.11)."""
+        """Whether a fee is off by more than the tolerance and half a minor unit (contract §10.11)."""
         return abs(self.deviation(gross_minor, fee_minor)) > self.tolerance_minor * 10_000 + 5_000
 
     def fee(self, gross_minor: int) -> int:
@@ -33,7 +33,7 @@ class FeeTerms:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The profile keys a world varies; all others keep the defaults of CONTRACT §1."""
+    """The profile keys a world varies; all others keep the defaults of contract §1."""
 
     timezone: str
     window_cutoff: str

@@ -1,4 +1,4 @@
-"""The canonical reader: CSV, JSON Lines or Parquet with the columns of CONTRACT §2, in frames the gate can judge.
+"""The canonical reader: CSV, JSON Lines or Parquet with the columns of contract §2, in frames the gate can judge.
 
 Does not belong here: the grammars of the three forms, and which rows get in.
 """

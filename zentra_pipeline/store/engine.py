@@ -1,6 +1,5 @@
 """Opens the stores: found, made and up to date, on either database; queries and tables do not belong here."""
 
-import fcntl
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 
+from zentra_pipeline import locks
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import control, sqlite
@@ -143,7 +143,7 @@ def _store(
     place = find()
     engine = _engine(place) if place.is_made else None
     if engine is None or not is_ready(engine):
-        with _alone(place.lock):
+        with locks.locked(place.lock):
             place = find()
             engine = _engine(place)
             if place.schema is None:
@@ -201,12 +201,3 @@ def _migrate(connection: Connection, place: StorePlace) -> None:
             f"{place.name}: its schema is not one this version of Zentra knows ({cause}); "
             "use the version that wrote it, or a newer one"
         ) from cause
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a lock file beside a store while it is set up; the system releases it if the process dies."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -6,12 +6,12 @@ neither goes by ZENTRA_DATABASE_URL. Does not belong here: opening a store.
 
 import hashlib
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from zentra_pipeline.durable_files import write_durably
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.settings import DATABASE_VARIABLE, Home, TenantPaths, database_url
 
@@ -47,12 +47,7 @@ class StorePlace:
         """Write the marker of a schema that has been made: whole or not at all, and for good."""
         if self.schema is None or self.is_made:
             return
-        partial = self.witness.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"schema": self.schema}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.witness)
+        write_durably(self.witness, (json.dumps({"schema": self.schema}) + "\n").encode())
 
 
 def operational_place(paths: TenantPaths) -> StorePlace:

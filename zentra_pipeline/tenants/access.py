@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import identifiers, vocabulary
+from zentra_pipeline import actors, identifiers, vocabulary
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import Home
-from zentra_pipeline.store import decisions, runs, tokens
+from zentra_pipeline.store import decisions, tokens
 from zentra_pipeline.store.engine import control_store, operational_store, reading
 from zentra_pipeline.store.tokens import StoredToken
-from zentra_pipeline.tenants import actors, tenancy
+from zentra_pipeline.tenants import tenancy
 
 _PREFIX: Final = "zt_"  # lets scanners for leaked secrets find one
 _BYTES: Final = 32
@@ -142,16 +142,6 @@ def known_actors(home: Home, tenant: str) -> list[str]:
 def require_actor(home: Home, tenant: str, actor: str) -> None:
     """Refuse the name of an actor who is new and could be taken for another one."""
     actors.check_new(actor, known_actors(home, tenant))
-
-
-def require_names_of_run(home: Home, tenant: str, actor: str, owner: str | None) -> None:
-    """Refuse an actor or owner who is new and could be taken for another one: both stand in what is sealed."""
-    known = known_actors(home, tenant)
-    actors.check_new(actor, known)
-    if owner is not None:
-        with reading(operational_store(home.tenant(tenant))) as connection:
-            owners = {run.owner for run in runs.list_runs(connection)}
-        actors.check_new(owner, sorted({*known, *owners}))
 
 
 def _require_one_spelling(actor: str, known: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """The files that Dagster keeps below a home, without Dagster: their configuration and state; running it is in defs."""
 
-import fcntl
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from zentra_pipeline import locks
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.sqlite import read_only_uri
 
@@ -52,9 +52,7 @@ def is_ours(home: Home) -> bool:
 @contextmanager
 def being_set_up(home: Home) -> Iterator[None]:
     """One process at a time opens Dagster's storage: several that made it at once left it with two schemas for good."""
-    home.dagster.mkdir(parents=True, exist_ok=True)
-    with (home.dagster / "setup.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.locked(home.dagster / "setup.lock"):
         yield
 
 

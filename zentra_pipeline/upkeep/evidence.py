@@ -16,7 +16,7 @@ from zentra_pipeline.closeout import bundle_files
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import revision_events
-from zentra_pipeline.reconcile.run_database import RunInputs
+from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout

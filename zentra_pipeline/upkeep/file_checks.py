@@ -8,11 +8,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from zentra_pipeline import locks
 from zentra_pipeline.contracts import CONTRACTS
 from zentra_pipeline.ingest import landing, staged_digests
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
-from zentra_pipeline.tenants import locks
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.records import Records
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import duckdb
 
+from zentra_pipeline import locks
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.tenants import locks
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.queue_checks import run_again
 from zentra_pipeline.upkeep.records import Records

@@ -14,12 +14,13 @@ from typing import Final
 
 import duckdb
 
+from zentra_pipeline import durable_files, locks
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.ingest import landing, staging
 from zentra_pipeline.published import lake, store_age
 from zentra_pipeline.reconcile import dbt_project
-from zentra_pipeline.reconcile.run_database import RunInputs
+from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import file_facts
 from zentra_pipeline.store.closeouts import Closeout
@@ -27,7 +28,6 @@ from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.event_log import Entry
 from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.runs import Revision
-from zentra_pipeline.tenants import locks
 from zentra_pipeline.tenants.tenancy import require_tenant
 from zentra_pipeline.upkeep import evidence, records, remake
 from zentra_pipeline.upkeep.records import Records, RevisionKey
@@ -327,7 +327,7 @@ def _put_in_place(work: _Work) -> list[str]:
         if not _same_bytes(target, made):
             target.parent.mkdir(parents=True, exist_ok=True)
             made.replace(target)
-            landing.sync_folder(target.parent)
+            durable_files.sync_folder(target.parent)
             replaced.append(path)
     _record_digests(work)
     landing.discard_arriving(work.paths)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from zentra_pipeline.reconcile import run_database
+from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
@@ -66,7 +66,7 @@ def read(home: Home, tenant: str) -> Records:
     paths = home.tenant(tenant)
     with reading(operational_store(paths)) as connection:
         runs = run_store.list_runs(connection)
-        files = [file for kind in run_database.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+        files = [file for kind in staged_tables.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
         return Records(
             home=home,
             tenant=tenant,

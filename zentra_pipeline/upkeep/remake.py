@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.config.routing import RoutingRule
 from zentra_pipeline.decisions.run_adjustments import RunDecisions
@@ -23,7 +24,7 @@ from zentra_pipeline.instants import instant_of
 from zentra_pipeline.ledger_windows import BusinessDays
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import dbt_execute, run_database
-from zentra_pipeline.reconcile.run_database import EarlierRun, RunInputs
+from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, clearing_accounts_of
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.runs import Revision
@@ -168,7 +169,7 @@ def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) ->
 def rows_apart(one: Path, other: Path, limit: int) -> list[tuple[str, dict[str, Any]]]:
     """Up to `limit` rows that stand in one Parquet file only: `-` with those of `one`, `+` with those of `other`."""
     with duckdb.connect() as connection:
-        scans = [f"select * from read_parquet({lake.file_literal(path)})" for path in (one, other)]
+        scans = [f"select * from read_parquet({sql_text.file_literal(path)})" for path in (one, other)]
         found: list[tuple[str, dict[str, Any]]] = []
         for sign, here, there in (("-", *scans), ("+", *reversed(scans))):
             answer = connection.execute(f"({here}) except all ({there}) order by all limit {limit}")
@@ -198,5 +199,5 @@ def earlier_run(records: Records, revision: Revision, tables: Tables) -> Earlier
         settlement_file=run.settlement_file,
         ledger_window=date.fromisoformat(run.ledger_window),
         tables=dict(tables[revision.run_id, revision.revision]),
-        clearing_accounts=run_database.clearing_accounts_of(revision.manifest),
+        clearing_accounts=clearing_accounts_of(revision.manifest),
     )

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from sqlalchemy import select
 
+from zentra_pipeline import locks
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.ingest.staging import QUARANTINE, StagedName
 from zentra_pipeline.instants import instant_of
@@ -22,7 +23,6 @@ from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.migrations import NEWEST_REVISION
 from zentra_pipeline.store.sqlite import read_only_uri
-from zentra_pipeline.tenants import locks
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.queue_checks import run_again
 from zentra_pipeline.upkeep.records import Records

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.events.reading import SEGMENT_COLUMNS
@@ -18,7 +19,6 @@ from zentra_pipeline.store.event_log import Entry
 
 def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any]]]:
     """The summaries of the matches in a lake file of the log, each at the place of its last match."""
-    from zentra_pipeline.published import lake
 
     names = ("provider", "settlement_file", "ledger_window", "rule", "currency")
     texts = ", ".join(f"data ->> '$.{name}' as {name}" for name in names)
@@ -29,7 +29,7 @@ def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any
     sql = (
         f"select {texts}, cast(data ->> '$.run_revision' as bigint) as run_revision, run_id, actor, event_time, "
         f'count(*) as matches, {amounts}, max("offset") as last_offset '
-        f"from {lake.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)} where event_type = ? "
+        f"from {sql_text.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)} where event_type = ? "
         "group by provider, settlement_file, ledger_window, rule, currency, run_revision, run_id, actor, event_time "
         "order by run_id, run_revision, rule, currency"
     )

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from zentra_pipeline import __version__
+from zentra_pipeline import __version__, locks
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import webhooks as webhook_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.webhooks import Attempt, Delivery, Endpoint
-from zentra_pipeline.tenants import locks, tenancy
+from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import endpoints, outbox, progress, schedule, signing, targets, transport
 from zentra_pipeline.webhooks.progress import Outcome
 

@@ -1,5 +1,5 @@
 -- Grain: a successful callback that neither a line nor a movement answers after the settlement lag. One answers that is of its
--- reference, currency, direction and class (CONTRACT §10.8).
+-- reference, currency, direction and class (contract §10.8).
 
 with states as (
 

@@ -1,6 +1,6 @@
 -- Grain: a matched movement whose last word is failed or reversed (disputed is none), or a failed or returned line whose last
 -- word is succeeded; not where everyone agrees that the money went back (int_money_gone_back). The last word is that of the callbacks
--- that speak for it (CONTRACT §10.8).
+-- that speak for it (contract §10.8).
 
 with matches as (
 

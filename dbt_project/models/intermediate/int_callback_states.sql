@@ -4,7 +4,7 @@
 --   excepted    conflicting, or a success that nothing answers after the lag (orphan)
 --   accounted   moved no money and matched nothing within the lag, speaks for an item that an earlier run wrote off, or repeats what
 --               a callback with a reference of its own says
--- A line or movement answers a callback that speaks for it (CONTRACT §10.8): same currency, direction and class.
+-- A line or movement answers a callback that speaks for it (contract §10.8): same currency, direction and class.
 
 with scope as (
 

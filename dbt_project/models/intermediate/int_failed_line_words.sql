@@ -1,4 +1,4 @@
--- Grain: a failed or returned line with callbacks that speak for it, and the last word of these (CONTRACT §10.8, macro word_order).
+-- Grain: a failed or returned line with callbacks that speak for it, and the last word of these (contract §10.8, macro word_order).
 
 with lines as (
 

@@ -1,5 +1,5 @@
 -- Grain: a settlement line that several deliveries bring, with the last word on what a later one may name or fill in.
--- That is its batch, and references that were blank: they are no content, and a blank says nothing (CONTRACT §10.13).
+-- That is its batch, and references that were blank: they are no content, and a blank says nothing (contract §10.13).
 -- Seen are deliveries of the run's own file and of the files of earlier runs: a file that no run has read says nothing yet.
 
 with scope as (

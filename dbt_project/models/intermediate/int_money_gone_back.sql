@@ -1,5 +1,5 @@
 -- Grain: a match or failed line that its last word contradicts, but whose reference settled and posted nothing in sum. Then everyone
--- agrees that the money went back (CONTRACT §10.9).
+-- agrees that the money went back (contract §10.9).
 -- The reference is that of the last word, where it speaks by it, else those of the match. Failed lines settled nothing; what a
 -- match of such a reference brings together counts as a whole, a batch line by line.
 

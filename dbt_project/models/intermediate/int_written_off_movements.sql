@@ -1,5 +1,5 @@
 -- Grain: a movement that earlier runs wrote off, with what they gave up of it. What the ledger has added since is posted, and open,
--- in the run that sees it (CONTRACT §10.15), unless this run cannot compare: one of those runs is of a later window, whose entries
+-- in the run that sees it (contract §10.15), unless this run cannot compare: one of those runs is of a later window, whose entries
 -- this one does not see, or was made with other clearing accounts.
 {{ config(materialized='view') }}
 

@@ -1,4 +1,4 @@
--- Grain: a settled line of nothing (what is compared is zero) that nothing answers (CONTRACT §10.2): no pass matched it, it repeats
+-- Grain: a settled line of nothing (what is compared is zero) that nothing answers (contract §10.2): no pass matched it, it repeats
 -- and contests nothing, and no movement of another currency has its reference. It is accounted for: no exception, no open item.
 -- A fee, adjustment, reserve or payout that is all net and no gross is money, and not nothing.
 

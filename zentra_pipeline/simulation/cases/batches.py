@@ -1,4 +1,4 @@
-"""Cases about batches settled by one movement that bears the batch id (CONTRACT §10.5)."""
+"""Cases about batches settled by one movement that bears the batch id (contract §10.5)."""
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import Callback

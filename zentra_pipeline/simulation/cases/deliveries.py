@@ -1,4 +1,4 @@
-"""Cases about rows that come again, changed, contradicted, malformed, or that are not ours (CONTRACT §2, §10.13)."""
+"""Cases about rows that come again, changed, contradicted, malformed, or that are not ours (contract §2, §10.13)."""
 
 from dataclasses import replace
 

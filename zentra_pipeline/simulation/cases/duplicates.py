@@ -156,7 +156,7 @@ def difference_beside_a_duplicate(story: Story) -> None:
 def ambiguity_beside_a_duplicate(story: Story) -> None:
     """A duplicate is set aside; two lines and two movements are left, ambiguous even where they add up.
 
-    Where references are normalized, a later pass sees what is left as a group of its own (CONTRACT §10.7), so that it
+    Where references are normalized, a later pass sees what is left as a group of its own (contract §10.7), so that it
     must not add up there.
     """
     reference, currency = story.reference(), story.currency()

@@ -1,4 +1,4 @@
-"""Cases about fees on and off their schedule (CONTRACT §10.11)."""
+"""Cases about fees on and off their schedule (contract §10.11)."""
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.story import Story

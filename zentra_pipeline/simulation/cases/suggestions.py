@@ -1,4 +1,4 @@
-"""Cases of equal amounts near in time without a shared reference: suggested, ambiguous, or nothing (CONTRACT §10.7)."""
+"""Cases of equal amounts near in time without a shared reference: suggested, ambiguous, or nothing (contract §10.7)."""
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.statements import Movement, PlacedLine

@@ -1,4 +1,4 @@
-"""Cases about what operators write off, and what the ledger or the provider adds to it afterwards (CONTRACT §10.15)."""
+"""Cases about what operators write off, and what the ledger or the provider adds to it afterwards (contract §10.15)."""
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.cases.groups import movements_in_order

@@ -8,7 +8,8 @@ The system releases the lock of a process that ends, however it ends.
 import fcntl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 from zentra_pipeline.settings import Home, TenantPaths
@@ -33,18 +34,36 @@ def intents_lock(provider: str) -> str:
 
 
 @contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock file, waiting for whoever has it; its folder is made where it is missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def tried(file: Path) -> Iterator[bool]:
+    """Hold a lock file if it is free: whether it is held now. Nobody is waited for.
+
+    One that is there needs no right to write, which a copy to be read may not give.
+    """
+    with file.open("rb" if file.exists() else "ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
 def holding(paths: TenantPaths, *names: str) -> Iterator[None]:
     """Hold these locks, waiting for whoever has one; whoever needs several names them in alphabetical order."""
-    paths.locks.mkdir(parents=True, exist_ok=True)
-    taken = []
-    try:
+    with ExitStack() as taken:
         for name in names:
-            taken.append((paths.locks / f"{name}.lock").open("a"))
-            fcntl.flock(taken[-1], fcntl.LOCK_EX)
+            taken.enter_context(locked(paths.locks / f"{name}.lock"))
         yield
-    finally:
-        for lock in reversed(taken):
-            lock.close()
 
 
 def is_held(paths: TenantPaths, name: str) -> bool:
@@ -52,12 +71,8 @@ def is_held(paths: TenantPaths, name: str) -> bool:
     path = paths.locks / f"{name}.lock"
     if not path.exists():
         return False
-    with path.open("rb") as lock:  # a lock needs no right to write, which a copy to be read may not give
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    with tried(path) as is_free:
+        return not is_free
 
 
 @contextmanager
@@ -67,13 +82,10 @@ def one_of(home: Home, places: int, on_waiting: Callable[[], None]) -> Iterator[
     has_waited = False
     while True:
         for place in range(1, places + 1):
-            with (home.slots / f"{place}.lock").open("a") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                yield
-                return
+            with tried(home.slots / f"{place}.lock") as is_taken:
+                if is_taken:
+                    yield
+                    return
         if not has_waited:
             on_waiting()
             has_waited = True

@@ -12,16 +12,16 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
+from zentra_pipeline.actors import PROGRAM, Origin
 from zentra_pipeline.decisions import exception_state, policy
+from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import ConfigurationError, InputRejectedError, UsageError, ZentraError
 from zentra_pipeline.published import lake
 from zentra_pipeline.queries.result_text import csv_lines, without_guard
-from zentra_pipeline.review import record
 from zentra_pipeline.review.clocks import TIMED, Clock, Clocks
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.tenants.actors import PROGRAM, Origin
 
 MOST_DECISIONS: Final = 500
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -160,7 +160,7 @@ def _refusal(
     try:
         _check_words(row)
         policy.check_role(actor, role, row.action)
-        record.decide(
+        deciding.decide(
             home,
             tenant,
             row.exception_id,

@@ -1,0 +1,29 @@
+"""The tables that ingest stages, by kind of file, with their columns as the sources of the dbt project declare them."""
+
+from functools import cache
+from typing import Final
+
+from zentra_pipeline import settings
+
+TABLE_OF_KIND: Final = {
+    "settlement": "settlement_lines",
+    "ledger": "ledger_entries",
+    "callbacks": "callbacks",
+    "internal_events": "internal_events",
+}
+
+
+def staged_columns(table: str) -> str:
+    """The column definitions of a staged table, as in `create table t (…)`, from the sources of the dbt project."""
+    return ", ".join(f"{name} {data_type}" for name, data_type in _staged_columns()[table].items())
+
+
+@cache
+def _staged_columns() -> dict[str, dict[str, str]]:
+    import yaml
+
+    content = yaml.safe_load((settings.DBT_PROJECT / "models" / "staging" / "_sources.yml").read_text(encoding="utf-8"))
+    (raw,) = (source for source in content["sources"] if source["name"] == "raw")
+    return {
+        table["name"]: {column["name"]: column["data_type"] for column in table["columns"]} for table in raw["tables"]
+    }

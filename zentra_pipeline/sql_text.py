@@ -1,0 +1,58 @@
+"""Values, paths and file scans written into SQL text, and statements kept in `.sql` files. Running SQL is elsewhere."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.settings import PACKAGE_ROOT
+
+_PATTERN: Final = re.compile(r"[\[*?]")
+
+
+def literal(text: str) -> str:
+    """A text as a SQL literal."""
+    if "\0" in text:
+        raise ZentraError("a path or value with a NUL character cannot be written into SQL")
+    return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """A path as a SQL text literal in which DuckDB finds no pattern."""
+    return literal(_PATTERN.sub(r"[\g<0>]", str(path)))
+
+
+def parquet_scan(paths: Sequence[Path], columns: str, *, with_names: bool = False) -> str:
+    """A `read_parquet` over exactly these files with exactly these columns (`a varchar, b bigint`).
+
+    A file of an older release has null in the columns it lacks, and its types are cast to those declared. Nothing in a
+    name is a pattern, folders give no columns, and no file is opened before rows are asked for. `with_names` adds the
+    column `filename`.
+    """
+    listed = ", ".join(file_literal(path) for path in paths)
+    declared = ", ".join(
+        f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: null}}"
+        for name, kind in column_types(columns).items()
+    )
+    names = ", filename = true" if with_names else ""
+    return f"read_parquet([{listed}], hive_partitioning = false, schema = map {{{declared}}}{names})"
+
+
+def column_types(columns: str) -> dict[str, str]:
+    """Column name → type of column definitions such as `a varchar, b bigint`."""
+    definitions = (definition.split() for definition in columns.split(","))
+    return {name.strip('"'): kind for name, kind in definitions}
+
+
+def empty(columns: str) -> str:
+    """A select without rows, of these column definitions."""
+    casts = (definition.split() for definition in columns.split(","))
+    return "select " + ", ".join(f"cast(null as {kind}) as {name}" for name, kind in casts) + " where false"
+
+
+@cache
+def statement(room: str, name: str) -> str:
+    """The text of `<room>/sql/<name>.sql`; its first comment says what it returns and which parameters it takes."""
+    return (PACKAGE_ROOT / room / "sql" / f"{name}.sql").read_text(encoding="utf-8")
