@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -192,12 +193,12 @@ def test_a_rebuild_that_fails_on_the_way_leaves_right_files_and_a_rerun_heals(
 
     def disk_full(folder: Path) -> None:
         nonlocal left
-        left -= folder.name == "landing" and "rebuild" not in folder.parts
+        left -= "rebuild" not in folder.parts
         if left == 0:
             raise OSError(28, "No space left on device", str(folder))
         sync_folder(folder)
 
-    monkeypatch.setattr(durable_files, "sync_folder", disk_full)
+    monkeypatch.setattr("zentra_pipeline.upkeep.rebuild.durable_files", SimpleNamespace(sync_folder=disk_full))
     for number in (1, 8, 15):
         left = number
         copy = damaged(copies, f"failed_{number}")
