@@ -1,6 +1,7 @@
 """The server as a process: what it acknowledged survives its end, and what it had begun is begun anew."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -52,6 +53,22 @@ def wait_for(condition: Any, patience: float = 120.0) -> Any:
         assert time.monotonic() < until
         time.sleep(0.05)
     return found
+
+
+def test_ctrl_c_at_the_terminal_ends_server_and_worker_without_a_traceback(tmp_path: Path) -> None:
+    """A terminal sends it to all of them: the worker and the process that it starts printed a traceback each."""
+    books, port = make_books(tmp_path), free_port()
+    command = [sys.executable, "-m", "zentra_pipeline", "serve", "--home", str(books.home.root), "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stderr=log, start_new_session=True) as process:
+        try:
+            wait_until_it_answers(process, port)
+            (worker,) = wait_for(lambda: children(process.pid))
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(timeout=30)
+            wait_for(lambda: not Path(f"/proc/{worker}").exists(), 20)
+        finally:
+            process.kill()
+    assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -91,7 +91,8 @@ def _keep_worker(home: Home, stop: threading.Event) -> None:
     command = [sys.executable, "-m", "zentra_pipeline.worker", "--home", str(home.root)]
     while not stop.is_set():
         # Its standard input is the leash: it ends when nobody holds the other end, however we end.
-        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:  # noqa: S603 - ourselves
+        # A Ctrl-C at the terminal is for the server: a session of its own keeps it from the worker and its children.
+        with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:  # noqa: S603
             while process.poll() is None and not stop.wait(0.2):
                 pass
             assert process.stdin is not None
