@@ -128,7 +128,7 @@ def test_rows_that_cannot_be_let_in_stand_in_a_statement_of_their_own(tmp_path: 
 
 def test_a_file_none_of_whose_rows_gets_in_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "set_1.csv", SETTLEMENT, f"L1,gift,,,1,0,1,USD,{AT},")
-    with pytest.raises(InputRejectedError, match=r"set_1\.csv: none of 1 rows gets in; row 1: line_type: 'gift'"):
+    with pytest.raises(InputRejectedError, match=r"set_1\.csv: none of 1 rows is accepted; row 1: line_type: 'gift'"):
         inspect("canonical", path)
 
 
