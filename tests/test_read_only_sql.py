@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from zentra_pipeline.published.read_only_sql import is_read_only
+from zentra_pipeline.published.read_only_sql import is_read_only, tables_read
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +62,34 @@ def test_what_only_reads_is_a_query(connection: duckdb.DuckDBPyConnection, sql: 
 )
 def test_what_would_write_is_none(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     assert not is_read_only(connection, sql)
+
+
+TABLES = frozenset({"runs", "matches", "files"})
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("select 1", set()),
+        ("from RUNS", {"runs"}),
+        ('select * from main."runs" as matches', {"runs"}),
+        ("with files as (from runs) from files", {"runs", "files"}),
+        ("with mine as (from runs) from mine", {"runs"}),
+        ("select (select count(*) from matches) from range(3)", {"matches"}),
+        ("select * from runs where exists (select 1 from files) union all from runs", {"runs", "files"}),
+        ("explain select * from runs", {"runs"}),
+        # What lists tables, or names one that is none of these, is shown all there are.
+        ("show tables", TABLES),
+        ("describe runs", TABLES),
+        ("select * from duckdb_views()", TABLES),
+        ("from information_schema.tables", TABLES),
+        ("select * from query_table('runs')", TABLES),
+        ("from runs join nothing using (run_id)", TABLES),
+        ("drop table runs", None),
+        ("select 1; select 2", None),
+    ],
+)
+def test_a_query_is_known_by_the_tables_it_reads(
+    connection: duckdb.DuckDBPyConnection, sql: str, tables: set[str] | None
+) -> None:
+    assert tables_read(connection, sql, TABLES) == tables

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cases.ledger import run_window
 from tests.cases.shared import DAYS
+from tests.closeout.closed_world import copied
 from tests.scenarios import invariants
 from tests.scenarios.rows import Row, call, entry, post, settle
 from tests.scenarios.test_manual_matches import recorded_alone
@@ -282,9 +283,10 @@ def late(amount: int, window: int, name: str = "late") -> tuple[Row, ...]:
     )
 
 
-def written_off(folder: Path) -> World:
+@pytest.fixture(scope="module")
+def first_two_windows(tmp_path_factory: pytest.TempPathFactory, sqlite_for_module: None) -> World:
     """T1 of 100 is overdue at once, and written off in the second window's books."""
-    world = world_in(folder, settlement_lag_days=0)
+    world = world_in(tmp_path_factory.mktemp("written_off"), settlement_lag_days=0)
     world.add(txn("T1", 100, "X"), *(fee(window) for window in (1, 2, 3, 4, 5)))
     run(world, 1, 2)
     decide(world, "T1", "write_off", reason="small")
@@ -293,8 +295,14 @@ def written_off(folder: Path) -> World:
     return world
 
 
-def test_a_written_off_movement_grows(tmp_path: Path) -> None:
-    world = written_off(tmp_path)
+@pytest.fixture
+def written_off(first_two_windows: World, tmp_path: Path) -> World:
+    """Its own copy for each test."""
+    return copied(first_two_windows, tmp_path)
+
+
+def test_a_written_off_movement_grows(written_off: World) -> None:
+    world = written_off
     world.add(late(50, 3), late(25, 4, "later"), line("L1", 75, "X", 5))
     run(world, 3)
     assert roll(world, 2) == [100, 0, 0, 100, 0]
@@ -315,8 +323,8 @@ def test_a_written_off_movement_grows(tmp_path: Path) -> None:
     assert invariants.faults(world) == []
 
 
-def test_what_a_written_off_movement_loses_is_open_until_it_comes_back(tmp_path: Path) -> None:
-    world = written_off(tmp_path)
+def test_what_a_written_off_movement_loses_is_open_until_it_comes_back(written_off: World) -> None:
+    world = written_off
     world.add(late(-30, 3), late(30, 5, "back"))
     run(world, 3, 4)
     assert roll(world, 3) == [0, -30, 0, 0, -30]
@@ -329,8 +337,8 @@ def test_what_a_written_off_movement_loses_is_open_until_it_comes_back(tmp_path:
     assert invariants.faults(world) == []
 
 
-def test_what_comes_on_top_of_a_write_off_is_written_off_as_well(tmp_path: Path) -> None:
-    world = written_off(tmp_path)
+def test_what_comes_on_top_of_a_write_off_is_written_off_as_well(written_off: World) -> None:
+    world = written_off
     world.add(late(50, 3), late(5, 5, "later"))
     run(world, 3, 4)
     decide(world, "T1", "write_off", reason="small")
