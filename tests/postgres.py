@@ -17,12 +17,12 @@ from typing import Final, NoReturn
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Table, func, insert, make_url, select, text
+from sqlalchemy import Connection, Engine, Table, func, insert, make_url, select, text
 
-from zentra_pipeline.settings import Home
-from zentra_pipeline.store import control, models
-from zentra_pipeline.store.engine import control_store, operational_store, reading
-from zentra_pipeline.store.place import MARKER
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import control, engine, models
+from zentra_pipeline.store.engine import control_store, reading
+from zentra_pipeline.store.place import MARKER, operational_place
 from zentra_pipeline.store.postgresql import schema_engine
 
 URL_VARIABLE: Final = "ZENTRA_TEST_DATABASE_URL"
@@ -162,13 +162,18 @@ def give_own_schemas(home: Home) -> None:
         schema = json.loads(marker.read_bytes())["schema"]
         marker.unlink()
         is_control = marker.parent == home.root
-        own = control_store(home) if is_control else operational_store(home.tenant(marker.parent.name))
+        own = control_store(home) if is_control else _store_of(home.tenant(marker.parent.name))
         with reading(schema_engine(schema)) as original, own.begin() as connection:
             for table in copied:
                 rows = [dict(row._mapping) for row in original.execute(select(table))]
                 if rows:
                     connection.execute(insert(table), rows)
                 _count_on(connection, table)
+
+
+def _store_of(paths: TenantPaths) -> Engine:
+    """A new store for a folder whose files show that there was another: the product refuses to make it."""
+    return engine._store(paths.operational_store, lambda: operational_place(paths), engine._is_newest, engine._migrate)
 
 
 def _count_on(connection: Connection, table: Table) -> None:
