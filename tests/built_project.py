@@ -35,7 +35,7 @@ def built_project() -> BuiltProject:
     folder = tempfile.TemporaryDirectory(prefix="zentra-built-")
     _KEPT.append(folder)
     run = Path(folder.name) / "run"
-    with run_database.prepared(_inputs(), run, Path(folder.name), keep=True) as connection:
+    with run_database.run_database(_inputs(), run, Path(folder.name), keep=True) as connection:
         dbt_execute.build(connection)
     database = run / run_database.DATABASE_NAME
     compiled = {statement.name: statement.sql for statement in dbt_project.statements()}

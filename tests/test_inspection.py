@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zentra_pipeline.errors import InputRejectedError, UsageError
-from zentra_pipeline.ingest.inspection import Statement, inspect
+from zentra_pipeline.ingest.inspection import InspectedStatement, inspect
 
 SETTLEMENT = (
     "line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,"
@@ -24,7 +24,7 @@ def written(path: Path, header: str, *rows: str) -> Path:
     return path
 
 
-def facts(statement: Statement) -> tuple[object, ...]:
+def facts(statement: InspectedStatement) -> tuple[object, ...]:
     return (statement.id, statement.entries, statement.currency, statement.signed_sum_minor, statement.ties)
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from zentra_pipeline.errors import RunFailedError
 from zentra_pipeline.reconcile import dbt_project
-from zentra_pipeline.reconcile.dbt_project import Statement
+from zentra_pipeline.reconcile.dbt_project import CompiledNode
 
-ONE = Statement("model.zentra.a", "a", "model", "table", '"window"."zentra"."a"', "select 1 as n", ("x",), {"n": "int"})
+ONE = CompiledNode(
+    "model.zentra.a", "a", "model", "table", '"window"."zentra"."a"', "select 1 as n", ("x",), {"n": "int"}
+)
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Counts how often the project is compiled, into a folder of the test's own."""
     times: list[str] = []
 
-    def compile_() -> tuple[dict[str, Any], list[Statement]]:
+    def compile_() -> tuple[dict[str, Any], list[CompiledNode]]:
         times.append(dbt_project.digest())
         return {"compiled": len(times)}, [ONE]
 

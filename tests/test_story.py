@@ -12,7 +12,7 @@ from tests.scenarios.world import TENANT, World
 from zentra_pipeline import cli
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.published import movement_history
-from zentra_pipeline.published.movement_history import Entry, Story
+from zentra_pipeline.published.movement_history import HistoryEntry, MovementHistory
 from zentra_pipeline.store import closeouts, runs
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
@@ -115,15 +115,15 @@ def decision(world: World, exception_id: str) -> Decision:
 
 
 @pytest.fixture(scope="module")
-def told(world: World) -> Story:
-    return movement_history.tell(world.paths, "R1")
+def told(world: World) -> MovementHistory:
+    return movement_history.history_of(world.paths, "R1")
 
 
-def of(told: Story, kind: str) -> list[Entry]:
+def of(told: MovementHistory, kind: str) -> list[HistoryEntry]:
     return [entry for entry in told.entries if entry.kind == kind]
 
 
-def test_every_side_is_told_in_the_order_of_time(told: Story) -> None:
+def test_every_side_is_told_in_the_order_of_time(told: MovementHistory) -> None:
     assert [entry.at for entry in told.entries] == sorted(entry.at for entry in told.entries)
     assert {entry.kind for entry in told.entries} == set(movement_history.KINDS)
     assert [entry.kind for entry in told.entries][:3] == ["intent", "ledger", "settlement"]
@@ -131,9 +131,9 @@ def test_every_side_is_told_in_the_order_of_time(told: Story) -> None:
 
 @pytest.mark.parametrize("known_by", ["int_1", "T1", "L1", "E1"])
 def test_an_intent_transaction_line_or_callback_leads_to_the_same_story(
-    world: World, told: Story, known_by: str
+    world: World, told: MovementHistory, known_by: str
 ) -> None:
-    found = movement_history.tell(world.paths, known_by)
+    found = movement_history.history_of(world.paths, known_by)
     assert (found.entries, found.standing, found.providers) == (told.entries, told.standing, told.providers)
 
 
@@ -151,16 +151,16 @@ def test_an_intent_that_nothing_was_posted_for_has_a_story_of_its_own(world: Wor
         format="canonical",
         now=datetime(2026, 5, 2, tzinfo=UTC),
     )
-    (entry,) = movement_history.tell(world.paths, "int_3").entries
+    (entry,) = movement_history.history_of(world.paths, "int_3").entries
     assert (entry.kind, entry.ids["intent_id"]) == ("intent", "int_3")
 
 
-def test_nothing_of_another_movement_is_told(told: Story) -> None:
+def test_nothing_of_another_movement_is_told(told: MovementHistory) -> None:
     text = " ".join(f"{entry.sentence} {dict(entry.ids)}" for entry in told.entries)
     assert [name for name in ("R2", "L2", "T2", "E2", "int_2") if name in text] == []
 
 
-def test_every_row_is_named_with_file_digest_and_number(told: Story, world: World) -> None:
+def test_every_row_is_named_with_file_digest_and_number(told: MovementHistory, world: World) -> None:
     (posted,), (settled,), (intent,) = of(told, "ledger"), of(told, "settlement"), of(told, "intent")
     assert [source.row for source in posted.sources] == [1, 2]
     assert settled.sources[0].file_id == settlement_file(MON)
@@ -170,7 +170,7 @@ def test_every_row_is_named_with_file_digest_and_number(told: Story, world: Worl
     assert "reserved debit 1.00 USD, settlement_account credit 1.00 USD" in posted.sentence
 
 
-def test_a_callback_is_told_once_a_delivery_and_one_after_the_seal_says_so(told: Story) -> None:
+def test_a_callback_is_told_once_a_delivery_and_one_after_the_seal_says_so(told: MovementHistory) -> None:
     first, second, third = of(told, "callback")
     assert "called back: E1 succeeded, 1.00 USD" in first.sentence
     assert "called back again: E1" in second.sentence
@@ -178,7 +178,7 @@ def test_a_callback_is_told_once_a_delivery_and_one_after_the_seal_says_so(told:
     assert third.sentence.endswith("received after closeout clo_1 was sealed at 2026-04-21T15:00:00Z; clo_2 amends it")
 
 
-def test_match_exception_and_decision_are_told_with_run_and_actor(told: Story, world: World) -> None:
+def test_match_exception_and_decision_are_told_with_run_and_actor(told: MovementHistory, world: World) -> None:
     (match,) = of(told, "match")
     assert match.sentence == "Matched L1 with T1 by exact reference, one to one: settled 1.00 USD, posted 1.00 USD"
     assert (match.run_id, match.actor) == (world.revision(MON).run_id, "test")
@@ -191,7 +191,7 @@ def test_match_exception_and_decision_are_told_with_run_and_actor(told: Story, w
     assert "asked the provider" in decided.sentence
 
 
-def test_a_closeout_is_told_when_prepared_and_when_sealed_and_what_it_amends(told: Story) -> None:
+def test_a_closeout_is_told_when_prepared_and_when_sealed_and_what_it_amends(told: MovementHistory) -> None:
     entries = of(told, "closeout")
     assert [(entry.actor, entry.ids["closeout_id"]) for entry in entries] == [
         ("ada", "clo_1"),
@@ -202,14 +202,16 @@ def test_a_closeout_is_told_when_prepared_and_when_sealed_and_what_it_amends(tol
     assert "amends clo_1 because a late callback" in entries[-1].sentence
 
 
-def test_a_callback_or_line_that_names_no_reference_of_its_own_is_found_by_what_it_hangs_on(told: Story) -> None:
+def test_a_callback_or_line_that_names_no_reference_of_its_own_is_found_by_what_it_hangs_on(
+    told: MovementHistory,
+) -> None:
     assert {entry.ids["merchant_reference"] for entry in of(told, "callback")} == {"T1"}
 
 
 @pytest.mark.parametrize(("reference", "provider"), [("r1", None), ("R1 ", None), ("R1", "other"), ("%", None)])
 def test_a_reference_that_nothing_bears_is_refused(world: World, reference: str, provider: str | None) -> None:
     with pytest.raises(UsageError, match=r"nothing( of [a-z_]+)? has the provider reference or id"):
-        movement_history.tell(world.paths, reference, provider)
+        movement_history.history_of(world.paths, reference, provider)
 
 
 def printed(world: World, capsysbinary: pytest.CaptureFixture[bytes], *arguments: str) -> Done:
@@ -219,7 +221,7 @@ def printed(world: World, capsysbinary: pytest.CaptureFixture[bytes], *arguments
 
 
 def test_the_command_prints_the_story_for_people(
-    world: World, told: Story, capsysbinary: pytest.CaptureFixture[bytes]
+    world: World, told: MovementHistory, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     done = printed(world, capsysbinary, "R1", "--provider", world.provider)
     assert done.code == 0
@@ -234,7 +236,7 @@ def test_the_command_prints_the_story_for_people(
 
 
 def test_the_command_gives_the_same_story_as_json(
-    world: World, told: Story, capsysbinary: pytest.CaptureFixture[bytes]
+    world: World, told: MovementHistory, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     content = json.loads(printed(world, capsysbinary, "R1", "--json").out)
     assert [entry["sentence"] for entry in content["entries"]] == [entry.sentence for entry in told.entries]

@@ -13,23 +13,23 @@ from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.world import World
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
 from zentra_pipeline.reconcile import dbt_execute, dbt_project, window_run
-from zentra_pipeline.reconcile.dbt_project import Statement
+from zentra_pipeline.reconcile.dbt_project import CompiledNode
 from zentra_pipeline.settings import DBT_PROJECT
 
 
-def model(name: str, sql: str, *parents: str, materialized: str = "table", **columns: str) -> Statement:
-    return Statement(name, name, "model", materialized, f'"window"."main"."{name}"', sql, parents, columns)
+def model(name: str, sql: str, *parents: str, materialized: str = "table", **columns: str) -> CompiledNode:
+    return CompiledNode(name, name, "model", materialized, f'"window"."main"."{name}"', sql, parents, columns)
 
 
-def check(name: str, sql: str, *parents: str) -> Statement:
-    return Statement(name, name, "test", "test", None, sql, parents, {})
+def check(name: str, sql: str, *parents: str) -> CompiledNode:
+    return CompiledNode(name, name, "test", "test", None, sql, parents, {})
 
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Build these statements in an empty database, and return their results."""
 
-    def build(*statements: Statement) -> list[dbt_execute.NodeResult]:
+    def build(*statements: CompiledNode) -> list[dbt_execute.NodeResult]:
         monkeypatch.setattr(dbt_project, "statements", lambda: statements)
         with duckdb.connect(str(tmp_path / "window.duckdb")) as connection:
             return dbt_execute.build(connection, started.append)

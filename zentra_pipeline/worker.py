@@ -42,21 +42,21 @@ ESCALATE_SECONDS: Final = 60.0
 OUTAGE_SECONDS: Final = 5.0  # until what failed is tried again
 
 
-def work(home: Home, stop: threading.Event, tell: Callable[[str], None]) -> None:
+def work(home: Home, stop: threading.Event, report: Callable[[str], None]) -> None:
     """Execute what is asked for until `stop` is set; what a worker that died had begun is begun again.
 
     While a database or disk is away it waits and goes on when that is back, with one line of the log an outage.
     """
     with _alone(home, stop):
-        log = OutageLog(tell)
+        log = OutageLog(report)
         for name, step, seconds in (
             ("webhooks", lambda: _send_webhooks(home), SEND_SECONDS),
-            ("overdue exceptions", lambda: _escalate(home, tell), ESCALATE_SECONDS),
+            ("overdue exceptions", lambda: _escalate(home, report), ESCALATE_SECONDS),
         ):
             arguments = (step, seconds, stop, log, name)
             threading.Thread(target=_repeat, args=arguments, name=name, daemon=True).start()
         _repeat(lambda: _put_back(home), POLL_SECONDS, stop, log, "requests", is_once=True)
-        _repeat(lambda: work_once(home, datetime.now(UTC), tell), POLL_SECONDS, stop, log, "runs")
+        _repeat(lambda: work_once(home, datetime.now(UTC), report), POLL_SECONDS, stop, log, "runs")
 
 
 def _repeat(
@@ -100,14 +100,14 @@ def _send_webhooks(home: Home) -> bool:
     return False
 
 
-def _escalate(home: Home, tell: Callable[[str], None]) -> bool:
+def _escalate(home: Home, report: Callable[[str], None]) -> bool:
     """Hand on what is overdue."""
 
     def escalate(tenant: str) -> None:
         now = datetime.now(UTC)
         taken = escalation.escalate(home, tenant, now, now=now)
         if taken:
-            tell(f"{tenant}: {len(taken)} escalations of overdue exceptions")
+            report(f"{tenant}: {len(taken)} escalations of overdue exceptions")
 
     _for_each_tenant(home, escalate)
     return False
@@ -127,17 +127,17 @@ def _for_each_tenant(home: Home, step: Callable[[str], object]) -> None:
         raise failure
 
 
-def work_once(home: Home, now: datetime, tell: Callable[[str], None]) -> bool:
+def work_once(home: Home, now: datetime, report: Callable[[str], None]) -> bool:
     """Execute the next request of each tenant, and ingest what waits long enough; whether there was anything to do."""
     was_busy = False
     for tenant in tenancy.tenants(home):
-        was_busy |= _execute_next(home, tenant, now, tell)
-        was_busy |= _drain(home, tenant, now, tell)
-        was_busy |= _drain_intents(home, tenant, now, tell)
+        was_busy |= _execute_next(home, tenant, now, report)
+        was_busy |= _stage_callbacks(home, tenant, now, report)
+        was_busy |= _stage_intents(home, tenant, now, report)
     return was_busy
 
 
-def _execute_next(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) -> bool:
+def _execute_next(home: Home, tenant: str, now: datetime, report: Callable[[str], None]) -> bool:
     engine = operational_store(home.tenant(tenant))
     with reading(engine) as connection:
         launched = request_store.of_status(connection, "launched")
@@ -149,12 +149,12 @@ def _execute_next(home: Home, tenant: str, now: datetime, tell: Callable[[str], 
         if not queued:
             return False
         request = request_store.launch(connection, queued[0].run_id, request_store.WORKER, now)
-    tell(f"{tenant}: run {request.run_id}")
+    report(f"{tenant}: run {request.run_id}")
     launch.execute(home, tenant, request)
     return True
 
 
-def _drain(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) -> bool:
+def _stage_callbacks(home: Home, tenant: str, now: datetime, report: Callable[[str], None]) -> bool:
     """Ingest the inboxes that are full enough or have waited long enough; a fault is told and tried again later."""
     paths = home.tenant(tenant)
     with reading(operational_store(paths)) as connection:
@@ -164,10 +164,10 @@ def _drain(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) 
         if found.deliveries < INBOX_ROWS and now - instant_of(found.since) < _patience(paths, found.provider):
             continue
         try:
-            callback_staging.drain(paths, found.provider, now)
+            callback_staging.stage_callbacks(paths, found.provider, now)
             is_done = True
         except ZentraError as cause:
-            tell(f"{tenant}: callbacks of {found.provider} stay in the inbox: {cause}")
+            report(f"{tenant}: callbacks of {found.provider} stay in the inbox: {cause}")
     return is_done
 
 
@@ -181,7 +181,7 @@ def _patience(paths: TenantPaths, provider: str) -> timedelta:
     return _REVIEWED_PATIENCE if is_reviewed else INBOX_PATIENCE
 
 
-def _drain_intents(home: Home, tenant: str, now: datetime, tell: Callable[[str], None]) -> bool:
+def _stage_intents(home: Home, tenant: str, now: datetime, report: Callable[[str], None]) -> bool:
     """Stage the intents that are many enough or have waited long enough; a fault is told and tried again later."""
     paths = home.tenant(tenant)
     with reading(operational_store(paths)) as connection:
@@ -191,9 +191,9 @@ def _drain_intents(home: Home, tenant: str, now: datetime, tell: Callable[[str],
         if found.intents < INBOX_ROWS and now - instant_of(found.since) < INBOX_PATIENCE:
             continue
         try:
-            is_done |= intents.drain(paths, found.provider, now) > 0
+            is_done |= intents.stage_intents(paths, found.provider, now) > 0
         except ZentraError as cause:
-            tell(f"{tenant}: intents of {found.provider} wait to be staged: {cause}")
+            report(f"{tenant}: intents of {found.provider} wait to be staged: {cause}")
     return is_done
 
 
@@ -217,7 +217,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with kept_connections():
-            work(home, threading.Event(), _tell)
+            work(home, threading.Event(), _print)
     except Exception:
         traceback.print_exc()
         sys.exit(1)
@@ -229,7 +229,7 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write(f"worker: {text}\n")
     sys.stderr.flush()
 

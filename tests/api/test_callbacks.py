@@ -40,7 +40,7 @@ def signing(own_books: Books) -> Iterator[Api]:
 def paths(own_books: Books) -> TenantPaths:
     """Where acme's callbacks are, the inbox emptied."""
     for provider in (PROVIDER, STRIPE, "plain"):
-        callback_staging.drain(own_books.paths("acme"), provider, datetime.now(UTC))
+        callback_staging.stage_callbacks(own_books.paths("acme"), provider, datetime.now(UTC))
     return own_books.paths("acme")
 
 
@@ -65,9 +65,9 @@ def test_a_delivery_is_kept_and_becomes_one_row_with_our_own_word_on_it(signing:
     again = deliver(signing, body, signed(body, "msg_2"))
     assert (again.status_code, again.json()) == (200, {**answer.json(), "is_new": False})
     assert waiting(paths) == {PROVIDER: 1}
-    (outcome,) = callback_staging.drain(paths, PROVIDER, datetime.now(UTC))
+    (outcome,) = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 0)
-    assert callback_staging.drain(paths, PROVIDER, datetime.now(UTC)) == []
+    assert callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC)) == []
     found = rows(paths, "select * from callbacks where provider_event_id = 'evt_1'")
     columns = lake.query(paths, "select * from callbacks limit 0").columns
     (row,) = (dict(zip(columns, values, strict=True)) for values in found)
@@ -92,14 +92,14 @@ def test_a_delivery_whose_signature_does_not_hold_goes_to_quarantine_and_is_refu
         answer = deliver(signing, body, headers)
         assert (answer.status_code, answer.json()["type"]) == (400, "/problems/signature")
     assert deliver(signing, body).json()["is_new"] is True  # the refused ones hold nothing up
-    callback_staging.drain(paths, PROVIDER, datetime.now(UTC))
+    callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
     assert rows(paths, quarantined) == [(before + 1,)]
     assert rows(paths, "select count(*) from callbacks where provider_event_id = 'evt_2'") == [(1,)]
 
 
 def test_a_batch_of_nothing_but_refused_deliveries_is_counted_too(signing: Api, paths: TenantPaths) -> None:
     deliver(signing, callback(3), signed(callback(3), key="another"))
-    (outcome,) = callback_staging.drain(paths, PROVIDER, datetime.now(UTC))
+    (outcome,) = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (0, 1)
     assert waiting(paths) == {}
 
@@ -109,7 +109,7 @@ def test_the_providers_own_scheme_is_verified_on_the_bytes(signing: Api, paths: 
     assert deliver(signing, body, stripe_signed(body), STRIPE).status_code == 200
     reordered = json.dumps(json.loads(body), sort_keys=True).encode()
     assert deliver(signing, reordered, stripe_signed(body), STRIPE).status_code == 400
-    (outcome,) = callback_staging.drain(paths, STRIPE, datetime.now(UTC))
+    (outcome,) = callback_staging.stage_callbacks(paths, STRIPE, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 1)
     sql = "select provider_event_id, signature_verified from callbacks where provider = 'stripe'"
     assert rows(paths, sql) == [("evt_7", True)]
@@ -119,7 +119,7 @@ def test_without_a_secret_our_own_callbacks_rest_on_the_token_and_others_are_ref
     signing: Api, paths: TenantPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert deliver(signing, callback(5), {}, "plain").json()["verification"] == "unsigned"
-    callback_staging.drain(paths, "plain", datetime.now(UTC))
+    callback_staging.stage_callbacks(paths, "plain", datetime.now(UTC))
     sql = "select signature_verified from callbacks where provider = 'plain'"
     assert rows(paths, sql) == [(None,)]
     monkeypatch.delenv("ZENTRA_CALLBACK_SECRETS__ACME__STRIPE")
@@ -144,7 +144,7 @@ def test_a_signed_callback_that_says_nothing_is_quarantined_and_holds_up_no_othe
 ) -> None:
     for body in (b"{}", b'{"nonsense": {"a": [1, 2]}}', callback(11)):
         assert deliver(signing, body).status_code == 200
-    (outcome,) = callback_staging.drain(paths, PROVIDER, datetime.now(UTC))
+    (outcome,) = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 2)
 
 
@@ -153,7 +153,7 @@ def test_deliveries_that_no_file_may_hold_are_set_aside_and_the_others_read(sign
     monster = callback(20, **{f"unknown_{number}": number for number in range(2_000)})
     for body in (callback(21), monster, callback(22), callback(23)):
         assert deliver(signing, body).status_code == 200
-    outcomes = callback_staging.drain(paths, PROVIDER, datetime.now(UTC))
+    outcomes = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
     assert sum(outcome.files[0].staged for outcome in outcomes) == 3
     assert waiting(paths) == {}
     with reading(operational_store(paths)) as connection:
@@ -174,9 +174,9 @@ def test_a_drain_that_is_cut_off_is_finished_without_a_row_twice(
     with monkeypatch.context() as patch:
         patch.setattr(inbox_store, "mark_ingested", killed)
         with pytest.raises(ZentraError, match="killed"):
-            callback_staging.drain(paths, PROVIDER, datetime.now(UTC))
+            callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
     deliver(signing, callback(40))
-    outcomes = callback_staging.drain(paths, PROVIDER, datetime.now(UTC))
+    outcomes = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
     assert [outcome.files[0].unchanged for outcome in outcomes] == [True, False]
     ids = [row[0] for row in rows(paths, "select provider_event_id from callbacks order by 1")]
     assert [name for name in ids if name in {f"evt_{number}" for number in range(30, 41)}] == [

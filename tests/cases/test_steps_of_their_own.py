@@ -18,7 +18,7 @@ from tests.scenarios.test_manual_matches import recorded_alone
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
-from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
@@ -206,12 +206,12 @@ def test_a_late_callback_after_a_close(tmp_path: Path) -> None:
     assert invariants.faults(world) == []
 
 
-def prepare(world: World, run_id: str, **options: Any) -> Outcome:
+def prepare(world: World, run_id: str, **options: Any) -> CloseoutResult:
     with cases.of_run(world.home, TENANT, run_id) as case:
         return closing.prepare(case, "preparer", NOW, **options)
 
 
-def approve(world: World, run_id: str) -> Outcome:
+def approve(world: World, run_id: str) -> CloseoutResult:
     with cases.of_run(world.home, TENANT, run_id) as case:
         return closing.approve(case, "approver", NOW)
 

@@ -10,7 +10,7 @@ from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
-from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
 
@@ -46,19 +46,19 @@ def monday(world: World) -> str:
     return run_store.run_id_of(TENANT, world.provider, settlement_file(MON), date.fromisoformat(MON))
 
 
-def prepare(world: World, actor: str = "alice", now: datetime = NOON, **options: Any) -> Outcome:
+def prepare(world: World, actor: str = "alice", now: datetime = NOON, **options: Any) -> CloseoutResult:
     """Prepare Monday's closeout."""
     with cases.of_run(world.home, TENANT, monday(world)) as case:
         return closing.prepare(case, actor, now, **options)
 
 
-def approve(world: World, actor: str = "bob", now: datetime = NOON) -> Outcome:
+def approve(world: World, actor: str = "bob", now: datetime = NOON) -> CloseoutResult:
     """Approve Monday's closeout."""
     with cases.of_run(world.home, TENANT, monday(world)) as case:
         return closing.approve(case, actor, now)
 
 
-def close(world: World, now: datetime = NOON) -> Outcome:
+def close(world: World, now: datetime = NOON) -> CloseoutResult:
     """Have two people close Monday."""
     assert prepare(world, now=now).status == "prepared"
     return approve(world, now=now)

@@ -30,7 +30,7 @@ def wednesday(world: World) -> str:
     return run_store.run_id_of(TENANT, world.provider, settlement_file(WED), date.fromisoformat(WED))
 
 
-def close(world: World, actor: str, step: str, **options: Any) -> closing.Outcome:
+def close(world: World, actor: str, step: str, **options: Any) -> closing.CloseoutResult:
     with cases.of_run(world.home, TENANT, wednesday(world)) as case:
         return getattr(closing, step)(case, actor, SEALED_AT, **options)  # type: ignore[no-any-return]
 

@@ -101,7 +101,7 @@ def test_an_open_exception_of_an_earlier_run_blocks_the_run_that_carries_its_ite
     assert set(open_now) == {"unmatched_provider_row", "missing_callback"}
     tuesday = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
 
-    def prepare_tuesday() -> closing.Outcome:
+    def prepare_tuesday() -> closing.CloseoutResult:
         with cases.of_run(world.home, TENANT, tuesday) as case:
             return closing.prepare(case, "alice", NOON)
 
@@ -253,7 +253,7 @@ def test_a_late_callback_amends_the_closeout_and_leaves_the_sealed_files_alone(t
     ]
     assert [row["exception_type"] for row in world.query("select exception_type from exceptions")] == ["late_callback"]
     assert verified(world).holds
-    decided = [entry for entry in movement_history.tell(world.paths, "R1").entries if entry.kind == "decision"]
+    decided = [entry for entry in movement_history.history_of(world.paths, "R1").entries if entry.kind == "decision"]
     assert [(entry.actor, missing["exception_id"] in entry.sentence) for entry in decided] == [("alice", True)]
 
 
@@ -279,9 +279,9 @@ def test_a_restated_file_and_a_late_posting_amend_as_well(
 def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activity(world: World) -> None:
     sunday, monday_ = date(2026, 4, 19), date(2026, 4, 20)
 
-    def idle(step: Any, actor: str) -> closing.Outcome:
+    def idle(step: Any, actor: str) -> closing.CloseoutResult:
         with cases.of_idle_window(world.home, TENANT, world.provider, sunday, actor, NOON) as case:
-            outcome: closing.Outcome = step(case, actor, NOON)
+            outcome: closing.CloseoutResult = step(case, actor, NOON)
             return outcome
 
     idle(closing.prepare, "alice")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zentra_pipeline.contracts import CONTRACTS, contract_of
 from zentra_pipeline.contracts.contract import Contract, FieldType
-from zentra_pipeline.contracts.gate import Verdict, guard, judge
+from zentra_pipeline.contracts.gate import GateResult, assert_staged, validate
 from zentra_pipeline.contracts.schemas import received, staged
 from zentra_pipeline.errors import UsageError, ZentraError
 
@@ -30,8 +30,8 @@ def frame(contract: Contract, *rows: dict[str, str | None]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=text).with_columns(row_number=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
 
 
-def verdict(**changed: str | None) -> Verdict:
-    return judge(SETTLEMENT, frame(SETTLEMENT, GOOD | changed))
+def verdict(**changed: str | None) -> GateResult:
+    return validate(SETTLEMENT, frame(SETTLEMENT, GOOD | changed))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_refusal_of_the_reader_stands_with_the_row_as_received() -> None:
 
 def test_rows_keep_their_order_and_numbers() -> None:
     rows = [GOOD | {"line_id": f"L{i}", "gross_minor": "x" if i % 3 == 0 else "1"} for i in range(9)]
-    judged = judge(SETTLEMENT, frame(SETTLEMENT, *rows))
+    judged = validate(SETTLEMENT, frame(SETTLEMENT, *rows))
     assert judged.admitted["row_number"].to_list() == [2, 3, 5, 6, 8, 9]
     assert judged.refused["row_number"].to_list() == [1, 4, 7]
 
@@ -173,7 +173,7 @@ def test_rows_keep_their_order_and_numbers() -> None:
 @pytest.mark.parametrize("kind", CONTRACTS)
 def test_an_empty_frame_passes_with_the_staged_types(kind: str) -> None:
     contract = contract_of(kind)
-    admitted = judge(contract, frame(contract)).admitted
+    admitted = validate(contract, frame(contract)).admitted
     assert admitted.height == 0
     assert {name: contract.staged_types()[name] for name in contract.columns} == dict(
         admitted.select(contract.columns).schema
@@ -200,7 +200,7 @@ def test_a_typed_column_is_judged_by_its_values() -> None:
         gross_minor=pl.Series([5, None, 10**15], dtype=pl.Int64),
         settled_at=pl.Series([datetime(2026, 4, 26)] * 3, dtype=pl.Datetime("us")),
     )
-    judged = judge(SETTLEMENT, rows)
+    judged = validate(SETTLEMENT, rows)
     assert judged.admitted["gross_minor"].to_list() == [5]
     assert judged.refused["reason"].to_list() == [
         "gross_minor: blank",
@@ -210,7 +210,7 @@ def test_a_typed_column_is_judged_by_its_values() -> None:
 
 def test_the_guard_stops_rows_that_break_their_own_contract() -> None:
     with pytest.raises(ZentraError, match="break their own contract"):
-        guard(SETTLEMENT, pl.DataFrame(schema=SETTLEMENT.staged_types()).drop("currency"))
+        assert_staged(SETTLEMENT, pl.DataFrame(schema=SETTLEMENT.staged_types()).drop("currency"))
 
 
 def test_an_unknown_kind_is_a_usage_error() -> None:

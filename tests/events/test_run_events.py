@@ -210,20 +210,20 @@ def test_the_same_revision_is_the_same_bytes_with_any_number_of_threads(
     world = World(tmp_path / "world", {"expects_callbacks": False})
     world.ingest("settlement", settlement_file(MON), [settle(f"L{n}", f"R{n}", 100 + n) for n in range(300)])
     world.ingest("ledger", "ledger", [row for n in range(0, 300, 2) for row in post(f"T{n}", f"R{n}", 100 + n % 3)])
-    tellings: list[revision_events.Telling] = []
-    write = revision_events.write
+    contexts: list[revision_events.EventContext] = []
+    write = revision_events.write_events
     monkeypatch.setattr(
-        revision_events, "write", lambda paths, telling: tellings.append(telling) or write(paths, telling)
+        revision_events, "write_events", lambda paths, context: contexts.append(context) or write(paths, context)
     )
     world.run(MON)
-    (telling,) = tellings
+    (context,) = contexts
     connect = duckdb.connect
     digests = set()
     for threads in (1, 2, 4):
         monkeypatch.setattr(
             duckdb, "connect", lambda config, threads=threads: connect(config=config | {"threads": threads})
         )
-        digests.add(write(TenantPaths(tmp_path / f"threads_{threads}"), telling).sha256)
+        digests.add(write(TenantPaths(tmp_path / f"threads_{threads}"), context).sha256)
     monkeypatch.undo()
     with snapshot(operational_store(world.paths)) as connection:
         digests |= {entry.sha256 or "" for entry in event_log.entries(connection) if entry.path}

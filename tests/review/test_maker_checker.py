@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.decisions import exception_state, policy
 from zentra_pipeline.decisions.exception_state import ACTIONS, KEEPS_STATUS, MATCHING, RESOLVING, ExceptionState
-from zentra_pipeline.decisions.policy import Policy, Step
+from zentra_pipeline.decisions.policy import DecisionStep, Policy
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.store.decisions import Decision
 
@@ -71,7 +71,9 @@ class Attempts(RuleBasedStateMachine):
         try:
             given = exception_state.resolution_of(action, resolution)
             exception_state.check_words(action, actor, reason, owner)
-            verdict = policy.weigh(self.in_force, before, Step(action, actor, role, given, "USD", amount, is_forced))
+            verdict = policy.evaluate(
+                self.in_force, before, DecisionStep(action, actor, role, given, "USD", amount, is_forced)
+            )
         except (UsageError, RefusedError):
             assert self.state == before
             return

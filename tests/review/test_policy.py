@@ -10,7 +10,7 @@ from zentra_pipeline.cli import exception_decisions
 from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.decisions import policy
 from zentra_pipeline.decisions.exception_state import ACTIONS, ExceptionState, possible
-from zentra_pipeline.decisions.policy import Policy, Step, Verdict
+from zentra_pipeline.decisions.policy import DecisionStep, Policy, PolicyResult
 from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.settings import DBT_PROJECT, TenantPaths
@@ -36,9 +36,9 @@ def weighed(
     currency: str | None = "USD",
     text: str = "",
     state: ExceptionState | None = None,
-) -> Verdict:
+) -> PolicyResult:
     state = state or (PENDING if action == "approve" else OPEN)
-    return policy.weigh(read(text), state, Step(action, actor, role, resolution, currency, amount))
+    return policy.evaluate(read(text), state, DecisionStep(action, actor, role, resolution, currency, amount))
 
 
 def test_without_a_file_write_offs_need_a_second_person_and_nothing_else_does(tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_the_maker_may_take_a_proposal_back() -> None:
 @pytest.mark.parametrize("is_forced", [True, False])
 def test_a_match_against_the_amounts_needs_a_second_person_whatever_the_policy_says(is_forced: bool) -> None:
     state = ExceptionState("exc_1")
-    step = policy.Step("match", "ann", "operator", "matched_manually", "USD", 500, is_forced)
-    verdict = policy.weigh(Policy(), state, step)
+    step = policy.DecisionStep("match", "ann", "operator", "matched_manually", "USD", 500, is_forced)
+    verdict = policy.evaluate(Policy(), state, step)
     assert (verdict.result, verdict.passed["rule"]) == (
         ("pending_approval", "second_person.forced") if is_forced else ("resolved", "roles.operator")
     )
@@ -150,8 +150,8 @@ def test_an_approved_match_against_the_amounts_says_so_and_meets_no_limit() -> N
     pending = ExceptionState(
         "exc_1", status="pending_approval", proposed_resolution="matched_manually", proposed_by="ann"
     )
-    step = policy.Step("approve", "bob", "approver", None, "USD", 10**12, is_forced=True)
-    verdict = policy.weigh(read(LIMITS), pending, step)
+    step = policy.DecisionStep("approve", "bob", "approver", None, "USD", 10**12, is_forced=True)
+    verdict = policy.evaluate(read(LIMITS), pending, step)
     assert (verdict.resolution, verdict.passed["rule"]) == ("matched_manually", "second_person.forced")
     assert "limit_minor" not in verdict.passed
 

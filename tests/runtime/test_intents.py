@@ -12,7 +12,7 @@ from zentra_pipeline import worker
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest import files
 from zentra_pipeline.runtime import intent as posting
-from zentra_pipeline.runtime.intents import IntentReusedError, drain, files_of, record
+from zentra_pipeline.runtime.intents import IntentReusedError, files_of, record, stage_intents
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store
@@ -36,7 +36,7 @@ def registered(paths: TenantPaths) -> int:
 
 def test_an_accepted_intent_becomes_four_stages_and_two_balanced_transactions(paths: TenantPaths) -> None:
     record(paths, asked(), "service", NOW)
-    assert drain(paths, PROVIDER, NOW) == 1
+    assert stage_intents(paths, PROVIDER, NOW) == 1
     reserve, settle = posting.reservation_id(TENANT, "int_1"), posting.settlement_id(TENANT, "int_1")
     assert sorted(rows(paths, ENTRIES)) == sorted(
         [
@@ -54,7 +54,7 @@ def test_an_accepted_intent_becomes_four_stages_and_two_balanced_transactions(pa
 
 def test_a_refund_goes_the_other_way(paths: TenantPaths) -> None:
     record(paths, asked(movement_type="refund"), "service", NOW)
-    drain(paths, PROVIDER, NOW)
+    stage_intents(paths, PROVIDER, NOW)
     on_clearing = "select direction, amount_minor from ledger_entries where account = 'settlement_account'"
     assert rows(paths, on_clearing) == [("debit", 12_500)]
     assert rows(paths, "select direction from ledger_entries where account = 'customer'") == [("credit",)]
@@ -63,7 +63,7 @@ def test_a_refund_goes_the_other_way(paths: TenantPaths) -> None:
 def test_a_refused_intent_is_on_record_and_posts_nothing(paths: TenantPaths) -> None:
     recorded = record(paths, asked(amount_minor=20_001), "service", NOW)
     assert recorded.intent.status == "refused"
-    drain(paths, PROVIDER, NOW)
+    stage_intents(paths, PROVIDER, NOW)
     assert rows(paths, STAGES) == [("int_1", "accepted", "passed"), ("int_1", "controlled", "refused")]
     assert rows(paths, ENTRIES) == []
 
@@ -111,15 +111,15 @@ def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
     monkeypatch.setattr(files, "ingest_files", cut_off)
     for _ in range(2):
         with pytest.raises(CutOffError):
-            drain(paths, PROVIDER, NOW)
+            stage_intents(paths, PROVIDER, NOW)
         record(paths, asked(f"int_{len(calls)}_later"), "service", NOW)
     monkeypatch.setattr(files, "ingest_files", ingest_files)
     with monkeypatch.context() as patched:
         patched.setattr(intent_store, "mark_ingested", cut_off_marking)
         with pytest.raises(ZeroDivisionError):
-            drain(paths, PROVIDER, NOW)
-    assert drain(paths, PROVIDER, NOW + timedelta(hours=1)) == 3
-    assert drain(paths, PROVIDER, NOW) == 0
+            stage_intents(paths, PROVIDER, NOW)
+    assert stage_intents(paths, PROVIDER, NOW + timedelta(hours=1)) == 3
+    assert stage_intents(paths, PROVIDER, NOW) == 0
     assert len(rows(paths, ENTRIES)) == 3 * 4
     assert len(rows(paths, STAGES)) == 3 * 4
     assert registered(paths) == 4  # the batch that was cut off, and the one of those that came since

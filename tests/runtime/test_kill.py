@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.runtime.asking import NOW, PROVIDER, rows, tenant
-from zentra_pipeline.runtime.intents import drain
+from zentra_pipeline.runtime.intents import stage_intents
 from zentra_pipeline.settings import DBT_PROJECT
 
 ROOT = DBT_PROJECT.parent
@@ -15,14 +15,14 @@ CHILD = """
 import sys
 from pathlib import Path
 from tests.runtime.asking import NOW, PROVIDER, asked
-from zentra_pipeline.runtime.intents import drain, record
+from zentra_pipeline.runtime.intents import record, stage_intents
 from zentra_pipeline.settings import TenantPaths
 import threading
 paths, start = TenantPaths(Path(sys.argv[1])), int(sys.argv[2])
 
 def staging():
     while True:
-        drain(paths, PROVIDER, NOW)
+        stage_intents(paths, PROVIDER, NOW)
 
 threading.Thread(target=staging, daemon=True).start()
 for number in range(start, start + 100_000):
@@ -43,7 +43,7 @@ def test_a_killed_runtime_keeps_every_acknowledged_intent_and_stages_each_once(t
             child.kill()
             acknowledged |= {line.strip() for line in child.stdout if line.endswith("\n")}
     assert len(acknowledged) >= sum(KILLED_AFTER)
-    drain(paths, PROVIDER, NOW)
+    stage_intents(paths, PROVIDER, NOW)
     entries = rows(paths, "select intent_id, count(*), count(distinct entry_id) from ledger_entries group by intent_id")
     events = rows(paths, "select intent_id, count(*), count(distinct event_id) from internal_events group by intent_id")
     assert acknowledged <= {intent_id for intent_id, _, _ in entries}

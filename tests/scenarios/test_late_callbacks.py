@@ -72,7 +72,7 @@ def test_callbacks_about_a_run_in_review_have_it_made_again_once_by_the_system(t
     receive(world, "E2", "elsewhere", LATER.replace(minute=5), merchant_reference="T2")
     receive(world, "E3", "R3", LATER)  # about Tuesday, whose as_of somebody gave
     receive(world, "E9", "R9", LATER.replace(minute=9), merchant_reference="nobody's")  # about nothing known
-    callback_staging.drain(world.paths, world.provider, LATER)
+    callback_staging.stage_callbacks(world.paths, world.provider, LATER)
     asked, request = stored(world, monday)
     assert (asked.status, asked.as_of, request and request.status) == (
         "in_review",
@@ -106,5 +106,5 @@ def test_a_profile_leaves_late_callbacks_to_the_next_run(tmp_path: Path) -> None
     world = prepared(tmp_path, {"late_callbacks": "next_run"})
     monday = run(world, MON)
     receive(world, "E1", "R1", LATER)
-    callback_staging.drain(world.paths, world.provider, LATER)
+    callback_staging.stage_callbacks(world.paths, world.provider, LATER)
     assert stored(world, monday)[1] is None

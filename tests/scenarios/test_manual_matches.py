@@ -16,7 +16,7 @@ from tests.scenarios.world import TENANT, World
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
-from zentra_pipeline.review import books
+from zentra_pipeline.review import decision_run
 
 NOW = datetime(2026, 4, 22, 9, tzinfo=UTC)
 PROFILE = {"amount_date_rule": "off", "settlement_lag_days": 0, "expects_callbacks": False}
@@ -331,7 +331,7 @@ def test_a_split_has_one_item_on_one_side(world: World) -> None:
 
 
 def test_in_the_books_of_a_sealed_run_nothing_is_matched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(books, "is_sealed", lambda _connection, _run_id: True)
+    monkeypatch.setattr(decision_run, "is_sealed", lambda _connection, _run_id: True)
     with pytest.raises(
         RefusedError, match="is sealed, and a match changes its roll-forward: reconcile the next window"
     ):

@@ -14,18 +14,18 @@ from zentra_pipeline.simulation.answer_key import AnswerKey, answer_key
 from zentra_pipeline.simulation.cases import all_cases
 from zentra_pipeline.simulation.operators import KeyDecision, decisions
 from zentra_pipeline.simulation.rows import CLEARING_ACCOUNT, PROVIDER
-from zentra_pipeline.simulation.world import World, build_world
+from zentra_pipeline.simulation.world import Dataset, build_world
 from zentra_pipeline.simulation.write import KEY_TABLES, write_world
 
 SEEDS = range(40)
 
 
-def worlds() -> list[tuple[World, AnswerKey]]:
+def worlds() -> list[tuple[Dataset, AnswerKey]]:
     return [(world, answer_key(world)) for world in (build_world(seed, 250) for seed in SEEDS)]
 
 
 @pytest.fixture(scope="module", name="keyed")
-def _keyed() -> list[tuple[World, AnswerKey]]:
+def _keyed() -> list[tuple[Dataset, AnswerKey]]:
     return worlds()
 
 
@@ -45,13 +45,13 @@ def test_another_seed_makes_another_world(tmp_path: Path) -> None:
     assert files_of(tmp_path / "1") != files_of(tmp_path / "2")
 
 
-def test_every_case_is_told_and_explains_itself(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_every_case_is_told_and_explains_itself(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     told = {story.case for world, _ in keyed for story in world.stories}
     assert told == set(all_cases())
     assert [name for name, case in all_cases().items() if not case.description.endswith(".")] == []
 
 
-def test_every_exception_type_and_every_rule_is_asked_for(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_every_exception_type_and_every_rule_is_asked_for(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     types = {row.exception_type for _, key in keyed for row in key.exceptions if "|" not in row.exception_type}
     rules = {row.rule for _, key in keyed for row in key.matches}
     assert len(types) == 18
@@ -65,7 +65,7 @@ def test_every_exception_type_and_every_rule_is_asked_for(keyed: list[tuple[Worl
     }
 
 
-def test_a_leg_is_in_one_confirmed_match_at_most(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_a_leg_is_in_one_confirmed_match_at_most(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for _, key in keyed:
         legs = Counter(
             (leg, row.currency)
@@ -76,7 +76,7 @@ def test_a_leg_is_in_one_confirmed_match_at_most(keyed: list[tuple[World, Answer
         assert {leg: count for leg, count in legs.items() if count > 1} == {}
 
 
-def test_what_is_undecidable_is_in_no_confirmed_match(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_what_is_undecidable_is_in_no_confirmed_match(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for _, key in keyed:
         confirmed = {
             leg
@@ -87,7 +87,7 @@ def test_what_is_undecidable_is_in_no_confirmed_match(keyed: list[tuple[World, A
         assert {row.leg_id for row in key.undecidable} & confirmed == set()
 
 
-def test_an_exception_is_stated_once_unless_it_ended_before(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_an_exception_is_stated_once_unless_it_ended_before(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for _, key in keyed:
         last: dict[tuple[str, str, str], str] = {}
         for row in sorted(key.exceptions, key=lambda row: row.ledger_window):
@@ -97,7 +97,7 @@ def test_an_exception_is_stated_once_unless_it_ended_before(keyed: list[tuple[Wo
             last[subject] = row.resolved_window
 
 
-def test_the_roll_forward_ends_in_the_open_movements(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_the_roll_forward_ends_in_the_open_movements(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for _, key in keyed:
         still_open: Counter[tuple[str, str]] = Counter()
         for row in key.open_items:
@@ -109,7 +109,7 @@ def test_the_roll_forward_ends_in_the_open_movements(keyed: list[tuple[World, An
             assert flow.closing_minor == still_open[flow.ledger_window, flow.currency]
 
 
-def test_a_movement_is_the_net_of_its_clearing_entries(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_a_movement_is_the_net_of_its_clearing_entries(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for world, _ in keyed:
         for story in world.stories:
             net: Counter[tuple[str, str]] = Counter()
@@ -125,7 +125,7 @@ def test_a_movement_is_the_net_of_its_clearing_entries(keyed: list[tuple[World, 
             assert dict(net) == dict(stated), story.case
 
 
-def test_rows_are_seen_by_the_run_their_window_gives(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_rows_are_seen_by_the_run_their_window_gives(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for world, _ in keyed:
         for story in world.stories:
             for movement in story.movements:
@@ -134,7 +134,7 @@ def test_rows_are_seen_by_the_run_their_window_gives(keyed: list[tuple[World, An
                 assert world.calendar.window_of(line.row.settled_at) == world.calendar.runs[line.run], story.case
 
 
-def test_ids_and_references_belong_to_one_story(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_ids_and_references_belong_to_one_story(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for world, _ in keyed:
         owner: dict[str, int] = {}
         for story in world.stories:
@@ -145,13 +145,13 @@ def test_ids_and_references_belong_to_one_story(keyed: list[tuple[World, AnswerK
                 assert owner.setdefault(plain or reference, story.number) == story.number
 
 
-def decisions_of(world: World) -> list[tuple[int, KeyDecision]]:
+def decisions_of(world: Dataset) -> list[tuple[int, KeyDecision]]:
     """Every decision of a world with the last run that is made when it is taken."""
     moments = [(run, is_late) for run in range(len(world.calendar.runs)) for is_late in (False, True)]
     return [(run, row) for run, is_late in moments for row in decisions(world, run, is_late=is_late)]
 
 
-def test_what_operators_end_is_decided_in_the_window_that_the_key_names(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_what_operators_end_is_decided_in_the_window_that_the_key_names(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     """What only late files show never to have been is decided about too, but no exception of the key."""
     by_people = {"accepted_timing": "accept_timing", "written_off": "write_off"}
     for world, key in keyed:
@@ -172,7 +172,7 @@ def test_what_operators_end_is_decided_in_the_window_that_the_key_names(keyed: l
         assert {row[3] for row in decided - ended if row[1] != "approve"} <= provisional
 
 
-def test_a_write_off_has_a_second_person(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_a_write_off_has_a_second_person(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for world, _ in keyed:
         rows = [(row.subject_id, row.action, row.actor) for _, row in decisions_of(world)]
         written_off = [(subject, actor) for subject, action, actor in rows if action == "write_off"]
@@ -181,7 +181,7 @@ def test_a_write_off_has_a_second_person(keyed: list[tuple[World, AnswerKey]]) -
         assert {actor for _, actor in written_off}.isdisjoint(actor for _, actor in approved)
 
 
-def test_nothing_that_is_open_blocks_a_close(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_nothing_that_is_open_blocks_a_close(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     for world, key in keyed:
         late = {story.case for story in world.stories if story.before is not None}
         for run in world.calendar.closed:
@@ -210,7 +210,7 @@ def test_late_files_bring_their_rows_once_and_run_their_window_again(tmp_path: P
     assert [row for row in ids if row not in brought or any(row in text for text in before)] == []
 
 
-def test_the_kinds_of_faults_that_were_found_are_in_most_worlds(keyed: list[tuple[World, AnswerKey]]) -> None:
+def test_the_kinds_of_faults_that_were_found_are_in_most_worlds(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
     kinds = {
         "direction of callbacks": ("refund_callback_without_a_sign", "refund_and_payment_of_one_order"),
         "parts over files": ("lines_over_several_files", "postings_over_several_windows"),

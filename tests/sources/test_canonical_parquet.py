@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zentra_pipeline.contracts import contract_of
-from zentra_pipeline.contracts.gate import judge
+from zentra_pipeline.contracts.gate import validate
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import parquet_file
 
@@ -40,7 +40,7 @@ def read(folder: Path, **changed: Any) -> pl.DataFrame:
 
 
 def test_declared_types_are_taken_and_text_is_unchanged(tmp_path: Path) -> None:
-    admitted = judge(SETTLEMENT, read(tmp_path)).admitted
+    admitted = validate(SETTLEMENT, read(tmp_path)).admitted
     assert admitted.select("provider_reference", "merchant_reference", "gross_minor", "batch_id").rows() == [
         (None, "a  b", 1, None),
         (None, "é", 2, None),
@@ -51,7 +51,7 @@ def test_declared_types_are_taken_and_text_is_unchanged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_an_instant_of_any_unit_is_read(tmp_path: Path, unit: str) -> None:
     at = pa.array([AT.replace(microsecond=0)] * 2, pa.timestamp(unit, "UTC"))
-    assert judge(SETTLEMENT, read(tmp_path, settled_at=at)).admitted["settled_at"][0] == datetime(2026, 4, 26, 10)
+    assert validate(SETTLEMENT, read(tmp_path, settled_at=at)).admitted["settled_at"][0] == datetime(2026, 4, 26, 10)
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,20 @@ def test_text_may_be_stored_in_any_text_type(tmp_path: Path, text: pa.Array) -> 
 
 
 def test_an_instant_may_be_text_with_z(tmp_path: Path) -> None:
-    judged = judge(SETTLEMENT, read(tmp_path, settled_at=pa.array(["2026-04-26T00:00:00Z", "2026-04-26"])))
+    judged = validate(SETTLEMENT, read(tmp_path, settled_at=pa.array(["2026-04-26T00:00:00Z", "2026-04-26"])))
     assert (judged.admitted.height, judged.refused.height) == (1, 1)
 
 
 def test_a_fraction_beyond_the_microsecond_is_quarantined_and_not_cut(tmp_path: Path) -> None:
     at = pa.array([1_777_000_000_000_000_000, 1_777_000_000_000_000_001], pa.timestamp("ns", "UTC"))
-    judged = judge(SETTLEMENT, read(tmp_path, settled_at=at))
+    judged = validate(SETTLEMENT, read(tmp_path, settled_at=at))
     assert (judged.admitted.height, judged.refused.height) == (1, 1)
     assert "its fraction goes beyond the microsecond" in judged.refused["reason"][0]
 
 
 def test_an_instant_beyond_the_calendar_is_quarantined(tmp_path: Path) -> None:
     at = pa.array([AT.replace(microsecond=0), None], pa.timestamp("ms", "UTC")).fill_null(2**62)
-    judged = judge(SETTLEMENT, read(tmp_path, settled_at=at))
+    judged = validate(SETTLEMENT, read(tmp_path, settled_at=at))
     assert (judged.admitted.height, judged.refused.height) == (1, 1)
 
 
@@ -101,7 +101,7 @@ def test_an_instant_beyond_the_calendar_is_quarantined(tmp_path: Path) -> None:
 def test_an_unknown_column_of_any_type_is_kept_or_left_out_and_no_row_is_lost(
     tmp_path: Path, unknown: pa.Array
 ) -> None:
-    judged = judge(SETTLEMENT, read(tmp_path, odd=unknown))
+    judged = validate(SETTLEMENT, read(tmp_path, odd=unknown))
     assert (judged.admitted.height, judged.refused.height) == (2, 0)
 
 
@@ -130,7 +130,7 @@ def test_a_small_file_that_unfolds_to_gigabytes_is_refused_before_it_is_held(tmp
 
 
 def test_blank_and_oversized_amounts_go_to_quarantine(tmp_path: Path) -> None:
-    judged = judge(SETTLEMENT, read(tmp_path, gross_minor=pa.array([None, -(2**63)], pa.int64())))
+    judged = validate(SETTLEMENT, read(tmp_path, gross_minor=pa.array([None, -(2**63)], pa.int64())))
     assert judged.refused["reason"].to_list() == [
         "gross_minor: blank",
         "gross_minor: '-9223372036854775808' is not an integer below 10^15",

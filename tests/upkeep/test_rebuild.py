@@ -263,10 +263,10 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500), call("E1", "R1", 500), settle("L9", "R9", 999))
     world.run(MON)
     (found,) = world.query("select exception_id from exceptions")
-    write = revision_events.write
+    write = revision_events.write_events
     decided: list[str] = []
 
-    def write_and_be_overtaken(paths: TenantPaths, telling: revision_events.Telling) -> lake.PublishedTable:
+    def write_and_be_overtaken(paths: TenantPaths, telling: revision_events.EventContext) -> lake.PublishedTable:
         written = write(paths, telling)
         if not decided:
             decided.append(found["exception_id"])
@@ -284,7 +284,7 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
 
     world.add(post("T9", "R9", 999), call("E9", "R9", 999))
     with monkeypatch.context() as patched:
-        patched.setattr(revision_events, "write", write_and_be_overtaken)
+        patched.setattr(revision_events, "write_events", write_and_be_overtaken)
         world.run(MON)
     assert decided
     told = world.query(f"select event_type from events where subject = '{found['exception_id']}' order by position")

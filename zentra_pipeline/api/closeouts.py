@@ -18,8 +18,8 @@ from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
 from zentra_pipeline.closeout import approval, closing
 from zentra_pipeline.closeout import case as cases
-from zentra_pipeline.closeout.case import Case
-from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.closeout.case import CloseoutCandidate
+from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
@@ -138,7 +138,7 @@ def take_step(
     return json_response(_as_view(outcome.closeout) | {"is_new": outcome.is_new, "pending_approval": outcome.approval})
 
 
-def _taken(case: Case, step: NewStep, caller: Caller, serving: Serving) -> Outcome:
+def _taken(case: CloseoutCandidate, step: NewStep, caller: Caller, serving: Serving) -> CloseoutResult:
     actor, origin = caller.actor, caller.origin
     if step.action == PREPARE:
         return closing.prepare(case, actor, serving.now(), step.reason, step.accept_quarantine, origin)

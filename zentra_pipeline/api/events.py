@@ -82,7 +82,7 @@ def position(after: str | None) -> int:
         raise ProblemError("invalid", f"query after: {problems.printable(str(cause))}") from cause
 
 
-def told(caller: Caller, after: int, run_id: str) -> Iterator[dict[str, Any]]:
+def emitted(caller: Caller, after: int, run_id: str) -> Iterator[dict[str, Any]]:
     """The events of a run behind a place, each with its cursor."""
     stream = event_reading.follow(caller.paths, after, run_id=run_id)
     return (event_reading.with_cursor(place, event) for place, event in stream.events)

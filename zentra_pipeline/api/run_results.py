@@ -15,8 +15,8 @@ from zentra_pipeline.api.runs import find_run
 from zentra_pipeline.api.security import Caller, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
-from zentra_pipeline.closeout import books
-from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.closeout import closeout_view
+from zentra_pipeline.closeout.closeout_view import CloseoutView
 from zentra_pipeline.published import lake
 from zentra_pipeline.review.clocks import Clocks
 from zentra_pipeline.store import closeouts as closeout_store
@@ -102,7 +102,7 @@ def events_of_run(caller: Reader, run_id: str, query: Paging) -> Response:
     """CloudEvents about the run, its exceptions and its closeout, in the order of the log."""
     run = find_run(caller, run_id)
     after = events.position(query.after)
-    found = list(islice(events.told(caller, after, run.run_id), query.limit + 1))
+    found = list(islice(events.emitted(caller, after, run.run_id), query.limit + 1))
     more = len(found) > query.limit
     last = found[query.limit - 1]["sequence"] if more else None
     return json_response({"items": found[: query.limit], "next": last})
@@ -130,7 +130,7 @@ def _status(run: run_store.Run) -> str:
 
 
 @contextmanager
-def _books(caller: Caller, run: run_store.Run) -> Iterator[tuple[Books, closeout_store.Closeout | None]]:
+def _books(caller: Caller, run: run_store.Run) -> Iterator[tuple[CloseoutView, closeout_store.Closeout | None]]:
     """The books of the run's current revision, and its seal where that revision is sealed."""
     with reading(operational_store(caller.paths)) as connection:
         revision = run_store.current_revision(connection, run.run_id)
@@ -143,5 +143,5 @@ def _books(caller: Caller, run: run_store.Run) -> Iterator[tuple[Books, closeout
     closeout = sealed[-1] if sealed else None
     if closeout is not None and closeout.sealed_at is not None:
         log = [decision for decision in log if decision.decided_at <= str(closeout.sealed_at)]
-    with books.opened(caller.paths, run, revision, log) as opened:
+    with closeout_view.opened(caller.paths, run, revision, log) as opened:
         yield opened, closeout

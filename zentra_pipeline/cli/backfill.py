@@ -70,7 +70,7 @@ def command(
     The provider's profile says which settlement file a window expects (settlement_file_name). Windows whose file was
     never ingested are named and skipped. When a run fails, those before it stay published.
     """
-    from zentra_pipeline.cli import closing_words, printing
+    from zentra_pipeline.cli import printing, run_output
     from zentra_pipeline.cli.progress import progress
     from zentra_pipeline.config.profile import load_profile
     from zentra_pipeline.defs.launch import RunRequest, reconcile
@@ -98,9 +98,9 @@ def command(
             done = printing.counted(len(runs), "window")
             printing.note(f"{window}: failed; {done} before it done, those after it not begun")
             raise
-        runs.append(closing_words.as_object(request, outcome))
+        runs.append(run_output.as_object(request, outcome))
         if not as_json:
-            closing_words.tell(request, outcome)
+            run_output.print_run(request, outcome)
     if as_json:
         printing.print_json({"runs": runs, "skipped": skipped})
     else:

@@ -51,12 +51,12 @@ def command(
         printing.print_json({"windows": [asdict(change) for change in changes]})
         return
     for change in changes:
-        _tell(change)
+        _print_result(change)
     changed = sum(not change.is_unchanged for change in changes)
     printing.say(f"{changed:,} of {len(changes):,} windows would change")
 
 
-def _tell(change: "WindowChange") -> None:
+def _print_result(change: "WindowChange") -> None:
     from zentra_pipeline.cli import printing
     from zentra_pipeline.money import amount_text
 

@@ -12,7 +12,7 @@ from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.closeout.blockers import Blocker
-    from zentra_pipeline.closeout.closing import Outcome
+    from zentra_pipeline.closeout.closing import CloseoutResult
 
 _SHOWN_BLOCKERS = 20
 
@@ -79,7 +79,7 @@ def command(
             outcome = closing.approve(case, actor, now, command_line())
         else:
             outcome = closing.prepare(case, actor, now, reason, accept_quarantine, command_line())
-    _tell(outcome, tenant, run_id, again, as_json)
+    _print_result(outcome, tenant, run_id, again, as_json)
     return RefusedError.exit_code if outcome.status == "blocked" else 0
 
 
@@ -105,7 +105,7 @@ def _make_again(home: Home, tenant: str, provider: str) -> list[str]:
     return [f"{each.run.settlement_file} {each.run.ledger_window}" for each in followed.results]
 
 
-def _tell(outcome: "Outcome", tenant: str, run_id: str | None, again: list[str], as_json: bool) -> None:
+def _print_result(outcome: "CloseoutResult", tenant: str, run_id: str | None, again: list[str], as_json: bool) -> None:
     from zentra_pipeline.cli import printing
 
     if not as_json:
@@ -119,7 +119,7 @@ def _tell(outcome: "Outcome", tenant: str, run_id: str | None, again: list[str],
         _tell_closeout(outcome, tenant)
 
 
-def _as_object(outcome: "Outcome", tenant: str, run_id: str | None) -> dict[str, Any]:
+def _as_object(outcome: "CloseoutResult", tenant: str, run_id: str | None) -> dict[str, Any]:
     closeout = outcome.closeout
     return {
         "status": outcome.status,
@@ -151,7 +151,7 @@ def _remedy(blocker: "Blocker", tenant: str) -> str:
     return f"{blocker.remedy.words}: {remedies.command(blocker.remedy, tenant)}"
 
 
-def _tell_blockers(outcome: "Outcome", tenant: str) -> None:
+def _tell_blockers(outcome: "CloseoutResult", tenant: str) -> None:
     from zentra_pipeline.cli import printing
 
     printing.note(f"Blocked by {printing.counted(len(outcome.blockers), 'thing')}:")
@@ -163,7 +163,7 @@ def _tell_blockers(outcome: "Outcome", tenant: str) -> None:
         printing.note(f"\n  and {len(outcome.blockers) - _SHOWN_BLOCKERS:,} more: --json lists them all")
 
 
-def _tell_closeout(outcome: "Outcome", tenant: str) -> None:
+def _tell_closeout(outcome: "CloseoutResult", tenant: str) -> None:
     from zentra_pipeline.cli import approval_text, printing
 
     closeout = outcome.closeout

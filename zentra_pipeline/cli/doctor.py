@@ -41,11 +41,11 @@ def command(tenant: str | None, home: Home, as_json: bool) -> int:
         printing.print_json({"is_sound": is_sound, "checks": list(CHECKS), "diagnoses": tenants})
     else:
         for diagnosis in diagnoses:
-            _tell(diagnosis)
+            _print_result(diagnosis)
     return 0 if is_sound else VerificationError.exit_code
 
 
-def _tell(diagnosis: "Diagnosis") -> None:
+def _print_result(diagnosis: "Diagnosis") -> None:
     from zentra_pipeline.cli import printing
 
     name = f"tenant {diagnosis.tenant}" if diagnosis.tenant else "home"

@@ -12,7 +12,7 @@ from zentra_pipeline.errors import RefusedError, ZentraError
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
-    from zentra_pipeline.desk.sheets import Verdict
+    from zentra_pipeline.desk.sheets import RowResult
 
 _STANDARD_INPUT: Final = Path("-")
 
@@ -47,7 +47,7 @@ def command(file: Path, tenant: str, actor: str, home: Home, as_json: bool) -> N
     ):
         verdicts.append(verdict)
         if not as_json:
-            printing.say(_told(verdict))
+            printing.say(_described(verdict))
     outcome = sheets.outcome(verdicts)
     if as_json:
         printing.print_json(outcome)
@@ -67,7 +67,7 @@ def _content(file: Path, most: int) -> bytes:
         return stream.read(most + 1)
 
 
-def _told(verdict: "Verdict") -> str:
+def _described(verdict: "RowResult") -> str:
     """A verdict in words: `row 2  exc_1a2b  refused: exception exc_1a2b is at version 3, not 1: …`."""
     said = "accepted" if verdict.error is None else f"refused: {verdict.error}"
     return f"row {verdict.row}  {verdict.exception_id}  {said}"

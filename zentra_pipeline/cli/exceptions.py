@@ -257,7 +257,7 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
     if log:
         printing.say("\nWhat was decided:")
         for decision in log:
-            printing.say(f"  - {_told(decision)}")
+            printing.say(f"  - {_described(decision)}")
             if decision.action == "approve":
                 for line in _approved(decision):
                     printing.say(f"      {line}")
@@ -284,7 +284,7 @@ def escalate(tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
         printing.print_json({"decisions": objects})
         return
     for decision in recorded:
-        printing.say(f"{decision.exception_id}  {_told(decision)}")
+        printing.say(f"{decision.exception_id}  {_described(decision)}")
     printing.note(printing.counted(len(recorded), "escalation"))
 
 
@@ -323,7 +323,7 @@ def _approved(decision: "Decision") -> list[str]:
     return [] if content is None else list(approval_text.of_exception(content))
 
 
-def _told(decision: "Decision") -> str:
+def _described(decision: "Decision") -> str:
     """A decision in words: `2026-04-28T09:00:00Z ann: resolve as written_off → pending approval (too small)`."""
     what = decision.action
     if decision.owner is not None:

@@ -61,7 +61,7 @@ def command(
     if from_inbox:
         if files or kind is not None or file_id is not None:
             raise UsageError("--inbox takes callbacks that wait: leave out files, --kind and --settlement-file")
-        _drain(tenancy.require_tenant(home, tenant), provider, as_json)
+        _stage_inbox(tenancy.require_tenant(home, tenant), provider, as_json)
         return
     if not files or kind is None:
         raise UsageError("name at least one file and its --kind, or --inbox for callbacks that came over HTTP")
@@ -82,7 +82,7 @@ def command(
     if as_json:
         printing.print_json(asdict(outcome))
     else:
-        _tell(outcome)
+        _print_result(outcome)
 
 
 def _warn(outcome: "IngestOutcome") -> None:
@@ -105,17 +105,17 @@ def _warn(outcome: "IngestOutcome") -> None:
         printing.note("  Ask the sender which row holds or for an id for each, and ingest the corrected file.")
 
 
-def _drain(paths: TenantPaths, provider: str, as_json: bool) -> None:
+def _stage_inbox(paths: TenantPaths, provider: str, as_json: bool) -> None:
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest import callback_staging
     from zentra_pipeline.ingest.files import IngestOutcome
 
-    outcomes = callback_staging.drain(paths, provider, datetime.now(UTC))
+    outcomes = callback_staging.stage_callbacks(paths, provider, datetime.now(UTC))
     outcome = IngestOutcome("callbacks", provider, tuple(file for each in outcomes for file in each.files))
     if as_json:
         printing.print_json(asdict(outcome))
     elif outcome.files:
-        _tell(outcome)
+        _print_result(outcome)
     else:
         printing.say("the inbox is empty")
 
@@ -131,7 +131,7 @@ def _format(paths: TenantPaths, provider: str, kind: str) -> str:
     return "canonical"
 
 
-def _tell(outcome: "IngestOutcome") -> None:
+def _print_result(outcome: "IngestOutcome") -> None:
     from zentra_pipeline.cli import printing
 
     headings = ("file", "rows", "staged", "quarantined", "sha256")

@@ -12,7 +12,7 @@ from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
-    from zentra_pipeline.ingest.inspection import Statement
+    from zentra_pipeline.ingest.inspection import InspectedStatement
 
 
 @click.command("inspect")
@@ -28,7 +28,7 @@ def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest import inspection
 
-    statements: list[Statement] = []
+    statements: list[InspectedStatement] = []
     refused = 0
     for file in files:
         try:
@@ -39,12 +39,12 @@ def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool
     if as_json:
         printing.print_json({"statements": [asdict(statement) for statement in statements]})
     else:
-        _tell(statements)
+        _print_result(statements)
     if refused == len(files):
         raise click.exceptions.Exit(InputRejectedError.exit_code)
 
 
-def _tell(statements: Sequence["Statement"]) -> None:
+def _print_result(statements: Sequence["InspectedStatement"]) -> None:
     from zentra_pipeline.cli import printing
 
     headings = ("file", "id", "entries", "currency", "signed sum", "ties")
@@ -58,7 +58,7 @@ def _tell(statements: Sequence["Statement"]) -> None:
             printing.say(f"refused: {statement.refused}")
 
 
-def _sum(statement: "Statement") -> str:
+def _sum(statement: "InspectedStatement") -> str:
     from zentra_pipeline import money
 
     if statement.signed_sum_minor is None or statement.currency is None:
@@ -66,5 +66,5 @@ def _sum(statement: "Statement") -> str:
     return money.amount_text(statement.signed_sum_minor, statement.currency)
 
 
-def _ties(statement: "Statement") -> str:
+def _ties(statement: "InspectedStatement") -> str:
     return {True: "yes", False: "NO", None: "cannot be told"}[statement.ties]

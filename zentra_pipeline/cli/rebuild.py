@@ -44,11 +44,11 @@ def command(tenant: str, readers_only: bool, home: Home, as_json: bool) -> int:
     if as_json:
         printing.print_json({"tenant": tenant, **asdict(outcome), "holds": outcome.holds})
     else:
-        _tell(outcome)
+        _print_result(outcome)
     return 0 if outcome.holds else VerificationError.exit_code
 
 
-def _tell(outcome: "Rebuilt") -> None:
+def _print_result(outcome: "Rebuilt") -> None:
     from zentra_pipeline.cli import printing
 
     printing.print_table(

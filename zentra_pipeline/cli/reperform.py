@@ -54,7 +54,7 @@ def command(
     if as_json:
         printing.print_json(_as_object(outcome))
     else:
-        _tell(outcome)
+        _print_result(outcome)
     return 0 if outcome.holds else VerificationError.exit_code
 
 
@@ -64,7 +64,7 @@ def _as_object(outcome: "Reperformed") -> dict[str, object]:
     return {"claim": claim, "earlier": outcome.earlier, "comparisons": compared, "holds": outcome.holds}
 
 
-def _tell(outcome: "Reperformed") -> None:
+def _print_result(outcome: "Reperformed") -> None:
     from zentra_pipeline.cli import printing
 
     claim = outcome.claim

@@ -54,7 +54,7 @@ def command(
 
     The same request again is the same run: unchanged inputs change nothing, later ones make a new revision.
     """
-    from zentra_pipeline.cli import closing_words, printing
+    from zentra_pipeline.cli import printing, run_output
     from zentra_pipeline.cli.progress import progress
     from zentra_pipeline.defs.launch import RunRequest, reconcile
     from zentra_pipeline.tenants import tenancy
@@ -72,8 +72,8 @@ def command(
     with progress() as tell:
         outcome = reconcile(home, tenant, request, tell)
     if as_json:
-        printing.print_json(closing_words.as_object(request, outcome))
+        printing.print_json(run_output.as_object(request, outcome))
     else:
-        closing_words.tell(request, outcome)
+        run_output.print_run(request, outcome)
         if outcome.summary.opened:
             printing.next_step(f"zentra exceptions list --tenant {tenant} --run {outcome.run_id}")

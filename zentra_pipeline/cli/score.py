@@ -38,7 +38,7 @@ def command(world: Path, home: str | None, as_json: bool) -> int:
     if as_json:
         printing.print_json(_as_object(result))
     else:
-        _tell(result)
+        _print_result(result)
     return 0 if result.is_perfect else VerificationError.exit_code
 
 
@@ -60,7 +60,7 @@ def _as_object(result: "Score") -> dict[str, object]:
     }
 
 
-def _tell(result: "Score") -> None:
+def _print_result(result: "Score") -> None:
     from zentra_pipeline.cli import printing
 
     printing.print_table(

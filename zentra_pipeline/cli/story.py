@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from zentra_pipeline.published.movement_history import Entry, Story
+    from zentra_pipeline.published.movement_history import HistoryEntry, MovementHistory
 
 _COLOURS = {
     "intent": "magenta",
@@ -61,14 +61,14 @@ def command(reference: str, tenant: str, provider: str | None, home: Home, as_js
     from zentra_pipeline.published import movement_history
     from zentra_pipeline.tenants import tenancy
 
-    told = movement_history.tell(tenancy.require_tenant(home, tenant), reference, provider)
+    told = movement_history.history_of(tenancy.require_tenant(home, tenant), reference, provider)
     if as_json:
         _print_json(told)
     else:
         _print(told)
 
 
-def _print_json(told: "Story") -> None:
+def _print_json(told: "MovementHistory") -> None:
     from dataclasses import asdict
 
     from zentra_pipeline.cli import printing
@@ -76,7 +76,7 @@ def _print_json(told: "Story") -> None:
     printing.print_json(asdict(told))
 
 
-def _print(told: "Story") -> None:
+def _print(told: "MovementHistory") -> None:
     from rich.text import Text
 
     from zentra_pipeline.cli import printing
@@ -98,7 +98,7 @@ def _print(told: "Story") -> None:
             console.print(line, soft_wrap=True)
 
 
-def _lines(entry: "Entry", console: "Console") -> Iterator["Text"]:
+def _lines(entry: "HistoryEntry", console: "Console") -> Iterator["Text"]:
     """An entry of the time line: clock, kind and the sentence, with where it comes from below."""
     from rich.text import Text
 
@@ -116,7 +116,7 @@ def _lines(entry: "Entry", console: "Console") -> Iterator["Text"]:
         head = Text(" " * len(head))
 
 
-def _origin(entry: "Entry") -> str:
+def _origin(entry: "HistoryEntry") -> str:
     """Who says so: actor, rows of files, run."""
     files: dict[str, list[int]] = {}
     for source in entry.sources:

@@ -36,7 +36,7 @@ def command(bundle: Path, trust: Path | None, head: Path | None, home: Home, as_
         report = verify.verify(bundle, home.trust if is_own else trust, head)
     except verify.MissingPackageError as missing:
         raise UsageError(str(missing)) from missing
-    _tell_json(report) if as_json else _tell(report, home.trust if is_own else None)
+    _tell_json(report) if as_json else _print_result(report, home.trust if is_own else None)
     if not report.holds:
         raise click.exceptions.Exit(VerificationError.exit_code)
 
@@ -50,7 +50,7 @@ def _tell_json(report: "Report") -> None:
     printing.print_json(told | {"limits": list(report.limits)})
 
 
-def _tell(report: "Report", own_trust: Path | None) -> None:
+def _print_result(report: "Report", own_trust: Path | None) -> None:
     from zentra_pipeline.cli import printing
     from zentra_pipeline.closeout import verify
 

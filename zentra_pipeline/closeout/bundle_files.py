@@ -13,7 +13,7 @@ import duckdb
 
 from zentra_pipeline import canonical_json, sql_text
 from zentra_pipeline.closeout import lines, merkle
-from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.closeout.closeout_view import CloseoutView
 from zentra_pipeline.closeout.event_lines import amounts_as_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.review.approvals import DETAIL
@@ -22,7 +22,7 @@ from zentra_pipeline.store.decisions import Decision
 SHOWN_GAPS: Final = 20
 
 
-def write_evidence(books: Books, path: Path) -> tuple[str, int]:
+def write_evidence(books: CloseoutView, path: Path) -> tuple[str, int]:
     """Write `evidence.jsonl`, leaves in ascending byte order; returns the RFC 6962 root and the number of rows."""
     leaves, hashes, rows = _leaves(books), bytearray(), 0
     hashed = f"select leaf || chr(10), unhex(sha256('\\x00'::blob || encode(leaf))) from {leaves} order by leaf"
@@ -34,7 +34,7 @@ def write_evidence(books: Books, path: Path) -> tuple[str, int]:
     return merkle.root(bytes(hashes)), rows
 
 
-def _leaves(books: Books) -> str:
+def _leaves(books: CloseoutView) -> str:
     """The relation of leaves: `evidence`, unless a leaf has control characters, which the RFC writes otherwise."""
     contains = f"contains(leaf, '{lines.CONTROL_ESCAPE}')"
     special = books.connection.execute(f"select leaf from evidence where {contains}").fetchall()
@@ -48,7 +48,7 @@ def _leaves(books: Books) -> str:
     return f"({plain} union all select leaf from special_leaves)"
 
 
-def write_evidence_table(books: Books, closeout_id: str, path: Path) -> None:
+def write_evidence_table(books: CloseoutView, closeout_id: str, path: Path) -> None:
     """Write the sealed evidence as a lake file of the published table `closeout_evidence`."""
     names = ", ".join(definition.split()[0] for definition in lake.EVIDENCE_COLUMNS.split(", ")[1:])
     order = "leaf, line_id nulls last, transaction_id nulls last, currency nulls last, provider_event_id nulls last"
@@ -58,7 +58,7 @@ def write_evidence_table(books: Books, closeout_id: str, path: Path) -> None:
     )
 
 
-def write_matches(books: Books, path: Path) -> int:
+def write_matches(books: CloseoutView, path: Path) -> int:
     """Write `matches.jsonl`: what the run matched, suggests and reversed, with the ids of every leg."""
     return _write_rows(
         books.connection,
@@ -101,7 +101,7 @@ def write_matches(books: Books, path: Path) -> int:
     )
 
 
-def write_exceptions(books: Books, path: Path) -> int:
+def write_exceptions(books: CloseoutView, path: Path) -> int:
     """Write `exceptions.jsonl`: what the run opened, resolved or carries on, as decided by now."""
     names = (
         "amount_minor",
@@ -127,7 +127,7 @@ def write_exceptions(books: Books, path: Path) -> int:
     return _write_lines(path, canonical_json.canonical_lines(listed))
 
 
-def write_open_items(books: Books, path: Path) -> int:
+def write_open_items(books: CloseoutView, path: Path) -> int:
     """Write `open_items.jsonl`: what is unmatched when the run ends."""
     return _write_rows(
         books.connection,
@@ -148,7 +148,7 @@ def write_open_items(books: Books, path: Path) -> int:
     )
 
 
-def write_write_offs(books: Books, path: Path) -> int:
+def write_write_offs(books: CloseoutView, path: Path) -> int:
     """Write `write_offs.jsonl`: the lines and movements that a decision in these books gave up, and which decision."""
     return _write_rows(
         books.connection,
@@ -238,7 +238,7 @@ def _write_lines(path: Path, rows: Iterator[bytes]) -> int:
     return count
 
 
-def control_totals(books: Books, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
+def control_totals(books: CloseoutView, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
     """The totals that a verifier recomputes from the rows of the bundle."""
     totals = {
         "evidence": {"rows": evidence_rows, "gaps": _gaps(books)},
@@ -278,7 +278,7 @@ def control_totals(books: Books, decisions: int, events: int, evidence_rows: int
     return described
 
 
-def _gaps(books: Books) -> list[dict[str, Any]]:
+def _gaps(books: CloseoutView) -> list[dict[str, Any]]:
     """What evidence rows lack, the most rows first, with the first rows of each kind."""
     kinds = books.rows(
         """select missing, count(*) as rows from evidence where evidence_status <> 'audit_ready'

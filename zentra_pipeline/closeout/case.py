@@ -13,9 +13,10 @@ from typing import Final
 from sqlalchemy import Engine
 
 from zentra_pipeline import ledger_windows, locks, provenance
-from zentra_pipeline.closeout import blockers, books
+from zentra_pipeline.closeout import blockers
+from zentra_pipeline.closeout import closeout_view as books
 from zentra_pipeline.closeout.blockers import Blocker
-from zentra_pipeline.closeout.books import Books
+from zentra_pipeline.closeout.closeout_view import CloseoutView
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest import callback_staging
@@ -37,7 +38,7 @@ _NOTHING: Final = run_store.Revision("", 0, "", hashlib.sha256(b"").hexdigest(),
 
 
 @dataclass(frozen=True)
-class Case:
+class CloseoutCandidate:
     """A run with its current revision, its closeouts and the log of decisions; without activity the run is none yet."""
 
     home: Home
@@ -81,7 +82,7 @@ class Case:
         with reading(self.engine) as connection:
             return run_store.revision(connection, self.run.run_id, closeout.run_revision)
 
-    def books(self) -> AbstractContextManager[Books]:
+    def books(self) -> AbstractContextManager[CloseoutView]:
         """The books to be closed."""
         if not self.has_run:
             return books.without_activity(self.run, self.revision, self.decisions)
@@ -103,7 +104,7 @@ class Case:
 
 
 @contextmanager
-def of_run(home: Home, tenant: str, run_id: str) -> Iterator[Case]:
+def of_run(home: Home, tenant: str, run_id: str) -> Iterator[CloseoutCandidate]:
     """A run to be closed; no run of its provider is made meanwhile. UsageError when there is no such run."""
     paths = require_tenant(home, tenant)
     engine = operational_store(paths)
@@ -115,11 +116,13 @@ def of_run(home: Home, tenant: str, run_id: str) -> Iterator[Case]:
             run = run_store.get(connection, run_id)
             revision = run_store.current_revision(connection, run_id) if run.revision else _NOTHING
             known = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
-        yield Case(home, paths, tenant, engine, run, revision, *known)
+        yield CloseoutCandidate(home, paths, tenant, engine, run, revision, *known)
 
 
 @contextmanager
-def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: str, now: datetime) -> Iterator[Case]:
+def of_idle_window(
+    home: Home, tenant: str, provider: str, window: date, owner: str, now: datetime
+) -> Iterator[CloseoutCandidate]:
     """A window without a run, to be closed as one without activity; UsageError when it has a run."""
     paths = require_tenant(home, tenant)
     engine = operational_store(paths)
@@ -160,14 +163,14 @@ def of_idle_window(home: Home, tenant: str, provider: str, window: date, owner: 
         content = {"run": about | {"tenant": tenant, "as_of": run.as_of}, "files": [], "earlier": []}
         manifest = content | {"rules": dbt_project.digest(), "code": provenance.code_digest()}
         revision = run_store.Revision(run_id, 0, "", _NOTHING.inputs_digest, owner, run.as_of, {}, run.as_of, manifest)
-        yield Case(home, paths, tenant, engine, run, revision, closeouts, decisions)
+        yield CloseoutCandidate(home, paths, tenant, engine, run, revision, closeouts, decisions)
 
 
 def _take_in(paths: TenantPaths, provider: str) -> None:
     """Stage the callbacks and intents that wait: what has come in is known when a window is closed."""
     now = datetime.now(UTC)
-    callback_staging.drain(paths, provider, now)
-    intents.drain(paths, provider, now)
+    callback_staging.stage_callbacks(paths, provider, now)
+    intents.stage_intents(paths, provider, now)
 
 
 def bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, datetime]:

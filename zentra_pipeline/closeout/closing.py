@@ -21,8 +21,8 @@ from zentra_pipeline import canonical_json, durable_files, locks
 from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
-from zentra_pipeline.closeout.books import Books
-from zentra_pipeline.closeout.case import Case
+from zentra_pipeline.closeout.case import CloseoutCandidate
+from zentra_pipeline.closeout.closeout_view import CloseoutView
 from zentra_pipeline.decisions.policy import check_origin, load_policy
 from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
 from zentra_pipeline.events.facts import closeout_event
@@ -46,7 +46,7 @@ APPROVE: Final = decision_store.APPROVE_CLOSEOUT
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CloseoutResult:
     """Where a closeout stands after a step: `closeout` is null while blockers are in the way.
 
     `approval` is what there is to approve of one that is prepared (approval.content).
@@ -61,13 +61,13 @@ class Outcome:
 
 
 def prepare(
-    case: Case,
+    case: CloseoutCandidate,
     actor: str,
     now: datetime,
     reason: str | None = None,
     accepted: str | None = None,
     origin: Origin = PROGRAM,
-) -> Outcome:
+) -> CloseoutResult:
     """Prepare a closeout, or say what is in the way; where the current revision is sealed, it stays as it is.
 
     `reason` says why an earlier seal is amended; without it the files that came in since are named. With `accepted`, a
@@ -75,16 +75,16 @@ def prepare(
     """
     access.require_actor(case.home, case.tenant, actor)
     if case.is_sealed:
-        return _as_it_is(case)
-    in_the_way = case.at_work()
-    if in_the_way:
-        return _blocked(case, in_the_way)
+        return _already_sealed(case)
+    blocking = case.at_work()
+    if blocking:
+        return _blocked(case, blocking)
     if accepted is not None:
         case = _accept_quarantine(case, actor, accepted, now, origin)
     with case.books() as opened:
-        in_the_way = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
-        if in_the_way:
-            return _blocked(case, in_the_way)
+        blocking = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
+        if blocking:
+            return _blocked(case, blocking)
         root, rows, status = _evidence(case, opened)
         closeout = _prepared(case, actor, now, reason, root, rows, status)
         to_approve = approval.content(opened, closeout, load_policy(case.paths))
@@ -92,37 +92,37 @@ def prepare(
     if known is not None and _same_preparation(known, closeout):
         kept = approval.kept(case.decisions, known.closeout_id)
         if kept is None or not approval.changed(kept, to_approve | {"reason": kept.get("reason")}):
-            return Outcome("prepared", known, None, is_new=False, approval=kept or to_approve)
+            return CloseoutResult("prepared", known, None, is_new=False, approval=kept or to_approve)
     _record_preparation(case, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
     lake.refresh(case.paths)
-    return Outcome("prepared", closeout, None, approval=to_approve)
+    return CloseoutResult("prepared", closeout, None, approval=to_approve)
 
 
-def approve(case: Case, actor: str, now: datetime, origin: Origin = PROGRAM) -> Outcome:
+def approve(case: CloseoutCandidate, actor: str, now: datetime, origin: Origin = PROGRAM) -> CloseoutResult:
     """Approve and seal what somebody else prepared; approving again changes nothing.
 
     Raises RefusedError when nothing is prepared, when the approver prepared it, when the policy demands a token, or
     when what was prepared is no longer what would be sealed.
     """
     if case.is_sealed and case.prepared is None:
-        return _as_it_is(case)
+        return _already_sealed(case)
     check_origin(load_policy(case.paths), actor, origin)
     access.require_actor(case.home, case.tenant, actor)
     prepared = _approvable(case, actor)
     with case.books() as opened:
-        in_the_way = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
-        if in_the_way:
-            return _blocked(case, in_the_way)
+        blocking = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
+        if blocking:
+            return _blocked(case, blocking)
         to_approve = _as_prepared(case, opened, prepared)
         closeout = _approved(case, prepared, actor, now)
         closeout, bundle = _sealed_bundle(case, opened, closeout, now)
         closeout = _keep_evidence(case, opened, closeout)
     _record_seal(case, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
     _show_seal(case)
-    return Outcome("sealed", closeout, bundle)
+    return CloseoutResult("sealed", closeout, bundle)
 
 
-def _as_prepared(case: Case, opened: Books, prepared: Closeout) -> dict[str, Any]:
+def _as_prepared(case: CloseoutCandidate, opened: CloseoutView, prepared: Closeout) -> dict[str, Any]:
     """What is sealed; NotPossibleError when it is other than what was prepared, which is what the approver saw."""
     to_approve = approval.content(opened, prepared, load_policy(case.paths))
     kept = approval.kept(case.decisions, prepared.closeout_id)
@@ -165,30 +165,32 @@ def closeout_id_of(tenant: str, run_id: str, revision: int) -> str:
     return "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
 
 
-def _show_seal(case: Case) -> None:
+def _show_seal(case: CloseoutCandidate) -> None:
     """Bring what readers and auditors find in line with the seals on record."""
     lake.refresh(case.paths)
     write_head(case.paths, case.tenant, case.run.provider)
 
 
-def _as_it_is(case: Case) -> Outcome:
+def _already_sealed(case: CloseoutCandidate) -> CloseoutResult:
     """Sealed before, though whoever sealed it may have died before anybody could see it."""
     assert case.sealed is not None
     _show_seal(case)
-    return Outcome("sealed", case.sealed, bundle_of(case.paths, case.sealed), is_new=False)
+    return CloseoutResult("sealed", case.sealed, bundle_of(case.paths, case.sealed), is_new=False)
 
 
-def _blocked(case: Case, in_the_way: list[Blocker]) -> Outcome:
+def _blocked(case: CloseoutCandidate, blocking: list[Blocker]) -> CloseoutResult:
     """Blocked, and nothing else changes; an earlier seal stays what it is."""
     with case.engine.begin() as connection:
         closeout_store.withdraw(connection, case.run.run_id)
         if case.has_run:
             run_store.set_closeout_status(connection, case.run.run_id, "sealed" if case.sealed else "blocked")
     lake.refresh(case.paths)
-    return Outcome("blocked", None, None, tuple(in_the_way))
+    return CloseoutResult("blocked", None, None, tuple(blocking))
 
 
-def _accept_quarantine(case: Case, actor: str, reason: str, now: datetime, origin: Origin) -> Case:
+def _accept_quarantine(
+    case: CloseoutCandidate, actor: str, reason: str, now: datetime, origin: Origin
+) -> CloseoutCandidate:
     """Record that somebody answers for the quarantined rows, once for the number there are."""
     with case.books() as opened:
         (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
@@ -207,7 +209,7 @@ def _accept_quarantine(case: Case, actor: str, reason: str, now: datetime, origi
     return replace(case, decisions=[*case.decisions, decision])
 
 
-def _evidence(case: Case, opened: Books) -> tuple[str, int, str]:
+def _evidence(case: CloseoutCandidate, opened: CloseoutView) -> tuple[str, int, str]:
     """Root, rows and status of the evidence, written to scratch and forgotten."""
     folder = case.paths.scratch / f"close-{case.run.run_id}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -220,7 +222,9 @@ def _evidence(case: Case, opened: Books) -> tuple[str, int, str]:
     return root, rows, "audit_ready" if rows and not found["gaps"] else "incomplete"
 
 
-def _prepared(case: Case, actor: str, now: datetime, reason: str | None, root: str, rows: int, status: str) -> Closeout:
+def _prepared(
+    case: CloseoutCandidate, actor: str, now: datetime, reason: str | None, root: str, rows: int, status: str
+) -> Closeout:
     amended = case.sealed
     if amended is not None and reason is None:
         reason = payload.reason_to_amend(case.revision_of(amended), case.revision)
@@ -257,7 +261,7 @@ def _same_preparation(known: Closeout, closeout: Closeout) -> bool:
     return known == same
 
 
-def _record_preparation(case: Case, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
+def _record_preparation(case: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
     with case.engine.begin() as connection:
         decision = _decision(
             case,
@@ -276,7 +280,7 @@ def _record_preparation(case: Case, closeout: Closeout, now: datetime, details: 
             run_store.set_closeout_status(connection, case.run.run_id, "prepared")
 
 
-def _approvable(case: Case, actor: str) -> Closeout:
+def _approvable(case: CloseoutCandidate, actor: str) -> Closeout:
     prepared = case.prepared
     if prepared is None:
         raise RefusedError(
@@ -296,7 +300,7 @@ def _approvable(case: Case, actor: str) -> Closeout:
     return prepared
 
 
-def _approved(case: Case, prepared: Closeout, actor: str, now: datetime) -> Closeout:
+def _approved(case: CloseoutCandidate, prepared: Closeout, actor: str, now: datetime) -> Closeout:
     """The closeout as it will be sealed: its place in the chain is taken while the provider is locked."""
     with reading(case.engine) as connection:
         chain = closeout_store.chain(connection, case.run.provider)
@@ -312,10 +316,12 @@ def _approved(case: Case, prepared: Closeout, actor: str, now: datetime) -> Clos
     )
 
 
-def _sealed_bundle(case: Case, opened: Books, closeout: Closeout, now: datetime) -> tuple[Closeout, Path]:
+def _sealed_bundle(
+    case: CloseoutCandidate, opened: CloseoutView, closeout: Closeout, now: datetime
+) -> tuple[Closeout, Path]:
     """Write the bundle under a temporary name, sign it and put it in place; or take over one that is the same."""
     bundle = bundle_of(case.paths, closeout)
-    left = _left_behind(case, bundle, closeout)
+    left = _recover_bundle(case, bundle, closeout)
     if left is not None:
         return left, bundle
     temporary = bundle.with_name(f".{bundle.name}.tmp")
@@ -327,7 +333,7 @@ def _sealed_bundle(case: Case, opened: Books, closeout: Closeout, now: datetime)
     return replace(closeout, seal_digest=digest), bundle
 
 
-def _left_behind(case: Case, bundle: Path, closeout: Closeout) -> Closeout | None:
+def _recover_bundle(case: CloseoutCandidate, bundle: Path, closeout: Closeout) -> Closeout | None:
     """A crash came between a seal and its record: the seal is taken over when it says the same, else it never was."""
     from zentra_pipeline.closeout import verify
 
@@ -344,7 +350,9 @@ def _left_behind(case: Case, bundle: Path, closeout: Closeout) -> Closeout | Non
     return None
 
 
-def _write_files(case: Case, opened: Books, closeout: Closeout, folder: Path, now: datetime) -> dict[str, Any]:
+def _write_files(
+    case: CloseoutCandidate, opened: CloseoutView, closeout: Closeout, folder: Path, now: datetime
+) -> dict[str, Any]:
     """Every file beside the seal; returns the payload, which the report tells as well."""
     root, rows = bundle_files.write_evidence(opened, folder / "evidence.jsonl")
     if (root, rows) != (closeout.evidence_root, closeout.evidence_rows):
@@ -378,7 +386,7 @@ def _write_files(case: Case, opened: Books, closeout: Closeout, folder: Path, no
     return content
 
 
-def _inputs(case: Case, decided: list[Decision]) -> dict[str, Any]:
+def _inputs(case: CloseoutCandidate, decided: list[Decision]) -> dict[str, Any]:
     """What the run was made from, by digest, and what it published."""
     return {
         **case.revision.manifest,
@@ -387,7 +395,7 @@ def _inputs(case: Case, decided: list[Decision]) -> dict[str, Any]:
     }
 
 
-def _decisions_told(case: Case, opened: Books) -> list[Decision]:
+def _decisions_told(case: CloseoutCandidate, opened: CloseoutView) -> list[Decision]:
     """Decisions about the exceptions told in the bundle, and about the closeout."""
     told = {row["exception_id"] for row in opened.rows("select exception_id from exceptions")}
     return [
@@ -397,7 +405,7 @@ def _decisions_told(case: Case, opened: Books) -> list[Decision]:
     ]
 
 
-def _keep_evidence(case: Case, opened: Books, closeout: Closeout) -> Closeout:
+def _keep_evidence(case: CloseoutCandidate, opened: CloseoutView, closeout: Closeout) -> Closeout:
     """The sealed evidence as a file of the lake, for analysts."""
     relative = Path("lake", "closeout_evidence", f"provider={case.run.provider}", f"{closeout.closeout_id}.parquet")
     final = case.paths.root / relative
@@ -408,7 +416,7 @@ def _keep_evidence(case: Case, opened: Books, closeout: Closeout) -> Closeout:
     return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=durable_files.digest_of(final))
 
 
-def _record_seal(case: Case, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
+def _record_seal(case: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
     """The commit: closeout, run, predecessor, decision and event become true together."""
     assert closeout.approved_by is not None
     with case.engine.begin() as connection:
@@ -440,7 +448,7 @@ def _record_seal(case: Case, closeout: Closeout, now: datetime, details: Mapping
 
 
 def _decision(
-    case: Case,
+    case: CloseoutCandidate,
     connection: Connection,
     *,
     action: str,

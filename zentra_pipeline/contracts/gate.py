@@ -25,14 +25,14 @@ _LONG_FRACTION = re.compile(r".*[0-9]\.[0-9]{7,9}Z")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateResult:
     """`admitted`: the contract's columns as staged, `raw`, `row_number`. `refused`: `row_number`, `reason`, `raw`."""
 
     admitted: pl.DataFrame
     refused: pl.DataFrame
 
 
-def judge(contract: Contract, frame: pl.DataFrame, names: Mapping[str, str] | None = None) -> Verdict:
+def validate(contract: Contract, frame: pl.DataFrame, names: Mapping[str, str] | None = None) -> GateResult:
     """Split a reader's frame into rows that keep the contract and rows that do not.
 
     A field is text, or already of its staged type where the source is typed. `names`: field → the column of the file
@@ -44,16 +44,16 @@ def judge(contract: Contract, frame: pl.DataFrame, names: Mapping[str, str] | No
     reasons = _failures(contract, rows, names or {})
     if reasons:
         is_bad = pl.Series(dtype=pl.Boolean, values=[False]).new_from_index(0, rows.height).scatter(list(reasons), True)
-        refused.append(refuse(contract, rows.filter(is_bad), [reasons[i] for i in sorted(reasons)]))
+        refused.append(quarantine(contract, rows.filter(is_bad), [reasons[i] for i in sorted(reasons)]))
         rows = rows.filter(~is_bad)
     nothing = pl.DataFrame(schema=REFUSED_COLUMNS)
-    return Verdict(
+    return GateResult(
         admitted=rows.select(*_staged_fields(contract, rows), "raw", "row_number"),
         refused=pl.concat(refused).sort("row_number") if refused else nothing,
     )
 
 
-def guard(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
+def assert_staged(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame unchanged when it is exactly what may be staged; otherwise a ZentraError, for it is our fault."""
     has_form = dict(frame.schema) == contract.staged_types()
     if has_form and all(frame.select(row_rules.staged_whole(contract)).row(0)):
@@ -69,7 +69,7 @@ def guard(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def refuse(contract: Contract, rows: pl.DataFrame, reasons: list[str]) -> pl.DataFrame:
+def quarantine(contract: Contract, rows: pl.DataFrame, reasons: list[str]) -> pl.DataFrame:
     """Rows as refused: `row_number`, the `reason` given for each, its fields and unknown columns as JSON in `raw`."""
     raw = [
         _json_object(dict(zip(contract.columns, values, strict=True)), drift)

@@ -134,7 +134,7 @@ class Policy(BaseModel):
 
 
 @dataclass(frozen=True)
-class Step:
+class DecisionStep:
     """What somebody is about to decide; an approval takes the resolution that was proposed.
 
     `amount_minor` is what a write-off would give up, null where the exception has no amount. `is_forced` is a match, or
@@ -152,7 +152,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PolicyResult:
     """What a step leads to: a status, the resolution it gives, and what it passed, as the log keeps it."""
 
     result: str
@@ -176,7 +176,7 @@ def parse_policy(content: Mapping[str, Any], name: str) -> Policy:
         raise ConfigurationError(f"{name}: {found}") from cause
 
 
-def weigh(policy: Policy, state: ExceptionState, step: Step) -> Verdict:
+def evaluate(policy: Policy, state: ExceptionState, step: DecisionStep) -> PolicyResult:
     """What a step on an exception comes to.
 
     Raises RefusedError where it does not follow on the state, the role may not take it, the second person is the
@@ -187,10 +187,10 @@ def weigh(policy: Policy, state: ExceptionState, step: Step) -> Verdict:
         step = replace(step, resolution=state.proposed_resolution)
     passed = _passed(policy, state, step)
     result = result_of(step.action, state, needs_second_person=passed["outcome"] == _SECOND_PERSON_NEEDED)
-    return Verdict(result, step.resolution, passed)
+    return PolicyResult(result, step.resolution, passed)
 
 
-def _passed(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:
+def _passed(policy: Policy, state: ExceptionState, step: DecisionStep) -> dict[str, Any]:
     """Rule, outcome, role, digest, and the limit where one was looked at."""
     check_role(step.actor, step.role, step.action)
     passed: dict[str, Any] = {"digest": policy.digest(), "role": step.role}
@@ -231,7 +231,7 @@ def check_origin(policy: Policy, actor: str, origin: Origin) -> None:
         )
 
 
-def _within_limit(policy: Policy, state: ExceptionState, step: Step) -> dict[str, Any]:
+def _within_limit(policy: Policy, state: ExceptionState, step: DecisionStep) -> dict[str, Any]:
     limit = policy.limit(step.role, step.currency)
     if step.resolution != WRITE_OFF or limit is None:
         return {}

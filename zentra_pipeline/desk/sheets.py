@@ -58,7 +58,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RowResult:
     """What became of a row: accepted, or the error that refused it."""
 
     row: int
@@ -128,16 +128,16 @@ def decide(
     role: str,
     now: Callable[[], datetime],
     origin: Origin = PROGRAM,
-) -> Iterator[Verdict]:
+) -> Iterator[RowResult]:
     """Record the decision of each row, one after the other as the verdicts are asked for.
 
     Raises ConfigurationError for a policy that cannot be, which is no row's fault.
     """
     for row in rows:
-        yield Verdict(row.number, row.exception_id, _refusal(home, tenant, row, actor, role, now, origin))
+        yield RowResult(row.number, row.exception_id, _refusal(home, tenant, row, actor, role, now, origin))
 
 
-def outcome(verdicts: Iterable[Verdict], reason: Callable[[ZentraError], str] = str) -> dict[str, Any]:
+def outcome(verdicts: Iterable[RowResult], reason: Callable[[ZentraError], str] = str) -> dict[str, Any]:
     """What became of every row, as JSON tells it; `reason` words an error for whoever reads it."""
     items: list[dict[str, Any]] = [
         {

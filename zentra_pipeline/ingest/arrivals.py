@@ -16,7 +16,7 @@ import polars as pl
 
 from zentra_pipeline.config.profile import callback_secrets
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.contracts.gate import Verdict, guard, judge, refuse
+from zentra_pipeline.contracts.gate import GateResult, assert_staged, quarantine, validate
 from zentra_pipeline.errors import InputRejectedError, ZentraError
 from zentra_pipeline.ingest import landing, staging
 from zentra_pipeline.ingest.conflicts import ID_USED_TWICE, Contradiction, KnownFile, contradictions
@@ -231,7 +231,7 @@ def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Con
             staged.write(kept)
             contradicting = rows.join(reasons, on="row_number", how="inner", maintain_order="left")
             tally.refuse(contradicting.select("row_number", reason="why"))
-            refused = refuse(contract, contradicting, contradicting["why"].to_list())
+            refused = quarantine(contract, contradicting, contradicting["why"].to_list())
             quarantined.write(_quarantine_rows(command, arrival, refused))
     rows_at.unlink()
     for writer, target in ((staged, rows_at), (quarantined, refused_at)):
@@ -240,7 +240,7 @@ def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Con
     _check_balance(arrival, tally, staged.rows, quarantined.rows)
 
 
-def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Verdict]:
+def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[GateResult]:
     secrets = callback_secrets(command.paths.root.name, command.provider)
     name = arrival.name
     landed = arrival.landed.path
@@ -249,8 +249,8 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Verd
     for frame in one_ahead(part for whole in read for part in whole.iter_slices(FRAME_ROWS)):
         tally.read += frame.height
         _note_drift(frame, tally, name)
-        verdict = judge(command.contract, frame, names)
-        admitted = guard(command.contract, _with_lineage(command, arrival, verdict.admitted))
+        verdict = validate(command.contract, frame, names)
+        admitted = assert_staged(command.contract, _with_lineage(command, arrival, verdict.admitted))
         tally.admit(command.contract, admitted)
         tally.refuse(verdict.refused)
         values = tally.read * (len(command.contract.columns) + len(tally.unknown_columns))
@@ -260,7 +260,7 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Verd
                 f"{name}: none of its first {tally.read:,} rows got in, nothing changed: {first.reason} "
                 f"({first.count:,} rows); is it a file of another kind?"
             )
-        yield Verdict(admitted, _quarantine_rows(command, arrival, verdict.refused))
+        yield GateResult(admitted, _quarantine_rows(command, arrival, verdict.refused))
 
 
 def _note_drift(frame: pl.DataFrame, tally: Tally, name: str) -> None:

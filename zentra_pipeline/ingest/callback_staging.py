@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from zentra_pipeline.ingest.files import IngestOutcome
 
 
-def drain(paths: TenantPaths, provider: str, now: datetime) -> "list[IngestOutcome]":
+def stage_callbacks(paths: TenantPaths, provider: str, now: datetime) -> "list[IngestOutcome]":
     """Ingest what waits in a provider's inbox; nothing, and without waiting for anybody, when nothing does.
 
     UsageError when a profile or a secret is missing or wrong; what could not be ingested stays in the inbox.

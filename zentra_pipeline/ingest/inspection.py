@@ -12,13 +12,13 @@ import polars as pl
 
 from zentra_pipeline.contracts import CONTRACTS
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.contracts.gate import judge
+from zentra_pipeline.contracts.gate import validate
 from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.sources.reading import CANONICAL, column_names, frames
 
 
 @dataclass(frozen=True)
-class Statement:
+class InspectedStatement:
     """One statement, batch or report of a file; what a format does not say is null.
 
     `ties`: whether the file's own arithmetic holds. `refused`: why the file, or `entries` rows of it, cannot be let in;
@@ -37,7 +37,7 @@ class Statement:
     refused: str | None
 
 
-def inspect(file_format: str, path: Path) -> list[Statement]:
+def inspect(file_format: str, path: Path) -> list[InspectedStatement]:
     """Statements of a file in order of appearance; InputRejectedError when nothing in it can be let in.
 
     UsageError when the format is not known.
@@ -47,13 +47,13 @@ def inspect(file_format: str, path: Path) -> list[Statement]:
     return _INSPECTORS[file_format](path)
 
 
-def refused(path: Path, reason: str, entries: int = 0) -> Statement:
+def refused(path: Path, reason: str, entries: int = 0) -> InspectedStatement:
     """What stands for a file, or for some of its rows, that cannot be let in."""
     return replace(_nothing(path), entries=entries, refused=reason)
 
 
-def _nothing(path: Path) -> Statement:
-    return Statement(
+def _nothing(path: Path) -> InspectedStatement:
+    return InspectedStatement(
         file=path.name,
         id=path.stem,
         account=None,
@@ -81,7 +81,7 @@ class _Admitted:
     def __iter__(self) -> Iterator[pl.DataFrame]:
         admitted = 0
         for frame in self._frames:
-            verdict = judge(self._contract, frame, self._names)
+            verdict = validate(self._contract, frame, self._names)
             if verdict.refused.height and not self.refusals:
                 row, reason, _ = verdict.refused.row(0)
                 self.first_refusal = f"row {row:,}: {reason}"
@@ -94,7 +94,7 @@ class _Admitted:
             )
 
 
-def _canonical(path: Path) -> list[Statement]:
+def _canonical(path: Path) -> list[InspectedStatement]:
     """A statement per currency: settlement adds up net, a ledger credits less debits, callbacks amounts as sent.
 
     A settlement ties when gross − fee = net in every row, a ledger when every transaction balances.
@@ -121,7 +121,7 @@ def _canonical(path: Path) -> list[Statement]:
     return _statements(rows, totals.with_columns(id=pl.lit(path.stem)))
 
 
-def _stripe(path: Path) -> list[Statement]:
+def _stripe(path: Path) -> list[InspectedStatement]:
     """A statement per automatic payout and currency: net of all rows but the payout's, which ties with the payout's.
 
     Rows outside any automatic payout stand under no id; without the payout's own row nothing can tie.
@@ -136,7 +136,7 @@ def _stripe(path: Path) -> list[Statement]:
     return _statements(rows, sums.with_columns(id="batch_id", ties=ties))
 
 
-_INSPECTORS: Mapping[str, Callable[[Path], list[Statement]]] = MappingProxyType(
+_INSPECTORS: Mapping[str, Callable[[Path], list[InspectedStatement]]] = MappingProxyType(
     {CANONICAL: _canonical, "stripe": _stripe}
 )
 
@@ -181,7 +181,7 @@ def _exact(amount: pl.Expr) -> pl.Expr:
     return amount.cast(pl.Int128)
 
 
-def _statements(rows: _Admitted, totals: pl.DataFrame) -> list[Statement]:
+def _statements(rows: _Admitted, totals: pl.DataFrame) -> list[InspectedStatement]:
     """A statement per total and one for refused rows; a file without any row has one statement without entries."""
     said = totals.select("id", "entries", "currency", "signed_sum_minor", "ties").iter_rows(named=True)
     found = [replace(_nothing(rows.path), **total) for total in said]

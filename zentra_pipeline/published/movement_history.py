@@ -32,7 +32,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryEntry:
     """One thing that happened: instant (UTC text), kind, sentence, ids by name, rows that say so, run, actor.
 
     `is_late` marks what was received after the books of its run were sealed.
@@ -49,16 +49,16 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Story:
+class MovementHistory:
     """All that is known of a movement, oldest first, and where it stands now, in words."""
 
     provider_reference: str
     providers: list[str]
     standing: list[str]
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[HistoryEntry] = field(default_factory=list)
 
 
-def tell(paths: TenantPaths, reference: str, provider: str | None = None) -> Story:
+def history_of(paths: TenantPaths, reference: str, provider: str | None = None) -> MovementHistory:
     """The story of a provider reference or of an intent, transaction, entry, line or callback by its id.
 
     Of one provider where given; UsageError when nothing is known by it.
@@ -83,7 +83,7 @@ def tell(paths: TenantPaths, reference: str, provider: str | None = None) -> Sto
     entries.sort(key=lambda entry: (entry.at, KINDS.index(entry.kind)))  # else as each kind orders its own
     kinds = ("line", "entry", "callback", "match", "internal_event")
     providers = sorted({row["provider"] for kind in kinds for row in rows[kind]})
-    return Story(reference, providers, _standing(rows), entries)
+    return MovementHistory(reference, providers, _standing(rows), entries)
 
 
 class _Closeouts:
@@ -113,10 +113,10 @@ class _Closeouts:
         return f"after closeout {sealed['closeout_id']} was sealed at {_clock(sealed['sealed_at'])}; {what_followed}"
 
 
-def _intents(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
+def _intents(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
     for row in rows:
         policy = f"; policy {row['policy']}: {row['policy_result']}" if row["policy"] else ""
-        yield Entry(
+        yield HistoryEntry(
             at=row["occurred_at"],
             kind="intent",
             sentence=f"Intent {row['intent_id']} was {row['stage']}{policy}",
@@ -126,7 +126,7 @@ def _intents(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
         )
 
 
-def _postings(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
+def _postings(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
     """A transaction a line: its entries of one posting instant together, each with its account."""
     transactions: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -138,7 +138,7 @@ def _postings(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
             f"{entry['account']} {entry['direction']} {money.amount_text(entry['amount_minor'], entry['currency'])}"
             for entry in sorted(entries, key=lambda entry: (entry["direction"] != "debit", entry["entry_id"]))
         )
-        yield Entry(
+        yield HistoryEntry(
             at=first["posted_at"],
             kind="ledger",
             sentence=f"The ledger posted {first['movement_type']} {first['transaction_id']}: {moves}",
@@ -148,7 +148,7 @@ def _postings(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
         )
 
 
-def _callbacks(rows: Iterable[Mapping[str, Any]], closeouts: _Closeouts) -> Iterator[Entry]:
+def _callbacks(rows: Iterable[Mapping[str, Any]], closeouts: _Closeouts) -> Iterator[HistoryEntry]:
     seen: set[tuple[str, str]] = set()
     for row in sorted(rows, key=lambda row: (row["received_at"], row["file_sequence"], row["row_number"])):
         key = (row["provider"], row["provider_event_id"])
@@ -157,7 +157,7 @@ def _callbacks(rows: Iterable[Mapping[str, Any]], closeouts: _Closeouts) -> Iter
         signature = {True: "; signature verified", False: "; signature not verified", None: ""}
         missed = closeouts.missed(row)
         amount = money.amount_text(row["amount_minor"], row["currency"])
-        yield Entry(
+        yield HistoryEntry(
             at=row["received_at"],
             kind="callback",
             sentence=f"{row['provider']} called back{again}: {row['provider_event_id']} {row['status']}, {amount}, "
@@ -170,7 +170,7 @@ def _callbacks(rows: Iterable[Mapping[str, Any]], closeouts: _Closeouts) -> Iter
         )
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
+def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
     seen: set[tuple[str, str]] = set()
     for row in sorted(rows, key=lambda row: (row["file_sequence"], row["row_number"])):
         key = (row["provider"], row["line_id"])
@@ -181,7 +181,7 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
             f"{name} {money.amount_text(row[f'{name}_minor'], row['currency'])}" for name in ("gross", "fee", "net")
         )
         of = f" of {row['original_reference']}" if row["original_reference"] else ""
-        yield Entry(
+        yield HistoryEntry(
             at=row["settled_at"],
             kind="settlement",
             sentence=f"{row['provider']} {verb.get(row['status'], row['status'])} {row['line_type']}{of} "
@@ -192,7 +192,7 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
         )
 
 
-def _matches(rows: movement_rows.Rows) -> Iterator[Entry]:
+def _matches(rows: movement_rows.Rows) -> Iterator[HistoryEntry]:
     """What runs told of matches; a match that the log does not tell of stands at its run's review cut-off."""
     matches = {row["match_id"]: row for row in rows["match"]}
     told: set[str] = set()
@@ -200,7 +200,7 @@ def _matches(rows: movement_rows.Rows) -> Iterator[Entry]:
         is_made = event["event_type"] == types.MATCH_CREATED
         if is_made:
             told.add(event["subject"])
-        yield Entry(
+        yield HistoryEntry(
             at=event["event_time"],
             kind="match",
             sentence=_match_sentence(data, rows) if is_made else _reversal_sentence(data, event["run_id"]),
@@ -210,7 +210,7 @@ def _matches(rows: movement_rows.Rows) -> Iterator[Entry]:
         )
     for match_id, row in matches.items():
         if match_id not in told and row["status"] != "reversed":
-            yield Entry(
+            yield HistoryEntry(
                 at=row["review_cutoff_at"],
                 kind="match",
                 sentence=_match_sentence(row, rows),
@@ -249,7 +249,7 @@ def _pair(data: Mapping[str, Any]) -> str:
     return f"{data['line_id']} with {data['transaction_id']}"
 
 
-def _exceptions(rows: movement_rows.Rows) -> Iterator[Entry]:
+def _exceptions(rows: movement_rows.Rows) -> Iterator[HistoryEntry]:
     """What runs told of exceptions; what people decided stands with the decisions."""
     exceptions = {row["exception_id"]: row for row in rows["exception"]}
     told: set[str] = set()
@@ -269,7 +269,7 @@ def _exceptions(rows: movement_rows.Rows) -> Iterator[Entry]:
             sentence = f"{name} resolved: {how}"
         else:
             sentence = f"{name} is open again: {data['reason']}"
-        yield Entry(
+        yield HistoryEntry(
             at=event["event_time"],
             kind="exception",
             sentence=sentence,
@@ -280,7 +280,7 @@ def _exceptions(rows: movement_rows.Rows) -> Iterator[Entry]:
     for exception_id, row in exceptions.items():
         if exception_id not in told:
             name = _words(row["exception_type"]).capitalize()
-            yield Entry(
+            yield HistoryEntry(
                 at=row["opened_at"],
                 kind="exception",
                 sentence=f"{name} opened for {row['owner']}, due {_clock(row['due_at'])}: {row['explanation']}",
@@ -289,12 +289,12 @@ def _exceptions(rows: movement_rows.Rows) -> Iterator[Entry]:
             )
 
 
-def _decisions(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
+def _decisions(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
     for row in rows:
         to = f" to {row['owner']}" if row["owner"] else ""
         as_what = f" as {_words(row['resolution'])}" if row["resolution"] else ""
         reason = f": {row['reason']}" if row["reason"] else ""
-        yield Entry(
+        yield HistoryEntry(
             at=row["decided_at"],
             kind="decision",
             sentence=f"{row['actor']} decided to {_words(row['action'])} {row['exception_id']}{to}{as_what}{reason}; "
@@ -305,7 +305,7 @@ def _decisions(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
         )
 
 
-def _closeouts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
+def _closeouts(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
     for row in sorted(rows, key=lambda row: (row["run_id"], row["revision"])):
         amends = f", amends {row['amends']} because {row['reason']}" if row["amends"] else ""
         about = f"{row['closeout_id']} (revision {row['revision']}) of window {row['ledger_window']}{amends}"
@@ -313,10 +313,10 @@ def _closeouts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Entry]:
         common = {"kind": "closeout", "ids": ids, "run_id": row["run_id"]}
         evidence = f"{row['evidence_rows']:,} row{'' if row['evidence_rows'] == 1 else 's'} of evidence"
         prepared = f"{row['prepared_by']} prepared closeout {about}: {evidence}"
-        yield Entry(at=row["prepared_at"], sentence=prepared, actor=row["prepared_by"], **common)
+        yield HistoryEntry(at=row["prepared_at"], sentence=prepared, actor=row["prepared_by"], **common)
         if row["sealed_at"]:
             sealed = f"Closeout {about} was sealed; {row['approved_by']} approved it; root {row['evidence_root'][:16]}…"
-            yield Entry(at=row["sealed_at"], sentence=sealed, actor=row["approved_by"], **common)
+            yield HistoryEntry(at=row["sealed_at"], sentence=sealed, actor=row["approved_by"], **common)
 
 
 def _standing(rows: movement_rows.Rows) -> list[str]:

@@ -109,7 +109,7 @@ def backtest(
 
 
 def _replay(inputs: RunInputs, workspace: TenantPaths, tenant_root: Path) -> dict[str, Path]:
-    with run_database.prepared(inputs, workspace.scratch / inputs.run_id, tenant_root) as database:
+    with run_database.run_database(inputs, workspace.scratch / inputs.run_id, tenant_root) as database:
         dbt_execute.build(database)
         tables = lake.publish(
             database,

@@ -18,7 +18,7 @@ import duckdb
 from zentra_pipeline import settings
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
 from zentra_pipeline.reconcile import dbt_project
-from zentra_pipeline.reconcile.dbt_project import Statement
+from zentra_pipeline.reconcile.dbt_project import CompiledNode
 
 # How DuckDB says that a sum, a HUGEINT, is no BIGINT.
 _TOO_LARGE: Final = re.compile(r"INT128 with value (-?[0-9]+) can't be cast .* out of range", re.DOTALL)
@@ -61,7 +61,7 @@ def build(connection: duckdb.DuckDBPyConnection, on_node: Callable[[str], None] 
 
 
 def _execute(
-    connection: duckdb.DuckDBPyConnection, statements: Sequence[Statement], on_node: Callable[[str], None]
+    connection: duckdb.DuckDBPyConnection, statements: Sequence[CompiledNode], on_node: Callable[[str], None]
 ) -> list[NodeResult]:
     """Execute each statement once its parents are there, as many at a time as the run has threads."""
     by_id = {statement.unique_id: statement for statement in statements}
@@ -90,7 +90,7 @@ def _execute(
 
 
 def _execute_one(
-    connection: duckdb.DuckDBPyConnection, statement: Statement, on_node: Callable[[str], None]
+    connection: duckdb.DuckDBPyConnection, statement: CompiledNode, on_node: Callable[[str], None]
 ) -> NodeResult:
     on_node(statement.name)
     started = time.perf_counter()
@@ -119,12 +119,12 @@ atexit.register(_parsed.cache_clear)  # DuckDB complains on standard error of st
 
 
 def _result(
-    statement: Statement, status: str, seconds: float = 0.0, failures: int | None = None, message: str | None = None
+    statement: CompiledNode, status: str, seconds: float = 0.0, failures: int | None = None, message: str | None = None
 ) -> NodeResult:
     return NodeResult(statement.unique_id, statement.name, statement.resource_type, status, seconds, failures, message)
 
 
-def _check_contracts(connection: duckdb.DuckDBPyConnection, statements: Sequence[Statement]) -> None:
+def _check_contracts(connection: duckdb.DuckDBPyConnection, statements: Sequence[CompiledNode]) -> None:
     """Hold every contracted model to its columns and their types; raises RunFailedError that names what differs."""
     found: dict[str, dict[str, str]] = {}
     for relation, column, data_type in connection.execute(

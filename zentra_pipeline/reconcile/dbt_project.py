@@ -41,7 +41,7 @@ _PROJECT_FOLDERS: Final = ("models", "macros", "seeds", "tests")
 
 
 @dataclass(frozen=True)
-class Statement:
+class CompiledNode:
     """A model or data test as dbt compiled it.
 
     `relation` is what a model makes, a `table` or `view` by `materialized`, null for a test. `parents` are the ids of
@@ -84,10 +84,10 @@ def manifest() -> dict[str, Any]:
 
 
 @cache
-def statements() -> tuple[Statement, ...]:
+def statements() -> tuple[CompiledNode, ...]:
     """What a run executes, parents first: every model, and every data test that reads no seed."""
     kept = orjson.loads(_kept("statements").read_bytes())
-    return tuple(Statement(**{**entry, "parents": tuple(entry["parents"])}) for entry in kept)
+    return tuple(CompiledNode(**{**entry, "parents": tuple(entry["parents"])}) for entry in kept)
 
 
 def _kept(name: str) -> Path:
@@ -113,7 +113,7 @@ def target_folder() -> Path:
     return settings.DBT_PROJECT / "target"
 
 
-def _compile() -> tuple[dict[str, Any], list[Statement]]:
+def _compile() -> tuple[dict[str, Any], list[CompiledNode]]:
     """Have dbt parse and compile the project against a database that it may leave empty: no model asks one anything."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
@@ -161,14 +161,14 @@ def _messages(result: Any) -> str:
     return "; ".join(f"{one.node.name}: {one.message}" for one in getattr(result, "results", []) if one.message)
 
 
-def _statement(node: Any, selected: Any) -> Statement:
+def _statement(node: Any, selected: Any) -> CompiledNode:
     resource_type = str(node.resource_type)
     plain = _PLAIN_TEST if resource_type == "test" else _PLAIN_MODEL
     differing = [key for key, value in plain.items() if getattr(node.config, key) not in value]
     if differing:
         raise RunFailedError(f"{resource_type} {node.name} sets {', '.join(differing)}, which a run ignores")
     is_contracted = resource_type == "model" and node.config.contract.enforced
-    return Statement(
+    return CompiledNode(
         unique_id=node.unique_id,
         name=node.name,
         resource_type=resource_type,
@@ -180,11 +180,11 @@ def _statement(node: Any, selected: Any) -> Statement:
     )
 
 
-def _parents_first(compiled: list[Statement]) -> list[Statement]:
+def _parents_first(compiled: list[CompiledNode]) -> list[CompiledNode]:
     by_id = {statement.unique_id: statement for statement in compiled}
     order = TopologicalSorter({unique_id: statement.parents for unique_id, statement in by_id.items()})
     order.prepare()
-    ordered: list[Statement] = []
+    ordered: list[CompiledNode] = []
     while order.is_active():
         ready = sorted(order.get_ready())
         ordered += [by_id[unique_id] for unique_id in ready]

@@ -82,10 +82,10 @@ _KEPT: Final = "run_id <> (select run_id from about) and status <> 'resolved'"
 
 
 @dataclass(frozen=True)
-class Telling:
+class EventContext:
     """One revision about to be published: whose it is, what it and its predecessor hold, what was told before.
 
-    `marts` and `former` map `matches` and `exceptions` to lake files; `log` holds all entries of the tenant's log.
+    `marts` and `previous` map `matches` and `exceptions` to lake files; `log` holds all entries of the tenant's log.
     """
 
     inputs: RunInputs
@@ -93,7 +93,7 @@ class Telling:
     actor: str
     now: datetime
     marts: Marts
-    former: Marts
+    previous: Marts
     log: Sequence[Entry]
 
     @property
@@ -102,35 +102,35 @@ class Telling:
         return self.log[-1].first_position + self.log[-1].events - 1 if self.log else 0
 
     @property
-    def told(self) -> list[Entry]:
+    def emitted(self) -> list[Entry]:
         """The files of the run's earlier revisions; without any, nothing was told of the run yet."""
         return [entry for entry in self.log if entry.path is not None and entry.run_id == self.inputs.run_id]
 
 
-def write(paths: TenantPaths, telling: Telling) -> lake.PublishedTable:
+def write_events(paths: TenantPaths, context: EventContext) -> lake.PublishedTable:
     """Write the revision's events to its lake file, in their total order; an empty file where there is none."""
-    inputs = telling.inputs
+    inputs = context.inputs
     relative = Path("lake", "events", f"provider={inputs.provider}", f"ledger_window={inputs.ledger_window}")
-    relative = relative / f"{inputs.run_id}-r{telling.revision}.parquet"
+    relative = relative / f"{inputs.run_id}-r{context.revision}.parquet"
     folder = paths.scratch / inputs.run_id  # where DuckDB makes a folder when memory runs short, and removes it
     folder.mkdir(parents=True, exist_ok=True)
     spill = str(folder / "events")
     try:
         config: dict[str, Any] = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
         with duckdb.connect(config=config) as connection:
-            _write_sources(connection, telling)
-            is_retold = bool(telling.told)
-            if is_retold:
-                _write_told(connection, paths, telling)
-            return lake.write_parquet(connection, _events_sql(is_retold), paths, relative)
+            _write_sources(connection, context)
+            is_emitted_again = bool(context.emitted)
+            if is_emitted_again:
+                _write_emitted(connection, paths, context)
+            return lake.write_parquet(connection, _events_sql(is_emitted_again), paths, relative)
     finally:
         with suppress(OSError):  # a database that is kept stands in it
             folder.rmdir()
 
 
-def _write_sources(connection: duckdb.DuckDBPyConnection, telling: Telling) -> None:
+def _write_sources(connection: duckdb.DuckDBPyConnection, context: EventContext) -> None:
     """The relations the facts are derived from: `about`, the rows now and before, the states in earlier runs."""
-    inputs = telling.inputs
+    inputs = context.inputs
     connection.execute(
         "create table about (tenant varchar, provider varchar, settlement_file varchar, ledger_window varchar, "
         "run_id varchar, revision bigint, actor varchar, now timestamp)"
@@ -141,14 +141,14 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, telling: Telling) -> N
         inputs.settlement_file,
         inputs.ledger_window.isoformat(),
         inputs.run_id,
-        telling.revision,
-        telling.actor,
-        telling.now.astimezone(UTC).replace(tzinfo=None),
+        context.revision,
+        context.actor,
+        context.now.astimezone(UTC).replace(tzinfo=None),
     )
     connection.execute("insert into about values (?, ?, ?, ?, ?, ?, ?, ?)", about)
-    former = telling.former if telling.told else {}
+    previous = context.previous if context.emitted else {}
     for table in ("matches", "exceptions"):
-        for name, marts in ((f"{table}_now", telling.marts), (f"{table}_before", former)):
+        for name, marts in ((f"{table}_now", context.marts), (f"{table}_before", previous)):
             if table in marts:
                 connection.execute(f"create view {name} as {lake.rows_of_file(connection, table, marts[table])}")
             else:
@@ -156,17 +156,17 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, telling: Telling) -> N
         _write_earlier(connection, table, inputs.earlier)
 
 
-def _write_told(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, telling: Telling) -> None:
-    """`told`, the ids this run told before, and `last_states`, what the log last said of what may cease to hold.
+def _write_emitted(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, context: EventContext) -> None:
+    """`emitted`, the ids this run told before, and `last_states`, what the log last said of what may cease to hold.
 
     Another run may have told of the same match or exception since, a person of the same exception.
     """
-    own = event_reading.segments_sql(paths, telling.told)
-    connection.execute(f"create view told as select event_id from ({own})")
-    of_provider = f"lake/events/provider={telling.inputs.provider}/"
-    segments = [entry for entry in telling.log if entry.path is not None and entry.path.startswith(of_provider)]
+    own = event_reading.segments_sql(paths, context.emitted)
+    connection.execute(f"create view emitted as select event_id from ({own})")
+    of_provider = f"lake/events/provider={context.inputs.provider}/"
+    segments = [entry for entry in context.log if entry.path is not None and entry.path.startswith(of_provider)]
     connection.execute("create table single_events (position bigint, event_type varchar, subject varchar)")
-    singles = [(row[0], row[2], row[3]) for row in event_reading.single_rows(telling.log) if row[2] in _STATE_CHANGES]
+    singles = [(row[0], row[2], row[3]) for row in event_reading.single_rows(context.log) if row[2] in _STATE_CHANGES]
     if singles:
         connection.executemany("insert into single_events values (?, ?, ?)", singles)
     subjects = "\n    union\n    ".join(
@@ -201,9 +201,9 @@ def _facts() -> list["_Fact"]:
     ]
 
 
-def _events_sql(is_retold: bool) -> str:
+def _events_sql(is_emitted_again: bool) -> str:
     """Every event of the revision with its place in the file; what comes back matters only where something was told."""
-    selects = [fact.sql(is_retold) for fact in _facts() if is_retold or not fact.is_return]
+    selects = [fact.sql(is_emitted_again) for fact in _facts() if is_emitted_again or not fact.is_return]
     events = "\n    union all\n    ".join(selects)
     return f"""
 with events as (
@@ -240,7 +240,7 @@ class _Fact:
     first: tuple[str, Sequence[str]] | None = None
     follows: Sequence[str] = ()
 
-    def sql(self, is_retold: bool) -> str:
+    def sql(self, is_emitted_again: bool) -> str:
         """A select of these events; where nothing was told before, nothing needs to be looked up."""
         first_type, first_key = self.first or (self.event_type, self.key)
         select = (
@@ -248,11 +248,11 @@ class _Fact:
             f"{_ORDER.index(self.event_type)} as type_rank, {self.subject} as subject, {self.actor} as actor, "
             f"cast(to_json({{{self.data}}}) as varchar) as data from {self.source} as rows cross join about"
         )
-        if not is_retold:
+        if not is_emitted_again:
             return select
         if self.is_return is not None:
             kind = "semi" if self.is_return else "anti"
-            select += f" {kind} join told on {_id(first_type, first_key)} = told.event_id"
+            select += f" {kind} join emitted on {_id(first_type, first_key)} = emitted.event_id"
         if self.follows:
             kinds = ", ".join(f"'{event_type}'" for event_type in self.follows)
             select += f" left join last_states on {self.subject} = last_states.subject"

@@ -33,7 +33,7 @@ _SEEDS: Final = ("currencies", "exception_types")
 
 
 @contextmanager
-def prepared(
+def run_database(
     inputs: RunInputs, folder: Path, tenant_root: Path, *, keep: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The run's database with all that the models may see; gone afterwards, as is `folder`, which is emptied first.

@@ -119,8 +119,8 @@ def run_window(home: Home, tenant: str, request: RunRequest, progress: Progress 
     run_id = run_id_of(tenant, request)
     try:
         check_request(home, tenant, request)
-        callback_staging.drain(paths, request.provider, datetime.now(UTC))
-        intents.drain(paths, request.provider, datetime.now(UTC))
+        callback_staging.stage_callbacks(paths, request.provider, datetime.now(UTC))
+        intents.stage_intents(paths, request.provider, datetime.now(UTC))
     except ZentraError as cause:  # whoever asked for it learns why it was never begun
         with engine.begin() as connection:
             run_queue.answer(
@@ -178,12 +178,12 @@ def _reconcile(
 ) -> WindowResult:
     report("ingest", f"reading what is known of {request.provider} up to window {run.ledger_window}")
     is_to_answer = asked is not None and asked.status == "launched"
-    _enter(engine, run.run_id, "ingesting", request.actor, asked.reason if asked and is_to_answer else None)
+    _set_status(engine, run.run_id, "ingesting", request.actor, asked.reason if asked and is_to_answer else None)
     inputs = gather(engine, paths, paths.root.name, run)
     staged_digests.check(engine, paths, inputs.files)
     keep = os.environ.get(KEEP_VARIABLE) == "1"
     tables: dict[str, lake.PublishedTable] = {}
-    with run_database.prepared(inputs, paths.scratch / run.run_id, paths.root, keep=keep) as database:
+    with run_database.run_database(inputs, paths.scratch / run.run_id, paths.root, keep=keep) as database:
         nodes = _build(engine, run, request, report, database)
         inputs_digest = run_database.inputs_digest(database)
         fingerprint = _fingerprint(inputs, inputs_digest, run_database.quarantined_rows(database))
@@ -194,7 +194,7 @@ def _reconcile(
     published_before = run.revision
     if known is not None:
         report("own", f"nothing new: revision {known.revision} stands")
-        run, tables = _stand_by(engine, run, known, inputs, fingerprint, request.actor, asked)
+        run, tables = _keep_revision(engine, run, known, inputs, fingerprint, request.actor, asked)
     else:
         run, tables = _record(engine, paths, run, inputs, inputs_digest, fingerprint, tables, request.actor, asked)
     lake.refresh(paths)
@@ -205,7 +205,7 @@ def _build(
     engine: Engine, run: run_store.Run, request: RunRequest, report: Progress, database: duckdb.DuckDBPyConnection
 ) -> list[dbt_execute.NodeResult]:
     """Execute the models, and record and report which part of them a run has come to."""
-    _enter(engine, run.run_id, "matching", request.actor)
+    _set_status(engine, run.run_id, "matching", request.actor)
     report("match", "looking for the movement of every line")
     phase = "matching"
 
@@ -213,7 +213,7 @@ def _build(
         nonlocal phase
         if phase == "matching" and name == "int_match_callback_state":
             phase = "comparing"
-            _enter(engine, run.run_id, "comparing", request.actor)
+            _set_status(engine, run.run_id, "comparing", request.actor)
             report("compare", "comparing callback, settlement and ledger; naming breaks and their owners")
 
     nodes = dbt_execute.build(database, on_node)
@@ -282,7 +282,7 @@ def _revision_of(engine: Engine, run: run_store.Run, fingerprint: str) -> run_st
     return current if current.fingerprint == fingerprint else None
 
 
-def _stand_by(
+def _keep_revision(
     engine: Engine,
     run: run_store.Run,
     revision: run_store.Revision,
@@ -327,18 +327,18 @@ def _record(
     current = _same_content(engine, run, inputs_digest, entries)
     if current is not None:
         lake.discard(paths, tables)
-        return _stand_by(engine, run, current, inputs, fingerprint, actor, asked)
+        return _keep_revision(engine, run, current, inputs, fingerprint, actor, asked)
     now = datetime.now(UTC)
-    telling = _telling(engine, paths, run, inputs, tables, actor, now)
-    events = _tell(paths, telling)
+    context = _event_context(engine, paths, run, inputs, tables, actor, now)
+    events = _write_events(paths, context)
     with reading(engine) as connection:
         shown = withdrawals.shown_before(paths, decision_store.listed(connection))
         later = run_store.later_runs(connection, run) if shown else []
         newer = [run_store.current_revision(connection, item.run_id) for item in later]
     with engine.begin() as connection:
-        decided = event_log.entries(connection, after=telling.last_position)
-        if telling.told and decided:  # what was told depends on the log, which nobody adds to any more
-            events = _tell(paths, replace(telling, log=[*telling.log, *decided]))
+        decided = event_log.entries(connection, after=context.last_position)
+        if context.emitted and decided:  # what was emitted depends on the log, which nobody adds to any more
+            events = _write_events(paths, replace(context, log=[*context.log, *decided]))
         run_store.record_revision(
             connection,
             run.run_id,
@@ -361,7 +361,7 @@ def _record(
         return run_store.transition(connection, run.run_id, "in_review", actor, now), tables
 
 
-def _telling(
+def _event_context(
     engine: Engine,
     paths: TenantPaths,
     run: run_store.Run,
@@ -369,25 +369,25 @@ def _telling(
     tables: Mapping[str, lake.PublishedTable],
     actor: str,
     now: datetime,
-) -> revision_events.Telling:
+) -> revision_events.EventContext:
     """What the events of the revision about to be recorded are derived from."""
     with reading(engine) as connection:
         log = event_log.entries(connection)
-        former = run_store.current_revision(connection, run.run_id).tables if run.revision else {}
-    return revision_events.Telling(
+        previous = run_store.current_revision(connection, run.run_id).tables if run.revision else {}
+    return revision_events.EventContext(
         inputs=inputs,
         revision=run.revision + 1,
         actor=actor,
         now=now,
         marts={name: paths.root / table.path for name, table in tables.items()},
-        former={name: paths.root / entry["path"] for name, entry in former.items()},
+        previous={name: paths.root / entry["path"] for name, entry in previous.items()},
         log=log,
     )
 
 
-def _tell(paths: TenantPaths, telling: revision_events.Telling) -> lake.PublishedTable:
-    """Write the events of the revision about to be recorded; they are told when that transaction names the file."""
-    events = revision_events.write(paths, telling)
+def _write_events(paths: TenantPaths, context: revision_events.EventContext) -> lake.PublishedTable:
+    """Write the events of the revision about to be recorded; they count once that transaction names the file."""
+    events = revision_events.write_events(paths, context)
     if not events.rows:
         lake.discard(paths, {"events": events})
     return events
@@ -554,7 +554,7 @@ def run_id_of(tenant: str, request: RunRequest) -> str:
 
 
 def find_or_create(connection: Connection, tenant: str, request: RunRequest, now: datetime) -> run_store.Run:
-    """The run of a request, made and told when it is new; needs a write transaction."""
+    """The run of a request, made, with its event, when it is new; needs a write transaction."""
     run = run_store.find_or_create(
         connection,
         tenant=tenant,
@@ -599,7 +599,7 @@ def run_event(
     )
 
 
-def _enter(engine: Engine, run_id: str, status: str, actor: str, detail: str | None = None) -> run_store.Run:
+def _set_status(engine: Engine, run_id: str, status: str, actor: str, detail: str | None = None) -> run_store.Run:
     with engine.begin() as connection:
         return run_store.transition(connection, run_id, status, actor, datetime.now(UTC), detail)
 

@@ -27,7 +27,7 @@ from zentra_pipeline.decisions.manual_match import LINE, MOVEMENT, Named
 from zentra_pipeline.decisions.policy import ROLE_ACTIONS, WRITE_OFF, Policy
 from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES
 from zentra_pipeline.published import lake
-from zentra_pipeline.review import books
+from zentra_pipeline.review import decision_run
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.decisions import Decision
 
@@ -105,7 +105,7 @@ def pending(
 
 def proposal_of(log: Iterable[Decision], exception_id: str) -> Decision | None:
     """The newest decision that proposes an end of the exception."""
-    return books.proposal([each for each in log if each.exception_id == exception_id])
+    return decision_run.proposal([each for each in log if each.exception_id == exception_id])
 
 
 def of_proposals(
@@ -149,9 +149,11 @@ def _content(
 ) -> dict[str, Any]:
     named = Named.of_details(proposal.details)
     currency = proposal.details.get("currency", row["currency"])
-    published = books.published_runs(connection, row)
+    published = decision_run.published_runs(connection, row)
     is_of_items = named is not None or row["exception_type"] in OPEN_ITEM_TYPES
-    open_items = books.newest_open(facts.open_items, published, _named(row, proposal), currency) if is_of_items else {}
+    open_items = (
+        decision_run.newest_open(facts.open_items, published, _named(row, proposal), currency) if is_of_items else {}
+    )
     changes_items = named is not None or proposal.resolution == WRITE_OFF
     run = next((item.run for item in open_items.values()), published[-1])
     sides = _sides(row, [*open_items.values()], facts.legs, named)
@@ -175,7 +177,7 @@ def _content(
             "provider": run.provider,
             "settlement_file": run.settlement_file,
             "ledger_window": run.ledger_window,
-            "is_sealed": books.is_sealed(connection, run.run_id),
+            "is_sealed": decision_run.is_sealed(connection, run.run_id),
         },
         "statement": statement,
         "policy": _policy(rules, row, proposal, currency),
@@ -184,7 +186,7 @@ def _content(
 
 def _sides(
     row: Mapping[str, Any],
-    open_items: Sequence[books.OpenItem],
+    open_items: Sequence[decision_run.OpenItem],
     legs: Sequence[Mapping[str, Any]],
     named: Named | None,
 ) -> dict[str, list[dict[str, Any]]]:
@@ -217,7 +219,7 @@ def _item(item_id: str, reference: str | None, window: str | None, amount_minor:
 
 
 def _statement(
-    facts: _Facts, open_items: Mapping[Item, books.OpenItem], currency: str, *, is_match: bool
+    facts: _Facts, open_items: Mapping[Item, decision_run.OpenItem], currency: str, *, is_match: bool
 ) -> list[dict[str, Any]]:
     """The lines of the run's statement that change: the roll-forward's first, then conservation by side."""
     changes: dict[tuple[str, str, str], int] = {}

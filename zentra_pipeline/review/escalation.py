@@ -32,7 +32,7 @@ from zentra_pipeline.tenants.tenancy import require_tenant
 
 
 @dataclass(frozen=True)
-class Step:
+class EscalationStep:
     """A rule of the file, by its number there, that is to be followed."""
 
     number: int
@@ -57,18 +57,18 @@ def steps(
     currency: str | None,
     amount_minor: int | None,
     overdue_business_days: int,
-) -> list[Step]:
+) -> list[EscalationStep]:
     """The steps to take now about an overdue exception with this log, the earlier first; pure.
 
     Of rules for the same day the first that matches holds. A day whose step was taken is past, also when the rules have
     changed since or a person has assigned the exception otherwise; only a reopening starts anew.
     """
-    by_day: dict[int, Step] = {}
+    by_day: dict[int, EscalationStep] = {}
     for number, rule in enumerate(rules, start=1):
         if rule.after_business_days <= overdue_business_days and rule.matches(
             exception_type, provider, currency, amount_minor
         ):
-            by_day.setdefault(rule.after_business_days, Step(number, rule))
+            by_day.setdefault(rule.after_business_days, EscalationStep(number, rule))
     reached = -1
     for decision in log:
         if decision.action == ESCALATE:
@@ -143,7 +143,7 @@ def _decision(
     tenant: str,
     found: _Overdue,
     state: ExceptionState,
-    step: Step,
+    step: EscalationStep,
     run_id: str,
     now: datetime,
 ) -> Decision:

@@ -22,7 +22,7 @@ from zentra_pipeline.events.facts import exception_event
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
-from zentra_pipeline.review import approvals, books
+from zentra_pipeline.review import approvals, decision_run
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
@@ -104,7 +104,7 @@ def record_decision(
         state = _state(row, log)
         known = _known(log, state, wanted)
         if known is not None:
-            stands_in = books.of_known(connection, known)
+            stands_in = decision_run.of_known(connection, known)
         else:
             _check_version(state, expected_version)
             verdict, stands_in = _authorize(connection, paths, rules, row, state, log, wanted)
@@ -157,11 +157,11 @@ def _authorize(
     state: ExceptionState,
     log: Sequence[Decision],
     wanted: _DecisionRequest,
-) -> tuple[policy.Verdict, books.Books]:
+) -> tuple[policy.PolicyResult, decision_run.DecisionRun]:
     """What the policy says of a decision, and the books it stands in."""
     exception_state.check_step(state, wanted.action)
-    match = books.match_of(connection, paths, row, log, wanted.action, wanted.named)
-    step = policy.Step(
+    match = decision_run.match_of(connection, paths, row, log, wanted.action, wanted.named)
+    step = policy.DecisionStep(
         wanted.action,
         wanted.actor,
         wanted.role,
@@ -171,8 +171,8 @@ def _authorize(
         is_forced=match is not None and match.match.is_forced,
         origin=wanted.origin,
     )
-    verdict = policy.weigh(rules, state, step)
-    return verdict, books.of_decision(connection, paths, row, state, log, wanted.action, verdict, match)
+    verdict = policy.evaluate(rules, state, step)
+    return verdict, decision_run.of_decision(connection, paths, row, state, log, wanted.action, verdict, match)
 
 
 def _with_approval(
@@ -186,14 +186,16 @@ def _with_approval(
     """A proposal, or its approval, together with what there was to approve when it was decided."""
     proposal = decision if decision.result == "pending_approval" else None
     if decision.action == "approve":
-        proposal = books.proposal(log)
+        proposal = decision_run.proposal(log)
     if proposal is None or decision.action in exception_state.KEEPS_STATUS:
         return decision
     found = approvals.of_proposals(connection, paths, rules, [(row, proposal)])
     return replace(decision, details={**decision.details, approvals.DETAIL: found[row["exception_id"]]})
 
 
-def _details(row: Mapping[str, Any], verdict: policy.Verdict, stands_in: books.Books) -> dict[str, Any]:
+def _details(
+    row: Mapping[str, Any], verdict: policy.PolicyResult, stands_in: decision_run.DecisionRun
+) -> dict[str, Any]:
     """What the log keeps of the decision's items, and of a proposal what the exception showed when it was made."""
     if verdict.result != "pending_approval":
         return dict(stands_in.details)

@@ -171,7 +171,7 @@ def _commit(
     return Recorded(found, is_new=True)
 
 
-def drain(paths: TenantPaths, provider: str, now: datetime) -> int:
+def stage_intents(paths: TenantPaths, provider: str, now: datetime) -> int:
     """Stage the rows of a provider's committed intents; how many intents that were. Waits for nobody when none do."""
     identifiers.provider_id(provider)
     engine = operational_store(paths)

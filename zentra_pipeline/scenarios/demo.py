@@ -94,7 +94,7 @@ def _play(home: Home, paths: TenantPaths, scenario: Scenario, echo: Echo) -> boo
             is_anything_new = _ingest(paths, scenario, step.ingest, echo) or is_anything_new
         elif step.run is not None:
             outcome = reconcile(home, scenario.tenant, _request(paths, scenario, step.run))
-            _tell(step.run, outcome, echo)
+            _print_run(step.run, outcome, echo)
             is_anything_new = outcome.is_new_revision or is_anything_new
         elif step.decide is not None:
             is_anything_new = _decide(home, scenario, step.decide, echo) or is_anything_new
@@ -173,7 +173,7 @@ def _request(paths: TenantPaths, scenario: Scenario, run: Run) -> RunRequest:
     return request
 
 
-def _tell(run: Run, outcome: RunOutcome, echo: Echo) -> None:
+def _print_run(run: Run, outcome: RunOutcome, echo: Echo) -> None:
     if not outcome.is_new_revision:
         echo(f"   run     {run.ledger_window}  nothing new: revision {outcome.revision} stands")
         return

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
-from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
@@ -37,7 +37,7 @@ def decide(home: Home, scenario: Scenario, step: Decide, now: datetime) -> Decis
     return None
 
 
-def close(home: Home, scenario: Scenario, step: Close, now: datetime) -> Outcome:
+def close(home: Home, scenario: Scenario, step: Close, now: datetime) -> CloseoutResult:
     """Have a window prepared by one and approved by the other; RefusedError names what is in the way."""
     run_id = run_id_of(scenario.tenant, scenario.provider, step.settlement_file, step.ledger_window)
     with cases.of_run(home, scenario.tenant, run_id) as case:

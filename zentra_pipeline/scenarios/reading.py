@@ -137,7 +137,7 @@ class Close(BaseModel):
     approved_by: str
 
 
-class Step(BaseModel):
+class ScenarioStep(BaseModel):
     """One thing that happens: files come in, a window runs, somebody decides or closes, or rows are expected."""
 
     model_config = _CLOSED
@@ -157,7 +157,7 @@ class _Document(BaseModel):
     tenant: str
     provider: str
     profile: dict[str, Any] = {}
-    steps: Annotated[tuple[Step, ...], Field(strict=False, min_length=1)]
+    steps: Annotated[tuple[ScenarioStep, ...], Field(strict=False, min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Scenario:
     tenant: str
     provider: str
     profile: Mapping[str, Any]
-    steps: tuple[Step, ...]
+    steps: tuple[ScenarioStep, ...]
 
     @property
     def name(self) -> str:
@@ -223,7 +223,7 @@ def load_scenario(folder: Path) -> Scenario:
         raise UsageError(f"{folder.name}/scenario.yml: {found}") from cause
     for number, step in enumerate(document.steps, start=1):
         if len(step.model_fields_set) != 1:
-            known = ", ".join(Step.model_fields)
+            known = ", ".join(ScenarioStep.model_fields)
             raise UsageError(f"{folder.name}/scenario.yml: step {number} must be one of {known}")
     return Scenario(folder, document.tenant, document.provider, document.profile, document.steps)
 

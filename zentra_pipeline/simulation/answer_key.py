@@ -21,8 +21,8 @@ from zentra_pipeline.simulation.spans import (
     spans,
 )
 from zentra_pipeline.simulation.statements import Item, Movement, PlacedLine, leg_of
-from zentra_pipeline.simulation.story import Story
-from zentra_pipeline.simulation.world import World
+from zentra_pipeline.simulation.story import CaseScript
+from zentra_pipeline.simulation.world import Dataset
 
 Flows = dict[tuple[int, str], list[int]]
 
@@ -113,7 +113,7 @@ class AnswerKey:
     undecidable: tuple[KeyUndecidable, ...]
 
 
-def answer_key(world: World) -> AnswerKey:
+def answer_key(world: Dataset) -> AnswerKey:
     """The key of a world."""
     stories = world.stories
     matches = [row for story in stories for row in _matches(story)]
@@ -130,7 +130,7 @@ def answer_key(world: World) -> AnswerKey:
     )
 
 
-def _matches(story: Story) -> Iterator[KeyMatch]:
+def _matches(story: CaseScript) -> Iterator[KeyMatch]:
     for match in story.matches:
         heard = {
             callback.provider_event_id
@@ -164,7 +164,7 @@ def _joined(ids: Iterable[str]) -> str:
     return " ".join(sorted(ids))
 
 
-def _exceptions(story: Story) -> Iterator[KeyException]:
+def _exceptions(story: CaseScript) -> Iterator[KeyException]:
     windows = story.calendar.runs
     known_closes = closes(story.calendar, is_late=story.before is not None)
     for span in (part for whole in spans(story) for part in decided(whole, known_closes)):
@@ -181,7 +181,7 @@ def _exceptions(story: Story) -> Iterator[KeyException]:
         )
 
 
-def _open_items(story: Story) -> Iterator[KeyOpenItem]:
+def _open_items(story: CaseScript) -> Iterator[KeyOpenItem]:
     stretches = held(story)
     items: list[tuple[Item, str, date]] = [
         (line, line.row.provider_reference, story.calendar.runs[line.run])
@@ -205,7 +205,7 @@ def _open_items(story: Story) -> Iterator[KeyOpenItem]:
             )
 
 
-def _flows(world: World) -> Flows:
+def _flows(world: Dataset) -> Flows:
     """What each run posts, settles and writes off of movements, by currency."""
     flows: Flows = defaultdict(lambda: [0, 0, 0])
     for story in world.stories:
@@ -225,7 +225,7 @@ def _flows(world: World) -> Flows:
     return flows
 
 
-def _rollforward(world: World, flows: Flows) -> Iterator[KeyRollforward]:
+def _rollforward(world: Dataset, flows: Flows) -> Iterator[KeyRollforward]:
     for currency in sorted({currency for _, currency in flows}):
         opening = 0
         for run, window in enumerate(world.calendar.runs):

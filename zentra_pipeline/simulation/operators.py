@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from zentra_pipeline.simulation.calendar import Calendar
 from zentra_pipeline.simulation.spans import ACCEPTED, Span, closes, decided, spans
 from zentra_pipeline.simulation.statements import leg_of
-from zentra_pipeline.simulation.story import Story
-from zentra_pipeline.simulation.world import World
+from zentra_pipeline.simulation.story import CaseScript
+from zentra_pipeline.simulation.world import Dataset
 
 PREPARER, APPROVER = "ana", "bo"
 _GIVEN_UP = "too little to go on asking for it"
@@ -39,7 +39,7 @@ class KeyCloseout:
     status: str
 
 
-def decisions(world: World, newest: int, *, is_late: bool = False) -> list[KeyDecision]:
+def decisions(world: Dataset, newest: int, *, is_late: bool = False) -> list[KeyDecision]:
     """What operators decide once the run `newest` is made, or (`is_late`) once the late files behind it are in."""
     written_off = [] if is_late else [row for story in world.stories for row in _write_offs(story, newest)]
     accepted = [
@@ -62,7 +62,7 @@ def closeouts(calendar: Calendar) -> list[KeyCloseout]:
     return rows
 
 
-def _write_offs(story: Story, run: int) -> Iterator[KeyDecision]:
+def _write_offs(story: CaseScript, run: int) -> Iterator[KeyDecision]:
     for given_up in story.write_offs:
         if given_up.run == run:
             kind, subject_id, currency, _ = leg_of(given_up.item)
@@ -71,7 +71,7 @@ def _write_offs(story: Story, run: int) -> Iterator[KeyDecision]:
             yield KeyDecision(*subject, "approve", APPROVER, "")
 
 
-def _accepted(story: Story, newest: int, is_late: bool) -> Iterator[Span]:
+def _accepted(story: CaseScript, newest: int, is_late: bool) -> Iterator[Span]:
     """What the closes of that moment accept of a story, as it is known then."""
     late = story.calendar.late
     known = story

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from zentra_pipeline.simulation.cases import all_cases
-from zentra_pipeline.simulation.world import World
+from zentra_pipeline.simulation.world import Dataset
 
 _TEXT = """\
 # A labelled world
@@ -63,7 +63,7 @@ late files bring is known to their own window as if they had come in time.
 """
 
 
-def readme(world: World, counts: Mapping[str, int]) -> str:
+def readme(world: Dataset, counts: Mapping[str, int]) -> str:
     """The README of one world; `counts` holds the rows of every table of its key."""
     told = Counter(story.case for story in world.stories)
     knobs = {
@@ -87,11 +87,11 @@ def readme(world: World, counts: Mapping[str, int]) -> str:
     )
 
 
-def _windows(world: World, runs: Iterable[int]) -> list[str]:
+def _windows(world: Dataset, runs: Iterable[int]) -> list[str]:
     return [str(world.calendar.runs[run]) for run in runs]
 
 
-def _late_files(world: World) -> str:
+def _late_files(world: Dataset) -> str:
     if world.calendar.late is None:
         return "No file comes after a later window has run"
     first, newest = _windows(world, world.calendar.late)

@@ -27,7 +27,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PostedEntry:
     """One side of a posting."""
 
     entry_id: str
@@ -64,7 +64,7 @@ class Callback:
 Row = dict[str, str | int | bool | None]
 
 
-def as_row(record: Line | Entry | Callback) -> Row:
+def as_row(record: Line | PostedEntry | Callback) -> Row:
     """A record's columns and values, instants as text."""
     return {field.name: _value(getattr(record, field.name)) for field in fields(record)}
 

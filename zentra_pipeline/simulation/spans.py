@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from zentra_pipeline.simulation.calendar import Calendar
 from zentra_pipeline.simulation.statements import Finding, Item, Leg, Match, Movement, PlacedLine, leg_of
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 from zentra_pipeline.simulation.terms import MATCHED_TYPES
 
 Held = dict[Leg, list[tuple[int, int]]]
@@ -49,7 +49,7 @@ class Close:
     run: int
 
 
-def confirmed(story: Story) -> Iterator[Match]:
+def confirmed(story: CaseScript) -> Iterator[Match]:
     """The matches that consume their items."""
     return (match for match in story.matches if match.status == "confirmed")
 
@@ -64,7 +64,7 @@ def needs_a_movement(line: PlacedLine) -> bool:
     return line.row.line_type in MATCHED_TYPES and not is_settled_nothing(line)
 
 
-def held(story: Story) -> Held:
+def held(story: CaseScript) -> Held:
     """Of every item, the stretches of runs [from, until) at whose end it is matched."""
     runs = len(story.calendar.runs)
     stretches: Held = defaultdict(list)
@@ -75,26 +75,26 @@ def held(story: Story) -> Held:
     return stretches
 
 
-def open_runs(story: Story, stretches: Held, item: Item) -> list[int]:
+def open_runs(story: CaseScript, stretches: Held, item: Item) -> list[int]:
     """The runs at whose end an item is unmatched and not written off."""
     given_up = written_off_in(story, item)
     until = len(story.calendar.runs) if given_up is None else given_up
     return [run for run in _unmatched_runs(story, stretches, item) if run < until]
 
 
-def written_off_in(story: Story, item: Item) -> int | None:
+def written_off_in(story: CaseScript, item: Item) -> int | None:
     """The run in whose books an item is written off."""
     return next((each.run for each in story.write_offs if leg_of(each.item) == leg_of(item)), None)
 
 
-def amount_in(story: Story, item: Item, run: int) -> int:
+def amount_in(story: CaseScript, item: Item, run: int) -> int:
     """What an item comes to at the end of a run, with what the ledger has added to it by then."""
     if isinstance(item, PlacedLine):
         return item.compared_minor
     return item.amount_minor + sum(more for _, more in _changes(story, item, run))
 
 
-def spans(story: Story) -> Iterator[Span]:
+def spans(story: CaseScript) -> Iterator[Span]:
     """The exceptions of a story before anybody accepts one; those of what is written off end by that."""
     stretches = held(story)
     for finding in story.findings:
@@ -144,7 +144,7 @@ def closes(calendar: Calendar, *, is_late: bool = False) -> list[Close]:
     return [*before, *again, *(Close(run, run) for run in sorted(calendar.closed) if run > newest)]
 
 
-def _unmatched_runs(story: Story, stretches: Held, item: Item) -> list[int]:
+def _unmatched_runs(story: CaseScript, stretches: Held, item: Item) -> list[int]:
     return [
         run
         for run in range(item.run, len(story.calendar.runs))
@@ -152,7 +152,7 @@ def _unmatched_runs(story: Story, stretches: Held, item: Item) -> list[int]:
     ]
 
 
-def _changes(story: Story, item: Movement, up_to: int) -> list[tuple[int, int]]:
+def _changes(story: CaseScript, item: Movement, up_to: int) -> list[tuple[int, int]]:
     """What the ledger adds to a movement after the run that sees it first, each with the run that sees that."""
     return [
         (run, more)
@@ -175,7 +175,9 @@ def _of_finding(finding: Finding) -> Span:
     )
 
 
-def _while_open(story: Story, stretches: Held, types: tuple[str, ...], item: Item, due_from: int) -> Iterator[Span]:
+def _while_open(
+    story: CaseScript, stretches: Held, types: tuple[str, ...], item: Item, due_from: int
+) -> Iterator[Span]:
     """The exception of an item unmatched in some run from `due_from` on, until one matches it or it is written off."""
     unmatched = _unmatched_runs(story, stretches, item)
     opened = next((run for run in unmatched if run >= due_from), None)
@@ -198,7 +200,7 @@ def _while_open(story: Story, stretches: Held, types: tuple[str, ...], item: Ite
     )
 
 
-def _of_callbacks(story: Story, match: Match) -> Iterator[Span]:
+def _of_callbacks(story: CaseScript, match: Match) -> Iterator[Span]:
     """Missing and late callbacks by contract §10.9: what counts is the first receipt of a believed success."""
     successes = [
         callback

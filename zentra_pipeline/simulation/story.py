@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from random import Random
 
 from zentra_pipeline.simulation.calendar import Calendar
-from zentra_pipeline.simulation.rows import CLEARING_ACCOUNT, PROVIDER, Callback, Entry, Line
+from zentra_pipeline.simulation.rows import CLEARING_ACCOUNT, PROVIDER, Callback, Line, PostedEntry
 from zentra_pipeline.simulation.statements import (
     CaseDoesNotFitError,
     Finding,
@@ -38,7 +38,7 @@ _NOISE = ("", "", "", "", "", "", ' "quoted", comma', " é", " 日本", "'; --",
 
 
 @dataclass
-class Story:
+class CaseScript:
     """Rows and statements of one case. `reasons` says why a line is unmatched, where it is not the plain reason.
 
     `late` are the ids of rows that an earlier window's files bring only when later windows have run, `restated_late`
@@ -52,7 +52,7 @@ class Story:
     terms: Terms
     lines: list[PlacedLine] = field(default_factory=list)
     movements: list[Movement] = field(default_factory=list)
-    entries: list[tuple[int, Entry]] = field(default_factory=list)
+    entries: list[tuple[int, PostedEntry]] = field(default_factory=list)
     callbacks: list[Callback] = field(default_factory=list)
     redelivered_lines: list[tuple[int, Line]] = field(default_factory=list)
     restated: list[tuple[Line, Line]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Story:
     write_offs: list[WriteOff] = field(default_factory=list)
     late: set[str] = field(default_factory=set)
     restated_late: list[tuple[Line, Line]] = field(default_factory=list)
-    before: "Story | None" = None
+    before: "CaseScript | None" = None
     _named: int = 0
 
     # What the case draws: runs, amounts, names, instants.
@@ -218,9 +218,9 @@ class Story:
         currency: str,
         posted_at: datetime,
         shown: tuple[str, str],
-    ) -> Entry:
+    ) -> PostedEntry:
         """One side of a posting, credit positive; `shown` is the reference and intent it carries."""
-        return Entry(
+        return PostedEntry(
             entry_id=entry_id,
             transaction_id=transaction_id,
             movement_type=movement_type,
@@ -463,7 +463,7 @@ class Story:
         """Operators give an item up after the run that opens its exception."""
         self.write_offs.append(WriteOff(run, exception_type, item))
 
-    def fork(self) -> "Story":
+    def fork(self) -> "CaseScript":
         """The story as far as it has come, to be continued as it is known before the late files."""
         return replace(
             self,

@@ -9,7 +9,7 @@ from zentra_pipeline.errors import UsageError
 from zentra_pipeline.simulation.calendar import Calendar, draw_calendar
 from zentra_pipeline.simulation.cases import Case, all_cases
 from zentra_pipeline.simulation.statements import CaseDoesNotFitError
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 from zentra_pipeline.simulation.terms import Terms, draw_terms
 
 DEFAULT_WINDOWS = 6
@@ -20,13 +20,13 @@ Amounts = set[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Dataset:
     """What a seed gives: one provider's rows over some windows, and every case's statements about them."""
 
     seed: int
     terms: Terms
     calendar: Calendar
-    stories: tuple[Story, ...]
+    stories: tuple[CaseScript, ...]
 
     @property
     def movements(self) -> int:
@@ -40,7 +40,7 @@ def build_world(
     only_cases: Sequence[str] = (),
     *,
     has_late_files: bool = True,
-) -> World:
+) -> Dataset:
     """The world of a seed: every case that fits it once, then cases by weight, until it has `movements` movements.
 
     Without `has_late_files` no window runs again after a later one. A story without a movement counts as one.
@@ -54,7 +54,7 @@ def build_world(
     calendar = draw_calendar(rng, terms, windows)
     if not has_late_files:
         calendar = replace(calendar, late=None)
-    stories: list[Story] = []
+    stories: list[CaseScript] = []
     taken: Amounts = set()
     count = 0
     for number, case in enumerate(_sequence(rng, cases)):
@@ -69,7 +69,7 @@ def build_world(
     kept = _without_lone_refusals(stories)
     if not any(story.before for story in kept):
         calendar = replace(calendar, late=None)
-    return World(seed, terms, calendar, tuple(kept))
+    return Dataset(seed, terms, calendar, tuple(kept))
 
 
 def seeded(*parts: object) -> Random:
@@ -95,10 +95,10 @@ def _sequence(rng: Random, cases: dict[str, Case]) -> Iterator[Case]:
         yield from rng.choices(once, weights, k=256)
 
 
-def _story(seed: int, number: int, case: Case, calendar: Calendar, terms: Terms, taken: Amounts) -> Story | None:
+def _story(seed: int, number: int, case: Case, calendar: Calendar, terms: Terms, taken: Amounts) -> CaseScript | None:
     """A story of the case none of whose amounts another story has; null when the case does not fit this world."""
     for attempt in range(_ATTEMPTS):
-        story = Story(case.name, number, seeded("story", seed, number, attempt), calendar, terms)
+        story = CaseScript(case.name, number, seeded("story", seed, number, attempt), calendar, terms)
         try:
             case.build(story)
         except CaseDoesNotFitError:
@@ -110,14 +110,14 @@ def _story(seed: int, number: int, case: Case, calendar: Calendar, terms: Terms,
     return None
 
 
-def _amounts(story: Story) -> Amounts:
+def _amounts(story: CaseScript) -> Amounts:
     """Amounts by which a line or movement could be taken for one of another story; small ones have references."""
     lines = ((line.row.currency, abs(line.compared_minor)) for line in story.lines)
     movements = ((movement.currency, abs(movement.amount_minor)) for movement in story.movements)
     return {(currency, amount) for currency, amount in chain(lines, movements) if amount > _SMALL_MINOR}
 
 
-def _without_lone_refusals(stories: list[Story]) -> list[Story]:
+def _without_lone_refusals(stories: list[CaseScript]) -> list[CaseScript]:
     """The stories less those whose refused row would be all that a file brings: such a file is rejected whole."""
     while True:
         brought = {("settlement", placed.run) for story in stories for placed in story.lines}

@@ -21,9 +21,9 @@ from zentra_pipeline.simulation.answer_key import (
 )
 from zentra_pipeline.simulation.operators import APPROVER, PREPARER, KeyCloseout, KeyDecision, decisions
 from zentra_pipeline.simulation.readme import readme
-from zentra_pipeline.simulation.rows import PROVIDER, Callback, Entry, Line, Row, as_row, instant_text
+from zentra_pipeline.simulation.rows import PROVIDER, Callback, Line, PostedEntry, Row, as_row, instant_text
 from zentra_pipeline.simulation.statements import Refused
-from zentra_pipeline.simulation.world import World, seeded
+from zentra_pipeline.simulation.world import Dataset, seeded
 
 OWNER = "finance_ops"
 _REDELIVERED_SHARE = 0.25
@@ -51,7 +51,7 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WorldStep:
     """A run of the plan and the files that come before it, what operators decide behind it, and the windows they close.
 
     A restatement may have its window run a second time, and late files do so once later windows have run.
@@ -64,7 +64,7 @@ class Step:
     closes: tuple[int, ...] = ()
     is_late: bool = False
 
-    def decisions_path(self, world: World) -> str:
+    def decisions_path(self, world: Dataset) -> str:
         return f"decisions/{world.calendar.runs[self.run]}{'_again' if self.is_late else ''}.csv"
 
 
@@ -79,7 +79,7 @@ KEY_TABLES: Mapping[str, type[Any]] = {
 }
 
 
-def write_world(world: World, out: Path) -> dict[str, int]:
+def write_world(world: Dataset, out: Path) -> dict[str, int]:
     """Write a world into a folder that is new or empty; returns the number of rows of every table of the key."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not an empty folder: name a new one")
@@ -112,7 +112,7 @@ def _tables(key: AnswerKey, quarantine: Sequence[KeyQuarantine]) -> dict[str, Se
     }
 
 
-def _steps(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[Step]:
+def _steps(world: Dataset, run: int, quarantine: list[KeyQuarantine]) -> list[WorldStep]:
     """What happens when a window runs, and behind it: what operators do, and the late files of an earlier window."""
     *before, last = _runs(world, run, quarantine)
     closed = (run,) if run in world.calendar.closed else ()
@@ -122,7 +122,7 @@ def _steps(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[Step
     return steps
 
 
-def _late_step(world: World, run: int, newest: int) -> Step:
+def _late_step(world: Dataset, run: int, newest: int) -> WorldStep:
     """A window runs again with files that come after later windows have run; what was sealed since is amended."""
     rng = seeded("late files", world.seed, run)
     day, settlement_file = world.calendar.runs[run], _settlement_file(world, run)
@@ -137,10 +137,10 @@ def _late_step(world: World, run: int, newest: int) -> Step:
         if rows
     ]
     decided = tuple(decisions(world, newest, is_late=True))
-    return Step(run, settlement_file, tuple(files), decided, world.calendar.closed_again, is_late=True)
+    return WorldStep(run, settlement_file, tuple(files), decided, world.calendar.closed_again, is_late=True)
 
 
-def _runs(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[Step]:
+def _runs(world: Dataset, run: int, quarantine: list[KeyQuarantine]) -> list[WorldStep]:
     """The run of a window; where its file is restated after the run, once more."""
     rng = seeded("files", world.seed, run)
     settlement_file = _settlement_file(world, run)
@@ -153,20 +153,20 @@ def _runs(world: World, run: int, quarantine: list[KeyQuarantine]) -> list[Step]
     if run and rng.random() < _REDELIVERED_SHARE:
         files += _again(world, run, rng)
     if not restated:
-        return [Step(run, settlement_file, tuple(files))]
+        return [WorldStep(run, settlement_file, tuple(files))]
     content = _csv(_shuffled(rng, _columns(Line)), _in_random_order(rng, restated))
     restatement = InputFile("settlement", lines.path.replace(".csv", "_restated.csv"), settlement_file, content)
     if rng.random() < 0.5:
-        return [Step(run, settlement_file, (*files, restatement))]
-    return [Step(run, settlement_file, tuple(files)), Step(run, settlement_file, (restatement,))]
+        return [WorldStep(run, settlement_file, (*files, restatement))]
+    return [WorldStep(run, settlement_file, tuple(files)), WorldStep(run, settlement_file, (restatement,))]
 
 
-def _settlement_file(world: World, run: int) -> str:
+def _settlement_file(world: Dataset, run: int) -> str:
     return f"{world.calendar.runs[run]:set_%Y_%m_%d}"
 
 
 def _file(
-    world: World, run: int, kind: str, file_id: str, rows: list[Row], rng: Random, quarantine: list[KeyQuarantine]
+    world: Dataset, run: int, kind: str, file_id: str, rows: list[Row], rng: Random, quarantine: list[KeyQuarantine]
 ) -> InputFile:
     """One file of a window: good and refused rows in one random order; the key learns where the refused stand."""
     mixed: list[tuple[Row, str | None]] = [(row, None) for row in rows]
@@ -185,16 +185,16 @@ def _is_of(refused: Refused, kind: str, run: int) -> bool:
 
 
 def _input_file(
-    world: World, run: int, kind: str, file_id: str, rows: list[Row], rng: Random, suffix: str = ""
+    world: Dataset, run: int, kind: str, file_id: str, rows: list[Row], rng: Random, suffix: str = ""
 ) -> InputFile:
     path = f"inputs/{world.calendar.runs[run]}/{kind}{suffix}"
     if kind == "callbacks":
         return InputFile(kind, f"{path}.jsonl", file_id, _json_lines(rows))
-    columns = _shuffled(rng, _columns(Line if kind == "settlement" else Entry))
+    columns = _shuffled(rng, _columns(Line if kind == "settlement" else PostedEntry))
     return InputFile(kind, f"{path}.csv", file_id, _csv(columns, rows))
 
 
-def _again(world: World, run: int, rng: Random) -> list[InputFile]:
+def _again(world: Dataset, run: int, rng: Random) -> list[InputFile]:
     """The good rows of the window before, once more under other file ids: redeliveries, every one."""
     before = run - 1
     first, restated, _ = _settlement_rows(world, before)
@@ -210,35 +210,35 @@ def _again(world: World, run: int, rng: Random) -> list[InputFile]:
     ]
 
 
-def _entries(world: World, run: int) -> list[Row]:
+def _entries(world: Dataset, run: int) -> list[Row]:
     return _in_time(world, _entries_of(world, run))
 
 
-def _entries_of(world: World, run: int) -> list[Entry]:
+def _entries_of(world: Dataset, run: int) -> list[PostedEntry]:
     return [entry for story in world.stories for at, entry in story.entries if at == run]
 
 
-def _in_time(world: World, records: Iterable[Line | Entry | Callback]) -> list[Row]:
+def _in_time(world: Dataset, records: Iterable[Line | PostedEntry | Callback]) -> list[Row]:
     late = _late_ids(world)
     return [as_row(record) for record in records if _id(record) not in late]
 
 
-def _late(world: World, records: Iterable[Line | Entry | Callback]) -> list[Row]:
+def _late(world: Dataset, records: Iterable[Line | PostedEntry | Callback]) -> list[Row]:
     late = _late_ids(world)
     return [as_row(record) for record in records if _id(record) in late]
 
 
-def _late_ids(world: World) -> set[str]:
+def _late_ids(world: Dataset) -> set[str]:
     return set().union(*(story.late for story in world.stories))
 
 
-def _id(record: Line | Entry | Callback) -> str:
+def _id(record: Line | PostedEntry | Callback) -> str:
     if isinstance(record, Line):
         return record.line_id
-    return record.entry_id if isinstance(record, Entry) else record.provider_event_id
+    return record.entry_id if isinstance(record, PostedEntry) else record.provider_event_id
 
 
-def _settlement_rows(world: World, run: int) -> tuple[list[Row], list[Row], list[Row]]:
+def _settlement_rows(world: Dataset, run: int) -> tuple[list[Row], list[Row], list[Row]]:
     """The rows of a settlement file as it first comes, as the next file restates it, and as the late one does.
 
     A file that changes nothing has none.
@@ -255,11 +255,11 @@ def _settlement_rows(world: World, run: int) -> tuple[list[Row], list[Row], list
     return first, restated, [as_row(line) for line in lines] if is_late else []
 
 
-def _deliveries(world: World, run: int) -> list[Row]:
+def _deliveries(world: Dataset, run: int) -> list[Row]:
     return _in_time(world, _deliveries_of(world, run))
 
 
-def _deliveries_of(world: World, run: int) -> list[Callback]:
+def _deliveries_of(world: Dataset, run: int) -> list[Callback]:
     """The callbacks that a run is the first to hear; those that come after the last run stand in its file."""
     last = len(world.calendar.runs) - 1
     found = []
@@ -271,7 +271,7 @@ def _deliveries_of(world: World, run: int) -> list[Callback]:
     return found
 
 
-def _plan(world: World, steps: Sequence[Step]) -> dict[str, object]:
+def _plan(world: Dataset, steps: Sequence[WorldStep]) -> dict[str, object]:
     return {
         "provider": PROVIDER,
         "owner": OWNER,
@@ -281,7 +281,7 @@ def _plan(world: World, steps: Sequence[Step]) -> dict[str, object]:
     }
 
 
-def _planned(world: World, step: Step) -> dict[str, object]:
+def _planned(world: Dataset, step: WorldStep) -> dict[str, object]:
     planned: dict[str, object] = {
         "ledger_window": str(world.calendar.runs[step.run]),
         "settlement_file": step.settlement_file,

@@ -1,4 +1,4 @@
-"""Makes again what a revision told and what a closeout sealed: its events and its evidence, from tables made anew.
+"""Makes again what a revision emitted and what a closeout sealed: its events and its evidence, from tables made again.
 
 Both read the tenant's records from a copy of the store beside the remade lake. Does not belong here: making tables
 (remake), or judging what came out.
@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zentra_pipeline.closeout import books as closeout_books
 from zentra_pipeline.closeout import bundle_files
+from zentra_pipeline.closeout import closeout_view as closeout_books
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import revision_events
@@ -68,7 +68,7 @@ def remake_evidence(made: TenantPaths, records: Records, closeout: Closeout) -> 
 
 def _opened(
     made: TenantPaths, records: Records, closeout: Closeout, known: Sequence[Decision]
-) -> AbstractContextManager[closeout_books.Books]:
+) -> AbstractContextManager[closeout_books.CloseoutView]:
     run = records.runs_by_id.get(closeout.run_id)
     if run is None:
         return closeout_books.without_activity(*_idle(closeout), known)
@@ -123,25 +123,25 @@ def sealed_revision(revision: Revision, bundle: Path) -> Revision:
 def remake_events(
     made: TenantPaths, records: Records, inputs: RunInputs, revision: Revision, tables: Tables
 ) -> lake.PublishedTable:
-    """The events a revision told when it was published: from the revisions that stood then, and the log so far."""
+    """The events a revision emitted when it was published: from the revisions that stood then, and the log so far."""
     run = records.runs_by_id[revision.run_id]
     before = (item for item in records.revisions if item.published_at < revision.published_at)
     stood = {item.run_id: item for item in before if _is_earlier(records.runs_by_id[item.run_id], run)}
     changes = records.transitions[run.run_id]
-    telling = revision_events.Telling(
+    context = revision_events.EventContext(
         inputs=replace(inputs, earlier=[remake.earlier_run(records, item, tables) for item in stood.values()]),
         revision=revision.revision,
         actor=next((change.actor for change in changes if change.at == revision.published_at), run.actor),
         now=instant_of(revision.published_at),
         marts=tables[run.run_id, revision.revision],
-        former=tables[run.run_id, revision.revision - 1] if revision.revision > 1 else {},
+        previous=tables[run.run_id, revision.revision - 1] if revision.revision > 1 else {},
         log=log_before(records, revision),
     )
-    return revision_events.write(made, telling)
+    return revision_events.write_events(made, context)
 
 
 def entry_of(records: Records, revision: Revision) -> Entry | None:
-    """The entry of the log that names a revision's events; null when it told none."""
+    """The entry of the log that names a revision's events; null when it emitted none."""
     name = f"{revision.run_id}-r{revision.revision}.parquet"
     return next((entry for entry in records.entries if entry.path and Path(entry.path).name == name), None)
 

@@ -151,7 +151,7 @@ def in_order(revisions: Iterable[Revision]) -> list[Revision]:
 
 def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) -> Remade:
     """Build a revision's tables below `made` as a run does, from the staged files there, in its own columns."""
-    with run_database.prepared(inputs, made.scratch / inputs.run_id, made.root) as database:
+    with run_database.run_database(inputs, made.scratch / inputs.run_id, made.root) as database:
         dbt_execute.build(database)
         inputs_digest = run_database.inputs_digest(database)
         tables = lake.publish(

@@ -19,7 +19,7 @@ _ASKING_TO_WAIT: Final = (429, 503)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeliveryProgress:
     """How an attempt ended; `error` is null when it was delivered, `status_code` when no answer came."""
 
     at: datetime
@@ -39,7 +39,7 @@ class Outcome:
         return self.retry_after if self.status_code in _ASKING_TO_WAIT else None
 
 
-def of_delivery(delivery: Delivery, outcome: Outcome) -> dict[str, Any]:
+def of_delivery(delivery: Delivery, outcome: DeliveryProgress) -> dict[str, Any]:
     """The columns of a delivery that an attempt changes."""
     attempts = delivery.attempts + 1
     if outcome.is_delivered:
@@ -62,7 +62,7 @@ def of_delivery(delivery: Delivery, outcome: Outcome) -> dict[str, Any]:
     return changes | {"attempts": attempts, "failures": failures}
 
 
-def of_endpoint(endpoint: Endpoint, outcome: Outcome, unreachable_in_a_row: int) -> dict[str, Any]:
+def of_endpoint(endpoint: Endpoint, outcome: DeliveryProgress, unreachable_in_a_row: int) -> dict[str, Any]:
     """The columns of an endpoint that an attempt changes; empty when none does."""
     if outcome.is_delivered:
         return {"failing_since": None, "held_until": None} if endpoint.failing_since is not None else {}

@@ -21,7 +21,7 @@ from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.webhooks import Attempt, Delivery, Endpoint
 from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import endpoints, outbox, progress, schedule, signing, targets, transport
-from zentra_pipeline.webhooks.progress import Outcome
+from zentra_pipeline.webhooks.progress import DeliveryProgress
 
 Clock = Callable[[], datetime]
 
@@ -137,7 +137,7 @@ def _ready(sender: Sender, endpoint_id: str) -> Endpoint | None:
     return None if is_held else endpoint
 
 
-def _attempt(sender: Sender, endpoint: Endpoint, delivery: Delivery) -> Outcome:
+def _attempt(sender: Sender, endpoint: Endpoint, delivery: Delivery) -> DeliveryProgress:
     """Post a delivery once; whatever the network does is an outcome."""
     at, begun = sender.clock(), time.monotonic()
     keys = endpoints.signing_keys(sender.home, endpoint, at)
@@ -148,9 +148,9 @@ def _attempt(sender: Sender, endpoint: Endpoint, delivery: Delivery) -> Outcome:
         found = targets.resolve(target, sender.resolver, sender.limits.connect_seconds)
         answer = transport.post(target, found, headers, delivery.body.encode(), sender.limits)
     except (UsageError, RefusedError, transport.NoAnswerError) as error:
-        return Outcome(at, _milliseconds(begun), error=str(error))
+        return DeliveryProgress(at, _milliseconds(begun), error=str(error))
     is_delivered = 200 <= answer.status_code < 300
-    return Outcome(
+    return DeliveryProgress(
         at=at,
         latency_ms=_milliseconds(begun),
         status_code=answer.status_code,
@@ -160,7 +160,7 @@ def _attempt(sender: Sender, endpoint: Endpoint, delivery: Delivery) -> Outcome:
     )
 
 
-def _record(paths: TenantPaths, delivery_id: str, outcome: Outcome, unreachable_in_a_row: int) -> Tally:
+def _record(paths: TenantPaths, delivery_id: str, outcome: DeliveryProgress, unreachable_in_a_row: int) -> Tally:
     """Keep an attempt and what it changes, on top of what a replay or an operator has changed meanwhile."""
     with operational_store(paths).begin() as connection:
         delivery = webhook_store.find_delivery(connection, delivery_id)

@@ -12,7 +12,7 @@ import dagster as dg
 
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
-from zentra_pipeline.closeout.closing import Outcome
+from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.dead_runs import at_work
 from zentra_pipeline.defs.partitions import partitioned_check, windows, windows_shown
@@ -106,7 +106,7 @@ def _runs(reconciler: Reconciler, tenant: str, provider: str, window: date) -> l
     return [run.run_id for run in runs if run.ledger_window == window.isoformat()]
 
 
-def _close(reconciler: Reconciler, tenant: str, run_id: str, config: CloseoutConfig) -> Outcome:
+def _close(reconciler: Reconciler, tenant: str, run_id: str, config: CloseoutConfig) -> CloseoutResult:
     now = datetime.now(UTC)
     with cases.of_run(reconciler.home, tenant, run_id) as case:
         if config.approve:
@@ -114,7 +114,7 @@ def _close(reconciler: Reconciler, tenant: str, run_id: str, config: CloseoutCon
         return closing.prepare(case, config.actor, now, config.reason)
 
 
-def figures(outcomes: list[Outcome]) -> dict[str, Any]:
+def figures(outcomes: list[CloseoutResult]) -> dict[str, Any]:
     """What finance looks at; of several runs of a window the last one's bundle is linked."""
     last = outcomes[-1]
     closeout = last.closeout
@@ -148,7 +148,7 @@ class Evaluation:
     shown: dict[str, Any]
 
 
-def evaluations(home: Home, tenant: str, provider: str, outcomes: list[Outcome]) -> Iterator[Evaluation]:
+def evaluations(home: Home, tenant: str, provider: str, outcomes: list[CloseoutResult]) -> Iterator[Evaluation]:
     """The results of the closeout's checks."""
     from zentra_pipeline.closeout import verify
 

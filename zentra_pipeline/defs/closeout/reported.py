@@ -17,7 +17,7 @@ _MOST_SEALS: Final = 10
 
 
 @dataclass(frozen=True)
-class Step:
+class ReportedStep:
     """What a closeout came to: `closeout` as prepared or sealed, null for a run whose closing is blocked."""
 
     run_id: str
@@ -26,7 +26,7 @@ class Step:
     closeout: Closeout | None
 
 
-def steps(paths: TenantPaths, before: dict[str, Any]) -> tuple[list[Step], dict[str, Any]]:
+def steps(paths: TenantPaths, before: dict[str, Any]) -> tuple[list[ReportedStep], dict[str, Any]]:
     """The steps taken since `before`, in the order of seals, and what has been reported then: the next `before`.
 
     Of many seals the first come first, the others with the next report: each is verified, and so is its chain.
@@ -48,16 +48,18 @@ def steps(paths: TenantPaths, before: dict[str, Any]) -> tuple[list[Step], dict[
     }
     taken = [*new, *(item for item in prepared if known.get(item.closeout_id) != item.prepared_at)]
     return [
-        *(Step(item.run_id, item.provider, item.ledger_window, item) for item in taken),
+        *(ReportedStep(item.run_id, item.provider, item.ledger_window, item) for item in taken),
         *(
-            Step(run.run_id, run.provider, run.ledger_window, None)
+            ReportedStep(run.run_id, run.provider, run.ledger_window, None)
             for run in blocked
             if stuck.get(run.run_id) != run.revision
         ),
     ], now
 
 
-def report(instance: dg.DagsterInstance, home: Home, tenant: str, key: dg.MultiPartitionKey, step: Step) -> None:
+def report(
+    instance: dg.DagsterInstance, home: Home, tenant: str, key: dg.MultiPartitionKey, step: ReportedStep
+) -> None:
     """Report a step as the asset would have, unless the asset itself took it."""
     from zentra_pipeline.closeout import closing
     from zentra_pipeline.defs.closeout import bundle
@@ -72,7 +74,7 @@ def report(instance: dg.DagsterInstance, home: Home, tenant: str, key: dg.MultiP
     paths = home.tenant(tenant)
     sealed = step.closeout.chain_sequence is not None
     path = closing.bundle_of(paths, step.closeout) if sealed else None
-    outcome = closing.Outcome("sealed" if sealed else "prepared", step.closeout, path)
+    outcome = closing.CloseoutResult("sealed" if sealed else "prepared", step.closeout, path)
     shown = bundle.figures([outcome])
     if _is_shown(instance, key, shown):
         return

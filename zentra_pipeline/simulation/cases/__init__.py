@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 _MODULES = (
     "references",
@@ -28,7 +28,7 @@ _MODULES = (
     "revisions",
 )
 
-Build = Callable[[Story], None]
+Build = Callable[[CaseScript], None]
 
 
 @dataclass(frozen=True, slots=True)

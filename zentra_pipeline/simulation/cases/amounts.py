@@ -1,11 +1,11 @@
 """Cases about amounts: differences, tolerances, currencies, totals, and parts that join a match later."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
 @case(weight=2)
-def within_tolerance(story: Story) -> None:
+def within_tolerance(story: CaseScript) -> None:
     """The pair differs by no more than the profile allows: matched by tolerance, the difference shown, no exception."""
     currency = story.rng.choice(sorted(story.terms.amount_tolerance_minor))
     amount, reference = story.amount(), story.reference()
@@ -16,7 +16,7 @@ def within_tolerance(story: Story) -> None:
 
 
 @case(weight=2)
-def beyond_tolerance(story: Story) -> None:
+def beyond_tolerance(story: CaseScript) -> None:
     """The pair shares its reference but differs by more than allowed, by one minor unit at the least."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     off = (story.terms.tolerance(currency) + story.rng.choice([1, 1, 100])) * story.rng.choice([1, -1])
@@ -26,7 +26,7 @@ def beyond_tolerance(story: Story) -> None:
 
 
 @case(weight=2)
-def other_currency(story: Story) -> None:
+def other_currency(story: CaseScript) -> None:
     """One reference, two currencies: never a match; the line says why, the movement waits."""
     amount, reference = story.amount(), story.reference()
     posted, settled = story.rng.sample(["USD", "EUR", "JPY", "KWD"], 2)
@@ -37,7 +37,7 @@ def other_currency(story: Story) -> None:
 
 
 @case()
-def zero_amounts(story: Story) -> None:
+def zero_amounts(story: CaseScript) -> None:
     """A line of zero and a movement whose clearing entries cancel out match by their reference."""
     reference, run = story.reference(), story.any_run()
     line = story.line(run, 0, "EUR", reference)
@@ -45,13 +45,13 @@ def zero_amounts(story: Story) -> None:
 
 
 @case()
-def zero_line_that_nothing_answers(story: Story) -> None:
+def zero_line_that_nothing_answers(story: CaseScript) -> None:
     """A line of zero, a trial, has no movement: accounted for, neither an exception nor an open item."""
     story.line(story.any_run(), 0, story.currency(), story.reference())
 
 
 @case()
-def postings_that_cancel_on_one_side(story: Story) -> None:
+def postings_that_cancel_on_one_side(story: CaseScript) -> None:
     """The ledger posts and reverses what the provider never saw: both are overdue in time, and nothing matches them."""
     currency, amount, reference, run = story.currency(), story.amount(), story.reference(), story.any_run()
     story.movement(run, amount, currency, reference)
@@ -59,7 +59,7 @@ def postings_that_cancel_on_one_side(story: Story) -> None:
 
 
 @case()
-def transaction_in_two_currencies(story: Story) -> None:
+def transaction_in_two_currencies(story: CaseScript) -> None:
     """One transaction moves two currencies: two movements, each matched by its own line."""
     transaction, run = story.name("T"), story.any_run()
     for currency in story.rng.sample(["USD", "EUR", "JPY"], 2):
@@ -72,7 +72,7 @@ def transaction_in_two_currencies(story: Story) -> None:
 
 
 @case(weight=2)
-def net_that_does_not_tie(story: Story) -> None:
+def net_that_does_not_tie(story: CaseScript) -> None:
     """Gross less fee is not the net the line states: it matches by what is compared, and the total is an exception."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -82,7 +82,7 @@ def net_that_does_not_tie(story: Story) -> None:
 
 
 @case(weight=2)
-def part_that_joins_later(story: Story) -> None:
+def part_that_joins_later(story: CaseScript) -> None:
     """A line settles a part; the rest comes with a later run, which takes the first match back and forms the whole."""
     currency, reference = "EUR", story.reference()
     part, rest = story.amount(), story.amount(least=200_001)
@@ -97,7 +97,7 @@ def part_that_joins_later(story: Story) -> None:
 
 
 @case()
-def posting_that_joins_later(story: Story) -> None:
+def posting_that_joins_later(story: CaseScript) -> None:
     """The ledger posts a part; the rest is posted later, which takes the first match back and forms the whole."""
     currency, reference = "EUR", story.reference()
     part, rest = story.amount(), story.amount(least=200_001)
@@ -112,7 +112,7 @@ def posting_that_joins_later(story: Story) -> None:
 
 
 @case()
-def remainder_that_joins_within_tolerance(story: Story) -> None:
+def remainder_that_joins_within_tolerance(story: CaseScript) -> None:
     """Even a difference within tolerance is formed anew when the missing unit is settled later."""
     currency, reference, amount = "USD", story.reference(), story.amount()
     run = story.any_run(spare=1)
@@ -126,7 +126,7 @@ def remainder_that_joins_within_tolerance(story: Story) -> None:
 
 
 @case()
-def amounts_near_the_bound(story: Story) -> None:
+def amounts_near_the_bound(story: CaseScript) -> None:
     """Amounts just below 10^15 are amounts like any other."""
     currency, reference = "EUR", story.reference()
     amount = 10**15 - story.rng.randrange(10_000, 10**9)
@@ -136,7 +136,7 @@ def amounts_near_the_bound(story: Story) -> None:
 
 
 @case()
-def several_parts_that_join_later(story: Story) -> None:
+def several_parts_that_join_later(story: CaseScript) -> None:
     """Two further parts come together in a later run: the three lines are the whole."""
     currency, reference = "EUR", story.reference()
     parts = [story.amount(least=least) for least in (1_000, 300_001, 700_003)]
@@ -151,7 +151,7 @@ def several_parts_that_join_later(story: Story) -> None:
 
 
 @case()
-def several_faults_of_one_payment(story: Story) -> None:
+def several_faults_of_one_payment(story: CaseScript) -> None:
     """Amount, net, fee and callback are all wrong: four exceptions, one row each."""
     reference, run, currency = story.reference(), story.any_run(), "USD"
     gross = story.amount(least=10_000)
@@ -163,7 +163,7 @@ def several_faults_of_one_payment(story: Story) -> None:
 
 
 @case()
-def right_currency_posted_later(story: Story) -> None:
+def right_currency_posted_later(story: CaseScript) -> None:
     """The posting in the wrong currency is followed by the right one: matched late, the wrong one still waits."""
     amount, reference = story.amount(), story.reference()
     wrong, right = story.rng.sample(["USD", "EUR", "JPY", "KWD"], 2)

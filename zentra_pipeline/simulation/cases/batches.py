@@ -3,10 +3,10 @@
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import Callback
 from zentra_pipeline.simulation.statements import PlacedLine
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
-def _batch(story: Story, run: int, batch: str, currency: str) -> list[PlacedLine]:
+def _batch(story: CaseScript, run: int, batch: str, currency: str) -> list[PlacedLine]:
     """A batch of payments, refunds and perhaps a fee, none of which has a movement of its own."""
     amounts = [("payment", story.amount()) for _ in range(story.rng.randint(2, 4))]
     if story.rng.random() < 0.5:
@@ -19,7 +19,7 @@ def _batch(story: Story, run: int, batch: str, currency: str) -> list[PlacedLine
     ]
 
 
-def _success(story: Story, line: PlacedLine) -> list[Callback]:
+def _success(story: CaseScript, line: PlacedLine) -> list[Callback]:
     received = story.instant_in(story.calendar.runs[line.run])
     row = line.row
     return [story.callback(line.compared_minor, row.currency, row.provider_reference, received_at=received)]
@@ -30,7 +30,7 @@ def _net(lines: list[PlacedLine]) -> int:
 
 
 @case(weight=2)
-def batch_total(story: Story) -> None:
+def batch_total(story: CaseScript) -> None:
     """All lines of a batch against the one movement that bears its id: matched by net, fees and refunds included."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     lines = _batch(story, run, batch, currency)
@@ -41,7 +41,7 @@ def batch_total(story: Story) -> None:
 
 
 @case()
-def batch_with_its_payout_line(story: Story) -> None:
+def batch_with_its_payout_line(story: CaseScript) -> None:
     """The file also states the payout that takes the batch's balance out: no part of the total, and it ties."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     lines = _batch(story, run, batch, currency)
@@ -52,7 +52,7 @@ def batch_with_its_payout_line(story: Story) -> None:
 
 
 @case()
-def payout_off_its_rows(story: Story) -> None:
+def payout_off_its_rows(story: CaseScript) -> None:
     """The payout takes out less than its batch holds: the lines match, and the total it states is an exception."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     lines = _batch(story, run, batch, currency)
@@ -66,7 +66,7 @@ def payout_off_its_rows(story: Story) -> None:
 
 
 @case()
-def payout_before_its_rows(story: Story) -> None:
+def payout_before_its_rows(story: CaseScript) -> None:
     """The payout is stated before the last of its rows: off its total until a later file brings that one."""
     currency, batch = story.currency(), story.name("po_")
     run = story.any_run(spare=1)
@@ -78,7 +78,7 @@ def payout_before_its_rows(story: Story) -> None:
 
 
 @case()
-def batch_off_its_total(story: Story) -> None:
+def batch_off_its_total(story: CaseScript) -> None:
     """The movement misses the batch's net by one minor unit: no match, within tolerance or not."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     lines = _batch(story, run, batch, currency)
@@ -86,7 +86,7 @@ def batch_off_its_total(story: Story) -> None:
 
 
 @case()
-def batch_with_a_failed_line(story: Story) -> None:
+def batch_with_a_failed_line(story: CaseScript) -> None:
     """A failed line counts in no total: the others make the batch's net without it."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     lines = _batch(story, run, batch, currency)
@@ -98,7 +98,7 @@ def batch_with_a_failed_line(story: Story) -> None:
 
 
 @case()
-def batch_with_a_line_of_its_own(story: Story) -> None:
+def batch_with_a_line_of_its_own(story: CaseScript) -> None:
     """One line of the batch has found its own movement: the batch no longer matches as a whole."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     reference, amount = story.reference(), story.amount()
@@ -109,7 +109,7 @@ def batch_with_a_line_of_its_own(story: Story) -> None:
 
 
 @case()
-def batch_borne_by_two_movements(story: Story) -> None:
+def batch_borne_by_two_movements(story: CaseScript) -> None:
     """Two movements bear the batch id and both equal its net: nothing may be matched by luck."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     lines = _batch(story, run, batch, currency)
@@ -120,7 +120,7 @@ def batch_borne_by_two_movements(story: Story) -> None:
 
 
 @case()
-def batch_over_two_files(story: Story) -> None:
+def batch_over_two_files(story: CaseScript) -> None:
     """The batch's lines come in two files: unmatched in the first run, matched as a whole by the second."""
     currency, batch = story.currency(), story.name("po_")
     run = story.any_run(spare=1)

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import Callback
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
-def _settled_pair(story: Story, run: int) -> tuple[str, int, str, int]:
+def _settled_pair(story: CaseScript, run: int) -> tuple[str, int, str, int]:
     """A pair that `run` matches and whose callbacks the case itself tells: currency, amount, reference, run."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     line = story.line(run, amount, currency, reference)
@@ -16,13 +16,13 @@ def _settled_pair(story: Story, run: int) -> tuple[str, int, str, int]:
 
 
 @case(weight=2)
-def callback_missing(story: Story) -> None:
+def callback_missing(story: CaseScript) -> None:
     """Settled and posted, but no callback ever came."""
     _settled_pair(story, story.any_run())
 
 
 @case()
-def callback_pending_only(story: Story) -> None:
+def callback_pending_only(story: CaseScript) -> None:
     """The provider reported the payment pending and then fell silent: no success, so the callback is missing."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     received = story.instant_in(story.calendar.runs[run])
@@ -30,7 +30,7 @@ def callback_pending_only(story: Story) -> None:
 
 
 @case()
-def callback_in_the_grace(story: Story) -> None:
+def callback_in_the_grace(story: CaseScript) -> None:
     """Success comes after the window's end but by the review cut-off: in time."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     end = story.calendar.end(story.calendar.runs[run])
@@ -40,7 +40,7 @@ def callback_in_the_grace(story: Story) -> None:
 
 
 @case(weight=2)
-def callback_after_the_cutoff(story: Story) -> None:
+def callback_after_the_cutoff(story: CaseScript) -> None:
     """The first success comes after the review cut-off but is known to the run: late, not missing."""
     story.require(story.terms.expects_callbacks)
     currency, amount, reference, run = _settled_pair(story, story.any_run())
@@ -49,7 +49,7 @@ def callback_after_the_cutoff(story: Story) -> None:
 
 
 @case(weight=2)
-def callback_after_the_run(story: Story) -> None:
+def callback_after_the_run(story: CaseScript) -> None:
     """Missing in the run that matched; the next run hears of success, resolves it as matched late and calls it late."""
     story.require(story.terms.expects_callbacks)
     currency, amount, reference, run = _settled_pair(story, story.any_run(spare=1))
@@ -59,7 +59,7 @@ def callback_after_the_run(story: Story) -> None:
 
 
 @case()
-def callback_after_the_last_run(story: Story) -> None:
+def callback_after_the_last_run(story: CaseScript) -> None:
     """Success comes after the last run's as_of: no run of this world knows of it."""
     currency, amount, reference, _ = _settled_pair(story, story.any_run())
     received = story.calendar.as_of[-1] + timedelta(milliseconds=story.rng.choice([1, 3_600_000]))
@@ -67,7 +67,7 @@ def callback_after_the_last_run(story: Story) -> None:
 
 
 @case()
-def late_line_has_a_cutoff_of_its_own(story: Story) -> None:
+def late_line_has_a_cutoff_of_its_own(story: CaseScript) -> None:
     """Success comes after the cut-off of the posting's run, before that of the run that makes the match: in time."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -81,7 +81,7 @@ def late_line_has_a_cutoff_of_its_own(story: Story) -> None:
 
 
 @case()
-def callback_delivered_many_times(story: Story) -> None:
+def callback_delivered_many_times(story: CaseScript) -> None:
     """One success, delivered again after the cut-off and in later runs: the first receipt counts."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     received = story.instant_in(story.calendar.runs[run])
@@ -91,7 +91,7 @@ def callback_delivered_many_times(story: Story) -> None:
 
 
 @case()
-def callbacks_out_of_order(story: Story) -> None:
+def callbacks_out_of_order(story: CaseScript) -> None:
     """Success is received before the pending and the failed attempt that came before it: success has the last word."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     received = story.instant_in(story.calendar.runs[run])
@@ -107,7 +107,7 @@ def callbacks_out_of_order(story: Story) -> None:
         )
 
 
-def _conflict(story: Story, run: int, currency: str, amount: int, reference: str, second_run: int) -> None:
+def _conflict(story: CaseScript, run: int, currency: str, amount: int, reference: str, second_run: int) -> None:
     """Two payloads under one event id, received in the windows of two runs, which may be one."""
     first = story.callback(
         amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]), sequence=1
@@ -132,14 +132,14 @@ def _conflict(story: Story, run: int, currency: str, amount: int, reference: str
 
 
 @case(weight=2)
-def conflicting_callback(story: Story) -> None:
+def conflicting_callback(story: CaseScript) -> None:
     """One event id, two payloads, nothing else: neither is believed, so the callback is missing too."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     _conflict(story, run, currency, amount, reference, run)
 
 
 @case()
-def conflicting_callback_beside_a_success(story: Story) -> None:
+def conflicting_callback_beside_a_success(story: CaseScript) -> None:
     """Two payloads disagree under one event id, another event reports success: a conflict, but nothing is missing."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     _conflict(story, run, currency, amount, reference, run)
@@ -147,14 +147,14 @@ def conflicting_callback_beside_a_success(story: Story) -> None:
 
 
 @case()
-def conflict_that_comes_later(story: Story) -> None:
+def conflict_that_comes_later(story: CaseScript) -> None:
     """The second payload reaches a later run, which opens the conflict; another event's success stands."""
     currency, amount, reference, run = _settled_pair(story, story.any_run(spare=1))
     story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
     _conflict(story, run, currency, amount, reference, story.later_run(run))
 
 
-def _orphan(story: Story, success: Callback) -> None:
+def _orphan(story: CaseScript, success: Callback) -> None:
     """State that nothing answers a success: an orphan in the first run after the lag, where there is one."""
     overdue = story.calendar.first_overdue(story.calendar.window_of(success.received_at))
     if overdue is not None:
@@ -162,7 +162,7 @@ def _orphan(story: Story, success: Callback) -> None:
 
 
 @case(weight=2)
-def orphan_callback(story: Story) -> None:
+def orphan_callback(story: CaseScript) -> None:
     """The provider reports success of something that neither settles nor is posted: an orphan after the lag."""
     run = story.any_run()
     received = story.instant_in(story.calendar.runs[run])
@@ -175,7 +175,7 @@ def orphan_callback(story: Story) -> None:
 
 
 @case()
-def orphan_answered_later(story: Story) -> None:
+def orphan_answered_later(story: CaseScript) -> None:
     """The orphan's line and movement come after all, in one run: they match, which resolves it as matched late."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     received = story.instant_in(story.calendar.runs[0])
@@ -191,7 +191,7 @@ def orphan_answered_later(story: Story) -> None:
 
 
 @case()
-def failure_of_nothing(story: Story) -> None:
+def failure_of_nothing(story: CaseScript) -> None:
     """A failed or pending payment that neither settles nor is posted is no orphan."""
     received = story.instant_in(story.calendar.runs[story.any_run()])
     status = story.rng.choice(["failed", "pending"])
@@ -199,7 +199,7 @@ def failure_of_nothing(story: Story) -> None:
 
 
 @case()
-def callback_of_one_side(story: Story) -> None:
+def callback_of_one_side(story: CaseScript) -> None:
     """A success whose movement never settles, or whose line is never posted, is no orphan: that side says why."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -211,7 +211,7 @@ def callback_of_one_side(story: Story) -> None:
 
 
 @case(weight=2)
-def callback_amount_differs(story: Story) -> None:
+def callback_amount_differs(story: CaseScript) -> None:
     """Line and ledger agree, the last success names another amount: an amount mismatch of the callback."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     received = story.instant_in(story.calendar.runs[run])
@@ -221,7 +221,7 @@ def callback_amount_differs(story: Story) -> None:
 
 
 @case()
-def last_success_decides_the_amount(story: Story) -> None:
+def last_success_decides_the_amount(story: CaseScript) -> None:
     """An earlier success named another amount, the last agrees: nothing to say."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     received = story.instant_in(story.calendar.runs[run])
@@ -236,7 +236,7 @@ def last_success_decides_the_amount(story: Story) -> None:
 
 
 @case()
-def refund_callback_without_a_sign(story: Story) -> None:
+def refund_callback_without_a_sign(story: CaseScript) -> None:
     """A refund's callback names a positive amount: it brings money in, speaks for no refund, and is an orphan."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -248,7 +248,7 @@ def refund_callback_without_a_sign(story: Story) -> None:
 
 
 @case()
-def refund_that_nobody_booked(story: Story) -> None:
+def refund_that_nobody_booked(story: CaseScript) -> None:
     """A refund is reported under the payment's order or very reference, but neither settled nor posted: an orphan."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -262,7 +262,7 @@ def refund_that_nobody_booked(story: Story) -> None:
 
 
 @case(weight=2)
-def refund_and_payment_of_one_order(story: Story) -> None:
+def refund_and_payment_of_one_order(story: CaseScript) -> None:
     """Payment and refund share an order, now and then the reference: each callback speaks for its own."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run, own, order = story.any_run(), story.reference(), story.name("I")
@@ -279,7 +279,7 @@ def refund_and_payment_of_one_order(story: Story) -> None:
 
 
 @case()
-def another_attempt_failed(story: Story) -> None:
+def another_attempt_failed(story: CaseScript) -> None:
     """An attempt under a reference that nothing settled failed, in the second of the success or later: no conflict."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -299,7 +299,7 @@ def another_attempt_failed(story: Story) -> None:
 
 
 @case()
-def failure_and_success_in_one_second(story: Story) -> None:
+def failure_and_success_in_one_second(story: CaseScript) -> None:
     """Failure and success bear one instant and no sequence: success has the last word, whatever the ids."""
     currency, amount, reference, run = _settled_pair(story, story.any_run())
     received = story.instant_in(story.calendar.runs[run])
@@ -311,7 +311,7 @@ def failure_and_success_in_one_second(story: Story) -> None:
 
 
 @case()
-def dispute_lost_and_won(story: Story) -> None:
+def dispute_lost_and_won(story: CaseScript) -> None:
     """A chargeback and its reversal under one reference, each with its own success."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -325,7 +325,7 @@ def dispute_lost_and_won(story: Story) -> None:
 
 
 @case()
-def debit_that_fails_later(story: Story) -> None:
+def debit_that_fails_later(story: CaseScript) -> None:
     """A payment fails days after its success, settled and posted back by then: everyone agrees, no conflict."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -348,7 +348,7 @@ def debit_that_fails_later(story: Story) -> None:
 
 
 @case()
-def callback_amount_within_tolerance(story: Story) -> None:
+def callback_amount_within_tolerance(story: CaseScript) -> None:
     """The last success is off by no more than the tolerance: nothing to say."""
     currency, amount, reference = "USD", story.amount(), story.reference()
     run = story.any_run()
@@ -359,7 +359,7 @@ def callback_amount_within_tolerance(story: Story) -> None:
 
 
 @case()
-def callback_by_merchant_reference(story: Story) -> None:
+def callback_by_merchant_reference(story: CaseScript) -> None:
     """The callback knows no provider reference, only the transaction, the intent or the merchant reference."""
     currency, amount, reference, merchant = story.currency(), story.amount(), story.reference(), story.name("M")
     run = story.any_run()
@@ -371,7 +371,7 @@ def callback_by_merchant_reference(story: Story) -> None:
 
 
 @case()
-def callback_by_normalized_reference(story: Story) -> None:
+def callback_by_normalized_reference(story: CaseScript) -> None:
     """The callback writes the reference in another way, equal only once normalized: it speaks of the match."""
     story.require(story.terms.reference_normalizer == "alphanumeric")
     currency, amount, reference = story.currency(), story.amount(), story.name("pr-")

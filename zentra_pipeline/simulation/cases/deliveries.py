@@ -5,11 +5,11 @@ from dataclasses import replace
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import as_row
 from zentra_pipeline.simulation.statements import Refused
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
 @case(weight=2)
-def line_delivered_again(story: Story) -> None:
+def line_delivered_again(story: CaseScript) -> None:
     """The same line, equal in content, stands again in its own file or in a later one: a redelivery, no exception."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -20,7 +20,7 @@ def line_delivered_again(story: Story) -> None:
 
 
 @case()
-def posting_delivered_again(story: Story) -> None:
+def posting_delivered_again(story: CaseScript) -> None:
     """Both entries of a posting stand again in a later ledger file: one movement all the same."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -31,7 +31,7 @@ def posting_delivered_again(story: Story) -> None:
 
 
 @case(weight=2)
-def line_restated(story: Story) -> None:
+def line_restated(story: CaseScript) -> None:
     """The file comes again with another amount under the line's id: the last word counts."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -42,7 +42,7 @@ def line_restated(story: Story) -> None:
 
 
 @case()
-def line_contradicted_by_another_file(story: Story) -> None:
+def line_contradicted_by_another_file(story: CaseScript) -> None:
     """A later file brings the line's id with other content: that row goes to quarantine, the first stands."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -53,7 +53,7 @@ def line_contradicted_by_another_file(story: Story) -> None:
 
 
 @case()
-def malformed_line(story: Story) -> None:
+def malformed_line(story: CaseScript) -> None:
     """A line whose amount, currency, type or instant breaks the contract goes to quarantine; its movement waits."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -80,7 +80,7 @@ def malformed_line(story: Story) -> None:
 
 
 @case()
-def malformed_posting(story: Story) -> None:
+def malformed_posting(story: CaseScript) -> None:
     """A posting none of whose entries can be let in leaves its line unmatched."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -95,7 +95,7 @@ def malformed_posting(story: Story) -> None:
 
 
 @case()
-def callback_not_verified(story: Story) -> None:
+def callback_not_verified(story: CaseScript) -> None:
     """A success whose signature failed goes to quarantine: it is as if it had never come."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -107,7 +107,7 @@ def callback_not_verified(story: Story) -> None:
 
 
 @case()
-def posting_of_another_provider(story: Story) -> None:
+def posting_of_another_provider(story: CaseScript) -> None:
     """The ledger file also holds what another provider settles: not ours to reconcile."""
     run = story.any_run()
     story.movement(run, story.amount(), story.currency(), story.reference())
@@ -116,7 +116,7 @@ def posting_of_another_provider(story: Story) -> None:
 
 
 @case()
-def posting_beside_the_clearing_account(story: Story) -> None:
+def posting_beside_the_clearing_account(story: CaseScript) -> None:
     """A transaction without a clearing entry is no movement."""
     run = story.any_run()
     story.movement(run, story.amount(), story.currency(), story.reference())

@@ -2,11 +2,11 @@
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.cases.groups import distinct_amounts, lines_in_order, movements_in_order
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
 @case(weight=2)
-def line_twice_in_one_file(story: Story) -> None:
+def line_twice_in_one_file(story: CaseScript) -> None:
     """Two or three equal lines, one movement: the first by time and id matches, the others are duplicates."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run()
@@ -17,7 +17,7 @@ def line_twice_in_one_file(story: Story) -> None:
 
 
 @case(weight=2)
-def line_again_in_a_later_file(story: Story) -> None:
+def line_again_in_a_later_file(story: CaseScript) -> None:
     """A line repeats one that an earlier run matched: a duplicate across files."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run(spare=1)
@@ -28,7 +28,7 @@ def line_again_in_a_later_file(story: Story) -> None:
 
 
 @case()
-def duplicate_line_answered_later(story: Story) -> None:
+def duplicate_line_answered_later(story: CaseScript) -> None:
     """The duplicate line turns out to be a second payment: its movement comes, and they are matched late."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run(spare=2)
@@ -44,7 +44,7 @@ def duplicate_line_answered_later(story: Story) -> None:
 
 
 @case()
-def twins_that_wait_for_one_movement(story: Story) -> None:
+def twins_that_wait_for_one_movement(story: CaseScript) -> None:
     """Two equal lines are unmatched until one movement comes: the later line turns out to be a duplicate."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run(spare=1)
@@ -57,7 +57,7 @@ def twins_that_wait_for_one_movement(story: Story) -> None:
 
 
 @case(weight=2)
-def posting_twice_in_one_window(story: Story) -> None:
+def posting_twice_in_one_window(story: CaseScript) -> None:
     """Two equal movements, one line: the later posting is a duplicate at once, whatever the lag."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run()
@@ -67,7 +67,7 @@ def posting_twice_in_one_window(story: Story) -> None:
 
 
 @case()
-def posting_again_in_a_later_window(story: Story) -> None:
+def posting_again_in_a_later_window(story: CaseScript) -> None:
     """A movement repeats one that an earlier run matched: posted twice."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run(spare=1)
@@ -78,7 +78,7 @@ def posting_again_in_a_later_window(story: Story) -> None:
 
 
 @case()
-def postings_that_wait_together(story: Story) -> None:
+def postings_that_wait_together(story: CaseScript) -> None:
     """Two equal movements wait in transit; only when the line pairs with the first is the second a duplicate."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run(spare=1)
@@ -92,7 +92,7 @@ def postings_that_wait_together(story: Story) -> None:
 
 
 @case()
-def duplicate_posting_answered_later(story: Story) -> None:
+def duplicate_posting_answered_later(story: CaseScript) -> None:
     """The duplicate posting turns out to be a second payment: its line comes, and they are matched late."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run(spare=1)
@@ -106,7 +106,7 @@ def duplicate_posting_answered_later(story: Story) -> None:
 
 
 @case()
-def twin_beside_a_stranger(story: Story) -> None:
+def twin_beside_a_stranger(story: CaseScript) -> None:
     """A duplicate line and an unlike movement are left over: the duplicate is set aside, in later runs too."""
     currency, reference, amount = story.currency(), story.reference(), story.amount(least=50_000)
     run = story.any_run()
@@ -120,7 +120,7 @@ def twin_beside_a_stranger(story: Story) -> None:
 
 
 @case()
-def duplicates_on_both_sides(story: Story) -> None:
+def duplicates_on_both_sides(story: CaseScript) -> None:
     """After the pairs a line and a movement are left, each repeating a paired amount: two duplicates, no match."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -137,7 +137,7 @@ def duplicates_on_both_sides(story: Story) -> None:
 
 
 @case()
-def difference_beside_a_duplicate(story: Story) -> None:
+def difference_beside_a_duplicate(story: CaseScript) -> None:
     """A duplicate is set aside; the one line and one movement then left over match with their difference."""
     reference, currency = story.reference(), "EUR"
     run = story.any_run()
@@ -153,7 +153,7 @@ def difference_beside_a_duplicate(story: Story) -> None:
 
 
 @case()
-def ambiguity_beside_a_duplicate(story: Story) -> None:
+def ambiguity_beside_a_duplicate(story: CaseScript) -> None:
     """A duplicate is set aside; two lines and two movements are left, ambiguous even where they add up.
 
     Where references are normalized, a later pass sees what is left as a group of its own (contract §10.7), so that it
@@ -175,7 +175,7 @@ def ambiguity_beside_a_duplicate(story: Story) -> None:
 
 
 @case()
-def repeat_beside_another_movement(story: Story) -> None:
+def repeat_beside_another_movement(story: CaseScript) -> None:
     """A later line repeats what an earlier run paired, beside a new movement of another amount: a duplicate still."""
     currency, reference, amount = story.currency(), story.reference(), story.amount(least=50_000)
     run = story.any_run(spare=1)

@@ -4,17 +4,17 @@ from datetime import timedelta
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.statements import PlacedLine
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
-def _failed_line(story: Story, run: int, amount: int, currency: str, reference: str) -> PlacedLine:
+def _failed_line(story: CaseScript, run: int, amount: int, currency: str, reference: str) -> PlacedLine:
     line = story.line(run, amount, currency, reference, status=story.rng.choice(["failed", "returned"]))
     story.reason(line, "failed_settlement")
     return line
 
 
 @case(weight=2)
-def failed_line(story: Story) -> None:
+def failed_line(story: CaseScript) -> None:
     """A failed or returned line takes part in no match: its movement stays open and falls overdue."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -26,7 +26,7 @@ def failed_line(story: Story) -> None:
 
 
 @case()
-def failed_line_reported_as_success(story: Story) -> None:
+def failed_line_reported_as_success(story: CaseScript) -> None:
     """The line failed but the last callback says it succeeded: a status conflict of the line on top."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -37,7 +37,7 @@ def failed_line_reported_as_success(story: Story) -> None:
 
 
 @case()
-def failed_then_settled(story: Story) -> None:
+def failed_then_settled(story: CaseScript) -> None:
     """After a failed line a second attempt settles: it matches, and the failure stays on record."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -46,7 +46,7 @@ def failed_then_settled(story: Story) -> None:
     story.match([story.line(story.later_run(run), amount, currency, reference)], [movement])
 
 
-def _matched_with(story: Story, run: int, *statuses: str, same_instant: bool = False) -> str:
+def _matched_with(story: CaseScript, run: int, *statuses: str, same_instant: bool = False) -> str:
     """A matched pair whose callbacks have these statuses in order of occurrence; returns its transaction."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     line = story.line(run, amount, currency, reference)
@@ -69,7 +69,7 @@ def _matched_with(story: Story, run: int, *statuses: str, same_instant: bool = F
 
 
 @case(weight=2)
-def settled_but_reversed(story: Story) -> None:
+def settled_but_reversed(story: CaseScript) -> None:
     """Line and ledger say settled, the last word of the provider is failed or reversed: a status conflict."""
     run = story.any_run()
     last = story.rng.choice(["failed", "reversed"])
@@ -78,26 +78,26 @@ def settled_but_reversed(story: Story) -> None:
 
 
 @case()
-def settled_but_only_failed(story: Story) -> None:
+def settled_but_only_failed(story: CaseScript) -> None:
     """The only callback says failed: a status conflict, and no success, so the callback is missing too."""
     run = story.any_run()
     story.find("status_conflict", "ledger_transaction", _matched_with(story, run, "failed"), run)
 
 
 @case()
-def failed_then_succeeded(story: Story) -> None:
+def failed_then_succeeded(story: CaseScript) -> None:
     """A failed attempt before the success that has the last word: no conflict."""
     _matched_with(story, story.any_run(), "failed", "succeeded", same_instant=story.rng.random() < 0.5)
 
 
 @case()
-def settled_and_disputed(story: Story) -> None:
+def settled_and_disputed(story: CaseScript) -> None:
     """A dispute is no conflict with money that settled."""
     _matched_with(story, story.any_run(), "succeeded", "disputed")
 
 
 @case()
-def reversed_after_the_match(story: Story) -> None:
+def reversed_after_the_match(story: CaseScript) -> None:
     """The reversal comes in a later run: from then on the provider's last word contradicts settled money."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)

@@ -1,10 +1,10 @@
 """Cases about fees on and off their schedule (contract §10.11)."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
-def _line_with_fee(story: Story, run: int, currency: str, gross: int, fee: int) -> str:
+def _line_with_fee(story: CaseScript, run: int, currency: str, gross: int, fee: int) -> str:
     """A matched payment of this gross and fee; returns its line_id."""
     reference = story.reference()
     line = story.line(run, 0, currency, reference, gross_and_fee=(gross, fee))
@@ -13,7 +13,7 @@ def _line_with_fee(story: Story, run: int, currency: str, gross: int, fee: int) 
 
 
 @case(weight=2)
-def fee_off_its_schedule(story: Story) -> None:
+def fee_off_its_schedule(story: CaseScript) -> None:
     """The fee misses the schedule by more than the tolerance and rounding."""
     currency, gross = story.rng.choice(["USD", "JPY"]), story.amount(least=10_000)
     terms = story.terms.fee_schedule[currency]
@@ -24,7 +24,7 @@ def fee_off_its_schedule(story: Story) -> None:
 
 
 @case()
-def fee_at_the_edge_of_the_tolerance(story: Story) -> None:
+def fee_at_the_edge_of_the_tolerance(story: CaseScript) -> None:
     """The expected fee ends in one half: off by the tolerance and that half is allowed, one unit more is not."""
     terms = story.terms.fee_schedule["USD"]
     least = story.amount(least=10_000)
@@ -38,7 +38,7 @@ def fee_at_the_edge_of_the_tolerance(story: Story) -> None:
 
 
 @case()
-def fee_without_a_schedule(story: Story) -> None:
+def fee_without_a_schedule(story: CaseScript) -> None:
     """A currency the schedule does not name, or a refund, may carry any fee."""
     run, amount = story.any_run(), story.amount(least=10_000)
     fee = story.rng.randrange(1, 5_000)
@@ -51,7 +51,7 @@ def fee_without_a_schedule(story: Story) -> None:
 
 
 @case()
-def fee_of_an_unmatched_line(story: Story) -> None:
+def fee_of_an_unmatched_line(story: CaseScript) -> None:
     """A line without a movement can have the wrong fee as well: both are said."""
     gross, run = story.amount(least=10_000), story.any_run()
     fee = story.terms.fee_schedule["USD"].fee(gross) - 25

@@ -3,35 +3,37 @@
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import Callback
 from zentra_pipeline.simulation.statements import Movement, PlacedLine
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
-def distinct_amounts(story: Story, count: int) -> list[int]:
+def distinct_amounts(story: CaseScript, count: int) -> list[int]:
     """So many different amounts, no two of which add up to another."""
     base = story.amount(least=100_000)
     return [base + step * step * 37 + step for step in story.rng.sample(range(1, 200), count)]
 
 
-def lines_in_order(story: Story, run: int, currency: str, reference: str, amounts: list[int]) -> list[PlacedLine]:
+def lines_in_order(story: CaseScript, run: int, currency: str, reference: str, amounts: list[int]) -> list[PlacedLine]:
     """Lines of one file, sorted as pairing sorts them: by settlement time, then id."""
     lines = [story.line(run, amount, currency, reference) for amount in amounts]
     return sorted(lines, key=lambda line: (line.row.settled_at, line.row.line_id))
 
 
-def movements_in_order(story: Story, run: int, currency: str, reference: str, amounts: list[int]) -> list[Movement]:
+def movements_in_order(
+    story: CaseScript, run: int, currency: str, reference: str, amounts: list[int]
+) -> list[Movement]:
     """Movements of one run, sorted as pairing sorts them: by posting time, then id."""
     movements = [story.movement(run, amount, currency, reference) for amount in amounts]
     return sorted(movements, key=lambda movement: (movement.posted_at, movement.transaction_id))
 
 
-def _named_by_reference(story: Story, run: int, amount: int, currency: str, reference: str) -> list[Callback]:
+def _named_by_reference(story: CaseScript, run: int, amount: int, currency: str, reference: str) -> list[Callback]:
     """A success that bears the reference alone: an intent would bridge it to one of several movements."""
     received = story.instant_in(story.calendar.runs[run])
     return [story.callback(amount, currency, reference, received_at=received)]
 
 
 @case(weight=2)
-def partial_captures(story: Story) -> None:
+def partial_captures(story: CaseScript) -> None:
     """Several lines add up to one movement: one match, many to one."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -41,7 +43,7 @@ def partial_captures(story: Story) -> None:
 
 
 @case()
-def partial_captures_of_equal_amount(story: Story) -> None:
+def partial_captures_of_equal_amount(story: CaseScript) -> None:
     """Lines of one amount that together make the movement are one group, not duplicates."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run, count = story.any_run(), story.rng.randint(2, 4)
@@ -50,7 +52,7 @@ def partial_captures_of_equal_amount(story: Story) -> None:
 
 
 @case(weight=2)
-def several_postings(story: Story) -> None:
+def several_postings(story: CaseScript) -> None:
     """One line settles several movements whose amounts add up to it: one match, one to many."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -60,7 +62,7 @@ def several_postings(story: Story) -> None:
 
 
 @case()
-def several_to_several(story: Story) -> None:
+def several_to_several(story: CaseScript) -> None:
     """Two lines and three movements with equal sums and no equal amounts: one match, many to many."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -72,7 +74,7 @@ def several_to_several(story: Story) -> None:
 
 
 @case()
-def equal_pairs_with_equal_sums(story: Story) -> None:
+def equal_pairs_with_equal_sums(story: CaseScript) -> None:
     """Two lines and two movements, all of one amount: the sums are equal, so they are one group."""
     currency, reference, amount = story.currency(), story.reference(), story.amount()
     run = story.any_run()
@@ -81,7 +83,7 @@ def equal_pairs_with_equal_sums(story: Story) -> None:
 
 
 @case()
-def group_that_gathers(story: Story) -> None:
+def group_that_gathers(story: CaseScript) -> None:
     """Both lines wait for the movement; one of them came a run earlier and is matched late."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run(spare=1)
@@ -92,7 +94,7 @@ def group_that_gathers(story: Story) -> None:
 
 
 @case()
-def pairs_and_a_difference(story: Story) -> None:
+def pairs_and_a_difference(story: CaseScript) -> None:
     """Identical amounts pair off; the one line and one movement left over match with their difference shown."""
     currency, reference = "EUR", story.reference()
     run = story.any_run()
@@ -108,7 +110,7 @@ def pairs_and_a_difference(story: Story) -> None:
 
 
 @case()
-def line_without_its_pair(story: Story) -> None:
+def line_without_its_pair(story: CaseScript) -> None:
     """Two lines, one movement that equals the first: that pair matches, the other line finds none."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -120,7 +122,7 @@ def line_without_its_pair(story: Story) -> None:
 
 
 @case()
-def movement_without_its_pair(story: Story) -> None:
+def movement_without_its_pair(story: CaseScript) -> None:
     """Two movements, one line that equals the first: that pair matches, the other movement waits."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -132,7 +134,7 @@ def movement_without_its_pair(story: Story) -> None:
 
 
 @case()
-def lines_off_their_movement(story: Story) -> None:
+def lines_off_their_movement(story: CaseScript) -> None:
     """Two lines and a movement that they miss: one group, with its difference shown."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -142,7 +144,7 @@ def lines_off_their_movement(story: Story) -> None:
 
 
 @case()
-def line_off_its_movements(story: Story) -> None:
+def line_off_its_movements(story: CaseScript) -> None:
     """A line and two movements that miss it: one group, with its difference shown."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -154,7 +156,7 @@ def line_off_its_movements(story: Story) -> None:
 
 
 @case()
-def several_on_both_sides(story: Story) -> None:
+def several_on_both_sides(story: CaseScript) -> None:
     """Two lines and two movements, no two amounts equal and no sum: nobody can tell, so nothing is matched."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
@@ -167,7 +169,7 @@ def several_on_both_sides(story: Story) -> None:
 
 
 @case()
-def group_off_by_the_tolerance(story: Story) -> None:
+def group_off_by_the_tolerance(story: CaseScript) -> None:
     """Two lines miss their movement by one minor unit: tolerance is for pairs, so the difference is an exception."""
     currency, reference = "USD", story.reference()
     run = story.any_run()
@@ -177,7 +179,7 @@ def group_off_by_the_tolerance(story: Story) -> None:
 
 
 @case(weight=2)
-def lines_over_several_files(story: Story) -> None:
+def lines_over_several_files(story: CaseScript) -> None:
     """A movement is settled in three parts, a file each: every file brings the difference nearer to nothing."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run(spare=2)
@@ -192,7 +194,7 @@ def lines_over_several_files(story: Story) -> None:
 
 
 @case()
-def postings_over_several_windows(story: Story) -> None:
+def postings_over_several_windows(story: CaseScript) -> None:
     """A line is posted in three parts, a window each: one exception, which shows what is still missing."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run(spare=2)
@@ -209,7 +211,7 @@ def postings_over_several_windows(story: Story) -> None:
 
 
 @case()
-def short_line_before_the_true_one(story: Story) -> None:
+def short_line_before_the_true_one(story: CaseScript) -> None:
     """A line matches its movement with a difference until the true line comes: the short one is unmatched then."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run(spare=1)
@@ -229,7 +231,7 @@ def short_line_before_the_true_one(story: Story) -> None:
 
 
 @case()
-def ambiguity_settled_by_a_later_pass(story: Story) -> None:
+def ambiguity_settled_by_a_later_pass(story: CaseScript) -> None:
     """References leave three lines and two movements ambiguous; the intents the lines name settle it."""
     currency, reference = "EUR", story.reference()
     run = story.any_run()
@@ -244,7 +246,7 @@ def ambiguity_settled_by_a_later_pass(story: Story) -> None:
 
 
 @case()
-def group_made_whole_by_a_later_posting(story: Story) -> None:
+def group_made_whole_by_a_later_posting(story: CaseScript) -> None:
     """Two lines miss their movement until the rest is posted: then the sums are equal, and the difference is gone."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run(spare=1)
@@ -258,7 +260,7 @@ def group_made_whole_by_a_later_posting(story: Story) -> None:
 
 
 @case()
-def ambiguity_resolved_by_a_later_posting(story: Story) -> None:
+def ambiguity_resolved_by_a_later_posting(story: CaseScript) -> None:
     """Two lines and two movements are ambiguous until the rest is posted: the sums are equal, and all match late."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run(spare=1)

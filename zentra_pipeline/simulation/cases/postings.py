@@ -1,11 +1,11 @@
 """Cases about the ledger's own faults: debits and credits that differ, movements that no line type settles."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
 @case(weight=2)
-def unbalanced_transaction(story: Story) -> None:
+def unbalanced_transaction(story: CaseScript) -> None:
     """Debits and credits differ: it takes part by its clearing net, and the exception comes on top."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -17,7 +17,7 @@ def unbalanced_transaction(story: Story) -> None:
 
 
 @case()
-def unbalanced_in_one_currency(story: Story) -> None:
+def unbalanced_in_one_currency(story: CaseScript) -> None:
     """A transaction that balances in sum over two currencies, and in neither: one exception a currency."""
     transaction, run = story.name("T"), story.any_run()
     for currency, off in (("USD", 250), ("EUR", -250)):
@@ -31,7 +31,7 @@ def unbalanced_in_one_currency(story: Story) -> None:
 
 
 @case()
-def entry_that_comes_late(story: Story) -> None:
+def entry_that_comes_late(story: CaseScript) -> None:
     """A later window adds an entry to a movement already matched: the match is made anew, with the difference."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     more = story.amount() * story.rng.choice([1, -1])
@@ -45,7 +45,7 @@ def entry_that_comes_late(story: Story) -> None:
 
 
 @case()
-def entry_that_makes_good(story: Story) -> None:
+def entry_that_makes_good(story: CaseScript) -> None:
     """The ledger posts too little and adds the rest to the same transaction later: the difference is gone."""
     currency, reference = "EUR", story.reference()
     part, rest = story.amount(), story.amount(least=200_001)
@@ -59,7 +59,7 @@ def entry_that_makes_good(story: Story) -> None:
 
 
 @case()
-def payout_without_a_batch(story: Story) -> None:
+def payout_without_a_batch(story: CaseScript) -> None:
     """A payout or adjustment posted on the clearing account bears no known batch: it waits and falls overdue."""
     amount = story.amount() * story.rng.choice([1, -1])
     story.movement(
@@ -68,7 +68,7 @@ def payout_without_a_batch(story: Story) -> None:
 
 
 @case()
-def difference_that_becomes_another(story: Story) -> None:
+def difference_that_becomes_another(story: CaseScript) -> None:
     """The ledger takes a part of what is missing back, later all of it: one exception, which shows what is left."""
     currency, reference = "EUR", story.reference()
     settled, missing, taken = story.amount(), story.amount(least=200_001), story.rng.randrange(1, 200_000)

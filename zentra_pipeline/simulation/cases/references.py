@@ -1,12 +1,12 @@
 """Cases about what joins a line to its movement: references as sent, normalized, internal, and through a callback."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 from zentra_pipeline.simulation.terms import LEADING_NUMBER
 
 
 @case(weight=12)
-def exact_reference(story: Story) -> None:
+def exact_reference(story: CaseScript) -> None:
     """A line and a movement share their reference and amount: one confirmed match in the first run that sees both."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -15,7 +15,7 @@ def exact_reference(story: Story) -> None:
 
 
 @case(weight=2)
-def exact_reference_of_a_refund(story: Story) -> None:
+def exact_reference_of_a_refund(story: CaseScript) -> None:
     """A refund, a chargeback or its reversal matches a movement of its own class; a chargeback is told by its sign."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     kind = story.rng.choice(["refund", "chargeback", "chargeback_reversal"])
@@ -26,7 +26,7 @@ def exact_reference_of_a_refund(story: Story) -> None:
 
 
 @case()
-def other_class(story: Story) -> None:
+def other_class(story: CaseScript) -> None:
     """A payment line and a chargeback reversal share reference and amount but not their class: no match."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -35,7 +35,7 @@ def other_class(story: Story) -> None:
 
 
 @case()
-def shared_reference_of_two_classes(story: Story) -> None:
+def shared_reference_of_two_classes(story: CaseScript) -> None:
     """A payment and its refund carry one reference: each class matches for itself."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -50,7 +50,7 @@ def shared_reference_of_two_classes(story: Story) -> None:
 
 
 @case(weight=2)
-def normalized_reference(story: Story) -> None:
+def normalized_reference(story: CaseScript) -> None:
     """The references differ in case and punctuation: a match where the profile normalizes, otherwise none."""
     currency, amount, reference = story.currency(), story.amount(), story.name("pr-")
     run = story.any_run()
@@ -68,7 +68,7 @@ def normalized_reference(story: Story) -> None:
 
 
 @case()
-def normalized_group(story: Story) -> None:
+def normalized_group(story: CaseScript) -> None:
     """Two lines that write one reference in two ways match a movement that writes it in a third."""
     story.require(story.terms.reference_normalizer == "alphanumeric")
     currency, reference = story.currency(), story.name("pr-")
@@ -83,7 +83,7 @@ def normalized_group(story: Story) -> None:
 
 
 @case()
-def exact_before_normalized(story: Story) -> None:
+def exact_before_normalized(story: CaseScript) -> None:
     """Of two lines whose references are equal once normalized, the one that is equal as sent takes the movement."""
     currency, reference = story.currency(), story.name("pr-")
     amount = story.amount()
@@ -94,7 +94,7 @@ def exact_before_normalized(story: Story) -> None:
 
 
 @case()
-def leading_zeros_kept(story: Story) -> None:
+def leading_zeros_kept(story: CaseScript) -> None:
     """Leading zeros belong to a reference: 0071 and 71 are two."""
     currency, amount = story.currency(), story.amount()
     run = story.any_run()
@@ -104,7 +104,7 @@ def leading_zeros_kept(story: Story) -> None:
 
 
 @case()
-def look_alike_reference(story: Story) -> None:
+def look_alike_reference(story: CaseScript) -> None:
     """References that look alike but differ in code points (composed, decomposed, Cyrillic) are two references."""
     story.require(story.terms.reference_normalizer != LEADING_NUMBER)
     currency, amount, stem = story.currency(), story.amount(), story.name("pr-")
@@ -115,7 +115,7 @@ def look_alike_reference(story: Story) -> None:
 
 
 @case()
-def reference_of_signs_only(story: Story) -> None:
+def reference_of_signs_only(story: CaseScript) -> None:
     """References without a letter or digit are unequal as sent, and nothing is left of them to normalize."""
     currency, amount = story.currency(), story.amount()
     run = story.any_run()
@@ -125,7 +125,7 @@ def reference_of_signs_only(story: Story) -> None:
 
 
 @case(weight=3)
-def internal_reference(story: Story) -> None:
+def internal_reference(story: CaseScript) -> None:
     """The line's merchant reference is the movement's transaction or intent; provider references are of no use."""
     currency, amount = story.currency(), story.amount()
     run = story.any_run()
@@ -136,7 +136,7 @@ def internal_reference(story: Story) -> None:
 
 
 @case()
-def internal_reference_of_an_intent(story: Story) -> None:
+def internal_reference_of_an_intent(story: CaseScript) -> None:
     """Two lines name an intent of two transactions: one group of four legs."""
     currency, intent = story.currency(), story.name("I")
     run = story.any_run()
@@ -149,7 +149,7 @@ def internal_reference_of_an_intent(story: Story) -> None:
 
 
 @case()
-def internal_reference_by_two_names(story: Story) -> None:
+def internal_reference_by_two_names(story: CaseScript) -> None:
     """One line names the transaction, the other its intent: the same movement, so one group."""
     currency = story.currency()
     parts = [story.amount(), story.amount()]
@@ -161,7 +161,7 @@ def internal_reference_by_two_names(story: Story) -> None:
 
 
 @case(weight=2)
-def callback_bridge(story: Story) -> None:
+def callback_bridge(story: CaseScript) -> None:
     """Only a callback knows both the line's reference and the movement's transaction or intent."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -174,7 +174,7 @@ def callback_bridge(story: Story) -> None:
 
 
 @case()
-def callback_bridge_built_later(story: Story) -> None:
+def callback_bridge_built_later(story: CaseScript) -> None:
     """The bridging callback comes with a later run: until then the line is unmatched, then it is matched late."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -191,7 +191,7 @@ def callback_bridge_built_later(story: Story) -> None:
 
 
 @case()
-def earlier_pass_first(story: Story) -> None:
+def earlier_pass_first(story: CaseScript) -> None:
     """A line shares its reference with one movement and names another's intent: the reference decides."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
@@ -210,7 +210,7 @@ def earlier_pass_first(story: Story) -> None:
 
 
 @case()
-def reference_used_again(story: Story) -> None:
+def reference_used_again(story: CaseScript) -> None:
     """A second payment of equal amount and reference, both sides in a later run: a match, no duplicate."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)

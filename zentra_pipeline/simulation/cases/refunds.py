@@ -2,17 +2,17 @@
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.statements import PlacedLine
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 CURRENCY = "EUR"
 
 
-def _payment(story: Story, run: int, amount: int, reference: str) -> None:
+def _payment(story: CaseScript, run: int, amount: int, reference: str) -> None:
     line = story.line(run, amount, CURRENCY, reference)
     story.match([line], [story.movement(run, amount, CURRENCY, reference)])
 
 
-def _back(story: Story, run: int, amount: int, original: str, kind: str = "refund") -> PlacedLine:
+def _back(story: CaseScript, run: int, amount: int, original: str, kind: str = "refund") -> PlacedLine:
     """A matched refund, chargeback or reversal (positive) of an original, under a reference of its own."""
     signed = amount if kind == "chargeback_reversal" else -amount
     reference = story.reference()
@@ -22,7 +22,7 @@ def _back(story: Story, run: int, amount: int, original: str, kind: str = "refun
 
 
 @case(weight=2)
-def refund_of_a_known_payment(story: Story) -> None:
+def refund_of_a_known_payment(story: CaseScript) -> None:
     """The original was settled in this run or an earlier one, and the refund stays below it: nothing to say."""
     amount, original = story.amount(), story.reference()
     run = story.any_run()
@@ -32,7 +32,7 @@ def refund_of_a_known_payment(story: Story) -> None:
 
 
 @case(weight=2)
-def refund_of_an_unknown_payment(story: Story) -> None:
+def refund_of_an_unknown_payment(story: CaseScript) -> None:
     """Nobody knows the original: the refund matches its movement, the reference stays unresolved."""
     run = story.any_run()
     line = _back(story, run, story.amount(), story.reference(), story.rng.choice(["refund", "chargeback"]))
@@ -40,7 +40,7 @@ def refund_of_an_unknown_payment(story: Story) -> None:
 
 
 @case()
-def original_known_later(story: Story) -> None:
+def original_known_later(story: CaseScript) -> None:
     """The original comes after its refund: unresolved until then, then resolved as matched late."""
     amount, original = story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -51,7 +51,7 @@ def original_known_later(story: Story) -> None:
 
 
 @case()
-def original_known_to_the_ledger(story: Story) -> None:
+def original_known_to_the_ledger(story: CaseScript) -> None:
     """The original is posted but not settled: known all the same, and its movement bounds the refunds."""
     amount, original = story.amount(), story.reference()
     run = story.any_run()
@@ -60,7 +60,7 @@ def original_known_to_the_ledger(story: Story) -> None:
 
 
 @case(weight=2)
-def refunded_beyond_the_original(story: Story) -> None:
+def refunded_beyond_the_original(story: CaseScript) -> None:
     """Refund and chargeback together exceed the original: each line that leaves the total above it is an exception."""
     amount, original = story.amount(least=10_000), story.reference()
     run = story.any_run(spare=1)
@@ -72,7 +72,7 @@ def refunded_beyond_the_original(story: Story) -> None:
 
 
 @case()
-def reversal_makes_room(story: Story) -> None:
+def reversal_makes_room(story: CaseScript) -> None:
     """A chargeback is reversed before the refund comes: the total never exceeds the original."""
     amount, original = story.amount(least=10_000), story.reference()
     run = story.any_run(spare=2)
@@ -84,7 +84,7 @@ def reversal_makes_room(story: Story) -> None:
 
 
 @case()
-def refunded_beyond_the_original_twice(story: Story) -> None:
+def refunded_beyond_the_original_twice(story: CaseScript) -> None:
     """Once the total is above the original, every further refund is above it too, until a reversal makes room."""
     amount, original = story.amount(least=10_000), story.reference()
     run = story.any_run(spare=3)
@@ -97,7 +97,7 @@ def refunded_beyond_the_original_twice(story: Story) -> None:
 
 
 @case()
-def failed_refund_counts_for_nothing(story: Story) -> None:
+def failed_refund_counts_for_nothing(story: CaseScript) -> None:
     """A refund that failed and then settled is counted once against the original."""
     amount, original = story.amount(least=10_000), story.reference()
     run = story.any_run(spare=1)
@@ -109,7 +109,7 @@ def failed_refund_counts_for_nothing(story: Story) -> None:
 
 
 @case()
-def smaller_original_known_later(story: Story) -> None:
+def smaller_original_known_later(story: CaseScript) -> None:
     """The original comes after its refund, and is smaller: known by then, and taken back beyond what it was."""
     amount, original = story.amount(least=10_000), story.reference()
     run = story.any_run(spare=1)
@@ -121,7 +121,7 @@ def smaller_original_known_later(story: Story) -> None:
 
 
 @case()
-def original_that_grows(story: Story) -> None:
+def original_that_grows(story: CaseScript) -> None:
     """A refund is above its original until the rest of the original is settled."""
     amount, original = story.amount(least=10_000), story.reference()
     run = story.any_run(spare=1)
@@ -134,7 +134,7 @@ def original_that_grows(story: Story) -> None:
 
 
 @case()
-def original_that_shrinks(story: Story) -> None:
+def original_that_shrinks(story: CaseScript) -> None:
     """The ledger takes some of an original back that it alone knows: an earlier refund is above it then."""
     amount, original = story.amount(least=10_000), story.reference()
     run = story.any_run(spare=1)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import Callback
 from zentra_pipeline.simulation.statements import Movement, PlacedLine
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
-def _comes_late(story: Story, *rows: PlacedLine | Movement | Callback) -> None:
+def _comes_late(story: CaseScript, *rows: PlacedLine | Movement | Callback) -> None:
     """These rows are missing from the files that come in time."""
     for row in rows:
         if isinstance(row, PlacedLine):
@@ -23,7 +23,7 @@ def _comes_late(story: Story, *rows: PlacedLine | Movement | Callback) -> None:
 
 
 @case(weight=2)
-def line_restated_after_later_windows(story: Story) -> None:
+def line_restated_after_later_windows(story: CaseScript) -> None:
     """A file of an earlier window comes again with the right amount of a line: its difference never was."""
     currency = story.currency(("EUR", "KWD"))  # no fee schedule: the wrong amount is all that is wrong
     amount, reference = story.amount(least=10_000), story.reference()
@@ -41,7 +41,7 @@ def line_restated_after_later_windows(story: Story) -> None:
 
 
 @case(weight=2)
-def posting_found_after_later_windows(story: Story) -> None:
+def posting_found_after_later_windows(story: CaseScript) -> None:
     """The ledger brings a posting of an earlier window late: its line, unmatched until then, matches there."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run, _ = story.late_runs()
@@ -53,7 +53,7 @@ def posting_found_after_later_windows(story: Story) -> None:
 
 
 @case()
-def line_found_after_later_windows(story: Story) -> None:
+def line_found_after_later_windows(story: CaseScript) -> None:
     """A file of an earlier window comes again with a line more: the movement that waited for it never did."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run, _ = story.late_runs()
@@ -65,7 +65,7 @@ def line_found_after_later_windows(story: Story) -> None:
 
 
 @case(weight=2)
-def late_line_before_one_that_matched(story: Story) -> None:
+def late_line_before_one_that_matched(story: CaseScript) -> None:
     """A line of an earlier window comes late and takes the movement: the later line that had it repeats it now."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run, newest = story.late_runs()
@@ -81,7 +81,7 @@ def late_line_before_one_that_matched(story: Story) -> None:
 
 
 @case()
-def late_posting_that_nothing_settles(story: Story) -> None:
+def late_posting_that_nothing_settles(story: CaseScript) -> None:
     """The ledger brings a posting of an earlier window late: later windows open with it, and it is overdue in time."""
     run, _ = story.late_runs()
     story.before = story.fork()
@@ -89,7 +89,7 @@ def late_posting_that_nothing_settles(story: Story) -> None:
 
 
 @case()
-def late_posting_of_a_later_line(story: Story) -> None:
+def late_posting_of_a_later_line(story: CaseScript) -> None:
     """A posting of an earlier window comes late, and a line of a later one has waited for it: it matches there."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run, newest = story.late_runs()
@@ -101,7 +101,7 @@ def late_posting_of_a_later_line(story: Story) -> None:
 
 
 @case()
-def callback_found_after_later_windows(story: Story) -> None:
+def callback_found_after_later_windows(story: CaseScript) -> None:
     """A file of callbacks that were received in time comes late: by then nothing is missing any more."""
     story.require(story.terms.expects_callbacks)
     currency, amount, reference = story.currency(), story.amount(), story.reference()
@@ -115,7 +115,7 @@ def callback_found_after_later_windows(story: Story) -> None:
 
 
 @case()
-def original_found_after_later_windows(story: Story) -> None:
+def original_found_after_later_windows(story: CaseScript) -> None:
     """The original of a later window's refund comes late, of an earlier window: the refund always knew it."""
     amount, original, reference = story.amount(least=10_000), story.reference(), story.reference()
     run, newest = story.late_runs()

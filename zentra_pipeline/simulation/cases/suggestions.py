@@ -2,14 +2,14 @@
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.statements import Movement, PlacedLine
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
-def _lines(story: Story, run: int, amount: int, currency: str, count: int = 1) -> list[PlacedLine]:
+def _lines(story: CaseScript, run: int, amount: int, currency: str, count: int = 1) -> list[PlacedLine]:
     return [story.line(run, amount, currency, story.rng.choice(["", story.reference()])) for _ in range(count)]
 
 
-def _movements(story: Story, run: int, amount: int, currency: str, count: int = 1) -> list[Movement]:
+def _movements(story: CaseScript, run: int, amount: int, currency: str, count: int = 1) -> list[Movement]:
     """Movements of the run's own window, so that they are near in time by any reading of the day."""
     day = story.calendar.runs[run]
     return [
@@ -19,7 +19,7 @@ def _movements(story: Story, run: int, amount: int, currency: str, count: int = 
 
 
 @case(weight=2)
-def sole_candidates(story: Story) -> None:
+def sole_candidates(story: CaseScript) -> None:
     """One line, one movement, one amount, no reference: suggested, matched or left alone, as the profile says."""
     currency, amount, run = story.currency(), story.amount(), story.any_run()
     [line] = _lines(story, run, amount, currency)
@@ -35,7 +35,7 @@ def sole_candidates(story: Story) -> None:
 
 
 @case()
-def two_movements_for_a_line(story: Story) -> None:
+def two_movements_for_a_line(story: CaseScript) -> None:
     """Two movements could be the line's: undecidable, so the line is ambiguous and nothing is matched or suggested."""
     currency, amount, run = story.currency(), story.amount(), story.any_run()
     [line] = _lines(story, run, amount, currency)
@@ -45,7 +45,7 @@ def two_movements_for_a_line(story: Story) -> None:
 
 
 @case()
-def two_lines_for_a_movement(story: Story) -> None:
+def two_lines_for_a_movement(story: CaseScript) -> None:
     """A movement could be either line's: undecidable, so both lines are ambiguous."""
     currency, amount, run = story.currency(), story.amount(), story.any_run()
     lines = _lines(story, run, amount, currency, 2)
@@ -55,7 +55,7 @@ def two_lines_for_a_movement(story: Story) -> None:
 
 
 @case()
-def equal_amount_far_in_time(story: Story) -> None:
+def equal_amount_far_in_time(story: CaseScript) -> None:
     """The amounts are equal but further apart than the settlement lag: no candidates, no suggestion."""
     currency, amount = story.currency(), story.amount()
     run = story.any_run(spare=1)
@@ -74,7 +74,7 @@ def equal_amount_far_in_time(story: Story) -> None:
 
 
 @case()
-def zero_amounts_without_a_reference(story: Story) -> None:
+def zero_amounts_without_a_reference(story: CaseScript) -> None:
     """Nothing suggests that a line of zero and a movement of zero belong together."""
     run = story.any_run()
     story.line(run, 0, "EUR")

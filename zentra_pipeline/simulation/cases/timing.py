@@ -1,11 +1,11 @@
 """Cases about when the sides come: in transit, overdue, never, before the posting, and in windows without a run."""
 
 from zentra_pipeline.simulation.cases import case
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 
 @case(weight=4)
-def settled_within_the_lag(story: Story) -> None:
+def settled_within_the_lag(story: CaseScript) -> None:
     """The line comes with a later run, before the movement is overdue: in transit until then, no exception."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -17,7 +17,7 @@ def settled_within_the_lag(story: Story) -> None:
 
 
 @case(weight=2)
-def settled_in_the_run_it_falls_overdue(story: Story) -> None:
+def settled_in_the_run_it_falls_overdue(story: CaseScript) -> None:
     """The line comes in the very run that would have called the movement overdue: no exception."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -30,7 +30,7 @@ def settled_in_the_run_it_falls_overdue(story: Story) -> None:
 
 
 @case(weight=2)
-def settled_after_the_lag(story: Story) -> None:
+def settled_after_the_lag(story: CaseScript) -> None:
     """The movement is overdue, an exception, before its line comes: matched late."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -44,19 +44,19 @@ def settled_after_the_lag(story: Story) -> None:
 
 
 @case(weight=2)
-def never_settled(story: Story) -> None:
+def never_settled(story: CaseScript) -> None:
     """No line comes: in transit through the lag, an exception from then on."""
     story.movement(story.any_run(), story.amount(), story.currency(), story.reference())
 
 
 @case(weight=2)
-def never_posted(story: Story) -> None:
+def never_posted(story: CaseScript) -> None:
     """No movement comes: the line is unmatched at once and carried from run to run."""
     story.line(story.any_run(), story.amount(), story.currency(), story.reference())
 
 
 @case(weight=2)
-def settled_before_posted(story: Story) -> None:
+def settled_before_posted(story: CaseScript) -> None:
     """The movement is posted in a later window than its line: unmatched until then, then matched late."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -66,7 +66,7 @@ def settled_before_posted(story: Story) -> None:
 
 
 @case(weight=2)
-def posted_in_a_window_without_a_run(story: Story) -> None:
+def posted_in_a_window_without_a_run(story: CaseScript) -> None:
     """The movement's own window has no run: the next run sees it, and its age counts from its own window."""
     runs = [index for index in range(story.last_run + 1) if len(story.calendar.days_of(index)) > 1]
     story.require(bool(runs))
@@ -79,7 +79,7 @@ def posted_in_a_window_without_a_run(story: Story) -> None:
 
 
 @case()
-def not_for_matching(story: Story) -> None:
+def not_for_matching(story: CaseScript) -> None:
     """Fee, adjustment and reserve lines need no movement: accounted for, neither matched nor open."""
     line_type = story.rng.choice(["fee", "adjustment", "reserve"])
     amount = story.amount() * story.rng.choice([1, -1])

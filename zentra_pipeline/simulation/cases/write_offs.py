@@ -3,19 +3,19 @@
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.cases.groups import movements_in_order
 from zentra_pipeline.simulation.statements import Movement
-from zentra_pipeline.simulation.story import Story
+from zentra_pipeline.simulation.story import CaseScript
 
 _OVERDUE_SHARE = 0.5
 
 
-def _overdue(story: Story, movement: Movement) -> int:
+def _overdue(story: CaseScript, movement: Movement) -> int:
     """The run that calls a movement overdue."""
     overdue = story.calendar.first_overdue(movement.window)
     story.require(overdue is not None)
     return overdue or 0
 
 
-def _written_off(story: Story, spare: int = 0) -> tuple[Movement, int]:
+def _written_off(story: CaseScript, spare: int = 0) -> tuple[Movement, int]:
     """A movement that nothing settles, and the run in whose books it is written off, with `spare` runs after it."""
     overdue = [story.calendar.first_overdue(day) for day in story.calendar.runs]
     runs = [run for run, found in enumerate(overdue) if found is not None and found + spare <= story.last_run]
@@ -28,7 +28,7 @@ def _written_off(story: Story, spare: int = 0) -> tuple[Movement, int]:
     return movement, given_up
 
 
-def _twin_written_off(story: Story, spare: int) -> tuple[Movement, int]:
+def _twin_written_off(story: CaseScript, spare: int) -> tuple[Movement, int]:
     """A posting that repeats one already settled: a duplicate at once, and written off in the same run."""
     currency, amount, reference = story.currency(), story.amount(least=10_000), story.reference()
     run = story.any_run(spare)
@@ -39,18 +39,18 @@ def _twin_written_off(story: Story, spare: int) -> tuple[Movement, int]:
     return twin, run
 
 
-def _either_written_off(story: Story, spare: int) -> tuple[Movement, int]:
+def _either_written_off(story: CaseScript, spare: int) -> tuple[Movement, int]:
     return _written_off(story, spare) if story.rng.random() < _OVERDUE_SHARE else _twin_written_off(story, spare)
 
 
 @case()
-def movement_written_off(story: Story) -> None:
+def movement_written_off(story: CaseScript) -> None:
     """No line comes, and operators give the overdue movement up: out of the books in that run, and open no more."""
     _written_off(story)
 
 
 @case()
-def line_written_off(story: Story) -> None:
+def line_written_off(story: CaseScript) -> None:
     """No movement comes, and operators give the line up: no roll-forward knows it."""
     run = story.any_run()
     line = story.line(run, story.amount(), story.currency(), story.reference())
@@ -58,7 +58,7 @@ def line_written_off(story: Story) -> None:
 
 
 @case()
-def written_off_and_then_settled(story: Story) -> None:
+def written_off_and_then_settled(story: CaseScript) -> None:
     """The line comes after its movement was written off: it stands alone, unmatched."""
     movement, given_up = _written_off(story, spare=1)
     later = story.later_run(given_up)
@@ -66,7 +66,7 @@ def written_off_and_then_settled(story: Story) -> None:
 
 
 @case()
-def written_off_and_then_posted(story: Story) -> None:
+def written_off_and_then_posted(story: CaseScript) -> None:
     """The movement comes after its line was written off: it waits, and falls overdue."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
@@ -75,7 +75,7 @@ def written_off_and_then_posted(story: Story) -> None:
 
 
 @case(weight=2)
-def write_off_that_grows(story: Story) -> None:
+def write_off_that_grows(story: CaseScript) -> None:
     """The ledger adds to a movement after its write-off: posted and open by the change, overdue by its own window."""
     movement, given_up = _either_written_off(story, spare=1)
     change = story.amount() * story.rng.choice([1, 1, -1])
@@ -84,7 +84,7 @@ def write_off_that_grows(story: Story) -> None:
 
 
 @case()
-def write_off_that_grows_and_is_settled(story: Story) -> None:
+def write_off_that_grows_and_is_settled(story: CaseScript) -> None:
     """What the ledger added after the write-off is settled by a line of its own: a match of the change alone."""
     movement, given_up = _written_off(story, spare=1)
     later = story.later_run(given_up)
@@ -95,7 +95,7 @@ def write_off_that_grows_and_is_settled(story: Story) -> None:
 
 
 @case()
-def write_off_that_grows_twice(story: Story) -> None:
+def write_off_that_grows_twice(story: CaseScript) -> None:
     """The ledger adds to what it added after the write-off: one item, which shows what has come since."""
     movement, given_up = _either_written_off(story, spare=2)
     then = story.later_run(given_up, spare=1)
@@ -104,7 +104,7 @@ def write_off_that_grows_twice(story: Story) -> None:
 
 
 @case()
-def write_off_that_grows_and_is_written_off(story: Story) -> None:
+def write_off_that_grows_and_is_written_off(story: CaseScript) -> None:
     """What the ledger added after the write-off is written off in its turn, once it is overdue."""
     movement, given_up = _either_written_off(story, spare=2)
     grown = story.grow(movement, story.later_run(given_up), story.amount())

@@ -38,7 +38,7 @@ class PublishedRun:
 
 
 @dataclass(frozen=True)
-class Books:
+class CloseoutView:
     """The open books: `connection` holds the views named above."""
 
     connection: duckdb.DuckDBPyConnection
@@ -56,7 +56,7 @@ class Books:
 @contextmanager
 def opened(
     paths: TenantPaths, run: run_store.Run, revision: run_store.Revision, decisions: Sequence[Decision]
-) -> Iterator[Books]:
+) -> Iterator[CloseoutView]:
     """The books of a published revision, judged by `decisions` (the log so far)."""
     with reading(operational_store(paths)) as store:
         current = [
@@ -92,13 +92,13 @@ def opened(
         connection.execute(sql_text.statement("closeout", "exceptions"), [run.run_id, decided])
         connection.execute(_items(revision))
         connection.execute(sql_text.statement("closeout", "evidence"), [run.run_id])
-        yield Books(connection, run, revision, decisions)
+        yield CloseoutView(connection, run, revision, decisions)
 
 
 @contextmanager
 def without_activity(
     run: run_store.Run, revision: run_store.Revision, decisions: Sequence[Decision]
-) -> Iterator[Books]:
+) -> Iterator[CloseoutView]:
     """The empty books of a window in which nothing happened."""
     with duckdb.connect() as connection:
         for table in _TABLES:
@@ -109,7 +109,7 @@ def without_activity(
         connection.execute("create view own_exceptions as select * from exceptions")
         connection.execute(_items(revision))
         connection.execute(sql_text.statement("closeout", "evidence"), [run.run_id])
-        yield Books(connection, run, revision, decisions)
+        yield CloseoutView(connection, run, revision, decisions)
 
 
 def _scan(paths: TenantPaths, table: str, published: Sequence[PublishedRun]) -> str:

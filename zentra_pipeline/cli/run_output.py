@@ -36,7 +36,7 @@ def as_object(request: "RunRequest", outcome: "RunOutcome") -> dict[str, Any]:
     }
 
 
-def tell(request: "RunRequest", outcome: "RunOutcome") -> None:
+def print_run(request: "RunRequest", outcome: "RunOutcome") -> None:
     """Say on stdout what the run found: where every row went, what is still open, what needs a person."""
     summary = outcome.summary
     news = "published" if outcome.is_new_revision else "nothing new since"

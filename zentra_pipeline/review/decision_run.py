@@ -29,7 +29,7 @@ _FAILED: Final = "failed_settlement"
 
 
 @dataclass(frozen=True)
-class Books:
+class DecisionRun:
     """The run a decision stands in, what of its items the log keeps, and whether that changes the run."""
 
     run: run_store.Run
@@ -58,9 +58,9 @@ class OpenItem:
     item_state: str
 
 
-def of_known(connection: Connection, known: Decision) -> Books:
+def of_known(connection: Connection, known: Decision) -> DecisionRun:
     """The books of a decision that is recorded already."""
-    return Books(run_store.get(connection, known.run_id), known.details, run_adjustments.changes_items(known))
+    return DecisionRun(run_store.get(connection, known.run_id), known.details, run_adjustments.changes_items(known))
 
 
 def of_decision(
@@ -70,25 +70,25 @@ def of_decision(
     state: ExceptionState,
     log: Sequence[Decision],
     action: str,
-    verdict: policy.Verdict,
+    verdict: policy.PolicyResult,
     found: FoundMatch | None,
-) -> Books:
+) -> DecisionRun:
     """The provider's newest published run; for what changes items the newest that carries them."""
     published = published_runs(connection, row)
     if found is not None:
         takes_effect = verdict.result == "resolved"
-        return Books(
+        return DecisionRun(
             found.run if takes_effect else published[-1],
             found.match.details(takes_effect=takes_effect),
             takes_effect,
         )
     if verdict.result == "resolved" and verdict.resolution == policy.WRITE_OFF:
-        return _written_off(connection, paths, row, published) or Books(published[-1])
+        return _written_off(connection, paths, row, published) or DecisionRun(published[-1])
     if action == "reopen":
         decided = next((each for each in log if each.decision_id == state.decision_id), None)
         if decided is not None and run_adjustments.changes_items(decided):
-            return Books(_taken_back_from(connection, state, published), _items_of(decided), is_changed=True)
-    return Books(published[-1])
+            return DecisionRun(_taken_back_from(connection, state, published), _items_of(decided), is_changed=True)
+    return DecisionRun(published[-1])
 
 
 def match_of(
@@ -177,7 +177,7 @@ def newest_open(
 
 def _written_off(
     connection: Connection, paths: TenantPaths, row: Mapping[str, Any], published: Sequence[run_store.Run]
-) -> Books | None:
+) -> DecisionRun | None:
     """The newest run that sees the exception's item, provided it leaves it open and is not sealed."""
     if row["exception_type"] not in OPEN_ITEM_TYPES:
         return None
@@ -192,7 +192,7 @@ def _written_off(
         "currency": row["currency"],
         "exception_type": row["exception_type"],
     }
-    return Books(open_item.run, {"item": details}, is_changed=True)
+    return DecisionRun(open_item.run, {"item": details}, is_changed=True)
 
 
 def _check_unsealed(connection: Connection, run: run_store.Run, what: str) -> None:
