@@ -383,7 +383,7 @@ outcomes as (
         {{ alias }}.sort_at,
         {{ alias }}.opened_window,
         {{ alias }}.is_carried,
-        {{ alias }}.returned_from
+        {{ alias }}.released_from_match_id
 {%- endmacro %}
 
 {# A match is named by its run, rule, group and legs; lengths keep the parts apart. `scope` must be in reach. #}

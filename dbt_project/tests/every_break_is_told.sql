@@ -36,7 +36,7 @@ standing_reasons as (
         earlier.currency
     from {{ ref('int_earlier_exceptions') }} as earlier
     inner join {{ ref('int_unmatched_reasons') }} as reasons on earlier.exception_type = reasons.exception_type
-    where earlier.status <> 'resolved' and reasons.is_firm
+    where earlier.status <> 'resolved' and reasons.is_terminal_reason
 
 ),
 

@@ -3,7 +3,7 @@
 with states as (
 
     select * from {{ ref('int_callback_states') }}
-    where not is_believed
+    where not has_one_payload
 
 ),
 

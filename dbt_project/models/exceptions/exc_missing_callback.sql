@@ -52,7 +52,7 @@ earlier_legs as (
 disbelieved as (
 
     select * from {{ ref('int_callback_events') }}
-    where not is_believed
+    where not has_one_payload
 
 ),
 

@@ -4,7 +4,7 @@
 with states as (
 
     select * from {{ ref('int_callback_states') }}
-    where callback_state = 'excepted' and is_believed
+    where callback_state = 'excepted' and has_one_payload
 
 ),
 

@@ -296,7 +296,7 @@ final as (
         heard.signature_verified,
         heard.deliveries,
         heard.payloads,
-        heard.payloads = 1 as is_believed,
+        heard.payloads = 1 as has_one_payload,
         earlier_states.callback_state as earlier_state,
         greatest(heard.deliveries - coalesce(earlier_states.deliveries, 0), 0) as new_deliveries
     from heard

@@ -1,4 +1,4 @@
--- Grain: a callback event the run sees, and what became of it.
+-- Grain: a callback event the run sees, and its outcome.
 --   matched     belongs to a match
 --   in_transit  waits for its line or movement, or for its match, within the settlement lag
 --   excepted    conflicting, or a success that nothing answers after the lag (orphan)
@@ -72,11 +72,11 @@ unmatched as (
 waiting as (
 
     select * from unmatched
-    where is_believed and earlier_state is distinct from 'matched'
+    where has_one_payload and earlier_state is distinct from 'matched'
 
 ),
 
-borne as (
+referenced_callbacks as (
 
     select distinct waiting.provider_event_id
     from waiting
@@ -106,8 +106,8 @@ answered as (
             and known_references.is_own_name
             and waiting.currency = known_references.currency
             and {{ speaks_for('waiting', 'known_references') }}
-    left join borne on waiting.provider_event_id = borne.provider_event_id
-    where borne.provider_event_id is null
+    left join referenced_callbacks on waiting.provider_event_id = referenced_callbacks.provider_event_id
+    where referenced_callbacks.provider_event_id is null
 
 ),
 
@@ -147,12 +147,12 @@ of_written_off as (
     select distinct waiting.provider_event_id
     from waiting
     inner join answered on waiting.provider_event_id = answered.provider_event_id
-    left join borne on waiting.provider_event_id = borne.provider_event_id
+    left join referenced_callbacks on waiting.provider_event_id = referenced_callbacks.provider_event_id
     inner join written_off_references
         on
-            written_off_references.is_own_name = (borne.provider_event_id is null)
+            written_off_references.is_own_name = (referenced_callbacks.provider_event_id is null)
             and written_off_references.reference
-            = case when borne.provider_event_id is null then waiting.merchant_reference else waiting.reference end
+            = case when referenced_callbacks.provider_event_id is null then waiting.merchant_reference else waiting.reference end
             and waiting.currency = written_off_references.currency
             and (waiting.amount_minor < 0) = (written_off_references.amount_minor < 0)
     where written_off_references.reference <> ''
@@ -174,7 +174,7 @@ repeated as (
         waiting.callback_status = 'succeeded'
         and coalesce(nullif(waiting.provider_reference, ''), waiting.merchant_reference) = waiting.merchant_reference
         and others.callback_status = 'succeeded'
-        and others.is_believed
+        and others.has_one_payload
         and others.provider_reference <> ''
         and others.provider_reference <> others.merchant_reference
 
@@ -201,10 +201,10 @@ final as (
     select
         events.*,
         match_callbacks.provider_event_id is not null as is_matched,
-        borne.provider_event_id is not null as is_reference_known,
+        referenced_callbacks.provider_event_id is not null as is_reference_known,
         coalesce(aged.age_business_days, 0) as age_business_days,
         case
-            when not events.is_believed then 'excepted'
+            when not events.has_one_payload then 'excepted'
             when match_callbacks.provider_event_id is not null or events.earlier_state = 'matched' then 'matched'
             when of_written_off.provider_event_id is not null then 'accounted'
             when repeated.provider_event_id is not null and answered.provider_event_id is null then 'accounted'
@@ -220,7 +220,7 @@ final as (
     from events
     cross join profile
     left join match_callbacks on events.provider_event_id = match_callbacks.provider_event_id
-    left join borne on events.provider_event_id = borne.provider_event_id
+    left join referenced_callbacks on events.provider_event_id = referenced_callbacks.provider_event_id
     left join answered on events.provider_event_id = answered.provider_event_id
     left join of_written_off on events.provider_event_id = of_written_off.provider_event_id
     left join repeated on events.provider_event_id = repeated.provider_event_id

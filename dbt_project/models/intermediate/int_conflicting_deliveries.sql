@@ -12,7 +12,7 @@ with scope as (
 conflicting as (
 
     select * from {{ ref('int_callback_events') }}
-    where not is_believed
+    where not has_one_payload
 
 ),
 

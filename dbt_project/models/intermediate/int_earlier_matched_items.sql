@@ -202,13 +202,13 @@ named as (
     select events.merchant_reference as reference
     from events
     inner join lines on events.provider_reference = lines.provider_reference
-    where events.is_believed and events.provider_reference <> '' and not lines.is_seen_before
+    where events.has_one_payload and events.provider_reference <> '' and not lines.is_seen_before
     union all
     select provider_reference as reference from events
-    where earlier_state is null or earlier_state <> 'matched' or not is_believed
+    where earlier_state is null or earlier_state <> 'matched' or not has_one_payload
     union all
     select merchant_reference as reference from events
-    where earlier_state is null or earlier_state <> 'matched' or not is_believed
+    where earlier_state is null or earlier_state <> 'matched' or not has_one_payload
 
 ),
 

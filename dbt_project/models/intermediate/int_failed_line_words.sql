@@ -22,7 +22,7 @@ known_references as (
 events as (
 
     select * from {{ ref('int_callback_events') }}
-    where is_believed
+    where has_one_payload
 
 ),
 
@@ -102,7 +102,7 @@ ranked as (
             order by
                 {{ word_order('events', 'found.is_by_reference') }} desc nulls last,
                 events.provider_event_id desc nulls last
-        ) as word_rank
+        ) as recency_rank
     from found
     inner join events on found.provider_event_id = events.provider_event_id
 
@@ -119,7 +119,7 @@ final as (
         ranked.last_status,
         ranked.last_event_id
     from lines
-    inner join ranked on lines.line_id = ranked.line_id and ranked.word_rank = 1
+    inner join ranked on lines.line_id = ranked.line_id and ranked.recency_rank = 1
 
 )
 

@@ -38,7 +38,7 @@ ordered as (
                 visible.policy_result asc nulls last,
                 visible.file_sequence asc nulls last,
                 visible.row_number asc nulls last
-        ) as word_rank
+        ) as recency_rank
     from visible
 
 ),
@@ -54,7 +54,7 @@ final as (
         policy_result,
         occurred_at
     from ordered
-    where word_rank = 1
+    where recency_rank = 1
 
 )
 

@@ -59,7 +59,7 @@ line_items as (
         lines.settled_at as sort_at,
         lines.opened_window,
         lines.is_carried,
-        cast(null as varchar) as returned_from
+        cast(null as varchar) as released_from_match_id
     from lines
     inner join match_line_types on lines.line_type = match_line_types.line_type
     cross join profile
@@ -83,7 +83,7 @@ movement_items as (
         posted_at as sort_at,
         opened_window,
         is_carried,
-        cast(null as varchar) as returned_from
+        cast(null as varchar) as released_from_match_id
     from movements
 
 ),
@@ -102,7 +102,7 @@ returned_items as (
         matched_items.sort_at,
         cast(null as date) as opened_window,
         false as is_carried,
-        matched_items.match_id as returned_from
+        matched_items.match_id as released_from_match_id
     from matched_items
     inner join reversed on matched_items.match_id = reversed.match_id
     left join match_line_types on matched_items.own_class = match_line_types.line_type

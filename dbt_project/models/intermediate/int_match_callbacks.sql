@@ -43,7 +43,7 @@ known_references as (
 events as (
 
     select * from {{ ref('int_callback_events') }}
-    where is_believed
+    where has_one_payload
 
 ),
 

@@ -77,7 +77,7 @@ unmatched as (
         outcomes.intent_id,
         outcomes.sort_at,
         outcomes.opened_window,
-        outcomes.returned_from,
+        outcomes.released_from_match_id,
         outcomes.disposition
     from outcomes
     left join zero_lines
@@ -101,7 +101,7 @@ unmatched as (
         items.intent_id,
         items.sort_at,
         items.opened_window,
-        items.returned_from,
+        items.released_from_match_id,
         case
             when written_off.exception_type in ('duplicate_settlement_line', 'duplicate_ledger_posting') then 'duplicate'
             when written_off.exception_type = 'ambiguous_match' then 'ambiguous'
@@ -129,7 +129,7 @@ unmatched as (
         cast(null as varchar) as intent_id,
         lines.settled_at as sort_at,
         lines.opened_window,
-        cast(null as varchar) as returned_from,
+        cast(null as varchar) as released_from_match_id,
         'failed' as disposition
     from lines
     inner join match_line_types on lines.line_type = match_line_types.line_type

@@ -83,7 +83,7 @@ items as (
 
 ),
 
-bearers as (
+batch_movements as (
 
     select
         provider_reference as batch_id,
@@ -101,11 +101,11 @@ borne_batches as (
     select distinct
         batch_id,
         currency
-    from bearers
+    from batch_movements
 
 ),
 
--- Lines of borne batches: what this run sees, and what the files of earlier runs hold of the same batch.
+-- Lines of batches that a movement names: what this run sees, and what the files of earlier runs hold of the same batch.
 seen_lines as (
 
     select
@@ -249,36 +249,36 @@ batches as (
 
 ),
 
-borne as (
+batch_candidates as (
 
     select
-        bearers.batch_id,
-        bearers.currency,
+        batch_movements.batch_id,
+        batch_movements.currency,
         batches.lines,
         batches.net_minor,
         batches.first_line_id,
         cast(count(*) as bigint) as movements,
-        cast(sum(case when bearers.amount_minor = batches.net_minor then 1 else 0 end) as bigint) as equal_movements,
-        min(bearers.transaction_id) as transaction_id
-    from bearers
+        cast(sum(case when batch_movements.amount_minor = batches.net_minor then 1 else 0 end) as bigint) as equal_movements,
+        min(batch_movements.transaction_id) as transaction_id
+    from batch_movements
     inner join batches
-        on bearers.batch_id = batches.batch_id and bearers.currency = batches.currency and batches.taken_lines = 0
-    group by bearers.batch_id, bearers.currency, batches.lines, batches.net_minor, batches.first_line_id
+        on batch_movements.batch_id = batches.batch_id and batch_movements.currency = batches.currency and batches.taken_lines = 0
+    group by batch_movements.batch_id, batch_movements.currency, batches.lines, batches.net_minor, batches.first_line_id
 
 ),
 
 matched_batches as (
 
     select
-        borne.*,
+        batch_candidates.*,
         {{ match_id(
-            'batch_total', 'borne.batch_id', 'borne.currency', "'batch'",
-            "cast(borne.lines as varchar) || ':' || cast(borne.net_minor as varchar)", 'borne.first_line_id',
-            'borne.transaction_id'
+            'batch_total', 'batch_candidates.batch_id', 'batch_candidates.currency', "'batch'",
+            "cast(batch_candidates.lines as varchar) || ':' || cast(batch_candidates.net_minor as varchar)", 'batch_candidates.first_line_id',
+            'batch_candidates.transaction_id'
         ) }} as match_id
-    from borne
+    from batch_candidates
     cross join scope
-    where borne.movements = 1 and borne.equal_movements = 1
+    where batch_candidates.movements = 1 and batch_candidates.equal_movements = 1
 
 ),
 
@@ -298,9 +298,9 @@ tied_lines as (
 
     select distinct settled_lines.line_id
     from settled_lines
-    inner join borne
-        on settled_lines.batch_id = borne.batch_id and settled_lines.currency = borne.currency
-    where borne.equal_movements > 1
+    inner join batch_candidates
+        on settled_lines.batch_id = batch_candidates.batch_id and settled_lines.currency = batch_candidates.currency
+    where batch_candidates.equal_movements > 1
 
 ),
 
@@ -341,7 +341,7 @@ outcomes as (
         matched_lines.settled_at as sort_at,
         cast(null as date) as opened_window,
         false as is_carried,
-        cast(null as varchar) as returned_from,
+        cast(null as varchar) as released_from_match_id,
         false as was_ambiguous,
         'matched' as disposition,
         matched_lines.match_id,

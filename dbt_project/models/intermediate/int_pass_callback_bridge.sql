@@ -56,7 +56,7 @@ line_names as (
         events.merchant_reference as movement_name
     from events
     inner join named_lines on events.provider_reference = named_lines.line_name
-    where events.is_believed and events.merchant_reference <> ''
+    where events.has_one_payload and events.merchant_reference <> ''
 
 ),
 

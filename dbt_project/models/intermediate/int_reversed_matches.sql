@@ -24,7 +24,7 @@ movements as (
 events as (
 
     select * from {{ ref('int_callback_events') }}
-    where is_believed and provider_reference <> '' and merchant_reference <> ''
+    where has_one_payload and provider_reference <> '' and merchant_reference <> ''
 
 ),
 

@@ -1,5 +1,5 @@
 -- Grain: an exception type that says why an item is unmatched. An item has one such reason at a time, the first that applies by
--- `rank` (contract §10.6). A reason that another run knows better is superseded; a wrong currency (`is_firm`) stays, though its
+-- `rank` (contract §10.6). A reason that another run knows better is superseded; a wrong currency (`is_terminal_reason`) stays, though its
 -- movement finds another line and a lesser reason would apply by now.
 {{ config(materialized='view') }}
 
@@ -23,7 +23,7 @@ final as (
                 else 5
             end as bigint
         ) as rank,
-        exception_type = 'currency_mismatch' as is_firm
+        exception_type = 'currency_mismatch' as is_terminal_reason
     from exception_types
     where
         exception_type in (

@@ -63,7 +63,7 @@ zero_lines as (
 callback_states as (
 
     select * from {{ ref('int_callback_states') }}
-    where is_believed
+    where has_one_payload
 
 ),
 
@@ -114,7 +114,7 @@ redelivered_entries as (
 
 -- What came in ---------------------------------------------------------------------------------------------------------
 
-came_in as (
+inflow as (
 
     select
         'settlement' as side,
@@ -149,7 +149,7 @@ came_in as (
         cast(1 as bigint) as row_count,
         amount_minor
     from outcomes
-    where returned_from is not null
+    where released_from_match_id is not null
 
     union all
 
@@ -159,7 +159,7 @@ came_in as (
         cast(1 as bigint) as row_count,
         amount_minor
     from open_items
-    where is_written_off and returned_from is not null
+    where is_written_off and released_from_match_id is not null
 
     union all
 
@@ -196,7 +196,7 @@ came_in as (
 
 -- What became of it ----------------------------------------------------------------------------------------------------
 
-became as (
+dispositions as (
 
     select
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
@@ -360,7 +360,7 @@ in_sums as (
         currency,
         sum(row_count) as rows_in,
         sum(amount_minor) as amount_in_minor
-    from came_in
+    from inflow
     group by side, currency
     having sum(row_count) > 0
 
@@ -390,7 +390,7 @@ bucket_sums as (
         sum(case when bucket = 'excepted' then amount_minor else 0 end) as excepted_minor,
         sum(case when bucket = 'accounted' then amount_minor else 0 end) as accounted_minor,
         sum(case when bucket = 'duplicates' then amount_minor else 0 end) as duplicates_minor
-    from became
+    from dispositions
     group by side, currency
 
 ),

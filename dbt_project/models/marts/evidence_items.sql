@@ -240,7 +240,7 @@ all_rows as (
         provider_reference,
         provider_event_id
     from callback_states
-    where not is_believed
+    where not has_one_payload
 
     union all
 
@@ -264,7 +264,7 @@ returned_lines as (
     from line_deliveries
     inner join outcomes
         on line_deliveries.line_id = outcomes.item_id and outcomes.item_type = 'settlement_line'
-    where outcomes.returned_from is not null
+    where outcomes.released_from_match_id is not null
     group by line_deliveries.line_id
 
 ),

@@ -217,7 +217,7 @@ firm_reasons as (
         standing.subject_id,
         standing.currency
     from standing
-    inner join reason_types on standing.exception_type = reason_types.exception_type and reason_types.is_firm
+    inner join reason_types on standing.exception_type = reason_types.exception_type and reason_types.is_terminal_reason
 
 ),
 

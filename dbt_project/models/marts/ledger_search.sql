@@ -44,7 +44,7 @@ events as (
         provider_reference,
         merchant_reference
     from {{ ref('int_callback_events') }}
-    where is_believed and provider_reference <> '' and merchant_reference <> ''
+    where has_one_payload and provider_reference <> '' and merchant_reference <> ''
 
 ),
 

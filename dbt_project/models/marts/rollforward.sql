@@ -25,7 +25,7 @@ carried as (
 returned as (
 
     select * from {{ ref('int_items') }}
-    where item_type = 'ledger_transaction' and returned_from is not null
+    where item_type = 'ledger_transaction' and released_from_match_id is not null
 
 ),
 
@@ -95,7 +95,7 @@ amounts as (
         0 as closing_minor
     from returned
     inner join earlier_legs
-        on returned.returned_from = earlier_legs.match_id and returned.item_id = earlier_legs.leg_id
+        on returned.released_from_match_id = earlier_legs.match_id and returned.item_id = earlier_legs.leg_id
 
     union all
 

@@ -58,14 +58,14 @@ group_callbacks as (
                 order by
                     {{ word_order('callback_states', 'match_callbacks.is_by_reference') }} desc nulls last,
                     callback_states.provider_event_id desc nulls last
-            ) as word_rank
+            ) as recency_rank
         from match_callbacks
         inner join matches
             on match_callbacks.match_id = matches.match_id and matches.cardinality <> 'one_to_one'
         inner join callback_states on match_callbacks.provider_event_id = callback_states.provider_event_id
         where callback_states.callback_status = 'succeeded'
     ) as ranked
-    where word_rank = 1
+    where recency_rank = 1
     group by match_id
 
 ),
@@ -99,7 +99,7 @@ waiting as (
     select * from callback_states
     where
         not is_matched
-        and is_believed
+        and has_one_payload
         and callback_status = 'succeeded'
 
 ),
@@ -183,11 +183,11 @@ open_item_words as (
                 order by
                     {{ word_order('waiting', 'open_item_callbacks.is_by_reference') }} desc nulls last,
                     waiting.provider_event_id desc nulls last
-            ) as word_rank
+            ) as recency_rank
         from open_item_callbacks
         inner join waiting on open_item_callbacks.provider_event_id = waiting.provider_event_id
     ) as ranked
-    where word_rank = 1
+    where recency_rank = 1
 
 ),
 
