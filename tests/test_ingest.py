@@ -145,7 +145,7 @@ def test_a_file_without_one_good_row_is_not_read_to_its_end(
     monkeypatch.setattr("zentra_pipeline.ingest.arrivals.HOPELESS_VALUES", 50 * 14)
     monkeypatch.setattr("zentra_pipeline.ingest.arrivals.FRAME_ROWS", 20)
     bad = [line(f"l{i}", "x") for i in range(100)]
-    with pytest.raises(InputRejectedError, match=r"set_1.csv: none of its first 60 rows got in, .* \(60 rows\)"):
+    with pytest.raises(InputRejectedError, match=r"set_1.csv: none of its first 60 rows is accepted, .* \(60 rows\)"):
         ingest(paths, csv(tmp_path / "set_1.csv", *bad, line("a")))
     assert ingest(paths, csv(tmp_path / "set_2.csv", line("a"), *bad)).files[0].quarantined == 100
 
@@ -209,7 +209,7 @@ def test_a_refused_file_takes_the_whole_command_with_it_and_leaves_nothing(
 
 
 def test_a_rejection_lists_the_reasons(paths: TenantPaths, tmp_path: Path) -> None:
-    with pytest.raises(InputRejectedError, match=r"none of 2 rows got in.*'x' is not an integer.*\(2\)"):
+    with pytest.raises(InputRejectedError, match=r"none of 2 rows is accepted.*'x' is not an integer.*\(2\)"):
         ingest(paths, csv(tmp_path / "set_1.csv", line("a", "x"), line("b", "x")))
 
 

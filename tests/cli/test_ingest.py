@@ -1,4 +1,4 @@
-"""`zentra ingest` tells what got in, what did not and why."""
+"""`zentra ingest` says what was accepted, what was not and why."""
 
 from pathlib import Path
 

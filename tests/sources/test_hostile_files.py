@@ -128,7 +128,7 @@ def test_records_that_are_no_rows_say_what_they_look_like(tmp_path: Path) -> Non
             ),
             "closing line": (with_row("*** end of report ***"), "looks like a comment or closing line"),
             "row count": (with_row("(2 rows affected)"), "looks like a comment or closing line"),
-            "header again": (with_row(HEADER), "row 3: the header stands here again"),
+            "header again": (with_row(HEADER), "row 3: the header is repeated here"),
             "header after a blank line": (with_row("\n" + HEADER), "the header again below it: two exports are joined"),
             "second table": (with_row("\nday,sum\nx,1"), "below it 'day,sum': another table or a closing line"),
             "blank line": (f"{HEADER}\n{ROWS[0]}\n\n{ROWS[1]}\n", "data row 2: a blank line between the rows"),

@@ -1,1 +1,1 @@
-"""The HTTP API: one module a noun; what a route does to the books stands outside of it."""
+"""The HTTP API: one module a noun. No accounting logic belongs here."""

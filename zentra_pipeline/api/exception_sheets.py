@@ -1,4 +1,4 @@
-"""Routes of exceptions as a sheet: the list as CSV, many decisions sent as one; sheets themselves: review.sheets."""
+"""Routes of exceptions as a sheet: the list as CSV, many decisions sent as one; sheets themselves: desk.sheets."""
 
 from typing import Annotated, Any, Final
 

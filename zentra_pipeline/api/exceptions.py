@@ -288,7 +288,7 @@ def _due_text(row: Mapping[str, Any]) -> str:
 
 
 def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, Any]:
-    """Everything told of one exception; the one answer for every id that is not one of the tenant's."""
+    """Full details of an exception; one answer for every id that is not the tenant's."""
     clocks = Clocks(caller.paths, serving.now())
     answer = lake.query(caller.paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id])
     found = _told_at(clocks, answer)
@@ -333,6 +333,6 @@ def _answer(detail: dict[str, Any]) -> Response:
 
 
 def _etag(detail: Mapping[str, Any]) -> str:
-    """Tells two states apart: what was decided, and what runs published; that time passes makes no other state."""
+    """Distinguishes two states: what was decided, and what runs published; that time passes makes no other state."""
     state = {name: value for name, value in detail.items() if name not in _CLOCK}
     return f'"{detail["version"]}-{hashlib.sha256(orjson.dumps(state)).hexdigest()[:16]}"'

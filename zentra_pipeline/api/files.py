@@ -1,4 +1,4 @@
-"""Routes that let files in: the body as it comes, to the same ingest as `zentra ingest`. No reader belongs here."""
+"""Upload routes: the body as it comes, to the same ingest as `zentra ingest`. No reader belongs here."""
 
 import hashlib
 import secrets

@@ -24,7 +24,7 @@ class Identities:
         self._changing = threading.Lock()
 
     def of(self, token: str, now: float) -> access.Identity | None:
-        """Whose token this is at `now` (seconds, rising), null when it is nobody's."""
+        """Whose token this is at `now` (seconds, rising), null when the token is unknown."""
         digest = hashlib.sha256(token.encode("ascii")).digest()
         with self._changing:
             known = self._known.get(digest)

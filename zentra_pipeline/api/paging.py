@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 class PageQuery(BaseModel):
-    """Which part of a list is asked for. Parameters that are not named are refused, not passed over."""
+    """Which part of a list is asked for. Parameters that are not named are rejected, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +40,7 @@ def cursor(place: Sequence[Any]) -> str:
 
 
 def place_of(given: str | None, *types: type) -> list[Any] | None:
-    """The place a cursor stands for, as values of these types; null without one. A problem when it is none of ours."""
+    """The place a cursor stands for, as values of these types; null without one. A problem when it is unknown."""
     if given is None:
         return None
     try:

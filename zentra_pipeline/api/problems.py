@@ -145,7 +145,7 @@ def _members(error: ProblemError) -> dict[str, Any]:
 
 
 def of_error(error: errors.ZentraError) -> ProblemError:
-    """The problem that an error of the package is to whoever asked; what is no fault of theirs stays an error."""
+    """The problem details of an error that the caller can act on; server faults stay errors."""
     if error.kind == "internal":
         return _fault(error)
     if error.kind == "not-found":

@@ -29,7 +29,7 @@ DECIDE: Final = "decide"
 PREPARE: Final = "prepare"
 APPROVE: Final = "approve"
 KEEP_WEBHOOKS: Final = "keep webhooks"
-# Which roles may do what over HTTP; what somebody may decide about an exception is finer (review.policy).
+# Which roles may do what over HTTP; what somebody may decide about an exception is finer (decisions.policy).
 MAY: Final = {
     READ: _EVERYBODY,
     ASK: _EVERYBODY - {"analyst"},

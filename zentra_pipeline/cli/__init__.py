@@ -1,4 +1,4 @@
-"""The command line's entry: runs a command and turns errors into exit codes; commands stand in a module a noun."""
+"""The command line's entry: runs a command and turns errors into exit codes; commands are in one module a noun."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""`zentra exceptions decide`: reads a sheet and prints its verdicts; sheets and deciding stand in review.sheets."""
+"""`zentra exceptions decide`: reads a sheet and prints the result of each row; the work is done in desk.sheets."""
 
 import sys
 from datetime import UTC, datetime

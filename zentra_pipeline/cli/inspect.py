@@ -67,4 +67,4 @@ def _sum(statement: "InspectedStatement") -> str:
 
 
 def _ties(statement: "InspectedStatement") -> str:
-    return {True: "yes", False: "NO", None: "cannot be told"}[statement.ties]
+    return {True: "yes", False: "NO", None: "unknown"}[statement.ties]

@@ -1,9 +1,9 @@
 """What calls of the client raise; deciding whether a call is made again does not belong here (exchange).
 
-ClientError                     a call came to nothing; the message says what to do
+ClientError                     the call failed; the message says what to do
 ├── ProblemError                the API answered with an RFC 9457 problem, which `problem` holds
 │   ├── UnauthenticatedError    401   the token is not valid
-│   ├── ForbiddenError          403   the token, or policy, does not let this
+│   ├── ForbiddenError          403   the token's role or the policy forbids this
 │   ├── NotFoundError           404   no such thing, or another tenant's
 │   ├── ConflictError           409   its state does not allow this; `problem.members` has the state where it is told
 │   ├── InvalidError            400, 413, 415, 422   the request cannot be
@@ -55,7 +55,7 @@ class UnauthenticatedError(ProblemError):
 
 
 class ForbiddenError(ProblemError):
-    """The token's role, or policy, does not let this."""
+    """The token's role or the policy forbids this."""
 
 
 class NotFoundError(ProblemError):
@@ -67,7 +67,7 @@ class ConflictError(ProblemError):
 
 
 class InvalidError(ProblemError):
-    """The request cannot be."""
+    """The request is invalid."""
 
 
 class BusyError(ProblemError):

@@ -1,1 +1,1 @@
-"""Closeout: evidence rows, the seal, its verifier, the report and the workbook."""
+"""Closeout: blockers, approval, calendar, evidence, the seal and its verifier, the report and the workbook."""

@@ -95,7 +95,7 @@ def of_opening(connection: Connection, paths: TenantPaths, run: run_store.Run) -
     revision = run_store.current_revision(connection, run.run_id)
     changed = continuity.outdated(revision, {item.run_id: item.revision for item in earlier})
     if changed:
-        explanation = f"it was made before {', '.join(changed)} came to what is published now"
+        explanation = f"{', '.join(changed)} changed after it was made"
         return [
             Blocker("stale_opening", run.run_id, explanation, Remedy("run the window again", "run_window", _about(run)))
         ]

@@ -66,13 +66,13 @@ def _write_segment(
             last = count + len(places) - 1
             if (places[0].as_py(), places[-1].as_py()) != (count, last) or any(set(gaps.unique().to_pylist()) - {0}):
                 raise VerificationError(
-                    f"{entry.path} does not hold the events that were told, at places {count} to {last}: "
+                    f"{entry.path} does not hold the events that were recorded, at places {count} to {last}: "
                     "have the home examined (doctor) to see what else is wrong"
                 )
             stream.write(lines.canonical(lines.values_of(content)))
             count += len(places)
     if count != entry.events:
-        raise VerificationError(f"{entry.path} holds {count:,} events, and {entry.events:,} were told")
+        raise VerificationError(f"{entry.path} holds {count:,} events, and {entry.events:,} were recorded")
 
 
 def _lines_sql(scan: str, tenant: str, kind: str, keys: list[str]) -> str:

@@ -19,7 +19,7 @@ def root(leaf_hashes: Iterable[bytes] | bytes) -> str:
     """
     level = _split(leaf_hashes) if isinstance(leaf_hashes, bytes) else list(leaf_hashes)
     if any(len(leaf) != HASH_SIZE for leaf in level):
-        raise ValueError(f"a leaf hash has not {HASH_SIZE} bytes")
+        raise ValueError(f"a leaf hash is not {HASH_SIZE} bytes long")
     if not level:
         return sha256(b"").hexdigest()
     while len(level) > 1:

@@ -1,4 +1,4 @@
-"""What a row must look like to be let in: one contract a table. Readers and storage do not belong here."""
+"""What a row must look like to be accepted: one contract a table. Readers and storage do not belong here."""
 
 from zentra_pipeline.contracts import callbacks, internal_events, ledger_entries, settlement_lines
 from zentra_pipeline.contracts.contract import Contract

@@ -74,7 +74,7 @@ class ExceptionState:
     `owner` and `lane` are null until a decision names them: those it opened with hold.
 
     `proposed_resolution` and `proposed_by` are set while a second person is awaited. `decision_id` is the
-    decision that resolved it, `run_id` the run in whose books it did, `reason` the last one given.
+    decision that resolved it, `run_id` the run in which it did, `reason` the last one given.
     """
 
     exception_id: str

@@ -3,7 +3,7 @@
     match   any number of lines with any number of movements, or items of one side that cancel with each other
     split   one line with several movements, or several lines with one movement
 
-Does not belong here: finding the items in the books (books), who may decide (policy), the match itself (dbt).
+Does not belong here: finding the items of a run (review.decision_run), who may decide (policy), the match itself (dbt).
 """
 
 from collections.abc import Mapping, Sequence

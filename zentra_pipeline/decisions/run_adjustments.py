@@ -66,7 +66,7 @@ class ManualMatch:
     """A line or movement that a decision in the books of the run matches; items of one `decision_id` are one match.
 
     `exception_id` was decided about. `break_id` and `break_type` are the exception that the run had opened about the
-    item, null where there was none: it stays told beside the match.
+    item, null where there was none: it remains reported beside the match.
     """
 
     item_type: str

@@ -1,4 +1,4 @@
-"""Ends Dagster runs whose process died: Dagster keeps them as started, and ten of them hold up its queue for good.
+"""Ends Dagster runs whose process died: Dagster keeps them as started, and ten of them block its queue permanently.
 
 A run holds a lock file while it works, which the system releases however it ends. What a run left of our own facts is
 healed by the next one and does not belong here.

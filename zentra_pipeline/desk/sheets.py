@@ -24,6 +24,7 @@ from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.engine import operational_store, reading
 
 MOST_DECISIONS: Final = 500
+_SEPARATORS: Final = ((";", "semicolons"), ("\t", "tabs"))
 MOST_BYTES: Final = 16 * 1024 * 1024
 REQUIRED: Final = ("exception_id", "action")
 OPTIONAL: Final = ("reason", "owner", "resolution", "version")
@@ -103,6 +104,9 @@ def read(content: bytes) -> list[Row]:
     told = {*_told_columns()} - {*REQUIRED, *OPTIONAL}
     unknown = [name for name in header if name not in (*REQUIRED, *OPTIONAL, *told)]
     missing = [name for name in REQUIRED if name not in header]
+    separator = next((word for mark, word in _SEPARATORS if mark in header[0] and "exception_id" in header[0]), None)
+    if separator is not None:
+        raise NotASheetError(f"the sheet's columns are separated by {separator}: save it with commas (CSV UTF-8)")
     if unknown or missing or len(set(header)) < len(header):
         raise NotASheetError(
             f"the sheet has columns {', '.join(map(repr, header[:20]))}; it takes {', '.join(REQUIRED)} and any of "
@@ -110,12 +114,12 @@ def read(content: bytes) -> list[Row]:
         )
     short = next((number for number, record in enumerate(records, start=1) if len(record) != len(header)), None)
     if short is not None:
-        raise NotASheetError(f"row {short} of the sheet has another number of fields than its header")
+        raise NotASheetError(f"row {short} of the sheet has a different number of fields than its header")
     given = {number: dict(zip(header, record, strict=True)) for number, record in enumerate(records, start=1)}
     if not told.isdisjoint(header):
         given = {number: _decision_of(fields) for number, fields in given.items() if fields["action"].strip()}
     if len(given) > MOST_DECISIONS:
-        raise SheetTooLargeError(f"the sheet decides {len(given):,} times; {MOST_DECISIONS} are allowed at once")
+        raise SheetTooLargeError(f"the sheet has {len(given):,} decisions; {MOST_DECISIONS} are allowed at once")
     return [_row(number, fields) for number, fields in given.items()]
 
 
@@ -131,7 +135,7 @@ def decide(
 ) -> Iterator[RowResult]:
     """Record the decision of each row, one after the other as the verdicts are asked for.
 
-    Raises ConfigurationError for a policy that cannot be, which is no row's fault.
+    Raises ConfigurationError for an invalid policy, which no row is to blame for.
     """
     for row in rows:
         yield RowResult(row.number, row.exception_id, _refusal(home, tenant, row, actor, role, now, origin))
@@ -209,7 +213,7 @@ def _decision_of(given: dict[str, str]) -> dict[str, str]:
 
 
 def _row(number: int, given: dict[str, str]) -> Row:
-    """A row's decision; white space around words is none of theirs, that around a reason or a name stays."""
+    """A row's decision; white space around words is stripped, that around a reason or a name stays."""
     words = {name: given.get(name, "").strip() for name in ("exception_id", "action", "resolution", "version")}
     return Row(
         number,

@@ -1,1 +1,1 @@
-"""The `reconciliation.*` event log: what happened, told once, as CloudEvents."""
+"""The `reconciliation.*` event log: what happened, recorded once, as CloudEvents."""

@@ -42,7 +42,7 @@ _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 @dataclass(frozen=True)
 class Command:
-    """What all files of a command share; `stops_when_hopeless`: reading ends when no row is accepted for long."""
+    """What all files of a command share; `stops_early`: reading ends when no row is accepted for long."""
 
     paths: TenantPaths
     provider: str
@@ -50,7 +50,7 @@ class Command:
     format: str
     now: datetime
     may_quarantine_all: bool = False
-    stops_when_hopeless: bool = False
+    stops_early: bool = False
     received_by: str | None = None
 
 
@@ -254,10 +254,10 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
         tally.admit(command.contract, admitted)
         tally.refuse(verdict.refused)
         values = tally.read * (len(command.contract.columns) + len(tally.unknown_columns))
-        if not tally.staged and values >= HOPELESS_VALUES and command.stops_when_hopeless:
+        if not tally.staged and values >= HOPELESS_VALUES and command.stops_early:
             first = tally.by_count[0]
             raise InputRejectedError(
-                f"{name}: none of its first {tally.read:,} rows got in, nothing changed: {first.reason} "
+                f"{name}: none of its first {tally.read:,} rows is accepted, nothing changed: {first.reason} "
                 f"({first.count:,} rows); is it a file of another kind?"
             )
         yield GateResult(admitted, _quarantine_rows(command, arrival, verdict.refused))

@@ -89,7 +89,7 @@ def ingest_files(
         format,
         now,
         may_quarantine_all,
-        stops_when_hopeless=len(files) == 1 and not may_quarantine_all,
+        stops_early=len(files) == 1 and not may_quarantine_all,
         received_by=received_by,
     )
     ids = [_id_of_name(source) if file_id is None else identifiers.settlement_file_id(file_id) for source in files]
@@ -187,7 +187,9 @@ def _reject_when_nothing_got_in(staged: Sequence[StagedArrival]) -> None:
         for tally in tallies:
             reasons.update({rule.reason: rule.count for rule in tally.by_count})
         named = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(REASONS_NAMED))
-        raise InputRejectedError(f"none of {rows:,} rows got in, nothing changed: {named}; correct and ingest again")
+        raise InputRejectedError(
+            f"none of {rows:,} rows is accepted, nothing changed: {named}; correct and ingest again"
+        )
 
 
 def _commit(command: Command, engine: Engine, staged: Sequence[StagedArrival], rows: Sequence[StagedFile]) -> None:

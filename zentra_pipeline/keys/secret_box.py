@@ -1,4 +1,4 @@
-"""Keeps webhook secrets encrypted in the store, under the passphrase of the home's signing keys (closeout.keys).
+"""Keeps webhook secrets encrypted in the store, under the passphrase of the home's signing keys (signing_keys).
 
 AES-256-GCM with a key made of the passphrase by scrypt; the endpoint's id is bound in, so that a secret copied to
 another row does not open. Does not belong here: making secrets, signing with them.

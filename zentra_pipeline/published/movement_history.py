@@ -1,4 +1,4 @@
-"""Tells a movement's whole history in the order of time, from published evidence alone; finding it is movement's.
+"""A movement's whole history in the order of time, from published evidence alone; its rows come from movement_rows.
 
 Every entry says when, what happened in a sentence, by whom, in which run, and which row of which file says so. Does not
 belong here: SQL, printing.

@@ -40,7 +40,7 @@ def newer_than_store(paths: TenantPaths) -> list[Newer]:
 
 
 def require_newest(paths: TenantPaths) -> None:
-    """VerificationError where the store lacks what was published: what it says is not what is so."""
+    """VerificationError where the store lacks what was published: it is out of date."""
     newer = newer_than_store(paths)
     if newer:
         first = newer[0]

@@ -1,6 +1,6 @@
 """One reconciliation run from request to published revision: the body of the Dagster asset, and nothing of Dagster.
 
-A run is a pure function of what it reads (scratch.RunInputs); this module decides what that is, records the run's
+A run is a pure function of what it reads (inputs.RunInputs); this module decides what that is, records the run's
 states, and publishes. Does not belong here: orchestration, partitions, printing.
 """
 
@@ -193,7 +193,7 @@ def _reconcile(
             tables = _publish(engine, paths, run, database)
     published_before = run.revision
     if known is not None:
-        report("own", f"nothing new: revision {known.revision} stands")
+        report("own", f"no change: revision {known.revision} is current")
         run, tables = _keep_revision(engine, run, known, inputs, fingerprint, request.actor, asked)
     else:
         run, tables = _record(engine, paths, run, inputs, inputs_digest, fingerprint, tables, request.actor, asked)
@@ -218,7 +218,7 @@ def _build(
 
     nodes = dbt_execute.build(database, on_node)
     if phase == "matching":
-        raise RunFailedError(f"run {run.run_id}: the models ended before anything was compared; run it again")
+        raise RunFailedError(f"run {run.run_id}: it stopped before anything was compared; run it again")
     return nodes
 
 

@@ -1,1 +1,1 @@
-"""Operator review: what people may decide about exceptions, what it makes of them, and what a run takes from it."""
+"""Operator review: recording decisions, approvals, escalation, voiding; their meaning is in decisions."""

@@ -1,4 +1,4 @@
-"""The run in whose books a decision stands, and the items it takes out of them or puts back; reads, never writes.
+"""The run that a decision belongs to, and the items it takes out of it or puts back; reads, never writes.
 
 A write-off or a match changes the newest run that carries its items, so that run is reconciled anew behind it. Does not
 belong here: what decisions mean (decisions), recording them (record).
@@ -200,7 +200,7 @@ def _check_unsealed(connection: Connection, run: run_store.Run, what: str) -> No
         act = "write off" if what == "a write-off" else "match"
         raise RefusedError(
             f"run {run.run_id} of window {run.ledger_window} is sealed, and {what} changes its "
-            f"roll-forward: reconcile the next window first, and {act} in its books"
+            f"roll-forward: reconcile the next window first, and {act} in that run"
         )
 
 

@@ -2,8 +2,8 @@
 
 A write-off or a match of open items changes a run's roll-forward, so the decision's transaction queues that run; making
 it again is for whoever called (desk), and for whoever comes next where that is cut off.
-Does not belong here: what decisions mean (decisions), who may take them (policy), the books they stand in (books), what
-a run makes of them (dbt).
+Does not belong here: what decisions mean (decisions), who may take them (decisions.policy), the run they belong to
+(decision_run), what a run makes of them (dbt).
 """
 
 from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ def record_decision(
     `settlement_lines` and `ledger_transactions` are what match and split name. `origin` is how the actor came; the log
     keeps it, and with a proposal and its approval what was to be approved.
 
-    Raises UsageError for words and ids that cannot be, RefusedError where the state, the policy or a seal forbids it,
+    Raises UsageError for invalid words and ids, RefusedError where the state, the policy or a seal forbids it,
     and OutdatedError when the exception has been decided on since `expected_version`.
     """
     given = exception_state.resolution_of(action, resolution)

@@ -64,7 +64,7 @@ CHAPTERS = (
 def run_demo(home: Home, echo: Echo) -> dict[str, Any]:
     """Play the chapters into `home`, which is made where it is missing; `echo` receives what there is to read.
 
-    Returns where it all lies, which stories were told, whether anything was new, and how many seals and checks hold.
+    Returns where it all lies, which stories were played, whether anything was new, and how many seals and checks hold.
     """
     tenancy.init_home(home)
     is_anything_new = False
@@ -175,7 +175,7 @@ def _request(paths: TenantPaths, scenario: Scenario, run: Run) -> RunRequest:
 
 def _print_run(run: Run, outcome: RunOutcome, echo: Echo) -> None:
     if not outcome.is_new_revision:
-        echo(f"   run     {run.ledger_window}  nothing new: revision {outcome.revision} stands")
+        echo(f"   run     {run.ledger_window}  no change: revision {outcome.revision} is current")
         return
     summary = outcome.summary
     figures = [

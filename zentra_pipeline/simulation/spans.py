@@ -21,7 +21,7 @@ NOT_BLOCKING = frozenset({"late_callback"})
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An exception, the run that opens it, and the run in whose books it ends, null while it is open.
+    """An exception, the run that opens it, and the run in which it ends, null while it is open.
 
     `amounts` are what it is about, each from a run on, in minor units; empty where that never changes.
     """
@@ -55,7 +55,7 @@ def confirmed(story: CaseScript) -> Iterator[Match]:
 
 
 def is_settled_nothing(line: PlacedLine) -> bool:
-    """A settled line of nothing that nothing answers is accounted for: no exception, no open item (contract §10.2)."""
+    """An unmatched zero line is accounted for: no exception, no open item (contract §10.2)."""
     return line.compared_minor == 0 and line.row.status in ("", "settled")
 
 
@@ -83,7 +83,7 @@ def open_runs(story: CaseScript, stretches: Held, item: Item) -> list[int]:
 
 
 def written_off_in(story: CaseScript, item: Item) -> int | None:
-    """The run in whose books an item is written off."""
+    """The run in which an item is written off."""
     return next((each.run for each in story.write_offs if leg_of(each.item) == leg_of(item)), None)
 
 

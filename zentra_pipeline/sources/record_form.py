@@ -17,7 +17,7 @@ _TOTAL = rf"(?i)^[\s*=-]*(?:{_TOTAL_WORDS})\b[\s:*=-]*(?:\(?[\w ,.-]{{0,24}}\)?)
 _COMMENT = re.compile(r"\s*(?:#|//|--|;|\*|=)")
 _COUNT = re.compile(r"\(?\s*[0-9.,' ]+\s+(?:rows?|records?|lines?|entries)\b", re.IGNORECASE)
 BLANK_ROW = "a row of nothing but separators: it holds no value; delete it from the file"
-_HEADER_AGAIN = "the header stands here again, as where two exports are joined: it is no row of data; delete this line"
+_HEADER_AGAIN = "the header is repeated here, as where two exports are joined; delete this line"
 _RULE_LINE = "a line of dashes, not a row of data; delete it from the file"
 
 

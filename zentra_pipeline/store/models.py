@@ -33,8 +33,10 @@ files = Table(
     Column("byte_size", BigInteger, nullable=False),
     Column("original_name", Text, nullable=False, comment="name as received: metadata only, never part of a path"),
     Column("format", String(32), nullable=False, comment="reader that read it: canonical, stripe, …"),
-    Column("staged_path", Text, nullable=True, comment="below the tenant's folder; null when no row got in"),
-    Column("quarantine_path", Text, nullable=True, comment="below the tenant's folder; null when every row got in"),
+    Column("staged_path", Text, nullable=True, comment="below the tenant's folder; null when no row was accepted"),
+    Column(
+        "quarantine_path", Text, nullable=True, comment="below the tenant's folder; null when every row was accepted"
+    ),
     Column("rows_staged", BigInteger, nullable=False),
     Column("rows_quarantined", BigInteger, nullable=False),
     Column("first_at", String(32), nullable=True, comment="earliest instant among the staged rows"),
@@ -50,7 +52,9 @@ file_facts = Table(
     metadata,
     Column("sequence", Integer, ForeignKey("files.sequence"), primary_key=True),
     Column("rows_read", BigInteger, nullable=False, comment="rows the reader counted; staged and quarantined together"),
-    Column("staged_sha256", String(64), nullable=True, comment="digest of the staged file; null when no row got in"),
+    Column(
+        "staged_sha256", String(64), nullable=True, comment="digest of the staged file; null when no row was accepted"
+    ),
     Column("quarantine_sha256", String(64), nullable=True, comment="digest of the quarantine file"),
     Column("is_proven", Boolean, nullable=False, comment="whether the digests are of what ingest wrote"),
     Column("notes", Text, nullable=False, comment="JSON object: what the reader said of the file, and how often"),
@@ -117,7 +121,7 @@ decisions = Table(
     Column("sequence", Integer, primary_key=True, comment="order of the log, which is only ever added to"),
     Column("decision_id", String(64), nullable=False, unique=True),
     Column("exception_id", String(64), nullable=True, comment="null for a decision about a closeout"),
-    Column("run_id", String(64), nullable=False, comment="the run in whose books the decision takes effect"),
+    Column("run_id", String(64), nullable=False, comment="the run in which the decision takes effect"),
     Column("action", String(32), nullable=False),
     Column("actor", Text, nullable=False),
     Column("decided_at", String(32), nullable=False),

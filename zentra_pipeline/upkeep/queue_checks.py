@@ -57,7 +57,7 @@ def _problem_of_opening(records: Records, earlier: Sequence[Run], run: Run) -> s
         return None
     changed = continuity.outdated(revision, {before.run_id: before.revision for before in earlier})
     if changed:
-        return f"it was made before {', '.join(changed)} came to what is published now"
+        return f"{', '.join(changed)} changed after it was made"
     before = continuity.predecessor(earlier, run)
     if before is None:
         return None

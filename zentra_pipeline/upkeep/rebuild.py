@@ -211,7 +211,7 @@ def _remake_revision(work: _Work, revision: Revision) -> None:
 
 
 def _remake_events(work: _Work) -> None:
-    """Make the events of every revision anew, in the order they were told, for what was told decides what is."""
+    """Make the events of every revision again, in their order: earlier ones decide what later ones say."""
     for revision in sorted(work.records.revisions, key=lambda item: item.published_at):
         key = (revision.run_id, revision.revision)
         entry = evidence.entry_of(work.records, revision)
@@ -232,7 +232,7 @@ def _remake_events(work: _Work) -> None:
 
 
 def _same_events(work: _Work, entry: Entry | None, made: lake.PublishedTable) -> bool:
-    """Whether events made anew are those that were told; another release may write the same rows in other bytes."""
+    """Whether the events are those that were recorded; another release may write the same rows in other bytes."""
     if entry is None or entry.path is None or not made.rows:
         return (entry is None) == (not made.rows)
     published = work.paths.root / entry.path

@@ -19,7 +19,7 @@ final as (
         cast(null as bigint) as difference_minor,
         cast(null as varchar) as match_id,
         'callback ' || provider_event_id || ' was delivered with ' || cast(payloads as varchar)
-        || ' different payloads; none of them is believed' as explanation
+        || ' different payloads; none of them is used' as explanation
     from states
 
 )

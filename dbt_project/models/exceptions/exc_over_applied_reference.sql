@@ -24,7 +24,7 @@ final as (
         claims.gross_minor as amount_minor,
         claims.applied_minor - claims.original_minor as difference_minor,
         cast(null as varchar) as match_id,
-        claims.line_type || ' line ' || claims.line_id || ' brings what is taken back from ' || claims.original_reference || ' to '
+        claims.line_type || ' line ' || claims.line_id || ' raises the refunds and chargebacks of ' || claims.original_reference || ' to '
         || {{ money('claims.applied_minor', 'claims.currency', 'currencies.exponent') }}
         || ', above the original '
         || {{ money('claims.original_minor', 'claims.currency', 'currencies.exponent') }} as explanation

@@ -329,7 +329,7 @@ quarantined_rows as (
 
 ),
 
--- Ledger and callback rows that never got in have no window: the first run that meets them counts them.
+-- Ledger and callback rows that were never accepted have no window: the first run that meets them counts them.
 quarantined_before as (
 
     select

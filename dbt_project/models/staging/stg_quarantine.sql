@@ -1,4 +1,4 @@
--- Grain: an input row that was not let in.
+-- Grain: a quarantined input row.
 
 with source as (
 

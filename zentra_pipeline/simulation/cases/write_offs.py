@@ -16,7 +16,7 @@ def _overdue(story: CaseScript, movement: Movement) -> int:
 
 
 def _written_off(story: CaseScript, spare: int = 0) -> tuple[Movement, int]:
-    """A movement that nothing settles, and the run in whose books it is written off, with `spare` runs after it."""
+    """A movement that nothing settles, and the run in which it is written off, with `spare` runs after it."""
     overdue = [story.calendar.first_overdue(day) for day in story.calendar.runs]
     runs = [run for run, found in enumerate(overdue) if found is not None and found + spare <= story.last_run]
     story.require(bool(runs))
