@@ -95,7 +95,7 @@ def test_headers_that_are_none_are_said_to_be_so(tmp_path: Path) -> None:
             "tabs": (TEXT.replace(",", "\t"), "separated by tabs"),
             "bars": (TEXT.replace(",", "|"), "separated by vertical bars"),
             "lines above": ("x\n" * 60 + TEXT, "the header is in line 61"),
-            "blank lines above": ("\n\n" + TEXT, "line 1 (it is blank) is no header"),
+            "blank lines above": ("\n\n" + TEXT, "line 1 (it is blank) is not the header"),
             "no header": ("\n".join(ROWS), "looks like a row of data"),
             "capitals": (
                 TEXT.replace(HEADER, HEADER.title()),
@@ -111,6 +111,7 @@ def test_headers_that_are_none_are_said_to_be_so(tmp_path: Path) -> None:
             "crlf and lf": (TEXT.replace("\n", "\r\n", 1), ""),
             "empty": ("", "the file is empty"),
             "header only": (HEADER, ""),
+            "another header only": ("a,b,c\n", "its header has 'a', 'b', 'c', which is not a Stripe itemized report"),
         },
     )
 

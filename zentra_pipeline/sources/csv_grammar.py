@@ -56,9 +56,10 @@ def csv_text(path: Path, name: str | None = None) -> Iterator[TextFrame]:
             row = 1
         _check_records(records, header, _Place(name, row))
         step = max(_LEAST_ROWS, FRAME_VALUES // len(header))
-        for part in _split(records, header).iter_slices(step):
-            yield TextFrame(row, part)
-            row += part.height
+        frame = _split(records, header)
+        for start in range(0, max(frame.height, 1), step):  # one frame also where there are no rows: it has the columns
+            yield TextFrame(row + start, frame.slice(start, step))
+        row += records.count
     if header is None:
         raise InputRejectedError(f"{name}: the file is empty; a header line with the column names is required")
 
