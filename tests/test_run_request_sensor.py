@@ -16,6 +16,7 @@ from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.reconcile.requests import sensor
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.reconcile.window_run import RunRequest
 from zentra_pipeline.store import requests as request_store
@@ -52,6 +53,24 @@ def tick(world: World, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
 def submit(world: World) -> str:
     request = RunRequest(world.provider, "set_1", date(2026, 4, 20), "finance_ops", None, "somebody")
     return run_requests.submit(world.home, TENANT, request, datetime.now(UTC)).run.run_id
+
+
+@pytest.mark.parametrize(
+    ("actor", "owner", "name"),
+    [
+        ("\u0455omebody", "finance_ops", "somebody"),
+        ("somebody", "finance_\u043eps", "finance_ops"),
+        ("ana", "s0mebody", "somebody"),
+    ],
+)
+def test_nobody_asks_for_a_run_by_a_name_that_looks_like_another(
+    world: World, actor: str, owner: str, name: str
+) -> None:
+    """An approval by such a name was refused, and a run asked for by it was not."""
+    submit(world)
+    request = RunRequest(world.provider, "set_1", date(2026, 4, 21), owner, None, actor)
+    with pytest.raises(ZentraError, match=f"looks like '{name}'|mixes letters"):
+        run_requests.submit(world.home, TENANT, request, datetime.now(UTC))
 
 
 def stored(world: World, run_id: str) -> request_store.Request:

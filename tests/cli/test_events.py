@@ -67,7 +67,7 @@ def test_a_cursor_goes_on_behind_the_event_that_had_it(told: Zentra) -> None:
     rest = told("events", "--tenant", "acme", "--after", page["next"], "--json").json
     assert [event["subject"] for event in rest["items"]] == ["c"]
     done = told("events", "--tenant", "acme", "--after", rest["next"], "--json").json
-    assert done == {"events": [], "next": rest["next"]}
+    assert done == {"items": [], "next": rest["next"]}
     assert subjects(told("events", "--tenant", "acme", "--after", page["items"][0]["sequence"]).out) == ["b", "c"]
 
 

@@ -19,6 +19,7 @@ from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.published import lake
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.upkeep import doctor
 from zentra_pipeline.upkeep.doctor import CHECKS, Diagnosis, examine
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
 
@@ -345,3 +346,17 @@ def test_a_home_that_others_may_read_is_named_with_how_to_close_it(tmp_path: Pat
         "other users of this machine may read it (mode 755)",
         f"chmod -R go-rwx {home.root}",
     )
+
+
+def test_on_postgresql_the_store_is_a_schema_and_no_file_is_named() -> None:
+    said = Finding("runs", "run_1", ERROR, "ops.db knows no revision 2", "restore ops.db from a backup")
+    shown = doctor._in_schema(said, "zentra_1a_acme")
+    assert (shown.what, shown.remedy) == (
+        "schema zentra_1a_acme knows no revision 2",
+        "restore schema zentra_1a_acme from a backup",
+    )
+
+
+def test_the_guide_names_every_check() -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/upkeep.md").read_text(encoding="utf-8")
+    assert {name for name in (*CHECKS, "store", "dagster", "permissions", "keys") if f"`{name}`" not in guide} == set()

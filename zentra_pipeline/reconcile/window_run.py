@@ -55,6 +55,7 @@ from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.requests import Request
+from zentra_pipeline.tenants import access
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 Progress = Callable[[str, str], None]
@@ -523,6 +524,7 @@ def check_request(home: Home, tenant: str, request: RunRequest, now: datetime | 
     identifiers.settlement_file_id(request.settlement_file)
     if request.owner is not None and not request.owner.strip():
         raise UsageError("an owner must not be blank: name the person or team that answers for the run")
+    access.require_names_of_run(home, tenant, request.actor, request.owner)
     load_profile(paths, request.provider)
     load_routing(paths)
     load_business_days(paths)

@@ -17,7 +17,7 @@ from zentra_pipeline import actors, identifiers, vocabulary
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import Home
-from zentra_pipeline.store import decisions, tokens
+from zentra_pipeline.store import decisions, runs, tokens
 from zentra_pipeline.store.engine import control_store, operational_store, reading
 from zentra_pipeline.store.tokens import StoredToken
 from zentra_pipeline.tenants import tenancy
@@ -142,6 +142,16 @@ def known_actors(home: Home, tenant: str) -> list[str]:
 def require_actor(home: Home, tenant: str, actor: str) -> None:
     """Refuse the name of an actor who is new and could be taken for another one."""
     actors.check_new(actor, known_actors(home, tenant))
+
+
+def require_names_of_run(home: Home, tenant: str, actor: str, owner: str | None) -> None:
+    """Refuse an actor or owner who is new and could be taken for another one: both stand in what is sealed."""
+    known = known_actors(home, tenant)
+    actors.check_new(actor, known)
+    if owner is not None:
+        with reading(operational_store(home.tenant(tenant))) as connection:
+            owners = {run.owner for run in runs.list_runs(connection)}
+        actors.check_new(owner, sorted({*known, *owners}))
 
 
 def _require_one_spelling(actor: str, known: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ Does not belong here: any single check (schema_checks, store_checks, queue_check
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from zentra_pipeline.errors import UsageError, ZentraError
@@ -120,12 +120,21 @@ def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
             found += check(kept)
         except Exception as error:  # the other checks go on
             found.append(_garbled(name, error))
-    return Diagnosis(tenant, tuple(found))
+    place = operational_place(paths)
+    return Diagnosis(
+        tenant, tuple(found if place.schema is None else (_in_schema(each, place.schema) for each in found))
+    )
 
 
 def _garbled(check: str, error: Exception) -> Finding:
     what = f"its records cannot be judged: {type(error).__name__}: {' '.join(str(error).split())}"
     return Finding(check, "ops.db", ERROR, what, "restore ops.db from a backup")
+
+
+def _in_schema(finding: Finding, schema: str) -> Finding:
+    """A finding in the words of a home in PostgreSQL, which has no file of that name."""
+    what, remedy = (text.replace("ops.db", f"schema {schema}") for text in (finding.what, finding.remedy))
+    return replace(finding, what=what, remedy=remedy)
 
 
 def _errors(found: Iterable[Finding]) -> list[Finding]:

@@ -20,6 +20,10 @@ from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
 _RESTORE = (
     "stop what uses the home and restore the schema from a backup; landed bytes and sealed bundles are not concerned"
 )
+_ANOTHER_DATABASE = (
+    "set ZENTRA_DATABASE_URL to the database that this home's stores were made in, or restored into; only where it is "
+    "that one already, restore the schema from a backup"
+)
 # Without them a crash of the machine may lose or tear what was acknowledged.
 _NEEDED = ("fsync", "full_page_writes")
 
@@ -43,6 +47,10 @@ def check_store(place: StorePlace, tables: Sequence[str], revision: bool) -> Ite
 
 def _check_schema(connection: Connection, name: str, tables: Sequence[str], revision: bool) -> Iterator[Finding]:
     found = set(inspect(connection).get_table_names())
+    if not found & set(tables):
+        what = "the database that ZENTRA_DATABASE_URL names has none of its tables"
+        yield Finding("store", name, ERROR, what, _ANOTHER_DATABASE)
+        return
     for table in sorted(set(tables) - found):
         yield Finding("store", name, ERROR, f"table {table} is gone", _RESTORE)
     if revision and "alembic_version" in found:
