@@ -1,9 +1,39 @@
--- What a run writes off is in its roll-forward, to the minor unit, and neither carried forward nor matched.
+-- What a run writes off is in its roll-forward, to the minor unit, and unmatched. Of an item it is what was approved, and with what of
+-- the item is carried forward comes to the whole item.
 {{ config(meta={'dagster': {'ref': {'name': 'rollforward'}}}) }}
 
 with write_offs as (
 
     select * from {{ ref('write_offs') }}
+
+),
+
+decided as (
+
+    select * from {{ source('run', 'write_offs') }}
+
+),
+
+items as (
+
+    select
+        item_type,
+        item_id,
+        currency,
+        amount_minor
+    from {{ ref('int_items') }}
+
+    union all
+
+    select
+        'settlement_line' as item_type,
+        lines.line_id as item_id,
+        lines.currency,
+        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
+            as amount_minor
+    from {{ ref('int_settlement_lines') }} as lines
+    cross join {{ source('run', 'profile') }} as profile
+    where lines.settlement_status <> 'settled' and not lines.is_seen_before
 
 ),
 
@@ -35,11 +65,27 @@ misstated as (
         'open_items' as place,
         write_offs.item_id
     from write_offs
-    inner join {{ ref('open_items') }} as open_items
+    left join items
+        on
+            write_offs.item_type = items.item_type
+            and write_offs.item_id = items.item_id
+            and write_offs.currency = items.currency
+    left join {{ ref('open_items') }} as open_items
         on
             write_offs.item_type = open_items.item_type
             and write_offs.item_id = open_items.item_id
             and write_offs.currency = open_items.currency
+    where write_offs.amount_minor + coalesce(open_items.amount_minor, 0) is distinct from items.amount_minor
+
+    union all
+
+    select
+        write_offs.currency,
+        'decision' as place,
+        write_offs.item_id
+    from write_offs
+    inner join decided on write_offs.decision_id = decided.decision_id
+    where write_offs.amount_minor <> decided.amount_minor
 
     union all
 

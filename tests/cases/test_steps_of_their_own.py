@@ -3,6 +3,7 @@
 Each is the case of `shared/cases/ledger_cases.md` of the same name, written out.
 """
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.upkeep.reperform import reperform
 
 PROVIDER = "acmepay"
 NOW = datetime(2026, 3, 12, 9, tzinfo=UTC)
@@ -349,3 +351,98 @@ def test_what_comes_on_top_of_a_write_off_is_written_off_as_well(written_off: Wo
     assert roll(world, 5) == [0, 5, 0, 0, 5]
     assert open_in(world, 5) == [("T1", 5)]
     assert invariants.faults(world) == []
+
+
+def amounts(world: World) -> list[tuple[int, str]]:
+    rows = world.query(
+        "select amount_minor, coalesce(resolution, exceptions.status) as state "
+        "from exceptions inner join runs using (run_id) order by runs.ledger_window, amount_minor"
+    )
+    return [(row["amount_minor"], row["state"]) for row in rows]
+
+
+def given_up(world: World) -> list[tuple[str, int]]:
+    rows = world.query("select item_id, amount_minor from write_offs order by all")
+    return [(row["item_id"], row["amount_minor"]) for row in rows]
+
+
+def counted(world: World, window: int, side: str) -> dict[str, tuple[int, int]]:
+    """Rows and amounts of the buckets of a side that have any."""
+    (row,) = world.query(
+        "select conservation.* from conservation inner join runs using (run_id) "
+        f"where side = '{side}' and currency = 'EUR' and runs.ledger_window = date '{DAYS[window - 1]}'"
+    )
+    buckets = ("matched", "in_transit", "excepted", "accounted", "duplicates")
+    found = {bucket: (row[bucket], row[f"{bucket}_minor"]) for bucket in buckets}
+    return {bucket: each for bucket, each in found.items() if each != (0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("window", "change", "second"),
+    [
+        (1, 50, [150, 0, 0, 100, 50]),
+        (2, 50, [100, 50, 0, 100, 50]),
+        (2, -30, [100, -30, 0, 100, -30]),
+    ],
+)
+def test_what_changes_in_the_books_that_wrote_it_off_is_open_by_the_change(
+    written_off: World, window: int, change: int, second: list[int]
+) -> None:
+    """A late file of a window that ran: the write-off once gave up the 50 as well, which nobody had approved."""
+    world = written_off
+    run(world, 3)
+    world.add(txn("T2", 7, "Q", 2), late(change, window))
+    world.deliver()
+    run(world, window)
+    opening, posted, settled, gone, left = second
+    assert roll(world, 2) == [opening, posted + 7, settled, gone, left + 7]
+    assert roll(world, 3) == [change + 7, 0, 0, 0, change + 7]
+    for each in (2, 3):
+        assert open_in(world, each) == [("T1", change), ("T2", 7)]
+    assert given_up(world) == [("T1", 100)]
+    assert counted(world, 2, "ledger") == {"in_transit": (2, change + 7), "accounted": (0, 100)}
+    assert amounts(world) == [(100, "written_off"), *sorted([(7, "open"), (change, "open")])]
+    assert invariants.faults(world) == []
+
+
+def test_a_line_restated_after_its_write_off_is_open_by_the_change(tmp_path: Path) -> None:
+    """Of L1 and the failed L2 what was approved is given up; the exceptions that Monday opened show that much."""
+    world = world_in(tmp_path)
+    world.add(line("L1", 300, "X"), line("L2", 80, "Y", status="failed"), fee(2), fee(3))
+    run(world, 1, 2)
+    for name in ("L1", "L2"):
+        decide(world, name, "write_off", reason="small")
+        decide(world, name, "approve", "bob")
+    run(world, 2, 3)
+    assert [open_in(world, window) for window in (1, 2, 3)] == [[("L1", 300), ("L2", 80)], [], []]
+    world.add(line("L1", 350, "X"), line("L2", 70, "Y", status="failed"), txn("T1", 50, "X", 3))
+    world.deliver()
+    run(world, 1)
+    assert given_up(world) == [("L1", 300), ("L2", 80)]
+    assert open_in(world, 1) == [("L1", 350), ("L2", 70)]
+    assert open_in(world, 2) == [("L1", 50), ("L2", -10)]
+    assert counted(world, 2, "settlement") == {"excepted": (2, 40), "accounted": (1, 379)}
+    assert amounts(world)[:2] == [(80, "written_off"), (300, "written_off")]
+    run(world, 3)
+    # The rest is an item like any other: a movement of that amount settles it.
+    assert matches(world) == [("exact_reference", "L1 T1", 0)]
+    assert open_in(world, 3) == [("L2", -10)]
+    assert amounts(world)[2:] == [(-10, "open")]
+    assert invariants.faults(world) == []
+
+
+def test_the_seal_of_such_books_names_what_was_approved_and_what_is_open(written_off: World, tmp_path: Path) -> None:
+    world = written_off
+    world.add(late(50, 2))
+    world.deliver()
+    run(world, 2)
+    run_id = world.revision(DAYS[1], "sf2").run_id
+    assert prepare(world, run_id).status == "prepared"
+    sealed = approve(world, run_id)
+    assert (sealed.status, sealed.bundle is not None) == ("sealed", True)
+    totals = json.loads((sealed.bundle or tmp_path).joinpath("files/control_totals.json").read_bytes())
+    movements = {"item_type": "ledger_transaction", "currency": "EUR", "items": 1}
+    assert totals["write_offs"] == [{**movements, "amount_minor": "100"}]
+    assert totals["open_items"] == [{**movements, "amount_minor": "50"}]
+    assert verify.verify(world.paths.closeouts, world.home.trust, world.paths.heads / f"{PROVIDER}.json").holds
+    assert reperform(world.home, TENANT, run_id).holds

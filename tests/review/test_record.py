@@ -243,6 +243,7 @@ def test_a_write_off_waits_for_another_person_and_then_has_its_run_reconciled_an
             "item_id": line,
             "currency": "USD",
             "exception_type": "unmatched_provider_row",
+            "amount_minor": 500,  # what is given up, whatever the line is restated to
         },
         "origin": details["origin"],
     }

@@ -1,5 +1,6 @@
 """A run sees the decisions in its own books and in earlier ones, and writes off what its own books give up."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.review.test_decisions import decision
@@ -38,6 +39,24 @@ def test_a_write_off_is_in_the_books_that_approved_it_and_a_resolution_for_those
     resolved = (DecidedState("exc_1", "resolved", None, "written_off"),)
     assert run_adjustments.of_run(log, "run_2", ["run_1"]) == RunDecisions(resolved, (write_off("exc_1", 2),))
     assert run_adjustments.of_run(log, "run_3", ["run_1", "run_2"]) == RunDecisions(resolved)
+
+
+def test_a_write_off_gives_up_what_was_approved() -> None:
+    """Named by the decision, else what its approver saw; an older decision that knows neither is written as it was."""
+    items = [{"item_id": "T0", "amount_minor": 1}, {"item_id": "T1", "amount_minor": 70}]
+    shown = {"approval": {"ledger": {"items": items, "amount_minor": 71}}}
+    of_details: list[tuple[dict[str, Any], int | None]] = [
+        ({"item": {**ITEM, "amount_minor": 100}, **shown}, 100),
+        ({"item": ITEM, **shown}, 70),
+        ({"item": ITEM}, None),
+    ]
+    for details, amount in of_details:
+        proposal, approval = written_off(1, "exc_1", "run_1")
+        found = run_adjustments.of_run([proposal, replace(approval, details=details)], "run_1", [])
+        assert [each.amount_minor for each in found.write_offs] == [amount]
+        (content,) = found.content()["write_offs"]
+        assert content.get("amount_minor", "absent") == ("absent" if amount is None else amount)
+        assert RunDecisions.of_content(found.content()) == found
 
 
 def test_decisions_in_the_books_of_other_providers_or_later_runs_are_not_seen() -> None:

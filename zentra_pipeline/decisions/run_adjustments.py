@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from zentra_pipeline.decisions import exception_state
-from zentra_pipeline.decisions.manual_match import Named
+from zentra_pipeline.decisions.manual_match import LINE, MOVEMENT, Named
 from zentra_pipeline.store.decisions import Decision
 
 # Exceptions whose subject is an open item for want of a counterpart: writing them off takes the item out of the books.
@@ -51,7 +51,11 @@ class DecidedState:
 
 @dataclass(frozen=True, order=True)
 class WriteOff:
-    """A line or movement given up by a decision in the books of the run."""
+    """A line or movement given up by a decision in the books of the run.
+
+    `amount_minor` is what it came to when that was decided, null in decisions of older releases: what the ledger adds
+    to a movement afterwards is not given up.
+    """
 
     item_type: str
     item_id: str
@@ -59,6 +63,11 @@ class WriteOff:
     exception_id: str
     exception_type: str
     decision_id: str
+    amount_minor: int | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The same as JSON values; without an amount as before there were any, so that digests stay what they were."""
+        return {name: value for name, value in asdict(self).items() if name != "amount_minor" or value is not None}
 
 
 @dataclass(frozen=True, order=True)
@@ -91,7 +100,7 @@ class RunDecisions:
         """The same as JSON values, for manifests and digests."""
         return {
             "states": [state.content() for state in self.states],
-            "write_offs": [asdict(write_off) for write_off in self.write_offs],
+            "write_offs": [write_off.content() for write_off in self.write_offs],
             "matches": [asdict(item) for item in self.matches],
         }
 
@@ -168,8 +177,18 @@ def _write_off(decision: Decision) -> list[WriteOff]:
             exception_id=str(decision.exception_id),
             exception_type=item["exception_type"],
             decision_id=decision.decision_id,
+            amount_minor=_approved_minor(decision, item),
         )
     ]
+
+
+def _approved_minor(decision: Decision, item: Mapping[str, Any]) -> int | None:
+    """What the item came to when it was given up; of an older decision what its approver saw, null where nobody did."""
+    if "amount_minor" in item:
+        return int(item["amount_minor"])
+    side = {LINE: "settlement", MOVEMENT: "ledger"}[item["item_type"]]
+    seen = decision.details.get("approval", {}).get(side, {}).get("items", ())
+    return next((int(each["amount_minor"]) for each in seen if each["item_id"] == item["item_id"]), None)
 
 
 def _match(decision: Decision) -> list[ManualMatch]:

@@ -7,7 +7,7 @@ executing the models, publishing.
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +27,7 @@ from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.store.files import StagedFile
 
 DATABASE_NAME: Final = "window.duckdb"
+_SQL_TYPES: Final[Mapping[Any, str]] = {bool: "boolean", int | None: "bigint"}
 _DIGEST_BATCH: Final = 100_000
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _SEEDS: Final = ("currencies", "exception_types")
@@ -268,9 +269,7 @@ def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisi
         ("run.write_offs", WriteOff, decisions.write_offs),
         ("run.manual_matches", ManualMatch, decisions.matches),
     ):
-        columns = ", ".join(
-            f"{column.name} {'boolean' if column.type is bool else 'varchar'}" for column in fields(kind)
-        )
+        columns = ", ".join(f"{column.name} {_SQL_TYPES.get(column.type, 'varchar')}" for column in fields(kind))
         _write_table(connection, name, columns, [astuple(row) for row in rows])
 
 

@@ -191,6 +191,7 @@ def _written_off(
         "item_id": row["subject_id"],
         "currency": row["currency"],
         "exception_type": row["exception_type"],
+        "amount_minor": open_item.amount_minor,
     }
     return DecisionRun(open_item.run, {"item": details}, is_changed=True)
 

@@ -7,6 +7,27 @@ with lines as (
 
 ),
 
+open_items as (
+
+    select * from {{ ref('int_open_items') }}
+    where item_type = 'settlement_line'
+
+),
+
+-- Of a line that was written off and restated, the part that its exception is about.
+parts as (
+
+    select
+        lines.* exclude (gross_minor),
+        case
+            when open_items.amount_minor <> open_items.item_minor or lines.written_off_minor <> 0 then open_items.amount_minor
+            else lines.gross_minor
+        end as gross_minor
+    from lines
+    left join open_items on lines.line_id = open_items.item_id and lines.currency = open_items.currency
+
+),
+
 currencies as (
 
     select * from {{ ref('currencies') }}
@@ -18,18 +39,18 @@ final as (
     select
         'failed_settlement' as exception_type,
         'settlement_line' as subject_type,
-        lines.line_id as subject_id,
-        lines.provider_reference,
-        lines.currency,
-        lines.gross_minor as amount_minor,
+        parts.line_id as subject_id,
+        parts.provider_reference,
+        parts.currency,
+        parts.gross_minor as amount_minor,
         cast(null as bigint) as difference_minor,
         cast(null as varchar) as match_id,
-        'settlement line ' || lines.line_id || ' (' || lines.line_type || ') of '
-        || {{ money('lines.gross_minor', 'lines.currency', 'currencies.exponent') }}
-        || ' (reference ' || coalesce(nullif(lines.provider_reference, ''), 'none')
-        || ') is reported ' || lines.settlement_status || ' by the provider: the money has not moved' as explanation
-    from lines
-    left join currencies on lines.currency = currencies.currency
+        'settlement line ' || parts.line_id || ' (' || parts.line_type || ') of '
+        || {{ money('parts.gross_minor', 'parts.currency', 'currencies.exponent') }}
+        || ' (reference ' || coalesce(nullif(parts.provider_reference, ''), 'none')
+        || ') is reported ' || parts.settlement_status || ' by the provider: the money has not moved' as explanation
+    from parts
+    left join currencies on parts.currency = currencies.currency
 
 )
 

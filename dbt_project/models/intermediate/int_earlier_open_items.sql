@@ -1,5 +1,5 @@
 -- Grain: a line or movement that an earlier run left open and no earlier run matched or wrote off since: carried into this run.
--- What was left open of a movement after it was written off is an item of its own.
+-- What was left open of an item when it was written off, or after, is an item of its own.
 -- What belongs to a later window is not seen: windows may be run in any order.
 -- `amount_minor` is what the newest of those runs closed with; a restated entry may have changed the item since.
 
@@ -47,7 +47,7 @@ items as (
             open_items.item_type = written_off.item_type
             and open_items.item_id = written_off.item_id
             and open_items.currency = written_off.currency
-    where open_items.run_sequence > coalesce(written_off.last_sequence, -1)
+    where open_items.run_sequence >= coalesce(written_off.last_sequence, -1)
     group by open_items.item_type, open_items.item_id, open_items.currency
 
 ),

@@ -1,5 +1,6 @@
 -- Grain: a line or a movement that may match in this run, both sides in one shape.
--- `amount_minor` is what passes compare: gross or net of a line by profile, the clearing net of a movement.
+-- `amount_minor` is what passes compare: gross or net of a line by profile, the clearing net of a movement; of either without what
+-- an earlier run wrote off.
 -- Returned items come from matches this run reverses; failed and already disposed lines take no part.
 {{ config(materialized='view') }}
 
@@ -52,7 +53,8 @@ line_items as (
         lines.line_id as item_id,
         lines.currency,
         lines.line_type as line_class,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end as amount_minor,
+        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
+            as amount_minor,
         lines.provider_reference,
         lines.merchant_reference,
         cast(null as varchar) as intent_id,

@@ -1,6 +1,8 @@
 -- Grain: a line (of a type that needs a movement) or movement unmatched when the run ends, with its age; written off or
 -- carried forward. What is written off met no pass, and is named by the reason that it was written off for. A settled line of
 -- nothing that nothing answers is accounted for (int_zero_lines) and not open.
+-- A decision gives up what was approved: what the ledger has added to a movement since, or a restated file to a line, so that these
+-- books are made again, is open in them by the change (contract §10.15), and not what the reason is about.
 -- Age counts business days after the item's own window, up to and including the run's.
 
 with scope as (
@@ -122,7 +124,8 @@ unmatched as (
         lines.line_id as item_id,
         lines.currency,
         lines.line_type as line_class,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end as amount_minor,
+        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
+            as amount_minor,
         lines.provider_reference,
         lines.provider_reference as normalized_reference,
         lines.merchant_reference,
@@ -171,7 +174,13 @@ aged as (
 final as (
 
     select
-        aged.*,
+        aged.* exclude (amount_minor),
+        coalesce(written_off.amount_minor, aged.amount_minor) as amount_minor,
+        aged.amount_minor as item_minor,
+        case
+            when written_off.item_id is null then aged.amount_minor
+            else aged.amount_minor - coalesce(written_off.amount_minor, aged.amount_minor)
+        end as open_minor,
         aged.age_business_days > profile.settlement_lag_days as is_overdue,
         case
             when aged.age_business_days <= 0 then '0'

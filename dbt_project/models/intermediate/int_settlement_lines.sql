@@ -2,6 +2,7 @@
 -- The last delivery of a line is its content (a restatement), with the last word on its batch and blank references.
 -- Equal deliveries are counted in `redeliveries`; lines that a restatement took out are gone.
 -- `is_seen_before` marks a line of this file that an earlier run already disposed of: a redelivery in another file.
+-- `written_off_minor` is what earlier runs gave up of a line that is carried; the rest of it is carried.
 -- `settlement_file` is the file that a line was delivered in, also where a run of it was taken back and its rows went on to this one.
 
 with scope as (
@@ -162,6 +163,18 @@ latest as (
 
 ),
 
+written_off as (
+
+    select
+        item_id,
+        currency,
+        cast(sum(amount_minor) as bigint) as written_off_minor
+    from {{ ref('stg_earlier_write_offs') }}
+    where item_type = 'settlement_line'
+    group by item_id, currency
+
+),
+
 seen_earlier as (
 
     select distinct deliveries.line_id
@@ -193,11 +206,14 @@ final as (
         latest.is_line_in_file,
         latest.redeliveries,
         carried.opened_window,
+        case when carried.item_id is null then 0 else coalesce(written_off.written_off_minor, 0) end as written_off_minor,
         carried.item_id is not null as is_carried,
         seen_earlier.line_id is not null and carried.item_id is null as is_seen_before
     from latest
     left join carried
         on latest.line_id = carried.item_id and latest.currency = carried.currency
+    left join written_off
+        on latest.line_id = written_off.item_id and latest.currency = written_off.currency
     left join seen_earlier on latest.line_id = seen_earlier.line_id
     left join words on latest.line_id = words.line_id
 

@@ -1,4 +1,5 @@
--- Grain: side and currency. Every row that came in, carried ones included, is in exactly one bucket; the unexplained
+-- Grain: side and currency. Every row that came in, carried ones included, is in exactly one bucket; the amount of one that was
+-- written off, and has changed since, is in two: what was given up, and the change, which is open and counts the row. The unexplained
 -- columns are 0 or the run is not published. `…_in` is counted from what was let in, the buckets from what became of it.
 -- Quarantined rows have no amount and no trusted currency: they stand under currency ''.
 
@@ -24,7 +25,8 @@ lines as (
 
     select
         lines.*,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end as amount_minor
+        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
+            as amount_minor
     from {{ ref('int_settlement_lines') }} as lines
     cross join profile
 
@@ -157,7 +159,7 @@ inflow as (
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
         currency,
         cast(1 as bigint) as row_count,
-        amount_minor
+        item_minor as amount_minor
     from open_items
     where is_written_off and released_from_match_id is not null
 
@@ -224,14 +226,26 @@ dispositions as (
     select
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
         currency,
+        'accounted' as bucket,
+        cast(case when open_minor = 0 then 1 else 0 end as bigint) as row_count,
+        amount_minor
+    from open_items
+    where is_written_off
+
+    union all
+
+    select
+        case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
+        currency,
         case
-            when is_written_off then 'accounted'
-            when item_type = 'ledger_transaction' and disposition in ('free', 'ambiguous') and not is_overdue then 'in_transit'
+            when item_type = 'settlement_line' then 'excepted'
+            when is_written_off or (disposition in ('free', 'ambiguous') and not is_overdue) then 'in_transit'
             else 'excepted'
         end as bucket,
         cast(1 as bigint) as row_count,
-        amount_minor
+        open_minor as amount_minor
     from open_items
+    where not is_written_off or open_minor <> 0
 
     union all
 

@@ -270,7 +270,8 @@ written_off as (
     select
         item_type,
         item_id,
-        currency
+        currency,
+        exception_id
     from open_items
     where is_written_off
 
@@ -939,43 +940,57 @@ resolved as (
 
 ),
 
+-- What this run's books write off shows how much they do, whatever the run that opened it says by now.
+shown as (
+
+    select * from standing
+
+    union all
+
+    select last_occurrences.*
+    from last_occurrences
+    inner join written_off on last_occurrences.exception_id = written_off.exception_id
+    where last_occurrences.status = 'resolved' and last_occurrences.resolution = 'written_off'
+
+),
+
 -- What stays open shows what holds now. Decisions lie over it as over what was opened: it is published as open.
 changed as (
 
     select
-        standing.exception_id,
-        standing.run_id,
-        standing.exception_type,
-        standing.severity,
-        standing.subject_type,
-        standing.subject_id,
+        shown.exception_id,
+        shown.run_id,
+        shown.exception_type,
+        shown.severity,
+        shown.subject_type,
+        shown.subject_id,
         judged.provider_reference,
-        standing.currency,
+        shown.currency,
         judged.amount_minor,
         judged.difference_minor,
-        standing.published_owner as owner,
-        standing.published_lane as lane,
+        shown.published_owner as owner,
+        shown.published_lane as lane,
         'open' as status,
-        standing.due_at,
-        standing.opened_at,
+        shown.due_at,
+        shown.opened_at,
         cast(null as varchar) as resolution,
         cast(null as varchar) as superseded_by,
         judged.explanation
         || case
-            when standing.previous_exception_id is not null then '; it was resolved before as ' || standing.previous_exception_id
+            when shown.previous_exception_id is not null then '; it was resolved before as ' || shown.previous_exception_id
             else ''
         end as explanation,
-        standing.candidates,
-        standing.occurrence,
-        standing.previous_exception_id,
+        shown.candidates,
+        shown.occurrence,
+        shown.previous_exception_id,
         judged.match_id,
-        standing.is_blocking,
-        standing.settlement_file,
-        standing.ledger_window,
+        shown.is_blocking,
+        shown.settlement_file,
+        shown.ledger_window,
         cast(null as varchar) as resolved_run_id
-    from standing
-    inner join judged on standing.exception_id = judged.last_exception_id
-    where judged.is_other_amount or coalesce(judged.match_id, '') <> coalesce(standing.match_id, '')
+    from shown
+    inner join judged on shown.exception_id = judged.last_exception_id
+    where judged.is_other_amount or coalesce(judged.match_id, '') <> coalesce(shown.match_id, '')
 
 ),
 

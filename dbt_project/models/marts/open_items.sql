@@ -1,4 +1,5 @@
--- Grain: an item unmatched when the run ended, in transit or excepted: what the next window carries forward.
+-- Grain: an item unmatched when the run ended, in transit or excepted: what the next window carries forward. Of an item that was
+-- written off in these books, by how much it has changed since: an item of this window.
 
 with scope as (
 
@@ -9,7 +10,7 @@ with scope as (
 open_items as (
 
     select * from {{ ref('int_open_items') }}
-    where not is_written_off
+    where not is_written_off or open_minor <> 0
 
 ),
 
@@ -21,13 +22,14 @@ final as (
         open_items.item_id,
         open_items.provider_reference,
         open_items.currency,
-        open_items.amount_minor,
-        open_items.item_window as opened_window,
-        cast(open_items.age_business_days as bigint) as age_business_days,
-        open_items.aging_bucket,
+        open_items.open_minor as amount_minor,
+        case when open_items.is_written_off then scope.ledger_window else open_items.item_window end as opened_window,
+        case when open_items.is_written_off then 0 else cast(open_items.age_business_days as bigint) end as age_business_days,
+        case when open_items.is_written_off then '0' else open_items.aging_bucket end as aging_bucket,
         case
-            when open_items.disposition in ('duplicate', 'failed') then 'excepted'
-            when open_items.item_type = 'settlement_line' or open_items.is_overdue then 'excepted'
+            when open_items.item_type = 'settlement_line' then 'excepted'
+            when open_items.is_written_off then 'in_transit'
+            when open_items.disposition in ('duplicate', 'failed') or open_items.is_overdue then 'excepted'
             else 'in_transit'
         end as item_state
     from open_items

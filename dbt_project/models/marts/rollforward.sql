@@ -128,7 +128,7 @@ amounts as (
         0 as posted_minor,
         0 as settled_minor,
         case when is_written_off then amount_minor else 0 end as written_off_minor,
-        case when is_written_off then 0 else amount_minor end as closing_minor
+        open_minor as closing_minor
     from open_items
 
 ),
