@@ -1,5 +1,5 @@
--- Grain: a settled line of nothing (what is compared is zero) that nothing answers (contract §10.2): no pass matched it, it repeats
--- and contests nothing, and no movement of another currency has its reference. It is accounted for: no exception, no open item.
+-- Grain: an unmatched settled line whose compared amount is zero (contract §10.2): no pass matched it, it repeats and contests
+-- nothing, and no movement of another currency has its reference. It is accounted for: no exception, no open item.
 -- A fee, adjustment, reserve or payout that is all net and no gross is money, and not nothing.
 
 with outcomes as (
