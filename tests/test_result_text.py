@@ -72,7 +72,7 @@ def test_a_lone_null_is_no_blank_line() -> None:
 
 
 def test_json_refuses_what_it_would_lose() -> None:
-    with pytest.raises(UsageError, match="column 'a' stands in the result twice"):
+    with pytest.raises(UsageError, match="column 'a' appears in the result twice"):
         "".join(json_pieces(["a", "a"], [(1, 2)]))
     with pytest.raises(UsageError, match="no JSON form"):
         "".join(json_pieces(["a"], [(float("nan"),)]))

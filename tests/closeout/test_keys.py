@@ -231,4 +231,6 @@ def make_first_key(root: Path) -> str:
 def test_processes_that_come_first_at_once_get_one_key(home: Home) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         made = pool.map(make_first_key, [home.root] * 6, chunksize=1)
+        pool.close()
+        pool.join()  # they end by themselves, also where the signal that ends them is ignored
     assert len(set(made)) == len(signing_keys.records(home)) == len(list(home.keys.glob("*.pem"))) == 1

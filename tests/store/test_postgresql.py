@@ -148,7 +148,7 @@ def test_a_damaged_marker_is_named(tmp_path: Path, postgres: str, content: bytes
         (f"mysql://ann:{UNSHOWN}@db/zentra", 2, "begins with mysql"),
         (f"sqlite:///{UNSHOWN}", 2, "begins with sqlite"),
         (f"ann:{UNSHOWN}@db/zentra", 2, "is not a URL: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
-        (f"postgresql://ann:{UNSHOWN}@db:port/zentra", 2, "is no URL"),
+        (f"postgresql://ann:{UNSHOWN}@db:port/zentra", 2, "is not a URL"),
         ("postgresql://ann:secret@127.0.0.1:9/zentra", 75, "zentra at 127.0.0.1:9 (user ann) cannot be reached"),
         ("postgres://ann@127.0.0.1:9/zentra?password=secret", 75, "zentra at 127.0.0.1:9 (user ann) cannot be reached"),
         ("postgresql+psycopg:///zentra?host=/nowhere", 75, "cannot be reached"),

@@ -31,7 +31,7 @@ COMMANDS = {
     "rebuild": "Remake staged files, lake and catalog from landed bytes and ops.db.",
     "reperform": "Make a run again from retained inputs and compare it with its seal.",
     "serve": "Start the HTTP API of a home.",
-    "simulate": "Write a labelled data set: inputs over several windows and the answer key.",
+    "simulate": "Write a labelled data set: inputs, what operators decide and close, and the answer key.",
     "score": "Run a world of `zentra simulate` and score it.",
     "demo": "Show the shipped stories end to end.",
 }

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def command(
     out: Path, movements: int, seed: int, windows: int, only_cases: tuple[str, ...], home: Home, as_json: bool
 ) -> None:
-    """Write a labelled data set: inputs over several windows, what operators decide and close, and the answer key.
+    """Write a labelled data set: inputs, what operators decide and close, and the answer key.
 
     The answer key comes from the cases the data is made of, never from the engine; `zentra score` compares the two. No
     home is needed, and none is touched.
