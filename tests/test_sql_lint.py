@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("built_project")
 FUNCTIONS = frozenset(
     {
         *("||", "+", "-", "*", "//", "%", "abs", "least", "greatest", "nullif"),
-        *("left", "length", "lpad", "reverse", "rtrim", "concat_ws", "strftime", "to_json", "sha256"),
+        *("left", "length", "lpad", "regexp_replace", "reverse", "rtrim", "concat_ws", "strftime", "to_json", "sha256"),
         *("sum", "min", "max", "count", "count_star", "arg_min", "arg_max", "bool_and", "string_agg", "row_number"),
     }
 )
