@@ -1,8 +1,6 @@
-"""A tenant's locks: one process at a time ingests, one reconciles a provider, and so many runs of a home go at once.
+"""Lock files: hold one, try one, or take one of several places; and the names of a tenant's locks.
 
-What they do does not belong here.
-
-The system releases the lock of a process that ends, however it ends.
+What is done under a lock does not belong here. The system releases the lock of a process that ends, however it ends.
 """
 
 import fcntl

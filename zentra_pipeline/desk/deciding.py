@@ -1,4 +1,4 @@
-"""Decides about an exception and makes the run again that the decision changes; what a decision means is elsewhere.
+"""Decides about an exception and makes the run again that the decision changes; meaning is in decisions.
 
 The decision is recorded with its run queued (review.record), so that nothing is lost where the second half is cut off.
 """
