@@ -129,7 +129,8 @@ def _late_step(world: Dataset, run: int, newest: int) -> WorldStep:
     deliveries = {
         ("settlement", settlement_file): _settlement_rows(world, run)[2],
         ("ledger", f"ledger_{day}_late"): _late(world, _entries_of(world, run)),
-        ("callbacks", f"callbacks_{day}_late"): _late(world, _deliveries_of(world, run)),
+        # Late by its file, whatever run would have been the first to hear it.
+        ("callbacks", f"callbacks_{day}_late"): _late(world, _all_deliveries(world)),
     }
     files = [
         _input_file(world, run, kind, file_id, _in_random_order(rng, rows), rng, "_late")
@@ -269,6 +270,10 @@ def _deliveries_of(world: Dataset, run: int) -> list[Callback]:
             if (last if heard is None else heard) == run:
                 found.append(delivery)
     return found
+
+
+def _all_deliveries(world: Dataset) -> Iterable[Callback]:
+    return (delivery for story in world.stories for delivery in story.callbacks)
 
 
 def _plan(world: Dataset, steps: Sequence[WorldStep]) -> dict[str, object]:
