@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import postgres as postgres_server
-from tests import quick
+from tests.support import postgres as postgres_server
+from tests.support import quick
 from zentra_pipeline.settings import DATABASE_VARIABLE
 
 os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
@@ -19,7 +19,7 @@ os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
 # Files of these folders take longest, and a file goes to one worker as a whole: they come first.
 LONG = (
     *("cases", "faults", "simulation", "properties", "upkeep", "scenarios", "closeout", "events", "review"),
-    *("webhooks", "defs", "api"),
+    *("webhooks", "defs", "api", "reconcile", "queries", "dbt_project", "ingest", "published"),
 )
 
 

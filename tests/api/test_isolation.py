@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import NOW, PROVIDER, ROLES, Api, Books, serving
-from tests.every import check_every
+from tests.support.every import check_every
 from zentra_pipeline.api.app import openapi_text
 from zentra_pipeline.api.security import MAY
 from zentra_pipeline.api.service import Limits

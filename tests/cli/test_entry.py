@@ -12,7 +12,7 @@ import click
 import pytest
 
 from tests.cli.conftest import Zentra
-from tests.every import check_every
+from tests.support.every import check_every
 from zentra_pipeline import errors
 from zentra_pipeline.cli import group
 from zentra_pipeline.cli.group import COMMANDS, LazyGroup

@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.postgres import give_own_schemas
 from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
+from tests.support.postgres import give_own_schemas
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.closeout.closing import CloseoutResult

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.closeout.closed_world import approve, clean_world, copied, monday, prepare, verified
-from tests.forked import forking
 from tests.scenarios.world import World
+from tests.support.forked import forking
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading

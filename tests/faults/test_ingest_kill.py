@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.forked import Forking, forking
+from tests.support.forked import Forking, forking
 from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as registered

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.closeout.closed_world import copied
-from tests.forked import Forking, forking
 from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import World
+from tests.support.forked import Forking, forking
 from zentra_pipeline import durable_files
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import window_run

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.closeout.closed_world import copied
-from tests.every import check_every
 from tests.scenarios import invariants
 from tests.scenarios.rows import FRI, MON, THU, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
+from tests.support.every import check_every
 from zentra_pipeline.closeout import case, closing
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UnconfirmedError, UsageError
 from zentra_pipeline.published import lake

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from tests import quick
+from tests.support import quick
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import control, event_log, migrations, models

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, make_url
 
-from tests.postgres import Server, administer, fresh_database, running_server
+from tests.support.postgres import Server, administer, fresh_database, running_server
 from zentra_pipeline import cli
 from zentra_pipeline.errors import UnavailableError, UsageError, ZentraError
 from zentra_pipeline.settings import DATABASE_VARIABLE, Home, TenantPaths

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents.test_documents import check_command
 from tests.scenarios.world import TENANT
-from tests.test_documents import check_command
 from tests.upkeep import shelf
 from tests.upkeep.conftest import CARDS, KEPT, Copies, Copy
 from zentra_pipeline import cli, locks

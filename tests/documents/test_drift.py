@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from tests.built_project import built_project, project_nodes
+from tests.support.built_project import built_project, project_nodes
 from zentra_pipeline import vocabulary
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.contracts import CONTRACTS, schemas, staged_tables

@@ -19,7 +19,7 @@ from zentra_pipeline.tenants import tenancy
 pytestmark = pytest.mark.on_postgresql
 
 NOW = datetime(2026, 4, 26, 12, tzinfo=UTC)
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

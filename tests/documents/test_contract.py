@@ -1,6 +1,6 @@
 """The contract (docs/contract.md) against the product: keys, formats, inputs, commands, words, routes, event types.
 
-Tables and their columns (§4) are held in published/test_published_tables.py.
+Tables and their columns (§4) are held in tests/published/test_published_tables.py.
 """
 
 import json

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_ingest import csv as settlement
-from tests.test_ingest import ingest, line, staged
+from tests.ingest.test_ingest import csv as settlement
+from tests.ingest.test_ingest import ingest, line, staged
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.settings import TenantPaths
 

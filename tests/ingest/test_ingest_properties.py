@@ -18,7 +18,7 @@ from zentra_pipeline.contracts.row_rules import BLANK, CONTROL
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.settings import TenantPaths
 
-NAUGHTY = Path(__file__).resolve().parents[1] / ".." / "shared" / "corpora" / "blns" / "blns.json"
+NAUGHTY = Path(__file__).resolve().parents[2] / ".." / "shared" / "corpora" / "blns" / "blns.json"
 SETTLEMENT = contract_of("settlement")
 ROW: dict[str, Any] = {
     "line_type": "payment",

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.every import check_every
+from tests.support.every import check_every
 from zentra_pipeline.cli.group import zentra
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.published import declared_tables

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.built_project import built_project, project_nodes
+from tests.support.built_project import built_project, project_nodes
 from zentra_pipeline import vocabulary
 from zentra_pipeline.settings import DBT_PROJECT
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.built_project import built_project, project_nodes
+from tests.support.built_project import built_project, project_nodes
 from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.settings import DBT_PROJECT
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.every import check_every
+from tests.support.every import check_every
 
 
 def test_every_case_that_fails_is_named_and_no_other() -> None:

@@ -12,15 +12,15 @@ import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.partitions.context import partition_loading_context
 
-from tests.built_project import project_nodes
 from tests.scenarios.rows import post, settle
 from tests.scenarios.world import World
+from tests.support.built_project import project_nodes
 from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, previous_window, windows
 from zentra_pipeline.settings import DBT_PROJECT, HOME_VARIABLE
 
 ROOT = DBT_PROJECT.parent
-SNAPSHOT = Path(__file__).parent / "snapshots" / "asset_keys.txt"
+SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "asset_keys.txt"
 GROUPS = {"ingest", "staging", "matching", "exceptions", "closeout"}
 
 
