@@ -1,12 +1,13 @@
 """A run asked for by mistake is taken back by a second person, and what looks like a mistake is asked about first."""
 
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.closeout.closed_world import copied
+from tests.closeout.closed_world import copied, verified
 from tests.scenarios import invariants
 from tests.scenarios.rows import FRI, MON, THU, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
@@ -17,7 +18,8 @@ from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import mistakes, window_run
 from zentra_pipeline.review import voiding
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.upkeep import doctor
+from zentra_pipeline.upkeep import doctor, rebuild
+from zentra_pipeline.upkeep.reperform import reperform
 
 pytestmark = pytest.mark.on_postgresql
 
@@ -104,6 +106,34 @@ def test_the_lines_of_a_run_taken_back_go_on_to_the_next_run_once(world: World) 
     world.reconcile(FRI, file=settlement_file(TUE))
     assert settlement_rows(world) == {(WED, 2, 1, 1, 0), (THU, 1, 0, 0, 0), (FRI, 3, 0, 0, 2)}
     assert invariants.faults(world) == []
+
+
+def test_a_run_that_rows_went_on_to_is_sealed_examined_rebuilt_and_performed_again(world: World) -> None:
+    world.add(settle("L4", "R4", 40, on=THU))
+    voiding.void(world.home, TENANT, run_id(world, TUE), "ben", "wrong window", NOW)
+    window_run.run_queued(world.home, TENANT, world.provider)
+    world.run(THU)
+    wednesday = run_id(world, WED)
+    for actor, step in (("ana", closing.prepare), ("ben", closing.approve)):
+        with case.of_run(world.home, TENANT, wednesday) as candidate:
+            outcome = step(candidate, actor, NOW)
+    assert (outcome.status, outcome.blockers) == ("sealed", ())
+    assert verified(world).holds
+    assert world.revision(WED).manifest["passed_on"] == {settlement_file(TUE): settlement_file(WED)}
+    assert findings(world) == []
+    outcomes = [reperform(world.home, TENANT, run_id(world, window)) for window in (WED, THU)]
+    assert [(found.claim.revision, found.earlier, found.holds) for found in outcomes] == [(2, 1, True), (1, 2, True)]
+    books = rollforward(world)
+    for folder in (world.paths.staged, world.paths.lake):
+        shutil.rmtree(folder)
+    remade = rebuild.rebuild(world.home, TENANT)
+    # Tuesday's revision as well as both of Wednesday's: the first was made from it.
+    assert [(item.revision, item.verdict) for item in remade.revisions].count((1, rebuild.EQUAL)) == 4
+    assert [(item.revision, item.verdict) for item in remade.revisions].count((2, rebuild.EQUAL)) == 1
+    assert [seal.verdict for seal in remade.seals] == [rebuild.EQUAL]
+    assert remade.holds
+    assert rollforward(world) == books
+    assert findings(world) == []
 
 
 def settlement_rows(world: World) -> set[tuple[str, int, int, int, int]]:
