@@ -17,7 +17,7 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import durable_files, locks, settings, sql_text
+from zentra_pipeline import durable_files, locks, machine_errors, settings, sql_text
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import reading as event_reading
 from zentra_pipeline.published import operational_tables, read_only_sql, schema_before
@@ -299,6 +299,8 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
             types = [str(column[1]) for column in answer.description or []]
             return QueryResult(columns, types, answer.fetchall())
         except duckdb.Error as cause:
+            if known := machine_errors.explained(cause):
+                raise known from cause
             raise UsageError(f"the query cannot be answered: {cause}") from cause
 
 

@@ -62,6 +62,8 @@ def _answer(request: QueryRequest, answers: BinaryIO) -> None:
         except duckdb.OutOfMemoryException as cause:
             raise LimitExceededError(request.memory_message()) from cause
         except duckdb.Error as cause:
+            if known := machine_errors.explained(cause):
+                raise known from cause
             raise UsageError(f"the query cannot be answered: {cause}") from cause
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from zentra_pipeline import locks
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.settings import Home, TenantPaths
-from zentra_pipeline.store import control, sqlite
+from zentra_pipeline.store import control, ownership, sqlite
 from zentra_pipeline.store.migrations import NEWEST_REVISION
 from zentra_pipeline.store.place import StorePlace, control_place, operational_place
 
@@ -49,7 +49,17 @@ def _place_of(paths: TenantPaths) -> StorePlace:
 
 def control_store(home: Home) -> Engine:
     """Engine of the home's control store, made when needed; its tables are only ever added to, never altered."""
-    return _store(home.control_store, lambda: control_place(home), _has_control_tables, _make_control_tables)
+
+    def is_ready(engine: Engine) -> bool:
+        with reading(engine) as connection:
+            has_tables = set(control.metadata.tables) <= set(engine.dialect.get_table_names(connection))
+            return has_tables and ownership.is_claimed(connection, home, control_place(home))
+
+    def make(connection: Connection, place: StorePlace) -> None:
+        control.metadata.create_all(connection)
+        ownership.claim(connection, home, place)
+
+    return _store(home.control_store, lambda: control_place(home), is_ready, make)
 
 
 @contextmanager
@@ -164,15 +174,6 @@ def _engine(place: StorePlace) -> Engine:
     from zentra_pipeline.store import postgresql
 
     return postgresql.schema_engine(place.schema)
-
-
-def _has_control_tables(engine: Engine) -> bool:
-    with reading(engine) as connection:
-        return set(control.metadata.tables) <= set(engine.dialect.get_table_names(connection))
-
-
-def _make_control_tables(connection: Connection, _place: StorePlace) -> None:
-    control.metadata.create_all(connection)
 
 
 def _is_newest(engine: Engine) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from zentra_pipeline.errors import UsageError, ZentraError
+from zentra_pipeline import machine_errors
+from zentra_pipeline.errors import DamagedFilesError, UsageError, ZentraError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
 from zentra_pipeline.store.place import control_place, operational_place
@@ -127,6 +128,9 @@ def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
 
 
 def _garbled(check: str, error: Exception) -> Finding:
+    known = machine_errors.explained(error)
+    if isinstance(known, DamagedFilesError):
+        return Finding(check, "lake", ERROR, str(known), "what is said of it under `lake` and `staged`")
     what = f"its records cannot be judged: {type(error).__name__}: {' '.join(str(error).split())}"
     return Finding(check, "ops.db", ERROR, what, "restore ops.db from a backup")
 
