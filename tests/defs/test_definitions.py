@@ -15,6 +15,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from tests.scenarios.rows import post, settle
 from tests.scenarios.world import World
 from tests.support.built_project import project_nodes
+from zentra_pipeline import vocabulary
 from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, previous_window, windows
 from zentra_pipeline.settings import DBT_PROJECT, HOME_VARIABLE
@@ -30,9 +31,13 @@ def graph() -> AssetGraph:
 
 
 def test_asset_keys_and_groups_are_those_of_the_snapshot(graph: AssetGraph) -> None:
-    """Schedules, dashboards and people name assets. Where a change is meant, correct the snapshot and say so."""
+    """Schedules, dashboards and people name assets. Where a change is meant, correct the snapshot and say so.
+
+    Models of exception types follow from the vocabulary.
+    """
     found = [f"{graph.get(key).group_name} {key.to_user_string()}" for key in graph.get_all_asset_keys()]
-    assert sorted(found) == SNAPSHOT.read_text(encoding="utf-8").splitlines()
+    types = [f"exceptions exc_{row.exception_type}" for row in vocabulary.exception_types()]
+    assert sorted(found) == sorted([*SNAPSHOT.read_text(encoding="utf-8").splitlines(), *types])
 
 
 def test_only_what_comes_in_is_made_elsewhere(graph: AssetGraph) -> None:

@@ -15,27 +15,6 @@ from zentra_pipeline.settings import DBT_PROJECT
 ANY_DAY = date(2026, 4, 26)
 SEEDS = DBT_PROJECT / "seeds"
 
-CONTRACT_TYPES = (
-    "unmatched_provider_row",
-    "unmatched_ledger_entry",
-    "missing_callback",
-    "late_callback",
-    "orphan_callback",
-    "amount_mismatch",
-    "currency_mismatch",
-    "fee_variance",
-    "status_conflict",
-    "failed_settlement",
-    "duplicate_settlement_line",
-    "duplicate_ledger_posting",
-    "conflicting_callback",
-    "ambiguous_match",
-    "unbalanced_transaction",
-    "control_total_mismatch",
-    "unresolved_reference",
-    "over_applied_reference",
-)
-
 
 @pytest.mark.parametrize(
     ("currency", "exponent"),
@@ -90,10 +69,6 @@ def test_a_provider_counts_in_its_own_exponent_where_it_deviates(
     provider_format: str, surface: str, currency: str, exponent: int
 ) -> None:
     assert vocabulary.provider_exponent(provider_format, surface, currency, ANY_DAY) == exponent
-
-
-def test_the_exception_types_are_the_contracts_in_its_order() -> None:
-    assert tuple(row.exception_type for row in vocabulary.exception_types()) == CONTRACT_TYPES
 
 
 def test_every_exception_type_says_what_to_do_in_one_sentence() -> None:
