@@ -89,8 +89,14 @@ class Home:
 
     @classmethod
     def at(cls, path: str | Path | None = None) -> "Home":
-        """The home at `path`, else at `$ZENTRA_HOME`, else at `data/zentra` below the working directory."""
-        return cls(Path(path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute())
+        """The home at `path`, else at `$ZENTRA_HOME`, else at `data/zentra` below the working directory.
+
+        UsageError for a path with a question mark: DuckDB and SQLAlchemy read options after one in a database's name.
+        """
+        root = Path(path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute()
+        if "?" in str(root):
+            raise UsageError(f"{root}: databases cannot be below a folder with ? in its name; choose another folder")
+        return cls(root)
 
     @property
     def control_store(self) -> Path:

@@ -19,9 +19,20 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def is_pattern(path: Path) -> bool:
+    """Whether DuckDB would take a path for a pattern, and look into folders for what goes by it."""
+    return _PATTERN.search(str(path)) is not None
+
+
 def file_literal(path: Path) -> str:
     """A path as a SQL text literal in which DuckDB finds no pattern."""
     return literal(_PATTERN.sub(r"[\g<0>]", str(path)))
+
+
+def allowed_paths(paths: Sequence[Path]) -> str:
+    """The statement that lets DuckDB read these files alone: it compares them as they are written in a scan."""
+    listed = dict.fromkeys(text for path in paths for text in (file_literal(path), literal(str(path))))
+    return f"set allowed_paths = [{', '.join(listed)}]"
 
 
 def parquet_scan(paths: Sequence[Path], columns: str, *, with_names: bool = False) -> str:

@@ -50,3 +50,28 @@ def test_an_unknown_format_is_misuse(zentra: Zentra, settlement_csv: Path) -> No
 def test_people_read_amounts_and_whether_they_tie(zentra: Zentra, settlement_csv: Path) -> None:
     line = zentra("inspect", "--format", "canonical", settlement_csv).out.splitlines()[2]
     assert line.split() == ["set_2026_04_26.csv", "set_2026_04_26", "2", "USD", "4.90", "USD", "yes"]
+
+
+def test_inspect_and_ingest_say_the_same_of_a_file(acme: Zentra, settlement_csv: Path, tmp_path: Path) -> None:
+    header, first, *_ = settlement_csv.read_text(encoding="utf-8").splitlines()
+    line = dict(zip(header.split(","), first.split(","), strict=True))
+
+    def row(**values: str) -> str:
+        return ",".join({**line, **values}.values())
+
+    path = tmp_path / "set_1.csv"
+    rows = (first, row(gross_minor="7"), row(line_id="1.23457E+15"), row(line_id="L9", net_minor="4.90"))
+    path.write_text("\n".join((header, *rows)), encoding="utf-8")
+    said = acme("inspect", "--format", "canonical", "--json", path).json
+    found = acme("inspect", "--format", "canonical", path).out
+    ingest = acme("ingest", "--tenant", "acme", "--provider", "rail_primary", "--kind", "settlement", "--json", path)
+    assert ingest.code == 0, ingest.json
+    (file,) = ingest.json["files"]
+    assert {note["note"]: note["count"] for note in said["notes"]} == file["notes"]
+    assert set(file["notes"].values()) == {1}
+    assert all(f"set_1.csv: 1 {note}" in found for note in file["notes"])
+    (kept, rejected) = said["statements"]
+    assert (kept["entries"], rejected["entries"]) == (file["staged"], file["quarantined"]) == (1, 3)
+    assert all(reason in rejected["refused"] for reason in file["reasons"])
+    assert all(row_id in rejected["refused"] and row_id in ingest.err for row_id in file["ids_used_twice"])
+    assert file["ids_used_twice"].keys() == {f"line_id {line['line_id']}"}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from zentra_pipeline.errors import InputRejectedError, UsageError
+from zentra_pipeline.ingest import wording
 from zentra_pipeline.ingest.inspection import InspectedStatement, inspect
 
 SETTLEMENT = (
@@ -37,7 +38,7 @@ def test_a_settlement_adds_up_net_per_currency_and_ties_row_by_row(tmp_path: Pat
         f"L3,payment,,,1000,10,989,EUR,{AT},",
         f"L4,payout,,,-990,0,-990,USD,{AT},",
     )
-    assert [facts(statement) for statement in inspect("canonical", path)] == [
+    assert [facts(statement) for statement in inspect("canonical", path).statements] == [
         ("set_1", 2, "USD", 0, True),
         ("set_1", 2, "EUR", 1980, False),
     ]
@@ -55,7 +56,7 @@ def test_a_ledger_ties_when_each_transaction_balances(tmp_path: Path) -> None:
         entry(3, "T2", "debit", 70, "EUR"),
         entry(4, "T3", "credit", 70, "EUR"),
     )
-    assert [facts(statement) for statement in inspect("canonical", path)] == [
+    assert [facts(statement) for statement in inspect("canonical", path).statements] == [
         ("ledger", 2, "USD", 0, True),
         ("ledger", 2, "EUR", 0, False),
     ]
@@ -74,14 +75,18 @@ def test_callbacks_and_internal_events_are_counted_but_cannot_tie(tmp_path: Path
         f'"occurred_at":"{AT}","transaction_id":"T1"}}\n',
         encoding="utf-8",
     )
-    assert [facts(statement) for statement in inspect("canonical", callbacks)] == [("callbacks", 1, "USD", 5, None)]
-    assert [facts(statement) for statement in inspect("canonical", events)] == [("events", 1, None, None, None)]
+    assert [facts(statement) for statement in inspect("canonical", callbacks).statements] == [
+        ("callbacks", 1, "USD", 5, None)
+    ]
+    assert [facts(statement) for statement in inspect("canonical", events).statements] == [
+        ("events", 1, None, None, None)
+    ]
 
 
 def test_sums_beyond_64_bits_are_exact(tmp_path: Path) -> None:
     largest = 10**15 - 1
     rows = [f"L{n},payment,,,{largest},0,{largest},USD,{AT}," for n in range(10_000)]
-    (statement,) = inspect("canonical", written(tmp_path / "set_1.csv", SETTLEMENT, *rows))
+    (statement,) = inspect("canonical", written(tmp_path / "set_1.csv", SETTLEMENT, *rows)).statements
     assert statement.signed_sum_minor == 10_000 * largest > 2**63
 
 
@@ -89,7 +94,7 @@ def test_sums_beyond_64_bits_are_exact(tmp_path: Path) -> None:
 def test_a_file_without_rows_is_a_statement_without_entries(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(f"{SETTLEMENT}\n" if name.endswith("csv") else "", encoding="utf-8")
-    assert [facts(statement) for statement in inspect("canonical", path)] == [("set_1", 0, None, None, None)]
+    assert [facts(statement) for statement in inspect("canonical", path).statements] == [("set_1", 0, None, None, None)]
 
 
 def test_a_stripe_payout_ties_with_the_rows_it_pays_out(tmp_path: Path) -> None:
@@ -108,7 +113,7 @@ def test_a_stripe_payout_ties_with_the_rows_it_pays_out(tmp_path: Path) -> None:
         row(7, "", "fee", "-0.50"),
         row(8, "po_1", "charge", "900", "jpy"),
     )
-    assert [facts(statement) for statement in inspect("stripe", path)] == [
+    assert [facts(statement) for statement in inspect("stripe", path).statements] == [
         ("po_1", 3, "USD", 2000, True),
         ("po_2", 2, "USD", 700, False),
         ("po_3", 1, "USD", 700, None),
@@ -119,17 +124,78 @@ def test_a_stripe_payout_ties_with_the_rows_it_pays_out(tmp_path: Path) -> None:
 
 def test_rows_that_cannot_be_let_in_stand_in_a_statement_of_their_own(tmp_path: Path) -> None:
     path = written(tmp_path / "set_1.csv", SETTLEMENT, f"L1,payment,,,1,0,1,USD,{AT},", f",gift,,,x,0,1,USD,{AT},")
-    good, bad = inspect("canonical", path)
+    good, bad = inspect("canonical", path).statements
     assert (good.entries, good.refused) == (1, None)
     assert (bad.entries, bad.signed_sum_minor, bad.ties) == (1, None, None)
     assert bad.refused is not None
-    assert bad.refused.startswith("rejected rows: 1; the first, row 2: ")
+    assert bad.refused.startswith("rejected rows: 1; row 2: line_id: blank; line_type: 'gift' is not one of ")
 
 
 def test_a_file_none_of_whose_rows_gets_in_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "set_1.csv", SETTLEMENT, f"L1,gift,,,1,0,1,USD,{AT},")
-    with pytest.raises(InputRejectedError, match=r"set_1\.csv: none of 1 rows is accepted; row 1: line_type: 'gift'"):
+    with pytest.raises(InputRejectedError, match=r"set_1\.csv: none of 1 rows is accepted, .*: line_type: 'gift'"):
         inspect("canonical", path)
+
+
+def test_ids_that_rows_of_one_file_share_are_named_with_their_rows_and_counted_in_no_sum(tmp_path: Path) -> None:
+    """It added all of them up and said that the file ties; ingest stages those of the other id."""
+    path = written(
+        tmp_path / "set_1.csv",
+        SETTLEMENT,
+        f"L1,payment,,,100,0,100,USD,{AT},",
+        f"L2,payment,,,7,0,7,USD,{AT},",
+        f"L1,payment,,,250,0,250,USD,{AT},",
+        f"L2,payment,,,7,0,7,USD,{AT},",
+    )
+    good, bad = inspect("canonical", path).statements
+    assert facts(good) == ("set_1", 2, "USD", 14, True)
+    assert (bad.entries, bad.refused) == (
+        2,
+        f"rejected rows: 2; rows 1, 3: id_used_twice; used twice are line_id L1: rows 1, 3: {wording.ASK_THE_SENDER}",
+    )
+
+
+def test_amounts_written_in_two_ways_are_refused_with_the_rows_and_what_they_hold(tmp_path: Path) -> None:
+    def row(number: int, gross: str) -> str:
+        return f"txn_{number},,charge,{gross},0,{gross},usd,2026-04-26 08:00:00,src_{number}"
+
+    path = written(tmp_path / "report.csv", STRIPE, row(1, "25"), row(2, '"7,25"'), row(3, "1.50"), row(4, "2.50"))
+    with pytest.raises(InputRejectedError, match=r"\(row 3 has gross '1\.50' and row 2 has gross '7,25'\)"):
+        inspect("stripe", path)
+    path = written(tmp_path / "report.csv", STRIPE, row(1, "25"), row(2, '"1,234.50"'))
+    with pytest.raises(InputRejectedError, match=r"\(row 2 has gross '1,234\.50'\); request .* no thousands marks"):
+        inspect("stripe", path)
+    path = written(
+        tmp_path / "set_1.csv",
+        SETTLEMENT,
+        f"L1,payment,,,100,0,100,USD,{AT},",
+        f'L2,payment,,,"1,50",0,150,USD,{AT},',
+        f"L3,payment,,,1.50,0,150,USD,{AT},",
+        f'L4,payment,,,"1.234,50",0,123450,USD,{AT},',
+    )
+    _, bad = inspect("canonical", path).statements
+    assert bad.refused == (
+        "rejected rows: 3; rows 2, 3, 4: gross_minor: '1,50' is not an integer below 10^15: this column counts minor "
+        "units, so 10.00 of a currency with two decimals is 1000"
+    )
+
+
+def test_ids_that_a_spreadsheet_has_shortened_are_noted_with_their_rows(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "set_1.csv",
+        SETTLEMENT,
+        f"1234567890123456,payment,R1,,100,0,100,USD,{AT},",
+        *(f"L{n},payment,1.23457E+15,,100,0,100,USD,{AT}," for n in range(4)),
+        f"1.00000E+15,payment,1E+15x,,100,0,100,USD,{AT},",
+    )
+    found = inspect("canonical", path)
+    assert [facts(statement) for statement in found.statements] == [("set_1", 6, "USD", 600, True)]
+    assert found.notes == {
+        wording.shortened("line_id", "1.00000E+15", [6], 1): 1,
+        wording.shortened("provider_reference", "1.23457E+15", [2, 3, 4], 4): 4,
+    }
+    report = written(tmp_path / "report.csv", STRIPE, "1E+16,po_1,charge,1.00,0,1.00,usd,2026-04-26 08:00:00,src_1")
+    assert inspect("stripe", report).notes == {wording.shortened("balance_transaction_id", "1E+16", [1], 1): 1}
 
 
 def test_columns_of_no_kind_are_refused_with_what_each_kind_needs(tmp_path: Path) -> None:

@@ -2,21 +2,28 @@
 
 import hashlib
 import json
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.closeout.closed_world import close, verified
 from tests.scenarios.rows import MON, TUE, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline import worker
+from zentra_pipeline import cli, worker
+from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest import callback_staging
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.inbox import Receipt
+from zentra_pipeline.upkeep import doctor, rebuild
 
 LATER = datetime(2027, 1, 4, 9, tzinfo=UTC)
 
@@ -108,3 +115,38 @@ def test_a_profile_leaves_late_callbacks_to_the_next_run(tmp_path: Path) -> None
     receive(world, "E1", "R1", LATER)
     callback_staging.stage_callbacks(world.paths, world.provider, LATER)
     assert stored(world, monday)[1] is None
+
+
+def test_a_home_whose_path_looks_like_a_pattern_is_read_and_no_other_that_goes_by_it(
+    tmp_path: Path, sqlite: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`a*[b]` goes by the pattern as well: it was read beside its own files, or no file was found at all."""
+    beside, folder = (tmp_path / name for name in ("azzb %#{x}'", "a*[b] %#{x}'"))
+    for place in (beside, folder):
+        place.mkdir()
+    world = prepared(folder, {"expects_callbacks": False})
+    monday = run(world, MON)
+    shutil.copytree(world.home.root, beside / "home")
+    receive(world, "E1", "R1", LATER)
+    callback_staging.stage_callbacks(world.paths, world.provider, LATER)
+    window_run.run_queued(world.home, TENANT, world.provider)
+    assert stored(world, monday)[0].revision == 2
+    world.run(TUE)
+    assert close(world, now=LATER).status == "sealed"
+    asked = (
+        "select match_id, ledger_minor from matches union all select provider_event_id, amount_minor from callbacks "
+        "order by all"
+    )
+    expected = world.query(asked)
+    assert len(expected) == 4
+    capsys.readouterr()
+    assert cli.invoke(["query", "--tenant", TENANT, "--home", str(world.home.root), "--format", "json", asked]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    for folder_of_files in (world.paths.staged, world.paths.lake):
+        shutil.rmtree(folder_of_files)
+    assert rebuild.rebuild(world.home, TENANT).holds
+    (diagnosis,) = (each for each in doctor.examine(world.home) if each.tenant == TENANT)
+    assert diagnosis.is_sound, diagnosis.findings
+    assert verified(world).holds
+    with pytest.raises(UsageError, match=r"databases cannot be below a folder with \? in its name"):
+        Home.at(tmp_path / "a?")

@@ -1,6 +1,5 @@
 """`zentra ingest`: reads its options and tells what was let in; the ingest itself does not belong here."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from zentra_pipeline.settings import Home, TenantPaths
 if TYPE_CHECKING:
     from zentra_pipeline.ingest.files import IngestOutcome
 
-IDS_NAMED = 20
 KINDS = ("settlement", "ledger", "callbacks", "internal_events")
 
 
@@ -88,6 +86,7 @@ def command(
 def _warn(outcome: "IngestOutcome") -> None:
     """Say loudly, on stderr, which ids a file uses for different rows."""
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.ingest import wording
 
     for file in outcome.files:
         twice = file.ids_used_twice
@@ -98,11 +97,9 @@ def _warn(outcome: "IngestOutcome") -> None:
             f"WARNING: {file.file_id}: {printing.counted(len(twice), 'id')} used twice (id_used_twice): "
             f"{printing.counted(rows, 'row')} of different content share an id, and all of them are in quarantine"
         )
-        for row_id, numbers in list(twice.items())[:IDS_NAMED]:
-            printing.note(f"  {row_id}: rows {', '.join(f'{number:,}' for number in numbers)}")
-        if len(twice) > IDS_NAMED:
-            printing.note(f"  and {len(twice) - IDS_NAMED:,} more: see table quarantine")
-        printing.note("  Ask the sender which row holds or for an id for each, and ingest the corrected file.")
+        for named in wording.ids_named(twice):
+            printing.note(f"  {named}")
+        printing.note(f"  {wording.ASK_THE_SENDER[0].upper()}{wording.ASK_THE_SENDER[1:]}.")
 
 
 def _stage_inbox(paths: TenantPaths, provider: str, as_json: bool) -> None:
@@ -133,6 +130,7 @@ def _format(paths: TenantPaths, provider: str, kind: str) -> str:
 
 def _print_result(outcome: "IngestOutcome") -> None:
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.ingest import wording
 
     headings = ("file", "rows", "staged", "quarantined", "sha256")
     printing.print_table(
@@ -146,14 +144,5 @@ def _print_result(outcome: "IngestOutcome") -> None:
         for note, count in file.notes.items():
             printing.say(f"{file.file_id}: {count} {note}")
         for reason, count in file.reasons.items():
-            printing.say(
-                f"{file.file_id}: {count:,} in quarantine: {reason} ({_rows(file.reason_rows[reason], count)})"
-            )
-
-
-def _rows(first: Sequence[int], count: int) -> str:
-    """Which rows a reason is said of: `row 3`, `rows 3, 4, 5 and 297 more, each with its own value`."""
-    named = ", ".join(f"{number:,}" for number in first)
-    if count == 1:
-        return f"row {named}"
-    return f"rows {named} and {count - len(first):,} more" if count > len(first) else f"rows {named}"
+            rows = wording.rows_named(file.reason_rows[reason], count)
+            printing.say(f"{file.file_id}: {count:,} in quarantine: {reason} ({rows})")

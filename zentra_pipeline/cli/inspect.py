@@ -1,9 +1,9 @@
 """`zentra inspect`: prints what a reader makes of files; reading and adding up do not belong here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,28 +23,31 @@ if TYPE_CHECKING:
 def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool) -> None:
     """Show what a reader makes of FILES: entries and sums per statement, batch or report, and whether they tie.
 
-    Needs no home and changes nothing. Exits 4 when every file is refused.
+    Reads them as `ingest` would, needs no home and changes nothing. Exits 4 when every file is refused.
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest import inspection
 
     statements: list[InspectedStatement] = []
+    notes: list[dict[str, Any]] = []
     refused = 0
     for file in files:
         try:
-            statements += inspection.inspect(file_format, file)
+            found = inspection.inspect(file_format, file)
+            statements += found.statements
+            notes += [{"file": file.name, "note": note, "count": count} for note, count in found.notes.items()]
         except InputRejectedError as refusal:
             statements.append(inspection.refused(file, str(refusal)))
             refused += 1
     if as_json:
-        printing.print_json({"statements": [asdict(statement) for statement in statements]})
+        printing.print_json({"statements": [asdict(statement) for statement in statements], "notes": notes})
     else:
-        _print_result(statements)
+        _print_result(statements, notes)
     if refused == len(files):
         raise click.exceptions.Exit(InputRejectedError.exit_code)
 
 
-def _print_result(statements: Sequence["InspectedStatement"]) -> None:
+def _print_result(statements: Sequence["InspectedStatement"], notes: Sequence[Mapping[str, Any]]) -> None:
     from zentra_pipeline.cli import printing
 
     headings = ("file", "id", "entries", "currency", "signed sum", "ties")
@@ -56,6 +59,8 @@ def _print_result(statements: Sequence["InspectedStatement"]) -> None:
     for statement in statements:
         if statement.refused:
             printing.say(f"refused: {statement.refused}")
+    for note in notes:
+        printing.say(f"{note['file']}: {note['count']:,} {note['note']}")
 
 
 def _sum(statement: "InspectedStatement") -> str:

@@ -83,6 +83,12 @@ class Contract:
         return tuple(field.name for field in self.fields if field.type is FieldType.INSTANT)
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """The fields that hold ids and references: text that means nothing in itself."""
+        texts = (field.name for field in self.fields if field.type is FieldType.TEXT and field.vocabulary is None)
+        return tuple(name for name in texts if name.endswith(("_id", "_reference")))
+
+    @property
     def has_own_provider(self) -> bool:
         return "provider" in self.columns
 

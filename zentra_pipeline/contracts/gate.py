@@ -21,6 +21,7 @@ _SHOWN = 60
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BLANK = re.compile(row_rules.BLANK)
 _DECIMAL = re.compile(r"-?[0-9]+[.,][0-9]{1,3}")
+_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:[.,' \u00a0][0-9]{3})+(?:[.,][0-9]{1,3})?")
 _LONG_FRACTION = re.compile(r".*[0-9]\.[0-9]{7,9}Z")
 
 
@@ -157,7 +158,7 @@ def _hint(field: Field, text: str, check: str) -> str:
     if check == row_rules.NO_INTEGER:
         if text != text.strip():
             return ": it begins or ends with white space"
-        if _DECIMAL.fullmatch(text):
+        if _DECIMAL.fullmatch(text) or _THOUSANDS.fullmatch(text):
             return ": this column counts minor units, so 10.00 of a currency with two decimals is 1000"
     if field.type is FieldType.INSTANT and _LONG_FRACTION.fullmatch(text):
         return ": its fraction goes beyond the microsecond and would be cut"

@@ -7,7 +7,7 @@ Does not belong here: a command as a whole and its commit (ingest), formats (sou
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from zentra_pipeline.config.profile import callback_secrets
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.contracts.gate import GateResult, assert_staged, quarantine, validate
 from zentra_pipeline.errors import InputRejectedError, ZentraError
-from zentra_pipeline.ingest import landing, staging
+from zentra_pipeline.ingest import landing, staging, wording
 from zentra_pipeline.ingest.conflicts import ID_USED_TWICE, Contradiction, KnownFile, contradictions
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.ingest.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
@@ -37,6 +37,7 @@ OTHER_REASONS = "other reasons"
 HOPELESS_VALUES = 1_000_000
 _ROWS_SHOWN = 3
 _VALUE = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\A.* already arrived in file \S+|[0-9]+"
+_SHORTENED = r"\A-?[0-9](?:[.,][0-9]+)?E\+[0-9]{2,}\z"
 _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 
@@ -89,6 +90,7 @@ class Tally:
     `rules`: reasons of quarantine without the values they name, at most 20 of them.
     `ids_used_twice`: ids that rows of different content share in this file, each with the numbers of its rows.
     `restates`: sequences of the same file id whose rows it gives another content.
+    `shortened`: columns with ids that a spreadsheet has written as numbers (1.23457E+15), the first of them as reason.
     """
 
     read: int = 0
@@ -99,6 +101,7 @@ class Tally:
     unknown_columns: set[str] = field(default_factory=set)
     ids_used_twice: dict[str, list[int]] = field(default_factory=dict)
     restates: list[int] = field(default_factory=list)
+    shortened: dict[str, "_Rule"] = field(default_factory=dict)
     first_at: datetime | None = None
     last_at: datetime | None = None
 
@@ -122,6 +125,18 @@ class Tally:
             known = self.rules.setdefault(key, _Rule(shown, 0, []))
             known.count += count
             known.rows += rows[: _ROWS_SHOWN - len(known.rows)]
+
+    def note_shortened(self, contract: Contract, frame: pl.DataFrame, names: Mapping[str, str]) -> None:
+        """Count the ids and references of a reader's frame that look as a spreadsheet writes long numbers."""
+        columns = [name for name in contract.references if frame.schema[name] == pl.String()]
+        marks = frame.select(pl.col(column).str.contains("E+", literal=True).any() for column in columns)
+        for column in (column for column in columns if marks.item(0, column)):
+            found = frame.filter(pl.col(column).str.contains(_SHORTENED)).select(column, "row_number")
+            if found.height:
+                named = names.get(column, column)
+                known = self.shortened.setdefault(named, _Rule(str(found.item(0, column)), 0, []))
+                known.count += found.height
+                known.rows += found["row_number"].head(_ROWS_SHOWN - len(known.rows)).to_list()
 
     @property
     def by_count(self) -> list[_Rule]:
@@ -149,6 +164,8 @@ def stage(command: Command, arrival: Arrival) -> StagedArrival:
             staged.write(verdict.admitted)
             quarantined.write(verdict.refused)
     _check_balance(arrival, tally, staged.rows, quarantined.rows)
+    for column, rule in tally.shortened.items():
+        tally.notes[wording.shortened(column, rule.reason, rule.rows, rule.count)] = rule.count
     if tally.read and _ends_within_a_line(arrival):
         tally.notes[UNFINISHED] = 1
     return StagedArrival(arrival, tally)
@@ -240,6 +257,23 @@ def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Con
     _check_balance(arrival, tally, staged.rows, quarantined.rows)
 
 
+def reject_when_nothing_got_in(staged: Sequence[StagedArrival]) -> None:
+    """InputRejectedError where rows were read and none is accepted.
+
+    Rows of ids used twice are kept in quarantine even alone: each keeps the contract; which one holds is open.
+    """
+    tallies = [each.tally for each in staged]
+    rows = sum(tally.read for tally in tallies)
+    if rows and not any(tally.staged or tally.ids_used_twice for tally in tallies):
+        reasons: Counter[str] = Counter()
+        for tally in tallies:
+            reasons.update({rule.reason: rule.count for rule in tally.by_count})
+        named = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(REASONS_NAMED))
+        raise InputRejectedError(
+            f"none of {rows:,} rows is accepted, nothing changed: {named}; correct and ingest again"
+        )
+
+
 def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[GateResult]:
     secrets = callback_secrets(command.paths.root.name, command.provider)
     name = arrival.name
@@ -249,6 +283,7 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
     for frame in one_ahead(part for whole in read for part in whole.iter_slices(FRAME_ROWS)):
         tally.read += frame.height
         _note_drift(frame, tally, name)
+        tally.note_shortened(command.contract, frame, names)
         verdict = validate(command.contract, frame, names)
         admitted = assert_staged(command.contract, _with_lineage(command, arrival, verdict.admitted))
         tally.admit(command.contract, admitted)

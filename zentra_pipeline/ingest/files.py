@@ -4,7 +4,6 @@ Does not belong here: formats (sources), what a row must look like (contracts), 
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +13,11 @@ from sqlalchemy import Connection, Engine
 
 from zentra_pipeline import identifiers, locks
 from zentra_pipeline.contracts import contract_of
-from zentra_pipeline.errors import InputRejectedError, UsageError
+from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.events.types import PROVIDER_DRIFTED
 from zentra_pipeline.ingest import arrivals, landing, staging
-from zentra_pipeline.ingest.arrivals import REASONS_NAMED, Arrival, Command, StagedArrival
+from zentra_pipeline.ingest.arrivals import Arrival, Command, StagedArrival
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.settings import TenantPaths
@@ -143,7 +142,7 @@ def _ingest(command: Command, engine: Engine, sources: list[tuple[Path, str]], n
     staged = list(arrived.values())
     arrivals.set_contradictions_aside(command, staged, _known_files(command, engine))
     if not command.may_quarantine_all:
-        _reject_when_nothing_got_in(staged)
+        arrivals.reject_when_nothing_got_in(staged)
     rows = [arrivals.registration(command, each) for each in staged]
     _commit(command, engine, staged, rows)
     before |= {(row.file_id, row.sha256): row for row in rows}
@@ -176,20 +175,6 @@ def _known_files(command: Command, engine: Engine) -> list[tuple[StagedFile, Pat
     with engine.begin() as connection:
         stored = registered.staged_files(connection, command.contract.kind)
     return [(row, command.paths.root / row.staged_path) for row in stored if row.staged_path]
-
-
-def _reject_when_nothing_got_in(staged: Sequence[StagedArrival]) -> None:
-    """Rows of ids used twice are kept in quarantine even alone: each keeps the contract; which one holds is open."""
-    tallies = [each.tally for each in staged]
-    rows = sum(tally.read for tally in tallies)
-    if rows and not any(tally.staged or tally.ids_used_twice for tally in tallies):
-        reasons: Counter[str] = Counter()
-        for tally in tallies:
-            reasons.update({rule.reason: rule.count for rule in tally.by_count})
-        named = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(REASONS_NAMED))
-        raise InputRejectedError(
-            f"none of {rows:,} rows is accepted, nothing changed: {named}; correct and ingest again"
-        )
 
 
 def _commit(command: Command, engine: Engine, staged: Sequence[StagedArrival], rows: Sequence[StagedFile]) -> None:

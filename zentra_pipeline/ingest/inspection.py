@@ -1,28 +1,37 @@
-"""What a reader makes of a file, added up per statement; storing and printing do not belong here.
+"""What ingest would make of a file, added up per statement; storing and printing do not belong here.
 
 A format's statements: canonical files have one per currency, Stripe's itemized reports one per payout and currency.
 """
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 import polars as pl
 
 from zentra_pipeline.contracts import CONTRACTS
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.contracts.gate import validate
 from zentra_pipeline.errors import InputRejectedError, UsageError
-from zentra_pipeline.sources.reading import CANONICAL, column_names, frames
+from zentra_pipeline.ingest import arrivals, staging, wording
+from zentra_pipeline.ingest.arrivals import Arrival, Command, Tally
+from zentra_pipeline.ingest.landing import Landed
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sources.reading import CANONICAL, frames
+
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a file that nobody receives
 
 
 @dataclass(frozen=True)
 class InspectedStatement:
     """One statement, batch or report of a file; what a format does not say is null.
 
-    `ties`: whether the file's own arithmetic holds. `refused`: why the file, or `entries` rows of it, cannot be let in;
-    the rows that can are counted in statements of their own.
+    `ties`: whether the file's own arithmetic holds. `refused`: why the file, or `entries` rows of it, are not accepted;
+    the rows that are stand in statements of their own.
     """
 
     file: str
@@ -37,8 +46,16 @@ class InspectedStatement:
     refused: str | None
 
 
-def inspect(file_format: str, path: Path) -> list[InspectedStatement]:
-    """Statements of a file in order of appearance; InputRejectedError when nothing in it can be let in.
+@dataclass(frozen=True)
+class Inspected:
+    """A file's statements in order of appearance, and what ingest would note of it, with how often."""
+
+    statements: tuple[InspectedStatement, ...]
+    notes: Mapping[str, int]
+
+
+def inspect(file_format: str, path: Path) -> Inspected:
+    """What ingest would make of a file; InputRejectedError when it would accept nothing of it.
 
     UsageError when the format is not known.
     """
@@ -48,7 +65,7 @@ def inspect(file_format: str, path: Path) -> list[InspectedStatement]:
 
 
 def refused(path: Path, reason: str, entries: int = 0) -> InspectedStatement:
-    """What stands for a file, or for some of its rows, that cannot be let in."""
+    """What stands for a file, or for some of its rows, that is not accepted."""
     return replace(_nothing(path), entries=entries, refused=reason)
 
 
@@ -67,78 +84,96 @@ def _nothing(path: Path) -> InspectedStatement:
     )
 
 
-class _Admitted:
-    """The rows of a file that the gate lets in, frame by frame, and a note of those it does not."""
+@dataclass(frozen=True)
+class _Staged:
+    """A file's rows as ingest would stage them, in a folder that goes with the inspection, and what it would say."""
 
-    def __init__(self, path: Path, contract: Contract, file_format: str) -> None:
-        self.path = path
-        self.refusals = 0
-        self.first_refusal = ""
-        self._contract = contract
-        self._names = column_names(contract, file_format)
-        self._frames = frames(path, contract, file_format, name=path.name)
+    path: Path
+    rows: Path
+    tally: Tally
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        admitted = 0
-        for frame in self._frames:
-            verdict = validate(self._contract, frame, self._names)
-            if verdict.refused.height and not self.refusals:
-                row, reason, _ = verdict.refused.row(0)
-                self.first_refusal = f"row {row:,}: {reason}"
-            self.refusals += verdict.refused.height
-            admitted += verdict.admitted.height
-            yield verdict.admitted
-        if self.refusals and not admitted:
-            raise InputRejectedError(
-                f"{self.path.name}: none of {self.refusals:,} rows is accepted; {self.first_refusal}"
-            )
+        if self.tally.staged:
+            yield from staging.read_rows(self.rows)
 
 
-def _canonical(path: Path) -> list[InspectedStatement]:
+@contextmanager
+def _staged(path: Path, contract: Contract, file_format: str) -> Iterator[_Staged]:
+    """Have ingest itself stage the file, in a folder of its own: what it refuses is refused here, in its words."""
+    with tempfile.TemporaryDirectory(prefix="zentra-inspect-") as folder:
+        paths = TenantPaths(Path(folder))
+        command = Command(paths, "inspected", contract, file_format, _NO_TIME, stops_early=True)
+        arrival = Arrival(path, path.stem, Landed(path, "0" * 64, path.stat().st_size), sequence=1)
+        staged = arrivals.stage(command, arrival)
+        arrivals.set_contradictions_aside(command, [staged], [])
+        try:
+            arrivals.reject_when_nothing_got_in([staged])
+        except InputRejectedError as refusal:
+            raise InputRejectedError(f"{path.name}: {refusal}") from refusal
+        yield _Staged(path, arrival.staged_name.arriving(paths, contract.table), staged.tally)
+
+
+def _canonical(path: Path) -> Inspected:
     """A statement per currency: settlement adds up net, a ledger credits less debits, callbacks amounts as sent.
 
     A settlement ties when gross − fee = net in every row, a ledger when every transaction balances.
     """
     contract = _canonical_kind(path)
-    rows = _Admitted(path, contract, CANONICAL)
-    if contract.kind == "settlement":
-        net = pl.col("net_minor")
-        sums = _sums(rows, ["currency"], net, odd_rows=(pl.col("gross_minor") - pl.col("fee_minor") != net).sum())
-        totals = sums.with_columns(ties=pl.col("odd_rows") == 0)
-    elif contract.kind == "ledger":
-        signed = pl.when(pl.col("direction") == "credit").then("amount_minor").otherwise(-pl.col("amount_minor"))
-        transactions = _sums(rows, ["transaction_id", "currency"], signed)
-        totals = transactions.group_by("currency", maintain_order=True).agg(
-            pl.col("entries", "signed_sum_minor").sum(), ties=(pl.col("signed_sum_minor") == 0).all()
-        )
-    elif contract.kind == "callbacks":
-        totals = _sums(rows, ["currency"], pl.col("amount_minor")).with_columns(ties=None)
-    else:
-        events = _sums(
-            (frame.with_columns(currency=pl.lit(None, pl.String)) for frame in rows), ["currency"], pl.lit(0)
-        )
-        totals = events.with_columns(signed_sum_minor=None, ties=None)
-    return _statements(rows, totals.with_columns(id=pl.lit(path.stem)))
+    with _staged(path, contract, CANONICAL) as rows:
+        totals = _TOTALS[contract.kind](rows)
+        return _inspected(rows, totals.with_columns(id=pl.lit(path.stem)))
 
 
-def _stripe(path: Path) -> list[InspectedStatement]:
+def _settlement_totals(rows: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    net = pl.col("net_minor")
+    sums = _sums(rows, ["currency"], net, odd_rows=(pl.col("gross_minor") - pl.col("fee_minor") != net).sum())
+    return sums.with_columns(ties=pl.col("odd_rows") == 0)
+
+
+def _ledger_totals(rows: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    signed = pl.when(pl.col("direction") == "credit").then("amount_minor").otherwise(-pl.col("amount_minor"))
+    return (
+        _sums(rows, ["transaction_id", "currency"], signed)
+        .group_by("currency", maintain_order=True)
+        .agg(pl.col("entries", "signed_sum_minor").sum(), ties=(pl.col("signed_sum_minor") == 0).all())
+    )
+
+
+def _callback_totals(rows: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    return _sums(rows, ["currency"], pl.col("amount_minor")).with_columns(ties=None)
+
+
+def _event_totals(rows: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    without = (frame.with_columns(currency=pl.lit(None, pl.String)) for frame in rows)
+    return _sums(without, ["currency"], pl.lit(0)).with_columns(signed_sum_minor=None, ties=None)
+
+
+_TOTALS: Mapping[str, Callable[[Iterable[pl.DataFrame]], pl.DataFrame]] = MappingProxyType(
+    {
+        "settlement": _settlement_totals,
+        "ledger": _ledger_totals,
+        "callbacks": _callback_totals,
+        "internal_events": _event_totals,
+    }
+)
+
+
+def _stripe(path: Path) -> Inspected:
     """A statement per automatic payout and currency: net of all rows but the payout's, which ties with the payout's.
 
     Rows outside any automatic payout stand under no id; without the payout's own row nothing can tie.
     """
-    rows = _Admitted(path, CONTRACTS["settlement"], "stripe")
     is_payout = pl.col("line_type") == "payout"
     net = pl.when(~is_payout).then("net_minor").otherwise(0)
     paid = pl.col("net_minor").filter(is_payout)
-    sums = _sums(rows, ["batch_id", "currency"], net, paid_minor=_exact(paid).sum(), payouts=is_payout.sum())
-    has_payout = (pl.col("payouts") > 0) & pl.col("batch_id").is_not_null()
-    ties = pl.when(has_payout).then(pl.col("signed_sum_minor") + pl.col("paid_minor") == 0)
-    return _statements(rows, sums.with_columns(id="batch_id", ties=ties))
+    with _staged(path, CONTRACTS["settlement"], "stripe") as rows:
+        sums = _sums(rows, ["batch_id", "currency"], net, paid_minor=_exact(paid).sum(), payouts=is_payout.sum())
+        has_payout = (pl.col("payouts") > 0) & pl.col("batch_id").is_not_null()
+        ties = pl.when(has_payout).then(pl.col("signed_sum_minor") + pl.col("paid_minor") == 0)
+        return _inspected(rows, sums.with_columns(id="batch_id", ties=ties))
 
 
-_INSPECTORS: Mapping[str, Callable[[Path], list[InspectedStatement]]] = MappingProxyType(
-    {CANONICAL: _canonical, "stripe": _stripe}
-)
+_INSPECTORS: Mapping[str, Callable[[Path], Inspected]] = MappingProxyType({CANONICAL: _canonical, "stripe": _stripe})
 
 
 def _canonical_kind(path: Path) -> Contract:
@@ -181,11 +216,19 @@ def _exact(amount: pl.Expr) -> pl.Expr:
     return amount.cast(pl.Int128)
 
 
-def _statements(rows: _Admitted, totals: pl.DataFrame) -> list[InspectedStatement]:
+def _inspected(rows: _Staged, totals: pl.DataFrame) -> Inspected:
     """A statement per total and one for refused rows; a file without any row has one statement without entries."""
     said = totals.select("id", "entries", "currency", "signed_sum_minor", "ties").iter_rows(named=True)
     found = [replace(_nothing(rows.path), **total) for total in said]
-    if rows.refusals:
-        reason = f"rejected rows: {rows.refusals:,}; the first, {rows.first_refusal}"
-        found.append(refused(rows.path, reason, rows.refusals))
-    return found or [_nothing(rows.path)]
+    if rows.tally.quarantined:
+        reason = f"rejected rows: {rows.tally.quarantined:,}; {'; '.join(_reasons(rows.tally))}"
+        found.append(refused(rows.path, reason, rows.tally.quarantined))
+    return Inspected(tuple(found or [_nothing(rows.path)]), dict(rows.tally.notes))
+
+
+def _reasons(tally: Tally) -> Iterator[str]:
+    """Why rows are rejected, by the rule that they break, and which ids several of them use."""
+    for rule in tally.by_count:
+        yield f"{wording.rows_named(rule.rows, rule.count)}: {rule.reason}"
+    if tally.ids_used_twice:
+        yield f"used twice are {', '.join(wording.ids_named(tally.ids_used_twice))}: {wording.ASK_THE_SENDER}"

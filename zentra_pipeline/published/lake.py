@@ -255,13 +255,19 @@ def _write_pointers(pointers: Path, snapshot: "_Snapshot") -> None:
             durable_files.rename_durably(temporary, pointer)
 
 
-def write_moment(paths: TenantPaths, file: Path) -> list[Path]:
-    """Write a database of this moment to `file`, as `catalog.duckdb` is one; the files its views read."""
+def write_moment(paths: TenantPaths, file: Path, link: Path) -> list[Path]:
+    """Write a database of this moment to `file`, as `catalog.duckdb` is one; the files its views read.
+
+    Where DuckDB would look for the tenant's folder by a pattern, `link` is made to stand for it.
+    """
     from zentra_pipeline.published import catalog
 
     with reading(operational_store(paths)) as store:
         snapshot = _snapshot(paths, store)
     template = paths.root / catalog.template_name()
+    if sql_text.is_pattern(paths.root):
+        link.symlink_to(paths.root)
+        paths = TenantPaths(link)
     catalog.write(file, snapshot.tables, _views(paths, snapshot), template if template.is_file() else None)
     return snapshot.paths(paths)
 
@@ -289,8 +295,7 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
         for name, definition in views.items():
             if name in needed:
                 connection.execute(f"create view {name} as {definition}")
-        allowed = ", ".join(sql_text.literal(str(path)) for path in snapshot.paths(paths))
-        connection.execute(f"set allowed_paths = [{allowed}]")
+        connection.execute(sql_text.allowed_paths(snapshot.paths(paths)))
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         try:

@@ -49,7 +49,7 @@ def _answer(request: QueryRequest, answers: BinaryIO) -> None:
     paths = require_tenant(Home.at(request.home), request.tenant)
     file = Path(request.folder) / "catalog.duckdb"
     store_age.require_newest(paths)
-    readable = lake.write_moment(paths, file)
+    readable = lake.write_moment(paths, file, file.with_name("tenant"))
     confinement.confine(
         [file, paths.lake, paths.staged],
         request.seconds * request.threads + 5,
@@ -80,8 +80,7 @@ def _connected(request: QueryRequest, file: Path, readable: list[Path]) -> duckd
     connection = duckdb.connect(config=config)
     connection.execute(f"attach {sql_text.literal(str(file))} as zentra (read_only)")
     connection.execute("use zentra.main")
-    allowed = ", ".join(sql_text.literal(str(path)) for path in readable)
-    connection.execute(f"set allowed_paths = [{allowed}]")
+    connection.execute(sql_text.allowed_paths(readable))
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
     return connection

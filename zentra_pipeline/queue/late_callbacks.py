@@ -79,7 +79,7 @@ def _about(
     if not staged:
         return []
     with duckdb.connect() as connection:
-        callbacks = ", ".join(sql_text.literal(str(path)) for path in staged)
+        callbacks = ", ".join(sql_text.file_literal(path) for path in staged)
         connection.execute(
             "create table calls as select provider_event_id, coalesce(provider_reference, '') as reference, '' as "
             "normalized, coalesce(merchant_reference, '') as merchant_reference, currency, received_at "
@@ -89,7 +89,7 @@ def _about(
         connection.execute(f"create table items as {everything}")
         _write_normalized(connection, profile.reference_normalizer)
         lines = [file for file in file_store.staged_files(store, "settlement") if file.provider == runs[0].provider]
-        files = ", ".join(sql_text.literal(str(paths.root / file.staged_path)) for file in lines if file.staged_path)
+        files = ", ".join(sql_text.file_literal(paths.root / file.staged_path) for file in lines if file.staged_path)
         merchants = f"select line_id, merchant_reference from read_parquet([{files}], union_by_name = true)"
         wanted = ", ".join(sql_text.literal(run.run_id) for run in runs)
         rows = connection.execute(
@@ -125,7 +125,7 @@ def _about(
 def _items(store: Connection, paths: TenantPaths, runs: Sequence[Run]) -> str:
     """A select of the lines and movements that published runs saw."""
     tables = [run_store.current_revision(store, run.run_id).tables for run in runs if run.is_published]
-    files = ", ".join(sql_text.literal(str(paths.root / found[_ITEMS]["path"])) for found in tables if _ITEMS in found)
+    files = ", ".join(sql_text.file_literal(paths.root / found[_ITEMS]["path"]) for found in tables if _ITEMS in found)
     return (
         "select run_id, coalesce(provider_reference, '') as reference, '' as normalized, currency, line_id, "
         f"transaction_id, intent_id from read_parquet([{files}], union_by_name = true) "

@@ -5,6 +5,7 @@ stories themselves (data/scenarios), or any data of its own.
 """
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -206,7 +207,7 @@ def _close(home: Home, echo: Echo, is_anything_new: bool) -> None:
     if not is_anything_new:
         echo("\nNothing is new: every file and every window was here already.")
     tenant = load_scenario(SCENARIOS / CHAPTERS[0].scenario).tenant
-    at = f"--home {home.root} --tenant {tenant}"
+    at = f"--home {shlex.quote(str(home.root))} --tenant {tenant}"
     echo(
         f"""
 Where to look next

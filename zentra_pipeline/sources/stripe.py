@@ -83,14 +83,10 @@ def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFram
     start = start_of(path)
     refuse_other_forms(start, name)
     refuse_other_headers(start, name, _EXPECTED)
-    separators: set[str] = set()
+    marks: dict[str, str] = {}
     for frame in csv_frames(path, name):
         _check_columns([column for column in frame.columns if column != "row_number"], name)
-        separators |= _decimal_separators(frame)
-        if len(separators) > 1:
-            raise InputRejectedError(
-                f"{name}: amounts use '.' and ','; request the report with one decimal_separator and no thousands marks"
-            )
+        _check_decimal_marks(frame, marks, name)
         yield _settlement_lines(frame)
 
 
@@ -135,12 +131,20 @@ def _check_columns(columns: Sequence[str], name: str) -> None:
         )
 
 
-def _decimal_separators(frame: pl.DataFrame) -> set[str]:
-    found = frame.select(
-        pl.any_horizontal(pl.col(column).str.contains(mark, literal=True).any() for column in _AMOUNTS).alias(mark)
-        for mark in (".", ",")
-    )
-    return {mark for mark in found.columns if found.item(0, mark)}
+def _check_decimal_marks(frame: pl.DataFrame, seen: MutableMapping[str, str], name: str) -> None:
+    """Refuse a report whose amounts use both '.' and ','; `seen`: mark → where the report used it first."""
+    for mark in (".", ","):
+        has_mark = [pl.col(column).str.contains(mark, literal=True) for column in _AMOUNTS]
+        if mark in seen or not frame.select(pl.any_horizontal(*has_mark).any()).item():
+            continue
+        row = frame.filter(pl.any_horizontal(*has_mark)).select("row_number", *_AMOUNTS).row(0, named=True)
+        column = next(column for column in _AMOUNTS if mark in (row[column] or ""))
+        seen[mark] = f"row {row['row_number']:,} has {column} {row[column][:_SHOWN]!r}"
+    if len(seen) > 1:
+        raise InputRejectedError(
+            f"{name}: amounts use '.' and ',' ({' and '.join(dict.fromkeys(seen.values()))}); request the report with "
+            "one decimal_separator and no thousands marks"
+        )
 
 
 def _settlement_lines(frame: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import locks
+from zentra_pipeline import locks, sql_text
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.store import runs as run_store
@@ -95,7 +95,7 @@ def _problem_of_catalog(records: Records) -> str | None:
     try:
         with duckdb.connect(str(records.paths.catalog), read_only=True) as connection:
             views = connection.execute("select view_name, sql from duckdb_views() where not internal").fetchall()
-            root = str(records.paths.root).replace("'", "''")
+            root = sql_text.file_literal(records.paths.root)[1:-1]
             for name, definition in views:
                 if "read_parquet(" in definition and root not in definition:
                     return f"{name} reads files of another folder: the home was moved or copied"
