@@ -7,6 +7,7 @@ Does not belong here: what a callback says about a match (dbt), executing the ru
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 from sqlalchemy import Connection
@@ -70,7 +71,7 @@ def revisable(connection: Connection, provider: str, profile: Profile) -> list[R
 
 
 def _about(
-    store: Connection, paths: TenantPaths, profile: Profile, runs: Sequence[Run], staged: Sequence[object]
+    store: Connection, paths: TenantPaths, profile: Profile, runs: Sequence[Run], staged: Sequence[Path]
 ) -> list[_About]:
     """Which runs saw a line or movement that a callback speaks for: by its reference, or else its merchant reference.
 
