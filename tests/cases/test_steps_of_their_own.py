@@ -34,8 +34,9 @@ def world_in(folder: Path, **profile: Any) -> World:
     return World(folder, {"expects_callbacks": False, "amount_date_rule": "off", **profile}, PROVIDER)
 
 
-def line(line_id: str, amount: int, reference: str, window: int = 1, **options: Any) -> Row:
-    return settle(line_id, reference, amount, "EUR", on=DAYS[window - 1], at="12:00", file=f"sf{window}", **options)
+def line(line_id: str, amount: int, reference: str, window: int = 1, currency: str = "EUR", **options: Any) -> Row:
+    on = DAYS[window - 1]
+    return settle(line_id, reference, amount, currency, on=on, at="12:00", file=f"sf{window}", **options)
 
 
 def fee(window: int) -> Row:
@@ -43,8 +44,15 @@ def fee(window: int) -> Row:
     return line(f"F{window}", -1, "", window, type="fee")
 
 
-def txn(transaction_id: str, amount: int, reference: str, window: int = 1, provider: str = PROVIDER) -> tuple[Row, ...]:
-    return post(transaction_id, reference, amount, "EUR", on=DAYS[window - 1], at="11:00", provider=provider)
+def txn(
+    transaction_id: str,
+    amount: int,
+    reference: str,
+    window: int = 1,
+    currency: str = "EUR",
+    provider: str = PROVIDER,
+) -> tuple[Row, ...]:
+    return post(transaction_id, reference, amount, currency, on=DAYS[window - 1], at="11:00", provider=provider)
 
 
 def run(world: World, *windows: int) -> None:
@@ -52,28 +60,29 @@ def run(world: World, *windows: int) -> None:
         run_window(world, DAYS[window - 1])
 
 
-def roll(world: World, window: int) -> list[int]:
+def roll(world: World, window: int, currency: str = "EUR") -> list[int]:
     """Opening, posted, settled, written off and closing of a window; zeros where it has no row."""
     rows = world.query(
         "select opening_minor, posted_minor, settled_minor, written_off_minor, closing_minor from rollforward "
-        f"inner join runs using (run_id) where runs.ledger_window = date '{DAYS[window - 1]}'"
+        f"inner join runs using (run_id) where runs.ledger_window = date '{DAYS[window - 1]}' "
+        f"and currency = '{currency}'"
     )
     return list(rows[0].values()) if rows else [0] * 5
 
 
-def matches(world: World) -> list[tuple[str, str, int]]:
+def matches(world: World, currency: str = "EUR") -> list[tuple[str, str, int]]:
     rows = world.query(
         "select rule, string_agg(distinct leg_id, ' ' order by leg_id) as legs, any_value(difference_minor) as off "
         "from matches inner join match_legs using (match_id) where status = 'confirmed' and leg_type <> 'callback' "
-        "group by match_id, rule order by legs"
+        f"and matches.currency = '{currency}' group by match_id, rule order by legs"
     )
     return [(row["rule"], row["legs"], row["off"]) for row in rows]
 
 
-def exceptions(world: World) -> list[tuple[str, str, int, str]]:
+def exceptions(world: World, currency: str = "EUR") -> list[tuple[str, str, int, str]]:
     rows = world.query(
         "select exception_type, subject_id, runs.ledger_window, coalesce(resolution, exceptions.status) as state "
-        "from exceptions inner join runs using (run_id) order by all"
+        f"from exceptions inner join runs using (run_id) where currency = '{currency}' order by all"
     )
     return [
         (row["exception_type"], row["subject_id"], DAYS.index(str(row["ledger_window"])) + 1, row["state"])
@@ -81,10 +90,10 @@ def exceptions(world: World) -> list[tuple[str, str, int, str]]:
     ]
 
 
-def open_in(world: World, window: int) -> list[tuple[str, int]]:
+def open_in(world: World, window: int, currency: str = "EUR") -> list[tuple[str, int]]:
     rows = world.query(
         "select item_id, amount_minor from open_items inner join runs using (run_id) "
-        f"where runs.ledger_window = date '{DAYS[window - 1]}' order by all"
+        f"where runs.ledger_window = date '{DAYS[window - 1]}' and currency = '{currency}' order by all"
     )
     return [(row["item_id"], row["amount_minor"]) for row in rows]
 
@@ -148,22 +157,6 @@ def test_two_providers_of_one_tenant(tmp_path: Path) -> None:
     assert invariants.faults(world) == []
 
 
-def test_a_restated_file_after_two_runs(tmp_path: Path) -> None:
-    world = world_in(tmp_path)
-    world.add(line("L1", 100, "X"), txn("T1", 120, "X"), line("L2", 30, "Y"), txn("T2", 30, "Y"))
-    world.add(line("L3", 40, "Z", 2), txn("T3", 40, "Z", 2))
-    run(world, 1, 2)
-    world.add(line("L1", 120, "X"), line("L2", 31, "Y"))  # corrected, and made wrong
-    world.deliver()
-    run(world, 1)
-    exact = "exact_reference"
-    assert matches(world) == [(exact, "L1 T1", 0), (exact, "L2 T2", 1), (exact, "L3 T3", 0)]
-    rows = world.query("select revision from runs order by ledger_window")
-    assert rows[0]["revision"] == 2
-    assert [each for each in exceptions(world) if each[3] != "resolved"] == [("amount_mismatch", "L2", 1, "open")]
-    assert invariants.faults(world) == []
-
-
 def test_a_restated_file_after_a_close(tmp_path: Path) -> None:
     world = world_in(tmp_path)
     world.add(line("L1", 100, "X"), txn("T1", 100, "X"))
@@ -218,159 +211,237 @@ def approve(world: World, run_id: str) -> CloseoutResult:
         return closing.approve(case, "approver", NOW)
 
 
-def test_written_off_then_settled(tmp_path: Path) -> None:
-    world = world_in(tmp_path)
-    world.add(txn("T1", 100, "X"), txn("T2", 5, "Q", 4), *(fee(window) for window in (1, 2, 3, 4)))
-    world.add(line("L1", 100, "X", 5))
-    run(world, 1, 2, 3, 4)
-    decide(world, "T1", "resolve", resolution="written_off", reason="small")
-    with pytest.raises(RefusedError):
-        decide(world, "T1", "approve")
-    decide(world, "T1", "approve", "bob")
-    run(world, 4)
-    assert roll(world, 4) == [100, 5, 0, 100, 5]
-    run(world, 5)
-    assert matches(world) == []
-    assert exceptions(world) == [
-        ("unmatched_ledger_entry", "T1", 4, "written_off"),
-        ("unmatched_provider_row", "L1", 5, "open"),
+# Cases that share their runs: a currency is a case ----------------------------------------------------------------
+
+TWICE, GIVEN_UP, FORCED, SPLIT = "SEK", "USD", "GBP", "CHF"
+
+
+def write_off(world: World, *subjects: str) -> None:
+    for subject in subjects:
+        decide(world, subject, "write_off", reason="small")
+        decide(world, subject, "approve", "bob")
+
+
+Steps = dict[str, World]
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory: pytest.TempPathFactory, sqlite_for_module: None) -> Steps:
+    """The books as they stood after each step: decisions about the first window, its file restated, a write-off."""
+    steps: Steps = {}
+    world = world_in(tmp_path_factory.mktemp("five_windows"))
+
+    def keep(step: str) -> None:
+        assert invariants.faults(world) == []
+        steps[step] = copied(world, tmp_path_factory.mktemp("step"))
+
+    others = [
+        *(line("L1.forced", 100, "X.forced", 1, FORCED), line("L1.split", 100, "X.split", 1, SPLIT)),
+        *(line("L2.split", 70, "V.split", 1, SPLIT), fee(1)),
     ]
-    assert roll(world, 5) == [5, 0, 0, 0, 5]
-    assert invariants.faults(world) == []
-
-
-def test_forced_then_its_missing_part(tmp_path: Path) -> None:
-    world = world_in(tmp_path)
-    world.add(line("L1", 100, "X"), txn("T1", 90, "Y"), txn("T2", 10, "X", 2), fee(2))
+    world.add(line("L1.twice", 100, "X.twice", 1, TWICE), line("L2.twice", 30, "Y.twice", 1, TWICE), *others)
+    world.add(txn("T1.twice", 120, "X.twice", 1, TWICE), txn("T2.twice", 30, "Y.twice", 1, TWICE))
+    world.add(line("L3.twice", 40, "Z.twice", 2, TWICE), txn("T3.twice", 40, "Z.twice", 2, TWICE))
+    world.add(txn("T1.forced", 90, "Y.forced", 1, FORCED), txn("T2.forced", 10, "X.forced", 2, FORCED))
+    world.add(txn("T1.split", 60, "Y.split", 1, SPLIT), txn("T2.split", 40, "Z.split", 1, SPLIT))
+    world.add(txn("T1.lost", 100, "X.lost", 1, GIVEN_UP), txn("T2.lost", 5, "Q.lost", 4, GIVEN_UP))
+    world.add(line("L1.lost", 100, "X.lost", 5, GIVEN_UP), *(fee(window) for window in (2, 3, 4)))
     run(world, 1)
-    named = {"settlement_lines": ["L1"], "ledger_transactions": ["T1"]}
-    assert decide(world, "L1", "match", reason="remittance", **named).state.status == "pending_approval"
-    decide(world, "L1", "approve", "bob")
+    parts = {"settlement_lines": ["L1.split"], "ledger_transactions": ["T1.split", "T2.split"]}
+    decide(world, "L1.split", "split", reason="two parts", **parts)
+    assert decide(world, "L2.split", "dispute", reason="asked").state.status == "investigating"
+    named = {"settlement_lines": ["L1.forced"], "ledger_transactions": ["T1.forced"]}
+    forced = decide(world, "L1.forced", "match", reason="remittance", **named)
+    assert forced.state.status == "pending_approval"
+    decide(world, "L1.forced", "approve", "bob")
     run(world, 1)
-    assert matches(world) == [("manual", "L1 T1", 10)]
+    keep("the decisions")
     run(world, 2)
-    assert matches(world) == [("manual", "L1 T1", 10)]
-    assert exceptions(world) == [
-        ("amount_mismatch", "L1", 1, "open"),
-        ("unmatched_provider_row", "L1", 1, "matched_manually"),
+    keep("the second window")
+
+    # Corrected, and made wrong.
+    world.add(line("L1.twice", 120, "X.twice", 1, TWICE), line("L2.twice", 31, "Y.twice", 1, TWICE), *others)
+    world.deliver(DAYS[1])
+    run(world, 1)
+    keep("the restated file")
+
+    run(world, 3, 4)
+    decide(world, "T1.lost", "resolve", resolution="written_off", reason="small")
+    with pytest.raises(RefusedError):
+        decide(world, "T1.lost", "approve")
+    decide(world, "T1.lost", "approve", "bob")
+    run(world, 4)
+    keep("the write-off")
+    run(world, 5)
+    keep("the fifth window")
+    return steps
+
+
+def test_a_restated_file_after_two_runs(after: Steps) -> None:
+    exact = "exact_reference"
+    assert matches(after["the restated file"], TWICE) == [
+        (exact, "L1.twice T1.twice", 0),
+        (exact, "L2.twice T2.twice", 1),
+        (exact, "L3.twice T3.twice", 0),
     ]
-    assert open_in(world, 2) == [("T2", 10)]
-    assert invariants.faults(world) == []
+    before, restated = (after[step].revision(DAYS[0], "sf1") for step in ("the second window", "the restated file"))
+    assert restated.revision == before.revision + 1
+    found = [each for each in exceptions(after["the restated file"], TWICE) if each[3] != "resolved"]
+    assert found == [("amount_mismatch", "L2.twice", 1, "open")]
 
 
-def test_split_and_dispute(tmp_path: Path) -> None:
-    world = world_in(tmp_path)
-    world.add(line("L1", 100, "X"), txn("T1", 60, "Y"), txn("T2", 40, "Z"), line("L2", 70, "V"))
-    run(world, 1)
-    named = {"settlement_lines": ["L1"], "ledger_transactions": ["T1", "T2"]}
-    decide(world, "L1", "split", reason="two parts", **named)
-    assert decide(world, "L2", "dispute", reason="asked").state.status == "investigating"
-    run(world, 1)
-    rows = world.query("select rule, method, cardinality from matches")
+def test_written_off_then_settled(after: Steps) -> None:
+    assert roll(after["the write-off"], 4, GIVEN_UP) == [100, 5, 0, 100, 5]
+    world = after["the fifth window"]
+    assert matches(world, GIVEN_UP) == []
+    assert exceptions(world, GIVEN_UP) == [
+        ("unmatched_ledger_entry", "T1.lost", 4, "written_off"),
+        ("unmatched_provider_row", "L1.lost", 5, "open"),
+    ]
+    assert roll(world, 5, GIVEN_UP) == [5, 0, 0, 0, 5]
+
+
+def test_forced_then_its_missing_part(after: Steps) -> None:
+    for step in ("the decisions", "the second window"):
+        assert matches(after[step], FORCED) == [("manual", "L1.forced T1.forced", 10)]
+    world = after["the second window"]
+    assert exceptions(world, FORCED) == [
+        ("amount_mismatch", "L1.forced", 1, "open"),
+        ("unmatched_provider_row", "L1.forced", 1, "matched_manually"),
+    ]
+    assert open_in(world, 2, FORCED) == [("T2.forced", 10)]
+
+
+def test_split_and_dispute(after: Steps) -> None:
+    world = after["the decisions"]
+    rows = world.query(f"select rule, method, cardinality from matches where currency = '{SPLIT}'")
     assert [tuple(row.values()) for row in rows] == [("manual", "manual", "one_to_many")]
-    assert roll(world, 1) == [0, 100, 100, 0, 0]
-    assert invariants.faults(world) == []
+    assert roll(world, 1, SPLIT) == [0, 100, 100, 0, 0]
 
 
-# What comes on top of a write-off (§10.15) ----------------------------------------------------------------------------
+# What comes on top of a write-off (§10.15), again a currency a case --------------------
+
+GROWS, LOSES, ON_TOP, RESTATED = "USD", "GBP", "CHF", "SEK"
+# What a late file brings, by currency: into which window, and how much.
+LATE_FILES = {"NOK": (1, 50), "DKK": (2, 50), "PLN": (2, -30)}
 
 
-def late(amount: int, window: int, name: str = "late") -> tuple[Row, ...]:
-    """What the ledger adds to T1 in a window, on both sides."""
+def late(amount: int, window: int, currency: str, name: str = "late") -> tuple[Row, ...]:
+    """What the ledger adds to the movement of a currency in a window, on both sides."""
     one, other = ("credit", "debit") if amount > 0 else ("debit", "credit")
     about: dict[str, Any] = {"on": DAYS[window - 1], "provider": PROVIDER, "arrives": DAYS[window - 1]}
+    of = (f"T1.{currency}", f"X.{currency}")
     return (
-        entry(f"{name}.1", "T1", "X", "settlement_account", one, abs(amount), "EUR", **about),
-        entry(f"{name}.2", "T1", "X", "customer_funds", other, abs(amount), "EUR", **about),
+        entry(f"{name}.1.{currency}", *of, "settlement_account", one, abs(amount), currency, **about),
+        entry(f"{name}.2.{currency}", *of, "customer_funds", other, abs(amount), currency, **about),
     )
 
 
 @pytest.fixture(scope="module")
-def first_two_windows(tmp_path_factory: pytest.TempPathFactory, sqlite_for_module: None) -> World:
-    """T1 of 100 is overdue at once, and written off in the second window's books."""
+def at(tmp_path_factory: pytest.TempPathFactory, sqlite_for_module: None) -> Steps:
+    """The books as they stood at each step: written off in the second window, then what came on top of it.
+
+    A movement T1 of 100 is overdue at once; so are two lines in one currency, of which one failed.
+    """
+    steps: Steps = {}
     world = world_in(tmp_path_factory.mktemp("written_off"), settlement_lag_days=0)
-    world.add(txn("T1", 100, "X"), *(fee(window) for window in (1, 2, 3, 4, 5)))
+
+    def keep(step: str) -> None:
+        assert invariants.faults(world) == []
+        steps[step] = copied(world, tmp_path_factory.mktemp("step"))
+
+    movements = [GROWS, LOSES, ON_TOP, *LATE_FILES]
+    world.add(*(txn(f"T1.{currency}", 100, f"X.{currency}", 1, currency) for currency in movements))
+    world.add(line("L1", 300, "X", 1, RESTATED), line("L2", 80, "Y", 1, RESTATED, status="failed"))
+    world.add(*(fee(window) for window in (1, 2, 3, 4, 5)))
     run(world, 1, 2)
-    decide(world, "T1", "write_off", reason="small")
-    decide(world, "T1", "approve", "bob")
+    write_off(world, *(f"T1.{currency}" for currency in movements), "L1", "L2")
     run(world, 2)
-    return world
 
-
-@pytest.fixture
-def written_off(first_two_windows: World, tmp_path: Path) -> World:
-    """Its own copy for each test."""
-    return copied(first_two_windows, tmp_path)
-
-
-def test_a_written_off_movement_grows(written_off: World) -> None:
-    world = written_off
-    world.add(late(50, 3), late(25, 4, "later"), line("L1", 75, "X", 5))
+    world.add(late(50, 3, GROWS), late(25, 4, GROWS, "later"), line(f"L1.{GROWS}", 75, f"X.{GROWS}", 5, GROWS))
+    world.add(late(-30, 3, LOSES), late(30, 5, LOSES, "back"), late(50, 3, ON_TOP), late(5, 5, ON_TOP, "later"))
     run(world, 3)
-    assert roll(world, 2) == [100, 0, 0, 100, 0]
-    assert roll(world, 3) == [0, 50, 0, 0, 50]
-    assert open_in(world, 3) == [("T1", 50)]
-    assert exceptions(world) == [("unmatched_ledger_entry", "T1", 2, "written_off")]
+    keep("the third window")
+
+    for currency, (window, change) in LATE_FILES.items():
+        world.add(txn(f"T2.{currency}", 7, f"Q.{currency}", 2, currency), late(change, window, currency))
+    world.add(line("L1", 350, "X", 1, RESTATED), line("L2", 70, "Y", 1, RESTATED, status="failed"), fee(1))
+    world.add(txn(f"T1.{RESTATED}", 50, "X", 3, RESTATED))
+    world.deliver(DAYS[2])
+    run(world, 1)
+    keep("late files")
+
+    run(world, 3, 4)
+    keep("the fourth window")
+    write_off(world, f"T1.{ON_TOP}")
     run(world, 4)
+    keep("written off again")
+    run(world, 5)
+    keep("the fifth window")
+    return steps
+
+
+def overdue(currency: str, window: int, state: str) -> tuple[str, str, int, str]:
+    return ("unmatched_ledger_entry", f"T1.{currency}", window, state)
+
+
+def test_a_written_off_movement_grows(at: Steps) -> None:
+    world = at["the third window"]
+    assert roll(world, 2, GROWS) == [100, 0, 0, 100, 0]
+    assert roll(world, 3, GROWS) == [0, 50, 0, 0, 50]
+    assert open_in(world, 3, GROWS) == [(f"T1.{GROWS}", 50)]
+    assert exceptions(world, GROWS)[0] == overdue(GROWS, 2, "written_off")
+    world = at["the fourth window"]
     # What was added is overdue by its own window: a new exception, which names the one that was written off.
-    assert roll(world, 4) == [50, 25, 0, 0, 75]
-    assert exceptions(world)[1] == ("unmatched_ledger_entry", "T1", 4, "open")
-    (row,) = world.query("select amount_minor, previous_exception_id from exceptions where status <> 'resolved'")
+    assert roll(world, 4, GROWS) == [50, 25, 0, 0, 75]
+    assert exceptions(world, GROWS) == [overdue(GROWS, 2, "written_off"), overdue(GROWS, 4, "open")]
+    (row,) = world.query(
+        "select amount_minor, previous_exception_id from exceptions "
+        f"where status <> 'resolved' and currency = '{GROWS}'"
+    )
     assert row["amount_minor"] == 75
     assert row["previous_exception_id"] is not None
-    run(world, 5)
-    assert matches(world) == [("exact_reference", "L1 T1", 0)]
-    assert exceptions(world)[1] == ("unmatched_ledger_entry", "T1", 4, "matched_late")
-    assert roll(world, 5) == [75, 0, 75, 0, 0]
-    assert invariants.faults(world) == []
+    world = at["the fifth window"]
+    assert matches(world, GROWS) == [("exact_reference", f"L1.{GROWS} T1.{GROWS}", 0)]
+    assert exceptions(world, GROWS)[1] == overdue(GROWS, 4, "matched_late")
+    assert roll(world, 5, GROWS) == [75, 0, 75, 0, 0]
 
 
-def test_what_a_written_off_movement_loses_is_open_until_it_comes_back(written_off: World) -> None:
-    world = written_off
-    world.add(late(-30, 3), late(30, 5, "back"))
-    run(world, 3, 4)
-    assert roll(world, 3) == [0, -30, 0, 0, -30]
-    assert exceptions(world)[1] == ("unmatched_ledger_entry", "T1", 4, "open")
-    run(world, 5)
+def test_what_a_written_off_movement_loses_is_open_until_it_comes_back(at: Steps) -> None:
+    assert roll(at["the third window"], 3, LOSES) == [0, -30, 0, 0, -30]
+    assert exceptions(at["the fourth window"], LOSES)[1] == overdue(LOSES, 4, "open")
+    world = at["the fifth window"]
     # Nothing of it is left: the exception ends, and no other replaces it.
-    assert roll(world, 5) == [-30, 30, 0, 0, 0]
-    assert open_in(world, 5) == []
-    assert exceptions(world)[1] == ("unmatched_ledger_entry", "T1", 4, "superseded")
-    assert invariants.faults(world) == []
+    assert roll(world, 5, LOSES) == [-30, 30, 0, 0, 0]
+    assert open_in(world, 5, LOSES) == []
+    assert exceptions(world, LOSES)[1:] == [overdue(LOSES, 4, "superseded")]
 
 
-def test_what_comes_on_top_of_a_write_off_is_written_off_as_well(written_off: World) -> None:
-    world = written_off
-    world.add(late(50, 3), late(5, 5, "later"))
-    run(world, 3, 4)
-    decide(world, "T1", "write_off", reason="small")
-    decide(world, "T1", "approve", "bob")
-    run(world, 4)
-    assert roll(world, 4) == [50, 0, 0, 50, 0]
-    run(world, 5)
-    assert roll(world, 5) == [0, 5, 0, 0, 5]
-    assert open_in(world, 5) == [("T1", 5)]
-    assert invariants.faults(world) == []
+def test_what_comes_on_top_of_a_write_off_is_written_off_as_well(at: Steps) -> None:
+    assert roll(at["written off again"], 4, ON_TOP) == [50, 0, 0, 50, 0]
+    world = at["the fifth window"]
+    assert roll(world, 5, ON_TOP) == [0, 5, 0, 0, 5]
+    assert open_in(world, 5, ON_TOP) == [(f"T1.{ON_TOP}", 5)]
 
 
-def amounts(world: World) -> list[tuple[int, str]]:
+def amounts(world: World, currency: str) -> list[tuple[int, str]]:
     rows = world.query(
-        "select amount_minor, coalesce(resolution, exceptions.status) as state "
-        "from exceptions inner join runs using (run_id) order by runs.ledger_window, amount_minor"
+        "select amount_minor, coalesce(resolution, exceptions.status) as state from exceptions "
+        f"inner join runs using (run_id) where currency = '{currency}' order by runs.ledger_window, amount_minor"
     )
     return [(row["amount_minor"], row["state"]) for row in rows]
 
 
-def given_up(world: World) -> list[tuple[str, int]]:
-    rows = world.query("select item_id, amount_minor from write_offs order by all")
+def given_up(world: World, currency: str) -> list[tuple[str, int]]:
+    rows = world.query(f"select item_id, amount_minor from write_offs where currency = '{currency}' order by all")
     return [(row["item_id"], row["amount_minor"]) for row in rows]
 
 
-def counted(world: World, window: int, side: str) -> dict[str, tuple[int, int]]:
+def counted(world: World, window: int, side: str, currency: str) -> dict[str, tuple[int, int]]:
     """Rows and amounts of the buckets of a side that have any."""
     (row,) = world.query(
         "select conservation.* from conservation inner join runs using (run_id) "
-        f"where side = '{side}' and currency = 'EUR' and runs.ledger_window = date '{DAYS[window - 1]}'"
+        f"where side = '{side}' and currency = '{currency}' and runs.ledger_window = date '{DAYS[window - 1]}'"
     )
     buckets = ("matched", "in_transit", "excepted", "accounted", "duplicates")
     found = {bucket: (row[bucket], row[f"{bucket}_minor"]) for bucket in buckets}
@@ -378,62 +449,52 @@ def counted(world: World, window: int, side: str) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("window", "change", "second"),
+    ("currency", "second"),
     [
-        (1, 50, [150, 0, 0, 100, 50]),
-        (2, 50, [100, 50, 0, 100, 50]),
-        (2, -30, [100, -30, 0, 100, -30]),
+        ("NOK", [150, 0, 0, 100, 50]),
+        ("DKK", [100, 50, 0, 100, 50]),
+        ("PLN", [100, -30, 0, 100, -30]),
     ],
 )
 def test_what_changes_in_the_books_that_wrote_it_off_is_open_by_the_change(
-    written_off: World, window: int, change: int, second: list[int]
+    at: Steps, currency: str, second: list[int]
 ) -> None:
     """A late file of a window that ran: the write-off once gave up the 50 as well, which nobody had approved."""
-    world = written_off
-    run(world, 3)
-    world.add(txn("T2", 7, "Q", 2), late(change, window))
-    world.deliver()
-    run(world, window)
+    world, (_, change) = at["late files"], LATE_FILES[currency]
     opening, posted, settled, gone, left = second
-    assert roll(world, 2) == [opening, posted + 7, settled, gone, left + 7]
-    assert roll(world, 3) == [change + 7, 0, 0, 0, change + 7]
+    assert roll(world, 2, currency) == [opening, posted + 7, settled, gone, left + 7]
+    assert roll(world, 3, currency) == [change + 7, 0, 0, 0, change + 7]
     for each in (2, 3):
-        assert open_in(world, each) == [("T1", change), ("T2", 7)]
-    assert given_up(world) == [("T1", 100)]
-    assert counted(world, 2, "ledger") == {"in_transit": (2, change + 7), "accounted": (0, 100)}
-    assert amounts(world) == [(100, "written_off"), *sorted([(7, "open"), (change, "open")])]
-    assert invariants.faults(world) == []
+        assert open_in(world, each, currency) == [(f"T1.{currency}", change), (f"T2.{currency}", 7)]
+    assert given_up(world, currency) == [(f"T1.{currency}", 100)]
+    assert counted(world, 2, "ledger", currency) == {"in_transit": (2, change + 7), "accounted": (0, 100)}
+    assert amounts(world, currency) == [(100, "written_off"), *sorted([(7, "open"), (change, "open")])]
 
 
-def test_a_line_restated_after_its_write_off_is_open_by_the_change(tmp_path: Path) -> None:
+def test_a_line_restated_after_its_write_off_is_open_by_the_change(at: Steps) -> None:
     """Of L1 and the failed L2 what was approved is given up; the exceptions that Monday opened show that much."""
-    world = world_in(tmp_path)
-    world.add(line("L1", 300, "X"), line("L2", 80, "Y", status="failed"), fee(2), fee(3))
-    run(world, 1, 2)
-    for name in ("L1", "L2"):
-        decide(world, name, "write_off", reason="small")
-        decide(world, name, "approve", "bob")
-    run(world, 2, 3)
-    assert [open_in(world, window) for window in (1, 2, 3)] == [[("L1", 300), ("L2", 80)], [], []]
-    world.add(line("L1", 350, "X"), line("L2", 70, "Y", status="failed"), txn("T1", 50, "X", 3))
-    world.deliver()
-    run(world, 1)
-    assert given_up(world) == [("L1", 300), ("L2", 80)]
-    assert open_in(world, 1) == [("L1", 350), ("L2", 70)]
-    assert open_in(world, 2) == [("L1", 50), ("L2", -10)]
-    assert counted(world, 2, "settlement") == {"excepted": (2, 40), "accounted": (1, 379)}
-    assert amounts(world)[:2] == [(80, "written_off"), (300, "written_off")]
-    run(world, 3)
+    world = at["the third window"]
+    assert [open_in(world, window, RESTATED) for window in (1, 2, 3)] == [[("L1", 300), ("L2", 80)], [], []]
+    world = at["late files"]
+    assert given_up(world, RESTATED) == [("L1", 300), ("L2", 80)]
+    assert open_in(world, 1, RESTATED) == [("L1", 350), ("L2", 70)]
+    assert open_in(world, 2, RESTATED) == [("L1", 50), ("L2", -10)]
+    assert counted(world, 2, "settlement", RESTATED) == {"excepted": (2, 40), "accounted": (0, 380)}
+    assert amounts(world, RESTATED)[:2] == [(80, "written_off"), (300, "written_off")]
+    world = at["the fourth window"]
     # The rest is an item like any other: a movement of that amount settles it.
-    assert matches(world) == [("exact_reference", "L1 T1", 0)]
-    assert open_in(world, 3) == [("L2", -10)]
-    assert amounts(world)[2:] == [(-10, "open")]
-    assert invariants.faults(world) == []
+    assert matches(world, RESTATED) == [("exact_reference", f"L1 T1.{RESTATED}", 0)]
+    assert open_in(world, 3, RESTATED) == [("L2", -10)]
+    assert amounts(world, RESTATED)[2:] == [(-10, "open")]
 
 
-def test_the_seal_of_such_books_names_what_was_approved_and_what_is_open(written_off: World, tmp_path: Path) -> None:
-    world = written_off
-    world.add(late(50, 2))
+def test_the_seal_of_such_books_names_what_was_approved_and_what_is_open(tmp_path: Path) -> None:
+    world = world_in(tmp_path, settlement_lag_days=0)
+    world.add(txn("T1.EUR", 100, "X.EUR"), fee(1), fee(2))
+    run(world, 1, 2)
+    write_off(world, "T1.EUR")
+    run(world, 2)
+    world.add(late(50, 2, "EUR"))
     world.deliver()
     run(world, 2)
     run_id = world.revision(DAYS[1], "sf2").run_id

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from tests.closeout.closed_world import copied
 from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
+from tests.support.forked import Forking, forking
 from zentra_pipeline.cli import invoke
 from zentra_pipeline.closeout import case, closing
 from zentra_pipeline.defs import launch
@@ -191,16 +190,19 @@ def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
     assert rollforward(world) == MADE_ANEW
 
 
-CHILD = """
-import os, sys
+PROGRAM = """
 from datetime import date
+import polars, zentra_pipeline.store.engine
+from zentra_pipeline.published import catalog
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile import dbt_project, window_run
 from zentra_pipeline.settings import Home
 
-root, provider, file_id, day, point = sys.argv[1:]
+dbt_project.statements()
+WATCHED = set()
+
 def die(*_arguments, **_options):
-    os.kill(os.getpid(), 9)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 def die_behind(step):
     def wrapped(*arguments, **options):
@@ -208,26 +210,34 @@ def die_behind(step):
         die()
     return wrapped
 
-if point == "within the transaction":
-    run_queue.follow = die_behind(run_queue.follow)
-elif point == "behind the transaction":
-    window_run.lake.refresh = die
-elif point == "in what follows":
-    window_run.as_request = die
-home = Home.at(root)
-window_run.run_window(home, "acme", window_run.RunRequest(provider, file_id, date.fromisoformat(day), None))
-window_run.run_queued(home, "acme", provider)
+def take(root, provider, file_id, day, point):
+    if point == "within the transaction":
+        run_queue.follow = die_behind(run_queue.follow)
+    elif point == "behind the transaction":
+        window_run.lake.refresh = die
+    elif point == "in what follows":
+        window_run.as_request = die
+    home = Home.at(root)
+    window_run.run_window(home, "acme", window_run.RunRequest(provider, file_id, date.fromisoformat(day), None))
+    window_run.run_queued(home, "acme", provider)
+    return ""
 """
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Forking]:
+    """A process whose children run a window and what follows from it, and die at the point that is named."""
+    with forking(PROGRAM) as process:
+        yield process
 
 
 @pytest.mark.parametrize("point", ["within the transaction", "behind the transaction", "in what follows"])
 def test_a_kill_between_a_run_and_what_follows_heals(
-    changed: World, point: str, monkeypatch: pytest.MonkeyPatch
+    changed: World, point: str, runs: Forking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = changed
-    arguments = [str(world.home.root), world.provider, settlement_file(MON), MON, point]
-    killed = subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    code, said = runs.take(str(world.home.root), world.provider, settlement_file(MON), MON, point)
+    assert code == -signal.SIGKILL, said
     if point != "within the transaction":
         assert [kind for kind, _ in blockers(world, WED)] == ["stale_opening", "stale_opening"]
     monkeypatch.setattr(request_store, "LEASE", -request_store.LEASE)  # who is dead is found to be after a while

@@ -87,8 +87,12 @@ class World:
 
     def deliver(self, window: str | None = None) -> list[IngestOutcome]:
         """Ingest what has arrived by the run of `window`, one file a kind and file id; everything without a window."""
-        arrived = [row for row in self._pending if window is None or row.arrives is None or row.arrives <= window]
-        self._pending = [row for row in self._pending if row not in arrived]
+        arrived: list[Row] = []
+        waiting: list[Row] = []
+        for row in self._pending:
+            is_there = window is None or row.arrives is None or row.arrives <= window
+            (arrived if is_there else waiting).append(row)
+        self._pending = waiting
         self._deliveries += 1
         files: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in arrived:

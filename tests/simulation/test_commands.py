@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Zentra, zentra
+from zentra_pipeline.simulation import replay
+from zentra_pipeline.simulation.replay import Published
 
 __all__ = ["zentra"]
 
@@ -23,7 +27,13 @@ def test_simulate_refuses_a_folder_in_use(zentra: Zentra, tmp_path: Path) -> Non
     assert "not an empty folder" in again.err
 
 
-def test_score_agrees_then_disagrees_with_a_tampered_key(zentra: Zentra, tmp_path: Path) -> None:
+def test_score_agrees_then_disagrees_with_a_tampered_key(
+    zentra: Zentra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The world is run once: no run reads the key, so that a second would publish the same."""
+    played: list[Published] = []
+    run = replay.replay
+    monkeypatch.setattr(replay, "replay", lambda *arguments: played.append(run(*arguments)) or played[0])
     world = tmp_path / "w"
     cases = ("--only-case", "exact_reference", "--only-case", "line_written_off")
     made = zentra("simulate", "--out", world, "--movements", 4, "--seed", 3, "--windows", 1, *cases)
@@ -35,6 +45,7 @@ def test_score_agrees_then_disagrees_with_a_tampered_key(zentra: Zentra, tmp_pat
     assert agreed["closeouts"] == 1
     assert agreed["unmatched_provider_row"] >= 1
     key = world / "answer_key" / "matches.csv"
+    monkeypatch.setattr(replay, "replay", lambda *_arguments: played[0])
     key.write_text(key.read_text(encoding="utf-8").replace("one_to_one", "many_to_many", 1), encoding="utf-8")
     done = zentra("score", world)
     assert done.code == 5
