@@ -38,6 +38,11 @@ def test_filters_leave_the_rest_out(api: Api) -> None:
     assert {row["run_id"] for row in of_run} == {run_id}
     assert of_run == analyst.items(f"/reconciliation/runs/{run_id}/exceptions")
     assert analyst.items("/reconciliation/exceptions", owner="nobody") == []
+    everything = analyst.items("/reconciliation/exceptions")
+    for column in ("subject_id", "provider_reference"):
+        wanted = next(row[column] for row in everything if row[column])
+        about = [row for row in everything if wanted in (row["subject_id"], row["provider_reference"])]
+        assert analyst.items("/reconciliation/exceptions", reference=wanted) == about
     wrong = analyst.get("/reconciliation/exceptions", exception_type="nonsense")
     assert (wrong.status_code, wrong.json()["errors"][0]["name"]) == (422, "exception_type")
 

@@ -81,6 +81,7 @@ def test_the_queue_is_the_same_bytes_over_http_and_narrowed_by_the_same_filters(
         assert queue("--overdue", "--type", "amount_mismatch") == over_http(
             overdue="true", exception_type="amount_mismatch"
         )
+        assert queue("--reference", "L1") == over_http(reference="L1")
         assert queue("--status", "resolved") == over_http(status="resolved")
     header, *rows = csv.reader(io.StringIO(queue(), newline=""))
     assert [row[header.index("exception_id")] for row in rows] == listed(acme) == [SECOND, FIRST]

@@ -62,6 +62,10 @@ def test_every_filter_narrows_the_list(acme: Zentra, run_id: str) -> None:
     assert listed(acme, "--status", "resolved") == []
     assert listed(acme, "--run", run_id, "--status", "open") == [SECOND, FIRST]
     assert listed(acme, "--run", "run_none") == []
+    assert listed(acme, "--reference", "pay_1") == [SECOND, FIRST]
+    assert listed(acme, "--reference", "L1") == [FIRST]
+    assert listed(acme, "--reference", "L1", "--owner", "finance_ops") == []
+    assert listed(acme, "--reference", "%") == []
 
 
 def test_what_is_overdue_is_so_as_of_an_instant_and_says_by_how_many_business_days(acme: Zentra, run_id: str) -> None:

@@ -160,6 +160,8 @@ def test_a_list_is_read_to_its_end_whatever_the_size_of_its_pages(books: Books, 
         rest = [item.exception_id for item in zentra.reconciliation.exceptions.list(after=first.next)]
         assert rest == found[2:]
         one = next(iter(zentra.reconciliation.exceptions.list()))
+        about = zentra.reconciliation.exceptions.list(reference=one.subject_id)
+        assert one.exception_id in [item.exception_id for item in about]
         of_type = list(zentra.reconciliation.exceptions.list(exception_type=one.exception_type))
     assert one.exception_id in [item.exception_id for item in of_type]
     assert {item.exception_type for item in of_type} == {one.exception_type}

@@ -19,6 +19,7 @@ from zentra_pipeline.api.security import Caller, Decider, Reader
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of, word
+from zentra_pipeline.contracts.contract import TEXT_LIMIT
 from zentra_pipeline.decisions import exception_state as review
 from zentra_pipeline.decisions import manual_match
 from zentra_pipeline.decisions.exception_state import ExceptionState
@@ -28,7 +29,7 @@ from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import declared_tables, lake
 from zentra_pipeline.review import history, searches
-from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
+from zentra_pipeline.review.clocks import IS_ABOUT, IS_OVERDUE, TIMED, Clocks
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.engine import operational_store, reading
@@ -116,6 +117,13 @@ class ExceptionFilter(BaseModel):
     exception_type: Annotated[str | None, *word("exception_type")] = None
     owner: Annotated[str | None, Field(max_length=256)] = None
     lane: Annotated[str | None, Field(max_length=256)] = None
+    reference: Annotated[
+        str | None,
+        Field(
+            max_length=TEXT_LIMIT,
+            description="Only those about this provider reference, or of this subject: a line, transaction or event.",
+        ),
+    ] = None
     overdue: Annotated[bool | None, Field(description="true: only overdue ones; false: only the others.")] = None
     as_of: Annotated[
         str | None,
@@ -134,6 +142,8 @@ class ExceptionFilter(BaseModel):
     def conditions(self, clocks: Clocks) -> dict[str, Any]:
         """What has to hold, in SQL, and the value in it."""
         given = {f"{name} = ?": getattr(self, name) for name in _COLUMNS if getattr(self, name) is not None}
+        if self.reference is not None:
+            given[IS_ABOUT] = self.reference
         if self.overdue is not None:
             given[IS_OVERDUE if self.overdue else f"NOT coalesce({IS_OVERDUE}, false)"] = clocks.instant
         return given

@@ -70,6 +70,11 @@ def _word(vocabulary: str) -> Callable[[str], str]:
     "--owner", metavar="O", callback=options.checked(options.name_of_person), help="Only those of this owner."
 )
 @click.option("--lane", metavar="L", help="Only those in this lane.")
+@click.option(
+    "--reference",
+    metavar="R",
+    help="Only those about this reference, settlement line, transaction or callback event.",
+)
 @click.option("--open", "only_open", is_flag=True, help="Only those that are not resolved.")
 @click.option(
     "--pending",
@@ -95,6 +100,7 @@ def list_exceptions(
     only_open: bool,
     only_pending: bool,
     only_overdue: bool,
+    reference: str | None,
     as_of: datetime,
     form: str,
     as_json: bool,
@@ -107,12 +113,14 @@ def list_exceptions(
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.published import lake
-    from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
+    from zentra_pipeline.review.clocks import IS_ABOUT, IS_OVERDUE, TIMED, Clocks
     from zentra_pipeline.tenants import tenancy
 
     paths = tenancy.require_tenant(home, tenant)
     clocks = Clocks(paths, as_of)
     given: dict[str, Any] = {f"{column} = ?": value for column, value in filters.items() if value is not None}
+    if reference is not None:
+        given[IS_ABOUT] = reference
     if only_overdue:
         given[IS_OVERDUE] = clocks.instant
     if only_open:

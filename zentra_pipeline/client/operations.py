@@ -128,13 +128,18 @@ def list_exceptions(
     exception_type: str | None = None,
     owner: str | None = None,
     lane: str | None = None,
+    reference: str | None = None,
     overdue: bool | None = None,
     as_of: datetime | str | None = None,
     after: str | None = None,
     page_size: int = 100,
 ) -> Listing[ExceptionRow]:
-    """Exceptions as they stand now, those due first at the top; `as_of` is when to judge age and due dates at."""
+    """Exceptions as they are now, those due first at the top; `as_of` is when to judge age and due dates at.
+
+    `reference` is a provider reference, or the id of a line, transaction or callback event that they are about.
+    """
     wanted = {"run_id": run_id, "status": status, "exception_type": exception_type, "owner": owner, "lane": lane}
+    wanted |= {"reference": reference}
     wanted |= {"overdue": None if overdue is None else str(overdue).lower(), "as_of": _instant(as_of)}
     return _listing(session, _EXCEPTIONS, ExceptionRow, wanted | {"limit": page_size}, after)
 

@@ -21,6 +21,7 @@ TIMED: Final = (
     "(SELECT exceptions.*, runs.provider AS run_provider, runs.ledger_window AS run_window "
     "FROM exceptions JOIN runs USING (run_id)) AS exceptions"
 )
+IS_ABOUT: Final = "? IN (provider_reference, subject_id)"
 IS_OVERDUE: Final = "status <> 'resolved' AND due_at <= CAST(? AS TIMESTAMP)"
 
 _YEARS: Final = range(1900, 9000)
