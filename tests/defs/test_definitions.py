@@ -18,6 +18,7 @@ from tests.support.built_project import project_nodes
 from zentra_pipeline import vocabulary
 from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, previous_window, windows
+from zentra_pipeline.defs.reporting import COUNT_CHECK
 from zentra_pipeline.settings import DBT_PROJECT, HOME_VARIABLE
 
 ROOT = DBT_PROJECT.parent
@@ -67,7 +68,7 @@ def test_every_data_test_of_a_run_is_a_blocking_check(graph: AssetGraph) -> None
     tests = {name for name, node in project_nodes("test").items() if node["original_file_path"].startswith("tests/")}
     checks = {check.name: graph.get(check) for check in graph.asset_check_keys}
     of_closing = {"nothing_blocks_the_closeout", "the_seal_verifies", "the_chain_is_intact"}
-    assert checks.keys() == {*tests, *of_closing, "every_row_was_accepted"}
+    assert checks.keys() == {*tests, *of_closing, "every_row_was_accepted", COUNT_CHECK}
     assert {name for name, check in checks.items() if not check.blocking} == {"every_row_was_accepted"}
     assert [name for name, check in checks.items() if not check.description] == []
 

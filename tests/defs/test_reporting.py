@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.definitions.partitions.utils import get_tags_from_multi_partition_key
 from dagster._core.event_api import PartitionKeyFilter
@@ -17,11 +18,11 @@ from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.closeout.bundle import CLOSEOUT_KEY, closeout
-from zentra_pipeline.defs.ingest.raw import quarantine_check, raw_specs
+from zentra_pipeline.defs.ingest.raw import count_check, quarantine_check, raw_specs
 from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.launch import RunRequest, reconcile
 from zentra_pipeline.defs.partitions import partition_key, windows
-from zentra_pipeline.defs.reporting import QUARANTINE_CHECK, QUARANTINE_KEY, recorded_files_and_closeouts
+from zentra_pipeline.defs.reporting import COUNT_CHECK, QUARANTINE_CHECK, QUARANTINE_KEY, recorded_files_and_closeouts
 from zentra_pipeline.defs.resources import Reconciler
 
 
@@ -121,13 +122,29 @@ def test_rows_in_quarantine_are_shown_with_their_reasons_and_fail_the_check_of_t
     assert "| 1 |" in seen["reasons"]
     assert results(instance, QUARANTINE_KEY, QUARANTINE_CHECK) == [False]
     world.ingest("settlement", "set_2026_04_20", [settle("L1", "R1", 500), settle("L2", "R2", 5)])
-    again = count_again(world, instance)
+    again = count_again(world, instance, quarantine_check(windows))
     assert (again.passed, again.partition, again.metadata["rows in quarantine"].value) == (False, MONDAY, 1)
 
 
-def count_again(world: World, instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
-    """Execute the check of Monday's quarantine as the UI does."""
-    check = quarantine_check(windows)
+def test_rows_that_are_no_longer_where_the_reader_left_them_fail_the_check_of_their_table(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    lines = dg.AssetKey(["raw", "settlement_lines"])
+    bad = settle("L3", "R3", 5, currency="ZZZ")
+    world.ingest("settlement", "set_2026_04_20", [settle("L1", "R1", 500), settle("L2", "R2", 700), bad])
+    tick(world, instance)
+    assert results(instance, lines, COUNT_CHECK) == [True]
+    again = count_again(world, instance, count_check("settlement_lines", windows))
+    shown = {name: value.value for name, value in again.metadata.items()}
+    assert shown == {"files": 1, "rows read": 3, "rows staged": 2, "rows in quarantine": 1}
+    (staged,) = (world.paths.staged / "settlement_lines").glob("*.parquet")
+    pl.read_parquet(staged).head(1).write_parquet(staged)
+    again = count_again(world, instance, count_check("settlement_lines", windows))
+    assert (again.passed, again.partition, again.metadata["rows staged"].value) == (False, MONDAY, 1)
+
+
+def count_again(world: World, instance: dg.DagsterInstance, check: dg.AssetChecksDefinition) -> dg.AssetCheckEvaluation:
+    """Execute a check of Monday's rows as the UI does."""
     known = dg.Definitions(
         assets=raw_specs(windows),
         asset_checks=[check],
@@ -135,9 +152,8 @@ def count_again(world: World, instance: dg.DagsterInstance) -> dg.AssetCheckEval
     )
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = known.resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={check.check_key})
-    done = job.execute_in_process(
-        quiet, instance, tags={**get_tags_from_multi_partition_key(MONDAY), PARTITION_NAME_TAG: MONDAY}
-    )
+    tags = {**get_tags_from_multi_partition_key(MONDAY), PARTITION_NAME_TAG: MONDAY}
+    done = job.execute_in_process(quiet, instance, tags=tags, raise_on_error=False)
     (evaluation,) = done.get_asset_check_evaluations()
     return evaluation
 

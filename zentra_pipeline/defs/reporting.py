@@ -19,7 +19,8 @@ from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.corrections import withdraw_result
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.ingest import file_windows
+from zentra_pipeline.ingest import file_windows, row_counts
+from zentra_pipeline.ingest.row_counts import RowCounts
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store.engine import operational_store, reading
@@ -28,6 +29,7 @@ from zentra_pipeline.tenants import tenancy
 
 QUARANTINE_KEY: Final = dg.AssetKey(["raw", "quarantine"])
 QUARANTINE_CHECK: Final = "every_row_was_accepted"
+COUNT_CHECK: Final = "every_row_read_is_staged_or_in_quarantine"
 _MOST_FILES: Final = 200
 _SHOWN_REASONS: Final = 20
 
@@ -103,6 +105,9 @@ def _report_file(instance: dg.DagsterInstance, paths: TenantPaths, tenant: str, 
         instance.report_runless_asset_event(
             dg.AssetMaterialization(asset_key=QUARANTINE_KEY, partition=key, metadata={**shown, **reasons})
         )
+    counts = row_counts.counted(paths, file.kind, file.provider, window)
+    check = dg.AssetCheckKey(asset_key, COUNT_CHECK)
+    evaluated(instance, key, check, passed=counts.add_up, shown=shown_counts(counts))
     rows_left = file_windows.quarantined_rows(paths, file.provider, window)
     evaluated(
         instance,
@@ -112,6 +117,16 @@ def _report_file(instance: dg.DagsterInstance, paths: TenantPaths, tenant: str, 
         shown={"rows in quarantine": rows_left},
         severity=dg.AssetCheckSeverity.WARN,
     )
+
+
+def shown_counts(counts: RowCounts) -> dict[str, int]:
+    """What the check of a window's rows shows."""
+    return {
+        "files": counts.files,
+        "rows read": counts.read,
+        "rows staged": counts.staged,
+        "rows in quarantine": counts.quarantined,
+    }
 
 
 def _reasons(paths: TenantPaths, file: StagedFile) -> str:

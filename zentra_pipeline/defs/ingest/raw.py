@@ -5,12 +5,14 @@ from typing import Final
 
 import dagster as dg
 
+from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
 from zentra_pipeline.defs.partitions import partition_preview, windows_shown
 from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
-from zentra_pipeline.defs.reporting import QUARANTINE_CHECK, QUARANTINE_KEY
+from zentra_pipeline.defs.reporting import COUNT_CHECK, QUARANTINE_CHECK, QUARANTINE_KEY, shown_counts
 from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.ingest import row_counts
 from zentra_pipeline.ingest.file_windows import quarantined_rows
-from zentra_pipeline.settings import DBT_PROJECT
+from zentra_pipeline.settings import DBT_PROJECT, TenantPaths
 
 _ACCEPTED: Final = {
     "settlement_lines": "Settlement rows that were accepted: what the provider says it settled.",
@@ -18,6 +20,7 @@ _ACCEPTED: Final = {
     "callbacks": "Callback deliveries that were accepted: what the provider said at once.",
     "internal_events": "Steps of intents that were accepted: what was asked for and under which policy.",
 }
+_KINDS: Final = {table: kind for kind, table in TABLE_OF_KIND.items()}
 _EXPECTED_DAILY: Final = frozenset({"settlement_lines", "ledger_entries"})
 _SEEDS: Final = {
     "currencies": "Every currency Zentra knows and the decimals of its amounts; shipped with Zentra.",
@@ -77,19 +80,46 @@ def quarantine_check(partitions: dg.MultiPartitionsDefinition) -> dg.AssetChecks
             context: dg.AssetCheckExecutionContext, reconciler: dg.ResourceParam[Reconciler]
         ) -> dg.AssetCheckResult:
             """Count again what is in quarantine now."""
-            key = context.op_execution_context.partition_key
-            assert isinstance(key, dg.MultiPartitionKey)
-            tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
-            window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
-            rows = quarantined_rows(reconciler.home.tenant(tenant), provider, window)
+            rows = quarantined_rows(*_of_partition(context, reconciler))
             shown = {"rows in quarantine": dg.MetadataValue.int(rows)}
             return dg.AssetCheckResult(passed=rows == 0, severity=dg.AssetCheckSeverity.WARN, metadata=shown)
 
     return every_row_was_accepted
 
 
+def count_check(table: str, partitions: dg.MultiPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check that no row of a window's files is lost on its way from the reader, which may be asked for again."""
+    with partition_preview():
+
+        @dg.asset_check(
+            asset=dg.AssetKey(["raw", table]),
+            name=COUNT_CHECK,
+            description="As many rows as the reader counted in a window's files lie staged and in quarantine.",
+            partitions_def=partitions,
+            blocking=True,
+        )
+        def every_row_read_is_staged_or_in_quarantine(
+            context: dg.AssetCheckExecutionContext, reconciler: dg.ResourceParam[Reconciler]
+        ) -> dg.AssetCheckResult:
+            """Count the rows on disk again."""
+            paths, provider, window = _of_partition(context, reconciler)
+            counts = row_counts.counted(paths, _KINDS[table], provider, window)
+            return dg.AssetCheckResult(passed=counts.add_up, metadata=shown_counts(counts))
+
+    return every_row_read_is_staged_or_in_quarantine
+
+
+def _of_partition(context: dg.AssetCheckExecutionContext, reconciler: Reconciler) -> tuple[TenantPaths, str, date]:
+    """Tenant, provider and window of the partition that a check is asked for."""
+    key = context.op_execution_context.partition_key
+    assert isinstance(key, dg.MultiPartitionKey)
+    tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
+    return reconciler.home.tenant(tenant), provider, date.fromisoformat(key.keys_by_dimension["ledger_window"])
+
+
 @dg.definitions
 def code_location() -> dg.Definitions:
     """What comes in, over the windows that the home has."""
     partitions = windows_shown()
-    return dg.Definitions(assets=raw_specs(partitions), asset_checks=[quarantine_check(partitions)])
+    counts = [count_check(table, partitions) for table in _ACCEPTED]
+    return dg.Definitions(assets=raw_specs(partitions), asset_checks=[quarantine_check(partitions), *counts])
