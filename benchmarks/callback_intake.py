@@ -26,9 +26,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from zentra_pipeline.settings import Home
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.models import callback_inbox
 from zentra_pipeline.tenants import access, tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 TENANT = "bench"
 PROVIDER = "rail"
@@ -165,7 +165,7 @@ async def send(port: int, token: str, connections: int, until: float, taken: Tak
 
 def kept(home: Home) -> set[str]:
     """Digests of the deliveries in the inbox."""
-    with reading(operational_store(home.tenant(TENANT))) as connection:
+    with Tenant.of(home, TENANT).reading() as connection:
         return set(connection.execute(select(callback_inbox.c.sha256)).scalars())
 
 

@@ -24,12 +24,13 @@ from zentra_pipeline.outages import OutageLog
 from zentra_pipeline.queue import late_callbacks
 from zentra_pipeline.review import escalation
 from zentra_pipeline.runtime import intents
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
-from zentra_pipeline.store.engine import kept_connections, operational_store, reading
+from zentra_pipeline.store.engine import kept_connections
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import sending
 
 POLL_SECONDS: Final = 0.25
@@ -88,7 +89,7 @@ def _repeat(
 def _put_back(home: Home) -> bool:
     """Queue again what a worker that died had begun."""
     for tenant in tenancy.tenants(home):
-        with operational_store(home.tenant(tenant)).begin() as connection:
+        with tenant.writing() as connection:
             for request in request_store.of_status(connection, "launched", request_store.WORKER):
                 request_store.put_back(connection, request.run_id, datetime.now(UTC))
     return False
@@ -96,31 +97,31 @@ def _put_back(home: Home) -> bool:
 
 def _send_webhooks(home: Home) -> bool:
     """Send what is due beside the runs, so that no receiver waits for one and no run waits for a receiver."""
-    _for_each_tenant(home, lambda tenant: sending.send_due(sending.Sender(home, tenant, lambda: datetime.now(UTC))))
+    _for_each_tenant(home, lambda tenant: sending.send_due(sending.Sender(tenant, lambda: datetime.now(UTC))))
     return False
 
 
 def _escalate(home: Home, report: Callable[[str], None]) -> bool:
     """Hand on what is overdue."""
 
-    def escalate(tenant: str) -> None:
+    def escalate(tenant: Tenant) -> None:
         now = datetime.now(UTC)
-        taken = escalation.escalate(home, tenant, now, now=now)
+        taken = escalation.escalate(tenant, now, now=now)
         if taken:
-            report(f"{tenant}: {len(taken)} escalations of overdue exceptions")
+            report(f"{tenant.name}: {len(taken)} escalations of overdue exceptions")
 
     _for_each_tenant(home, escalate)
     return False
 
 
-def _for_each_tenant(home: Home, step: Callable[[str], object]) -> None:
+def _for_each_tenant(home: Home, step: Callable[[Tenant], object]) -> None:
     """Do `step` for every tenant, then raise the last error: one tenant's trouble holds up no other."""
     failure: Exception | None = None
     for tenant in tenancy.tenants(home):
         try:
             step(tenant)
         except ZentraError as cause:
-            failure = ZentraError(f"{tenant}: {cause}")
+            failure = ZentraError(f"{tenant.name}: {cause}")
         except Exception as cause:
             failure = cause
     if failure is not None:
@@ -131,69 +132,66 @@ def work_once(home: Home, now: datetime, report: Callable[[str], None]) -> bool:
     """Execute the next request of each tenant, and ingest what waits long enough; whether there was anything to do."""
     was_busy = False
     for tenant in tenancy.tenants(home):
-        was_busy |= _execute_next(home, tenant, now, report)
-        was_busy |= _stage_callbacks(home, tenant, now, report)
-        was_busy |= _stage_intents(home, tenant, now, report)
+        was_busy |= _execute_next(tenant, now, report)
+        was_busy |= _stage_callbacks(tenant, now, report)
+        was_busy |= _stage_intents(tenant, now, report)
     return was_busy
 
 
-def _execute_next(home: Home, tenant: str, now: datetime, report: Callable[[str], None]) -> bool:
-    engine = operational_store(home.tenant(tenant))
-    with reading(engine) as connection:
+def _execute_next(tenant: Tenant, now: datetime, report: Callable[[str], None]) -> bool:
+    with tenant.reading() as connection:
         launched = request_store.of_status(connection, "launched")
         if not request_store.of_status(connection, "queued") and not any(each.is_cut_off(now) for each in launched):
             return False
-    with engine.begin() as connection:
+    with tenant.writing() as connection:
         request_store.put_back_dead(connection, now)
         queued = request_store.of_status(connection, "queued")
         if not queued:
             return False
         request = request_store.launch(connection, queued[0].run_id, request_store.WORKER, now)
-    report(f"{tenant}: run {request.run_id}")
-    launch.execute(home, tenant, request)
+    report(f"{tenant.name}: run {request.run_id}")
+    launch.execute(tenant, request)
     return True
 
 
-def _stage_callbacks(home: Home, tenant: str, now: datetime, report: Callable[[str], None]) -> bool:
+def _stage_callbacks(tenant: Tenant, now: datetime, report: Callable[[str], None]) -> bool:
     """Ingest the inboxes that are full enough or have waited long enough; a fault is told and tried again later."""
-    paths = home.tenant(tenant)
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         waiting = inbox_store.waiting(connection)
     is_done = False
     for found in waiting:
-        if found.deliveries < INBOX_ROWS and now - instant_of(found.since) < _patience(paths, found.provider):
+        if found.deliveries < INBOX_ROWS and now - instant_of(found.since) < _patience(tenant, found.provider):
             continue
         try:
-            callback_staging.stage_callbacks(paths, found.provider, now)
+            callback_staging.stage_callbacks(tenant, found.provider, now)
             is_done = True
         except ZentraError as cause:
-            report(f"{tenant}: callbacks of {found.provider} stay in the inbox: {cause}")
+            report(f"{tenant.name}: callbacks of {found.provider} stay in the inbox: {cause}")
     return is_done
 
 
-def _patience(paths: TenantPaths, provider: str) -> timedelta:
+def _patience(tenant: Tenant, provider: str) -> timedelta:
     """How long deliveries wait for others: less where they may be about a run that somebody reviews."""
     try:
-        with reading(operational_store(paths)) as connection:
-            is_reviewed = bool(late_callbacks.revisable(connection, provider, load_profile(paths, provider)))
+        with tenant.reading() as connection:
+            is_reviewed = bool(late_callbacks.revisable(connection, provider, load_profile(tenant.paths, provider)))
     except UsageError:  # a profile that cannot be read is named where the deliveries are ingested
         is_reviewed = False
     return _REVIEWED_PATIENCE if is_reviewed else INBOX_PATIENCE
 
 
-def _stage_intents(home: Home, tenant: str, now: datetime, report: Callable[[str], None]) -> bool:
+def _stage_intents(tenant: Tenant, now: datetime, report: Callable[[str], None]) -> bool:
     """Stage the intents that are many enough or have waited long enough; a fault is told and tried again later."""
-    paths = home.tenant(tenant)
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         waiting = intent_store.waiting(connection)
     is_done = False
     for found in waiting:
         if found.intents < INBOX_ROWS and now - instant_of(found.since) < INBOX_PATIENCE:
             continue
         try:
-            is_done |= intents.stage_intents(paths, found.provider, now) > 0
+            is_done |= intents.stage_intents(tenant, found.provider, now) > 0
         except ZentraError as cause:
-            report(f"{tenant}: intents of {found.provider} wait to be staged: {cause}")
+            report(f"{tenant.name}: intents of {found.provider} wait to be staged: {cause}")
     return is_done
 
 

@@ -17,9 +17,10 @@ from fastapi import FastAPI
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.api.service import Limits
 from zentra_pipeline.reconcile.window_run import run_window
-from zentra_pipeline.scenarios.reading import SCENARIOS, Scenario, load_scenario
+from zentra_pipeline.scenarios.scenario import SCENARIOS, Scenario, load_scenario
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.tenants import access, tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 ROLES = ("service", "operator", "approver", "analyst", "admin")
@@ -35,8 +36,11 @@ class Books:
     home: Home
     tokens: Mapping[tuple[str, str], str]
 
-    def paths(self, tenant: str) -> TenantPaths:
-        return self.home.tenant(tenant)
+    def tenant(self, name: str) -> Tenant:
+        return Tenant.of(self.home, name)
+
+    def paths(self, name: str) -> TenantPaths:
+        return self.home.tenant(name)
 
 
 class Client:
@@ -119,7 +123,7 @@ def make_books(folder: Path) -> Books:
         for role in ROLES:
             made, _ = access.create_token(home, tenant=tenant, actor=f"{role}_{tenant}", role=role, now=NOW)
             tokens[tenant, role] = made
-        ingest_story(home, tenant)
+        ingest_story(Tenant.of(home, tenant))
     return Books(home, tokens)
 
 
@@ -127,19 +131,19 @@ def story(tenant: str) -> Scenario:
     return load_scenario(SCENARIOS / STORIES[tenant])
 
 
-def ingest_story(home: Home, tenant: str) -> None:
-    scenario, paths = story(tenant), home.tenant(tenant)
-    (paths.providers / f"{scenario.provider}.yml").write_text(json.dumps(scenario.profile), encoding="utf-8")
+def ingest_story(tenant: Tenant) -> None:
+    scenario = story(tenant.name)
+    (tenant.paths.providers / f"{scenario.provider}.yml").write_text(json.dumps(scenario.profile), encoding="utf-8")
     for step in scenario.steps:
         if step.ingest is not None:
-            scenario.ingest(paths, step.ingest, NOW)
+            scenario.ingest(tenant, step.ingest, NOW)
 
 
-def run_story(home: Home, tenant: str) -> None:
-    scenario = story(tenant)
+def run_story(tenant: Tenant) -> None:
+    scenario = story(tenant.name)
     for step in scenario.steps:
         if step.run is not None:
-            run_window(home, tenant, scenario.request(step.run))
+            run_window(tenant, scenario.request(step.run))
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +151,7 @@ def reconciled(tmp_path_factory: pytest.TempPathFactory) -> Books:
     """Both stories run; tests that share it add to it and take nothing away."""
     books = make_books(tmp_path_factory.mktemp("api"))
     for tenant in STORIES:
-        run_story(books.home, tenant)
+        run_story(Tenant.of(books.home, tenant))
     return books
 
 

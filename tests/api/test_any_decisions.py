@@ -21,11 +21,12 @@ from tests.scenarios.rows import MON
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.decisions.exception_state import ACTIONS, MATCHING, RESOLVING
 from zentra_pipeline.desk import deciding
-from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.review import escalation
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.engine import kept_connections, operational_store, reading
 from zentra_pipeline.tenants import access
+from zentra_pipeline.tenants.tenant import Tenant
 
 RUNS = 120
 _TOLD = {"assign": "assigned", "escalate": "assigned", "reopen": "reopened"}
@@ -184,8 +185,8 @@ def test_what_is_overdue_is_escalated_whatever_was_attempted(api: Api) -> None:
     paths = api.books.paths(TENANT)
     before = {row["exception_id"]: row for row in api.as_("analyst").items("/reconciliation/exceptions", limit=1000)}
     now = datetime.now(UTC)
-    taken = escalation.escalate(api.books.home, TENANT, now, now=now)
-    assert escalation.escalate(api.books.home, TENANT, now, now=now) == []
+    taken = escalation.escalate(Tenant.of(api.books.home, TENANT), now, now=now)
+    assert escalation.escalate(Tenant.of(api.books.home, TENANT), now, now=now) == []
     after = {row["exception_id"]: row for row in api.as_("analyst").items("/reconciliation/exceptions", limit=1000)}
     unresolved = {found for found, row in before.items() if row["status"] != "resolved"}
     assert len(taken) == 2 * len(unresolved)

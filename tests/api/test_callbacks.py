@@ -17,9 +17,8 @@ from zentra_pipeline.api.callbacks import BODY_BYTES
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.ingest import callback_staging
 from zentra_pipeline.published import lake
-from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import inbox as inbox_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 pytestmark = pytest.mark.on_postgresql
 
@@ -37,39 +36,39 @@ def signing(own_books: Books) -> Iterator[Api]:
 
 
 @pytest.fixture
-def paths(own_books: Books) -> TenantPaths:
-    """Where acme's callbacks are, the inbox emptied."""
+def tenant(own_books: Books) -> Tenant:
+    """Acme, its inbox emptied."""
     for provider in (PROVIDER, STRIPE, "plain"):
-        callback_staging.stage_callbacks(own_books.paths("acme"), provider, datetime.now(UTC))
-    return own_books.paths("acme")
+        callback_staging.stage_callbacks(own_books.tenant("acme"), provider, datetime.now(UTC))
+    return own_books.tenant("acme")
 
 
 def deliver(api: Api, body: bytes, headers: dict[str, str] | None = None, provider: str = PROVIDER) -> httpx.Response:
     return api.as_("service").post(f"/callbacks/{provider}", content=body, headers=headers or signed(body))
 
 
-def rows(paths: TenantPaths, sql: str) -> list[tuple[Any, ...]]:
-    return lake.query(paths, sql).rows
+def rows(tenant: Tenant, sql: str) -> list[tuple[Any, ...]]:
+    return lake.query(tenant.paths, sql).rows
 
 
-def waiting(paths: TenantPaths) -> dict[str, int]:
-    with reading(operational_store(paths)) as connection:
+def waiting(tenant: Tenant) -> dict[str, int]:
+    with tenant.reading() as connection:
         return {found.provider: found.deliveries for found in inbox_store.waiting(connection)}
 
 
-def test_a_delivery_is_kept_and_becomes_one_row_with_our_own_word_on_it(signing: Api, paths: TenantPaths) -> None:
+def test_a_delivery_is_kept_and_becomes_one_row_with_our_own_word_on_it(signing: Api, tenant: Tenant) -> None:
     body = callback(1, received_at="1999-01-01T00:00:00Z", signature_verified=False, extra={"n": 1.10, "big": 10**30})
     before = datetime.now(UTC)
     answer = deliver(signing, body)
     assert (answer.status_code, answer.json()["is_new"], answer.json()["verification"]) == (200, True, "verified")
     again = deliver(signing, body, signed(body, "msg_2"))
     assert (again.status_code, again.json()) == (200, {**answer.json(), "is_new": False})
-    assert waiting(paths) == {PROVIDER: 1}
-    (outcome,) = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
+    assert waiting(tenant) == {PROVIDER: 1}
+    (outcome,) = callback_staging.stage_callbacks(tenant, PROVIDER, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 0)
-    assert callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC)) == []
-    found = rows(paths, "select * from callbacks where provider_event_id = 'evt_1'")
-    columns = lake.query(paths, "select * from callbacks limit 0").columns
+    assert callback_staging.stage_callbacks(tenant, PROVIDER, datetime.now(UTC)) == []
+    found = rows(tenant, "select * from callbacks where provider_event_id = 'evt_1'")
+    columns = lake.query(tenant.paths, "select * from callbacks limit 0").columns
     (row,) = (dict(zip(columns, values, strict=True)) for values in found)
     assert (row["provider"], row["amount_minor"], row["signature_verified"]) == (PROVIDER, 1001, True)
     assert before.replace(tzinfo=None) <= row["received_at"] <= datetime.now(UTC).replace(tzinfo=None)
@@ -77,11 +76,11 @@ def test_a_delivery_is_kept_and_becomes_one_row_with_our_own_word_on_it(signing:
 
 
 def test_a_delivery_whose_signature_does_not_hold_goes_to_quarantine_and_is_refused(
-    signing: Api, paths: TenantPaths
+    signing: Api, tenant: Tenant
 ) -> None:
     body = callback(2)
     quarantined = "select count(*) from quarantine where reason like '%signature not verified%'"
-    ((before,),) = rows(paths, quarantined)
+    ((before,),) = rows(tenant, quarantined)
     for headers in (
         signed(body, key="another"),
         signed(body + b" "),
@@ -92,78 +91,76 @@ def test_a_delivery_whose_signature_does_not_hold_goes_to_quarantine_and_is_refu
         answer = deliver(signing, body, headers)
         assert (answer.status_code, answer.json()["type"]) == (400, "/problems/signature")
     assert deliver(signing, body).json()["is_new"] is True  # the refused ones hold nothing up
-    callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
-    assert rows(paths, quarantined) == [(before + 1,)]
-    assert rows(paths, "select count(*) from callbacks where provider_event_id = 'evt_2'") == [(1,)]
+    callback_staging.stage_callbacks(tenant, PROVIDER, datetime.now(UTC))
+    assert rows(tenant, quarantined) == [(before + 1,)]
+    assert rows(tenant, "select count(*) from callbacks where provider_event_id = 'evt_2'") == [(1,)]
 
 
-def test_a_batch_of_nothing_but_refused_deliveries_is_counted_too(signing: Api, paths: TenantPaths) -> None:
+def test_a_batch_of_nothing_but_refused_deliveries_is_counted_too(signing: Api, tenant: Tenant) -> None:
     deliver(signing, callback(3), signed(callback(3), key="another"))
-    (outcome,) = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
+    (outcome,) = callback_staging.stage_callbacks(tenant, PROVIDER, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (0, 1)
-    assert waiting(paths) == {}
+    assert waiting(tenant) == {}
 
 
-def test_the_providers_own_scheme_is_verified_on_the_bytes(signing: Api, paths: TenantPaths) -> None:
+def test_the_providers_own_scheme_is_verified_on_the_bytes(signing: Api, tenant: Tenant) -> None:
     body = stripe_charge(7)
     assert deliver(signing, body, stripe_signed(body), STRIPE).status_code == 200
     reordered = json.dumps(json.loads(body), sort_keys=True).encode()
     assert deliver(signing, reordered, stripe_signed(body), STRIPE).status_code == 400
-    (outcome,) = callback_staging.stage_callbacks(paths, STRIPE, datetime.now(UTC))
+    (outcome,) = callback_staging.stage_callbacks(tenant, STRIPE, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 1)
     sql = "select provider_event_id, signature_verified from callbacks where provider = 'stripe'"
-    assert rows(paths, sql) == [("evt_7", True)]
+    assert rows(tenant, sql) == [("evt_7", True)]
 
 
 def test_without_a_secret_our_own_callbacks_rest_on_the_token_and_others_are_refused(
-    signing: Api, paths: TenantPaths, monkeypatch: pytest.MonkeyPatch
+    signing: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert deliver(signing, callback(5), {}, "plain").json()["verification"] == "unsigned"
-    callback_staging.stage_callbacks(paths, "plain", datetime.now(UTC))
+    callback_staging.stage_callbacks(tenant, "plain", datetime.now(UTC))
     sql = "select signature_verified from callbacks where provider = 'plain'"
-    assert rows(paths, sql) == [(None,)]
+    assert rows(tenant, sql) == [(None,)]
     monkeypatch.delenv("ZENTRA_CALLBACK_SECRETS__ACME__STRIPE")
     answer = deliver(signing, stripe_charge(8), stripe_signed(stripe_charge(8)), STRIPE)
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/not-configured")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"1", b"{", b'{"a":1,"a":2}', b'{"a":NaN}', b"\xff", b'{"a":"\\ud800"}'])
-def test_what_is_no_object_is_malformed_and_kept_nowhere(signing: Api, paths: TenantPaths, body: bytes) -> None:
+def test_what_is_no_object_is_malformed_and_kept_nowhere(signing: Api, tenant: Tenant, body: bytes) -> None:
     answer = deliver(signing, body)
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed")
-    assert waiting(paths) == {}
+    assert waiting(tenant) == {}
 
 
-def test_a_body_that_is_too_large_is_refused(signing: Api, paths: TenantPaths) -> None:
+def test_a_body_that_is_too_large_is_refused(signing: Api, tenant: Tenant) -> None:
     assert deliver(signing, b" " * (BODY_BYTES + 1)).status_code == 413
-    assert waiting(paths) == {}
+    assert waiting(tenant) == {}
 
 
-def test_a_signed_callback_that_says_nothing_is_quarantined_and_holds_up_no_other(
-    signing: Api, paths: TenantPaths
-) -> None:
+def test_a_signed_callback_that_says_nothing_is_quarantined_and_holds_up_no_other(signing: Api, tenant: Tenant) -> None:
     for body in (b"{}", b'{"nonsense": {"a": [1, 2]}}', callback(11)):
         assert deliver(signing, body).status_code == 200
-    (outcome,) = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
+    (outcome,) = callback_staging.stage_callbacks(tenant, PROVIDER, datetime.now(UTC))
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 2)
 
 
-def test_deliveries_that_no_file_may_hold_are_set_aside_and_the_others_read(signing: Api, paths: TenantPaths) -> None:
+def test_deliveries_that_no_file_may_hold_are_set_aside_and_the_others_read(signing: Api, tenant: Tenant) -> None:
     """A reader refuses a file with more unknown columns than it may have; one such delivery shall cost no other."""
     monster = callback(20, **{f"unknown_{number}": number for number in range(2_000)})
     for body in (callback(21), monster, callback(22), callback(23)):
         assert deliver(signing, body).status_code == 200
-    outcomes = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
+    outcomes = callback_staging.stage_callbacks(tenant, PROVIDER, datetime.now(UTC))
     assert sum(outcome.files[0].staged for outcome in outcomes) == 3
-    assert waiting(paths) == {}
-    with reading(operational_store(paths)) as connection:
+    assert waiting(tenant) == {}
+    with tenant.reading() as connection:
         table = inbox_store.callback_inbox
         kept = Counter(connection.execute(table.select().with_only_columns(table.c.status)).scalars())
     assert kept["set_aside"] == 1
 
 
 def test_a_drain_that_is_cut_off_is_finished_without_a_row_twice(
-    signing: Api, paths: TenantPaths, monkeypatch: pytest.MonkeyPatch
+    signing: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(30, 40):
         deliver(signing, callback(number))
@@ -174,35 +171,35 @@ def test_a_drain_that_is_cut_off_is_finished_without_a_row_twice(
     with monkeypatch.context() as patch:
         patch.setattr(inbox_store, "mark_ingested", killed)
         with pytest.raises(ZentraError, match="killed"):
-            callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
+            callback_staging.stage_callbacks(tenant, PROVIDER, datetime.now(UTC))
     deliver(signing, callback(40))
-    outcomes = callback_staging.stage_callbacks(paths, PROVIDER, datetime.now(UTC))
+    outcomes = callback_staging.stage_callbacks(tenant, PROVIDER, datetime.now(UTC))
     assert [outcome.files[0].unchanged for outcome in outcomes] == [True, False]
-    ids = [row[0] for row in rows(paths, "select provider_event_id from callbacks order by 1")]
+    ids = [row[0] for row in rows(tenant, "select provider_event_id from callbacks order by 1")]
     assert [name for name in ids if name in {f"evt_{number}" for number in range(30, 41)}] == [
         f"evt_{number}" for number in range(30, 41)
     ]
 
 
-def test_the_worker_waits_for_company_but_not_for_ever(signing: Api, own_books: Books, paths: TenantPaths) -> None:
+def test_the_worker_waits_for_company_but_not_for_ever(signing: Api, own_books: Books, tenant: Tenant) -> None:
     deliver(signing, callback(50))
     now = datetime.now(UTC)
     worker.work_once(own_books.home, now, lambda _text: None)
-    assert waiting(paths) == {PROVIDER: 1}
+    assert waiting(tenant) == {PROVIDER: 1}
     worker.work_once(own_books.home, now + worker.INBOX_PATIENCE + timedelta(seconds=1), lambda _text: None)
-    assert waiting(paths) == {}
+    assert waiting(tenant) == {}
 
 
-def test_many_at_once_are_each_kept_once(signing: Api, paths: TenantPaths) -> None:
+def test_many_at_once_are_each_kept_once(signing: Api, tenant: Tenant) -> None:
     bodies = [callback(number) for number in range(100, 160)] * 3
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda body: deliver(signing, body), bodies))
     assert {answer.status_code for answer in answers} == {200}
     assert sum(answer.json()["is_new"] for answer in answers) == 60
-    assert waiting(paths) == {PROVIDER: 60}
+    assert waiting(tenant) == {PROVIDER: 60}
 
 
-def test_a_provider_name_that_is_a_path_reaches_nothing(signing: Api, paths: TenantPaths) -> None:
+def test_a_provider_name_that_is_a_path_reaches_nothing(signing: Api, tenant: Tenant) -> None:
     for name in ("..", "%2e%2e", "a%2fb", "*", "[1]", "k=v", "x" * 65):
         answer = signing.client.request(
             "POST",
@@ -211,4 +208,4 @@ def test_a_provider_name_that_is_a_path_reaches_nothing(signing: Api, paths: Ten
             headers={**signing.as_("service").headers, "Content-Type": "application/json"},
         )
         assert answer.status_code in (404, 405, 422), name
-    assert waiting(paths) == {}
+    assert waiting(tenant) == {}

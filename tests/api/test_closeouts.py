@@ -6,12 +6,13 @@ import pytest
 
 from tests.api.conftest import Api, Books, run_story, serving
 from zentra_pipeline.closeout.verify import verify
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @pytest.fixture(scope="module")
 def closing(own_books: Books) -> Iterator[tuple[Api, str]]:
     """The API of a home with one run that is to be closed, and the path of its closeout."""
-    run_story(own_books.home, "globex")
+    run_story(Tenant.of(own_books.home, "globex"))
     with serving(own_books) as served:
         run_id = served.as_("admin", "globex").items("/reconciliation/runs")[0]["id"]
         yield served, f"/reconciliation/runs/{run_id}/closeout"
@@ -74,7 +75,7 @@ def test_whoever_prepared_does_not_approve(closing: tuple[Api, str]) -> None:
     api, path = closing
     approver = api.as_("approver", "acme")
     del path
-    run_story(api.books.home, "acme")
+    run_story(Tenant.of(api.books.home, "acme"))
     first = approver.items("/reconciliation/runs")[0]["id"]
     own = f"/reconciliation/runs/{first}/closeout"
     for row in approver.items(f"/reconciliation/runs/{first}/exceptions"):

@@ -19,6 +19,7 @@ from zentra_pipeline.api.runs import NewRun
 from zentra_pipeline.api.runtime import NewIntent
 from zentra_pipeline.api.webhooks import NewEndpoint, Replay
 from zentra_pipeline.settings import DBT_PROJECT
+from zentra_pipeline.tenants.tenant import Tenant
 
 DOCUMENT = DBT_PROJECT.parent / "docs" / "openapi.json"
 SCHEMA = schemathesis.openapi.from_dict(json.loads(openapi_text()))
@@ -109,7 +110,7 @@ def test_an_example_that_is_sent_is_taken(path: str, model: type[StrictModel]) -
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The API of a home that nobody else looks at."""
     books: Books = make_books(tmp_path_factory.mktemp("fuzzed"))
-    run_story(books.home, "globex")
+    run_story(Tenant.of(books.home, "globex"))
     with serving(books) as served:
         admin = served.as_("admin", "globex")
         # Looked up before anything is sent: a run that is taken back lists no exceptions any more.

@@ -11,11 +11,11 @@ from tests.api.conftest import PROVIDER, Api, Books, story
 from zentra_pipeline import worker
 from zentra_pipeline.defs import launch
 from zentra_pipeline.ingest.files import ingest_files
-from zentra_pipeline.settings import Home
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 GLOBEX_RUN = {
     "provider": PROVIDER,
@@ -40,9 +40,9 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the runs that the worker executes, in order, instead of executing them."""
     ids: list[str] = []
 
-    def execute(home: Home, tenant: str, request: request_store.Request) -> None:
+    def execute(tenant: Tenant, request: request_store.Request) -> None:
         ids.append(request.run_id)
-        with operational_store(home.tenant(tenant)).begin() as connection:
+        with tenant.writing() as connection:
             request_store.finish(connection, request.run_id, datetime.now(UTC))
 
     monkeypatch.setattr(launch, "execute", execute)
@@ -101,7 +101,7 @@ def test_a_run_is_executed_again_only_when_it_has_something_new_to_see(
     run_id = service.post("/reconciliation/runs", GLOBEX_RUN).json()["id"]
     with operational_store(own_books.paths("globex")).begin() as connection:
         request = request_store.launch(connection, run_id, request_store.WORKER, datetime.now(UTC))
-    EXECUTE(own_books.home, "globex", request)
+    EXECUTE(own_books.tenant("globex"), request)
     shown = service.get(f"/reconciliation/runs/{run_id}").json()
     assert (shown["status"], shown["execution"]["status"], shown["revision"]) == ("in_review", "done", 1)
     assert [step["status"] for step in shown["transitions"]] == [
@@ -112,7 +112,7 @@ def test_a_run_is_executed_again_only_when_it_has_something_new_to_see(
     assert stored(own_books, "globex")[2] == 0
     folder = story("globex").folder / "inputs"
     ingest_files(
-        own_books.paths("globex"),
+        own_books.tenant("globex"),
         provider=PROVIDER,
         kind="ledger",
         files=[folder / "ledger_2026_04_26.csv"],

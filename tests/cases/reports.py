@@ -20,9 +20,10 @@ from tests.cases.shared import need
 from zentra_pipeline import cli
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import window_run
-from zentra_pipeline.reconcile.window_run import RunRequest
+from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.settings import HOME_VARIABLE, Home
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 TENANT = "acme"
 _COMMANDS = re.compile(r"```bash\n(.*?)```", re.DOTALL)
@@ -62,9 +63,9 @@ def play(name: str, folder: Path, story: str | None = None) -> Report:
     inputs, chosen = (inputs / story, commands[story]) if story else (inputs, next(iter(commands.values())))
     home = Home.at(folder / "home")
     tenancy.init_home(home)
-    paths = tenancy.add_tenant(home, TENANT, datetime(2026, 3, 2, tzinfo=UTC))
+    tenant = tenancy.add_tenant(home, TENANT, datetime(2026, 3, 2, tzinfo=UTC))
     for profile in inputs.glob("*.yml"):
-        shutil.copy(profile, paths.providers / profile.name)
+        shutil.copy(profile, tenant.paths.providers / profile.name)
     report = Report(home)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(inputs)
@@ -106,5 +107,5 @@ def _run(home: Home, command: list[str]) -> Said:
     as_of = given.get("--as-of", f"{window + timedelta(days=1)}T01:00:00Z")
     known = datetime.fromisoformat(as_of.replace("Z", "+00:00"))
     request = RunRequest(given["--provider"], given["--settlement-file"], window, given["--owner"], known, "test")
-    result = window_run.run_window(home, given["--tenant"], request)
+    result = window_run.run_window(Tenant.of(home, given["--tenant"]), request)
     return Said(shlex.join(command), 0, f"revision {result.run.revision}")

@@ -16,13 +16,14 @@ from tests.closeout.closed_world import copied
 from tests.scenarios import invariants
 from tests.scenarios.rows import Row, call, entry, post, settle
 from tests.scenarios.test_manual_matches import recorded_alone
-from tests.scenarios.world import TENANT, World
+from tests.scenarios.world import World
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.upkeep.reperform import reperform
 
 PROVIDER = "acmepay"
@@ -102,7 +103,7 @@ def decide(world: World, subject: str, action: str, actor: str = "ann", **given:
     """Decide about the newest exception of a subject that is not resolved; its run is made anew by the next `run`."""
     (row,) = world.query(f"select exception_id from exceptions where subject_id = '{subject}' and status <> 'resolved'")
     with recorded_alone():
-        return deciding.decide(world.home, TENANT, row["exception_id"], action, actor, now=NOW, **given)
+        return deciding.decide(world.tenant, DecisionRequest(row["exception_id"], action, actor, **given), NOW)
 
 
 def test_wednesday_before_tuesday(tmp_path: Path) -> None:
@@ -202,12 +203,12 @@ def test_a_late_callback_after_a_close(tmp_path: Path) -> None:
 
 
 def prepare(world: World, run_id: str, **options: Any) -> CloseoutResult:
-    with cases.of_run(world.home, TENANT, run_id) as case:
+    with cases.of_run(world.tenant, run_id) as case:
         return closing.prepare(case, "preparer", NOW, **options)
 
 
 def approve(world: World, run_id: str) -> CloseoutResult:
-    with cases.of_run(world.home, TENANT, run_id) as case:
+    with cases.of_run(world.tenant, run_id) as case:
         return closing.approve(case, "approver", NOW)
 
 
@@ -506,4 +507,4 @@ def test_the_seal_of_such_books_names_what_was_approved_and_what_is_open(tmp_pat
     assert totals["write_offs"] == [{**movements, "amount_minor": "100"}]
     assert totals["open_items"] == [{**movements, "amount_minor": "50"}]
     assert verify.verify(world.paths.closeouts, world.home.trust, world.paths.heads / f"{PROVIDER}.json").holds
-    assert reperform(world.home, TENANT, run_id).holds
+    assert reperform(world.tenant, run_id).holds

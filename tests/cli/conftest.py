@@ -11,10 +11,10 @@ import duckdb
 import pytest
 
 from zentra_pipeline import cli
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs
-from zentra_pipeline.store.engine import operational_store
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ Publish = Callable[..., str]
 @pytest.fixture
 def publish(acme: Zentra, tmp_path: Path) -> Publish:
     """Publish a run of `acme` whose tables hold the rows given as `table=[{column: value}]`; returns its id."""
-    paths = Home.at(tmp_path / "home").tenant("acme")
+    tenant = Tenant.of(Home.at(tmp_path / "home"), "acme")
     now = datetime(2026, 4, 27, 6, tzinfo=UTC)
 
     def publish(window: date, **tables: list[Mapping[str, object]]) -> str:
-        with operational_store(paths).begin() as store:
+        with tenant.writing() as store:
             run = runs.find_or_create(
                 store,
                 tenant="acme",
@@ -98,18 +98,23 @@ def publish(acme: Zentra, tmp_path: Path) -> Publish:
             connection.execute('create schema "window".zentra')
             connection.execute('create schema "window".earlier')
             connection.execute('create table "window".earlier.runs (run_id varchar, ledger_window date)')
-            for table in lake.ROW_ORDER:
-                connection.execute(f'create table "window".zentra.{table} ({lake.columns_sql(table)})')
+            for table in lake_files.ROW_ORDER:
+                connection.execute(f'create table "window".zentra.{table} ({lake_files.columns_sql(table)})')
                 for given in tables.get(table, ()):
                     row = {"run_id": run.run_id, **given}
                     columns, marks = ", ".join(row), ", ".join("?" * len(row))
                     connection.execute(
                         f'insert into "window".zentra.{table} ({columns}) values ({marks})', list(row.values())
                     )
-            published = lake.publish(
-                connection, paths, provider="rail", ledger_window=run.ledger_window, run_id=run.run_id, revision=1
+            published = lake_files.publish(
+                connection,
+                tenant.paths,
+                provider="rail",
+                ledger_window=run.ledger_window,
+                run_id=run.run_id,
+                revision=1,
             )
-        with operational_store(paths).begin() as store:
+        with tenant.writing() as store:
             entries = {name: vars(table) for name, table in published.items()}
             runs.record_revision(store, run.run_id, 1, "f" * 64, "d" * 64, run.owner, run.as_of, entries, {}, now)
         return run.run_id

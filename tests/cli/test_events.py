@@ -17,7 +17,7 @@ from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import event_log
-from zentra_pipeline.store.engine import operational_store
+from zentra_pipeline.tenants.tenant import Tenant
 
 NOW = datetime(2026, 4, 27, 6, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ def tell(home: Path, *names: str, event_type: str = types.RUN_CREATED) -> None:
             at=NOW,
             data={"n": "é\u2028"},
         )
-        with operational_store(Home.at(home).tenant("acme")).begin() as connection:
+        with Tenant.of(Home.at(home), "acme").writing() as connection:
             event_log.append(connection, event)
 
 

@@ -15,8 +15,10 @@ from tests.cli.conftest import Done, Publish, Zentra
 from tests.cli.test_exceptions import FIRST, MISMATCH, SECOND, UNMATCHED, listed
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import RunFailedError
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants import access
+from zentra_pipeline.tenants.tenant import Tenant
 
 NOW = ("--as-of", "2026-05-04T12:00:00Z")
 Decide = Callable[..., Done]
@@ -211,9 +213,9 @@ def test_a_fault_behind_a_row_is_one_and_the_next_row_is_taken(
 ) -> None:
     made = deciding.decide
 
-    def failing(home: Home, tenant: str, exception_id: str, *given: Any, **named: Any) -> deciding.DecisionResult:
-        recorded = made(home, tenant, exception_id, *given, **named)
-        if exception_id == FIRST:
+    def failing(tenant: Tenant, request: DecisionRequest, now: datetime) -> deciding.DecisionResult:
+        recorded = made(tenant, request, now)
+        if request.exception_id == FIRST:
             raise RunFailedError("the decision is recorded, but run run_1 could not be re-reconciled")
         return recorded
 

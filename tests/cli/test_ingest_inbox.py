@@ -9,7 +9,7 @@ from tests.cli.conftest import Zentra
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox
-from zentra_pipeline.store.engine import operational_store
+from zentra_pipeline.tenants.tenant import Tenant
 
 BODY = (
     b'{"provider_event_id":"e1","event_type":"t","provider_reference":"r1","amount_minor":5,"currency":"USD",'
@@ -19,7 +19,7 @@ BODY = (
 
 def test_what_waits_is_ingested_once(acme: Zentra, tmp_path: Path) -> None:
     receipt = inbox.Receipt("rail", "canonical", instant_text(datetime.now(UTC)), "0" * 64, {}, BODY, inbox.UNSIGNED)
-    with operational_store(Home.at(tmp_path / "home").tenant("acme")).begin() as connection:
+    with Tenant.of(Home.at(tmp_path / "home"), "acme").writing() as connection:
         assert inbox.add(connection, [receipt, receipt]) == [True, False]
     ingest = ("ingest", "--tenant", "acme", "--provider", "rail", "--inbox")
     (file,) = acme(*ingest, "--json").json["files"]

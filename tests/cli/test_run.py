@@ -11,7 +11,7 @@ from zentra_pipeline.defs import launch
 from zentra_pipeline.defs.launch import RunOutcome, RunRequest
 from zentra_pipeline.errors import RunFailedError
 from zentra_pipeline.published.run_summary import RunSummary
-from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 
 RUN = (
     *("run", "--tenant", "acme", "--provider", "rail", "--settlement-file", "set_2026_04_26"),
@@ -63,14 +63,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunRequest]:
     requests: list[RunRequest] = []
 
     def stand_in(
-        home: Home,
-        tenant: str,
+        tenant: Tenant,
         request: RunRequest,
         progress: Callable[[str, str], None] | None = None,
         *,
         is_alone: bool = True,
     ) -> RunOutcome:
-        assert tenant == "acme" and progress is not None
+        assert tenant.name == "acme" and progress is not None
         requests.append(request)
         progress("match", "looking for the movement of every line")
         if request.ledger_window == date(2026, 4, 30):

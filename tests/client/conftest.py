@@ -15,6 +15,7 @@ from tests.api.conftest import Books, make_books, run_story
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.client import Retry
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 
 AT_ONCE = Retry(first_delay=0.001, longest_delay=0.002)
 _KEY = re.compile(rb"^idempotency-key: (\S+)\r$", re.I | re.M)
@@ -99,7 +100,7 @@ def _whole(client: socket.socket) -> bytes:
 def books(tmp_path_factory: pytest.TempPathFactory) -> Books:
     """A home with two tenants; acme's story is run, globex's is ingested alone."""
     made = make_books(tmp_path_factory.mktemp("client"))
-    run_story(made.home, "acme")
+    run_story(Tenant.of(made.home, "acme"))
     return made
 
 

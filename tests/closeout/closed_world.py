@@ -13,6 +13,7 @@ from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.tenants.tenant import Tenant
 
 LINES = (settle("L1", "R1", 500), settle("L2", "", -30, type="fee"))
 NOON = datetime(2026, 4, 21, 12, tzinfo=UTC)
@@ -31,9 +32,8 @@ def copied(world: World, folder: Path) -> World:
     shutil.copytree(world.home.root, folder / "home")
     other = World.__new__(World)
     other.__dict__.update(world.__dict__)
-    other.home = Home.at(folder / "home")
+    other.tenant = Tenant.of(Home.at(folder / "home"), TENANT)
     give_own_schemas(other.home)
-    other.paths = other.home.tenant(TENANT)
     other.inbox = folder / "inbox"
     other.inbox.mkdir()
     other._files = set(world._files)
@@ -48,13 +48,13 @@ def monday(world: World) -> str:
 
 def prepare(world: World, actor: str = "alice", now: datetime = NOON, **options: Any) -> CloseoutResult:
     """Prepare Monday's closeout."""
-    with cases.of_run(world.home, TENANT, monday(world)) as case:
+    with cases.of_run(world.tenant, monday(world)) as case:
         return closing.prepare(case, actor, now, **options)
 
 
 def approve(world: World, actor: str = "bob", now: datetime = NOON) -> CloseoutResult:
     """Approve Monday's closeout."""
-    with cases.of_run(world.home, TENANT, monday(world)) as case:
+    with cases.of_run(world.tenant, monday(world)) as case:
         return closing.approve(case, actor, now)
 
 

@@ -20,6 +20,7 @@ from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import runs as run_store
 
 SEALED_AT = datetime(2026, 4, 23, 12, tzinfo=UTC)
@@ -31,7 +32,7 @@ def wednesday(world: World) -> str:
 
 
 def close(world: World, actor: str, step: str, **options: Any) -> closing.CloseoutResult:
-    with cases.of_run(world.home, TENANT, wednesday(world)) as case:
+    with cases.of_run(world.tenant, wednesday(world)) as case:
         return getattr(closing, step)(case, actor, SEALED_AT, **options)  # type: ignore[no-any-return]
 
 
@@ -68,7 +69,9 @@ def test_look_alikes_and_names_in_two_scripts_neither_decide_nor_close(world: Wo
         with pytest.raises(error, match=r"U\+0"):
             close(world, name, "approve")
         with pytest.raises(error, match=r"U\+0"):
-            deciding.decide(world.home, TENANT, exception_of(world, "T0"), "comment", name, now=EARLIER, reason="hello")
+            deciding.decide(
+                world.tenant, DecisionRequest(exception_of(world, "T0"), "comment", name, reason="hello"), EARLIER
+            )
 
 
 def exception_of(world: World, subject: str) -> str:
@@ -86,14 +89,16 @@ def test_a_policy_may_demand_that_approvals_come_by_token(world: World) -> None:
 def test_what_changed_since_it_was_prepared_is_not_sealed(world: World) -> None:
     """The approver saw L3 accepted; a preparer who reopens and ends it otherwise has it prepared again."""
     exception_id = exception_of(world, "L3")
-    deciding.decide(world.home, TENANT, exception_id, "reopen", "ann", now=EARLIER, reason="wait")
+    deciding.decide(world.tenant, DecisionRequest(exception_id, "reopen", "ann", reason="wait"), EARLIER)
     deciding.decide(
-        world.home, TENANT, exception_id, "resolve", "ann", now=EARLIER, reason="x", resolution="false_positive"
+        world.tenant, DecisionRequest(exception_id, "resolve", "ann", reason="x", resolution="false_positive"), EARLIER
     )
     with pytest.raises(NotPossibleError, match="accepted changed since"):
         close(world, "bob", "approve")
-    deciding.decide(world.home, TENANT, exception_id, "reopen", "ann", now=EARLIER, reason="no")
-    deciding.decide(world.home, TENANT, exception_id, "accept_timing", "ann", now=EARLIER, reason="a week behind")
+    deciding.decide(world.tenant, DecisionRequest(exception_id, "reopen", "ann", reason="no"), EARLIER)
+    deciding.decide(
+        world.tenant, DecisionRequest(exception_id, "accept_timing", "ann", reason="a week behind"), EARLIER
+    )
     assert close(world, "ann", "prepare").is_new
 
 
@@ -130,7 +135,9 @@ def test_the_statement_says_what_was_written_off_and_what_the_evidence_lacks(bun
 def test_as_closed_follows_the_place_in_the_log_and_not_the_clock(world: World, bundle: Path) -> None:
     """Decided after the seal, on a machine whose clock is an hour behind."""
     assert bundle.is_dir()
-    deciding.decide(world.home, TENANT, exception_of(world, "L5"), "reopen", "ann", now=EARLIER, reason="it came")
+    deciding.decide(
+        world.tenant, DecisionRequest(exception_of(world, "L5"), "reopen", "ann", reason="it came"), EARLIER
+    )
     (now,) = world.query("select status from exceptions where subject_id = 'L5'")
     (closed,) = world.query("select status, resolution from exceptions_as_closed where subject_id = 'L5'")
     assert (now["status"], closed["status"], closed["resolution"]) == ("open", "resolved", "accepted_timing")

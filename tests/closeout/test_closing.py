@@ -17,8 +17,8 @@ from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.published import movement_history
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 
 pytestmark = pytest.mark.on_postgresql
 
@@ -36,7 +36,7 @@ def world(clean: World, tmp_path: Path) -> World:
 
 
 def state(world: World) -> tuple[str, str]:
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         run = run_store.get(connection, monday(world))
     return run.status, run.closeout_status
 
@@ -102,7 +102,7 @@ def test_an_open_exception_of_an_earlier_run_blocks_the_run_that_carries_its_ite
     tuesday = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
 
     def prepare_tuesday() -> closing.CloseoutResult:
-        with cases.of_run(world.home, TENANT, tuesday) as case:
+        with cases.of_run(world.tenant, tuesday) as case:
             return closing.prepare(case, "alice", NOON)
 
     (blocker,) = prepare_tuesday().blockers
@@ -113,7 +113,7 @@ def test_an_open_exception_of_an_earlier_run_blocks_the_run_that_carries_its_ite
 
 
 def decide(world: World, exception_id: str, action: str, actor: str, **options: Any) -> None:
-    deciding.decide(world.home, TENANT, exception_id, action, actor, now=NOON, **options)
+    deciding.decide(world.tenant, DecisionRequest(exception_id, action, actor, **options), NOON)
 
 
 def test_a_write_off_blocks_until_a_second_person_approves_it(world: World) -> None:
@@ -280,7 +280,7 @@ def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activ
     sunday, monday_ = date(2026, 4, 19), date(2026, 4, 20)
 
     def idle(step: Any, actor: str) -> closing.CloseoutResult:
-        with cases.of_idle_window(world.home, TENANT, world.provider, sunday, actor, NOON) as case:
+        with cases.of_idle_window(world.tenant, world.provider, sunday, actor, NOON) as case:
             outcome: closing.CloseoutResult = step(case, actor, NOON)
             return outcome
 
@@ -294,7 +294,7 @@ def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activ
     assert {report.payload["has_activity"] for report in verified(world).seals} == {False}
     with (
         pytest.raises(UsageError, match="has run"),
-        cases.of_idle_window(world.home, TENANT, world.provider, monday_, "alice", NOON),
+        cases.of_idle_window(world.tenant, world.provider, monday_, "alice", NOON),
     ):
         pass
 
@@ -302,15 +302,15 @@ def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activ
 def test_rows_of_a_window_keep_it_from_being_closed_as_one_without_activity(world: World) -> None:
     world.add(post("T9", "R9", 100, on=TUE))
     world.deliver()
-    with cases.of_idle_window(world.home, TENANT, world.provider, date.fromisoformat(TUE), "alice", NOON) as case:
+    with cases.of_idle_window(world.tenant, world.provider, date.fromisoformat(TUE), "alice", NOON) as case:
         (blocker,) = closing.prepare(case, "alice", NOON).blockers
     assert (blocker.kind, blocker.explanation) == ("activity", "2 ledger entries belong to the window")
 
 
 def test_the_calendar_shows_every_expected_window(world: World) -> None:
     close(world)
-    assert calendar.span(world.paths, world.provider) == (date(2026, 4, 20), date(2026, 4, 20))
-    found = calendar.windows(world.paths, world.provider, date(2026, 4, 17), date(2026, 4, 21))
+    assert calendar.span(world.tenant, world.provider) == (date(2026, 4, 20), date(2026, 4, 20))
+    found = calendar.windows(world.tenant, world.provider, date(2026, 4, 17), date(2026, 4, 21))
     assert [(item.ledger_window, item.state) for item in found] == [
         ("2026-04-17", "missing"),
         ("2026-04-20", "sealed"),
@@ -318,7 +318,7 @@ def test_the_calendar_shows_every_expected_window(world: World) -> None:
     ]
     world.add(post("T9", "R9", 100))
     world.run(MON)
-    (item,) = calendar.windows(world.paths, world.provider, date(2026, 4, 20), date(2026, 4, 20))
+    (item,) = calendar.windows(world.tenant, world.provider, date(2026, 4, 20), date(2026, 4, 20))
     assert item.state == "reopened"
 
 
@@ -328,7 +328,7 @@ def test_seals_form_one_chain_over_windows_and_amendments(world: World) -> None:
     world.run(TUE)
     run_id = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
     for step, actor in ((closing.prepare, "alice"), (closing.approve, "bob")):
-        with cases.of_run(world.home, TENANT, run_id) as case:
+        with cases.of_run(world.tenant, run_id) as case:
             step(case, actor, LATER)
     sequences = world.query("select chain_sequence, previous_seal, seal_digest from closeouts order by 1")
     assert [row["chain_sequence"] for row in sequences] == [1, 2]
@@ -382,7 +382,7 @@ def test_a_movement_with_intent_policy_and_verified_signature_is_audit_ready(tmp
     from zentra_pipeline.ingest.files import ingest_files
 
     ingest_files(
-        world.paths,
+        world.tenant,
         provider=world.provider,
         kind="internal_events",
         files=[path],

@@ -29,7 +29,7 @@ from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, sco
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 # A process of its own that materializes the closeout and dies when the evidence is about to be written.
 CHILD = """
@@ -93,7 +93,7 @@ def evaluation(result: dg.ExecuteInProcessResult, name: str) -> Mapping[str, Any
 
 
 def state(world: World) -> tuple[str, str]:
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         run = run_store.get(connection, monday(world))
     return run.status, run.closeout_status
 
@@ -233,7 +233,7 @@ def test_the_sensor_prepares_a_clean_window_once_and_leaves_approving_to_people(
 
 def test_the_sensor_waits_as_long_as_policy_asks_and_passes_over_what_is_open(world: World) -> None:
     wait_asked_for(world, 120)
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         reviewed_at = run_store.transitions(connection, monday(world))[-1].at
     at = NOON.fromisoformat(reviewed_at)
     assert readiness.ready_runs(world.home, at + timedelta(minutes=119)) == []
@@ -257,7 +257,7 @@ def die_while_closing(home: Any, provider: str) -> None:
 
     sys.addaudithook(die)
     world = World.__new__(World)
-    world.home, world.provider = home, provider
+    world.tenant, world.provider = Tenant.of(home, TENANT), provider
     with dagster_instance(home) as instance:
         materialize(world, instance)
 

@@ -17,7 +17,9 @@ from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, scope_key, windows
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ControlFailedError
-from zentra_pipeline.reconcile.window_run import RunRequest, WindowResult
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.reconcile.window_run import WindowResult
+from zentra_pipeline.tenants.tenant import Tenant
 
 SCOPE = scope_key(TENANT, "rail_primary")
 CONTROL = "conservation_holds"
@@ -26,7 +28,7 @@ CONTROL = "conservation_holds"
 class OneControlFails(Reconciler):
     """Stands for a window whose money is not conserved: Thursday's."""
 
-    def run(self, tenant: str, request: RunRequest) -> WindowResult:
+    def run(self, tenant: Tenant, request: RunRequest) -> WindowResult:
         if request.ledger_window.isoformat() == THU:
             raise ControlFailedError("controls do not hold, so nothing was published", ((CONTROL, 2),))
         return super().run(tenant, request)

@@ -160,7 +160,7 @@ def count_again(world: World, instance: dg.DagsterInstance, check: dg.AssetCheck
 
 def test_a_run_shows_what_it_was_made_from_before_itself(world: World) -> None:
     world.ingest("settlement", "set_2026_04_20", [settle("L1", "R1", 500)])
-    reconcile(world.home, TENANT, RunRequest("rail_primary", "set_2026_04_20", date(2026, 4, 20), "finance_ops"))
+    reconcile(world.tenant, RunRequest("rail_primary", "set_2026_04_20", date(2026, 4, 20), "finance_ops"))
     with dagster_instance(world.home) as instance:
         (raw,) = instance.fetch_materializations(dg.AssetKey(["raw", "settlement_lines"]), limit=9).records
         (staged,) = instance.fetch_materializations(dg.AssetKey("stg_settlement_lines"), limit=9).records

@@ -18,10 +18,9 @@ from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.reconcile import run_requests
-from zentra_pipeline.reconcile.window_run import RunRequest
+from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 
 pytestmark = pytest.mark.on_postgresql
 
@@ -52,7 +51,7 @@ def tick(world: World, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
 
 def submit(world: World) -> str:
     request = RunRequest(world.provider, "set_1", date(2026, 4, 20), "finance_ops", None, "somebody")
-    return run_requests.submit(world.home, TENANT, request, datetime.now(UTC)).run.run_id
+    return run_requests.submit(world.tenant, request, datetime.now(UTC)).run.run_id
 
 
 @pytest.mark.parametrize(
@@ -70,11 +69,11 @@ def test_nobody_asks_for_a_run_by_a_name_that_looks_like_another(
     submit(world)
     request = RunRequest(world.provider, "set_1", date(2026, 4, 21), owner, None, actor)
     with pytest.raises(ZentraError, match=f"looks like '{name}'|mixes letters"):
-        run_requests.submit(world.home, TENANT, request, datetime.now(UTC))
+        run_requests.submit(world.tenant, request, datetime.now(UTC))
 
 
 def stored(world: World, run_id: str) -> request_store.Request:
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         found = request_store.find(connection, run_id)
     assert found is not None
     return found
@@ -108,7 +107,7 @@ def test_a_window_that_dagster_does_not_know_yet_holds_up_no_other(
     """A window before the home's first failed the whole tick, and so every request."""
     early = submit(world)
     later = RunRequest(world.provider, "set_1", date(2026, 4, 22), "finance_ops", None, "somebody")
-    run_requests.submit(world.home, TENANT, later, datetime.now(UTC))
+    run_requests.submit(world.tenant, later, datetime.now(UTC))
     shown = partitions.windows_from(date(2026, 4, 21))
     with monkeypatch.context() as loaded:
         loaded.setattr(partitions, "windows_shown", lambda: shown)
@@ -167,7 +166,7 @@ def test_a_request_asked_for_ten_times_is_executed_once_and_so_is_what_it_makes_
 
 
 def transitions(world: World, run_id: str) -> list[tuple[str, str]]:
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         return [(made.actor, made.status) for made in run_store.transitions(connection, run_id)]
 
 
@@ -209,12 +208,12 @@ def test_what_a_dead_worker_or_a_run_without_a_process_left_is_launched_within_a
     world: World, instance: dg.DagsterInstance
 ) -> None:
     run_id = submit(world)
-    with operational_store(world.paths).begin() as connection:
+    with world.tenant.writing() as connection:
         request_store.launch(connection, run_id, request_store.WORKER, datetime.now(UTC) - timedelta(seconds=60))
     (launched,) = tick(world, instance)
     ended(instance, launched, dg.DagsterRunStatus.STARTED)
     assert tick(world, instance) == []  # it may be at work
-    with operational_store(world.paths).begin() as connection:
+    with world.tenant.writing() as connection:
         request_store.renew(connection, run_id, datetime.now(UTC) - timedelta(seconds=60))
     (again,) = tick(world, instance)
     assert (launched.run_key, again.run_key) == (f"{run_id}#2", f"{run_id}#3")
@@ -229,6 +228,6 @@ def test_one_run_a_provider_and_no_more_than_may_be_at_once_are_launched(
         for day in (20, 21):
             world.beside(provider).ingest("settlement", "set_1", [])
             request = RunRequest(provider, "set_1", date(2026, 4, day), "finance_ops", None, "somebody")
-            run_requests.submit(world.home, TENANT, request, datetime.now(UTC))
+            run_requests.submit(world.tenant, request, datetime.now(UTC))
     scopes = [str(launched.partition_key) for launched in tick(world, instance)]
     assert scopes == [f"2026-04-20|{TENANT}/rail_primary", f"2026-04-20|{TENANT}/alipay"]

@@ -11,7 +11,7 @@ from tests.support.built_project import built_project, project_nodes
 from zentra_pipeline.contracts import CONTRACTS, schemas, staged_tables
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.ingest import staging
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.settings import DBT_PROJECT
 
 pytestmark = pytest.mark.xdist_group("built_project")
@@ -53,11 +53,11 @@ def test_marts_are_the_tables_the_lake_publishes_column_by_column() -> None:
     marts = {
         name for name, node in project_nodes("model").items() if node["original_file_path"].startswith("models/marts/")
     }
-    assert marts == set(lake.ROW_ORDER)
+    assert marts == set(lake_files.ROW_ORDER)
     for mart in marts:
         built = built_project().columns[f"zentra.{mart}"]
-        assert lake.columns_sql(mart) == ", ".join(f"{name} {kind}" for name, kind in built.items())
-        assert {key.split()[0] for key in lake.ROW_ORDER[mart].split(", ")} <= built.keys()
+        assert lake_files.columns_sql(mart) == ", ".join(f"{name} {kind}" for name, kind in built.items())
+        assert {key.split()[0] for key in lake_files.ROW_ORDER[mart].split(", ")} <= built.keys()
 
 
 def test_earlier_rows_are_published_rows_and_the_run_s_place() -> None:

@@ -13,10 +13,10 @@ import jsonschema_rs
 import pytest
 
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
-from tests.scenarios.world import TENANT, World
-from zentra_pipeline.events import reading, types
+from tests.scenarios.world import World
+from zentra_pipeline.events import log_reading, types
 from zentra_pipeline.reconcile import revision_events, window_run
-from zentra_pipeline.reconcile.window_run import RunRequest
+from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import operational_store
@@ -28,7 +28,7 @@ SMALL, TOO_MUCH, LONE = settle("L1", "R1", 100), settle("L2", "R2", 200), settle
 
 
 def told(world: World, *event_types: str) -> list[Event]:
-    events = [event for _, event in reading.read(world.paths).events]
+    events = [event for _, event in log_reading.read(world.paths).events]
     return [event for event in events if not event_types or event["type"] in event_types]
 
 
@@ -43,7 +43,7 @@ def brief(events: Iterable[Event]) -> list[tuple[str, ...]]:
 
 
 def since(world: World, position: int) -> list[Event]:
-    return [event for _, event in reading.read(world.paths, position).events]
+    return [event for _, event in log_reading.read(world.paths, position).events]
 
 
 def assert_log_gives_tables(world: World) -> None:
@@ -74,9 +74,9 @@ def assert_log_gives_tables(world: World) -> None:
 def assert_each_told_once_and_as_documented(world: World) -> None:
     events = told(world)
     assert len({event["id"] for event in events}) == len(events)
-    for position, event in reading.read(world.paths).events:
+    for position, event in log_reading.read(world.paths).events:
         schema = jsonschema_rs.validator_for(types.json_schema(event["type"]), validate_formats=True)
-        schema.validate(reading.with_cursor(position, event))
+        schema.validate(log_reading.with_cursor(position, event))
 
 
 @pytest.fixture(scope="module")
@@ -235,16 +235,17 @@ CHILD = """
 import os, sys
 from datetime import UTC, date, datetime
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile import run_requests, window_run
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.store import runs
 
 root, place, provider, file_id, day = sys.argv[1:]
 module, name = {"written": (runs, "record_revision"), "recorded": (run_queue, "follow")}[place]
 setattr(module, name, lambda *arguments: os.kill(os.getpid(), 9))
-request = window_run.RunRequest(provider, file_id, date.fromisoformat(day), "finance_ops",
+request = run_requests.RunRequest(provider, file_id, date.fromisoformat(day), "finance_ops",
                                 datetime(2026, 4, 21, 12, tzinfo=UTC), "test")
-window_run.run_window(Home.at(root), "acme", request)
+window_run.run_window(Tenant.of(Home.at(root), "acme"), request)
 """
 
 
@@ -259,11 +260,11 @@ def test_a_publish_that_is_killed_tells_nothing_and_the_next_one_all_of_it_once(
     assert list((world.paths.lake / "events").rglob("*.parquet"))
     assert brief(told(world)) == [("run.created", "run", "test")]
     request = RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None, None, "test")
-    window_run.run_window(world.home, TENANT, request)
+    window_run.run_window(world.tenant, request)
     assert sorted(brief(told(world))) == [
         *[("exception.opened", "unmatched_provider_row", "test")] * 2,
         *[("match.created", f"L{number}", "test") for number in range(3)],
         ("run.created", "run", "test"),
     ]
-    assert [position for position, _ in reading.read(world.paths).events] == list(range(1, 7))
+    assert [position for position, _ in log_reading.read(world.paths).events] == list(range(1, 7))
     assert_each_told_once_and_as_documented(world)

@@ -13,19 +13,19 @@ from tests.scenarios.world import World
 from tests.support.forked import forking
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 
 CHILD = """
 from datetime import UTC, datetime
 from zentra_pipeline.closeout import case, closing, event_lines, report, verify
 from zentra_pipeline.keys import signing_keys
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "shutil.rmtree", "sqlite3.connect", "duckdb.connect"}
 
 def take(root, run_id, step, how, stop_at):
     seen = counted(root, how, stop_at)
-    with case.of_run(Home.at(root), "acme", run_id) as opened:
+    with case.of_run(Tenant.of(Home.at(root), "acme"), run_id) as opened:
         actor = "alice" if step == "prepare" else "bob"
         getattr(closing, step)(opened, actor, datetime(2026, 4, 21, 12, tzinfo=UTC))
     return seen()
@@ -66,14 +66,14 @@ def steps(child: Child, worlds: dict[str, World], tmp_path_factory: pytest.TempP
 
 
 def state(world: World) -> tuple[str, str, list[str]]:
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         run = run_store.get(connection, monday(world))
         closeouts = closeout_store.of_run(connection, run.run_id)
     return run.status, run.closeout_status, [item.status for item in closeouts]
 
 
 def seals(world: World) -> list[str | None]:
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         return [item.seal_digest for item in closeout_store.of_run(connection, monday(world))]
 
 

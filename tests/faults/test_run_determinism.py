@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.dataset import AS_OF, SETTLEMENT_FILE, WINDOW, Dataset, generate
 from tests.scenarios.world import World
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake, lake_files
 from zentra_pipeline.reconcile import dbt_execute
 
 # DuckDB gives work to a second thread from 122,880 rows on, in its own tables and in a Parquet file; the ledger has
@@ -71,7 +71,7 @@ class Forced:
 
 def digests(world: World, threads: int, monkeypatch: pytest.MonkeyPatch, *, force: bool) -> dict[str, str]:
     """SHA-256 of every file the run publishes with so many threads, and of its inputs."""
-    connect, build, publish = duckdb.connect, dbt_execute.build, lake.publish
+    connect, build, publish = duckdb.connect, dbt_execute.build, lake_files.publish
 
     def with_threads(*arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:
         options["config"] = {**(options.get("config") or {}), "threads": threads}

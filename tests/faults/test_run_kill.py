@@ -15,22 +15,25 @@ from tests.support.forked import Forking, forking
 from zentra_pipeline import durable_files
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import window_run
-from zentra_pipeline.reconcile.window_run import RunRequest
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.tenants.tenant import Tenant
 
 CHILD = """
 from datetime import UTC, date, datetime
 import polars, zentra_pipeline.store.engine
 from zentra_pipeline.published import catalog
 from zentra_pipeline.reconcile import dbt_project
-from zentra_pipeline.reconcile.window_run import RunRequest, run_window
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.reconcile.window_run import run_window
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 
 dbt_project.statements()
 WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "shutil.rmtree", "sqlite3.connect", "duckdb.connect"}
 
 def take(root, provider, file_id, day, stop_at):
     seen = counted(root, "kill", stop_at)
-    run_window(Home.at(root), "acme", RunRequest(provider, file_id, date.fromisoformat(day), "finance_ops",
+    run_window(Tenant.of(Home.at(root), "acme"), RunRequest(provider, file_id, date.fromisoformat(day), "finance_ops",
                datetime(2026, 4, 21, 12, tzinfo=UTC), "test"))
     return seen()
 """
@@ -64,8 +67,7 @@ def published(world: World) -> dict[str, str]:
 
 def rerun(world: World) -> None:
     window_run.run_window(
-        world.home,
-        "acme",
+        Tenant.of(world.home, "acme"),
         RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None, None, "test"),
     )
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.settings import Home
 from zentra_pipeline.store import decisions, event_log
-from zentra_pipeline.store.engine import operational_store
+from zentra_pipeline.tenants.tenant import Tenant
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 40
@@ -20,11 +20,11 @@ KILLS = 40
 CHILD = """
 import os, sys
 from pathlib import Path
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.settings import Home
 from zentra_pipeline.store import decisions, event_log
-from zentra_pipeline.store.engine import operational_store
+from zentra_pipeline.tenants.tenant import Tenant
 
-store = operational_store(TenantPaths(Path(sys.argv[1])))
+store = Tenant.of(Home(Path(sys.argv[1])), "acme").store
 
 def decision(number):
     return decisions.Decision(
@@ -51,10 +51,10 @@ for line in sys.stdin:
 """
 
 
-def check_store(paths: TenantPaths) -> int:
+def check_store(tenant: Tenant) -> int:
     """How many transactions the store holds, each whole; opening it took less than a second."""
     started = time.monotonic()
-    with operational_store(paths).begin() as connection:  # a commit that the dead writer left under way ends first
+    with tenant.writing() as connection:  # a commit that the dead writer left under way ends first
         opened = time.monotonic() - started
         decided = [decision.decision_id for decision in decisions.listed(connection)]
         told = [entry.event_id for entry in event_log.entries(connection)]
@@ -64,9 +64,9 @@ def check_store(paths: TenantPaths) -> int:
     return len(decided)
 
 
-def kill_writers(paths: TenantPaths, kills: int) -> None:
+def kill_writers(tenant: Tenant, kills: int) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(paths.root)],
+        [sys.executable, "-c", CHILD, str(tenant.home.root)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
@@ -88,7 +88,7 @@ def kill_writers(paths: TenantPaths, kills: int) -> None:
         rounds_with_writes += bool(numbers)
         acknowledged = max([acknowledged, *numbers])
         # A killed commit may be durable without having been acknowledged; more than one cannot.
-        kept = check_store(paths)
+        kept = check_store(tenant)
         assert acknowledged <= kept <= acknowledged + 1
         acknowledged = kept
     parent.stdin.close()
@@ -106,9 +106,9 @@ def read_until(descriptor: int, pattern: bytes) -> bytes:
 
 
 def test_forty_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path, database: str) -> None:
-    kill_writers(TenantPaths(tmp_path / "acme"), KILLS)
+    kill_writers(Tenant.of(Home(tmp_path), "acme"), KILLS)
 
 
 @pytest.mark.slow
 def test_four_hundred_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path, database: str) -> None:
-    kill_writers(TenantPaths(tmp_path / "acme"), KILLS * 10)
+    kill_writers(Tenant.of(Home(tmp_path), "acme"), KILLS * 10)

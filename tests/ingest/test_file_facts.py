@@ -9,8 +9,8 @@ from tests.scenarios.rows import MON, settle, settlement_file
 from tests.scenarios.world import World, as_csv
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.store import event_log, file_facts
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.models import file_facts as table
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import doctor, rebuild
 
 FILES = (
@@ -40,7 +40,7 @@ def test_unknown_columns_are_one_event_a_file(tmp_path: Path) -> None:
     for _ in range(2):
         world.ingest_bytes("settlement", "set", content)
     world.ingest("settlement", "plain", [settle("L2", "R2", 5)])
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         entries = [entry for entry in event_log.entries(connection) if entry.event_type]
     assert [entry.event_type for entry in entries] == ["reconciliation.provider.drifted"]
     rows = world.query("select event_type, subject, run_id, data->>'unknown_columns' as columns from events")
@@ -62,7 +62,7 @@ def test_staged_bytes_that_changed_after_ingest_fail_the_run_and_rebuild_makes_t
     assert any(
         "is not what ingest wrote" in each.what for found in doctor.examine(world.home) for each in found.findings
     )
-    rebuild.rebuild(world.home, world.paths.root.name)
+    rebuild.rebuild(Tenant.of(world.home, world.paths.root.name))
     assert staged.read_bytes() == honest
     world.reconcile(MON)
 
@@ -72,10 +72,10 @@ def test_a_file_staged_before_digests_were_kept_is_recorded_when_a_run_meets_it_
 ) -> None:
     world = World(tmp_path, {"expects_callbacks": False})
     world.ingest("settlement", settlement_file(MON), [settle("L1", "R1", 5)])
-    with operational_store(world.paths).begin() as connection:
+    with world.tenant.writing() as connection:
         connection.execute(table.delete())
     world.reconcile(MON)
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         (facts,) = file_facts.recorded(connection).values()
     assert (facts.is_proven, facts.rows_read) == (False, 1)
     assert any(

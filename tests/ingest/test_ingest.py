@@ -12,9 +12,9 @@ import pytest
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.settings import Home
 from zentra_pipeline.store import files as registered
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 NOW = datetime(2026, 4, 27, 6, 0, tzinfo=UTC)
 HEADER = (
@@ -33,36 +33,36 @@ def csv(path: Path, *lines: str) -> Path:
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> TenantPaths:
-    return TenantPaths(tmp_path / "acme")
+def tenant(tmp_path: Path) -> Tenant:
+    return Tenant.of(Home(tmp_path), "acme")
 
 
-def ingest(paths: TenantPaths, *files: Path, kind: str = "settlement", **named: Any) -> IngestOutcome:
+def ingest(tenant: Tenant, *files: Path, kind: str = "settlement", **named: Any) -> IngestOutcome:
     options = {"provider": "rail_primary", "file_id": None, "format": "canonical", "now": NOW} | named
-    return ingest_files(paths, kind=kind, files=files, **options)
+    return ingest_files(tenant, kind=kind, files=files, **options)
 
 
-def staged(paths: TenantPaths, table: str = "settlement_lines") -> list[dict[str, Any]]:
-    with reading(operational_store(paths)) as connection:
+def staged(tenant: Tenant, table: str = "settlement_lines") -> list[dict[str, Any]]:
+    with tenant.reading() as connection:
         kinds = ("settlement", "ledger", "callbacks", "internal_events")
         rows = [row for kind in kinds for row in registered.staged_files(connection, kind)]
     found = [row.quarantine_path if table == "quarantine" else row.staged_path for row in rows]
-    frames = [pl.read_parquet(paths.root / path) for path in found if path and f"/{table}/" in f"/{path}"]
+    frames = [pl.read_parquet(tenant.paths.root / path) for path in found if path and f"/{table}/" in f"/{path}"]
     return pl.concat(frames).to_dicts() if frames else []
 
 
-def files_of(paths: TenantPaths) -> set[str]:
+def files_of(tenant: Tenant) -> set[str]:
     return {
-        str(path.relative_to(paths.root))
-        for folder in (paths.landing, paths.staged)
+        str(path.relative_to(tenant.paths.root))
+        for folder in (tenant.paths.landing, tenant.paths.staged)
         for path in folder.rglob("*")
         if path.is_file()
     }
 
 
-def test_a_staged_row_holds_typed_values_and_where_it_came_from(paths: TenantPaths, tmp_path: Path) -> None:
-    outcome = ingest(paths, csv(tmp_path / "set_1.csv", line("007", -5)))
-    (row,) = staged(paths)
+def test_a_staged_row_holds_typed_values_and_where_it_came_from(tenant: Tenant, tmp_path: Path) -> None:
+    outcome = ingest(tenant, csv(tmp_path / "set_1.csv", line("007", -5)))
+    (row,) = staged(tenant)
     assert row == {
         "provider": "rail_primary",
         "settlement_file": "set_1",
@@ -86,12 +86,12 @@ def test_a_staged_row_holds_typed_values_and_where_it_came_from(paths: TenantPat
         "file_sequence": 1,
         "row_number": 1,
     }
-    assert (paths.landing / outcome.files[0].sha256).read_bytes() == (tmp_path / "set_1.csv").read_bytes()
+    assert (tenant.paths.landing / outcome.files[0].sha256).read_bytes() == (tmp_path / "set_1.csv").read_bytes()
 
 
-def test_a_registration_says_what_the_file_was_and_spans(paths: TenantPaths, tmp_path: Path) -> None:
-    ingest(paths, csv(tmp_path / "set_1.csv", line("a"), line("b", "x"), line("c").replace("T10", "T11")))
-    with reading(operational_store(paths)) as connection:
+def test_a_registration_says_what_the_file_was_and_spans(tenant: Tenant, tmp_path: Path) -> None:
+    ingest(tenant, csv(tmp_path / "set_1.csv", line("a"), line("b", "x"), line("c").replace("T10", "T11")))
+    with tenant.reading() as connection:
         (row,) = registered.staged_files(connection, "settlement")
     assert (row.rows_staged, row.rows_quarantined) == (2, 1)
     assert (row.first_at, row.last_at) == ("2026-04-26T10:00:00.000000Z", "2026-04-26T11:00:00.000000Z")
@@ -99,10 +99,10 @@ def test_a_registration_says_what_the_file_was_and_spans(paths: TenantPaths, tmp
     assert row.byte_size == (tmp_path / "set_1.csv").stat().st_size
 
 
-def test_bad_rows_are_quarantined_with_every_reason_and_good_rows_proceed(paths: TenantPaths, tmp_path: Path) -> None:
+def test_bad_rows_are_quarantined_with_every_reason_and_good_rows_proceed(tenant: Tenant, tmp_path: Path) -> None:
     bad = ",pay,ref,,1.0,,970,ZZZ,2026-02-30T00:00:00Z,"
-    outcome = ingest(paths, csv(tmp_path / "set_1.csv", line("a"), bad)).files[0]
-    (row,) = staged(paths, "quarantine")
+    outcome = ingest(tenant, csv(tmp_path / "set_1.csv", line("a"), bad)).files[0]
+    (row,) = staged(tenant, "quarantine")
     assert (outcome.rows, outcome.staged, outcome.quarantined) == (2, 1, 1)
     assert row["row_number"] == 2
     assert row["source"] == "settlement_lines"
@@ -119,14 +119,14 @@ def test_bad_rows_are_quarantined_with_every_reason_and_good_rows_proceed(paths:
     assert outcome.reasons == {row["reason"]: 1}
 
 
-def test_rows_that_break_one_rule_are_one_reason_that_names_its_first_rows(paths: TenantPaths, tmp_path: Path) -> None:
+def test_rows_that_break_one_rule_are_one_reason_that_names_its_first_rows(tenant: Tenant, tmp_path: Path) -> None:
     lines = [line(f"l{i}", f"{i}x") for i in range(30)]
-    outcome = ingest(paths, csv(tmp_path / "set_1.csv", line("a"), *lines)).files[0]
+    outcome = ingest(tenant, csv(tmp_path / "set_1.csv", line("a"), *lines)).files[0]
     reason = "gross_minor: '0x' is not an integer below 10^15"
     assert (outcome.reasons, outcome.reason_rows) == ({reason: 30}, {reason: (2, 3, 4)})
 
 
-def test_reasons_beyond_twenty_are_counted_together(paths: TenantPaths, tmp_path: Path) -> None:
+def test_reasons_beyond_twenty_are_counted_together(tenant: Tenant, tmp_path: Path) -> None:
     values = ["l", "payment", "ref", "m", "1", "0", "1", "USD", "2026-04-26T08:00:00Z", "b"]
     may_be = (4, 5, 6, 7, 8)
     lines = [
@@ -134,60 +134,60 @@ def test_reasons_beyond_twenty_are_counted_together(paths: TenantPaths, tmp_path
         for size in (1, 2, 3)
         for blank in itertools.combinations(may_be, size)
     ]
-    outcome = ingest(paths, csv(tmp_path / "set_1.csv", line("a"), *lines)).files[0]
+    outcome = ingest(tenant, csv(tmp_path / "set_1.csv", line("a"), *lines)).files[0]
     assert (len(outcome.reasons), outcome.reasons["other reasons"]) == (20, 6)
     assert sum(outcome.reasons.values()) == 25
 
 
 def test_a_file_without_one_good_row_is_not_read_to_its_end(
-    paths: TenantPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zentra_pipeline.ingest.arrivals.HOPELESS_VALUES", 50 * 14)
     monkeypatch.setattr("zentra_pipeline.ingest.arrivals.FRAME_ROWS", 20)
     bad = [line(f"l{i}", "x") for i in range(100)]
     with pytest.raises(InputRejectedError, match=r"set_1.csv: none of its first 60 rows is accepted, .* \(60 rows\)"):
-        ingest(paths, csv(tmp_path / "set_1.csv", *bad, line("a")))
-    assert ingest(paths, csv(tmp_path / "set_2.csv", line("a"), *bad)).files[0].quarantined == 100
+        ingest(tenant, csv(tmp_path / "set_1.csv", *bad, line("a")))
+    assert ingest(tenant, csv(tmp_path / "set_2.csv", line("a"), *bad)).files[0].quarantined == 100
 
 
 @pytest.mark.parametrize("content", [HEADER, HEADER + "\n", HEADER + "\n\n"])
-def test_a_file_without_rows_is_a_window_without_activity(paths: TenantPaths, tmp_path: Path, content: str) -> None:
+def test_a_file_without_rows_is_a_window_without_activity(tenant: Tenant, tmp_path: Path, content: str) -> None:
     (tmp_path / "set_1.csv").write_text(content)
-    outcome = ingest(paths, tmp_path / "set_1.csv").files[0]
+    outcome = ingest(tenant, tmp_path / "set_1.csv").files[0]
     assert (outcome.rows, outcome.unchanged) == (0, False)
-    assert files_of(paths) == {f"landing/{outcome.sha256}"}
-    assert ingest(paths, tmp_path / "set_1.csv").files[0].unchanged
+    assert files_of(tenant) == {f"landing/{outcome.sha256}"}
+    assert ingest(tenant, tmp_path / "set_1.csv").files[0].unchanged
 
 
-def test_an_empty_json_lines_file_is_a_window_without_activity(paths: TenantPaths, tmp_path: Path) -> None:
+def test_an_empty_json_lines_file_is_a_window_without_activity(tenant: Tenant, tmp_path: Path) -> None:
     (tmp_path / "calls.jsonl").write_bytes(b"")
-    assert ingest(paths, tmp_path / "calls.jsonl", kind="callbacks").files[0].rows == 0
+    assert ingest(tenant, tmp_path / "calls.jsonl", kind="callbacks").files[0].rows == 0
 
 
-def test_the_same_content_again_changes_nothing(paths: TenantPaths, tmp_path: Path) -> None:
+def test_the_same_content_again_changes_nothing(tenant: Tenant, tmp_path: Path) -> None:
     source = csv(tmp_path / "set_1.csv", line("a"), line("b", "x"))
-    first = ingest(paths, source).files[0]
-    before = files_of(paths)
-    again = ingest(paths, source).files[0]
+    first = ingest(tenant, source).files[0]
+    before = files_of(tenant)
+    again = ingest(tenant, source).files[0]
     assert again.unchanged
     assert (again.rows, again.staged, again.quarantined) == (first.rows, first.staged, first.quarantined)
-    assert files_of(paths) == before
+    assert files_of(tenant) == before
 
 
-def test_the_same_content_twice_in_one_command_is_registered_once(paths: TenantPaths, tmp_path: Path) -> None:
+def test_the_same_content_twice_in_one_command_is_registered_once(tenant: Tenant, tmp_path: Path) -> None:
     one, two = csv(tmp_path / "one.csv", line("a")), csv(tmp_path / "two.csv", line("a"))
-    outcome = ingest(paths, one, two, file_id="set_1")
+    outcome = ingest(tenant, one, two, file_id="set_1")
     assert [file.unchanged for file in outcome.files] == [False, True]
-    assert len(staged(paths)) == 1
+    assert len(staged(tenant)) == 1
 
 
-def test_the_same_bytes_under_another_id_share_what_landed(paths: TenantPaths, tmp_path: Path) -> None:
+def test_the_same_bytes_under_another_id_share_what_landed(tenant: Tenant, tmp_path: Path) -> None:
     source = csv(tmp_path / "set_1.csv", line("a"))
-    ingest(paths, source)
-    outcome = ingest(paths, source, file_id="set_2").files[0]
+    ingest(tenant, source)
+    outcome = ingest(tenant, source, file_id="set_2").files[0]
     assert not outcome.unchanged
-    assert len(list(paths.landing.glob("?" * 64))) == 1
-    assert [row["settlement_file"] for row in staged(paths)] == ["set_1", "set_2"]
+    assert len(list(tenant.paths.landing.glob("?" * 64))) == 1
+    assert [row["settlement_file"] for row in staged(tenant)] == ["set_1", "set_2"]
 
 
 @pytest.mark.parametrize(
@@ -196,62 +196,62 @@ def test_the_same_bytes_under_another_id_share_what_landed(paths: TenantPaths, t
     ids=["missing columns", "field count", "open quote", "no row gets in", "empty"],
 )
 def test_a_refused_file_takes_the_whole_command_with_it_and_leaves_nothing(
-    paths: TenantPaths, tmp_path: Path, broken: str
+    tenant: Tenant, tmp_path: Path, broken: str
 ) -> None:
     (tmp_path / "bad.csv").write_text(broken)
     with pytest.raises(InputRejectedError):
-        ingest(paths, tmp_path / "bad.csv")
+        ingest(tenant, tmp_path / "bad.csv")
     if "x" not in broken:
         with pytest.raises(InputRejectedError, match=r"bad\.csv"):
-            ingest(paths, csv(tmp_path / "good.csv", line("a")), tmp_path / "bad.csv")
-    assert files_of(paths) == set()
-    assert staged(paths) == []
+            ingest(tenant, csv(tmp_path / "good.csv", line("a")), tmp_path / "bad.csv")
+    assert files_of(tenant) == set()
+    assert staged(tenant) == []
 
 
-def test_a_rejection_lists_the_reasons(paths: TenantPaths, tmp_path: Path) -> None:
+def test_a_rejection_lists_the_reasons(tenant: Tenant, tmp_path: Path) -> None:
     with pytest.raises(InputRejectedError, match=r"none of 2 rows is accepted.*'x' is not an integer.*\(2\)"):
-        ingest(paths, csv(tmp_path / "set_1.csv", line("a", "x"), line("b", "x")))
+        ingest(tenant, csv(tmp_path / "set_1.csv", line("a", "x"), line("b", "x")))
 
 
 @pytest.mark.parametrize("name", ["-x.csv", "a b.csv", "é.csv", ".csv"])
-def test_a_stem_that_is_no_file_id_is_a_usage_error(paths: TenantPaths, tmp_path: Path, name: str) -> None:
+def test_a_stem_that_is_no_file_id_is_a_usage_error(tenant: Tenant, tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
-        ingest(paths, csv(tmp_path / name, line("a")))
+        ingest(tenant, csv(tmp_path / name, line("a")))
 
 
 @pytest.mark.parametrize("file_id", ["../x", "", "a/b", "x" * 129])
-def test_a_file_id_of_another_form_is_a_usage_error(paths: TenantPaths, tmp_path: Path, file_id: str) -> None:
+def test_a_file_id_of_another_form_is_a_usage_error(tenant: Tenant, tmp_path: Path, file_id: str) -> None:
     with pytest.raises(UsageError):
-        ingest(paths, csv(tmp_path / "set_1.csv", line("a")), file_id=file_id)
+        ingest(tenant, csv(tmp_path / "set_1.csv", line("a")), file_id=file_id)
 
 
-def test_a_file_that_is_not_there_is_a_usage_error_and_leaves_nothing(paths: TenantPaths, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_a_usage_error_and_leaves_nothing(tenant: Tenant, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
-        ingest(paths, csv(tmp_path / "set_1.csv", line("a")), tmp_path / "absent.csv")
-    assert files_of(paths) == set()
+        ingest(tenant, csv(tmp_path / "set_1.csv", line("a")), tmp_path / "absent.csv")
+    assert files_of(tenant) == set()
 
 
 @pytest.mark.parametrize(("kind", "format"), [("bank", "canonical"), ("ledger", "stripe"), ("settlement", "nobody")])
-def test_an_unknown_kind_or_format_is_a_usage_error(paths: TenantPaths, tmp_path: Path, kind: str, format: str) -> None:
+def test_an_unknown_kind_or_format_is_a_usage_error(tenant: Tenant, tmp_path: Path, kind: str, format: str) -> None:
     with pytest.raises(UsageError):
-        ingest(paths, csv(tmp_path / "set_1.csv", line("a")), kind=kind, format=format)
+        ingest(tenant, csv(tmp_path / "set_1.csv", line("a")), kind=kind, format=format)
 
 
-def test_unknown_columns_are_reported_and_kept(paths: TenantPaths, tmp_path: Path) -> None:
+def test_unknown_columns_are_reported_and_kept(tenant: Tenant, tmp_path: Path) -> None:
     (tmp_path / "set_1.csv").write_text(f'{HEADER},row_number,refusal\n{line("a")},"7, 8",no\n')
-    outcome = ingest(paths, tmp_path / "set_1.csv").files[0]
+    outcome = ingest(tenant, tmp_path / "set_1.csv").files[0]
     assert outcome.unknown_columns == ("refusal", "row_number")
-    assert json.loads(staged(paths)[0]["raw"]) == {"row_number": "7, 8", "refusal": "no"}
+    assert json.loads(staged(tenant)[0]["raw"]) == {"row_number": "7, 8", "refusal": "no"}
 
 
-def test_other_content_under_a_key_from_another_file_goes_to_quarantine(paths: TenantPaths, tmp_path: Path) -> None:
-    ingest(paths, csv(tmp_path / "set_a.csv", line("L1"), line("L2")))
-    outcome = ingest(paths, csv(tmp_path / "set_b.csv", line("L1", 999), line("L2"), line("L3"))).files[0]
-    (row,) = staged(paths, "quarantine")
+def test_other_content_under_a_key_from_another_file_goes_to_quarantine(tenant: Tenant, tmp_path: Path) -> None:
+    ingest(tenant, csv(tmp_path / "set_a.csv", line("L1"), line("L2")))
+    outcome = ingest(tenant, csv(tmp_path / "set_b.csv", line("L1", 999), line("L2"), line("L3"))).files[0]
+    (row,) = staged(tenant, "quarantine")
     assert (outcome.staged, outcome.quarantined) == (2, 1)
     assert row["reason"] == "line_id L1 already arrived in file set_a with other content"
     assert (row["file_id"], row["row_number"], json.loads(row["raw"])["gross_minor"]) == ("set_b", 1, 999)
-    assert [(r["file_id"], r["line_id"]) for r in staged(paths)] == [
+    assert [(r["file_id"], r["line_id"]) for r in staged(tenant)] == [
         ("set_a", "L1"),
         ("set_a", "L2"),
         ("set_b", "L2"),
@@ -259,48 +259,48 @@ def test_other_content_under_a_key_from_another_file_goes_to_quarantine(paths: T
     ]
 
 
-def test_conflicts_are_found_between_files_of_one_command(paths: TenantPaths, tmp_path: Path) -> None:
+def test_conflicts_are_found_between_files_of_one_command(tenant: Tenant, tmp_path: Path) -> None:
     one, two = csv(tmp_path / "a.csv", line("L1")), csv(tmp_path / "b.csv", line("L1", 1), line("L2"))
-    outcome = ingest(paths, one, two)
+    outcome = ingest(tenant, one, two)
     assert [file.quarantined for file in outcome.files] == [0, 1]
 
 
-def test_a_file_of_nothing_but_conflicts_is_rejected(paths: TenantPaths, tmp_path: Path) -> None:
-    ingest(paths, csv(tmp_path / "a.csv", line("L1")))
+def test_a_file_of_nothing_but_conflicts_is_rejected(tenant: Tenant, tmp_path: Path) -> None:
+    ingest(tenant, csv(tmp_path / "a.csv", line("L1")))
     with pytest.raises(InputRejectedError, match="already arrived in file a"):
-        ingest(paths, csv(tmp_path / "b.csv", line("L1", 1)))
-    assert len(files_of(paths)) == 2
+        ingest(tenant, csv(tmp_path / "b.csv", line("L1", 1)))
+    assert len(files_of(tenant)) == 2
 
 
-def test_other_content_in_the_same_file_is_a_restatement_and_stays(paths: TenantPaths, tmp_path: Path) -> None:
-    ingest(paths, csv(tmp_path / "one.csv", line("L1")), file_id="set_1")
-    ingest(paths, csv(tmp_path / "two.csv", line("L1", 2)), file_id="set_1")
-    assert [(row["gross_minor"], row["file_sequence"]) for row in staged(paths)] == [(1000, 1), (2, 2)]
-    assert staged(paths, "quarantine") == []
+def test_other_content_in_the_same_file_is_a_restatement_and_stays(tenant: Tenant, tmp_path: Path) -> None:
+    ingest(tenant, csv(tmp_path / "one.csv", line("L1")), file_id="set_1")
+    ingest(tenant, csv(tmp_path / "two.csv", line("L1", 2)), file_id="set_1")
+    assert [(row["gross_minor"], row["file_sequence"]) for row in staged(tenant)] == [(1000, 1), (2, 2)]
+    assert staged(tenant, "quarantine") == []
 
 
-def test_the_last_word_of_the_other_file_decides_what_contradicts_it(paths: TenantPaths, tmp_path: Path) -> None:
-    ingest(paths, csv(tmp_path / "one.csv", line("L1")), file_id="set_1")
-    ingest(paths, csv(tmp_path / "two.csv", line("L1", 2)), file_id="set_1")
-    outcome = ingest(paths, csv(tmp_path / "b.csv", line("L1", 2))).files[0]
+def test_the_last_word_of_the_other_file_decides_what_contradicts_it(tenant: Tenant, tmp_path: Path) -> None:
+    ingest(tenant, csv(tmp_path / "one.csv", line("L1")), file_id="set_1")
+    ingest(tenant, csv(tmp_path / "two.csv", line("L1", 2)), file_id="set_1")
+    outcome = ingest(tenant, csv(tmp_path / "b.csv", line("L1", 2))).files[0]
     assert outcome.quarantined == 0
 
 
-def test_the_same_line_id_of_another_provider_is_another_row(paths: TenantPaths, tmp_path: Path) -> None:
-    ingest(paths, csv(tmp_path / "a.csv", line("L1")))
-    assert ingest(paths, csv(tmp_path / "b.csv", line("L1", 2)), provider="other").files[0].quarantined == 0
+def test_the_same_line_id_of_another_provider_is_another_row(tenant: Tenant, tmp_path: Path) -> None:
+    ingest(tenant, csv(tmp_path / "a.csv", line("L1")))
+    assert ingest(tenant, csv(tmp_path / "b.csv", line("L1", 2)), provider="other").files[0].quarantined == 0
 
 
-def test_a_ledger_entry_keeps_its_own_provider(paths: TenantPaths, tmp_path: Path) -> None:
+def test_a_ledger_entry_keeps_its_own_provider(tenant: Tenant, tmp_path: Path) -> None:
     columns = ",".join(contract_of("ledger").columns)
     row = "rail_b,e1,t1,payment,settlement_account,credit,5,USD,2026-04-26T00:00:00Z,,"
     (tmp_path / "ledger.csv").write_text(f"{columns}\n{row}\n{row.replace('e1', 'e2').replace('5', '0')}\n")
-    ingest(paths, tmp_path / "ledger.csv", kind="ledger")
-    assert staged(paths, "ledger_entries")[0]["provider"] == "rail_b"
-    assert staged(paths, "quarantine")[0]["reason"] == "amount_minor: '0' is not greater than zero"
+    ingest(tenant, tmp_path / "ledger.csv", kind="ledger")
+    assert staged(tenant, "ledger_entries")[0]["provider"] == "rail_b"
+    assert staged(tenant, "quarantine")[0]["reason"] == "amount_minor: '0' is not greater than zero"
 
 
-def test_an_unverified_callback_goes_to_quarantine_and_repeats_stay(paths: TenantPaths, tmp_path: Path) -> None:
+def test_an_unverified_callback_goes_to_quarantine_and_repeats_stay(tenant: Tenant, tmp_path: Path) -> None:
     delivery = {
         "provider_event_id": "evt_1",
         "event_type": "payment.succeeded",
@@ -315,19 +315,19 @@ def test_an_unverified_callback_goes_to_quarantine_and_repeats_stay(paths: Tenan
     }
     deliveries = [delivery, delivery, delivery | {"signature_verified": False}, delivery | {"amount_minor": 6}]
     (tmp_path / "calls.jsonl").write_text("\n".join(map(json.dumps, deliveries)))
-    ingest(paths, tmp_path / "calls.jsonl", kind="callbacks")
-    rows = staged(paths, "callbacks")
+    ingest(tenant, tmp_path / "calls.jsonl", kind="callbacks")
+    rows = staged(tenant, "callbacks")
     assert [(row["amount_minor"], row["signature_verified"], row["sequence"]) for row in rows] == [
         (5, True, None),
         (5, True, None),
         (6, True, None),
     ]
     assert rows[0]["occurred_at"] == datetime(2026, 4, 26, 0, 0, 0, 123456)
-    assert [row["reason"] for row in staged(paths, "quarantine")] == ["callback signature not verified"]
+    assert [row["reason"] for row in staged(tenant, "quarantine")] == ["callback signature not verified"]
 
 
 def test_a_callback_may_say_its_movement_type_in_the_words_of_the_contract_or_not_at_all(
-    paths: TenantPaths, tmp_path: Path
+    tenant: Tenant, tmp_path: Path
 ) -> None:
     columns = "provider_event_id,event_type,provider_reference,merchant_reference,amount_minor,currency,status"
     row = "evt_{0},refund,re,,-5,USD,succeeded,2026-04-26T00:00:00Z,2026-04-26T00:00:00Z,{1}"
@@ -335,32 +335,37 @@ def test_a_callback_may_say_its_movement_type_in_the_words_of_the_contract_or_no
     rows = [row.format(number, word) for number, word in enumerate(words)]
     (tmp_path / "said.csv").write_text("\n".join([f"{columns},occurred_at,received_at,movement_type", *rows]) + "\n")
     (tmp_path / "silent.csv").write_text(f"{columns},occurred_at,received_at\n{row.format(9, '').removesuffix(',')}\n")
-    ingest(paths, tmp_path / "said.csv", kind="callbacks")
-    ingest(paths, tmp_path / "silent.csv", kind="callbacks")
-    assert [row["movement_type"] for row in staged(paths, "callbacks")] == ["refund", None, "chargeback_reversal", None]
-    (refused,) = staged(paths, "quarantine")
+    ingest(tenant, tmp_path / "said.csv", kind="callbacks")
+    ingest(tenant, tmp_path / "silent.csv", kind="callbacks")
+    assert [row["movement_type"] for row in staged(tenant, "callbacks")] == [
+        "refund",
+        None,
+        "chargeback_reversal",
+        None,
+    ]
+    (refused,) = staged(tenant, "quarantine")
     assert refused["row_number"] == 3
     assert refused["reason"].startswith("movement_type: 'payout' is not")
 
 
-def test_an_early_internal_event_needs_no_transaction(paths: TenantPaths, tmp_path: Path) -> None:
+def test_an_early_internal_event_needs_no_transaction(tenant: Tenant, tmp_path: Path) -> None:
     event = dict.fromkeys(contract_of("internal_events").columns)
     event |= {"event_id": "e1", "intent_id": "i1", "stage": "accepted", "occurred_at": "2026-04-26T00:00:00Z"}
     (tmp_path / "events.jsonl").write_text(json.dumps(event))
-    assert ingest(paths, tmp_path / "events.jsonl", kind="internal_events").files[0].staged == 1
+    assert ingest(tenant, tmp_path / "events.jsonl", kind="internal_events").files[0].staged == 1
 
 
 def test_a_folder_name_with_pattern_characters_is_no_pattern(tmp_path: Path) -> None:
-    paths = TenantPaths(tmp_path / "a[1]*" / "k=v")
-    ingest(paths, csv(tmp_path / "a.csv", line("L1")))
-    assert ingest(paths, csv(tmp_path / "b.csv", line("L1", 2), line("L2"))).files[0].quarantined == 1
+    tenant = Tenant.of(Home(tmp_path / "a[1]*" / "k=v"), "acme")
+    ingest(tenant, csv(tmp_path / "a.csv", line("L1")))
+    assert ingest(tenant, csv(tmp_path / "b.csv", line("L1", 2), line("L2"))).files[0].quarantined == 1
 
 
-def test_what_a_dead_command_left_is_cleared_away(paths: TenantPaths, tmp_path: Path) -> None:
-    ingest(paths, csv(tmp_path / "a.csv", line("L1")))
-    before = files_of(paths)
+def test_what_a_dead_command_left_is_cleared_away(tenant: Tenant, tmp_path: Path) -> None:
+    ingest(tenant, csv(tmp_path / "a.csv", line("L1")))
+    before = files_of(tenant)
     for left in ("landing/arriving/000000", "staged/arriving/x", "staged/settlement_lines/00000002-00.parquet"):
-        (paths.root / left).parent.mkdir(parents=True, exist_ok=True)
-        (paths.root / left).write_bytes(b"torn")
-    ingest(paths, csv(tmp_path / "a.csv", line("L1")))
-    assert files_of(paths) == before
+        (tenant.paths.root / left).parent.mkdir(parents=True, exist_ok=True)
+        (tenant.paths.root / left).write_bytes(b"torn")
+    ingest(tenant, csv(tmp_path / "a.csv", line("L1")))
+    assert files_of(tenant) == before

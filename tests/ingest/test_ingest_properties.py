@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.contracts.row_rules import BLANK, CONTROL
 from zentra_pipeline.ingest.files import ingest_files
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 
 NAUGHTY = Path(__file__).resolve().parents[2] / ".." / "shared" / "corpora" / "blns" / "blns.json"
 SETTLEMENT = contract_of("settlement")
@@ -55,9 +56,9 @@ def written(path: Path, references: list[tuple[str, str]]) -> Path:
 
 
 def staged(root: Path, files: list[Path]) -> pl.DataFrame:
-    paths = TenantPaths(root)
+    tenant = Tenant.of(Home(root), "acme")
     ingest_files(
-        paths,
+        tenant,
         provider="rail",
         kind="settlement",
         files=files,
@@ -65,7 +66,7 @@ def staged(root: Path, files: list[Path]) -> pl.DataFrame:
         format="canonical",
         now=datetime(2026, 4, 27, tzinfo=UTC),
     )
-    return pl.concat(map(pl.read_parquet, sorted((paths.staged / "settlement_lines").glob("*.parquet"))))
+    return pl.concat(map(pl.read_parquet, sorted((tenant.paths.staged / "settlement_lines").glob("*.parquet"))))
 
 
 @pytest.mark.skipif(not NAUGHTY.exists(), reason="the corpora are not beside this repository")

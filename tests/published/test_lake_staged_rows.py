@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 
 
 def test_a_column_that_an_older_file_lacks_is_null_whichever_file_comes_first(tmp_path: Path) -> None:
@@ -20,6 +20,6 @@ def test_a_column_that_an_older_file_lacks_is_null_whichever_file_comes_first(tm
             ([old], [("a", None)]),
             ([], []),
         ):
-            found = connection.sql(lake.staged_rows(columns, paths)).order("line_id")
+            found = connection.sql(lake_files.staged_rows(columns, paths)).order("line_id")
             assert found.fetchall() == rows
             assert [str(kind) for kind in found.types] == ["VARCHAR", "BIGINT"]

@@ -17,7 +17,6 @@ from zentra_pipeline.store import closeouts, runs
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store
 
 SEALED_AT = "2026-04-21T15:00:00.000000Z"
 AMENDED_AT = "2026-04-22T15:00:00.000000Z"
@@ -71,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     from zentra_pipeline.ingest.files import ingest_files
 
     ingest_files(
-        world.paths,
+        world.tenant,
         provider=world.provider,
         kind="internal_events",
         files=[path],
@@ -85,7 +84,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.ingest("callbacks", "later", [call("E1", "", 100, merchant="T1", received="2026-04-22T09:00:00Z")])
     world.run(TUE)
     ((exception_id,),) = (tuple(row.values()) for row in world.query(MISSING))
-    with operational_store(world.paths).begin() as connection:
+    with world.tenant.writing() as connection:
         decision_store.append(connection, decision(world, exception_id))
         closeouts.prepare(connection, closeout(world, 1, SEALED_AT))
         closeouts.prepare(connection, closeout(world, 2, AMENDED_AT, amends="clo_1"))
@@ -143,7 +142,7 @@ def test_an_intent_that_nothing_was_posted_for_has_a_story_of_its_own(world: Wor
     from zentra_pipeline.ingest.files import ingest_files
 
     ingest_files(
-        world.paths,
+        world.tenant,
         provider=world.provider,
         kind="internal_events",
         files=[path],

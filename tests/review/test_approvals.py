@@ -17,7 +17,6 @@ from zentra_pipeline import cli
 from zentra_pipeline.decisions import policy
 from zentra_pipeline.review import approvals
 from zentra_pipeline.store import decisions as decision_store
-from zentra_pipeline.store.engine import operational_store, reading
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def waiting(world: World) -> dict[str, dict[str, Any]]:
     rows = world.query("select * from exceptions where status = 'pending_approval'")
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         log = decision_store.listed(connection)
         found = approvals.pending(connection, world.paths, policy.load_policy(world.paths), rows, log)
     return {row["subject_id"]: found[row["exception_id"]] for row in rows}

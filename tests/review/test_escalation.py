@@ -5,19 +5,19 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tests.scenarios.rows import MON, TUE
-from tests.scenarios.world import TENANT, World
+from tests.scenarios.world import World
 from zentra_pipeline.config import routing, strict_yaml
 from zentra_pipeline.config.business_days import parse_business_days
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.published import lake
 from zentra_pipeline.review import escalation
 from zentra_pipeline.review.clocks import Clock, Clocks
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store, reading
 
 RULES = """
 escalation:
@@ -125,7 +125,7 @@ def test_overdue_exceptions_change_hands_by_decisions_of_the_system(tmp_path_fac
         return {subject: tuple(rest) for subject, *rest in lake.query(world.paths, sql).rows}
 
     def escalate(as_of: datetime) -> list[tuple[str, str, str | None]]:
-        found = escalation.escalate(world.home, TENANT, as_of, now=datetime(2026, 6, 1, tzinfo=UTC))
+        found = escalation.escalate(world.tenant, as_of, now=datetime(2026, 6, 1, tzinfo=UTC))
         return [(made.actor, made.policy["rule"], made.owner) for made in found]
 
     ((first, owner, lane, _, due_at), (second, *_)) = rows().values()
@@ -135,7 +135,7 @@ def test_overdue_exceptions_change_hands_by_decisions_of_the_system(tmp_path_fac
     assert escalate(due_at.replace(tzinfo=UTC).replace(year=2025)) == []
     assert escalate(due_at.replace(tzinfo=UTC)) == [("system", "escalation.2", None)] * 2
     assert {row[1:4] for row in rows().values()} == {(owner, "overdue", "open")}
-    deciding.decide(world.home, TENANT, second, "write_off", "ann", now=far, reason="small")
+    deciding.decide(world.tenant, DecisionRequest(second, "write_off", "ann", reason="small"), far)
     assert sorted(escalate(far)) == [
         ("system", "escalation.1", "head_of_finance"),  # of 5.00, not of 4.00
         ("system", "escalation.4", "cfo"),
@@ -145,11 +145,11 @@ def test_overdue_exceptions_change_hands_by_decisions_of_the_system(tmp_path_fac
     assert rows()["L1"][1:4] == ("cfo", "board", "open")
     assert rows()["L2"][1:4] == ("cfo", "board", "pending_approval")
     # The proposal still waits for somebody else, and a person may hand on what was escalated.
-    assert deciding.decide(world.home, TENANT, second, "approve", "bob", now=far).state.status == "resolved"
-    deciding.decide(world.home, TENANT, first, "assign", "ann", now=far, owner="treasury")
+    assert deciding.decide(world.tenant, DecisionRequest(second, "approve", "bob"), far).state.status == "resolved"
+    deciding.decide(world.tenant, DecisionRequest(first, "assign", "ann", owner="treasury"), far)
     assert rows()["L1"][1:4] == ("treasury", "board", "assigned")
     assert escalate(far) == []
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         log = decision_store.listed(connection, [first])
     told = [event for _, event in event_reading.read(world.paths).events if event["subject"] == first]
     assert [made.action for made in log] == ["escalate", "escalate", "escalate", "assign"]

@@ -20,10 +20,11 @@ from zentra_pipeline.defs import launch
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import OutdatedError, RefusedError, RunFailedError, UsageError
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import closeouts
 from zentra_pipeline.store.closeouts import Closeout
-from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.runs import Run
+from zentra_pipeline.tenants.tenant import Tenant
 
 pytestmark = pytest.mark.on_postgresql
 
@@ -54,7 +55,7 @@ def reconciled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the runs that decisions would make again, in place of making them."""
     asked: list[str] = []
 
-    def note(_home: object, _tenant: str, run: Run, _actor: str) -> None:
+    def note(_tenant: Tenant, run: Run, _actor: str) -> None:
         asked.append(run.run_id)
 
     monkeypatch.setattr(deciding, "_rerun", note)
@@ -66,9 +67,9 @@ def exception_of(world: World, subject: str) -> dict[str, Any]:
     return row
 
 
-def decide(world: World, subject: str, action: str, actor: str, **given: Any) -> DecisionResult:
+def decide(world: World, subject: str, action: str, actor: str, now: datetime = NOW, **given: Any) -> DecisionResult:
     exception_id = exception_of(world, subject)["exception_id"]
-    return deciding.decide(world.home, TENANT, exception_id, action, actor, **{"now": NOW, **given})
+    return deciding.decide(world.tenant, DecisionRequest(exception_id, action, actor, **given), now)
 
 
 def log_of(world: World, subject: str) -> list[dict[str, Any]]:
@@ -112,10 +113,10 @@ def sealed(world: World) -> Iterator[None]:
         evidence_path=None,
         evidence_sha256=None,
     )
-    with operational_store(world.paths).begin() as connection:
+    with world.tenant.writing() as connection:
         closeouts.prepare(connection, closeout)
     yield
-    with operational_store(world.paths).begin() as connection:
+    with world.tenant.writing() as connection:
         closeouts.change(connection, "clo_1", {"chain_sequence": None})
         closeouts.withdraw(connection, run_id)
 
@@ -208,7 +209,7 @@ def test_what_is_refused_leaves_no_trace(world: World, line: str) -> None:
 
 def test_an_exception_that_does_not_exist_is_misuse(world: World) -> None:
     with pytest.raises(UsageError, match="there is no exception 'exc_none'"):
-        deciding.decide(world.home, TENANT, "exc_none", "comment", "ann", reason="x", now=NOW)
+        deciding.decide(world.tenant, DecisionRequest("exc_none", "comment", "ann", reason="x"), NOW)
 
 
 def test_decisions_that_come_at_once_stand_one_after_another(world: World, line: str) -> None:

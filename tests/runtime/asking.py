@@ -7,8 +7,9 @@ from typing import Any
 
 from zentra_pipeline.published import lake
 from zentra_pipeline.runtime.intent import Intent
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 TENANT = "acme"
 PROVIDER = "rail_primary"
@@ -33,17 +34,17 @@ def asked(intent_id: str = "int_1", **changes: Any) -> Intent:
     return replace(usual, **changes)
 
 
-def tenant(folder: Path, policy: str = "") -> TenantPaths:
+def new_tenant(folder: Path, policy: str = "") -> Tenant:
     """A new tenant with this policy.yml."""
     home = Home.at(folder / "home")
     tenancy.init_home(home)
-    paths = tenancy.add_tenant(home, TENANT, NOW)
+    tenant = tenancy.add_tenant(home, TENANT, NOW)
     if policy:
-        paths.policy.write_text(policy, encoding="utf-8")
-    return paths
+        tenant.paths.policy.write_text(policy, encoding="utf-8")
+    return tenant
 
 
-def rows(paths: TenantPaths, sql: str) -> list[tuple[Any, ...]]:
+def rows(tenant: Tenant, sql: str) -> list[tuple[Any, ...]]:
     """Rows of the published tables."""
-    lake.refresh(paths)
-    return [tuple(row) for row in lake.query(paths, sql).rows]
+    lake.refresh(tenant.paths)
+    return [tuple(row) for row in lake.query(tenant.paths, sql).rows]

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.asking import NOW, PROVIDER, TENANT, asked, rows, tenant
+from tests.runtime.asking import NOW, PROVIDER, TENANT, asked, new_tenant, rows
 from zentra_pipeline import worker
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest import files
 from zentra_pipeline.runtime import intent as posting
 from zentra_pipeline.runtime.intents import IntentReusedError, files_of, record, stage_intents
-from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 pytestmark = pytest.mark.on_postgresql
 
@@ -25,20 +24,20 @@ STAGES = "select intent_id, stage, policy_result from internal_events order by e
 
 
 @pytest.fixture
-def paths(tmp_path: Path, database: str) -> TenantPaths:
-    return tenant(tmp_path, "intents:\n  limit_minor: {USD: 20000}\n")
+def tenant(tmp_path: Path, database: str) -> Tenant:
+    return new_tenant(tmp_path, "intents:\n  limit_minor: {USD: 20000}\n")
 
 
-def registered(paths: TenantPaths) -> int:
-    with reading(operational_store(paths)) as connection:
+def registered(tenant: Tenant) -> int:
+    with tenant.reading() as connection:
         return sum(len(file_store.staged_files(connection, kind)) for kind in ("ledger", "internal_events"))
 
 
-def test_an_accepted_intent_becomes_four_stages_and_two_balanced_transactions(paths: TenantPaths) -> None:
-    record(paths, asked(), "service", NOW)
-    assert stage_intents(paths, PROVIDER, NOW) == 1
+def test_an_accepted_intent_becomes_four_stages_and_two_balanced_transactions(tenant: Tenant) -> None:
+    record(tenant, asked(), "service", NOW)
+    assert stage_intents(tenant, PROVIDER, NOW) == 1
     reserve, settle = posting.reservation_id(TENANT, "int_1"), posting.settlement_id(TENANT, "int_1")
-    assert sorted(rows(paths, ENTRIES)) == sorted(
+    assert sorted(rows(tenant, ENTRIES)) == sorted(
         [
             (reserve, "customer", "debit", 12_500),
             (reserve, "reserved", "credit", 12_500),
@@ -47,56 +46,56 @@ def test_an_accepted_intent_becomes_four_stages_and_two_balanced_transactions(pa
         ]
     )
     stages = ("accepted", "controlled", "ledgered", "routed")
-    assert rows(paths, STAGES) == [("int_1", stage, "passed") for stage in stages]
+    assert rows(tenant, STAGES) == [("int_1", stage, "passed") for stage in stages]
     asked_by = "select distinct actor, scope, policy from internal_events where stage = 'controlled'"
-    assert rows(paths, asked_by) == [("agent_7", "payments:transfer", "limit_check")]
+    assert rows(tenant, asked_by) == [("agent_7", "payments:transfer", "limit_check")]
 
 
-def test_a_refund_goes_the_other_way(paths: TenantPaths) -> None:
-    record(paths, asked(movement_type="refund"), "service", NOW)
-    stage_intents(paths, PROVIDER, NOW)
+def test_a_refund_goes_the_other_way(tenant: Tenant) -> None:
+    record(tenant, asked(movement_type="refund"), "service", NOW)
+    stage_intents(tenant, PROVIDER, NOW)
     on_clearing = "select direction, amount_minor from ledger_entries where account = 'settlement_account'"
-    assert rows(paths, on_clearing) == [("debit", 12_500)]
-    assert rows(paths, "select direction from ledger_entries where account = 'customer'") == [("credit",)]
+    assert rows(tenant, on_clearing) == [("debit", 12_500)]
+    assert rows(tenant, "select direction from ledger_entries where account = 'customer'") == [("credit",)]
 
 
-def test_a_refused_intent_is_on_record_and_posts_nothing(paths: TenantPaths) -> None:
-    recorded = record(paths, asked(amount_minor=20_001), "service", NOW)
+def test_a_refused_intent_is_on_record_and_posts_nothing(tenant: Tenant) -> None:
+    recorded = record(tenant, asked(amount_minor=20_001), "service", NOW)
     assert recorded.intent.status == "refused"
-    stage_intents(paths, PROVIDER, NOW)
-    assert rows(paths, STAGES) == [("int_1", "accepted", "passed"), ("int_1", "controlled", "refused")]
-    assert rows(paths, ENTRIES) == []
+    stage_intents(tenant, PROVIDER, NOW)
+    assert rows(tenant, STAGES) == [("int_1", "accepted", "passed"), ("int_1", "controlled", "refused")]
+    assert rows(tenant, ENTRIES) == []
 
 
-def test_the_same_intent_again_is_the_one_that_stands_whatever_policy_says_now(paths: TenantPaths) -> None:
-    first = record(paths, asked(), "service", NOW)
-    paths.policy.write_text("intents:\n  limit_minor: {USD: 1}\n", encoding="utf-8")
-    again = record(paths, asked(), "somebody else", NOW + timedelta(days=1))
+def test_the_same_intent_again_is_the_one_that_stands_whatever_policy_says_now(tenant: Tenant) -> None:
+    first = record(tenant, asked(), "service", NOW)
+    tenant.paths.policy.write_text("intents:\n  limit_minor: {USD: 1}\n", encoding="utf-8")
+    again = record(tenant, asked(), "somebody else", NOW + timedelta(days=1))
     assert (first.is_new, again.is_new) == (True, False)
     assert again.intent == first.intent
-    named = record(paths, asked("int_2", amount_minor=1), "service", NOW)
+    named = record(tenant, asked("int_2", amount_minor=1), "service", NOW)
     assert named.is_new
 
 
-def test_other_content_under_the_same_id_is_no_intent(paths: TenantPaths) -> None:
-    record(paths, asked(), "service", NOW)
+def test_other_content_under_the_same_id_is_no_intent(tenant: Tenant) -> None:
+    record(tenant, asked(), "service", NOW)
     for changes in ({"amount_minor": 1}, {"actor": "agent_8"}, {"provider_reference": "p"}, {"provider": "other"}):
         with pytest.raises(IntentReusedError, match="int_1"):
-            record(paths, asked(**changes), "service", NOW)
+            record(tenant, asked(**changes), "service", NOW)
 
 
-def test_many_at_once_record_one_intent(paths: TenantPaths) -> None:
-    operational_store(paths)
+def test_many_at_once_record_one_intent(tenant: Tenant) -> None:
+    assert tenant.store
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: record(paths, asked(), "service", NOW), range(16)))
+        found = list(pool.map(lambda _: record(tenant, asked(), "service", NOW), range(16)))
     assert sum(recorded.is_new for recorded in found) == 1
     assert {recorded.intent.sequence for recorded in found} == {1}
 
 
 def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
-    paths: TenantPaths, monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record(paths, asked(), "service", NOW)
+    record(tenant, asked(), "service", NOW)
     ingest_files, calls = files.ingest_files, []
 
     class CutOffError(Exception):
@@ -111,27 +110,27 @@ def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
     monkeypatch.setattr(files, "ingest_files", cut_off)
     for _ in range(2):
         with pytest.raises(CutOffError):
-            stage_intents(paths, PROVIDER, NOW)
-        record(paths, asked(f"int_{len(calls)}_later"), "service", NOW)
+            stage_intents(tenant, PROVIDER, NOW)
+        record(tenant, asked(f"int_{len(calls)}_later"), "service", NOW)
     monkeypatch.setattr(files, "ingest_files", ingest_files)
     with monkeypatch.context() as patched:
         patched.setattr(intent_store, "mark_ingested", cut_off_marking)
         with pytest.raises(ZeroDivisionError):
-            stage_intents(paths, PROVIDER, NOW)
-    assert stage_intents(paths, PROVIDER, NOW + timedelta(hours=1)) == 3
-    assert stage_intents(paths, PROVIDER, NOW) == 0
-    assert len(rows(paths, ENTRIES)) == 3 * 4
-    assert len(rows(paths, STAGES)) == 3 * 4
-    assert registered(paths) == 4  # the batch that was cut off, and the one of those that came since
+            stage_intents(tenant, PROVIDER, NOW)
+    assert stage_intents(tenant, PROVIDER, NOW + timedelta(hours=1)) == 3
+    assert stage_intents(tenant, PROVIDER, NOW) == 0
+    assert len(rows(tenant, ENTRIES)) == 3 * 4
+    assert len(rows(tenant, STAGES)) == 3 * 4
+    assert registered(tenant) == 4  # the batch that was cut off, and the one of those that came since
 
 
-def test_the_worker_stages_intents_that_nobody_runs(paths: TenantPaths) -> None:
-    home, told = Home.at(paths.root.parent.parent), []
-    record(paths, asked(), "service", NOW)
+def test_the_worker_stages_intents_that_nobody_runs(tenant: Tenant) -> None:
+    home, told = tenant.home, list[str]()
+    record(tenant, asked(), "service", NOW)
     assert not worker.work_once(home, NOW + worker.INBOX_PATIENCE / 2, told.append)
-    assert registered(paths) == 0
+    assert registered(tenant) == 0
     assert worker.work_once(home, NOW + worker.INBOX_PATIENCE, told.append)
-    assert (registered(paths), told) == (2, [])
+    assert (registered(tenant), told) == (2, [])
     assert not worker.work_once(home, NOW + worker.INBOX_PATIENCE, told.append)
 
 
@@ -139,9 +138,9 @@ def cut_off_marking(*_arguments: object) -> None:
     raise ZeroDivisionError
 
 
-def test_what_is_staged_does_not_change_when_it_is_drained_again(paths: TenantPaths) -> None:
-    record(paths, asked(), "service", NOW)
-    with reading(operational_store(paths)) as connection:
+def test_what_is_staged_does_not_change_when_it_is_drained_again(tenant: Tenant) -> None:
+    record(tenant, asked(), "service", NOW)
+    with tenant.reading() as connection:
         stored = intent_store.find(connection, "int_1")
     assert stored is not None
     assert files_of(TENANT, [stored]) == files_of(TENANT, [replace(stored, batch="b")])
@@ -156,24 +155,22 @@ def test_what_is_staged_does_not_change_when_it_is_drained_again(paths: TenantPa
         ({"reserved_account": "customer"}, "are the same"),
     ],
 )
-def test_accounts_that_would_hide_the_movement_are_refused(
-    paths: TenantPaths, changes: dict[str, str], said: str
-) -> None:
+def test_accounts_that_would_hide_the_movement_are_refused(tenant: Tenant, changes: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        record(paths, asked(**changes), "service", NOW)
-    with reading(operational_store(paths)) as connection:
+        record(tenant, asked(**changes), "service", NOW)
+    with tenant.reading() as connection:
         assert intent_store.find(connection, "int_1") is None
 
 
-def test_an_account_has_to_be_named_where_a_provider_settles_several(paths: TenantPaths) -> None:
-    (paths.providers / f"{PROVIDER}.yml").write_text("clearing_accounts: [one, two]\n", encoding="utf-8")
+def test_an_account_has_to_be_named_where_a_provider_settles_several(tenant: Tenant) -> None:
+    (tenant.paths.providers / f"{PROVIDER}.yml").write_text("clearing_accounts: [one, two]\n", encoding="utf-8")
     with pytest.raises(UsageError, match="one of one, two"):
-        record(paths, asked(), "service", NOW)
-    assert record(paths, asked(settlement_account="two"), "service", NOW).intent.content["settlement_account"] == "two"
+        record(tenant, asked(), "service", NOW)
+    assert record(tenant, asked(settlement_account="two"), "service", NOW).intent.content["settlement_account"] == "two"
 
 
-def test_a_profile_that_changes_later_does_not_make_the_same_intent_another(paths: TenantPaths) -> None:
-    record(paths, asked(), "service", NOW)
-    (paths.providers / f"{PROVIDER}.yml").write_text("clearing_accounts: [nostro]\n", encoding="utf-8")
-    again = record(paths, asked(), "service", NOW)
+def test_a_profile_that_changes_later_does_not_make_the_same_intent_another(tenant: Tenant) -> None:
+    record(tenant, asked(), "service", NOW)
+    (tenant.paths.providers / f"{PROVIDER}.yml").write_text("clearing_accounts: [nostro]\n", encoding="utf-8")
+    again = record(tenant, asked(), "service", NOW)
     assert (again.is_new, again.intent.content["settlement_account"]) == (False, "settlement_account")

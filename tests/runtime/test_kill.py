@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.runtime.asking import NOW, PROVIDER, rows, tenant
+from tests.runtime.asking import NOW, PROVIDER, new_tenant, rows
 from zentra_pipeline.runtime.intents import stage_intents
 from zentra_pipeline.settings import DBT_PROJECT
 
@@ -14,28 +14,29 @@ KILLED_AFTER = (1, 4, 9, 16, 23)
 CHILD = """
 import sys
 from pathlib import Path
-from tests.runtime.asking import NOW, PROVIDER, asked
+from tests.runtime.asking import NOW, PROVIDER, TENANT, asked
 from zentra_pipeline.runtime.intents import record, stage_intents
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 import threading
-paths, start = TenantPaths(Path(sys.argv[1])), int(sys.argv[2])
+acme, start = Tenant.of(Home(Path(sys.argv[1])), TENANT), int(sys.argv[2])
 
 def staging():
     while True:
-        stage_intents(paths, PROVIDER, NOW)
+        stage_intents(acme, PROVIDER, NOW)
 
 threading.Thread(target=staging, daemon=True).start()
 for number in range(start, start + 100_000):
-    record(paths, asked(f"int_{number}"), "service", NOW)
+    record(acme, asked(f"int_{number}"), "service", NOW)
     print(f"int_{number}", flush=True)
 """
 
 
 def test_a_killed_runtime_keeps_every_acknowledged_intent_and_stages_each_once(tmp_path: Path) -> None:
-    paths = tenant(tmp_path)
+    acme = new_tenant(tmp_path)
     acknowledged: set[str] = set()
     for turn, kill_after in enumerate(KILLED_AFTER):
-        command = [sys.executable, "-c", CHILD, str(paths.root), str(turn * 1_000)]
+        command = [sys.executable, "-c", CHILD, str(acme.home.root), str(turn * 1_000)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
             assert child.stdout is not None
             for _ in range(kill_after):
@@ -43,10 +44,10 @@ def test_a_killed_runtime_keeps_every_acknowledged_intent_and_stages_each_once(t
             child.kill()
             acknowledged |= {line.strip() for line in child.stdout if line.endswith("\n")}
     assert len(acknowledged) >= sum(KILLED_AFTER)
-    stage_intents(paths, PROVIDER, NOW)
-    entries = rows(paths, "select intent_id, count(*), count(distinct entry_id) from ledger_entries group by intent_id")
-    events = rows(paths, "select intent_id, count(*), count(distinct event_id) from internal_events group by intent_id")
+    stage_intents(acme, PROVIDER, NOW)
+    entries = rows(acme, "select intent_id, count(*), count(distinct entry_id) from ledger_entries group by intent_id")
+    events = rows(acme, "select intent_id, count(*), count(distinct event_id) from internal_events group by intent_id")
     assert acknowledged <= {intent_id for intent_id, _, _ in entries}
     assert {(rows_of, distinct) for _, rows_of, distinct in entries} == {(4, 4)}
     assert sorted(events) == sorted(entries)
-    assert rows(paths, "select count(*) from quarantine") == [(0,)]
+    assert rows(acme, "select count(*) from quarantine") == [(0,)]

@@ -9,7 +9,7 @@ from zentra_pipeline.decisions.intent_policy import MOVEMENT_TYPES, IntentPolicy
 from zentra_pipeline.decisions.policy import Policy, parse_policy
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.runtime.intent import STAGES
-from zentra_pipeline.runtime.policy import evaluate
+from zentra_pipeline.runtime.intent_rules import evaluate
 
 LIMITS = "intents:\n  limit_minor: {USD: 12500, JPY: 0}\n"
 SCOPES = "intents:\n  scopes:\n    payments:transfer: [transfer]\n    payments:all: [transfer, refund]\n"

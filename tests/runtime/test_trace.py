@@ -14,7 +14,8 @@ from tests.runtime.asking import NOW, PROVIDER, TENANT, asked
 from zentra_pipeline.api.app import create_app
 from zentra_pipeline.closeout.verify import verify
 from zentra_pipeline.ingest.files import ingest_files
-from zentra_pipeline.reconcile.window_run import RunRequest, run_window
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.reconcile.window_run import run_window
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants import access, tenancy
 
@@ -33,8 +34,8 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.home = Home.at(folder / "home")
         tenancy.init_home(self.home)
-        self.paths = tenancy.add_tenant(self.home, TENANT, NOW)
-        self.paths.policy.write_text("intents:\n  limit_minor: {USD: 20000}\n", encoding="utf-8")
+        self.tenant = tenancy.add_tenant(self.home, TENANT, NOW)
+        self.tenant.paths.policy.write_text("intents:\n  limit_minor: {USD: 20000}\n", encoding="utf-8")
         self.now = NOW
         self.client = TestClient(create_app(self.home, now=lambda: self.now), raise_server_exceptions=False)
         self.tokens = {
@@ -77,7 +78,7 @@ class Server:
 
     def run(self) -> str:
         request = RunRequest(PROVIDER, "set_2026_04_27", date(2026, 4, 27), "finance_ops", AFTERWARDS, "scheduler")
-        return run_window(self.home, TENANT, request).run.run_id
+        return run_window(self.tenant, request).run.run_id
 
     def step(self, run_id: str, action: str, role: str) -> dict[str, Any]:
         self.now = AFTERWARDS
@@ -139,7 +140,7 @@ def test_an_intent_goes_through_all_six_states(server: Server) -> None:
     assert (evidence["actor"], evidence["policy_result"]) == ("approver_1", "audit_ready")
     assert evidence["evidence"]["closeout_id"] == sealed["closeout_id"]
     assert evidence["evidence"]["seal_digest"] == sealed["seal_digest"]
-    assert verify(server.paths.root / sealed["bundle"], server.home.trust).holds
+    assert verify(server.tenant.paths.root / sealed["bundle"], server.home.trust).holds
 
 
 def test_a_callback_that_says_no_in_the_end_leaves_it_unsynchronized(server: Server) -> None:
@@ -320,7 +321,7 @@ def test_a_member_of_an_intent_has_one_value_for_ever(server: Server) -> None:
 
 def test_an_intent_without_a_scope_and_one_of_an_unknown_scope_are_not_recorded(server: Server) -> None:
     assert server.post("/runtime/intents", json={"intent_id": "int_9"}).status_code == 422
-    server.paths.policy.write_text("intents:\n  scopes: {payments:transfer: [transfer]}\n", encoding="utf-8")
+    server.tenant.paths.policy.write_text("intents:\n  scopes: {payments:transfer: [transfer]}\n", encoding="utf-8")
     refused = server.post("/runtime/intents", json=SEED)
     assert (refused.status_code, "workspace_scope" in refused.json()["detail"]) == (403, True)
     headers = {"Authorization": f"Bearer {server.tokens['analyst']}"}
@@ -332,7 +333,13 @@ def test_an_intent_that_came_as_a_file_is_followed_as_well(server: Server, tmp_p
         file = tmp_path / f"{kind}.jsonl"
         file.write_text(rows, encoding="utf-8")
         ingest_files(
-            server.paths, provider=PROVIDER, kind=kind, files=[file], file_id=f"{kind}_1", format="canonical", now=NOW
+            server.tenant,
+            provider=PROVIDER,
+            kind=kind,
+            files=[file],
+            file_id=f"{kind}_1",
+            format="canonical",
+            now=NOW,
         )
     server.settle("L1,payment,pay_1,,12500,0,12500,USD,2026-04-27T12:00:00Z,")
     server.run()

@@ -13,7 +13,6 @@ from tests.scenarios.world import TENANT, World
 from zentra_pipeline import cli, machine_errors
 from zentra_pipeline.settings import DATABASE_VARIABLE
 from zentra_pipeline.store import closeouts, event_log
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.place import MARKER
 from zentra_pipeline.upkeep import doctor, rebuild
 from zentra_pipeline.upkeep.finding import ERROR
@@ -42,7 +41,7 @@ def closed(folder: Path) -> World:
 
 def told(world: World) -> Told:
     revision = world.revision(MON)
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         (seal,) = closeouts.of_run(connection, monday(world))
         entries = event_log.entries(connection)
     return Told(
@@ -73,7 +72,7 @@ def test_a_world_in_postgresql_is_the_same_as_in_files_and_can_be_examined_and_r
     # The tests' server runs without fsync, and the doctor says so.
     told_of = " ".join(finding.what for finding in findings)
     assert all(f"with {setting} off" in told_of for setting in ("fsync", "full_page_writes"))
-    remade = rebuild.rebuild(world.home, TENANT)
+    remade = rebuild.rebuild(world.tenant)
     assert remade.holds
     assert [seal.verdict for seal in remade.seals] == ["equal"]
 

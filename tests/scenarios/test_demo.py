@@ -6,7 +6,7 @@ import pytest
 
 from zentra_pipeline.published import lake
 from zentra_pipeline.scenarios import demo
-from zentra_pipeline.scenarios.reading import SCENARIOS
+from zentra_pipeline.scenarios.scenario import SCENARIOS
 from zentra_pipeline.settings import Home
 
 

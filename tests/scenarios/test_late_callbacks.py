@@ -16,12 +16,11 @@ from zentra_pipeline import cli, worker
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest import callback_staging
 from zentra_pipeline.instants import instant_text
-from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile import run_requests, window_run
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.inbox import Receipt
 from zentra_pipeline.upkeep import doctor, rebuild
 
@@ -45,20 +44,20 @@ def receive(world: World, event: str, reference: str, at: datetime, **said: Any)
     receipt = Receipt(
         world.provider, "canonical", instant_text(at), hashlib.sha256(body).hexdigest(), {}, body, inbox_store.UNSIGNED
     )
-    with operational_store(world.paths).begin() as connection:
+    with world.tenant.writing() as connection:
         inbox_store.add(connection, [receipt])
 
 
 def run(world: World, window: str, as_of: datetime | None = None) -> str:
     world.deliver(window)
-    request = window_run.RunRequest(
+    request = run_requests.RunRequest(
         world.provider, settlement_file(window), date.fromisoformat(window), "finance_ops", as_of, "ana"
     )
-    return window_run.run_window(world.home, TENANT, request).run.run_id
+    return window_run.run_window(world.tenant, request).run.run_id
 
 
 def stored(world: World, run_id: str) -> tuple[run_store.Run, request_store.Request | None]:
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         return run_store.get(connection, run_id), request_store.find(connection, run_id)
 
 
@@ -79,7 +78,7 @@ def test_callbacks_about_a_run_in_review_have_it_made_again_once_by_the_system(t
     receive(world, "E2", "elsewhere", LATER.replace(minute=5), merchant_reference="T2")
     receive(world, "E3", "R3", LATER)  # about Tuesday, whose as_of somebody gave
     receive(world, "E9", "R9", LATER.replace(minute=9), merchant_reference="nobody's")  # about nothing known
-    callback_staging.stage_callbacks(world.paths, world.provider, LATER)
+    callback_staging.stage_callbacks(world.tenant, world.provider, LATER)
     asked, request = stored(world, monday)
     assert (asked.status, asked.as_of, request and request.status) == (
         "in_review",
@@ -91,7 +90,7 @@ def test_callbacks_about_a_run_in_review_have_it_made_again_once_by_the_system(t
         pass
     made, request = stored(world, monday)
     assert (made.revision, made.is_as_of_given, request and request.status) == (2, False, "done")
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         step = next(step for step in reversed(run_store.transitions(connection, monday)) if step.status == "ingesting")
         revisions = run_store.revisions(connection, monday)
     assert (step.actor, step.detail) == (
@@ -113,7 +112,7 @@ def test_a_profile_leaves_late_callbacks_to_the_next_run(tmp_path: Path) -> None
     world = prepared(tmp_path, {"late_callbacks": "next_run"})
     monday = run(world, MON)
     receive(world, "E1", "R1", LATER)
-    callback_staging.stage_callbacks(world.paths, world.provider, LATER)
+    callback_staging.stage_callbacks(world.tenant, world.provider, LATER)
     assert stored(world, monday)[1] is None
 
 
@@ -128,8 +127,8 @@ def test_a_home_whose_path_looks_like_a_pattern_is_read_and_no_other_that_goes_b
     monday = run(world, MON)
     shutil.copytree(world.home.root, beside / "home")
     receive(world, "E1", "R1", LATER)
-    callback_staging.stage_callbacks(world.paths, world.provider, LATER)
-    window_run.run_queued(world.home, TENANT, world.provider)
+    callback_staging.stage_callbacks(world.tenant, world.provider, LATER)
+    window_run.run_queued(world.tenant, world.provider)
     assert stored(world, monday)[0].revision == 2
     world.run(TUE)
     assert close(world, now=LATER).status == "sealed"
@@ -144,7 +143,7 @@ def test_a_home_whose_path_looks_like_a_pattern_is_read_and_no_other_that_goes_b
     assert json.loads(capsys.readouterr().out) == expected
     for folder_of_files in (world.paths.staged, world.paths.lake):
         shutil.rmtree(folder_of_files)
-    assert rebuild.rebuild(world.home, TENANT).holds
+    assert rebuild.rebuild(world.tenant).holds
     (diagnosis,) = (each for each in doctor.examine(world.home) if each.tenant == TENANT)
     assert diagnosis.is_sound, diagnosis.findings
     assert verified(world).holds

@@ -10,8 +10,9 @@ import pytest
 
 from tests.scenarios.invariants import faults
 from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
-from tests.scenarios.world import TENANT, World
+from tests.scenarios.world import World
 from zentra_pipeline.desk import deciding
+from zentra_pipeline.review.record import DecisionRequest
 
 PROFILE = {"expects_callbacks": False, "amount_date_rule": "off"}
 NOW = datetime(2026, 4, 23, 9, tzinfo=UTC)
@@ -26,7 +27,7 @@ def _accepted(tmp_path_factory: pytest.TempPathFactory) -> World:
         world.run(window)
     (row,) = world.query("select exception_id from exceptions")
     why = "the rest is on its way"
-    deciding.decide(world.home, TENANT, row["exception_id"], "accept_timing", "ann", reason=why, now=NOW)
+    deciding.decide(world.tenant, DecisionRequest(row["exception_id"], "accept_timing", "ann", reason=why), NOW)
     world.add(post("T9", "R9", 7))  # the ledger's Monday, completed late: Monday and Tuesday are made again
     world.deliver()
     world.request(MON, settlement_file(MON))

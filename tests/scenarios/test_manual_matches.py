@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.scenarios.rows import MON, TUE, WED, call, entry, post, settle
-from tests.scenarios.world import TENANT, World
+from tests.scenarios.world import World
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
 from zentra_pipeline.review import decision_run
+from zentra_pipeline.review.record import DecisionRequest
 
 NOW = datetime(2026, 4, 22, 9, tzinfo=UTC)
 PROFILE = {"amount_date_rule": "off", "settlement_lag_days": 0, "expects_callbacks": False}
@@ -37,7 +38,7 @@ def decide(world: World, subject: str, action: str, actor: str, **given: Any) ->
     (row,) = world.query(
         f"select exception_id from exceptions where subject_id = '{subject}' and exception_type <> 'amount_mismatch'"
     )
-    return deciding.decide(world.home, TENANT, row["exception_id"], action, actor, **{"now": NOW, **given})
+    return deciding.decide(world.tenant, DecisionRequest(row["exception_id"], action, actor, **given), NOW)
 
 
 def match(world: World, subject: str, lines: str, movements: str, **given: Any) -> DecisionResult:
@@ -50,7 +51,7 @@ def recorded_alone() -> Iterator[list[str]]:
     """Decisions are recorded, and the runs they change are named but not made anew: one run does for all."""
     asked: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deciding, "_rerun", lambda _home, _tenant, run, _actor: asked.append(run.run_id))
+        patch.setattr(deciding, "_rerun", lambda _tenant, run, _actor: asked.append(run.run_id))
         yield asked
 
 
@@ -322,7 +323,7 @@ def test_an_exception_of_a_match_is_not_answered_by_matching(world: World) -> No
     (row,) = world.query("select exception_id from exceptions where exception_type = 'amount_mismatch'")
     named = {"settlement_lines": ["LM"], "ledger_transactions": ["TM"]}
     with pytest.raises(RefusedError, match="is amount_mismatch about settlement line LM"):
-        deciding.decide(world.home, TENANT, row["exception_id"], "match", "ann", reason=WHY, now=NOW, **named)
+        deciding.decide(world.tenant, DecisionRequest(row["exception_id"], "match", "ann", reason=WHY, **named), NOW)
 
 
 def test_a_split_has_one_item_on_one_side(world: World) -> None:

@@ -9,6 +9,7 @@ from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import World
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.reconcile.backtest import backtest
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_backtest_shows_what_a_tolerance_would_change_and_publishes_nothing(tmp_
     world.run(MON)
     before = world.query("select * from exceptions")
     profile = Profile(expects_callbacks=False, amount_tolerance_minor={"*": 1})
-    (change,) = backtest(world.home, "acme", world.provider, profile)
+    (change,) = backtest(Tenant.of(world.home, "acme"), world.provider, profile)
     assert [row["exception_type"] for row in change.exceptions_gone] == ["amount_mismatch"]
     assert not (change.exceptions_new or change.matches_gone or change.matches_new)
     assert world.query("select * from exceptions") == before

@@ -21,10 +21,10 @@ from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.reconcile.window import reconciliation_window
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.published import lake_files
+from zentra_pipeline.reconcile import run_requests, window_run
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 
 pytestmark = pytest.mark.on_postgresql
 
@@ -79,14 +79,14 @@ def rollforward(world: World) -> list[tuple[str, int, int, int, int]]:
 
 def requests(world: World) -> dict[str, str]:
     """What became of each run's request, by window."""
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         found = request_store.of_provider(connection, world.provider)
         return {run_store.get(connection, each.run_id).ledger_window: each.status for each in found}
 
 
 def blockers(world: World, window: str) -> list[tuple[str, str]]:
     """What keeps a window from being closed but files it has not seen, by kind and the window it is about."""
-    with case.of_run(world.home, TENANT, run_id(world, window)) as candidate:
+    with case.of_run(world.tenant, run_id(world, window)) as candidate:
         outcome = closing.prepare(candidate, "ana", NOW)
     windows = {run_id(world, day): day for day in (MON, TUE, WED)}
     return [(found.kind, windows[found.subject]) for found in outcome.blockers if found.subject in windows]
@@ -94,8 +94,8 @@ def blockers(world: World, window: str) -> list[tuple[str, str]]:
 
 def monday_again(world: World) -> None:
     """Monday is run as it stands, and nothing of what follows from it."""
-    request = window_run.RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None)
-    assert window_run.run_window(world.home, TENANT, request).is_new_revision
+    request = run_requests.RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None)
+    assert window_run.run_window(world.tenant, request).is_new_revision
 
 
 MADE_ANEW = [(MON, 0, 600, 70, 530), (TUE, 530, 0, 500, 30), (WED, 30, 0, 0, 30)]
@@ -124,11 +124,11 @@ def test_materialized_in_dagster_a_revision_has_later_windows_made_anew(
 
 def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_made_anew(world: World) -> None:
     """Whoever made Monday's revision died behind it: what is prepared of later windows is gone until they are made."""
-    with case.of_run(world.home, TENANT, run_id(world, WED)) as candidate:
+    with case.of_run(world.tenant, run_id(world, WED)) as candidate:
         assert closing.prepare(candidate, "ana", NOW).status == "prepared"
     monday_again(late_entry(world))
     assert requests(world) == {TUE: "queued", WED: "queued"}
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         wednesday = run_store.get(connection, run_id(world, WED))
         withdrawn = run_store.transitions(connection, run_id(world, WED))[-1]
     assert (wednesday.status, wednesday.closeout_status) == ("in_review", "open")
@@ -137,12 +137,12 @@ def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_ma
     assert blockers(world, TUE) == [("stale_opening", TUE)]
     assert blockers(world, WED) == [("stale_opening", TUE), ("stale_opening", WED)]
     # Whoever comes next sees to it: here somebody who runs another window from the command line.
-    request = window_run.RunRequest(world.provider, settlement_file(WED), date.fromisoformat(WED), None)
-    outcome = launch.reconcile(world.home, TENANT, request)
+    request = run_requests.RunRequest(world.provider, settlement_file(WED), date.fromisoformat(WED), None)
+    outcome = launch.reconcile(world.tenant, request)
     assert outcome.rerun == (f"{settlement_file(TUE)} {TUE}", f"{settlement_file(WED)} {WED}")
     assert rollforward(world) == MADE_ANEW
     assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         steps = run_store.transitions(connection, run_id(world, TUE))
     assert [step.detail for step in steps if step.status == "ingesting"][-1] == (
         f"made again: run {run_id(world, MON)} ({settlement_file(MON)} {MON}) before it is at revision 2"
@@ -172,7 +172,7 @@ def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
 ) -> None:
     world = changed
     monday_again(world)
-    publish = window_run.lake.publish
+    publish = lake_files.publish
 
     def fail_on_tuesday(*arguments: Any, **options: Any) -> Any:
         if options["ledger_window"] == TUE:
@@ -180,8 +180,8 @@ def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
         return publish(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(window_run.lake, "publish", fail_on_tuesday)
-        followed = launch.run_queued(world.home, TENANT, world.provider)
+        patched.setattr(lake_files, "publish", fail_on_tuesday)
+        followed = launch.run_queued(world.tenant, world.provider)
     assert followed.failures == {run_id(world, TUE): "a control does not hold"}
     assert requests(world) == {TUE: "failed", WED: "done"}
     assert blockers(world, WED) == [("stale_opening", TUE)]
@@ -193,10 +193,11 @@ def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
 PROGRAM = """
 from datetime import date
 import polars, zentra_pipeline.store.engine
-from zentra_pipeline.published import catalog
+from zentra_pipeline.published import catalog, lake
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.reconcile import dbt_project, window_run
+from zentra_pipeline.reconcile import dbt_project, run_requests, window_run
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 
 dbt_project.statements()
 WATCHED = set()
@@ -214,12 +215,12 @@ def take(root, provider, file_id, day, point):
     if point == "within the transaction":
         run_queue.follow = die_behind(run_queue.follow)
     elif point == "behind the transaction":
-        window_run.lake.refresh = die
+        lake.refresh = die
     elif point == "in what follows":
-        window_run.as_request = die
-    home = Home.at(root)
-    window_run.run_window(home, "acme", window_run.RunRequest(provider, file_id, date.fromisoformat(day), None))
-    window_run.run_queued(home, "acme", provider)
+        run_requests.as_request = die
+    acme = Tenant.of(Home.at(root), "acme")
+    window_run.run_window(acme, run_requests.RunRequest(provider, file_id, date.fromisoformat(day), None))
+    window_run.run_queued(acme, provider)
     return ""
 """
 
@@ -241,7 +242,7 @@ def test_a_kill_between_a_run_and_what_follows_heals(
     if point != "within the transaction":
         assert [kind for kind, _ in blockers(world, WED)] == ["stale_opening", "stale_opening"]
     monkeypatch.setattr(request_store, "LEASE", -request_store.LEASE)  # who is dead is found to be after a while
-    with operational_store(world.paths).begin() as connection:
+    with world.tenant.writing() as connection:
         for request in request_store.of_status(connection, "launched"):
             request_store.renew(connection, request.run_id, datetime.now(UTC))
     monkeypatch.undo()
@@ -257,7 +258,7 @@ def test_a_published_run_is_never_failed_by_a_process_that_lost_a_race_or_lacks_
     world = changed
 
     def status() -> tuple[str, int]:
-        with reading(operational_store(world.paths)) as connection:
+        with world.tenant.reading() as connection:
             run = run_store.get(connection, run_id(world, MON))
         return run.status, run.revision
 
@@ -267,11 +268,11 @@ def test_a_published_run_is_never_failed_by_a_process_that_lost_a_race_or_lacks_
         world.request(MON, settlement_file(MON))
     assert status() == ("in_review", 1)
     staged.with_suffix(".gone").rename(staged)
-    publish = window_run.lake.publish
+    publish = lake_files.publish
 
     def publish_second(*arguments: Any, **options: Any) -> Any:
         tables = publish(*arguments, **options)
-        with operational_store(world.paths).begin() as connection:
+        with world.tenant.writing() as connection:
             run = run_store.get(connection, options["run_id"])
             entries = {name: vars(table) for name, table in tables.items()}
             run_store.record_revision(
@@ -280,7 +281,7 @@ def test_a_published_run_is_never_failed_by_a_process_that_lost_a_race_or_lacks_
             run_store.transition(connection, run.run_id, "in_review", "another host", NOW)
         return tables
 
-    monkeypatch.setattr(window_run.lake, "publish", publish_second)
+    monkeypatch.setattr(lake_files, "publish", publish_second)
     with pytest.raises(Exception, match="revision 2"):
         world.request(MON, settlement_file(MON))
     assert status() == ("in_review", 2)

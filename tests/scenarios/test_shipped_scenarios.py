@@ -9,16 +9,11 @@ import pytest
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.scenarios import operator_steps
-from zentra_pipeline.scenarios.reading import (
-    EXPECTED_TABLES,
-    ExpectedTable,
-    Run,
-    Scenario,
-    load_scenario,
-    scenario_folders,
-)
+from zentra_pipeline.scenarios.scenario import ExpectedTable, Run, Scenario, load_scenario, scenario_folders
 from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.sql_text import statement
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 NOW = datetime(2026, 5, 31, tzinfo=UTC)
 
@@ -28,19 +23,21 @@ def test_scenario_publishes_what_its_story_says(folder: Path, tmp_path: Path) ->
     scenario = load_scenario(folder)
     home = Home.at(tmp_path)
     tenancy.init_home(home)
-    paths = tenancy.add_tenant(home, scenario.tenant, NOW)
-    (paths.providers / f"{scenario.provider}.yml").write_text(json.dumps(dict(scenario.profile)), encoding="utf-8")
+    tenant = tenancy.add_tenant(home, scenario.tenant, NOW)
+    (tenant.paths.providers / f"{scenario.provider}.yml").write_text(
+        json.dumps(dict(scenario.profile)), encoding="utf-8"
+    )
     for step in scenario.steps:
         if step.ingest is not None:
-            scenario.ingest(paths, step.ingest, NOW)
+            scenario.ingest(tenant, step.ingest, NOW)
         elif step.run is not None:
-            _run(home, scenario, step.run)
+            _run(tenant, scenario, step.run)
         elif step.decide is not None:
-            assert operator_steps.decide(home, scenario, step.decide, NOW) is not None
+            assert operator_steps.decide(tenant, scenario, step.decide, NOW) is not None
         elif step.close is not None:
-            assert operator_steps.close(home, scenario, step.close, NOW).status == "sealed"
+            assert operator_steps.close(tenant, scenario, step.close, NOW).status == "sealed"
         elif step.expect is not None:
-            _compare(paths, scenario, step.expect)
+            _compare(tenant.paths, scenario, step.expect)
 
 
 def test_every_scenario_ends_with_what_it_expects() -> None:
@@ -53,9 +50,9 @@ def test_every_scenario_tells_its_story() -> None:
         assert (folder / "README.md").read_text(encoding="utf-8").startswith("# "), folder.name
 
 
-def _run(home: Home, scenario: Scenario, run: Run) -> None:
-    result = window_run.run_window(home, scenario.tenant, scenario.request(run))
-    window_run.run_queued(home, scenario.tenant, result.run.provider)
+def _run(tenant: Tenant, scenario: Scenario, run: Run) -> None:
+    result = window_run.run_window(tenant, scenario.request(run))
+    window_run.run_queued(tenant, result.run.provider)
 
 
 def _compare(paths: TenantPaths, scenario: Scenario, moment: str) -> None:
@@ -67,6 +64,6 @@ def _compare(paths: TenantPaths, scenario: Scenario, moment: str) -> None:
 
 
 def _published(paths: TenantPaths, expected: ExpectedTable) -> ExpectedTable:
-    answer = lake.query(paths, EXPECTED_TABLES[expected.table])
+    answer = lake.query(paths, statement("scenarios", expected.table))
     rows = [tuple("" if value is None else str(value) for value in row) for row in answer.rows]
     return ExpectedTable(expected.table, tuple(answer.columns), tuple(sorted(rows)))

@@ -89,8 +89,8 @@ class Stripe:
     def _ingest(self, kind: str, name: str, content: str) -> None:
         path = self.world.inbox / name
         path.write_text(content, encoding="utf-8")
-        paths, form = self.world.paths, "stripe"
-        ingest_files(paths, provider="stripe_eu", kind=kind, files=[path], file_id=None, format=form, now=NOW)
+        tenant, form = self.world.tenant, "stripe"
+        ingest_files(tenant, provider="stripe_eu", kind=kind, files=[path], file_id=None, format=form, now=NOW)
 
 
 def charge(name: str, intent: str, cents: int, **changes: Any) -> Json:

@@ -15,7 +15,7 @@ from tests.support.every import check_every
 from zentra_pipeline.closeout import case, closing
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UnconfirmedError, UsageError
 from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile import mistakes, window_run
+from zentra_pipeline.reconcile import mistakes, run_requests, window_run
 from zentra_pipeline.review import voiding
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor, rebuild
@@ -67,15 +67,15 @@ def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(worl
     monday, tuesday, wednesday = (date.fromisoformat(day) for day in (MON, TUE, WED))
     assert rollforward(world) == [(monday, 0, 500, 0, 500), (tuesday, 500, 70, 500, 70), (wednesday, 70, 0, 0, 70)]
     with pytest.raises(RefusedError, match="a second person"):
-        voiding.void(world.home, TENANT, run_id(world, TUE), "Test", "wrong window", NOW)
+        voiding.void(world.tenant, run_id(world, TUE), "Test", "wrong window", NOW)
     with pytest.raises(UsageError, match="reason"):
-        voiding.void(world.home, TENANT, run_id(world, TUE), "ben", " ", NOW)
-    run = voiding.void(world.home, TENANT, run_id(world, TUE), "ben", "wrong window", NOW)
-    assert voiding.void(world.home, TENANT, run_id(world, TUE), "ben", "wrong window", NOW) == run
+        voiding.void(world.tenant, run_id(world, TUE), "ben", " ", NOW)
+    run = voiding.void(world.tenant, run_id(world, TUE), "ben", "wrong window", NOW)
+    assert voiding.void(world.tenant, run_id(world, TUE), "ben", "wrong window", NOW) == run
     assert rollforward(world) == [(monday, 0, 500, 0, 500), (wednesday, 70, 0, 0, 70)]
-    with case.of_run(world.home, TENANT, run_id(world, WED)) as candidate:
+    with case.of_run(world.tenant, run_id(world, WED)) as candidate:
         assert closing.prepare(candidate, "ana", NOW).blockers[0].kind == "stale_opening"
-    window_run.run_queued(world.home, TENANT, world.provider)
+    window_run.run_queued(world.tenant, world.provider)
     # Its rows go on to the next run, lines as well as movements.
     without = [(monday, 0, 500, 0, 500), (wednesday, 500, 70, 500, 70)]
     assert rollforward(world) == without
@@ -85,11 +85,11 @@ def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(worl
     assert shown == [{"status": "void", "closeout_status": "open"}]
     assert decided == [{"action": "void_run", "actor": "ben", "reason": "wrong window"}]
     # Asked for again it is meant, or another mistake.
-    request = window_run.RunRequest(world.provider, settlement_file(TUE), tuesday, None, None, "ana")
+    request = run_requests.RunRequest(world.provider, settlement_file(TUE), tuesday, None, None, "ana")
     with pytest.raises(UnconfirmedError, match="was taken back"):
-        window_run.run_window(world.home, TENANT, request)
-    window_run.run_window(world.home, TENANT, window_run.RunRequest(**{**vars(request), "is_confirmed": True}))
-    window_run.run_queued(world.home, TENANT, world.provider)
+        window_run.run_window(world.tenant, request)
+    window_run.run_window(world.tenant, run_requests.RunRequest(**{**vars(request), "is_confirmed": True}))
+    window_run.run_queued(world.tenant, world.provider)
     assert rollforward(world) == [(monday, 0, 500, 0, 500), (tuesday, 500, 70, 500, 70), (wednesday, 70, 0, 0, 70)]
     assert findings(world) == []
 
@@ -98,8 +98,8 @@ def test_the_lines_of_a_run_taken_back_go_on_to_the_next_run_once(world: World) 
     """They were in no run's tables until their own file was run again."""
     world.add(settle("F2", "", -3, on=TUE, type="fee"), settle("L4", "R4", 40, on=THU))
     world.run(TUE)
-    voiding.void(world.home, TENANT, run_id(world, TUE), "ben", "wrong window", NOW)
-    window_run.run_queued(world.home, TENANT, world.provider)
+    voiding.void(world.tenant, run_id(world, TUE), "ben", "wrong window", NOW)
+    window_run.run_queued(world.tenant, world.provider)
     world.run(THU)
     assert settlement_rows(world) == {(WED, 2, 1, 1, 0), (THU, 1, 0, 0, 0)}
     # Run again after all, under another window: its rows are in Wednesday's run, and here they come again.
@@ -110,23 +110,23 @@ def test_the_lines_of_a_run_taken_back_go_on_to_the_next_run_once(world: World) 
 
 def test_a_run_that_rows_went_on_to_is_sealed_examined_rebuilt_and_performed_again(world: World) -> None:
     world.add(settle("L4", "R4", 40, on=THU))
-    voiding.void(world.home, TENANT, run_id(world, TUE), "ben", "wrong window", NOW)
-    window_run.run_queued(world.home, TENANT, world.provider)
+    voiding.void(world.tenant, run_id(world, TUE), "ben", "wrong window", NOW)
+    window_run.run_queued(world.tenant, world.provider)
     world.run(THU)
     wednesday = run_id(world, WED)
     for actor, step in (("ana", closing.prepare), ("ben", closing.approve)):
-        with case.of_run(world.home, TENANT, wednesday) as candidate:
+        with case.of_run(world.tenant, wednesday) as candidate:
             outcome = step(candidate, actor, NOW)
     assert (outcome.status, outcome.blockers) == ("sealed", ())
     assert verified(world).holds
     assert world.revision(WED).manifest["passed_on"] == {settlement_file(TUE): settlement_file(WED)}
     assert findings(world) == []
-    outcomes = [reperform(world.home, TENANT, run_id(world, window)) for window in (WED, THU)]
+    outcomes = [reperform(world.tenant, run_id(world, window)) for window in (WED, THU)]
     assert [(found.claim.revision, found.earlier, found.holds) for found in outcomes] == [(2, 1, True), (1, 2, True)]
     books = rollforward(world)
     for folder in (world.paths.staged, world.paths.lake):
         shutil.rmtree(folder)
-    remade = rebuild.rebuild(world.home, TENANT)
+    remade = rebuild.rebuild(world.tenant)
     # Tuesday's revision as well as both of Wednesday's: the first was made from it.
     assert [(item.revision, item.verdict) for item in remade.revisions].count((1, rebuild.EQUAL)) == 4
     assert [(item.revision, item.verdict) for item in remade.revisions].count((2, rebuild.EQUAL)) == 1
@@ -147,13 +147,13 @@ def settlement_rows(world: World) -> set[tuple[str, int, int, int, int]]:
 
 def test_nothing_that_a_seal_rests_on_is_taken_back(world: World) -> None:
     for actor, step in (("ana", closing.prepare), ("ben", closing.approve)):
-        with case.of_run(world.home, TENANT, run_id(world, TUE)) as candidate:
+        with case.of_run(world.tenant, run_id(world, TUE)) as candidate:
             outcome = step(candidate, actor, NOW)
     assert outcome.status == "sealed"
     for window in (MON, TUE):
         with pytest.raises(NotPossibleError, match="rests on run"):
-            voiding.void(world.home, TENANT, run_id(world, window), "ben", "wrong window", NOW)
-    assert voiding.void(world.home, TENANT, run_id(world, WED), "ben", "wrong window", NOW).status == "void"
+            voiding.void(world.tenant, run_id(world, window), "ben", "wrong window", NOW)
+    assert voiding.void(world.tenant, run_id(world, WED), "ben", "wrong window", NOW).status == "void"
 
 
 NAMES = {
@@ -172,10 +172,10 @@ def test_a_new_provider_one_letter_from_a_known_one_is_asked_about(tmp_path: Pat
 
     def check(name: str) -> None:
         if (nearest := NAMES[name]) is None:
-            mistakes.check_provider(world.paths, name)
+            mistakes.check_provider(world.tenant, name)
         else:
             with pytest.raises(UnconfirmedError, match=f"do you mean {nearest}"):
-                mistakes.check_provider(world.paths, name)
+                mistakes.check_provider(world.tenant, name)
 
     check_every(NAMES, check)
 

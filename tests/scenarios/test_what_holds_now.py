@@ -587,7 +587,7 @@ def test_one_that_comes_back_names_the_one_before(played: tuple[list[Said], Worl
 def test_the_history_of_an_exception_has_what_it_showed_before(played: tuple[list[Said], World]) -> None:
     number = next(place for place, each in enumerate(CLAIMS) if each.says.startswith("parts of a posting"))
     (row,) = played[1].query(f"select exception_id from exceptions where subject_id = 'c{number:03d}.L1'")
-    shown = history.of_exception(played[1].paths, row["exception_id"])
+    shown = history.of_exception(played[1].tenant, row["exception_id"])
     assert [(each.ledger_window, each.amount_minor, each.difference_minor) for each in shown] == [
         (MON, 100, 60),
         (TUE, 100, 25),

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests.scenarios.rows import MON, THU, TUE, WED, call, post, settle
-from tests.scenarios.world import TENANT, World
+from tests.scenarios.world import World
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.review.record import DecisionRequest
 
 NOW = datetime(2026, 4, 22, 9, tzinfo=UTC)
 PROFILE = {"amount_date_rule": "off", "settlement_lag_days": 0}
@@ -30,7 +31,7 @@ class Story:
 
 def decide(world: World, subject: str, action: str, actor: str, **given: Any) -> DecisionResult:
     (row,) = world.query(f"select exception_id from exceptions where subject_id = '{subject}' and status <> 'resolved'")
-    return deciding.decide(world.home, TENANT, row["exception_id"], action, actor, **{"now": NOW, **given})
+    return deciding.decide(world.tenant, DecisionRequest(row["exception_id"], action, actor, **given), NOW)
 
 
 def write_off(world: World, subject: str) -> DecisionResult:
@@ -58,12 +59,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     said = {day: [statement.text for statement in world.run(day)] for day in (MON, TUE)}
     asked: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deciding, "_rerun", lambda _home, _tenant, run, _actor: asked.append(run.run_id))
+        patch.setattr(deciding, "_rerun", lambda _tenant, run, _actor: asked.append(run.run_id))
         for subject in ("T0", "T1", "T6", "L3", "L8", "LA", "T2", "L7"):
             write_off(world, subject)
         (taken_back,) = world.query("select exception_id from exceptions where subject_id = 'T2'")
         deciding.decide(
-            world.home, TENANT, taken_back["exception_id"], "reopen", "ann", reason="it is on its way", now=NOW
+            world.tenant, DecisionRequest(taken_back["exception_id"], "reopen", "ann", reason="it is on its way"), NOW
         )
     assert set(asked) == {world.revision(TUE).run_id}
     decide(world, "T9", "accept_timing", "ann", reason="a holiday there")
@@ -209,7 +210,11 @@ def test_a_write_off_taken_back_leaves_the_item_open_and_a_later_run_matches_it(
 def test_a_write_off_cannot_be_taken_back_once_later_books_stand_on_it(story: Story) -> None:
     (row,) = story.world.query("select exception_id from exceptions where subject_id = 'T1'")
     with pytest.raises(RefusedError, match="was reconciled on top of it: it cannot be reopened"):
-        deciding.decide(story.world.home, TENANT, row["exception_id"], "reopen", "ann", reason="it came", now=NOW)
+        deciding.decide(
+            story.world.tenant,
+            DecisionRequest(row["exception_id"], "reopen", "ann", reason="it came"),
+            NOW,
+        )
 
 
 def test_what_a_person_resolved_stays_so_though_a_later_run_matches_the_item(story: Story) -> None:
@@ -227,7 +232,7 @@ def test_an_assigned_owner_is_still_the_owner_when_the_system_resolves(story: St
 def test_what_the_system_resolved_is_not_for_people_to_resolve(story: Story) -> None:
     (row,) = story.world.query("select exception_id from exceptions where subject_id = 'T4'")
     with pytest.raises(RefusedError, match="resolved by the system"):
-        deciding.decide(story.world.home, TENANT, row["exception_id"], "reopen", "ann", reason="no", now=NOW)
+        deciding.decide(story.world.tenant, DecisionRequest(row["exception_id"], "reopen", "ann", reason="no"), NOW)
 
 
 def test_the_manifest_tells_what_was_decided(story: Story) -> None:

@@ -23,10 +23,10 @@ from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import window_run
-from zentra_pipeline.reconcile.window_run import RunRequest, WindowResult
-from zentra_pipeline.settings import Home
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.reconcile.window_run import WindowResult
+from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.tenants import tenancy
 
 TENANT = "acme"
@@ -47,17 +47,25 @@ class World:
     """A home with one tenant and one provider; `profile` holds the keys that differ from their defaults."""
 
     def __init__(self, folder: Path, profile: Mapping[str, Any] | None = None, provider: str = PROVIDER) -> None:
-        self.home = Home.at(folder / "home")
+        home = Home.at(folder / "home")
         self.provider = provider
         self.inbox = folder / "inbox"
         self.inbox.mkdir(parents=True)
-        tenancy.init_home(self.home)
-        self.paths = tenancy.add_tenant(self.home, TENANT, NOW)
+        tenancy.init_home(home)
+        self.tenant = tenancy.add_tenant(home, TENANT, NOW)
         (self.paths.providers / f"{provider}.yml").write_text(json.dumps(profile or {}), encoding="utf-8")
         self._pending: list[Row] = []
         self._files: set[str] = set()
         self._deliveries = 0
         self._said: set[Statement] = set()
+
+    @property
+    def home(self) -> Home:
+        return self.tenant.home
+
+    @property
+    def paths(self) -> TenantPaths:
+        return self.tenant.paths
 
     def beside(self, provider: str) -> "World":
         """The same tenant's data of another provider, with all defaults."""
@@ -113,7 +121,13 @@ class World:
         if kind == "settlement":
             self._files.add(file_id)
         return ingest_files(
-            self.paths, provider=self.provider, kind=kind, files=[path], file_id=None, format="canonical", now=NOW
+            self.tenant,
+            provider=self.provider,
+            kind=kind,
+            files=[path],
+            file_id=None,
+            format="canonical",
+            now=NOW,
         )
 
     def run(self, window: str, as_of: str | None = None, file: str | None = None) -> list[Statement]:
@@ -140,8 +154,8 @@ class World:
         """Ask for a run as it stands, and for the later ones again where it changed."""
         known = datetime.fromisoformat(as_of) if as_of else self.cutoff(window)
         request = RunRequest(self.provider, file_id, date.fromisoformat(window), OWNER, known, "test")
-        result = window_run.run_window(self.home, TENANT, request)
-        window_run.run_queued(self.home, TENANT, self.provider)
+        result = window_run.run_window(self.tenant, request)
+        window_run.run_queued(self.tenant, self.provider)
         return result
 
     def cutoff(self, window: str) -> datetime:
@@ -158,7 +172,7 @@ class World:
         """The current revision of a window's run."""
         file_id = file or settlement_file(window)
         run_id = run_store.run_id_of(TENANT, self.provider, file_id, date.fromisoformat(window))
-        with reading(operational_store(self.paths)) as connection:
+        with self.tenant.reading() as connection:
             return run_store.current_revision(connection, run_id)
 
 

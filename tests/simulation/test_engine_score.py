@@ -9,7 +9,8 @@ import pytest
 
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile.window_run import RunRequest, as_request, run_queued, run_window
+from zentra_pipeline.reconcile.run_requests import RunRequest, as_request
+from zentra_pipeline.reconcile.window_run import run_queued, run_window
 from zentra_pipeline.review import record
 from zentra_pipeline.settings import Home
 from zentra_pipeline.simulation.replay import replay
@@ -17,6 +18,7 @@ from zentra_pipeline.simulation.scoring import Score, read_key, score
 from zentra_pipeline.simulation.world import build_world
 from zentra_pipeline.simulation.write import write_world
 from zentra_pipeline.store.runs import Run
+from zentra_pipeline.tenants.tenant import Tenant
 
 QUICK_SEEDS = range(2)
 SLOW_SEEDS = range(2, 50)
@@ -36,8 +38,8 @@ def decisions_without_dagster() -> Iterator[None]:
     """What a decision has made again is made without Dagster, and the catalog is brought up to date by what follows."""
     stale = SimpleNamespace(**vars(lake) | {"refresh": lambda _paths: None})
 
-    def again(home: Home, tenant: str, run: Run, actor: str) -> None:
-        run_window(home, tenant, as_request(run, actor))
+    def again(tenant: Tenant, run: Run, actor: str) -> None:
+        run_window(tenant, as_request(run, actor))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deciding, "_rerun", again)
@@ -45,9 +47,9 @@ def decisions_without_dagster() -> Iterator[None]:
         yield
 
 
-def run_with_what_follows(home: Home, tenant: str, request: RunRequest) -> None:
-    run_window(home, tenant, request)
-    run_queued(home, tenant, request.provider)
+def run_with_what_follows(tenant: Tenant, request: RunRequest) -> None:
+    run_window(tenant, request)
+    run_queued(tenant, request.provider)
 
 
 def quietly(_window: str, _step: str) -> None:

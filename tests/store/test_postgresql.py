@@ -71,7 +71,7 @@ def test_homes_and_tenants_that_share_a_database_share_nothing(tmp_path: Path, p
     stores = [operational_store(home.tenant(tenant)) for home in homes for tenant in ("acme", "zeta")]
     assert [count(store) for store in stores] == [1, 0, 0, 0]
     tenancy.add_tenant(homes[1], "third", NOW)
-    assert [tenancy.tenants(home) for home in homes] == [["acme", "zeta"], ["acme", "third", "zeta"]]
+    assert [tenancy.names(home) for home in homes] == [["acme", "zeta"], ["acme", "third", "zeta"]]
 
 
 def test_tenants_whose_names_differ_after_sixty_letters_have_stores_of_their_own(tmp_path: Path, postgres: str) -> None:
@@ -87,7 +87,7 @@ def test_tenants_whose_names_differ_after_sixty_letters_have_stores_of_their_own
 def test_a_home_that_is_moved_keeps_its_stores(tmp_path: Path, postgres: str) -> None:
     append(operational_store(made_home(tmp_path / "home", "acme").tenant("acme")), 1)
     (tmp_path / "home").rename(tmp_path / "moved")
-    assert count(operational_store(tenancy.require_tenant(Home.at(tmp_path / "moved"), "acme"))) == 1
+    assert count(operational_store(tenancy.require_tenant(Home.at(tmp_path / "moved"), "acme").paths)) == 1
 
 
 def test_tenants_stand_in_one_order_whatever_the_collation(
@@ -95,7 +95,7 @@ def test_tenants_stand_in_one_order_whatever_the_collation(
 ) -> None:
     with fresh_database(postgres_url, LOCALE_PROVIDER="icu", ICU_LOCALE="en-US") as url:
         monkeypatch.setenv(DATABASE_VARIABLE, url)
-        assert tenancy.tenants(made_home(tmp_path / "home", "acme", "Zeta", "beta")) == ["Zeta", "acme", "beta"]
+        assert tenancy.names(made_home(tmp_path / "home", "acme", "Zeta", "beta")) == ["Zeta", "acme", "beta"]
 
 
 def test_a_home_in_files_is_not_quietly_left_for_an_empty_database(

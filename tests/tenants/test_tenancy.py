@@ -42,17 +42,19 @@ def test_making_a_home_twice_says_so_and_changes_nothing(tmp_path: Path) -> None
 
 
 def test_a_new_tenant_has_its_folders_store_and_starter_configuration(home: Home) -> None:
-    paths = tenancy.add_tenant(home, "acme", NOW)
+    tenant = tenancy.add_tenant(home, "acme", NOW)
+    paths = tenant.paths
     folders = (paths.providers, paths.landing, paths.staged, paths.lake, paths.scratch, paths.locks)
     assert all(folder.is_dir() for folder in folders)
     assert operational_place(paths).is_made
     assert load_routing(paths) == ()
     assert load_profile(paths, "rail") == Profile()
-    assert tenancy.require_tenant(home, "acme") == paths
+    assert tenancy.require_tenant(home, "acme") == tenant
 
 
 def test_the_example_in_the_starter_routing_is_a_valid_rule(home: Home) -> None:
-    paths = tenancy.add_tenant(home, "acme", NOW)
+    tenant = tenancy.add_tenant(home, "acme", NOW)
+    paths = tenant.paths
     text = paths.routing.read_text(encoding="utf-8")
     paths.routing.write_text(re.sub(r"^# ?(?=rules:|escalation:|  )", "", text, flags=re.MULTILINE), encoding="utf-8")
     (rule,) = load_routing(paths)
@@ -62,9 +64,10 @@ def test_the_example_in_the_starter_routing_is_a_valid_rule(home: Home) -> None:
 
 
 def test_adding_a_tenant_again_keeps_what_its_operator_wrote(home: Home) -> None:
-    paths = tenancy.add_tenant(home, "acme", NOW)
+    tenant = tenancy.add_tenant(home, "acme", NOW)
+    paths = tenant.paths
     paths.routing.write_text("rules: []\n", encoding="utf-8")
-    assert tenancy.add_tenant(home, "acme", NOW.replace(year=2027)) == paths
+    assert tenancy.add_tenant(home, "acme", NOW.replace(year=2027)) == tenant
     assert paths.routing.read_text(encoding="utf-8") == "rules: []\n"
     with control_store(home).begin() as connection:
         rows = connection.exec_driver_sql("SELECT tenant_id, created_at FROM tenants").all()
@@ -74,7 +77,7 @@ def test_adding_a_tenant_again_keeps_what_its_operator_wrote(home: Home) -> None
 def test_tenants_are_listed_in_alphabetical_order(home: Home) -> None:
     for tenant in ("zeta", "acme", "Mid"):
         tenancy.add_tenant(home, tenant, NOW)
-    assert tenancy.tenants(home) == ["Mid", "acme", "zeta"]
+    assert tenancy.names(home) == ["Mid", "acme", "zeta"]
 
 
 def test_a_folder_alone_is_no_tenant(home: Home) -> None:
@@ -87,7 +90,7 @@ def test_a_home_that_was_never_made_is_refused_and_not_made(tmp_path: Path) -> N
     home = Home.at(tmp_path / "nowhere")
     for attempt in (
         lambda: tenancy.require_tenant(home, "acme"),
-        lambda: tenancy.tenants(home),
+        lambda: tenancy.names(home),
         lambda: tenancy.add_tenant(home, "acme", NOW),
     ):
         with pytest.raises(UsageError, match="is not a Zentra home: make it with `zentra init`"):
@@ -111,7 +114,7 @@ def test_a_name_that_file_systems_or_variables_take_for_anothers_is_refused(home
     tenancy.add_tenant(home, "acme-eu", NOW)
     with pytest.raises(UsageError, match="not allowed beside 'acme-eu'"):
         tenancy.add_tenant(home, name, NOW)
-    assert tenancy.tenants(home) == ["acme-eu"]
+    assert tenancy.names(home) == ["acme-eu"]
     assert not home.tenant(name).root.exists()
     tenancy.add_tenant(home, "acme-eu", NOW)
     tenancy.add_tenant(home, "acme-euro", NOW)
@@ -121,7 +124,7 @@ def test_processes_that_add_the_same_tenant_at_once_agree(home: Home) -> None:
     program = (
         "import sys; from datetime import UTC, datetime; from zentra_pipeline.tenants import tenancy;"
         "from zentra_pipeline.settings import Home;"
-        "print(tenancy.add_tenant(Home.at(sys.argv[1]), 'acme', datetime.now(UTC)).root.name)"
+        "print(tenancy.add_tenant(Home.at(sys.argv[1]), 'acme', datetime.now(UTC)).name)"
     )
     started = [
         subprocess.Popen(
@@ -134,4 +137,4 @@ def test_processes_that_add_the_same_tenant_at_once_agree(home: Home) -> None:
         for _ in range(4)
     ]
     assert [(process.communicate(timeout=60), process.returncode) for process in started] == [(("acme\n", ""), 0)] * 4
-    assert tenancy.tenants(home) == ["acme"]
+    assert tenancy.names(home) == ["acme"]

@@ -16,6 +16,7 @@ from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.published import lake
 from zentra_pipeline.settings import DATABASE_VARIABLE, Home, TenantPaths
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import records
 from zentra_pipeline.upkeep.records import Records
 
@@ -27,13 +28,20 @@ KEPT = "home_that_nobody_opens"
 class Copy:
     """A copy of the history, and the files it came from."""
 
-    home: Home
-    paths: TenantPaths
+    tenant: Tenant
     inbox: Path
 
     @property
+    def home(self) -> Home:
+        return self.tenant.home
+
+    @property
+    def paths(self) -> TenantPaths:
+        return self.tenant.paths
+
+    @property
     def records(self) -> Records:
-        return records.read(self.home, TENANT)
+        return records.read(self.tenant)
 
     def derived(self) -> dict[str, bytes]:
         """Every file that is derived, by its path; the catalog, whose bytes hold a moment, left out."""
@@ -66,14 +74,14 @@ def history(folder: Path) -> World:
     card.ingest("ledger", "cards", movements)
     card.ingest("callbacks", "told", [call(f"G{n}", f"Q{n}", 50 + n) for n in range(3)])
     card.ingest("settlement", settlement_file(MON), [settle(f"M{n}", f"Q{n}", 50 + n) for n in range(3)])
-    seal(rail.home, card.request(MON, settlement_file(MON)).run.run_id)
+    seal(rail.tenant, card.request(MON, settlement_file(MON)).run.run_id)
     return rail
 
 
-def seal(home: Home, run_id: str) -> None:
+def seal(tenant: Tenant, run_id: str) -> None:
     """One prepares the closeout of a run and another approves it."""
     for step, actor in ((closing.prepare, "ana"), (closing.approve, "ben")):
-        with cases.of_run(home, TENANT, run_id) as case:
+        with cases.of_run(tenant, run_id) as case:
             outcome = step(case, actor, datetime.now(UTC))
         assert outcome.closeout is not None, outcome.blockers
 
@@ -98,8 +106,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Copy:
             # Some tests read the history itself, and SQLite's files beside a store come and go with its readers.
             shutil.copytree(folder / "world" / "home", folder / "world" / KEPT)
             (folder / "made").touch()
-    home = Home.at(folder / "world" / "home")
-    return Copy(home, home.tenant(TENANT), folder / "world" / "inbox")
+    return Copy(Tenant.of(Home.at(folder / "world" / "home"), TENANT), folder / "world" / "inbox")
 
 
 @pytest.fixture
@@ -122,5 +129,4 @@ def copies(original: Copy, tmp_path: Path) -> Copies:
 
 def copied(original: Copy, root: Path) -> Copy:
     shutil.copytree(original.home.root.with_name(KEPT), root)
-    home = Home.at(root)
-    return Copy(home, home.tenant(TENANT), original.inbox)
+    return Copy(Tenant.of(Home.at(root), TENANT), original.inbox)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from zentra_pipeline import durable_files
-from zentra_pipeline.published.lake import PublishedTable
+from zentra_pipeline.published.lake_files import PublishedFile
 from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
@@ -31,11 +31,11 @@ def take_from(shelf: TenantPaths, spoil: Spoil = lambda table, run_id, revision:
             target = made.root / entry["path"]
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shelf.root / entry["path"], target)
-            tables[name] = PublishedTable(**entry)
+            tables[name] = PublishedFile(**entry)
             if spoil(name, inputs.run_id, revision.revision):
                 rows = pl.read_parquet(target)
                 pl.concat([rows, rows]).write_parquet(target)
-                tables[name] = PublishedTable(entry["path"], 2 * entry["rows"], durable_files.digest_of(target))
+                tables[name] = PublishedFile(entry["path"], 2 * entry["rows"], durable_files.digest_of(target))
         return Remade(recorded.inputs_digest, tables)
 
     return remade

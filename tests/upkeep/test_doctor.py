@@ -19,6 +19,7 @@ from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.published import lake
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import doctor
 from zentra_pipeline.upkeep.doctor import CHECKS, Diagnosis, examine
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
@@ -253,8 +254,7 @@ def test_a_catalog_behind_a_command_at_work_is_a_note(copy: Copy) -> None:
 
 def test_a_home_that_was_moved_has_a_catalog_that_reads_elsewhere(original: Copy, tmp_path: Path) -> None:
     shutil.copytree(original.home.root.with_name(KEPT), tmp_path / "moved")
-    moved = Copy(type(original.home).at(tmp_path / "moved"), original.paths, original.inbox)
-    moved = Copy(moved.home, moved.home.tenant(TENANT), original.inbox)
+    moved = Copy(Tenant.of(Home.at(tmp_path / "moved"), TENANT), original.inbox)
     (finding,) = look(moved).findings
     assert "the home was moved or copied" in finding.what
     assert run_remedy(moved, finding) == 0

@@ -12,6 +12,7 @@ from tests.scenarios.world import TENANT, World
 from zentra_pipeline.closeout import case as cases
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.desk import deciding
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor
@@ -27,7 +28,7 @@ def now() -> datetime:
 def decide(world: World, subject: str, action: str, actor: str, **options: Any) -> None:
     of_subject = f"select exception_id from exceptions where subject_id = '{subject}' and status <> 'resolved'"
     (found,) = world.query(of_subject)
-    deciding.decide(world.home, TENANT, found["exception_id"], action, actor, now=now(), **options)
+    deciding.decide(world.tenant, DecisionRequest(found["exception_id"], action, actor, **options), now())
 
 
 def close(world: World, window: str) -> None:
@@ -36,7 +37,7 @@ def close(world: World, window: str) -> None:
         decide(world, row["subject_id"], "resolve", "ana", resolution="accepted_timing", reason="it will come")
     run_id = run_store.run_id_of(TENANT, world.provider, settlement_file(window), date.fromisoformat(window))
     for step, actor in ((closing.prepare, "ana"), (closing.approve, "ben")):
-        with cases.of_run(world.home, TENANT, run_id) as case:
+        with cases.of_run(world.tenant, run_id) as case:
             outcome = step(case, actor, now())
         assert outcome.closeout is not None, outcome.blockers
 
@@ -47,8 +48,8 @@ def eventful(folder: Path) -> World:
     """
     world = World(folder)
     hook = "http://127.0.0.1:1099/hook"
-    endpoints.add(world.home, TENANT, hook, actor="ana", now=now(), is_loopback_allowed=True)
-    intents.record(world.paths, asked(provider_reference="R6"), "service", datetime(2026, 4, 20, 10, tzinfo=UTC))
+    endpoints.add(world.tenant, hook, actor="ana", now=now(), is_loopback_allowed=True)
+    intents.record(world.tenant, asked(provider_reference="R6"), "service", datetime(2026, 4, 20, 10, tzinfo=UTC))
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500), settle("L5", "X5", 55), post("T5", "Y5", 55))
     world.add(settle("L6", "R6", 12_500), call("E6", "R6", 12_500), settle("L9", "R9", 9))
     world.run(MON)
@@ -68,7 +69,7 @@ def eventful(folder: Path) -> World:
     close(world, TUE)
     for step, actor in ((closing.prepare, "ana"), (closing.approve, "ben")):
         window = date.fromisoformat(WED)
-        with cases.of_idle_window(world.home, TENANT, world.provider, window, "ana", now()) as case:
+        with cases.of_idle_window(world.tenant, world.provider, window, "ana", now()) as case:
             assert step(case, actor, now()).closeout is not None
     return world
 
@@ -90,7 +91,7 @@ def test_every_seal_of_an_eventful_history_is_reproduced(tmp_path: Path) -> None
     head = world.paths.heads / f"{world.provider}.json"
     assert verify.verify(world.paths.closeouts, world.home.trust, head).holds
     assert [finding for found in doctor.examine(world.home) for finding in found.findings] == []
-    rebuilt = rebuild(world.home, TENANT)
+    rebuilt = rebuild(world.tenant)
     assert {seal.closeout_id: seal.verdict for seal in rebuilt.seals} == {row["closeout_id"]: EQUAL for row in sealed}
     assert {item.verdict for item in rebuilt.revisions} == {EQUAL}
     assert rebuilt.holds

@@ -16,10 +16,10 @@ from tests.closeout.closed_world import verified
 from tests.scenarios.rows import MON, TUE, WED, call, post, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import sql_text
-from zentra_pipeline.published import declared_tables, lake, schema_before
+from zentra_pipeline.published import declared_tables, lake, lake_files, lake_views, schema_before
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import doctor
 from zentra_pipeline.upkeep.finding import ERROR
 from zentra_pipeline.upkeep.rebuild import EQUAL, SAME_ROWS, rebuild
@@ -33,8 +33,7 @@ def world(tmp_path: Path, sqlite: None) -> World:
     with tarfile.open(HOME) as packed:
         packed.extractall(tmp_path, filter="data")
     world = World.__new__(World)
-    world.home = Home.at(tmp_path / "home")
-    world.paths = world.home.tenant(TENANT)
+    world.tenant = Tenant.of(Home.at(tmp_path / "home"), TENANT)
     world.provider = "rail_primary"
     world.inbox = tmp_path / "inbox"
     world.inbox.mkdir()
@@ -46,7 +45,7 @@ def world(tmp_path: Path, sqlite: None) -> World:
 
 
 def run_of(world: World, window: str) -> run_store.Run:
-    with reading(operational_store(world.paths)) as connection:
+    with world.tenant.reading() as connection:
         return next(run for run in run_store.list_runs(connection) if run.ledger_window == window)
 
 
@@ -69,7 +68,7 @@ AS_LEFT = [
 
 def test_its_tables_are_read_whole_and_what_they_lack_is_null(world: World) -> None:
     assert exceptions(world) == AS_LEFT
-    for table in sorted({*lake.ROW_ORDER} - lake.INTERNAL):
+    for table in sorted({*lake_files.ROW_ORDER} - lake_views.INTERNAL):
         answer = lake.query(world.paths, f"select * from {table}")
         assert answer.columns == list(declared_tables.tables()[table].columns)
         added = [name for name in answer.columns if name not in schema_before.COLUMNS.get(table, answer.columns)]
@@ -93,10 +92,10 @@ def test_the_next_window_starts_from_what_it_left(world: World) -> None:
 
 def test_its_seal_holds_and_both_windows_are_made_again_as_they_were(world: World) -> None:
     assert verified(world).holds
-    assert reperform(world.home, TENANT, run_of(world, MON).run_id).holds
+    assert reperform(world.tenant, run_of(world, MON).run_id).holds
     shutil.rmtree(world.paths.lake / "exceptions")
     shutil.rmtree(world.paths.staged)
-    remade = rebuild(world.home, TENANT)
+    remade = rebuild(world.tenant)
     assert {item.verdict for item in remade.revisions} <= {EQUAL, SAME_ROWS}
     assert [seal.verdict for seal in remade.seals] == [EQUAL]
     assert (remade.refused, remade.lost) == (None, ())
@@ -110,7 +109,9 @@ def test_run_again_its_sealed_window_stays_sealed_and_the_other_takes_the_column
     assert (run_of(world, MON).revision, run_of(world, MON).status) == (1, "closed")
     world.request(TUE, settlement_file(TUE))
     tables = world.revision(TUE).tables
-    assert {name: list(columns) for name, columns in lake.columns_of(tables).items()} == lake.declared_columns()
+    assert {
+        name: list(columns) for name, columns in lake_files.columns_of(tables).items()
+    } == lake_files.declared_columns()
     assert exceptions(world) == AS_LEFT
 
 

@@ -17,8 +17,9 @@ from tests.upkeep.conftest import Copies, Copy
 from zentra_pipeline import cli, durable_files, sql_text
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import VerificationError
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake, lake_files
 from zentra_pipeline.reconcile import dbt_project, revision_events
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.upkeep import remake
 from zentra_pipeline.upkeep.rebuild import (
@@ -37,6 +38,7 @@ import os, sys
 from pathlib import Path
 from tests.upkeep import shelf
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep.rebuild import rebuild
 
 home, right, kill_at = sys.argv[1:]
@@ -51,7 +53,7 @@ def die_at_the_nth_rename(event, arguments):
 
 sys.addaudithook(die_at_the_nth_rename)
 shelf.use_for_good(Path(right))
-assert rebuild(Home.at(home), "acme").holds
+assert rebuild(Tenant.of(Home.at(home), "acme")).holds
 print(seen)
 """
 
@@ -66,7 +68,7 @@ def test_everything_derived_comes_back_byte_for_byte_from_landing_and_store_alon
     for folder in (copy.paths.staged, copy.paths.lake):
         shutil.rmtree(folder)
     copy.paths.catalog.unlink()
-    outcome = rebuild(copy.home, TENANT)
+    outcome = rebuild(copy.tenant)
     assert [(item.verdict, item.differs) for item in outcome.revisions] == [(EQUAL, ())] * 4
     assert [(item.verdict, item.detail) for item in outcome.seals] == [(EQUAL, "")]
     assert (outcome.refused, outcome.lost, outcome.holds) == (None, (), True)
@@ -84,7 +86,7 @@ def test_only_what_is_damaged_is_replaced(copy: Copy, original: Copy, monkeypatc
     for path in damaged:
         (copy.paths.root / path).write_bytes(before[path][:-1] + b"?")
     untouched = {path: (copy.paths.root / path).stat().st_ino for path in before if path not in damaged}
-    outcome = rebuild(copy.home, TENANT)
+    outcome = rebuild(copy.tenant)
     assert (sorted(outcome.restored), outcome.holds) == (damaged, True)
     assert copy.derived() == before
     assert {path: (copy.paths.root / path).stat().st_ino for path in untouched} == untouched
@@ -97,7 +99,7 @@ def test_nothing_is_replaced_when_other_tables_come_out_for_no_reason(
     lost = next(path for path in copy.derived() if "open_items" in path)
     (copy.paths.root / lost).unlink()
     before = copy.derived()
-    outcome = rebuild(copy.home, TENANT)
+    outcome = rebuild(copy.tenant)
     assert [item.verdict for item in outcome.revisions if item.differs == ("matches",)] == [UNEXPLAINED]
     assert outcome.refused is not None
     assert (outcome.restored, outcome.holds) == ((), False)
@@ -110,7 +112,7 @@ def test_a_revision_that_other_rules_made_stays_as_published(
     shelf.use(monkeypatch, original.paths, lambda table, run_id, revision: (table, revision) == ("matches", 2))
     monkeypatch.setattr(dbt_project, "digest", lambda: "f" * 64)
     before = copy.derived()
-    outcome = rebuild(copy.home, TENANT)
+    outcome = rebuild(copy.tenant)
     assert [item.verdict for item in outcome.revisions].count(RULES_CHANGED) == 1
     assert outcome.holds
     assert copy.derived() == before
@@ -126,7 +128,7 @@ def test_a_damaged_table_that_other_rules_made_is_lost_and_the_rest_is_restored(
     right = (copy.paths.root / other).read_bytes()
     for path in (lost, other):
         (copy.paths.root / path).unlink()
-    outcome = rebuild(copy.home, TENANT)
+    outcome = rebuild(copy.tenant)
     assert (outcome.lost, outcome.restored, outcome.holds) == ((lost,), (other,), False)
     assert (copy.paths.root / other).read_bytes() == right
     later = [item for item in outcome.revisions if item.verdict == NOT_COMPARABLE]
@@ -147,12 +149,14 @@ def test_other_bytes_of_the_same_rows_are_told_apart_from_other_rows(
             rows = connection.sql(f"from read_parquet({sql_text.file_literal(path)})").to_arrow_table()
             connection.register("rows", rows)
             connection.execute(f"copy rows to '{path}' (format parquet, compression gzip)")
-        table = lake.PublishedTable(found.tables["conservation"].path, rows.num_rows, durable_files.digest_of(path))
+        table = lake_files.PublishedFile(
+            found.tables["conservation"].path, rows.num_rows, durable_files.digest_of(path)
+        )
         return remake.Remade(found.inputs_digest, {**found.tables, "conservation": table})
 
     monkeypatch.setattr(remake, "remake_revision", rewritten)
     before = copy.derived()
-    outcome = rebuild(copy.home, TENANT)
+    outcome = rebuild(copy.tenant)
     assert {(item.verdict, item.differs) for item in outcome.revisions} == {(SAME_ROWS, ("conservation",))}
     assert outcome.holds
     assert copy.derived() == before
@@ -165,17 +169,17 @@ def test_damaged_landed_bytes_stop_a_rebuild_before_it_changes_anything(copy: Co
     next(copy.paths.staged.rglob("*.parquet")).unlink()
     before = copy.derived()
     with pytest.raises(VerificationError, match=f"landing/{file.sha256} .* is altered: ingest the original file again"):
-        rebuild(copy.home, TENANT)
+        rebuild(copy.tenant)
     assert copy.derived() == before
 
 
 def test_registered_rows_that_do_not_come_out_again_stop_a_rebuild(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     stage_again = remake.restage
     monkeypatch.setattr(
-        remake, "restage", lambda *arguments: stage_again(*arguments[:2], arguments[2], [])
+        remake, "restage", lambda tenant, landed, file, _before: stage_again(tenant, landed, file, [])
     )  # without the files before it, no row contradicts another
     with pytest.raises(VerificationError, match=r"does not come to the rows registered .*rows_quarantined 2 became 0"):
-        rebuild(copy.home, TENANT)
+        rebuild(copy.tenant)
 
 
 def damaged(copies: Copies, name: str) -> Copy:
@@ -203,11 +207,11 @@ def test_a_rebuild_that_fails_on_the_way_leaves_right_files_and_a_rerun_heals(
         left = number
         copy = damaged(copies, f"failed_{number}")
         with pytest.raises(OSError, match="No space left"):
-            rebuild(copy.home, TENANT)
+            rebuild(copy.tenant)
         found = copy.derived()
         assert {path: content for path, content in found.items() if right.get(path) != content} == {}
         assert len(found) == len(right) - 15 + number
-        assert rebuild(copy.home, TENANT).holds
+        assert rebuild(copy.tenant).holds
         assert copy.derived() == right
 
 
@@ -238,7 +242,7 @@ def test_pointers_and_catalog_alone_are_written_anew_without_remaking_a_table(
     pointer = next((copy.paths.lake / "_current").iterdir())
     pointer.write_bytes(b"\xff{")
     copy.paths.catalog.write_bytes(b"no database")
-    refresh_readers(copy.home, TENANT)
+    refresh_readers(copy.tenant)
     assert copy.derived() == before
     assert lake.query(copy.paths, "select count(*) from runs").rows == [(3,)]
 
@@ -266,19 +270,16 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
     write = revision_events.write_events
     decided: list[str] = []
 
-    def write_and_be_overtaken(paths: TenantPaths, telling: revision_events.EventContext) -> lake.PublishedTable:
+    def write_and_be_overtaken(paths: TenantPaths, telling: revision_events.EventContext) -> lake_files.PublishedFile:
         written = write(paths, telling)
         if not decided:
             decided.append(found["exception_id"])
             deciding.decide(
-                world.home,
-                TENANT,
-                found["exception_id"],
-                "resolve",
-                "ana",
-                now=datetime.now(UTC),
-                resolution="provider_error_confirmed",
-                reason="their memo",
+                world.tenant,
+                DecisionRequest(
+                    found["exception_id"], "resolve", "ana", resolution="provider_error_confirmed", reason="their memo"
+                ),
+                datetime.now(UTC),
             )
         return written
 
@@ -289,5 +290,5 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
     assert decided
     told = world.query(f"select event_type from events where subject = '{found['exception_id']}' order by position")
     assert [row["event_type"].rpartition(".")[2] for row in told] == ["opened", "resolved"]
-    rebuilt = rebuild(world.home, TENANT)
+    rebuilt = rebuild(world.tenant)
     assert [item.verdict for item in rebuilt.revisions] == [EQUAL, EQUAL]

@@ -15,7 +15,7 @@ from tests.upkeep import shelf
 from tests.upkeep.conftest import CARDS, Copy
 from zentra_pipeline import cli, durable_files
 from zentra_pipeline.errors import UsageError, VerificationError
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.upkeep.reperform import reperform, reperform_bundle
 
 
@@ -32,20 +32,20 @@ def test_a_sealed_run_comes_out_again_from_landed_bytes_alone(copy: Copy) -> Non
     shutil.rmtree(copy.paths.lake / "matches" / f"provider={CARDS}")
     run_id, (closeout,) = run_of(copy, CARDS), copy.records.sealed
     before = copy.derived()
-    outcome = reperform(copy.home, TENANT, run_id)
+    outcome = reperform(copy.tenant, run_id)
     assert outcome.holds
     assert outcome.claim.closeout_id == closeout.closeout_id
     compared = {comparison.name: comparison.found for comparison in outcome.comparisons}
     assert compared["evidence"] == closeout.evidence_root
     assert compared["inputs"] == copy.records.runs_by_id[run_id].inputs_digest
-    assert compared.keys() == {*lake.ROW_ORDER, "inputs", "evidence"}
+    assert compared.keys() == {*lake_files.ROW_ORDER, "inputs", "evidence"}
     assert copy.derived() == before
     assert [path.name for path in copy.paths.root.iterdir() if path.name.startswith("reperform")] == []
 
 
 @pytest.mark.slow
 def test_a_run_is_made_from_the_earlier_runs_as_published(copy: Copy) -> None:
-    outcome = reperform(copy.home, TENANT, run_of(copy, "rail_primary", "2026-04-21"))
+    outcome = reperform(copy.tenant, run_of(copy, "rail_primary", "2026-04-21"))
     assert (outcome.holds, outcome.earlier, outcome.claim.closeout_id) == (True, 1, None)
 
 
@@ -68,7 +68,7 @@ def test_published_rows_that_the_inputs_do_not_come_to_are_named(
     shelf.use(monkeypatch, original.paths)
     run_id = run_of(copy, "rail_primary", "2026-04-21")
     rewrite_history(copy, run_id, "matches")
-    outcome = reperform(copy.home, TENANT, run_id)
+    outcome = reperform(copy.tenant, run_id)
     assert [comparison.name for comparison in outcome.comparisons if not comparison.holds] == ["matches"]
     (rows,) = (comparison.rows for comparison in outcome.comparisons if comparison.name == "matches")
     amounts = {(sign, json.loads(row)["ledger_minor"]) for sign, row in rows}
@@ -99,10 +99,10 @@ def test_damaged_inputs_are_named_and_nothing_is_compared(copy: Copy) -> None:
     earlier = copy.records.revisions_by_key[run_of(copy, "rail_primary"), 2]
     (copy.paths.root / earlier.tables["open_items"]["path"]).unlink()
     with pytest.raises(VerificationError, match="`zentra rebuild --tenant acme` makes it again"):
-        reperform(copy.home, TENANT, tuesday)
+        reperform(copy.tenant, tuesday)
     (copy.paths.landing / copy.records.files[-1].sha256).unlink()
     with pytest.raises(VerificationError, match="is missing: ingest the original file again"):
-        reperform(copy.home, TENANT, run_of(copy, CARDS))
+        reperform(copy.tenant, run_of(copy, CARDS))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"payload": "e30="}', '{"payload": "!"}', '{"payload": 1}'])
@@ -116,9 +116,9 @@ def test_what_is_no_bundle_is_refused_with_words(copy: Copy, tmp_path: Path, con
 
 def test_a_run_or_revision_that_is_not_there_is_misuse(copy: Copy) -> None:
     with pytest.raises(UsageError, match="has published nothing"):
-        reperform(copy.home, TENANT, "run_none")
+        reperform(copy.tenant, "run_none")
     with pytest.raises(UsageError, match="has no revision 9: it is at revision 2"):
-        reperform(copy.home, TENANT, run_of(copy, "rail_primary"), 9)
+        reperform(copy.tenant, run_of(copy, "rail_primary"), 9)
 
 
 def test_the_command_tells_what_holds(

@@ -15,12 +15,12 @@ import duckdb
 
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
-from zentra_pipeline.settings import Home
+from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.webhooks import Attempt, Delivery, Endpoint
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import endpoints, sending
 from zentra_pipeline.webhooks.sending import Sender, Tally
 from zentra_pipeline.webhooks.transport import Limits
@@ -145,22 +145,26 @@ def counterpart() -> Iterator[Counterpart]:
 class Station:
     """A home with one tenant; `now` is what the clock shows."""
 
-    home: Home
+    tenant: Tenant
     now: datetime = NOW
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
-    def paths(self) -> Any:
-        return self.home.tenant(TENANT)
+    def home(self) -> Home:
+        return self.tenant.home
+
+    @property
+    def paths(self) -> TenantPaths:
+        return self.tenant.paths
 
     @property
     def sender(self) -> Sender:
-        return Sender(self.home, TENANT, lambda: self.now, QUICK)
+        return Sender(self.tenant, lambda: self.now, QUICK)
 
     def add(self, url: str, **options: Any) -> str:
         """Add an endpoint on this machine; its id."""
         options = {"is_loopback_allowed": True, **options}
-        endpoint, secret = endpoints.add(self.home, TENANT, url, actor="ada", now=self.now, **options)
+        endpoint, secret = endpoints.add(self.tenant, url, actor="ada", now=self.now, **options)
         self.secrets[endpoint.endpoint_id] = secret
         return endpoint.endpoint_id
 
@@ -178,7 +182,7 @@ class Station:
                 at=self.now,
                 data={"owner": "é\u2028"},
             )
-            with operational_store(self.paths).begin() as connection:
+            with self.tenant.writing() as connection:
                 event_log.append(connection, event)
             ids.append(event["id"])
         return ids
@@ -201,7 +205,7 @@ class Station:
                 ],
             )
             connection.execute(f"copy told to '{path}' (format parquet)")
-        with operational_store(self.paths).begin() as connection:
+        with self.tenant.writing() as connection:
             event_log.append_file(connection, run_id="run_1", events=len(rows), path=relative, sha256="0" * 64)
 
     def send(self) -> Tally:
@@ -211,15 +215,15 @@ class Station:
         self.now += timedelta(**by)
 
     def deliveries(self, **chosen: Any) -> list[Delivery]:
-        with reading(operational_store(self.paths)) as connection:
+        with self.tenant.reading() as connection:
             return webhook_store.deliveries(connection, **chosen)
 
     def attempts(self, **chosen: Any) -> list[Attempt]:
-        with reading(operational_store(self.paths)) as connection:
+        with self.tenant.reading() as connection:
             return webhook_store.attempts(connection, **chosen)
 
     def endpoint(self, endpoint_id: str) -> Endpoint:
-        with reading(operational_store(self.paths)) as connection:
+        with self.tenant.reading() as connection:
             found = webhook_store.find_endpoint(connection, endpoint_id)
         assert found is not None
         return found
@@ -228,5 +232,4 @@ class Station:
 def make_station(folder: Path) -> Station:
     home = Home.at(folder / "home")
     tenancy.init_home(home)
-    tenancy.add_tenant(home, TENANT, NOW)
-    return Station(home)
+    return Station(tenancy.add_tenant(home, TENANT, NOW))

@@ -217,5 +217,5 @@ def test_what_is_another_tenants_is_answered_like_what_never_was(
         assert theirs.ask("POST", "/replay", body).status_code == 404
     assert theirs.items("/deliveries") == theirs.items("/endpoints") == []
     assert theirs.items("/deliveries", endpoint=endpoint_id) == []
-    assert [found.endpoint_id for found in endpoints.listed(station.home, TENANT)] == [endpoint_id]
+    assert [found.endpoint_id for found in endpoints.listed(station.tenant)] == [endpoint_id]
     assert station.send().attempts == 0

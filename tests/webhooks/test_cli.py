@@ -15,6 +15,7 @@ import pytest
 from tests.cli.conftest import Zentra
 from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer, silence
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import signing
 from zentra_pipeline.webhooks.receiver import Behaviour, Received, Receiver, running
 
@@ -24,7 +25,7 @@ IN_ACME = ("--tenant", TENANT)
 @pytest.fixture
 def log(acme: Zentra, tmp_path: Path) -> Station:
     """The log of the command line's tenant."""
-    return Station(Home.at(tmp_path / "home"))
+    return Station(Tenant.of(Home.at(tmp_path / "home"), TENANT))
 
 
 def added(zentra: Zentra, receiver: Counterpart, *options: str) -> str:

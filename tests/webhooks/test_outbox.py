@@ -11,8 +11,8 @@ import pytest
 
 from tests.scenarios.rows import MON, post, settle
 from tests.scenarios.world import World
-from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer, make_station
-from zentra_pipeline.events import reading, types
+from tests.webhooks.station import NOW, Counterpart, Station, answer, make_station
+from zentra_pipeline.events import log_reading, types
 from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.webhooks import endpoints, outbox, sending
 
@@ -59,7 +59,7 @@ def test_deliveries_go_out_in_the_order_of_the_log(station: Station, receiver: C
     station.tell("c")
     assert station.send() == sending.Tally(made=10, delivered=10)
     assert [event["sequence"] for event in events(receiver)] == [f"{place:020d}" for place in range(1, 11)]
-    assert receiver.ids == [event["id"] for _, event in reading.read(station.paths).events]
+    assert receiver.ids == [event["id"] for _, event in log_reading.read(station.paths).events]
     assert station.send() == sending.Tally()
 
 
@@ -158,7 +158,7 @@ def test_what_does_not_fit_stays_in_the_log_until_there_is_room(
         station.wait(hours=1)
         station.send()
     told = [delivery.event_id for delivery in station.deliveries()]
-    whole = [event["id"] for _, event in outbox.wanted(station.paths, station.endpoint(endpoint_id), 0).events]
+    whole = [event["id"] for _, event in outbox.wanted(station.tenant, station.endpoint(endpoint_id), 0).events]
     assert told == whole
     assert {delivery.status for delivery in station.deliveries()} == {"resolved"}
     assert station.endpoint(endpoint_id).position == 9
@@ -178,17 +178,17 @@ def test_an_endpoint_that_moved_on_meanwhile_is_not_given_anything_twice(station
     """A maker that read the endpoint earlier finds that its place was passed, and records nothing."""
     endpoint = station.endpoint(station.add("http://127.0.0.1:9999/"))
     station.tell("a", "b")
-    assert outbox.make(station.paths, endpoint, NOW) == 2
-    assert outbox.make(station.paths, endpoint, NOW) == 0
+    assert outbox.make(station.tenant, endpoint, NOW) == 2
+    assert outbox.make(station.tenant, endpoint, NOW) == 0
     assert len(station.deliveries()) == 2
 
 
 def test_a_disabled_endpoint_gets_later_what_happened_meanwhile(station: Station, receiver: Counterpart) -> None:
     endpoint_id = station.add(receiver.url)
-    endpoints.disable(station.home, TENANT, endpoint_id, "for now")
+    endpoints.disable(station.tenant, endpoint_id, "for now")
     station.tell("a", "b")
     assert station.send() == sending.Tally()
-    endpoints.enable(station.home, TENANT, endpoint_id, station.now)
+    endpoints.enable(station.tenant, endpoint_id, station.now)
     assert station.send() == sending.Tally(made=2, delivered=2)
 
 
@@ -196,7 +196,7 @@ def test_the_deliveries_of_a_real_run_meet_their_schemas_and_its_summaries_add_u
     tmp_path_factory: pytest.TempPathFactory, receiver: Counterpart
 ) -> None:
     world = World(tmp_path_factory.mktemp("run"))
-    station = Station(world.home)
+    station = Station(world.tenant)
     station.add(receiver.url)
     world.add(
         *(settle(f"L{n}", f"R{n}", 100 + n) for n in range(20)), *(post(f"T{n}", f"R{n}", 100 + n) for n in range(20))
@@ -220,8 +220,8 @@ def test_the_deliveries_of_a_real_run_meet_their_schemas_and_its_summaries_add_u
 
 
 def test_a_sender_of_another_tenant_finds_nothing(station: Station, receiver: Counterpart) -> None:
-    tenancy.add_tenant(station.home, "globex", NOW)
+    globex = tenancy.add_tenant(station.home, "globex", NOW)
     station.add(receiver.url)
     station.tell("a")
-    assert sending.send_due(replace(station.sender, tenant="globex")) == sending.Tally()
+    assert sending.send_due(replace(station.sender, tenant=globex)) == sending.Tally()
     assert receiver.requests == []

@@ -14,11 +14,10 @@ from sqlalchemy import select
 from standardwebhooks import Webhook
 
 from tests.cli.conftest import Zentra
-from tests.webhooks.station import NOW, TENANT, Counterpart, Station, answer
+from tests.webhooks.station import NOW, Counterpart, Station, answer
 from zentra_pipeline.errors import RefusedError, ZentraError
 from zentra_pipeline.keys import secret_box, signing_keys
 from zentra_pipeline.store import models
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.webhooks import endpoints, schedule, signing
 
 
@@ -33,7 +32,7 @@ def test_nothing_of_a_home_holds_a_secret_in_the_clear(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     endpoint_id = station.add(receiver.url)
-    _, rotated = endpoints.rotate(station.home, TENANT, endpoint_id, NOW)
+    _, rotated = endpoints.rotate(station.tenant, endpoint_id, NOW)
     station.tell("a")
     receiver.script = [answer(500)]
     station.send()
@@ -43,7 +42,7 @@ def test_nothing_of_a_home_holds_a_secret_in_the_clear(
     planted += [base64.b64decode(secret).hex() for secret in planted]
     shown = repr(station.endpoint(endpoint_id)) + json.dumps(endpoints.as_object(station.endpoint(endpoint_id)))
     everything = [path.read_bytes() for path in station.home.root.rglob("*") if path.is_file()]
-    with reading(operational_store(station.home.tenant(TENANT))) as store:  # which may stand in no file of the home
+    with station.tenant.reading() as store:  # which may stand in no file of the home
         everything += [repr(store.execute(select(table)).all()).encode() for table in models.metadata.sorted_tables]
     everything += [caplog.text.encode(), "".join(capfd.readouterr()).encode(), shown.encode()]
     everything += [request.body + str(request.headers).encode() for request in receiver.requests]

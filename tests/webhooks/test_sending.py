@@ -11,6 +11,7 @@ import pytest
 from tests.webhooks.station import NOW, Action, Counterpart, Station, answer, counterpart, drip, raw, reset, silence
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.sources.signatures import verify_standard
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import endpoints, schedule, sending
 from zentra_pipeline.webhooks.transport import Limits
 
@@ -164,7 +165,7 @@ def test_a_410_disables_the_endpoint_and_what_waits_goes_on_once_enabled(
     station.tell("c")
     station.wait(days=1)
     assert station.send() == sending.Tally()
-    endpoints.enable(station.home, "acme", endpoint_id, station.now)
+    endpoints.enable(Tenant.of(station.home, "acme"), endpoint_id, station.now)
     assert station.send() == sending.Tally(made=1, delivered=3)
     assert len(set(receiver.ids)) == 3
 
@@ -257,7 +258,7 @@ def test_both_secrets_sign_while_a_rotation_lasts_and_then_the_new_one_alone(
 ) -> None:
     endpoint_id = station.add(receiver.url)
     old = station.secrets[endpoint_id]
-    _, new = endpoints.rotate(station.home, "acme", endpoint_id, station.now, overlap_hours=1)
+    _, new = endpoints.rotate(Tenant.of(station.home, "acme"), endpoint_id, station.now, overlap_hours=1)
     for name in ("a", "b"):
         station.tell(name)
         station.send()
@@ -281,9 +282,9 @@ def test_a_removed_endpoint_gets_nothing_more_and_its_deliveries_can_still_be_re
     station.tell("a", "b")
     receiver.script = [answer(500), answer(500)]
     station.send()
-    endpoints.remove(station.home, "acme", endpoint_id)
+    endpoints.remove(Tenant.of(station.home, "acme"), endpoint_id)
     station.wait(days=1)
     station.tell("c")
     assert station.send() == sending.Tally()
     assert [(delivery.status, delivery.attempts) for delivery in station.deliveries()] == [("dead", 1), ("dead", 1)]
-    assert endpoints.listed(station.home, "acme") == []
+    assert endpoints.listed(Tenant.of(station.home, "acme")) == []

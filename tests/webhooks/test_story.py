@@ -21,19 +21,20 @@ from zentra_pipeline.sources.signatures import verify_standard
 from zentra_pipeline.store import models
 from zentra_pipeline.store import webhooks as webhook_store
 from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import endpoints, replay, sending
 
 
 @pytest.fixture
 def booked(tmp_path: Path) -> Station:
     """A station whose tenant gets a run with a match, a break and a callback, after its endpoint was added."""
-    return Station(World(tmp_path).home)
+    return Station(World(tmp_path).tenant)
 
 
 def run(station: Station, tmp_path: Path) -> World:
     world = World.__new__(World)
     world.__dict__.update(World(tmp_path / "rows").__dict__)
-    world.home, world.paths = station.home, station.paths
+    world.tenant = station.tenant
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500), call("E1", "R1", 500), settle("L2", "R2", 77))
     world.run(MON)
     return world
@@ -51,7 +52,7 @@ def digests(station: Station) -> dict[str, str]:
         name = path.relative_to(station.paths.root).as_posix()
         if path.is_file() and not name.startswith(("ops.db", "locks/")):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    with reading(operational_store(station.paths)) as connection:
+    with station.tenant.reading() as connection:
         for name, table in models.metadata.tables.items():
             if not name.startswith("webhook_"):
                 rows = connection.execute(table.select().order_by(*table.primary_key.columns)).all()
@@ -105,7 +106,7 @@ def test_replaying_ten_times_adds_ten_attempts_and_changes_no_other_byte(
     booked.send()
     before, (delivery,) = digests(booked), booked.deliveries()
     for _ in range(10):
-        assert replay.event(booked.home, TENANT, delivery.event_id, booked.now) == [delivery.delivery_id]
+        assert replay.event(Tenant.of(booked.home, TENANT), delivery.event_id, booked.now) == [delivery.delivery_id]
         assert booked.send() == sending.Tally(delivered=1)
     assert len(booked.attempts()) == 11
     assert receiver.ids == [delivery.event_id] * 11
@@ -121,7 +122,7 @@ def test_replays_that_were_asked_for_before_anything_was_sent_are_all_sent(
     (event_id,) = station.tell("a")
     station.send()
     for _ in range(10):
-        replay.event(station.home, TENANT, event_id, station.now)
+        replay.event(station.tenant, event_id, station.now)
     assert station.deliveries()[0].status == "retained"
     assert station.send().delivered == 10
     assert [attempt.number for attempt in station.attempts()] == list(range(1, 12))
@@ -136,7 +137,7 @@ def test_a_dead_letter_is_replayed_with_a_schedule_of_its_own(station: Station, 
         station.send()
         station.wait(hours=12)
     assert station.deliveries()[0].status == "dead"
-    replay.event(station.home, TENANT, event_id, station.now)
+    replay.event(station.tenant, event_id, station.now)
     station.send()
     assert (station.deliveries()[0].status, station.deliveries()[0].failures) == ("retrying", 1)
     station.wait(seconds=6)
@@ -149,34 +150,34 @@ def test_a_range_is_replayed_with_both_its_ends_to_endpoints_that_never_had_it(
 ) -> None:
     ids = station.tell("a", "b", "c", "d")
     endpoint_id = station.add(receiver.url)
-    assert len(replay.events(station.home, TENANT, replay.Range(2, 3), station.now)) == 2
+    assert len(replay.events(station.tenant, replay.Range(2, 3), station.now)) == 2
     station.send()
     assert receiver.ids == ids[1:3]
     station.wait(minutes=1)
     later = station.tell("e")
-    assert len(replay.events(station.home, TENANT, replay.Range(since=station.now), station.now, endpoint_id)) == 1
+    assert len(replay.events(station.tenant, replay.Range(since=station.now), station.now, endpoint_id)) == 1
     station.send()
     assert receiver.ids == ids[1:3] + later
     with pytest.raises(UsageError, match="more than 2 deliveries"):
-        replay.events(station.home, TENANT, replay.Range(), station.now, endpoint_id, limit=2)
+        replay.events(station.tenant, replay.Range(), station.now, endpoint_id, limit=2)
     assert len(station.deliveries()) == 3
 
 
 def test_an_event_that_is_none_and_an_endpoint_that_is_off_are_refused(station: Station, receiver: Counterpart) -> None:
     endpoint_id = station.add(receiver.url)
     with pytest.raises(UsageError, match="no event 'evt_0'"):
-        replay.event(station.home, TENANT, "evt_0", station.now)
+        replay.event(station.tenant, "evt_0", station.now)
     with pytest.raises(UsageError, match="no webhook endpoint whe_0"):
-        replay.event(station.home, TENANT, "evt_0", station.now, "whe_0")
-    endpoints.disable(station.home, TENANT, endpoint_id, "for now")
+        replay.event(station.tenant, "evt_0", station.now, "whe_0")
+    endpoints.disable(station.tenant, endpoint_id, "for now")
     with pytest.raises(RefusedError, match="is disabled"):
-        replay.event(station.home, TENANT, *station.tell("a"), station.now, endpoint_id)
+        replay.event(station.tenant, *station.tell("a"), station.now, endpoint_id)
 
 
 def test_an_event_of_a_lake_file_is_found_by_its_id(station: Station, receiver: Counterpart) -> None:
     station.tell_file("one", [("reconciliation.exception.opened", f"exc_{n}", "{}") for n in range(3)])
     station.add(receiver.url)
-    replay.event(station.home, TENANT, "evt_one_1", station.now)
+    replay.event(station.tenant, "evt_one_1", station.now)
     station.send()
     assert receiver.ids == ["evt_one_1"]
 
@@ -186,6 +187,7 @@ KILLED = """
 import os, sys
 from datetime import UTC, datetime
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import sending, transport
 
 post = transport.post
@@ -201,7 +203,7 @@ def post_and_die(*arguments, **options):
 
 transport.post = post_and_die
 now = datetime.fromisoformat(sys.argv[3])
-sending.send_due(sending.Sender(Home.at(sys.argv[1]), "acme", lambda: now))
+sending.send_due(sending.Sender(Tenant.of(Home.at(sys.argv[1]), "acme"), lambda: now))
 """
 
 

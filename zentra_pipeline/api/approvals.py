@@ -16,7 +16,6 @@ from zentra_pipeline.published import lake
 from zentra_pipeline.review import approvals
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
-from zentra_pipeline.store.engine import operational_store, reading
 
 router = APIRouter(prefix="/reconciliation/approvals", tags=["approvals"])
 
@@ -125,7 +124,7 @@ def list_approvals(caller: Reader, query: Paging) -> Response:
     Approve an exception with a decision on it, a closeout with a step on the closeout of its run.
     """
     kind, last = place_of(query.after, str, str) or ["", ""]
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         found = [*_exceptions(caller, connection), *_closeouts(connection)]
     order = {"exception": 1, "closeout": 2}
     rest = [item for item in found if (order[item["kind"]], item["id"]) > (order.get(kind, 0), last)]

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from zentra_pipeline.config.profile import load_profile
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.tenants.tenant import Tenant
 
 _MOST: Final = 10_000
 _State = tuple[int, int, int] | None
@@ -16,17 +16,17 @@ class CallbackFormats:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[str, _State, str]] = {}
 
-    def of(self, tenant: str, paths: TenantPaths, provider: str) -> str:
+    def of(self, tenant: Tenant, provider: str) -> str:
         """The format of a provider, whose id was checked; errors as load_profile's."""
-        key = tenant, provider
+        key = tenant.name, provider
         known = self._known.get(key)
-        file = str(paths.providers / f"{provider}.yml") if known is None else known[0]
+        file = str(tenant.paths.providers / f"{provider}.yml") if known is None else known[0]
         state = _state(file)
         if known is not None and known[1] == state:
             return known[2]
         if len(self._known) >= _MOST:
             self._known.clear()
-        found = load_profile(paths, provider).callback_format
+        found = load_profile(tenant.paths, provider).callback_format
         self._known[key] = file, state, found
         return found
 

@@ -92,8 +92,8 @@ async def deliver(request: Request, provider: str) -> Response:
     await queries.require_once(request)
     identifiers.provider_id(provider)
     now = serving.now()
-    callback_format = serving.callback_formats.of(caller.tenant, caller.paths, provider)
-    secrets = callback_secrets(caller.tenant, provider)
+    callback_format = serving.callback_formats.of(caller.tenant, provider)
+    secrets = callback_secrets(caller.tenant.name, provider)
     _require_configured(provider, callback_format, secrets)
     bodies.require_media_type(request, bodies.JSON)
     body = await bodies.read_whole(request, BODY_BYTES)
@@ -113,7 +113,7 @@ async def deliver(request: Request, provider: str) -> Response:
         body=body,
         verification=verification,
     )
-    is_new = await serving.intake.of(caller.paths).keep(receipt)
+    is_new = await serving.intake.of(caller.tenant).keep(receipt)
     if verification == REFUSED:
         raise ProblemError("signature", "The signature of this delivery is not valid; it is kept in quarantine.")
     content = {"id": f"cbk_{receipt.sha256[:32]}", "is_new": is_new, "verification": verification}

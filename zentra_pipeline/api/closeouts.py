@@ -24,7 +24,6 @@ from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
-from zentra_pipeline.store.engine import operational_store, reading
 
 router = APIRouter(prefix="/reconciliation/runs/{run_id}/closeout", tags=["closeouts"])
 
@@ -93,7 +92,7 @@ class StepOutcome(CloseoutView):
 def show(caller: Reader, run_id: str) -> Response:
     """The closeouts of a run, oldest first: sealed and amended, then the prepared one."""
     run = find_run(caller, run_id)
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         found = closeout_store.of_run(connection, run.run_id)
         log = decision_store.listed(connection)
     standing = {"run_id": run.run_id, "closeout_status": run.closeout_status}
@@ -125,7 +124,7 @@ def take_step(
         if step.reason is not None or step.accept_quarantine is not None:
             raise ProblemError("invalid", "body: reason and accept_quarantine belong to prepare; leave them out")
     run = find_run(caller, run_id)
-    with cases.of_run(serving.home, caller.tenant, run.run_id) as case:
+    with cases.of_run(caller.tenant, run.run_id) as case:
         outcome = _taken(case, step, caller, serving)
     if outcome.closeout is None:
         blockers = [

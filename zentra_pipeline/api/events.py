@@ -14,7 +14,7 @@ from zentra_pipeline.api.security import Caller, Reader
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.events import types
 
 router = APIRouter(tags=["events"])

@@ -30,9 +30,9 @@ from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import declared_tables, lake
 from zentra_pipeline.review import history, searches
 from zentra_pipeline.review.clocks import IS_ABOUT, IS_OVERDUE, TIMED, Clocks
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store, reading
 
 router = APIRouter(prefix="/reconciliation/exceptions", tags=["exceptions"])
 
@@ -238,20 +238,21 @@ def _decide_one(
         raise ProblemError("outdated", "The exception has changed since it was read.", members={"current": before})
     try:
         deciding.decide(
-            serving.home,
             caller.tenant,
-            exception_id,
-            decision.action,
-            caller.actor,
-            now=serving.now(),
-            reason=decision.reason,
-            owner=decision.owner,
-            resolution=decision.resolution,
-            settlement_lines=decision.settlement_lines,
-            ledger_transactions=decision.ledger_transactions,
-            role=caller.role,
-            expected_version=None if expected is None else before["version"],
-            origin=caller.origin,
+            DecisionRequest(
+                exception_id,
+                decision.action,
+                caller.actor,
+                reason=decision.reason,
+                owner=decision.owner,
+                resolution=decision.resolution,
+                settlement_lines=decision.settlement_lines,
+                ledger_transactions=decision.ledger_transactions,
+                role=caller.role,
+                expected_version=None if expected is None else before["version"],
+                origin=caller.origin,
+            ),
+            serving.now(),
         )
     except RefusedError as cause:
         is_state = isinstance(cause, OutdatedError | NotPossibleError)
@@ -305,7 +306,7 @@ def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, An
     if not found:
         raise problems.not_found()
     (row,) = found
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         log = decision_store.listed(connection, [exception_id])
         published = [dict(zip(answer.columns, values, strict=True)) for values in answer.rows]
         waiting = approvals.of_exceptions(caller, connection, published)
@@ -319,7 +320,7 @@ def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, An
         "proposed_resolution": state.proposed_resolution,
         "proposed_by": state.proposed_by,
         "pending_approval": waiting.get(exception_id),
-        "history": history.as_objects(history.of_exception(caller.paths, exception_id)),
+        "history": history.as_objects(history.of_exception(caller.tenant, exception_id)),
         "decisions": _told(log),
         "ledger_search": searches.of_exception(caller.paths, exception_id),
     }

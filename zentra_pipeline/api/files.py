@@ -123,9 +123,9 @@ def _ingest(caller: Caller, serving: Service, provider: str, kind: str, query: F
         with file.open("rb") as stream:
             file_id = f"{kind}_{hashlib.file_digest(stream, 'sha256').hexdigest()[:32]}"
     if not query.confirm:
-        mistakes.check_provider(caller.paths, provider)
+        mistakes.check_provider(caller.tenant, provider)
     outcome = ingest_files(
-        caller.paths,
+        caller.tenant,
         provider=provider,
         kind=kind,
         files=[file],

@@ -15,18 +15,17 @@ from zentra_pipeline.api.runs import find_run
 from zentra_pipeline.api.security import Caller, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
-from zentra_pipeline.closeout import closeout_view
-from zentra_pipeline.closeout.closeout_view import CloseoutView
-from zentra_pipeline.published import lake
+from zentra_pipeline.closeout import closeout_tables
+from zentra_pipeline.closeout.closeout_tables import CloseoutTables
+from zentra_pipeline.published import lake_files, lake_views
 from zentra_pipeline.review.clocks import Clocks
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 
 router = APIRouter(prefix="/reconciliation/runs/{run_id}", tags=["runs"])
 
-_EVIDENCE_COLUMNS: Final = tables.column_types(lake.EVIDENCE_COLUMNS)
+_EVIDENCE_COLUMNS: Final = tables.column_types(lake_views.EVIDENCE_COLUMNS)
 
 
 def _answer(schema: dict[str, Any], *further: str) -> dict[int | str, dict[str, Any]]:
@@ -63,7 +62,7 @@ def three_way(caller: Reader, run_id: str, query: Paging) -> Response:
     """Each money movement of the run as seen by callback, settlement and ledger."""
     run = find_run(caller, run_id)
     first = _first_row(run, query.after)
-    order = ", ".join(f"{column} NULLS LAST" for column in lake.ROW_ORDER["three_way"].split(", "))
+    order = ", ".join(f"{column} NULLS LAST" for column in lake_files.ROW_ORDER["three_way"].split(", "))
     found = tables.query(
         caller.paths,
         f"SELECT * FROM three_way WHERE run_id = ? ORDER BY {order} LIMIT ? OFFSET ?",
@@ -130,9 +129,9 @@ def _status(run: run_store.Run) -> str:
 
 
 @contextmanager
-def _books(caller: Caller, run: run_store.Run) -> Iterator[tuple[CloseoutView, closeout_store.Closeout | None]]:
+def _books(caller: Caller, run: run_store.Run) -> Iterator[tuple[CloseoutTables, closeout_store.Closeout | None]]:
     """The books of the run's current revision, and its seal where that revision is sealed."""
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         revision = run_store.current_revision(connection, run.run_id)
         log = decision_store.listed(connection)
         sealed = [
@@ -143,5 +142,5 @@ def _books(caller: Caller, run: run_store.Run) -> Iterator[tuple[CloseoutView, c
     closeout = sealed[-1] if sealed else None
     if closeout is not None and closeout.sealed_at is not None:
         log = [decision for decision in log if decision.decided_at <= str(closeout.sealed_at)]
-    with closeout_view.opened(caller.paths, run, revision, log) as opened:
+    with closeout_tables.opened(caller.tenant, run, revision, log) as opened:
         yield opened, closeout

@@ -21,11 +21,10 @@ from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import types as event_types
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.reconcile import run_requests
-from zentra_pipeline.reconcile.window_run import RunRequest
+from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.review import voiding
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 
 router = APIRouter(prefix="/reconciliation/runs", tags=["runs"])
 
@@ -220,7 +219,7 @@ def create(
     It runs again only when it has not seen all input, or its owner or as_of changed.
     """
     request = new.request(caller.actor)
-    submitted = run_requests.submit(serving.home, caller.tenant, request, serving.now(), key)
+    submitted = run_requests.submit(caller.tenant, request, serving.now(), key)
     links = links_of(submitted.run.run_id)
     content = {
         "id": submitted.run.run_id,
@@ -236,7 +235,7 @@ def create(
 def list_runs(caller: Reader, query: Annotated[RunQuery, Query()]) -> Response:
     """Runs of the tenant in order of creation."""
     place = place_of(query.after, int)
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         runs = run_store.list_runs(connection, query.provider)
     found = [run for run in runs if _is_asked_for(run, query) and (place is None or run.sequence > place[0])]
     listed = page(found, query.limit, lambda run: (run.sequence,))
@@ -250,7 +249,7 @@ def list_runs(caller: Reader, query: Annotated[RunQuery, Query()]) -> Response:
 )
 def show(caller: Reader, run_id: str) -> Response:
     """A run, the state of its execution, and every change of its status."""
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         run = _find(run_store.list_runs(connection), run_id)
         request = request_store.find(connection, run_id)
         steps = run_store.transitions(connection, run_id)
@@ -285,13 +284,13 @@ def void(
     Later runs of the provider are queued to be made without it. A repeat changes nothing.
     """
     run = find_run(caller, run_id)
-    voided = voiding.void(serving.home, caller.tenant, run.run_id, caller.actor, given.reason, serving.now())
+    voided = voiding.void(caller.tenant, run.run_id, caller.actor, given.reason, serving.now())
     return json_response(as_view(voided))
 
 
 def find_run(caller: Caller, run_id: str) -> run_store.Run:
     """A run of the caller's tenant; the one answer for every other id."""
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         return _find(run_store.list_runs(connection), run_id)
 
 

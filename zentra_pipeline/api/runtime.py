@@ -235,7 +235,7 @@ def create(caller: Asker, serving: Serving, new: Annotated[NewIntent, Depends(js
     if new.actor is not None:
         _require_own_name(caller, new.actor)
     try:
-        recorded = intents.record_details(caller.paths, new.stated(), caller.actor, serving.now())
+        recorded = intents.record_details(caller.tenant, new.stated(), caller.actor, serving.now())
     except IntentReusedError as cause:
         raise ProblemError("conflict", f"{cause}.", members={"intent_id": new.intent_id}) from cause
     if isinstance(recorded, OpenIntent):
@@ -258,7 +258,7 @@ def show(caller: Reader, intent_id: str) -> Response:
 
     Intents that were ingested as a file are followed as well.
     """
-    found = tracing.trace(caller.paths, intent_id) if re.fullmatch(_INTENT_ID, intent_id, re.ASCII) else None
+    found = tracing.trace(caller.tenant, intent_id) if re.fullmatch(_INTENT_ID, intent_id, re.ASCII) else None
     if found is None:
         raise problems.not_found()
     if isinstance(found.intent, StoredIntent):

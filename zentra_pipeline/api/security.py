@@ -20,6 +20,7 @@ from zentra_pipeline.api import queries
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.tenants.tenant import Tenant
 
 _EVERYBODY: Final = frozenset({"service", "operator", "approver", "analyst", "admin"})
 READ: Final = "read"
@@ -49,13 +50,17 @@ _BEARER: Final = HTTPBearer(
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and the only tenant whose paths they get."""
+    """Who asks, and the only tenant they get."""
 
-    tenant: str
+    tenant: Tenant
     actor: str
     role: str
-    paths: TenantPaths
     token_id: str
+
+    @property
+    def paths(self) -> TenantPaths:
+        """The tenant's folders."""
+        return self.tenant.paths
 
     @property
     def origin(self) -> Origin:
@@ -96,9 +101,7 @@ def _caller(serving: Service, token: str | None) -> Caller:
     if wait:
         headers = {"Retry-After": str(math.ceil(wait))}
         raise ProblemError("busy", "This token asks more often than it may.", headers=headers)
-    return Caller(
-        identity.tenant, identity.actor, identity.role, serving.home.tenant(identity.tenant), identity.token_id
-    )
+    return Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
 
 
 def _unauthenticated(challenge: str, detail: str) -> ProblemError:

@@ -18,10 +18,9 @@ from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.store import webhooks as webhook_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.webhooks import Attempt, Delivery, Endpoint
 from zentra_pipeline.webhooks import endpoints, replay
 
@@ -204,7 +203,6 @@ def add(
 ) -> Response:
     """Send events from now on to a URL; the secret is shown only in this answer."""
     endpoint, secret = endpoints.add(
-        serving.home,
         caller.tenant,
         new.url,
         actor=caller.actor,
@@ -223,7 +221,7 @@ def list_endpoints(caller: WebhookKeeper, serving: Serving, query: Paging) -> Re
     place = place_of(query.after, str, str)
     found = [
         endpoint
-        for endpoint in endpoints.listed(serving.home, caller.tenant)
+        for endpoint in endpoints.listed(caller.tenant)
         if place is None or [endpoint.created_at, endpoint.endpoint_id] > place
     ]
     listed = page(found, query.limit, lambda endpoint: (endpoint.created_at, endpoint.endpoint_id))
@@ -255,11 +253,11 @@ def change(
     """Change URL or events, disable it, or enable it: pending deliveries are then due at once."""
     _endpoint(caller, endpoint_id)
     changes = endpoints.Changes(wanted.url, wanted.events, wanted.each_match, wanted.failure_days)
-    changed = endpoints.change(serving.home, caller.tenant, endpoint_id, changes)
+    changed = endpoints.change(caller.tenant, endpoint_id, changes)
     if wanted.status == webhook_store.DISABLED:
-        changed = endpoints.disable(serving.home, caller.tenant, endpoint_id, f"disabled by {caller.actor}")
+        changed = endpoints.disable(caller.tenant, endpoint_id, f"disabled by {caller.actor}")
     elif wanted.status == webhook_store.ENABLED:
-        changed = endpoints.enable(serving.home, caller.tenant, endpoint_id, serving.now())
+        changed = endpoints.enable(caller.tenant, endpoint_id, serving.now())
     return json_response(endpoints.as_object(changed))
 
 
@@ -272,7 +270,7 @@ def change(
 def remove(caller: WebhookKeeper, serving: Serving, endpoint_id: str) -> Response:
     """Remove an endpoint for good; pending deliveries are given up, sent ones can still be read."""
     _endpoint(caller, endpoint_id)
-    endpoints.remove(serving.home, caller.tenant, endpoint_id)
+    endpoints.remove(caller.tenant, endpoint_id)
     return Response(status_code=204)
 
 
@@ -290,7 +288,7 @@ def rotate(
 ) -> Response:
     """The old secret stays valid for a while; the new one is shown only in this answer."""
     _endpoint(caller, endpoint_id)
-    endpoint, secret = endpoints.rotate(serving.home, caller.tenant, endpoint_id, serving.now(), rotation.overlap_hours)
+    endpoint, secret = endpoints.rotate(caller.tenant, endpoint_id, serving.now(), rotation.overlap_hours)
     return json_response(endpoints.as_object(endpoint) | {"secret": secret})
 
 
@@ -300,7 +298,7 @@ def list_deliveries(caller: WebhookKeeper, query: Annotated[DeliveryQuery, Query
     place = place_of(query.after, int, str)
     if place is not None and not re.fullmatch(_ID, place[1]):
         raise ProblemError("invalid", "query after: this is not a cursor of this list; use `next` as a page gave it")
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         found = webhook_store.deliveries(
             connection,
             endpoint_id=query.endpoint,
@@ -333,7 +331,7 @@ def list_attempts(caller: WebhookKeeper, delivery_id: str, query: Paging) -> Res
     """Every attempt, replays included, oldest first."""
     delivery = _delivery(caller, delivery_id)
     place = place_of(query.after, int)
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         attempts = webhook_store.attempts(connection, delivery_id=delivery_id)
     found = [attempt for attempt in attempts if place is None or attempt.number > place[0]]
     listed = page(found, query.limit, lambda attempt: (attempt.number,))
@@ -355,16 +353,16 @@ def send_again(
         _endpoint(caller, wanted.endpoint)
     now = serving.now()
     if wanted.event is not None:
-        if not replay.is_known(caller.paths, wanted.event):
+        if not replay.is_known(caller.tenant, wanted.event):
             raise problems.not_found()
-        asked = replay.event(serving.home, caller.tenant, wanted.event, now, wanted.endpoint)
+        asked = replay.event(caller.tenant, wanted.event, now, wanted.endpoint)
     else:
         chosen = replay.Range(
             1 if wanted.from_ is None else _position(wanted.from_),
             None if wanted.to is None else _position(wanted.to),
             None if wanted.since is None else _instant(wanted.since),
         )
-        asked = replay.events(serving.home, caller.tenant, chosen, now, wanted.endpoint, MOST_REPLAYED)
+        asked = replay.events(caller.tenant, chosen, now, wanted.endpoint, MOST_REPLAYED)
     return json_response({"deliveries": len(asked)}, 202)
 
 
@@ -383,7 +381,7 @@ def _attempt_view(attempt: Attempt, delivery: Delivery) -> dict[str, Any]:
 def _endpoint(caller: Caller, endpoint_id: str) -> Endpoint:
     if not re.fullmatch(_ID, endpoint_id):
         raise problems.not_found()
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         endpoint = webhook_store.find_endpoint(connection, endpoint_id)
     if endpoint is None:
         raise problems.not_found()
@@ -393,7 +391,7 @@ def _endpoint(caller: Caller, endpoint_id: str) -> Endpoint:
 def _delivery(caller: Caller, delivery_id: str) -> Delivery:
     if not re.fullmatch(_ID, delivery_id):
         raise problems.not_found()
-    with reading(operational_store(caller.paths)) as connection:
+    with caller.tenant.reading() as connection:
         delivery = webhook_store.find_delivery(connection, delivery_id)
     if delivery is None:
         raise problems.not_found()

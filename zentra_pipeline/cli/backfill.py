@@ -1,13 +1,16 @@
 """`zentra backfill`: chooses the windows of a range and runs them in order; reconciling does not belong here."""
 
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
-from zentra_pipeline.settings import DEFAULT_OWNER, Home, TenantPaths
+from zentra_pipeline.settings import DEFAULT_OWNER
+
+if TYPE_CHECKING:
+    from zentra_pipeline.tenants.tenant import Tenant
 
 CUTOFF: Final = "cutoff"
 
@@ -54,7 +57,7 @@ def _as_of(value: str) -> datetime | str:
 @options.as_json
 def command(
     *,
-    tenant: str,
+    tenant: "Tenant",
     provider: str,
     first: date,
     last: date,
@@ -62,7 +65,6 @@ def command(
     as_of: datetime | str | None,
     actor: str,
     is_confirmed: bool,
-    home: Home,
     as_json: bool,
 ) -> None:
     """Reconcile every window of a range of days, in order.
@@ -76,16 +78,14 @@ def command(
     from zentra_pipeline.defs.launch import RunRequest, reconcile
     from zentra_pipeline.errors import UsageError, ZentraError
     from zentra_pipeline.ledger_windows import review_cutoff
-    from zentra_pipeline.tenants import tenancy
 
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
-    paths = tenancy.require_tenant(home, tenant)
-    windows, skipped = _windows(paths, provider, first, last)
+    windows, skipped = _windows(tenant, provider, first, last)
     for passed_over in skipped:
         printing.note("{ledger_window}: skipped, {settlement_file} was never ingested".format(**passed_over))
     runs: list[dict[str, object]] = []
-    profile = load_profile(paths, provider)
+    profile = load_profile(tenant.paths, provider)
     for window, settlement_file in windows:
         grace = profile.callback_grace_minutes
         cutoff = review_cutoff(window, profile.timezone, profile.window_cutoff, grace)
@@ -93,7 +93,7 @@ def command(
         request = RunRequest(provider, settlement_file, window, owner, known_at, actor, is_confirmed)
         try:
             with progress(f"{window}: ") as tell:
-                outcome = reconcile(home, tenant, request, tell, is_alone=False)
+                outcome = reconcile(tenant, request, tell, is_alone=False)
         except ZentraError:
             done = printing.counted(len(runs), "window")
             printing.note(f"{window}: failed; {done} before it done, those after it not begun")
@@ -108,15 +108,14 @@ def command(
 
 
 def _windows(
-    paths: TenantPaths, provider: str, first: date, last: date
+    tenant: "Tenant", provider: str, first: date, last: date
 ) -> tuple[list[tuple[date, str]], list[dict[str, str]]]:
     """The windows of the range with their settlement files, and those whose file was never ingested, both in order."""
     from zentra_pipeline.config.profile import load_profile
-    from zentra_pipeline.store.engine import operational_store, reading
     from zentra_pipeline.store.files import staged_files
 
-    profile = load_profile(paths, provider)
-    with reading(operational_store(paths)) as connection:
+    profile = load_profile(tenant.paths, provider)
+    with tenant.reading() as connection:
         ingested = {file.file_id for file in staged_files(connection, "settlement") if file.provider == provider}
     days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
     expected = [(day, profile.settlement_file(day)) for day in days]

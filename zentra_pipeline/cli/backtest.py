@@ -9,10 +9,10 @@ import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.reconcile.backtest import WindowChange
+    from zentra_pipeline.tenants.tenant import Tenant
 
 
 @click.command("backtest")
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @options.home
 @options.as_json
 def command(
-    tenant: str, provider: str, profile_path: Path, first: date | None, last: date | None, home: Home, as_json: bool
+    tenant: "Tenant", provider: str, profile_path: Path, first: date | None, last: date | None, as_json: bool
 ) -> None:
     """Show what a changed profile would make of past windows.
 
@@ -46,7 +46,7 @@ def command(
 
     profile = parse_profile(strict_yaml.read_mapping(profile_path), profile_path.name)
     with progress() as tell:
-        changes = backtest(home, tenant, provider, profile, first=first, last=last, progress=tell)
+        changes = backtest(tenant, provider, profile, first=first, last=last, progress=tell)
     if as_json:
         printing.print_json({"windows": [asdict(change) for change in changes]})
         return

@@ -8,11 +8,11 @@ import click
 from zentra_pipeline import identifiers, remedies
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import RefusedError, UsageError
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.closeout.blockers import Blocker
     from zentra_pipeline.closeout.closing import CloseoutResult
+    from zentra_pipeline.tenants.tenant import Tenant
 
 _SHOWN_BLOCKERS = 20
 
@@ -41,7 +41,7 @@ _SHOWN_BLOCKERS = 20
 @options.as_json
 def command(
     *,
-    tenant: str,
+    tenant: "Tenant",
     run_id: str | None,
     provider: str | None,
     ledger_window: date | None,
@@ -50,7 +50,6 @@ def command(
     reason: str | None,
     accept_quarantine: str | None,
     actor: str,
-    home: Home,
     as_json: bool,
 ) -> int:
     """Close a run: prepare, approve and seal its evidence.
@@ -67,32 +66,30 @@ def command(
     if no_activity:
         if run_id is not None or provider is None or ledger_window is None:
             raise UsageError("--no-activity goes with --provider and --ledger-window, and without --run")
-        again = _make_again(home, tenant, provider)
-        opened = cases.of_idle_window(home, tenant, provider, ledger_window, actor, now)
+        again = _make_again(tenant, provider)
+        opened = cases.of_idle_window(tenant, provider, ledger_window, actor, now)
     elif run_id is None or provider is not None or ledger_window is not None:
         raise UsageError("name the run with --run; `zentra runs list` shows them")
     else:
-        again = _make_again(home, tenant, _provider_of(home, tenant, run_id))
-        opened = cases.of_run(home, tenant, run_id)
+        again = _make_again(tenant, _provider_of(tenant, run_id))
+        opened = cases.of_run(tenant, run_id)
     with opened as case:
         if approve:
             outcome = closing.approve(case, actor, now, command_line())
         else:
             outcome = closing.prepare(case, actor, now, reason, accept_quarantine, command_line())
-    _print_result(outcome, tenant, run_id, again, as_json)
+    _print_result(outcome, tenant.name, run_id, again, as_json)
     return RefusedError.exit_code if outcome.status == "blocked" else 0
 
 
-def _provider_of(home: Home, tenant: str, run_id: str) -> str:
+def _provider_of(tenant: "Tenant", run_id: str) -> str:
     from zentra_pipeline.store import runs
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants.tenancy import require_tenant
 
-    with reading(operational_store(require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         return runs.get(connection, run_id).provider
 
 
-def _make_again(home: Home, tenant: str, provider: str) -> list[str]:
+def _make_again(tenant: "Tenant", provider: str) -> list[str]:
     """Make what is queued of the provider first: a closeout is of runs that have seen what came before them.
 
     What cannot be made is among the blockers, with its reason.
@@ -101,7 +98,7 @@ def _make_again(home: Home, tenant: str, provider: str) -> list[str]:
     from zentra_pipeline.defs.launch import run_queued
 
     with progress() as tell:
-        followed = run_queued(home, tenant, provider, tell)
+        followed = run_queued(tenant, provider, tell)
     return [f"{each.run.settlement_file} {each.run.ledger_window}" for each in followed.results]
 
 

@@ -10,13 +10,13 @@ import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zentra_pipeline.store.closeouts import Closeout
     from zentra_pipeline.store.decisions import Decision
+    from zentra_pipeline.tenants.tenant import Tenant
 
 
 @click.group("closeouts")
@@ -30,14 +30,12 @@ def command() -> None:
 @click.option("--pending", "only_pending", is_flag=True, help="Only those that wait for approval.")
 @options.home
 @options.as_json
-def list_closeouts(tenant: str, provider: str | None, only_pending: bool, home: Home, as_json: bool) -> None:
+def list_closeouts(tenant: "Tenant", provider: str | None, only_pending: bool, as_json: bool) -> None:
     """List a tenant's closeouts, sealed, amended and prepared, by window."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import closeouts, decisions
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants import tenancy
 
-    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         found = [
             closeout
             for closeout in closeouts.listed(connection, provider)
@@ -72,19 +70,17 @@ def list_closeouts(tenant: str, provider: str | None, only_pending: bool, home: 
 @options.tenant
 @options.home
 @options.as_json
-def show(closeout_id: str, tenant: str, home: Home, as_json: bool) -> None:
+def show(closeout_id: str, tenant: "Tenant", as_json: bool) -> None:
     """Show one closeout: what it seals, or is to seal, and what was decided about it."""
     from zentra_pipeline.cli import approval_text, printing
     from zentra_pipeline.errors import NotFoundError
     from zentra_pipeline.store import closeouts, decisions
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants import tenancy
 
-    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         found = [item for item in closeouts.listed(connection) if item.closeout_id == closeout_id]
         log = [item for item in decisions.listed(connection) if item.details.get("closeout_id") == closeout_id]
     if not found:
-        raise NotFoundError(f"there is no closeout {closeout_id!r} of {tenant}")
+        raise NotFoundError(f"there is no closeout {closeout_id!r} of {tenant.name}")
     (closeout,) = found
     history = [
         {name: getattr(item, name) for name in ("decision_id", "action", "actor", "decided_at", "reason", "result")}
@@ -132,7 +128,7 @@ def _pending(log: "Sequence[Decision]", closeout: "Closeout") -> dict[str, Any] 
 )
 @options.home
 @options.as_json
-def calendar(*, tenant: str, provider: str, first: date | None, last: date | None, home: Home, as_json: bool) -> None:
+def calendar(*, tenant: "Tenant", provider: str, first: date | None, last: date | None, as_json: bool) -> None:
     """Show every expected window of a provider as sealed, open or missing.
 
     Expected are business days, and other days that have a run or a closeout.
@@ -140,17 +136,15 @@ def calendar(*, tenant: str, provider: str, first: date | None, last: date | Non
     from zentra_pipeline.cli import printing
     from zentra_pipeline.closeout import calendar as closed
     from zentra_pipeline.errors import UsageError
-    from zentra_pipeline.tenants import tenancy
 
-    paths = tenancy.require_tenant(home, tenant)
     if first is None or last is None:
-        known = closed.span(paths, provider)
+        known = closed.span(tenant, provider)
         if known is None:
             raise UsageError(f"{provider} has neither runs nor closeouts yet: name the days with --from and --to")
         first, last = first or known[0], last or known[1]
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
-    found = closed.windows(paths, provider, first, last)
+    found = closed.windows(tenant, provider, first, last)
     if as_json:
         printing.print_json({"items": [state.as_object() for state in found]})
         return
@@ -179,13 +173,12 @@ def calendar(*, tenant: str, provider: str, first: date | None, last: date | Non
     "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [default: stdout]"
 )
 @options.home
-def head(tenant: str, provider: str, out: Path | None, home: Home) -> None:
+def head(tenant: "Tenant", provider: str, out: Path | None) -> None:
     """Print the chain of a provider's seals, to be published where a holder of the keys cannot change it."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.closeout import closing
-    from zentra_pipeline.tenants import tenancy
 
-    content = closing.write_head(tenancy.require_tenant(home, tenant), tenant, provider).read_bytes()
+    content = closing.write_head(tenant, provider).read_bytes()
     if out is None:
         printing.write_bytes(content + b"\n")
         return

@@ -11,19 +11,19 @@ import click
 
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.settings import TenantPaths
+    from zentra_pipeline.tenants.tenant import Tenant
 
 POLL_MS = 500
 _LINES = 1_000
 
 
 def _cursor(value: str) -> int:
-    from zentra_pipeline.events import reading
+    from zentra_pipeline.events import log_reading
 
-    return reading.position_of(value)
+    return log_reading.position_of(value)
 
 
 def _event_type(value: str) -> str:
@@ -48,12 +48,11 @@ def _event_type(value: str) -> str:
 @options.home
 @options.as_json
 def command(
-    tenant: str,
+    tenant: "Tenant",
     after: int | None,
     event_type: str | None,
     limit: int | None,
     follow: bool,
-    home: Home,
     as_json: bool,
 ) -> None:
     """Print the reconciliation.* events of a tenant in the order of the log.
@@ -61,37 +60,35 @@ def command(
     One CloudEvent in JSON a line; `sequence` is its place and the cursor to go on from. With --json, one object with
     all of them and the cursor behind them.
     """
-    from zentra_pipeline.tenants import tenancy
 
-    paths = tenancy.require_tenant(home, tenant)
     if follow:
         if as_json:
             raise UsageError("--follow never ends, and --json is one object: leave one of them out")
-        _follow(paths, after or 0, event_type, limit)
+        _follow(tenant.paths, after or 0, event_type, limit)
     elif as_json:
-        _print_page(paths, after or 0, event_type, limit)
+        _print_page(tenant.paths, after or 0, event_type, limit)
     else:
-        _print_lines(paths, after or 0, event_type, limit)
+        _print_lines(tenant.paths, after or 0, event_type, limit)
 
 
 def _print_page(paths: "TenantPaths", after: int, event_type: str | None, limit: int | None) -> None:
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.events import reading
+    from zentra_pipeline.events import log_reading
 
-    page = reading.read(paths, after, limit, event_type)
-    events = [reading.with_cursor(position, event) for position, event in page.events]
-    printing.print_json({"items": events, "next": reading.cursor_text(page.last)})
+    page = log_reading.read(paths, after, limit, event_type)
+    events = [log_reading.with_cursor(position, event) for position, event in page.events]
+    printing.print_json({"items": events, "next": log_reading.cursor_text(page.last)})
 
 
 def _print_lines(paths: "TenantPaths", after: int, event_type: str | None, limit: int | None) -> tuple[int, int]:
     """Print what the log holds behind `after`; the place to go on after, and how many were printed."""
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.events import reading
+    from zentra_pipeline.events import log_reading
 
-    stream = reading.follow(paths, after, event_type, limit)
+    stream = log_reading.follow(paths, after, event_type, limit)
     events = islice(stream.events, limit)
     printed = 0
-    while lines := [_line(reading.with_cursor(*found)) for found in islice(events, _LINES)]:
+    while lines := [_line(log_reading.with_cursor(*found)) for found in islice(events, _LINES)]:
         printing.write_bytes(printing.encoded("".join(lines)))
         printed += len(lines)
     return stream.last, printed

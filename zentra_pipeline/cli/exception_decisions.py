@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from zentra_pipeline.cli import options
 from zentra_pipeline.desk import deciding
-from zentra_pipeline.settings import Home
+from zentra_pipeline.review.record import DecisionRequest
+
+if TYPE_CHECKING:
+    from zentra_pipeline.tenants.tenant import Tenant
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -16,8 +19,8 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 def _decision(action: str, help_text: str, *takes: Decorator) -> click.Command:
     """The command of one action: what every decision needs, and what this one takes."""
 
-    def run(exception_id: str, tenant: str, actor: str, home: Home, as_json: bool, **given: Any) -> None:
-        _decide(home, tenant, exception_id, action, actor, as_json, given)
+    def run(exception_id: str, tenant: "Tenant", actor: str, as_json: bool, **given: Any) -> None:
+        _decide(tenant, exception_id, action, actor, as_json, given)
 
     subject = click.argument("exception_id", metavar="ID", callback=options.checked(options.record_id))
     given: list[Decorator] = [subject, options.tenant, *takes, options.acting, options.home, options.as_json]
@@ -27,14 +30,12 @@ def _decision(action: str, help_text: str, *takes: Decorator) -> click.Command:
     return click.command(action, help=help_text)(decorated)
 
 
-def _decide(
-    home: Home, tenant: str, exception_id: str, action: str, actor: str, as_json: bool, given: dict[str, Any]
-) -> None:
+def _decide(tenant: "Tenant", exception_id: str, action: str, actor: str, as_json: bool, given: dict[str, Any]) -> None:
     from zentra_pipeline.actors import command_line
     from zentra_pipeline.cli import printing
 
     recorded = deciding.decide(
-        home, tenant, exception_id, action, actor, now=datetime.now(UTC), origin=command_line(), **given
+        tenant, DecisionRequest(exception_id, action, actor, origin=command_line(), **given), datetime.now(UTC)
     )
     state = recorded.state
     if not recorded.is_new:

@@ -9,10 +9,10 @@ import click
 
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import RefusedError, ZentraError
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.desk.sheets import RowResult
+    from zentra_pipeline.tenants.tenant import Tenant
 
 _STANDARD_INPUT: Final = Path("-")
 
@@ -23,7 +23,7 @@ _STANDARD_INPUT: Final = Path("-")
 @options.acting
 @options.home
 @options.as_json
-def command(file: Path, tenant: str, actor: str, home: Home, as_json: bool) -> None:
+def command(file: Path, tenant: "Tenant", actor: str, as_json: bool) -> None:
     """Decide about many exceptions: a decision a row of the sheet FILE; - reads it from standard input.
 
     The sheet is that of `zentra exceptions list --format csv` with actions and reasons written into it, or has columns
@@ -37,13 +37,11 @@ def command(file: Path, tenant: str, actor: str, home: Home, as_json: bool) -> N
     from zentra_pipeline.cli import printing
     from zentra_pipeline.desk import sheets
     from zentra_pipeline.review import record
-    from zentra_pipeline.tenants import tenancy
 
-    tenancy.require_tenant(home, tenant)
     rows = sheets.read(_content(file, sheets.MOST_BYTES))
     verdicts = []
     for verdict in sheets.decide(
-        home, tenant, rows, actor=actor, role=record.LOCAL_ROLE, origin=command_line(), now=lambda: datetime.now(UTC)
+        tenant, rows, actor=actor, role=record.LOCAL_ROLE, origin=command_line(), now=lambda: datetime.now(UTC)
     ):
         verdicts.append(verdict)
         if not as_json:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zentra_pipeline.cli import exception_decisions, exception_sheets, options
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.published.lake import QueryResult
     from zentra_pipeline.review.clocks import Clocks
     from zentra_pipeline.review.history import Shown
-    from zentra_pipeline.settings import TenantPaths
     from zentra_pipeline.store.decisions import Decision
+    from zentra_pipeline.tenants.tenant import Tenant
 
 
 _AS_OF = click.option(
@@ -95,8 +94,7 @@ def _word(vocabulary: str) -> Callable[[str], str]:
 @options.home
 @options.as_json
 def list_exceptions(
-    tenant: str,
-    home: Home,
+    tenant: "Tenant",
     only_open: bool,
     only_pending: bool,
     only_overdue: bool,
@@ -114,10 +112,8 @@ def list_exceptions(
     from zentra_pipeline.cli import printing
     from zentra_pipeline.published import lake
     from zentra_pipeline.review.clocks import IS_ABOUT, IS_OVERDUE, TIMED, Clocks
-    from zentra_pipeline.tenants import tenancy
 
-    paths = tenancy.require_tenant(home, tenant)
-    clocks = Clocks(paths, as_of)
+    clocks = Clocks(tenant.paths, as_of)
     given: dict[str, Any] = {f"{column} = ?": value for column, value in filters.items() if value is not None}
     if reference is not None:
         given[IS_ABOUT] = reference
@@ -130,17 +126,17 @@ def list_exceptions(
     if form == "csv" and not as_json:
         from zentra_pipeline.desk import sheets
 
-        printing.write_bytes(sheets.queue(paths, clocks, given))
+        printing.write_bytes(sheets.queue(tenant, clocks, given))
         return
     condition = " AND ".join(given) or "true"
     result = lake.query(
-        paths,
+        tenant.paths,
         f"SELECT * FROM {TIMED} WHERE {condition} ORDER BY due_at NULLS LAST, exception_id",
         list(given.values()),
     )
     found = _rows(result, clocks)
     if only_pending:
-        _print_pending(paths, result, found, as_json)
+        _print_pending(tenant, result, found, as_json)
         return
     if as_json:
         printing.print_json({"items": found})
@@ -181,11 +177,11 @@ def list_exceptions(
     printing.note(printing.counted(len(found), "exception"))
 
 
-def _print_pending(paths: "TenantPaths", result: "QueryResult", found: list[dict[str, Any]], as_json: bool) -> None:
+def _print_pending(tenant: "Tenant", result: "QueryResult", found: list[dict[str, Any]], as_json: bool) -> None:
     """Each exception that waits for approval, with what is to be approved."""
     from zentra_pipeline.cli import approval_text, printing
 
-    waiting = _pending(paths, result)
+    waiting = _pending(tenant, result)
     if as_json:
         printing.print_json({"items": [row | {"pending_approval": waiting.get(row["exception_id"])} for row in found]})
         return
@@ -197,17 +193,16 @@ def _print_pending(paths: "TenantPaths", result: "QueryResult", found: list[dict
     printing.note(f"{printing.counted(len(found), 'exception')} to approve")
 
 
-def _pending(paths: "TenantPaths", result: "QueryResult") -> dict[str, dict[str, Any]]:
+def _pending(tenant: "Tenant", result: "QueryResult") -> dict[str, dict[str, Any]]:
     """What there is to approve of published exceptions, by id."""
     from zentra_pipeline.decisions.policy import load_policy
     from zentra_pipeline.review import approvals
     from zentra_pipeline.store import decisions
-    from zentra_pipeline.store.engine import operational_store, reading
 
     rows = [dict(zip(result.columns, values, strict=True)) for values in result.rows]
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         log = decisions.listed(connection, [row["exception_id"] for row in rows])
-        return approvals.pending(connection, paths, load_policy(paths), rows, log)
+        return approvals.pending(connection, tenant.paths, load_policy(tenant.paths), rows, log)
 
 
 @command.command("show")
@@ -216,7 +211,7 @@ def _pending(paths: "TenantPaths", result: "QueryResult") -> dict[str, dict[str,
 @_AS_OF
 @options.home
 @options.as_json
-def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
+def show(exception_id: str, tenant: "Tenant", as_of: datetime, as_json: bool) -> None:
     """Explain one exception: what happened, what it might belong to, its owner, what was decided and what to do."""
     from zentra_pipeline import vocabulary
     from zentra_pipeline.cli import approval_text, printing
@@ -225,21 +220,18 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
     from zentra_pipeline.review import history, searches
     from zentra_pipeline.review.clocks import TIMED, Clocks
     from zentra_pipeline.store import decisions
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants import tenancy
 
-    paths = tenancy.require_tenant(home, tenant)
-    result = lake.query(paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id])
-    found = _rows(result, Clocks(paths, as_of))
+    result = lake.query(tenant.paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id])
+    found = _rows(result, Clocks(tenant.paths, as_of))
     if not found:
         raise UsageError(f"there is no exception {exception_id!r}: `zentra exceptions list` names those of a tenant")
     (row,) = found
     kind = vocabulary.exception_type(row["exception_type"])
-    searched = searches.of_exception(paths, exception_id)
-    with reading(operational_store(paths)) as connection:
+    searched = searches.of_exception(tenant.paths, exception_id)
+    with tenant.reading() as connection:
         log = decisions.listed(connection, [exception_id])
-    waiting = _pending(paths, result).get(exception_id)
-    shown = history.of_exception(paths, exception_id)
+    waiting = _pending(tenant, result).get(exception_id)
+    shown = history.of_exception(tenant, exception_id)
     if as_json:
         told = {
             "title": kind.title,
@@ -281,12 +273,12 @@ def show(exception_id: str, tenant: str, as_of: datetime, home: Home, as_json: b
 @_AS_OF
 @options.home
 @options.as_json
-def escalate(tenant: str, as_of: datetime, home: Home, as_json: bool) -> None:
+def escalate(tenant: "Tenant", as_of: datetime, as_json: bool) -> None:
     """Escalate overdue exceptions by the escalation rules of routing.yml; each step is taken once."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.review import escalation
 
-    recorded = escalation.escalate(home, tenant, as_of, now=datetime.now(UTC))
+    recorded = escalation.escalate(tenant, as_of, now=datetime.now(UTC))
     if as_json:
         objects = [{"exception_id": decision.exception_id, **_as_object(decision)} for decision in recorded]
         printing.print_json({"decisions": objects})

@@ -3,12 +3,15 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.tenants.tenant import Tenant
 
 
 @click.command("export")
@@ -30,16 +33,14 @@ from zentra_pipeline.settings import Home
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @options.home
 @options.as_json
-def command(tenant: str, run_id: str, out: Path | None, force: bool, home: Home, as_json: bool) -> None:
+def command(tenant: "Tenant", run_id: str, out: Path | None, force: bool, as_json: bool) -> None:
     """Write a run as an Excel workbook.
 
     Sheets: summary with the statement and control totals, matches, exceptions, open items, decisions, sign-off. Text
     is written as text and never becomes a formula; amounts are numbers with the currency's decimals.
     """
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.tenants import tenancy
 
-    paths = tenancy.require_tenant(home, tenant)
     path = out or Path(f"{run_id}.xlsx")
     if path.suffix.lower() != ".xlsx":
         raise UsageError(f"{path} does not end in .xlsx, and only Excel workbooks can be written")
@@ -52,7 +53,7 @@ def command(tenant: str, run_id: str, out: Path | None, force: bool, home: Home,
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        written = write_workbook(temporary, paths, run_id)
+        written = write_workbook(temporary, tenant.paths, run_id)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,9 +1,13 @@
 """`zentra files`: lists what was ingested; ingesting does not belong here."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from zentra_pipeline.cli import options
-from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.tenants.tenant import Tenant
 
 
 @click.group("files")
@@ -15,14 +19,12 @@ def command() -> None:
 @options.tenant
 @options.home
 @options.as_json
-def list_files(tenant: str, home: Home, as_json: bool) -> None:
+def list_files(tenant: "Tenant", as_json: bool) -> None:
     """List the files of a tenant: kind, id, rows, quarantine, unknown columns, when, by whom."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.published import lake
-    from zentra_pipeline.tenants import tenancy
 
-    paths = tenancy.require_tenant(home, tenant)
-    answer = lake.query(paths, "select * from files order by file_sequence")
+    answer = lake.query(tenant.paths, "select * from files order by file_sequence")
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     if as_json:
         for row in rows:

@@ -10,10 +10,11 @@ import click
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import TenantPaths
 
 if TYPE_CHECKING:
     from zentra_pipeline.ingest.files import IngestOutcome
+    from zentra_pipeline.tenants.tenant import Tenant
 
 KINDS = ("settlement", "ledger", "callbacks", "internal_events")
 
@@ -37,13 +38,12 @@ KINDS = ("settlement", "ledger", "callbacks", "internal_events")
 def command(
     *,
     files: tuple[Path, ...],
-    tenant: str,
+    tenant: "Tenant",
     provider: str,
     kind: str | None,
     file_id: str | None,
     from_inbox: bool,
     is_confirmed: bool,
-    home: Home,
     as_json: bool,
 ) -> None:
     """Validate FILES, land their bytes and stage their rows.
@@ -54,25 +54,23 @@ def command(
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest.files import ingest_files
     from zentra_pipeline.reconcile import mistakes
-    from zentra_pipeline.tenants import tenancy
 
     if from_inbox:
         if files or kind is not None or file_id is not None:
             raise UsageError("--inbox takes callbacks that wait: leave out files, --kind and --settlement-file")
-        _stage_inbox(tenancy.require_tenant(home, tenant), provider, as_json)
+        _stage_inbox(tenant, provider, as_json)
         return
     if not files or kind is None:
         raise UsageError("name at least one file and its --kind, or --inbox for callbacks that came over HTTP")
-    paths = tenancy.require_tenant(home, tenant)
     if not is_confirmed:
-        mistakes.check_provider(paths, provider)
+        mistakes.check_provider(tenant, provider)
     outcome = ingest_files(
-        paths,
+        tenant,
         provider=provider,
         kind=kind,
         files=files,
         file_id=file_id,
-        format=_format(paths, provider, kind),
+        format=_format(tenant.paths, provider, kind),
         now=datetime.now(UTC),
         received_by=options.actor(None),
     )
@@ -102,12 +100,12 @@ def _warn(outcome: "IngestOutcome") -> None:
         printing.note(f"  {wording.ASK_THE_SENDER[0].upper()}{wording.ASK_THE_SENDER[1:]}.")
 
 
-def _stage_inbox(paths: TenantPaths, provider: str, as_json: bool) -> None:
+def _stage_inbox(tenant: "Tenant", provider: str, as_json: bool) -> None:
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest import callback_staging
     from zentra_pipeline.ingest.files import IngestOutcome
 
-    outcomes = callback_staging.stage_callbacks(paths, provider, datetime.now(UTC))
+    outcomes = callback_staging.stage_callbacks(tenant, provider, datetime.now(UTC))
     outcome = IngestOutcome("callbacks", provider, tuple(file for each in outcomes for file in each.files))
     if as_json:
         printing.print_json(asdict(outcome))

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
 import click
@@ -68,7 +69,23 @@ home = click.option(
     callback=lambda _context, _parameter, value: _home(value),
     help=f"Folder that holds all state.  [default: ${HOME_VARIABLE}, else {DEFAULT_HOME}]",
 )
-tenant = click.option("--tenant", metavar="T", required=True, callback=checked(identifiers.tenant_id), help="Tenant.")
+tenant_name = click.option(
+    "--tenant", metavar="T", required=True, callback=checked(identifiers.tenant_id), help="Tenant."
+)
+
+
+def tenant(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--tenant` for a command that has `--home` too; it gets one Tenant, which exists, in place of both."""
+
+    @wraps(command)
+    def with_tenant(*, tenant: str, home: Home, **given: Any) -> Any:
+        from zentra_pipeline.tenants.tenancy import require_tenant
+
+        return command(tenant=require_tenant(home, tenant), **given)
+
+    return tenant_name(with_tenant)
+
+
 provider = click.option(
     "--provider",
     metavar="P",

@@ -26,7 +26,7 @@ def _statement(value: str) -> str:
 
 @click.command("query")
 @click.argument("sql", callback=options.checked(_statement))
-@options.tenant
+@options.tenant_name
 @click.option(
     "--format",
     "form",

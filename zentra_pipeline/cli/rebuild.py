@@ -7,9 +7,9 @@ import click
 
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import VerificationError
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
+    from zentra_pipeline.tenants.tenant import Tenant
     from zentra_pipeline.upkeep.rebuild import Rebuilt
 
 _SHOWN = 20
@@ -22,7 +22,7 @@ _SHOWN = 20
 )
 @options.home
 @options.as_json
-def command(tenant: str, readers_only: bool, home: Home, as_json: bool) -> int:
+def command(tenant: "Tenant", readers_only: bool, as_json: bool) -> int:
     """Remake staged files, lake and catalog from landed bytes and ops.db.
 
     Every published revision and seal is made again and compared with its recorded digest; files that are missing or
@@ -33,16 +33,16 @@ def command(tenant: str, readers_only: bool, home: Home, as_json: bool) -> int:
     from zentra_pipeline.upkeep import rebuild
 
     if readers_only:
-        rebuild.refresh_readers(home, tenant)
+        rebuild.refresh_readers(tenant)
         if as_json:
-            printing.print_json({"tenant": tenant, "readers_only": True, "holds": True})
+            printing.print_json({"tenant": tenant.name, "readers_only": True, "holds": True})
         else:
             printing.say("pointers, catalog.duckdb and lists of seals say what ops.db says")
         return 0
     with progress() as tell:
-        outcome = rebuild.rebuild(home, tenant, tell)
+        outcome = rebuild.rebuild(tenant, tell)
     if as_json:
-        printing.print_json({"tenant": tenant, **asdict(outcome), "holds": outcome.holds})
+        printing.print_json({"tenant": tenant.name, **asdict(outcome), "holds": outcome.holds})
     else:
         _print_result(outcome)
     return 0 if outcome.holds else VerificationError.exit_code

@@ -42,13 +42,14 @@ def command(
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.tenants.tenancy import require_tenant
     from zentra_pipeline.upkeep import reperform
 
     with progress() as tell:
         if bundle is not None and (tenant, run_id, revision) == (None, None, None):
             outcome = reperform.reperform_bundle(home, bundle, tell)
         elif bundle is None and tenant is not None and run_id is not None:
-            outcome = reperform.reperform(home, tenant, run_id, revision, tell)
+            outcome = reperform.reperform(require_tenant(home, tenant), run_id, revision, tell)
         else:
             raise UsageError("name either the folder of a bundle, or a run with --tenant and --run")
     if as_json:

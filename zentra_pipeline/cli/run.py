@@ -1,12 +1,15 @@
 """`zentra run`: reads its options and tells how a run ended; reconciling does not belong here."""
 
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
-from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.tenants.tenant import Tenant
 
 
 @click.command("run")
@@ -39,7 +42,7 @@ from zentra_pipeline.settings import Home
 @options.as_json
 def command(
     *,
-    tenant: str,
+    tenant: "Tenant",
     provider: str,
     settlement_file: str,
     ledger_window: date,
@@ -47,7 +50,6 @@ def command(
     as_of: datetime | None,
     actor: str,
     is_confirmed: bool,
-    home: Home,
     as_json: bool,
 ) -> None:
     """Reconcile one ledger window of a provider against its settlement file.
@@ -57,9 +59,7 @@ def command(
     from zentra_pipeline.cli import printing, run_output
     from zentra_pipeline.cli.progress import progress
     from zentra_pipeline.defs.launch import RunRequest, reconcile
-    from zentra_pipeline.tenants import tenancy
 
-    tenancy.require_tenant(home, tenant)
     request = RunRequest(
         provider=provider,
         settlement_file=settlement_file,
@@ -70,10 +70,10 @@ def command(
         is_confirmed=is_confirmed,
     )
     with progress() as tell:
-        outcome = reconcile(home, tenant, request, tell)
+        outcome = reconcile(tenant, request, tell)
     if as_json:
         printing.print_json(run_output.as_object(request, outcome))
     else:
         run_output.print_run(request, outcome)
         if outcome.summary.opened:
-            printing.next_step(f"zentra exceptions list --tenant {tenant} --run {outcome.run_id}")
+            printing.next_step(f"zentra exceptions list --tenant {tenant.name} --run {outcome.run_id}")

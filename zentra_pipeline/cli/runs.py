@@ -1,12 +1,15 @@
 """`zentra runs`: lists runs, shows one with its history, takes one back; starting one does not belong here."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
-from zentra_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from zentra_pipeline.tenants.tenant import Tenant
 
 
 @click.group("runs")
@@ -19,14 +22,12 @@ def command() -> None:
 @click.option("--provider", metavar="P", callback=options.checked(identifiers.provider_id), help="Only its runs.")
 @options.home
 @options.as_json
-def list_runs(tenant: str, provider: str | None, home: Home, as_json: bool) -> None:
+def list_runs(tenant: "Tenant", provider: str | None, as_json: bool) -> None:
     """List a tenant's runs in order of creation."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import runs
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants import tenancy
 
-    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         found = runs.list_runs(connection, provider)
     if as_json:
         printing.print_json({"items": [asdict(run) for run in found]})
@@ -56,14 +57,12 @@ def list_runs(tenant: str, provider: str | None, home: Home, as_json: bool) -> N
 @options.tenant
 @options.home
 @options.as_json
-def show(run_id: str, tenant: str, home: Home, as_json: bool) -> None:
+def show(run_id: str, tenant: "Tenant", as_json: bool) -> None:
     """Show one run: what it is, how its status changed, what it published."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import runs
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants import tenancy
 
-    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         run = runs.get(connection, run_id)
         changes = runs.transitions(connection, run_id)
         published = runs.revisions(connection, run_id)
@@ -93,7 +92,7 @@ def show(run_id: str, tenant: str, home: Home, as_json: bool) -> None:
 @options.acting
 @options.home
 @options.as_json
-def void(*, run_id: str, tenant: str, reason: str, actor: str, home: Home, as_json: bool) -> None:
+def void(*, run_id: str, tenant: "Tenant", reason: str, actor: str, as_json: bool) -> None:
     """Take back a run that was asked for by mistake.
 
     A second person does it, before anything sealed depends on it. Later runs of the provider are made again without it.
@@ -106,9 +105,9 @@ def void(*, run_id: str, tenant: str, reason: str, actor: str, home: Home, as_js
     from zentra_pipeline.errors import RunFailedError
     from zentra_pipeline.review import voiding
 
-    run = voiding.void(home, tenant, run_id, actor, reason, datetime.now(UTC))
+    run = voiding.void(tenant, run_id, actor, reason, datetime.now(UTC))
     with progress() as tell:
-        followed = run_queued(home, tenant, run.provider, tell)
+        followed = run_queued(tenant, run.provider, tell)
     again = [f"{item.run.settlement_file} {item.run.ledger_window}" for item in followed.results]
     if as_json:
         printing.print_json(asdict(run) | {"rerun": again})

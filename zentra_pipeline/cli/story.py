@@ -10,13 +10,13 @@ import click
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
     from zentra_pipeline.published.movement_history import HistoryEntry, MovementHistory
+    from zentra_pipeline.tenants.tenant import Tenant
 
 _COLOURS = {
     "intent": "magenta",
@@ -51,7 +51,7 @@ def _reference(value: str) -> str:
 )
 @options.home
 @options.as_json
-def command(reference: str, tenant: str, provider: str | None, home: Home, as_json: bool) -> None:
+def command(reference: str, tenant: "Tenant", provider: str | None, as_json: bool) -> None:
     """Show the timeline of one payment.
 
     REFERENCE is the provider's reference, or the id of an intent, ledger transaction, ledger entry, settlement line or
@@ -59,9 +59,8 @@ def command(reference: str, tenant: str, provider: str | None, home: Home, as_js
     closeouts, each with the rows of the files that state it, the run and the actor.
     """
     from zentra_pipeline.published import movement_history
-    from zentra_pipeline.tenants import tenancy
 
-    told = movement_history.history_of(tenancy.require_tenant(home, tenant), reference, provider)
+    told = movement_history.history_of(tenant.paths, reference, provider)
     if as_json:
         _print_json(told)
     else:

@@ -26,12 +26,12 @@ def add(tenant: str, home: Home, as_json: bool) -> None:
     from zentra_pipeline.cli import printing
     from zentra_pipeline.tenants import tenancy
 
-    is_new = tenant not in tenancy.tenants(home)
-    paths = tenancy.add_tenant(home, tenant, datetime.now(UTC))
+    is_new = tenant not in tenancy.names(home)
+    added = tenancy.add_tenant(home, tenant, datetime.now(UTC))
     if as_json:
-        printing.print_json({"tenant": tenant, "folder": str(paths.root), "is_new": is_new})
+        printing.print_json({"tenant": tenant, "folder": str(added.paths.root), "is_new": is_new})
     else:
-        printing.say(f"{'Added' if is_new else 'Already there:'} tenant {tenant} in {paths.root}")
+        printing.say(f"{'Added' if is_new else 'Already there:'} tenant {tenant} in {added.paths.root}")
         printing.next_step(f"zentra ingest --tenant {tenant} --provider PROVIDER --kind settlement FILE")
 
 
@@ -43,7 +43,7 @@ def list_tenants(home: Home, as_json: bool) -> None:
     from zentra_pipeline.cli import printing
     from zentra_pipeline.tenants import tenancy
 
-    found = tenancy.tenants(home)
+    found = tenancy.names(home)
     if as_json:
         printing.print_json({"items": found})
         return

@@ -29,7 +29,7 @@ def command() -> None:
 
 
 @command.command("create")
-@options.tenant
+@options.tenant_name
 @click.option(
     "--actor",
     metavar="A",

@@ -10,10 +10,10 @@ import click
 
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.store.webhooks import Delivery
+    from zentra_pipeline.tenants.tenant import Tenant
     from zentra_pipeline.webhooks.sending import Sender, Tally
 
 _POLL_SECONDS = 1.0
@@ -32,9 +32,9 @@ _seconds = click.option(
 
 
 def _cursor(value: str) -> int:
-    from zentra_pipeline.events import reading
+    from zentra_pipeline.events import log_reading
 
-    return reading.position_of(value)
+    return log_reading.position_of(value)
 
 
 def _status(value: str) -> str:
@@ -56,14 +56,13 @@ def _status(value: str) -> str:
 @options.home
 @options.as_json
 def deliver(
-    tenant: str,
+    tenant: "Tenant",
     once: bool,
     until_empty: bool,
     loop: bool,
     retry_now: bool,
     endpoint_id: str | None,
     timeout: float,
-    home: Home,
     as_json: bool,
 ) -> None:
     """Send what is due: new events in the order of the log, and retries whose time has come."""
@@ -74,7 +73,7 @@ def deliver(
         raise UsageError("--once, --until-empty and --loop exclude each other: give one of them")
     if loop and as_json:
         raise UsageError("--loop never ends, and --json is one object: leave one of them out")
-    sender = _sender(home, tenant, timeout)
+    sender = _sender(tenant, timeout)
     with kept_connections():
         if retry_now:
             sending.retry_now(sender, endpoint_id)
@@ -106,7 +105,7 @@ def deliver(
 @options.home
 @options.as_json
 def replay(
-    tenant: str,
+    tenant: "Tenant",
     event_id: str | None,
     first: int | None,
     last: int | None,
@@ -114,7 +113,6 @@ def replay(
     queue_only: bool,
     endpoint_id: str | None,
     timeout: float,
-    home: Home,
     as_json: bool,
 ) -> None:
     """Send events once more, under the same ids; receivers recognize a repeat by its webhook-id."""
@@ -125,12 +123,12 @@ def replay(
     is_range = first is not None or since is not None
     if (event_id is not None) == is_range or (last is not None and first is None):
         raise UsageError("say what to send again: --event ID, or --from CURSOR [--to CURSOR], or --since TS")
-    sender = _sender(home, tenant, timeout)
+    sender = _sender(tenant, timeout)
     if event_id is not None:
-        asked = replaying.event(home, tenant, event_id, sender.clock(), endpoint_id)
+        asked = replaying.event(tenant, event_id, sender.clock(), endpoint_id)
     else:
         chosen = replaying.Range(first or 1, last, since)
-        asked = replaying.events(home, tenant, chosen, sender.clock(), endpoint_id)
+        asked = replaying.events(tenant, chosen, sender.clock(), endpoint_id)
     if not as_json:
         printing.say(f"{printing.counted(len(asked), 'delivery', 'deliveries')} to send again")
     tally = sending.Tally() if queue_only else sending.send_due(sender, endpoint_id)
@@ -148,21 +146,18 @@ def replay(
 @options.home
 @options.as_json
 def deliveries(
-    tenant: str,
+    tenant: "Tenant",
     endpoint_id: str | None,
     status: str | None,
     event_id: str | None,
     limit: int,
-    home: Home,
     as_json: bool,
 ) -> None:
     """List deliveries in the order of the log."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import webhooks as webhook_store
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants import tenancy
 
-    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         found = webhook_store.deliveries(
             connection, endpoint_id=endpoint_id, status=status, event_id=event_id, limit=limit
         )
@@ -196,16 +191,12 @@ def deliveries(
 @click.option("--limit", metavar="N", type=click.IntRange(1), default=1_000, show_default=True, help="Newest N.")
 @options.home
 @options.as_json
-def attempts(
-    tenant: str, endpoint_id: str | None, delivery_id: str | None, limit: int, home: Home, as_json: bool
-) -> None:
+def attempts(tenant: "Tenant", endpoint_id: str | None, delivery_id: str | None, limit: int, as_json: bool) -> None:
     """List attempts, oldest first: when, what was answered, how long it took, why it failed."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import webhooks as webhook_store
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants import tenancy
 
-    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         found = webhook_store.attempts(connection, delivery_id=delivery_id, endpoint_id=endpoint_id, limit=limit)
         deliveries = webhook_store.deliveries_of(connection, [attempt.delivery_id for attempt in found])
     states = [webhook_store.attempt_state(attempt, deliveries[attempt.delivery_id]) for attempt in found]
@@ -250,13 +241,11 @@ def _go_on(sender: "Sender", endpoint_id: str | None) -> None:
         return
 
 
-def _sender(home: Home, tenant: str, timeout: float) -> "Sender":
-    from zentra_pipeline.tenants import tenancy
+def _sender(tenant: "Tenant", timeout: float) -> "Sender":
     from zentra_pipeline.webhooks import sending, transport
 
-    tenancy.require_tenant(home, tenant)
     limits = transport.Limits(connect_seconds=min(5.0, timeout), total_seconds=timeout)
-    return sending.Sender(home, tenant, lambda: datetime.now(UTC), limits)
+    return sending.Sender(tenant, lambda: datetime.now(UTC), limits)
 
 
 def _print_tally(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zentra_pipeline.cli import options, webhook_deliveries, webhook_listen
-from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.store.webhooks import Endpoint
+    from zentra_pipeline.tenants.tenant import Tenant
 
 _endpoint = click.argument("endpoint_id", metavar="ENDPOINT", callback=options.checked(options.record_id))
 
@@ -48,13 +48,12 @@ for _other in (*webhook_deliveries.COMMANDS, webhook_listen.listen):
 @options.as_json
 def add(
     url: str,
-    tenant: str,
+    tenant: "Tenant",
     events: tuple[str, ...],
     each_match: bool,
     allow_loopback: bool,
     failure_days: int,
     actor: str,
-    home: Home,
     as_json: bool,
 ) -> None:
     """Add an endpoint: what happens from now on is sent to it.
@@ -65,7 +64,6 @@ def add(
     from zentra_pipeline.webhooks import endpoints
 
     endpoint, secret = endpoints.add(
-        home,
         tenant,
         url,
         actor=actor,
@@ -81,21 +79,19 @@ def add(
     printing.say(endpoint.endpoint_id)
     printing.say(secret)
     printing.note(f"Endpoint {endpoint.endpoint_id} for {url}: keep the secret now, it is not shown again")
-    printing.next_step(f"zentra webhooks deliver --tenant {tenant} --loop")
+    printing.next_step(f"zentra webhooks deliver --tenant {tenant.name} --loop")
 
 
 @command.command("list")
 @options.tenant
 @options.home
 @options.as_json
-def list_endpoints(tenant: str, home: Home, as_json: bool) -> None:
+def list_endpoints(tenant: "Tenant", as_json: bool) -> None:
     """List endpoints, oldest first: URL and health, never their secrets."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.store import webhooks as webhook_store
-    from zentra_pipeline.store.engine import operational_store, reading
-    from zentra_pipeline.tenants import tenancy
 
-    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         found = webhook_store.endpoints(connection)
         counts = webhook_store.counts(connection)
     if as_json:
@@ -111,7 +107,7 @@ def list_endpoints(tenant: str, home: Home, as_json: bool) -> None:
         printing.print_json({"items": told})
         return
     if not found:
-        printing.note(f"No endpoint yet: zentra webhooks add URL --tenant {tenant}")
+        printing.note(f"No endpoint yet: zentra webhooks add URL --tenant {tenant.name}")
         return
     printing.print_table(
         ("endpoint", "url", "events", "state", *webhook_store.DELIVERY_STATUSES),
@@ -141,12 +137,12 @@ def list_endpoints(tenant: str, home: Home, as_json: bool) -> None:
 )
 @options.home
 @options.as_json
-def rotate(endpoint_id: str, tenant: str, overlap_hours: int, home: Home, as_json: bool) -> None:
+def rotate(endpoint_id: str, tenant: "Tenant", overlap_hours: int, as_json: bool) -> None:
     """Give an endpoint a new secret, printed once; the old one stays valid for a while."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.webhooks import endpoints
 
-    endpoint, secret = endpoints.rotate(home, tenant, endpoint_id, datetime.now(UTC), overlap_hours)
+    endpoint, secret = endpoints.rotate(tenant, endpoint_id, datetime.now(UTC), overlap_hours)
     if as_json:
         printing.print_json(_as_object(endpoint) | {"secret": secret})
     else:
@@ -159,11 +155,11 @@ def rotate(endpoint_id: str, tenant: str, overlap_hours: int, home: Home, as_jso
 @options.tenant
 @options.home
 @options.as_json
-def enable(endpoint_id: str, tenant: str, home: Home, as_json: bool) -> None:
+def enable(endpoint_id: str, tenant: "Tenant", as_json: bool) -> None:
     """Send to an endpoint again; what waited for it is due at once."""
     from zentra_pipeline.webhooks import endpoints
 
-    _print_state(endpoints.enable(home, tenant, endpoint_id, datetime.now(UTC)), as_json)
+    _print_state(endpoints.enable(tenant, endpoint_id, datetime.now(UTC)), as_json)
 
 
 @command.command("disable")
@@ -172,11 +168,11 @@ def enable(endpoint_id: str, tenant: str, home: Home, as_json: bool) -> None:
 @options.acting
 @options.home
 @options.as_json
-def disable(endpoint_id: str, tenant: str, actor: str, home: Home, as_json: bool) -> None:
+def disable(endpoint_id: str, tenant: "Tenant", actor: str, as_json: bool) -> None:
     """Send nothing to an endpoint until it is enabled; events are kept for it."""
     from zentra_pipeline.webhooks import endpoints
 
-    _print_state(endpoints.disable(home, tenant, endpoint_id, f"disabled by {actor}"), as_json)
+    _print_state(endpoints.disable(tenant, endpoint_id, f"disabled by {actor}"), as_json)
 
 
 @command.command("remove")
@@ -184,12 +180,12 @@ def disable(endpoint_id: str, tenant: str, actor: str, home: Home, as_json: bool
 @options.tenant
 @options.home
 @options.as_json
-def remove(endpoint_id: str, tenant: str, home: Home, as_json: bool) -> None:
+def remove(endpoint_id: str, tenant: "Tenant", as_json: bool) -> None:
     """Remove an endpoint for good; its pending deliveries are given up."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.webhooks import endpoints
 
-    endpoint = endpoints.remove(home, tenant, endpoint_id)
+    endpoint = endpoints.remove(tenant, endpoint_id)
     if as_json:
         printing.print_json({"id": endpoint.endpoint_id, "status": "removed"})
     else:

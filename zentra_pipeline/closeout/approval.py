@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from zentra_pipeline import canonical_json
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED
-from zentra_pipeline.closeout.closeout_view import CloseoutView
+from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.decisions import exception_state as review
 from zentra_pipeline.decisions.policy import Policy
 from zentra_pipeline.review.approvals import DETAIL
@@ -37,7 +37,7 @@ RULE: Final = "closeout.second_person"
 SHOWN: Final = 50
 
 
-def content(books: CloseoutView, closeout: Closeout, policy: Policy) -> dict[str, Any]:
+def content(books: CloseoutTables, closeout: Closeout, policy: Policy) -> dict[str, Any]:
     """What approving a closeout seals, from the books as they are."""
     accepted = _accepted(books)
     return {
@@ -83,7 +83,7 @@ def content(books: CloseoutView, closeout: Closeout, policy: Policy) -> dict[str
     }
 
 
-def write_off_totals(books: CloseoutView) -> list[dict[str, Any]]:
+def write_off_totals(books: CloseoutTables) -> list[dict[str, Any]]:
     """What the run's books give up, a row a side and currency."""
     return books.rows(
         "select case item_type when 'settlement_line' then 'settlement' else 'ledger' end as side, currency, "
@@ -107,7 +107,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [name for name in known if name not in ("prepared_by", "prepared_at") and before.get(name) != known[name]]
 
 
-def _accepted(books: CloseoutView) -> list[dict[str, Any]]:
+def _accepted(books: CloseoutTables) -> list[dict[str, Any]]:
     """Exceptions that operators ended, with who did and why; what a run resolved by itself is no acceptance."""
     states = review.states(books.decisions)
     rows = books.rows(
@@ -128,7 +128,7 @@ def _as_text(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _quarantine(books: CloseoutView) -> dict[str, Any]:
+def _quarantine(books: CloseoutTables) -> dict[str, Any]:
     (found,) = books.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
     accepted = [
         each for each in books.decisions if each.action == QUARANTINE_ACCEPTED and each.run_id == books.run.run_id

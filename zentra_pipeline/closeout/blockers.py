@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from zentra_pipeline import vocabulary
-from zentra_pipeline.closeout.closeout_view import CloseoutView
+from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.queue import run_queue
 from zentra_pipeline.reconcile import continuity
@@ -109,12 +109,12 @@ def of_opening(connection: Connection, paths: TenantPaths, run: run_store.Run) -
     ]
 
 
-def of_books(books: CloseoutView, decisions: Sequence[Decision]) -> list[Blocker]:
+def of_books(books: CloseoutTables, decisions: Sequence[Decision]) -> list[Blocker]:
     """Open exceptions of a type that blocks, which the run opened or whose subject it seals; and quarantined rows."""
     return [*_open_exceptions(books), *_quarantine(books, decisions)]
 
 
-def _open_exceptions(books: CloseoutView) -> list[Blocker]:
+def _open_exceptions(books: CloseoutTables) -> list[Blocker]:
     blocking = {row.exception_type for row in vocabulary.exception_types() if row.is_blocking}
     rows = books.rows(
         f"""select exception_id, exception_type, status, owner, explanation, run_id from exceptions
@@ -139,7 +139,7 @@ def _remedy(exception_id: str, status: str) -> Remedy:
     return Remedy("resolve it, or accept it as timing", "resolve_exception", {"exception_id": exception_id})
 
 
-def _quarantine(books: CloseoutView, decisions: Sequence[Decision]) -> list[Blocker]:
+def _quarantine(books: CloseoutTables, decisions: Sequence[Decision]) -> list[Blocker]:
     (found,) = books.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
     rows = int(found["rows"])
     accepted = {

@@ -13,16 +13,17 @@ import duckdb
 
 from zentra_pipeline import canonical_json, sql_text
 from zentra_pipeline.closeout import lines, merkle
-from zentra_pipeline.closeout.closeout_view import CloseoutView
+from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.closeout.event_lines import amounts_as_text
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_views
 from zentra_pipeline.review.approvals import DETAIL
+from zentra_pipeline.sql_text import statement
 from zentra_pipeline.store.decisions import Decision
 
 SHOWN_GAPS: Final = 20
 
 
-def write_evidence(books: CloseoutView, path: Path) -> tuple[str, int]:
+def write_evidence(books: CloseoutTables, path: Path) -> tuple[str, int]:
     """Write `evidence.jsonl`, leaves in ascending byte order; returns the RFC 6962 root and the number of rows."""
     leaves, hashes, rows = _leaves(books), bytearray(), 0
     hashed = f"select leaf || chr(10), unhex(sha256('\\x00'::blob || encode(leaf))) from {leaves} order by leaf"
@@ -34,7 +35,7 @@ def write_evidence(books: CloseoutView, path: Path) -> tuple[str, int]:
     return merkle.root(bytes(hashes)), rows
 
 
-def _leaves(books: CloseoutView) -> str:
+def _leaves(books: CloseoutTables) -> str:
     """The relation of leaves: `evidence`, unless a leaf has control characters, which the RFC writes otherwise."""
     contains = f"contains(leaf, '{lines.CONTROL_ESCAPE}')"
     special = books.connection.execute(f"select leaf from evidence where {contains}").fetchall()
@@ -48,9 +49,9 @@ def _leaves(books: CloseoutView) -> str:
     return f"({plain} union all select leaf from special_leaves)"
 
 
-def write_evidence_table(books: CloseoutView, closeout_id: str, path: Path) -> None:
+def write_evidence_table(books: CloseoutTables, closeout_id: str, path: Path) -> None:
     """Write the sealed evidence as a lake file of the published table `closeout_evidence`."""
-    names = ", ".join(definition.split()[0] for definition in lake.EVIDENCE_COLUMNS.split(", ")[1:])
+    names = ", ".join(definition.split()[0] for definition in lake_views.EVIDENCE_COLUMNS.split(", ")[1:])
     order = "leaf, line_id nulls last, transaction_id nulls last, currency nulls last, provider_event_id nulls last"
     books.connection.execute(
         f"copy (select '{closeout_id}' as closeout_id, {names} from evidence order by {order}) "
@@ -58,29 +59,12 @@ def write_evidence_table(books: CloseoutView, closeout_id: str, path: Path) -> N
     )
 
 
-def write_matches(books: CloseoutView, path: Path) -> int:
+def write_matches(books: CloseoutTables, path: Path) -> int:
     """Write `matches.jsonl`: what the run matched, suggests and reversed, with the ids of every leg."""
     return _write_rows(
         books.connection,
         path,
-        """
-        with legs as (
-            select distinct match_id, leg_type, leg_id from match_legs
-        ),
-        ids as (
-            select
-                match_id,
-                list(leg_id order by leg_id) filter (where leg_type = 'settlement_line') as settlement_lines,
-                list(leg_id order by leg_id) filter (where leg_type = 'ledger_transaction') as ledger_transactions,
-                list(leg_id order by leg_id) filter (where leg_type = 'callback') as callbacks
-            from legs group by match_id
-        )
-        select
-            matches.* exclude (run_sequence), coalesce(settlement_lines, []) as settlement_lines,
-            coalesce(ledger_transactions, []) as ledger_transactions, coalesce(callbacks, []) as callbacks
-        from matches
-        left join ids on matches.match_id = ids.match_id
-        """,
+        statement("closeout", "bundle_matches"),
         (
             "callbacks",
             "cardinality",
@@ -101,7 +85,7 @@ def write_matches(books: CloseoutView, path: Path) -> int:
     )
 
 
-def write_exceptions(books: CloseoutView, path: Path) -> int:
+def write_exceptions(books: CloseoutTables, path: Path) -> int:
     """Write `exceptions.jsonl`: what the run opened, resolved or carries on, as decided by now."""
     names = (
         "amount_minor",
@@ -127,7 +111,7 @@ def write_exceptions(books: CloseoutView, path: Path) -> int:
     return _write_lines(path, canonical_json.canonical_lines(listed))
 
 
-def write_open_items(books: CloseoutView, path: Path) -> int:
+def write_open_items(books: CloseoutTables, path: Path) -> int:
     """Write `open_items.jsonl`: what is unmatched when the run ends."""
     return _write_rows(
         books.connection,
@@ -148,7 +132,7 @@ def write_open_items(books: CloseoutView, path: Path) -> int:
     )
 
 
-def write_write_offs(books: CloseoutView, path: Path) -> int:
+def write_write_offs(books: CloseoutTables, path: Path) -> int:
     """Write `write_offs.jsonl`: the lines and movements that a decision in these books gave up, and which decision."""
     return _write_rows(
         books.connection,
@@ -238,47 +222,25 @@ def _write_lines(path: Path, rows: Iterator[bytes]) -> int:
     return count
 
 
-def control_totals(books: CloseoutView, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
+def control_totals(books: CloseoutTables, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
     """The totals that a verifier recomputes from the rows of the bundle."""
     totals = {
         "evidence": {"rows": evidence_rows, "gaps": _gaps(books)},
-        "matches": books.rows(
-            """select currency, status, count(*) as matches, cast(sum(settlement_minor) as bigint) as settlement_minor,
-                       cast(sum(ledger_minor) as bigint) as ledger_minor,
-                       cast(sum(difference_minor) as bigint) as difference_minor
-                from matches group by all order by currency, status"""
-        ),
-        "exceptions": books.rows(
-            """select exception_type, status, count(*) as exceptions
-               from exceptions group by all order by exception_type, status"""
-        ),
-        "open_items": books.rows(
-            """select item_type, currency, count(*) as items, cast(sum(amount_minor) as bigint) as amount_minor
-               from open_items group by all order by item_type, currency"""
-        ),
-        "write_offs": books.rows(
-            """select item_type, currency, count(*) as items, cast(sum(amount_minor) as bigint) as amount_minor
-               from write_offs group by all order by item_type, currency"""
-        ),
+        "matches": books.rows(statement("closeout", "totals_matches")),
+        "exceptions": books.rows(statement("closeout", "totals_exceptions")),
+        "open_items": books.rows(statement("closeout", "totals_open_items")),
+        "write_offs": books.rows(statement("closeout", "totals_write_offs")),
         "decisions": decisions,
         "events": events,
         "rollforward": books.rows("select * exclude (run_id, run_sequence) from rollforward order by currency"),
         "conservation": books.rows("select * exclude (run_id, run_sequence) from conservation order by side, currency"),
-        "three_way": books.rows(
-            """select currency, count(*) as movements, count(*) filter (where has_callback) as with_callback,
-                      count(*) filter (where has_settlement) as with_settlement,
-                      count(*) filter (where has_ledger) as with_ledger,
-                      cast(coalesce(sum(callback_minor), 0) as bigint) as callback_minor,
-                      cast(coalesce(sum(settlement_minor), 0) as bigint) as settlement_minor,
-                      cast(coalesce(sum(ledger_minor), 0) as bigint) as ledger_minor
-               from three_way group by currency order by currency"""
-        ),
+        "three_way": books.rows(statement("closeout", "totals_three_way")),
     }
     described: dict[str, Any] = amounts_as_text(totals)
     return described
 
 
-def _gaps(books: CloseoutView) -> list[dict[str, Any]]:
+def _gaps(books: CloseoutTables) -> list[dict[str, Any]]:
     """What evidence rows lack, the most rows first, with the first rows of each kind."""
     kinds = books.rows(
         """select missing, count(*) as rows from evidence where evidence_status <> 'audit_ready'

@@ -10,11 +10,10 @@ from typing import Any
 
 from zentra_pipeline.config.business_days import load_business_days
 from zentra_pipeline.config.profile import load_profile
-from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True)
@@ -40,18 +39,18 @@ class WindowState:
         return dict(vars(self))
 
 
-def span(paths: TenantPaths, provider: str) -> tuple[date, date] | None:
+def span(tenant: Tenant, provider: str) -> tuple[date, date] | None:
     """The provider's first and last day with a run or a closeout; null before there is any."""
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         days = [run.ledger_window for run in run_store.list_runs(connection, provider)]
         days += [item.ledger_window for item in closeout_store.listed(connection, provider)]
     return (date.fromisoformat(min(days)), date.fromisoformat(max(days))) if days else None
 
 
-def windows(paths: TenantPaths, provider: str, first: date, last: date) -> list[WindowState]:
+def windows(tenant: Tenant, provider: str, first: date, last: date) -> list[WindowState]:
     """The windows of a range of days in order; a window with several runs is named once for each."""
-    profile, business_days = load_profile(paths, provider), load_business_days(paths)
-    with reading(operational_store(paths)) as connection:
+    profile, business_days = load_profile(tenant.paths, provider), load_business_days(tenant.paths)
+    with tenant.reading() as connection:
         runs = run_store.list_runs(connection, provider)
         closeouts = closeout_store.listed(connection, provider)
     found: list[WindowState] = []

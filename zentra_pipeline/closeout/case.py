@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Engine
-
 from zentra_pipeline import ledger_windows, locks, provenance
 from zentra_pipeline.closeout import blockers
-from zentra_pipeline.closeout import closeout_view as books
+from zentra_pipeline.closeout import closeout_tables as books
 from zentra_pipeline.closeout.blockers import Blocker
-from zentra_pipeline.closeout.closeout_view import CloseoutView
+from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest import callback_staging
@@ -25,14 +23,14 @@ from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.runtime import intents
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sql_text import statement
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 
 _NOTHING: Final = run_store.Revision("", 0, "", hashlib.sha256(b"").hexdigest(), "", "", {}, "", {})
 
@@ -41,14 +39,16 @@ _NOTHING: Final = run_store.Revision("", 0, "", hashlib.sha256(b"").hexdigest(),
 class CloseoutCandidate:
     """A run with its current revision, its closeouts and the log of decisions; without activity the run is none yet."""
 
-    home: Home
-    paths: TenantPaths
-    tenant: str
-    engine: Engine
+    tenant: Tenant
     run: run_store.Run
     revision: run_store.Revision
     closeouts: list[Closeout]
     decisions: list[Decision]
+
+    @property
+    def paths(self) -> TenantPaths:
+        """The tenant's folders."""
+        return self.tenant.paths
 
     @property
     def has_run(self) -> bool:
@@ -79,14 +79,14 @@ class CloseoutCandidate:
         """The revision of the run that a closeout speaks of."""
         if not closeout.run_revision:
             return _NOTHING
-        with reading(self.engine) as connection:
+        with self.tenant.reading() as connection:
             return run_store.revision(connection, self.run.run_id, closeout.run_revision)
 
-    def books(self) -> AbstractContextManager[CloseoutView]:
+    def books(self) -> AbstractContextManager[CloseoutTables]:
         """The books to be closed."""
         if not self.has_run:
             return books.without_activity(self.run, self.revision, self.decisions)
-        return books.opened(self.paths, self.run, self.revision, self.decisions)
+        return books.opened(self.tenant, self.run, self.revision, self.decisions)
 
     def at_work(self) -> list[Blocker]:
         """What is in the way as long as the run is not in review."""
@@ -97,41 +97,37 @@ class CloseoutCandidate:
         _, ends_at = bounds(self.paths, self.run.provider, date.fromisoformat(self.run.ledger_window))
         if not self.has_run:
             return _activity(self.paths, self.run)
-        with reading(self.engine) as connection:
+        with self.tenant.reading() as connection:
             files = blockers.registered(connection)
             opening = blockers.of_opening(connection, self.paths, self.run)
         return [*blockers.of_facts(self.run, self.revision, files, ends_at), *opening]
 
 
 @contextmanager
-def of_run(home: Home, tenant: str, run_id: str) -> Iterator[CloseoutCandidate]:
+def of_run(tenant: Tenant, run_id: str) -> Iterator[CloseoutCandidate]:
     """A run to be closed; no run of its provider is made meanwhile. UsageError when there is no such run."""
-    paths = require_tenant(home, tenant)
-    engine = operational_store(paths)
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         provider = run_store.get(connection, run_id).provider
-    _take_in(paths, provider)
-    with locks.holding(paths, locks.provider_lock(provider)):
-        with reading(engine) as connection:
+    _take_in(tenant, provider)
+    with locks.holding(tenant.paths, locks.provider_lock(provider)):
+        with tenant.reading() as connection:
             run = run_store.get(connection, run_id)
             revision = run_store.current_revision(connection, run_id) if run.revision else _NOTHING
             known = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
-        yield CloseoutCandidate(home, paths, tenant, engine, run, revision, *known)
+        yield CloseoutCandidate(tenant, run, revision, *known)
 
 
 @contextmanager
 def of_idle_window(
-    home: Home, tenant: str, provider: str, window: date, owner: str, now: datetime
+    tenant: Tenant, provider: str, window: date, owner: str, now: datetime
 ) -> Iterator[CloseoutCandidate]:
     """A window without a run, to be closed as one without activity; UsageError when it has a run."""
-    paths = require_tenant(home, tenant)
-    engine = operational_store(paths)
-    profile = load_profile(paths, provider)
+    profile = load_profile(tenant.paths, provider)
     settlement_file = profile.settlement_file(window)
-    run_id = run_store.run_id_of(tenant, provider, settlement_file, window)
-    _take_in(paths, provider)
-    with locks.holding(paths, locks.provider_lock(provider)):
-        with reading(engine) as connection:
+    run_id = run_store.run_id_of(tenant.name, provider, settlement_file, window)
+    _take_in(tenant, provider)
+    with locks.holding(tenant.paths, locks.provider_lock(provider)):
+        with tenant.reading() as connection:
             runs = run_store.list_runs(connection, provider)
             closeouts, decisions = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
         for run in runs:
@@ -149,7 +145,7 @@ def of_idle_window(
             ledger_window=window.isoformat(),
             owner=owner,
             actor=owner,
-            as_of=instant_text(bounds(paths, provider, window)[1]),
+            as_of=instant_text(bounds(tenant.paths, provider, window)[1]),
             status="in_review",
             closeout_status="open",
             revision=0,
@@ -160,17 +156,17 @@ def of_idle_window(
         about = {
             name: getattr(run, name) for name in ("run_id", "provider", "settlement_file", "ledger_window", "owner")
         }
-        content = {"run": about | {"tenant": tenant, "as_of": run.as_of}, "files": [], "earlier": []}
+        content = {"run": about | {"tenant": tenant.name, "as_of": run.as_of}, "files": [], "earlier": []}
         manifest = content | {"rules": dbt_project.digest(), "code": provenance.code_digest()}
         revision = run_store.Revision(run_id, 0, "", _NOTHING.inputs_digest, owner, run.as_of, {}, run.as_of, manifest)
-        yield CloseoutCandidate(home, paths, tenant, engine, run, revision, closeouts, decisions)
+        yield CloseoutCandidate(tenant, run, revision, closeouts, decisions)
 
 
-def _take_in(paths: TenantPaths, provider: str) -> None:
+def _take_in(tenant: Tenant, provider: str) -> None:
     """Stage the callbacks and intents that wait: what has come in is known when a window is closed."""
     now = datetime.now(UTC)
-    callback_staging.stage_callbacks(paths, provider, now)
-    intents.stage_intents(paths, provider, now)
+    callback_staging.stage_callbacks(tenant, provider, now)
+    intents.stage_intents(tenant, provider, now)
 
 
 def bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, datetime]:
@@ -186,13 +182,7 @@ def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
     begin_and_end = [instant.replace(tzinfo=None) for instant in bounds(paths, run.provider, window)]
     found = lake.query(
         paths,
-        """select 'settlement lines', count(*) from settlement_lines where provider = $1 and settlement_file = $4
-           union all
-           select 'ledger entries', count(*) from ledger_entries
-           where provider = $1 and posted_at >= $2 and posted_at < $3
-           union all
-           select 'callbacks', count(*) from callbacks
-           where provider = $1 and received_at >= $2 and received_at < $3""",
+        statement("closeout", "activity"),
         [run.provider, *begin_and_end, run.settlement_file],
     )
     return [

@@ -22,7 +22,7 @@ from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.case import CloseoutCandidate
-from zentra_pipeline.closeout.closeout_view import CloseoutView
+from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.decisions.policy import check_origin, load_policy
 from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
 from zentra_pipeline.events.facts import closeout_event
@@ -38,8 +38,8 @@ from zentra_pipeline.store import event_log
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.tenants import access
+from zentra_pipeline.tenants.tenant import Tenant
 
 PREPARE: Final = approval.PREPARE
 APPROVE: Final = decision_store.APPROVE_CLOSEOUT
@@ -73,7 +73,7 @@ def prepare(
     `reason` says why an earlier seal is amended; without it the files that came in since are named. With `accepted`, a
     reason, the actor answers for the quarantined rows. `origin` is how the actor came.
     """
-    access.require_actor(case.home, case.tenant, actor)
+    access.require_actor(case.tenant, actor)
     if case.is_sealed:
         return _already_sealed(case)
     blocking = case.at_work()
@@ -107,7 +107,7 @@ def approve(case: CloseoutCandidate, actor: str, now: datetime, origin: Origin =
     if case.is_sealed and case.prepared is None:
         return _already_sealed(case)
     check_origin(load_policy(case.paths), actor, origin)
-    access.require_actor(case.home, case.tenant, actor)
+    access.require_actor(case.tenant, actor)
     prepared = _approvable(case, actor)
     with case.books() as opened:
         blocking = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
@@ -122,7 +122,7 @@ def approve(case: CloseoutCandidate, actor: str, now: datetime, origin: Origin =
     return CloseoutResult("sealed", closeout, bundle)
 
 
-def _as_prepared(case: CloseoutCandidate, opened: CloseoutView, prepared: Closeout) -> dict[str, Any]:
+def _as_prepared(case: CloseoutCandidate, opened: CloseoutTables, prepared: Closeout) -> dict[str, Any]:
     """What is sealed; NotPossibleError when it is other than what was prepared, which is what the approver saw."""
     to_approve = approval.content(opened, prepared, load_policy(case.paths))
     kept = approval.kept(case.decisions, prepared.closeout_id)
@@ -140,21 +140,21 @@ def bundle_of(paths: TenantPaths, closeout: Closeout) -> Path:
     return paths.closeouts / closeout.run_id / f"r{closeout.revision}"
 
 
-def write_head(paths: TenantPaths, tenant: str, provider: str) -> Path:
+def write_head(tenant: Tenant, provider: str) -> Path:
     """Write the chain's seals to `heads/<provider>.json`, to be published where this home cannot reach."""
-    head = paths.heads / f"{provider}.json"
+    head = tenant.paths.heads / f"{provider}.json"
     head.parent.mkdir(parents=True, exist_ok=True)
-    with locks.holding(paths, "heads"):
+    with locks.holding(tenant.paths, "heads"):
         for left in head.parent.glob(".*.tmp"):
             left.unlink()  # of a process that died
-        with reading(operational_store(paths)) as connection:
+        with tenant.reading() as connection:
             chain = closeout_store.chain(connection, provider)
         seals = [
             {"sequence": item.chain_sequence, "closeout_id": item.closeout_id, "seal_digest": item.seal_digest}
             for item in chain
         ]
         durable_files.write_durably(
-            head, canonical_json.canonical({"version": 1, "tenant": tenant, "provider": provider, "seals": seals})
+            head, canonical_json.canonical({"version": 1, "tenant": tenant.name, "provider": provider, "seals": seals})
         )
     return head
 
@@ -168,7 +168,7 @@ def closeout_id_of(tenant: str, run_id: str, revision: int) -> str:
 def _show_seal(case: CloseoutCandidate) -> None:
     """Bring what readers and auditors find in line with the seals on record."""
     lake.refresh(case.paths)
-    write_head(case.paths, case.tenant, case.run.provider)
+    write_head(case.tenant, case.run.provider)
 
 
 def _already_sealed(case: CloseoutCandidate) -> CloseoutResult:
@@ -180,7 +180,7 @@ def _already_sealed(case: CloseoutCandidate) -> CloseoutResult:
 
 def _blocked(case: CloseoutCandidate, blocking: list[Blocker]) -> CloseoutResult:
     """Blocked, and nothing else changes; an earlier seal stays what it is."""
-    with case.engine.begin() as connection:
+    with case.tenant.writing() as connection:
         closeout_store.withdraw(connection, case.run.run_id)
         if case.has_run:
             run_store.set_closeout_status(connection, case.run.run_id, "sealed" if case.sealed else "blocked")
@@ -194,7 +194,7 @@ def _accept_quarantine(
     """Record that somebody answers for the quarantined rows, once for the number there are."""
     with case.books() as opened:
         (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
-    with case.engine.begin() as connection:
+    with case.tenant.writing() as connection:
         decision = _decision(
             case,
             connection,
@@ -209,7 +209,7 @@ def _accept_quarantine(
     return replace(case, decisions=[*case.decisions, decision])
 
 
-def _evidence(case: CloseoutCandidate, opened: CloseoutView) -> tuple[str, int, str]:
+def _evidence(case: CloseoutCandidate, opened: CloseoutTables) -> tuple[str, int, str]:
     """Root, rows and status of the evidence, written to scratch and forgotten."""
     folder = case.paths.scratch / f"close-{case.run.run_id}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -230,7 +230,7 @@ def _prepared(
         reason = payload.reason_to_amend(case.revision_of(amended), case.revision)
     number = 1 + (amended.revision if amended else 0)
     return Closeout(
-        closeout_id=closeout_id_of(case.tenant, case.run.run_id, number),
+        closeout_id=closeout_id_of(case.tenant.name, case.run.run_id, number),
         run_id=case.run.run_id,
         revision=number,
         provider=case.run.provider,
@@ -262,7 +262,7 @@ def _same_preparation(known: Closeout, closeout: Closeout) -> bool:
 
 
 def _record_preparation(case: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
-    with case.engine.begin() as connection:
+    with case.tenant.writing() as connection:
         decision = _decision(
             case,
             connection,
@@ -302,7 +302,7 @@ def _approvable(case: CloseoutCandidate, actor: str) -> Closeout:
 
 def _approved(case: CloseoutCandidate, prepared: Closeout, actor: str, now: datetime) -> Closeout:
     """The closeout as it will be sealed: its place in the chain is taken while the provider is locked."""
-    with reading(case.engine) as connection:
+    with case.tenant.reading() as connection:
         chain = closeout_store.chain(connection, case.run.provider)
     bundle = bundle_of(case.paths, prepared).relative_to(case.paths.root).as_posix()
     return replace(
@@ -317,7 +317,7 @@ def _approved(case: CloseoutCandidate, prepared: Closeout, actor: str, now: date
 
 
 def _sealed_bundle(
-    case: CloseoutCandidate, opened: CloseoutView, closeout: Closeout, now: datetime
+    case: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, now: datetime
 ) -> tuple[Closeout, Path]:
     """Write the bundle under a temporary name, sign it and put it in place; or take over one that is the same."""
     bundle = bundle_of(case.paths, closeout)
@@ -328,7 +328,7 @@ def _sealed_bundle(
     shutil.rmtree(temporary, ignore_errors=True)
     (temporary / "files").mkdir(parents=True)
     content = _write_files(case, opened, closeout, temporary / "files", now)
-    digest = seal.seal_bundle(temporary, content, signing_keys.signing_key(case.home, now))
+    digest = seal.seal_bundle(temporary, content, signing_keys.signing_key(case.tenant.home, now))
     seal.put_in_place(temporary, bundle)
     return replace(closeout, seal_digest=digest), bundle
 
@@ -339,7 +339,7 @@ def _recover_bundle(case: CloseoutCandidate, bundle: Path, closeout: Closeout) -
 
     if not bundle.exists():
         return None
-    checked = verify.verify(bundle, case.home.trust)
+    checked = verify.verify(bundle, case.tenant.home.trust)
     for found in checked.seals if checked.holds else ():
         known = found.payload
         taken = replace(closeout, sealed_at=known["sealed_at"], seal_digest=found.seal_digest)
@@ -351,7 +351,7 @@ def _recover_bundle(case: CloseoutCandidate, bundle: Path, closeout: Closeout) -
 
 
 def _write_files(
-    case: CloseoutCandidate, opened: CloseoutView, closeout: Closeout, folder: Path, now: datetime
+    case: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, folder: Path, now: datetime
 ) -> dict[str, Any]:
     """Every file beside the seal; returns the payload, which the report tells as well."""
     root, rows = bundle_files.write_evidence(opened, folder / "evidence.jsonl")
@@ -365,14 +365,14 @@ def _write_files(
     bundle_files.write_write_offs(opened, folder / "write_offs.jsonl")
     decided = _decisions_told(case, opened)
     decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl")
-    events = event_lines.write(case.paths, case.run.run_id, folder / "events.jsonl")
+    events = event_lines.write(case.tenant, case.run.run_id, folder / "events.jsonl")
     totals = bundle_files.control_totals(opened, decisions, events, rows)
     bundle_files.write_object(totals, folder / "control_totals.json")
     bundle_files.write_object(_inputs(case, decided), folder / "inputs.json")
-    bundle_files.write_object(signing_keys.key_rotations(case.home), folder / "key_rotations.json")
+    bundle_files.write_object(signing_keys.key_rotations(case.tenant.home), folder / "key_rotations.json")
     accepted = next((item.reason for item in reversed(decided) if item.action == QUARANTINE_ACCEPTED), None)
     content = payload.payload(
-        tenant=case.tenant,
+        tenant=case.tenant.name,
         run=case.run,
         revision=case.revision,
         closeout=closeout,
@@ -395,7 +395,7 @@ def _inputs(case: CloseoutCandidate, decided: list[Decision]) -> dict[str, Any]:
     }
 
 
-def _decisions_told(case: CloseoutCandidate, opened: CloseoutView) -> list[Decision]:
+def _decisions_told(case: CloseoutCandidate, opened: CloseoutTables) -> list[Decision]:
     """Decisions about the exceptions told in the bundle, and about the closeout."""
     told = {row["exception_id"] for row in opened.rows("select exception_id from exceptions")}
     return [
@@ -405,7 +405,7 @@ def _decisions_told(case: CloseoutCandidate, opened: CloseoutView) -> list[Decis
     ]
 
 
-def _keep_evidence(case: CloseoutCandidate, opened: CloseoutView, closeout: Closeout) -> Closeout:
+def _keep_evidence(case: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout) -> Closeout:
     """The sealed evidence as a file of the lake, for analysts."""
     relative = Path("lake", "closeout_evidence", f"provider={case.run.provider}", f"{closeout.closeout_id}.parquet")
     final = case.paths.root / relative
@@ -419,7 +419,7 @@ def _keep_evidence(case: CloseoutCandidate, opened: CloseoutView, closeout: Clos
 def _record_seal(case: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
     """The commit: closeout, run, predecessor, decision and event become true together."""
     assert closeout.approved_by is not None
-    with case.engine.begin() as connection:
+    with case.tenant.writing() as connection:
         decision = _decision(
             case,
             connection,
@@ -442,7 +442,7 @@ def _record_seal(case: CloseoutCandidate, closeout: Closeout, now: datetime, det
         if case.has_run:
             run_store.transition(connection, case.run.run_id, "closed", closeout.approved_by, now)
             run_store.set_closeout_status(connection, case.run.run_id, "sealed")
-        event = closeout_event(tenant=case.tenant, closeout=closeout, actor=closeout.approved_by, at=now)
+        event = closeout_event(tenant=case.tenant.name, closeout=closeout, actor=closeout.approved_by, at=now)
         if not event_log.append(connection, event):
             raise ZentraError(f"closeout {closeout.closeout_id} was recorded before: have the home examined (doctor)")
 
@@ -462,7 +462,7 @@ def _decision(
     number = sum(
         item.exception_id is None and item.run_id == case.run.run_id for item in decision_store.listed(connection)
     )
-    canonical = json.dumps([case.tenant, case.run.run_id, number + 1], ensure_ascii=False, separators=(",", ":"))
+    canonical = json.dumps([case.tenant.name, case.run.run_id, number + 1], ensure_ascii=False, separators=(",", ":"))
     return Decision(
         sequence=decision_store.next_sequence(connection),
         decision_id="dec_" + hashlib.sha256(canonical.encode()).hexdigest()[:24],

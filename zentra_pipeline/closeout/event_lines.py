@@ -13,22 +13,22 @@ import duckdb
 from zentra_pipeline import sql_text
 from zentra_pipeline.closeout import lines
 from zentra_pipeline.errors import VerificationError
-from zentra_pipeline.events.reading import SEGMENT_COLUMNS
+from zentra_pipeline.events.log_reading import SEGMENT_COLUMNS
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 
-def write(paths: TenantPaths, run_id: str, path: Path) -> int:
+def write(tenant: Tenant, run_id: str, path: Path) -> int:
     """Write the events of a run so far in the order of the log; how many there were."""
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         entries = event_log.entries(connection, run_id=run_id)
     with path.open("wb") as stream, duckdb.connect() as connection:
         for entry in entries:
             if entry.content is not None:
                 stream.write(line_of(entry.content))
             else:
-                _write_segment(connection, paths, entry, stream)
+                _write_segment(connection, tenant.paths, entry, stream)
     return sum(entry.events for entry in entries)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -13,24 +12,11 @@ from zentra_pipeline.decisions.policy import load_policy
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake
 from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.sql_text import statement
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.tenants import tenancy
-
-# Runs that opened what is still open, or carry its item, and those whose totals lack quarantined rows.
-_UNCLEAN: Final = """
-    with still_open as (select * from exceptions where status <> 'resolved')
-    select run_id from still_open
-    union
-    select open_items.run_id
-    from open_items
-    inner join still_open
-        on open_items.item_type = still_open.subject_type and open_items.item_id = still_open.subject_id
-            and open_items.currency = still_open.currency
-    union
-    select run_id from conservation where quarantined > 0
-"""
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True)
@@ -48,15 +34,14 @@ def ready_runs(home: Home, now: datetime) -> list[ReadyRun]:
     """The clean runs of every tenant whose policy.yml sets `closeout.prepare_after_minutes`, in order of creation."""
     found = []
     for tenant in tenancy.tenants(home):
-        paths = home.tenant(tenant)
-        minutes = load_policy(paths).closeout.prepare_after_minutes
+        minutes = load_policy(tenant.paths).closeout.prepare_after_minutes
         if minutes is not None:
-            found += _of_tenant(paths, tenant, now - timedelta(minutes=minutes))
+            found += _of_tenant(tenant, now - timedelta(minutes=minutes))
     return found
 
 
-def _of_tenant(paths: TenantPaths, tenant: str, before: datetime) -> list[ReadyRun]:
-    with reading(operational_store(paths)) as connection:
+def _of_tenant(tenant: Tenant, before: datetime) -> list[ReadyRun]:
+    with tenant.reading() as connection:
         files = blockers.registered(connection)
         waiting = [
             run
@@ -64,13 +49,13 @@ def _of_tenant(paths: TenantPaths, tenant: str, before: datetime) -> list[ReadyR
             if run.status == "in_review"
             and run.closeout_status == "open"
             and instant_of(run_store.transitions(connection, run.run_id)[-1].at) <= before
-            and not _has_newer_facts(connection, paths, run, files)
+            and not _has_newer_facts(connection, tenant.paths, run, files)
         ]
     if not waiting:
         return []
-    unclean = {run_id for (run_id,) in lake.query(paths, _UNCLEAN).rows}
+    unclean = {run_id for (run_id,) in lake.query(tenant.paths, statement("closeout", "unclean_runs")).rows}
     return [
-        ReadyRun(tenant, run.provider, run.ledger_window, run.run_id, run.revision)
+        ReadyRun(tenant.name, run.provider, run.ledger_window, run.run_id, run.revision)
         for run in waiting
         if run.run_id not in unclean
     ]

@@ -15,45 +15,14 @@ from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sql_text import statement
 
 _PAGE_ROWS: Final = 100_000
 _MANY_ROWS: Final = 1_000_000
 
-# A match taken back settled something before; a suggestion never did. Suggestions have no difference, and no other
-# match without one is ever reversed by the system.
-_MATCHES: Final = """
-    select match_id, rule, cardinality, method, status,
-           case when status = 'suggested' or (status = 'reversed' and rule = 'amount_date' and difference_minor = 0)
-                then 'none'
-                when run_id = $1 then 'settles'
-                else 'taken back' end as in_this_run,
-           currency, settlement_minor as settlement, ledger_minor as ledger, difference_minor as difference,
-           provider_reference, first_line_id, first_transaction_id, run_id, reversed_run_id
-    from matches where run_id = $1 or reversed_run_id = $1
-    order by match_id"""
-# What the run opened or resolved, and what it carries on of the provider's earlier runs.
-_EXCEPTIONS: Final = f"""
-    select exception_id, exception_type, severity, status, resolution, owner, lane, subject_type, subject_id,
-           provider_reference, currency, amount_minor as amount, difference_minor as difference, due_at as due_at_utc,
-           opened_at as opened_at_utc, explanation, run_id as opened_by_run, resolved_run_id as resolved_by_run
-    from exceptions where {workbook_pages.EXCEPTIONS_OF_RUN}
-    order by case severity when 'critical' then 0 when 'high' then 1 when 'medium' then 2 else 3 end,
-             status = 'resolved', exception_id"""
-_OPEN_ITEMS: Final = """
-    select item_type, item_id, provider_reference, item_state, opened_window, age_business_days, aging_bucket, currency,
-           amount_minor as amount
-    from open_items where run_id = $1
-    order by age_business_days desc, item_type, item_id, currency"""
-_DECISIONS: Final = f"""
-    select decided_at as decided_at_utc, actor, action, exception_id, resolution, owner, reason, result, policy, run_id,
-           decision_id
-    from decisions
-    where run_id = $1
-       or exception_id in (select exception_id from exceptions where {workbook_pages.EXCEPTIONS_OF_RUN})
-    order by sequence"""
 _SHEETS: Final = {
     "Matches": (
-        _MATCHES,
+        "workbook_matches",
         (
             Column("match_id", "text", 32),
             Column("rule", "text", 20),
@@ -74,7 +43,7 @@ _SHEETS: Final = {
         ("ledger", "in_this_run"),
     ),
     "Exceptions": (
-        _EXCEPTIONS,
+        "workbook_exceptions",
         (
             Column("exception_id", "text", 30),
             Column("exception_type", "text", 26),
@@ -98,7 +67,7 @@ _SHEETS: Final = {
         None,
     ),
     "Open items": (
-        _OPEN_ITEMS,
+        "workbook_open_items",
         (
             Column("item_type", "text", 20),
             Column("item_id", "text", 24),
@@ -113,7 +82,7 @@ _SHEETS: Final = {
         ("amount", "item_type"),
     ),
     "Decisions": (
-        _DECISIONS,
+        "workbook_decisions",
         (
             Column("decided_at_utc", "instant", 20),
             Column("actor", "text", 20),
@@ -156,10 +125,10 @@ def write_workbook(path: Path, paths: TenantPaths, run_id: str, *, rows_a_sheet:
         cells = Cells(book, f"{run['provider']} {run['ledger_window']}, run {run_id} revision {run['revision']}")
         summary = cells.sheet("Summary", workbook_pages.SUMMARY_WIDTHS)
         tables: dict[str, WrittenTable] = {}
-        for name, (sql, columns, summed) in _SHEETS.items():
-            pages = _pages(paths, sql, run_id)
+        for name, (query, columns, summed) in _SHEETS.items():
+            pages = _pages(paths, statement("closeout", query), run_id)
             tables[name] = cells.table(name, columns, pages, summed, rows_a_sheet)
-        facts = workbook_pages.Facts(run, tables, lambda sql: _rows(paths, sql, run_id))
+        facts = workbook_pages.Facts(run, tables, lambda query: _rows(paths, statement("closeout", query), run_id))
         workbook_pages.write_summary(cells, summary, facts)
         workbook_pages.write_sign_off(cells, facts)
         if sum(table.rows for table in tables.values()) >= _MANY_ROWS:

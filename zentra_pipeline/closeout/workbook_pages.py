@@ -28,57 +28,12 @@ _RUN_FACTS: Final = (
     "inputs_digest",
 )
 _FORWARD: Final = ("opening", "posted", "settled", "written_off")
-_ROLLFORWARD: Final = """
-    select currency, opening_minor as opening, posted_minor as posted, settled_minor as settled,
-           written_off_minor as written_off, closing_minor as closing
-    from rollforward where run_id = $1 order by currency"""
-_THREE_WAY: Final = """
-    select currency, count(*) as movements, count(*) filter (has_callback) as with_callback,
-           count(*) filter (has_settlement) as with_settlement, count(*) filter (has_ledger) as with_ledger,
-           cast(coalesce(sum(callback_minor), 0) as bigint) as callback,
-           cast(coalesce(sum(settlement_minor), 0) as bigint) as settlement,
-           cast(coalesce(sum(ledger_minor), 0) as bigint) as ledger,
-           settlement - ledger as settlement_vs_ledger, callback - ledger as callback_vs_ledger
-    from three_way where run_id = $1 group by currency order by currency"""
-_MATCHES: Final = """
-    select currency, status, count(*) as matches, cast(sum(settlement_minor) as bigint) as settlement,
-           cast(sum(ledger_minor) as bigint) as ledger, cast(sum(difference_minor) as bigint) as difference
-    from matches where run_id = $1 or reversed_run_id = $1 group by currency, status order by currency, status"""
-EXCEPTIONS_OF_RUN: Final = """(
-    run_id = $1 or resolved_run_id = $1
-    or (status <> 'resolved' and run_id in (
-        select earlier.run_id from runs as earlier
-        inner join runs as this on earlier.provider = this.provider and earlier.created_at <= this.created_at
-        where this.run_id = $1))
-    )"""
-_EXCEPTIONS: Final = f"""
-    select exception_type, status, count(*) as exceptions
-    from exceptions where {EXCEPTIONS_OF_RUN}
-    group by exception_type, status order by exception_type, status"""
-_OPEN_ITEMS: Final = """
-    select item_type, currency, aging_bucket, count(*) as items, cast(sum(amount_minor) as bigint) as amount
-    from open_items where run_id = $1 group by item_type, currency, aging_bucket
-    order by item_type, currency, min(age_business_days)"""
-_WRITE_OFFS: Final = """
-    select case item_type when 'settlement_line' then 'settlement' else 'ledger' end as side, currency,
-           count(*) as items, cast(sum(amount_minor) as bigint) as amount
-    from write_offs where run_id = $1 group by item_type, currency order by side, currency"""
-_CONSERVATION: Final = """
-    select side, currency, rows_in, matched, in_transit, excepted, accounted, duplicates, quarantined, rows_unexplained,
-           amount_in_minor as amount_in, matched_minor as amount_matched, in_transit_minor as amount_in_transit,
-           excepted_minor as amount_excepted, accounted_minor as amount_accounted,
-           duplicates_minor as amount_duplicates, amount_unexplained_minor as amount_unexplained
-    from conservation where run_id = $1 order by side, currency"""
-_CLOSEOUTS: Final = """
-    select closeout_id, revision, status, run_revision, prepared_by, prepared_at, approved_by,
-           sealed_at, seal_digest, evidence_root, amends, reason
-    from closeouts where run_id = $1 order by revision"""
 _SIGNATURES: Final = ("Prepared by", "Reviewed by", "Approved by")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The run's row, what was written of its tables, and a way to ask for more of its published rows."""
+    """The run's row, what was written of its tables, and a way to ask a query of `closeout/sql` about it."""
 
     run: Mapping[str, Any]
     tables: Mapping[str, WrittenTable]
@@ -137,16 +92,16 @@ def write_summary(cells: Cells, sheet: Any, facts: Facts) -> None:
     page.title("Reconciliation of a ledger window")
     page.facts(facts.run, _RUN_FACTS)
     _write_statement(page, facts)
-    page.table("written off, side", facts.ask(_WRITE_OFFS), ("amount",))
+    page.table("written off, side", facts.ask("summary_write_offs"), ("amount",))
     page.table(
         "three sides, currency",
-        facts.ask(_THREE_WAY),
+        facts.ask("summary_three_way"),
         ("callback", "settlement", "ledger", "settlement_vs_ledger", "callback_vs_ledger"),
     )
-    page.table("matches, currency", facts.ask(_MATCHES), ("settlement", "ledger", "difference"))
-    page.table("exceptions, type", facts.ask(_EXCEPTIONS))
-    page.table("open items, type", facts.ask(_OPEN_ITEMS), ("amount",))
-    conservation = facts.ask(_CONSERVATION)
+    page.table("matches, currency", facts.ask("summary_matches"), ("settlement", "ledger", "difference"))
+    page.table("exceptions, type", facts.ask("summary_exceptions"))
+    page.table("open items, type", facts.ask("summary_open_items"), ("amount",))
+    conservation = facts.ask("summary_conservation")
     page.table(
         "where every row went, side",
         conservation,
@@ -164,7 +119,7 @@ def write_summary(cells: Cells, sheet: Any, facts: Facts) -> None:
 
 def _write_statement(page: _Page, facts: Facts) -> None:
     """The roll-forward a column a currency, proved by formulas over the sheets of matches and open items."""
-    rows = facts.ask(_ROLLFORWARD)
+    rows = facts.ask("summary_rollforward")
     page.headings(["statement of unsettled ledger movements", *(row["currency"] for row in rows)])
     if not rows:
         page.note("none")
@@ -233,7 +188,7 @@ def write_sign_off(cells: Cells, facts: Facts) -> None:
     page = _Page(cells, cells.sheet("Sign-off", (24, 76)))
     page.title("Sign-off")
     page.facts(facts.run, ("tenant_id", "provider", "ledger_window", "run_id", "revision", "owner", "closeout_status"))
-    closeouts = facts.ask(_CLOSEOUTS)
+    closeouts = facts.ask("sign_off_closeouts")
     if not closeouts:
         page.note("No closeout has been prepared for this run.")
     if any(closeout["seal_digest"] for closeout in closeouts):

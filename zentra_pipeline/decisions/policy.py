@@ -2,7 +2,7 @@
 
 Write-offs, matches against the amounts and closeouts need a second person always; the file can add to that, never take
 away. Does not belong here: the states of exceptions (decisions), recording anything (record), or the rules for intents
-(runtime.policy).
+(runtime.intent_rules).
 
     second_person: [written_off, matched_manually]
     limits:

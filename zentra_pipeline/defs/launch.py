@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from zentra_pipeline.errors import RunFailedError, ZentraError
 from zentra_pipeline.published.run_summary import RunSummary, summarize
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.reconcile import window_run
-from zentra_pipeline.reconcile.window_run import Progress, RunRequest
-from zentra_pipeline.settings import Home
+from zentra_pipeline.reconcile import run_requests, window_run
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.reconcile.window_run import Progress
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.requests import Request
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 
 if TYPE_CHECKING:
     from zentra_pipeline.defs.resources import Reconciler
@@ -41,7 +40,7 @@ class RunOutcome:
 
 
 def reconcile(
-    home: Home, tenant: str, request: RunRequest, progress: Progress | None = None, *, is_alone: bool = True
+    tenant: Tenant, request: RunRequest, progress: Progress | None = None, *, is_alone: bool = True
 ) -> RunOutcome:
     """Run one window through the Dagster assets and record it in the home's Dagster instance.
 
@@ -49,12 +48,11 @@ def reconcile(
     last. `rerun` names the runs that got a new revision so. Raises what window_run.run_window raises, and
     RunFailedError when the window is done and one that follows from it failed.
     """
-    window_run.check_request(home, tenant, request)
-    before = run_queued(home, tenant, request.provider, progress) if is_alone else window_run.Followed()
-    reconciler = _materialize(home, tenant, request, progress)
+    run_requests.check_request(tenant, request)
+    before = run_queued(tenant, request.provider, progress) if is_alone else window_run.Followed()
+    reconciler = _materialize(tenant, request, progress)
     result = reconciler.results[-1]
     _require_followed(result.run.run_id, reconciler.followed)
-    paths = require_tenant(home, tenant)
     return RunOutcome(
         run_id=result.run.run_id,
         revision=result.run.revision,
@@ -63,7 +61,7 @@ def reconcile(
         inputs_digest=str(result.run.inputs_digest),
         owner=result.run.owner,
         as_of=result.run.as_of,
-        summary=summarize(paths.root, result.tables),
+        summary=summarize(tenant.paths.root, result.tables),
         rerun=tuple(
             f"{again.run.settlement_file} {again.run.ledger_window}"
             for again in [*before.results, *reconciler.followed.results]
@@ -72,14 +70,13 @@ def reconcile(
     )
 
 
-def run_queued(home: Home, tenant: str, provider: str, progress: Progress | None = None) -> window_run.Followed:
+def run_queued(tenant: Tenant, provider: str, progress: Progress | None = None) -> window_run.Followed:
     """Make what is queued of a provider anew through the Dagster assets, in order; see run_queue."""
-    paths = require_tenant(home, tenant)
     followed = window_run.Followed()
-    while taken := run_queue.take_next(paths, provider, followed.failures.keys()):
+    while taken := run_queue.take_next(tenant, provider, followed.failures.keys()):
         request, run = taken
         try:
-            reconciler = _materialize(home, tenant, window_run.as_request(run, request.actor), progress)
+            reconciler = _materialize(tenant, run_requests.as_request(run, request.actor), progress)
         except Exception as cause:  # recorded with the run and its request; those after it go on
             followed.failures[run.run_id] = str(cause) or type(cause).__name__
             continue
@@ -88,22 +85,20 @@ def run_queued(home: Home, tenant: str, provider: str, progress: Progress | None
     return followed
 
 
-def execute(home: Home, tenant: str, request: Request) -> None:
+def execute(tenant: Tenant, request: Request) -> None:
     """Reconcile a launched request through the Dagster assets; how it ended is recorded where the run is.
 
     What goes wrong is recorded with the request, not raised: it is for whoever asked.
     """
-    paths = require_tenant(home, tenant)
-    engine = operational_store(paths)
     failure = None
-    with run_queue.held(paths, request.run_id):
+    with run_queue.held(tenant, request.run_id):
         try:
-            with reading(engine) as connection:
+            with tenant.reading() as connection:
                 run = run_store.get(connection, request.run_id)
-            reconcile(home, tenant, window_run.as_request(run, request.actor))
+            reconcile(tenant, run_requests.as_request(run, request.actor))
         except Exception as cause:
             failure = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
-    with engine.begin() as connection:
+    with tenant.writing() as connection:
         known = request_store.find(connection, request.run_id)
         if known is not None and known.status == "launched":  # it failed before the run could record it
             run_queue.answer(connection, request, datetime.now(UTC), failure)
@@ -115,7 +110,7 @@ def _require_followed(run_id: str, followed: window_run.Followed) -> None:
         raise RunFailedError(f"run {run_id} is done, but a later run could not be made again; run it again: {why}")
 
 
-def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progress | None) -> "Reconciler":
+def _materialize(tenant: Tenant, request: RunRequest, progress: Progress | None) -> "Reconciler":
     """One partition of the assets, executed in this process; its result and what followed it."""
     import dagster as dg
 
@@ -125,7 +120,7 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
     from zentra_pipeline.defs.reconcile.window import reconciliation_window
     from zentra_pipeline.defs.resources import Reconciler
 
-    reconciler = Reconciler(home, progress)
+    reconciler = Reconciler(tenant.home, progress)
     config: dict[str, Any] = {"settlement_file": request.settlement_file, "actor": request.actor}
     if request.owner is not None:
         config["owner"] = request.owner
@@ -133,20 +128,20 @@ def _materialize(home: Home, tenant: str, request: RunRequest, progress: Progres
         config["as_of"] = request.as_of.isoformat()
     if request.is_confirmed:
         config["is_confirmed"] = True
-    with dagster_instance(home) as instance, reaching(request.ledger_window):
-        instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, request.provider)])
+    with dagster_instance(tenant.home) as instance, reaching(request.ledger_window):
+        instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant.name, request.provider)])
         try:
             job = dg.Definitions(
                 assets=[reconciliation_window], jobs=[reconcile_window], resources={"reconciler": reconciler}
             ).resolve_job_def(reconcile_window.name)
             job.execute_in_process(
                 instance=instance,
-                partition_key=partition_key(tenant, request.provider, request.ledger_window),
+                partition_key=partition_key(tenant.name, request.provider, request.ledger_window),
                 run_config={
                     "ops": {"reconciliation_window": {"config": config}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
-                tags={"zentra/run_id": window_run.run_id_of(tenant, request)},
+                tags={"zentra/run_id": run_requests.run_id_of(tenant.name, request)},
             )
         except dg.DagsterError as cause:
             raise _own_error(cause) from cause

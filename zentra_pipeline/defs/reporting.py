@@ -6,7 +6,7 @@ storage says how far it has got. What happened, and closing itself, do not belon
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -23,9 +23,9 @@ from zentra_pipeline.ingest import file_windows, row_counts
 from zentra_pipeline.ingest.row_counts import RowCounts
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 QUARANTINE_KEY: Final = dg.AssetKey(["raw", "quarantine"])
 QUARANTINE_CHECK: Final = "every_row_was_accepted"
@@ -35,7 +35,7 @@ _SHOWN_REASONS: Final = 20
 
 
 def report_recorded(
-    instance: dg.DagsterInstance, home: Home, tenants: Iterable[str] | None = None, most_files: int = _MOST_FILES
+    instance: dg.DagsterInstance, home: Home, tenants: Collection[str] | None = None, most_files: int = _MOST_FILES
 ) -> int:
     """Report what was ingested and closed since the last report; how many files and steps of closeouts that were.
 
@@ -46,9 +46,10 @@ def report_recorded(
         if not is_alone or not tenancy.is_initialised(home):
             return 0
         reported = 0
-        for tenant in tenancy.tenants(home) if tenants is None else tenants:
-            reported += _report_files(instance, home.tenant(tenant), tenant, most_files)
-            reported += _report_closeouts(instance, home, tenant)
+        for tenant in tenancy.tenants(home):
+            if tenants is None or tenant.name in tenants:
+                reported += _report_files(instance, tenant, most_files)
+                reported += _report_closeouts(instance, tenant)
         return reported
 
 
@@ -66,21 +67,21 @@ def recorded_files_and_closeouts(
     return dg.SkipReason(f"{reported} files and steps of closeouts reported" if reported else "nothing new")
 
 
-def _report_files(instance: dg.DagsterInstance, paths: TenantPaths, tenant: str, most: int) -> int:
-    cursor = f"zentra/reported_files/{tenant}"
+def _report_files(instance: dg.DagsterInstance, tenant: Tenant, most: int) -> int:
+    cursor = f"zentra/reported_files/{tenant.name}"
     reported = int(_read(instance, cursor, "0"))
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         if file_store.next_sequence(connection) - 1 <= reported:
             return 0
         files = [file for kind in TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
     new = sorted((file for file in files if file.sequence > reported), key=lambda file: file.sequence)[:most]
     for file in new:
-        _report_file(instance, paths, tenant, file)
+        _report_file(instance, tenant, file)
         _write(instance, cursor, str(file.sequence))
     return len(new)
 
 
-def _report_file(instance: dg.DagsterInstance, paths: TenantPaths, tenant: str, file: StagedFile) -> None:
+def _report_file(instance: dg.DagsterInstance, tenant: Tenant, file: StagedFile) -> None:
     """The file in every window it has rows of; its quarantined rows and their check in the window it belongs to."""
     shown = {
         "file": dg.MetadataValue.text(file.file_id),
@@ -92,23 +93,23 @@ def _report_file(instance: dg.DagsterInstance, paths: TenantPaths, tenant: str, 
         "ingested at": dg.MetadataValue.text(file.received_at),
     }
     asset_key = dg.AssetKey(["raw", TABLE_OF_KIND[file.kind]])
-    for found in file_windows.rows_by_window(paths, file):
-        key = _partition(instance, tenant, found.provider, found.window)
+    for found in file_windows.rows_by_window(tenant.paths, file):
+        key = _partition(instance, tenant.name, found.provider, found.window)
         rows = {"rows": dg.MetadataValue.int(found.rows)}
         instance.report_runless_asset_event(
             dg.AssetMaterialization(asset_key=asset_key, partition=key, metadata={**shown, **rows})
         )
-    window = file_windows.home_window(paths, file)
-    key = _partition(instance, tenant, file.provider, window)
+    window = file_windows.home_window(tenant.paths, file)
+    key = _partition(instance, tenant.name, file.provider, window)
     if file.rows_quarantined:
-        reasons = {"reasons": dg.MetadataValue.md(_reasons(paths, file))}
+        reasons = {"reasons": dg.MetadataValue.md(_reasons(tenant.paths, file))}
         instance.report_runless_asset_event(
             dg.AssetMaterialization(asset_key=QUARANTINE_KEY, partition=key, metadata={**shown, **reasons})
         )
-    counts = row_counts.counted(paths, file.kind, file.provider, window)
+    counts = row_counts.counted(tenant, file.kind, file.provider, window)
     check = dg.AssetCheckKey(asset_key, COUNT_CHECK)
     evaluated(instance, key, check, passed=counts.add_up, shown=shown_counts(counts))
-    rows_left = file_windows.quarantined_rows(paths, file.provider, window)
+    rows_left = file_windows.quarantined_rows(tenant, file.provider, window)
     evaluated(
         instance,
         key,
@@ -140,16 +141,16 @@ def _reasons(paths: TenantPaths, file: StagedFile) -> str:
     return "\n".join(["| reason | rows |", "| --- | --- |", *(f"| {charts.plain(why)} | {n:,} |" for why, n in rows)])
 
 
-def _report_closeouts(instance: dg.DagsterInstance, home: Home, tenant: str) -> int:
+def _report_closeouts(instance: dg.DagsterInstance, tenant: Tenant) -> int:
     """Report closeouts that were prepared, sealed or blocked, each once; those Dagster made itself it knows."""
     from zentra_pipeline.defs.closeout import reported
 
-    cursor = f"zentra/reported_closeouts/{tenant}"
+    cursor = f"zentra/reported_closeouts/{tenant.name}"
     before = json.loads(_read(instance, cursor, "{}"))
-    steps, now = reported.steps(home.tenant(tenant), before)
+    steps, now = reported.steps(tenant, before)
     for step in steps:
-        key = _partition(instance, tenant, step.provider, date.fromisoformat(step.ledger_window))
-        reported.report(instance, home, tenant, key, step)
+        key = _partition(instance, tenant.name, step.provider, date.fromisoformat(step.ledger_window))
+        reported.report(instance, tenant, key, step)
     if now != before:
         _write(instance, cursor, json.dumps(now, sort_keys=True))
     return len(steps)

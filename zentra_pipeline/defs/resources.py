@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from zentra_pipeline.reconcile.window_run import Followed, Progress, RunRequest, WindowResult, run_queued, run_window
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.reconcile.window_run import Followed, Progress, WindowResult, run_queued, run_window
 from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @dataclass
@@ -17,15 +20,23 @@ class Reconciler:
     results: list[WindowResult] = field(default_factory=list)
     followed: Followed = field(default_factory=Followed)
 
-    def run(self, tenant: str, request: RunRequest) -> WindowResult:
+    def tenant(self, name: str) -> Tenant:
+        """A tenant of the home; UsageError when there is none of this name."""
+        return tenancy.require_tenant(self.home, name)
+
+    def tenants(self) -> list[Tenant]:
+        """The home's tenants; none where there is no home yet."""
+        return tenancy.tenants(self.home) if tenancy.is_initialised(self.home) else []
+
+    def run(self, tenant: Tenant, request: RunRequest) -> WindowResult:
         """Reconcile one window; see window_run.run_window."""
-        result = run_window(self.home, tenant, request, self.progress)
+        result = run_window(tenant, request, self.progress)
         self.results.append(result)
         return result
 
-    def run_queued(self, tenant: str, provider: str) -> Followed:
+    def run_queued(self, tenant: Tenant, provider: str) -> Followed:
         """Make the provider's queued runs anew; see window_run.run_queued."""
-        followed = run_queued(self.home, tenant, provider, self.progress)
+        followed = run_queued(tenant, provider, self.progress)
         self.followed.results += followed.results
         self.followed.failures |= followed.failures
         return followed

@@ -16,12 +16,12 @@ from zentra_pipeline.actors import PROGRAM, Origin
 from zentra_pipeline.decisions import exception_state, policy
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import ConfigurationError, InputRejectedError, UsageError, ZentraError
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake, lake_files
 from zentra_pipeline.queries.result_text import csv_lines, without_guard
 from zentra_pipeline.review.clocks import TIMED, Clock, Clocks
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import decisions as decision_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 MOST_DECISIONS: Final = 500
 _SEPARATORS: Final = ((";", "semicolons"), ("\t", "tabs"))
@@ -67,18 +67,18 @@ class RowResult:
     error: ZentraError | None
 
 
-def queue(paths: TenantPaths, clocks: Clocks, conditions: Mapping[str, Any]) -> bytes:
+def queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> bytes:
     """The exceptions for which these hold (SQL → the value in it) as CSV, those due first at the top.
 
     Text that a spreadsheet would take for a formula has a leading apostrophe.
     """
     wanted = " AND ".join(conditions) or "true"
     found = lake.query(
-        paths,
+        tenant.paths,
         f"SELECT * FROM {TIMED} WHERE {wanted} ORDER BY due_at NULLS LAST, exception_id",
         list(conditions.values()),
     )
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         known = exception_state.states(decision_store.listed(connection))
     columns, rows = [*_TO_FILL, *_told_columns()], []
     for values in found.rows:
@@ -124,8 +124,7 @@ def read(content: bytes) -> list[Row]:
 
 
 def decide(
-    home: Home,
-    tenant: str,
+    tenant: Tenant,
     rows: Iterable[Row],
     *,
     actor: str,
@@ -138,7 +137,7 @@ def decide(
     Raises ConfigurationError for an invalid policy, which no row is to blame for.
     """
     for row in rows:
-        yield RowResult(row.number, row.exception_id, _refusal(home, tenant, row, actor, role, now, origin))
+        yield RowResult(row.number, row.exception_id, _refusal(tenant, row, actor, role, now, origin))
 
 
 def outcome(verdicts: Iterable[RowResult], reason: Callable[[ZentraError], str] = str) -> dict[str, Any]:
@@ -158,25 +157,26 @@ def outcome(verdicts: Iterable[RowResult], reason: Callable[[ZentraError], str] 
 
 
 def _refusal(
-    home: Home, tenant: str, row: Row, actor: str, role: str, now: Callable[[], datetime], origin: Origin
+    tenant: Tenant, row: Row, actor: str, role: str, now: Callable[[], datetime], origin: Origin
 ) -> ZentraError | None:
     """Record a row's decision, or say what keeps it from being recorded."""
     try:
         _check_words(row)
         policy.check_role(actor, role, row.action)
         deciding.decide(
-            home,
             tenant,
-            row.exception_id,
-            row.action,
-            actor,
-            now=now(),
-            reason=row.reason,
-            owner=row.owner,
-            resolution=row.resolution,
-            role=role,
-            expected_version=None if row.version is None else int(row.version),
-            origin=origin,
+            DecisionRequest(
+                row.exception_id,
+                row.action,
+                actor,
+                reason=row.reason,
+                owner=row.owner,
+                resolution=row.resolution,
+                role=role,
+                expected_version=None if row.version is None else int(row.version),
+                origin=origin,
+            ),
+            now(),
         )
     except ConfigurationError:
         raise
@@ -199,7 +199,7 @@ def _check_words(row: Row) -> None:
 
 def _told_columns() -> tuple[str, ...]:
     """What is told of an exception: the columns of the table, and its clock."""
-    columns = [definition.split()[0] for definition in lake.columns_sql("exceptions").split(", ")]
+    columns = [definition.split()[0] for definition in lake_files.columns_sql("exceptions").split(", ")]
     return (*columns, *(clock.name for clock in fields(Clock)))
 
 

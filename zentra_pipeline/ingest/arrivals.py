@@ -29,6 +29,7 @@ from zentra_pipeline.sources.prefetch import one_ahead
 from zentra_pipeline.sources.reading import column_names, frames
 from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.tenants.tenant import Tenant
 
 REASONS_NAMED = 20
 UNFINISHED = "last record without a newline: accepted; had the file been cut there, its last value would be short"
@@ -45,7 +46,7 @@ _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 class Command:
     """What all files of a command share; `stops_early`: reading ends when no row is accepted for long."""
 
-    paths: TenantPaths
+    tenant: Tenant
     provider: str
     contract: Contract
     format: str
@@ -53,6 +54,11 @@ class Command:
     may_quarantine_all: bool = False
     stops_early: bool = False
     received_by: str | None = None
+
+    @property
+    def paths(self) -> TenantPaths:
+        """The tenant's folders."""
+        return self.tenant.paths
 
 
 @dataclass(frozen=True)
@@ -275,7 +281,7 @@ def reject_when_nothing_got_in(staged: Sequence[StagedArrival]) -> None:
 
 
 def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[GateResult]:
-    secrets = callback_secrets(command.paths.root.name, command.provider)
+    secrets = callback_secrets(command.tenant.name, command.provider)
     name = arrival.name
     landed = arrival.landed.path
     read = frames(landed, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from zentra_pipeline.errors import ZentraError
-from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import inbox as inbox_store
-from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.inbox import Receipt
+from zentra_pipeline.tenants.tenant import Tenant
 
 _MOST_AT_ONCE: Final = 1_000
 _MOST_BYTES_WAITING: Final = 128 * 1024 * 1024
@@ -38,13 +37,13 @@ class _Waiting:
 class TenantIntake:
     """The inbox of one tenant, written by one thread for as long as the server runs."""
 
-    def __init__(self, paths: TenantPaths) -> None:
-        self._paths = paths
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._has_work = threading.Condition()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._write, name=f"intake-{paths.root.name}", daemon=True)
+        self._thread = threading.Thread(target=self._write, name=f"intake-{tenant.name}", daemon=True)
         self._thread.start()
 
     async def keep(self, receipt: Receipt) -> bool:
@@ -69,7 +68,7 @@ class TenantIntake:
     def _write(self) -> None:
         while batch := self._next_batch():
             try:
-                with operational_store(self._paths).begin() as connection:
+                with self._tenant.writing() as connection:
                     is_new = inbox_store.add(connection, [waiting.receipt for waiting in batch])
             except Exception as cause:  # told to whoever waits; the thread goes on with the next deliveries
                 _answer(batch, cause)
@@ -90,16 +89,16 @@ class Intake:
     """The inboxes of a home's tenants, each opened with its first delivery."""
 
     def __init__(self) -> None:
-        self._of_tenant: dict[TenantPaths, TenantIntake] = {}
+        self._of_tenant: dict[Tenant, TenantIntake] = {}
         self._opening = threading.Lock()
 
-    def of(self, paths: TenantPaths) -> TenantIntake:
+    def of(self, tenant: Tenant) -> TenantIntake:
         """The inbox of a tenant."""
-        found = self._of_tenant.get(paths)
+        found = self._of_tenant.get(tenant)
         if found is None:
             with self._opening:
-                found = self._of_tenant.get(paths) or TenantIntake(paths)
-                self._of_tenant[paths] = found
+                found = self._of_tenant.get(tenant) or TenantIntake(tenant)
+                self._of_tenant[tenant] = found
         return found
 
     def close(self) -> None:

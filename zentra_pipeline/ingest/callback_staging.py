@@ -22,43 +22,42 @@ from zentra_pipeline.queue import late_callbacks
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.reading import CANONICAL
 from zentra_pipeline.store import inbox as inbox_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.inbox import Receipt
+from zentra_pipeline.tenants.tenant import Tenant
 
 if TYPE_CHECKING:
     from zentra_pipeline.ingest.files import IngestOutcome
 
 
-def stage_callbacks(paths: TenantPaths, provider: str, now: datetime) -> "list[IngestOutcome]":
+def stage_callbacks(tenant: Tenant, provider: str, now: datetime) -> "list[IngestOutcome]":
     """Ingest what waits in a provider's inbox; nothing, and without waiting for anybody, when nothing does.
 
     UsageError when a profile or a secret is missing or wrong; what could not be ingested stays in the inbox.
     """
     identifiers.provider_id(provider)
-    engine = operational_store(paths)
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         if all(waiting.provider != provider for waiting in inbox_store.waiting(connection)):
             return []
     outcomes: list[IngestOutcome] = []
-    with locks.holding(paths, locks.inbox_lock(provider)):
+    with locks.holding(tenant.paths, locks.inbox_lock(provider)):
         while True:
-            with engine.begin() as connection:
+            with tenant.writing() as connection:
                 batch = inbox_store.assign(connection, provider)
             if batch is None:
                 return outcomes
-            with reading(engine) as connection:
+            with tenant.reading() as connection:
                 receipts = inbox_store.of_batch(connection, provider, batch)
-            _require_secret(paths, provider, receipts[0].format)
+            _require_secret(tenant.paths, provider, receipts[0].format)
             try:
-                outcomes.append(_ingest(paths, provider, batch, receipts, now))
+                outcomes.append(_ingest(tenant, provider, batch, receipts, now))
             except InputRejectedError:
                 # One delivery that no file may hold keeps no other from being read.
-                with engine.begin() as connection:
+                with tenant.writing() as connection:
                     inbox_store.split(connection, provider, batch)
                 continue
-            with locks.holding(paths, locks.provider_lock(provider)), engine.begin() as connection:
+            with locks.holding(tenant.paths, locks.provider_lock(provider)), tenant.writing() as connection:
                 inbox_store.mark_ingested(connection, provider, batch)
-                late_callbacks.ask(connection, paths, provider, batch, now)
+                late_callbacks.ask(connection, tenant.paths, provider, batch, now)
 
 
 def content_of(receipts: Iterable[Receipt]) -> bytes:
@@ -75,17 +74,17 @@ def _require_secret(paths: TenantPaths, provider: str, callback_format: str) -> 
         )
 
 
-def _ingest(paths: TenantPaths, provider: str, batch: str, receipts: list[Receipt], now: datetime) -> "IngestOutcome":
+def _ingest(tenant: Tenant, provider: str, batch: str, receipts: list[Receipt], now: datetime) -> "IngestOutcome":
     from zentra_pipeline.ingest.files import ingest_files  # a run where nothing waits needs none of the gate
 
-    folder = paths.scratch / f"inbox-{provider}"
+    folder = tenant.paths.scratch / f"inbox-{provider}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         file = folder / f"{batch}.jsonl"
         file.write_bytes(content_of(receipts))
         return ingest_files(
-            paths,
+            tenant,
             provider=provider,
             kind="callbacks",
             files=[file],

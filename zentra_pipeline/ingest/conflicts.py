@@ -14,7 +14,7 @@ import duckdb
 
 from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 
 ID_USED_TWICE = "id_used_twice"
 _MEMORY = "1GB"
@@ -100,20 +100,20 @@ def _make_rows(
     )
     connection.execute("create temp table ids (id_hash ubigint)")
     for part in _parts(new):
-        connection.execute(f"insert into ids select hash({key}) from ({lake.staged_rows(staged, part)})")
+        connection.execute(f"insert into ids select hash({key}) from ({lake_files.staged_rows(staged, part)})")
     connection.execute("create temp table new_ids as select distinct id_hash from ids")
     for part in _parts(earlier):
         connection.execute(
-            f"insert into ids select hash({key}) from ({lake.staged_rows(staged, part)}) "
+            f"insert into ids select hash({key}) from ({lake_files.staged_rows(staged, part)}) "
             f"where hash({key}) in (select id_hash from new_ids)"
         )
     connection.execute("create temp table repeated as select id_hash from ids group by id_hash having count(*) > 1")
-    empty = f"select {columns} from ({lake.staged_rows(staged, [])})"
+    empty = f"select {columns} from ({lake_files.staged_rows(staged, [])})"
     connection.execute(f"create temp table deliveries as {empty}")
     if connection.execute("select count(*) from repeated").fetchall()[0][0]:
         for part in _parts([*earlier, *new]):
             connection.execute(
-                f"insert into deliveries select {columns} from ({lake.staged_rows(staged, part)}) "
+                f"insert into deliveries select {columns} from ({lake_files.staged_rows(staged, part)}) "
                 f"where hash({key}) in (select id_hash from repeated)"
             )
     listed = [(file.sequence, file.provider, file.file_id, file in set(new)) for file in (*new, *earlier)]

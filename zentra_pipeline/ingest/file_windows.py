@@ -16,9 +16,9 @@ from zentra_pipeline.ledger_windows import calendar, window_of
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 # The instant that places a row in a window.
 _PLACED_BY: Final = {
@@ -87,34 +87,34 @@ def home_window(paths: TenantPaths, file: StagedFile) -> date:
     return _named(paths, file) or window_of(last, profile.timezone, profile.window_cutoff)
 
 
-def quarantined_rows(paths: TenantPaths, provider: str, window: date) -> int:
+def quarantined_rows(tenant: Tenant, provider: str, window: date) -> int:
     """How many rows of the provider's files of a window are in quarantine."""
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         files = [file for kind in _PLACED_BY for file in file_store.staged_files(connection, kind)]
     suspects = [file for file in files if file.rows_quarantined and file.provider == provider]
-    return sum(file.rows_quarantined for file in suspects if home_window(paths, file) == window)
+    return sum(file.rows_quarantined for file in suspects if home_window(tenant.paths, file) == window)
 
 
 def first_window(home: Home) -> date | None:
     """The earliest window of a home: of its runs, its ledger entries and the names of its settlement files."""
     if not tenancy.is_initialised(home):
         return None
-    days = [day for tenant in tenancy.tenants(home) for day in _first_days(home.tenant(tenant))]
+    days = [day for tenant in tenancy.tenants(home) for day in _first_days(tenant)]
     return min(days, default=None)
 
 
-def _first_days(paths: TenantPaths) -> Iterator[date]:
-    with reading(operational_store(paths)) as connection:
+def _first_days(tenant: Tenant) -> Iterator[date]:
+    with tenant.reading() as connection:
         runs = run_store.list_runs(connection)
         files = [file for kind in ("settlement", "ledger") for file in file_store.staged_files(connection, kind)]
     yield from (date.fromisoformat(run.ledger_window) for run in runs)
     for file in files:
         if file.kind == "settlement":
-            named = _named(paths, file)
+            named = _named(tenant.paths, file)
             if named is not None:
                 yield named
         elif file.first_at is not None:
-            profile = _profile(paths, file.provider)
+            profile = _profile(tenant.paths, file.provider)
             yield window_of(instant_of(file.first_at), profile.timezone, profile.window_cutoff)
 
 

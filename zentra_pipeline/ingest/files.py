@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from zentra_pipeline import identifiers, locks
 from zentra_pipeline.contracts import contract_of
@@ -24,6 +24,7 @@ from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as registered
 from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class IngestOutcome:
 
 
 def ingest_files(
-    paths: TenantPaths,
+    tenant: Tenant,
     *,
     provider: str,
     kind: str,
@@ -79,10 +80,9 @@ def ingest_files(
     and the next ingest clears it away.
     """
     from zentra_pipeline.published import lake
-    from zentra_pipeline.store.engine import operational_store
 
     command = Command(
-        paths,
+        tenant,
         identifiers.provider_id(provider),
         contract_of(kind),
         format,
@@ -94,16 +94,16 @@ def ingest_files(
     ids = [_id_of_name(source) if file_id is None else identifiers.settlement_file_id(file_id) for source in files]
     if not files:
         raise UsageError("no file to ingest: name at least one")
-    with locks.holding(paths, locks.INGEST):
-        engine = operational_store(paths)
-        with engine.begin() as connection:
+    with locks.holding(tenant.paths, locks.INGEST):
+        with tenant.writing() as connection:
             next_sequence = registered.next_sequence(connection)
-        _clear_away(paths, next_sequence)
+        _clear_away(tenant.paths, next_sequence)
         try:
-            outcome = _ingest(command, engine, list(zip(files, ids, strict=True)), next_sequence)
+            outcome = _ingest(command, list(zip(files, ids, strict=True)), next_sequence)
         finally:
-            _clear_away(paths)
-    lake.refresh(paths)  # also where nothing is new: whoever ingested it may have died before readers could see it
+            _clear_away(tenant.paths)
+    # Also where nothing is new: whoever ingested it may have died before readers could see it.
+    lake.refresh(tenant.paths)
     return outcome
 
 
@@ -123,8 +123,8 @@ def _clear_away(paths: TenantPaths, next_sequence: int | None = None) -> None:
         staging.discard_unregistered(paths, next_sequence)
 
 
-def _ingest(command: Command, engine: Engine, sources: list[tuple[Path, str]], next_sequence: int) -> IngestOutcome:
-    with engine.begin() as connection:
+def _ingest(command: Command, sources: list[tuple[Path, str]], next_sequence: int) -> IngestOutcome:
+    with command.tenant.writing() as connection:
         before = registered.registrations(connection, command.contract.kind, command.provider)
     arrived: dict[tuple[str, str], StagedArrival] = {}
     contents: list[tuple[str, str]] = []
@@ -140,11 +140,11 @@ def _ingest(command: Command, engine: Engine, sources: list[tuple[Path, str]], n
             arrival = Arrival(source, file_id, landed, next_sequence + len(arrived))
             arrived[content] = arrivals.stage(command, arrival)
     staged = list(arrived.values())
-    arrivals.set_contradictions_aside(command, staged, _known_files(command, engine))
+    arrivals.set_contradictions_aside(command, staged, _known_files(command))
     if not command.may_quarantine_all:
         arrivals.reject_when_nothing_got_in(staged)
     rows = [arrivals.registration(command, each) for each in staged]
-    _commit(command, engine, staged, rows)
+    _commit(command, staged, rows)
     before |= {(row.file_id, row.sha256): row for row in rows}
     outcomes = (
         _outcome(arrived[content]) if first else _unchanged(before[content])
@@ -153,16 +153,16 @@ def _ingest(command: Command, engine: Engine, sources: list[tuple[Path, str]], n
     return IngestOutcome(command.contract.kind, command.provider, tuple(outcomes))
 
 
-def restage(paths: TenantPaths, landed: Path, file: StagedFile, before: Sequence[StagedFile]) -> StagedFile:
-    """Stage a registered file below `paths` anew from its landed bytes; the files `before` it were staged there.
+def restage(tenant: Tenant, landed: Path, file: StagedFile, before: Sequence[StagedFile]) -> StagedFile:
+    """Stage a registered file of a tenant again from its landed bytes; the files `before` it were staged there.
 
     Returns its registration as it would be today: `file` itself unless bytes, code or callback secrets are others.
     Errors as ingest_files'.
     """
-    command = Command(paths, file.provider, contract_of(file.kind), file.format, instant_of(file.received_at))
+    command = Command(tenant, file.provider, contract_of(file.kind), file.format, instant_of(file.received_at))
     bytes_of_file = Landed(landed, file.sha256, file.byte_size)
     arrival = Arrival(Path(file.original_name), file.file_id, bytes_of_file, file.sequence)
-    known = [(row, paths.root / row.staged_path) for row in before if row.kind == file.kind and row.staged_path]
+    known = [(row, tenant.paths.root / row.staged_path) for row in before if row.kind == file.kind and row.staged_path]
     staged = arrivals.stage(command, arrival)
     arrivals.set_contradictions_aside(command, [staged], known)
     row = arrivals.registration(command, staged)
@@ -170,21 +170,21 @@ def restage(paths: TenantPaths, landed: Path, file: StagedFile, before: Sequence
     return row
 
 
-def _known_files(command: Command, engine: Engine) -> list[tuple[StagedFile, Path]]:
+def _known_files(command: Command) -> list[tuple[StagedFile, Path]]:
     """Staged files of the same kind and where they are."""
-    with engine.begin() as connection:
+    with command.tenant.writing() as connection:
         stored = registered.staged_files(connection, command.contract.kind)
     return [(row, command.paths.root / row.staged_path) for row in stored if row.staged_path]
 
 
-def _commit(command: Command, engine: Engine, staged: Sequence[StagedArrival], rows: Sequence[StagedFile]) -> None:
+def _commit(command: Command, staged: Sequence[StagedArrival], rows: Sequence[StagedFile]) -> None:
     """Put bytes and rows in place, then register them in one transaction: before it nobody sees them."""
     facts = [arrivals.facts(command, each) for each in staged]
     for each, row in zip(staged, rows, strict=True):
         landing.keep(command.paths, each.arrival.landed)
         arrivals.place(command, each.arrival, row)
     if rows:
-        with engine.begin() as connection:
+        with command.tenant.writing() as connection:
             registered.register(connection, rows)
             file_facts.record(connection, facts)
             for row in rows:
@@ -195,10 +195,9 @@ def _tell_drift(connection: Connection, command: Command, row: StagedFile) -> No
     """Emit one event for a file with columns that its contract does not know."""
     unknown = json.loads(row.unknown_columns)
     if unknown:
-        tenant = command.paths.root.name
         drifted = cloud_event(
             PROVIDER_DRIFTED,
-            tenant=tenant,
+            tenant=command.tenant.name,
             fact=[row.kind, row.provider, row.file_id, row.sha256],
             subject=row.file_id,
             run_id=None,

@@ -20,8 +20,9 @@ from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.ingest import arrivals, staging, wording
 from zentra_pipeline.ingest.arrivals import Arrival, Command, Tally
 from zentra_pipeline.ingest.landing import Landed
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.sources.reading import CANONICAL, frames
+from zentra_pipeline.tenants.tenant import Tenant
 
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a file that nobody receives
 
@@ -101,8 +102,8 @@ class _Staged:
 def _staged(path: Path, contract: Contract, file_format: str) -> Iterator[_Staged]:
     """Have ingest itself stage the file, in a folder of its own: what it refuses is refused here, in its words."""
     with tempfile.TemporaryDirectory(prefix="zentra-inspect-") as folder:
-        paths = TenantPaths(Path(folder))
-        command = Command(paths, "inspected", contract, file_format, _NO_TIME, stops_early=True)
+        nobody = Tenant(Home(Path(folder)), "inspected", TenantPaths(Path(folder)))
+        command = Command(nobody, "inspected", contract, file_format, _NO_TIME, stops_early=True)
         arrival = Arrival(path, path.stem, Landed(path, "0" * 64, path.stat().st_size), sequence=1)
         staged = arrivals.stage(command, arrival)
         arrivals.set_contradictions_aside(command, [staged], [])
@@ -110,7 +111,7 @@ def _staged(path: Path, contract: Contract, file_format: str) -> Iterator[_Stage
             arrivals.reject_when_nothing_got_in([staged])
         except InputRejectedError as refusal:
             raise InputRejectedError(f"{path.name}: {refusal}") from refusal
-        yield _Staged(path, arrival.staged_name.arriving(paths, contract.table), staged.tally)
+        yield _Staged(path, arrival.staged_name.arriving(nobody.paths, contract.table), staged.tally)
 
 
 def _canonical(path: Path) -> Inspected:

@@ -14,7 +14,7 @@ from zentra_pipeline.ingest.file_windows import home_window
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import file_facts
 from zentra_pipeline.store import files as file_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,20 @@ class RowCounts:
         return self.read == self.staged + self.quarantined
 
 
-def counted(paths: TenantPaths, kind: str, provider: str, window: date) -> RowCounts:
+def counted(tenant: Tenant, kind: str, provider: str, window: date) -> RowCounts:
     """The rows of the provider's files of one kind and window; files of releases that did not count are left out.
 
     A file that is gone has no rows.
     """
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         facts = file_facts.recorded(connection)
         files = [file for file in file_store.staged_files(connection, kind) if file.provider == provider]
-    found = [file for file in files if file.sequence in facts and home_window(paths, file) == window]
+    found = [file for file in files if file.sequence in facts and home_window(tenant.paths, file) == window]
     return RowCounts(
         len(found),
         sum(facts[file.sequence].rows_read for file in found),
-        _rows(paths, (file.staged_path for file in found)),
-        _rows(paths, (file.quarantine_path for file in found)),
+        _rows(tenant.paths, (file.staged_path for file in found)),
+        _rows(tenant.paths, (file.quarantine_path for file in found)),
     )
 
 

@@ -8,15 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Engine
-
 from zentra_pipeline.errors import DamagedFilesError
 from zentra_pipeline.ingest import landing
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import file_facts
-from zentra_pipeline.store.engine import reading
 from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.tenants.tenant import Tenant
 
 _State = tuple[str, int, int, int, int]
 _digests: Final[dict[str, tuple[_State, str]]] = {}
@@ -38,21 +36,21 @@ def digest_of(path: Path) -> str | None:
     return digest
 
 
-def check(engine: Engine, paths: TenantPaths, files: Sequence[StagedFile]) -> None:
+def check(tenant: Tenant, files: Sequence[StagedFile]) -> None:
     """DamagedFilesError when a staged file is not what ingest wrote; one of an older release is recorded as it is."""
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         known = file_facts.recorded(connection)
-    damaged = [problem for file in files for problem in problems(paths, file, known)]
+    damaged = [problem for file in files for problem in problems(tenant.paths, file, known)]
     if damaged:
         raise DamagedFilesError(
             f"{damaged[0]}{f' (and {len(damaged) - 1:,} more)' if len(damaged) > 1 else ''}; nothing was read from it: "
-            f"a rebuild of tenant {paths.root.name} makes it again from the bytes as received"
+            f"a rebuild of tenant {tenant.paths.root.name} makes it again from the bytes as received"
         )
     unknown = [file for file in files if file.sequence not in known]
     if unknown:
-        with engine.begin() as connection:
+        with tenant.writing() as connection:
             met = file_facts.recorded(connection)
-            file_facts.record(connection, [_as_met(paths, file) for file in unknown if file.sequence not in met])
+            file_facts.record(connection, [_as_met(tenant.paths, file) for file in unknown if file.sequence not in met])
 
 
 def problems(paths: TenantPaths, file: StagedFile, known: Mapping[int, FileFacts]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from zentra_pipeline import settings
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files, lake_views
 
 DECLARATIONS: Final = Path(__file__).with_name("published_tables.yml")
 _TENANT: Final = {"name": "tenant_id", "data_type": "varchar", "description": "Tenant the row belongs to."}
@@ -27,7 +27,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class PublishedTable:
+class DeclaredTable:
     """A table as readers find it: what one row is, and its columns in order."""
 
     name: str
@@ -36,7 +36,7 @@ class PublishedTable:
 
 
 @cache
-def tables() -> dict[str, PublishedTable]:
+def tables() -> dict[str, DeclaredTable]:
     """Every published table by name, in the order in which documentation lists them."""
     declared = _yaml(DECLARATIONS)
     models = {
@@ -46,7 +46,7 @@ def tables() -> dict[str, PublishedTable]:
     found = {
         table["name"]: _table(table["name"], table["description"], table["columns"]) for table in declared["tables"]
     }
-    for name in (name for name in lake.ROW_ORDER if name not in lake.INTERNAL):
+    for name in (name for name in lake_files.ROW_ORDER if name not in lake_views.INTERNAL):
         own = models[name]["columns"]
         named = {column["name"] for column in own}
         added = [column for column in declared["of_the_run"] if column["name"] not in named]
@@ -56,7 +56,7 @@ def tables() -> dict[str, PublishedTable]:
         if name == "open_items":
             about = "An item open in the newest run of its provider."
             found["open_items_now"] = _table("open_items_now", about, columns)
-        if name in lake.AS_CLOSED:
+        if name in lake_views.AS_CLOSED:
             about = f"A row of {name} as it was when a closeout was sealed."
             found[f"{name}_as_closed"] = _table(f"{name}_as_closed", about, [*declared["as_closed"], *columns])
     (raw,) = (source for source in sources if source["name"] == "raw")
@@ -75,8 +75,8 @@ def digest() -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _table(name: str, description: str, columns: list[dict[str, Any]]) -> PublishedTable:
-    return PublishedTable(
+def _table(name: str, description: str, columns: list[dict[str, Any]]) -> DeclaredTable:
+    return DeclaredTable(
         name,
         " ".join(description.split()),
         {column["name"]: Column(column["data_type"], " ".join(column["description"].split())) for column in columns},

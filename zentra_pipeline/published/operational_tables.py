@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.decisions.exception_state import exception_states
-from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log, file_facts

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from zentra_pipeline import sql_text
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class RunSummary:
     exceptions: list[dict[str, Any]]
 
 
-def summarize(root: Path, tables: Mapping[str, lake.PublishedTable], most: int = 50) -> RunSummary:
+def summarize(root: Path, tables: Mapping[str, lake_files.PublishedFile], most: int = 50) -> RunSummary:
     """The summary of a revision whose files lie below the tenant's folder `root`; at most `most` exceptions in full."""
     with duckdb.connect() as connection:
         for name, table in tables.items():
-            scan = sql_text.parquet_scan([root / table.path], lake.columns_sql(name))
+            scan = sql_text.parquet_scan([root / table.path], lake_files.columns_sql(name))
             connection.execute(f"create view {name} as from {scan}")
         return RunSummary(
             matches=_count(connection, "select count(*) from matches where status = 'confirmed'"),

@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _answer(request: QueryRequest, answers: BinaryIO) -> None:
-    paths = require_tenant(Home.at(request.home), request.tenant)
+    paths = require_tenant(Home.at(request.home), request.tenant).paths
     file = Path(request.folder) / "catalog.duckdb"
     store_age.require_newest(paths)
     readable = lake.write_moment(paths, file, file.with_name("tenant"))

@@ -15,13 +15,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.requests import Request
 from zentra_pipeline.store.runs import Run
+from zentra_pipeline.tenants.tenant import Tenant
 
 SYSTEM: Final = "system"
 _RENEWALS_A_LEASE: Final = 3
@@ -80,18 +79,17 @@ def answer(connection: Connection, request: Request | None, now: datetime, failu
         request_store.finish(connection, request.run_id, now, failure, request.asked)
 
 
-def take_next(paths: TenantPaths, provider: str, but: Collection[str] = ()) -> tuple[Request, Run] | None:
+def take_next(tenant: Tenant, provider: str, but: Collection[str] = ()) -> tuple[Request, Run] | None:
     """Take the provider's first queued run that is to be made anew, in order of creation; None when there is none.
 
     What whoever launched it left when they died is queued again before. Runs that were never published are left to
     whoever serves requests, and so are those named in `but`.
     """
-    engine = operational_store(paths)
     now = datetime.now(UTC)
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         if not _takeable(connection, provider, but, now):
             return None
-    with engine.begin() as connection:
+    with tenant.writing() as connection:
         request_store.put_back_dead(connection, now)
         for request, run in _takeable(connection, provider, but, now):
             if request.status == "queued":
@@ -112,13 +110,13 @@ def waiting_before(connection: Connection, run: Run) -> list[Waiting]:
 
 
 @contextmanager
-def held(paths: TenantPaths, run_id: str) -> Iterator[None]:
+def held(tenant: Tenant, run_id: str) -> Iterator[None]:
     """Renew the lease of a run's request for as long as it lasts, so that others know that somebody is at it."""
     ended = threading.Event()
 
     def renew() -> None:
         while not ended.wait(request_store.LEASE.total_seconds() / _RENEWALS_A_LEASE):
-            with operational_store(paths).begin() as connection:
+            with tenant.writing() as connection:
                 request_store.renew(connection, run_id, datetime.now(UTC))
 
     keeper = threading.Thread(target=renew, name=f"lease-{run_id}", daemon=True)

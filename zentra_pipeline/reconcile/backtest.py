@@ -17,13 +17,12 @@ import duckdb
 from zentra_pipeline import sql_text
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile import dbt_execute, run_database, window_run
+from zentra_pipeline.published import lake_files
+from zentra_pipeline.reconcile import dbt_execute, gather, run_database
 from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 
 _MATCHES: Final = """
     select
@@ -59,8 +58,7 @@ class WindowChange:
 
 
 def backtest(
-    home: Home,
-    tenant: str,
+    tenant: Tenant,
     provider: str,
     profile: Profile,
     *,
@@ -72,22 +70,20 @@ def backtest(
 
     Earlier windows are replayed too, for what they leave open. UsageError when the provider has published nothing.
     """
-    paths = require_tenant(home, tenant)
-    engine = operational_store(paths)
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         runs = [run for run in run_store.list_runs(connection, provider) if run.is_published]
         published = {run.run_id: run_store.current_revision(connection, run.run_id) for run in runs}
     if not runs:
         raise UsageError(f"{provider} has no published run to replay: run a window first")
-    workspace = TenantPaths(paths.scratch / f"backtest-{os.getpid()}")
+    workspace = TenantPaths(tenant.paths.scratch / f"backtest-{os.getpid()}")
     changes: list[WindowChange] = []
     earlier: list[EarlierRun] = []
     try:
         for run in runs:
             if progress is not None:
                 progress("replay", f"window {run.ledger_window} with the changed profile")
-            inputs = replace(window_run.gather(engine, paths, tenant, run), profile=profile, earlier=tuple(earlier))
-            replayed = _replay(inputs, workspace, paths.root)
+            inputs = replace(gather.run_inputs(tenant, run), profile=profile, earlier=tuple(earlier))
+            replayed = _replay(inputs, workspace, tenant.paths.root)
             earlier.append(
                 EarlierRun(
                     run_id=run.run_id,
@@ -101,7 +97,9 @@ def backtest(
                 )
             )
             if (first or date.min) <= inputs.ledger_window <= (last or date.max):
-                before = {name: paths.root / table["path"] for name, table in published[run.run_id].tables.items()}
+                before = {
+                    name: tenant.paths.root / table["path"] for name, table in published[run.run_id].tables.items()
+                }
                 changes.append(_compare(run, before, replayed))
     finally:
         shutil.rmtree(workspace.root, ignore_errors=True)
@@ -111,7 +109,7 @@ def backtest(
 def _replay(inputs: RunInputs, workspace: TenantPaths, tenant_root: Path) -> dict[str, Path]:
     with run_database.run_database(inputs, workspace.scratch / inputs.run_id, tenant_root) as database:
         dbt_execute.build(database)
-        tables = lake.publish(
+        tables = lake_files.publish(
             database,
             workspace,
             provider=inputs.provider,
@@ -127,7 +125,7 @@ def _compare(run: run_store.Run, before: dict[str, Path], after: dict[str, Path]
         for schema, tables in (("published", before), ("replayed", after)):
             connection.execute(f"create schema {schema}")
             for name in ("matches", "match_legs", "exceptions"):
-                rows = f"from {sql_text.parquet_scan([tables[name]], lake.columns_sql(name))}"
+                rows = f"from {sql_text.parquet_scan([tables[name]], lake_files.columns_sql(name))}"
                 connection.execute(f"create view {schema}.{name} as {rows}")
 
         def only(question: str, here: str, there: str) -> list[dict[str, Any]]:

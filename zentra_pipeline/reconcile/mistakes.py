@@ -9,14 +9,14 @@ from zentra_pipeline.ledger_windows import window_of
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 _KINDS = ("settlement", "ledger", "callbacks", "internal_events")
 
 
-def check_provider(paths: TenantPaths, provider: str) -> None:
+def check_provider(tenant: Tenant, provider: str) -> None:
     """UnconfirmedError for a new provider whose name is one letter, or case and punctuation, from a known one."""
-    known = known_providers(paths)
+    known = known_providers(tenant)
     if provider in known:
         return
     nearest = next((name for name in sorted(known) if _is_near(provider, name)), None)
@@ -34,10 +34,10 @@ def check_window(paths: TenantPaths, provider: str, window: date, now: datetime)
         raise UnconfirmedError(f"window {window} begins after tomorrow; today's is {today}: do you mean that one?")
 
 
-def known_providers(paths: TenantPaths) -> set[str]:
+def known_providers(tenant: Tenant) -> set[str]:
     """Providers with a profile, with files, or with runs."""
-    found = {path.stem for path in paths.providers.glob("*.yml")}
-    with reading(operational_store(paths)) as connection:
+    found = {path.stem for path in tenant.paths.providers.glob("*.yml")}
+    with tenant.reading() as connection:
         found |= {file.provider for kind in _KINDS for file in file_store.staged_files(connection, kind)}
         found |= {run.provider for run in run_store.list_runs(connection)}
     return found

@@ -15,10 +15,10 @@ from typing import Any, Final
 import duckdb
 
 from zentra_pipeline import settings
-from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import event_id_sql
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.event_log import Entry
@@ -107,7 +107,7 @@ class EventContext:
         return [entry for entry in self.log if entry.path is not None and entry.run_id == self.inputs.run_id]
 
 
-def write_events(paths: TenantPaths, context: EventContext) -> lake.PublishedTable:
+def write_events(paths: TenantPaths, context: EventContext) -> lake_files.PublishedFile:
     """Write the revision's events to its lake file, in their total order; an empty file where there is none."""
     inputs = context.inputs
     relative = Path("lake", "events", f"provider={inputs.provider}", f"ledger_window={inputs.ledger_window}")
@@ -122,7 +122,7 @@ def write_events(paths: TenantPaths, context: EventContext) -> lake.PublishedTab
             is_emitted_again = bool(context.emitted)
             if is_emitted_again:
                 _write_emitted(connection, paths, context)
-            return lake.write_parquet(connection, _events_sql(is_emitted_again), paths, relative)
+            return lake_files.write_parquet(connection, _events_sql(is_emitted_again), paths, relative)
     finally:
         with suppress(OSError):  # a database that is kept stands in it
             folder.rmdir()
@@ -150,9 +150,9 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, context: EventContext)
     for table in ("matches", "exceptions"):
         for name, marts in ((f"{table}_now", context.marts), (f"{table}_before", previous)):
             if table in marts:
-                connection.execute(f"create view {name} as {lake.rows_of_file(connection, table, marts[table])}")
+                connection.execute(f"create view {name} as {lake_files.rows_of_file(connection, table, marts[table])}")
             else:
-                connection.execute(f"create table {name} ({lake.columns_sql(table)})")
+                connection.execute(f"create table {name} ({lake_files.columns_sql(table)})")
         _write_earlier(connection, table, inputs.earlier)
 
 
@@ -186,9 +186,9 @@ def _write_emitted(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, co
 def _write_earlier(connection: duckdb.DuckDBPyConnection, table: str, earlier: Sequence[EarlierRun]) -> None:
     published = [(run.tables[table], run.sequence) for run in earlier if table in run.tables]
     if published:
-        connection.execute(f"create view {table}_earlier as {lake.published_rows(table, published)}")
+        connection.execute(f"create view {table}_earlier as {lake_files.published_rows(table, published)}")
     else:
-        connection.execute(f"create table {table}_earlier ({lake.columns_sql(table)}, run_sequence bigint)")
+        connection.execute(f"create table {table}_earlier ({lake_files.columns_sql(table)}, run_sequence bigint)")
 
 
 def _facts() -> list["_Fact"]:

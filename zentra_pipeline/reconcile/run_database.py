@@ -22,7 +22,7 @@ from zentra_pipeline import ledger_windows, reference_keys, settings, sql_text
 from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.instants import instant_of
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.store.files import StagedFile
 
@@ -141,7 +141,7 @@ def _create_view(
         return
     selects = []
     for file_id, paths in parts.items():
-        rows = lake.staged_rows(columns, paths)
+        rows = lake_files.staged_rows(columns, paths)
         moved = f"select * replace ({sql_text.literal(file_id or '')} as {file_column}) from ({rows})"
         selects.append(rows if file_id is None else moved)
     connection.execute(f"create view raw.{name} as {' union all '.join(selects)}")
@@ -256,11 +256,11 @@ def _write_earlier(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> 
     )
     for table in ("matches", "match_legs", "open_items", "write_offs", "exceptions", "callback_states", "conservation"):
         published = [(run.tables[table], run.sequence) for run in inputs.earlier if table in run.tables]
-        columns = f"{lake.columns_sql(table)}, run_sequence bigint"
+        columns = f"{lake_files.columns_sql(table)}, run_sequence bigint"
         if not published:
             connection.execute(f"create table earlier.{table} ({columns})")
         else:
-            connection.execute(f"create view earlier.{table} as {lake.published_rows(table, published)}")
+            connection.execute(f"create view earlier.{table} as {lake_files.published_rows(table, published)}")
 
 
 def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisions) -> None:

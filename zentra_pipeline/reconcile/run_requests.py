@@ -1,29 +1,38 @@
-"""Requested runs: recorded together with the run they name, executed later by the worker or by Dagster.
+"""What is asked for when a run is: checked, named, and recorded together with its run to be executed later.
 
 The same request again is the same run, and is executed again only when there is something it has not seen. Does not
-belong here: HTTP (api), the queue's own queries (store.requests).
+belong here: HTTP (api), the queue's own queries (store.requests), executing a run (window_run).
 """
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
+from zentra_pipeline import identifiers
+from zentra_pipeline.config.business_days import load_business_days
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.config.routing import load_routing
 from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
-from zentra_pipeline.errors import UsageError
-from zentra_pipeline.reconcile import window_run
-from zentra_pipeline.reconcile.window_run import RunRequest
-from zentra_pipeline.settings import Home
+from zentra_pipeline.errors import InputRejectedError, UnconfirmedError, UsageError
+from zentra_pipeline.events.cloud_event import cloud_event
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.queue import run_queue
+from zentra_pipeline.reconcile import mistakes
+from zentra_pipeline.remedies import Remedy
+from zentra_pipeline.store import event_log
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.requests import IdempotencyKey
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants import access
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 class KeyReusedError(UsageError):
@@ -40,27 +49,137 @@ class Submitted:
     is_queued: bool
 
 
-def submit(home: Home, tenant: str, request: RunRequest, now: datetime, key: str | None = None) -> Submitted:
+@dataclass(frozen=True)
+class RunRequest:
+    """What is asked for: one provider's settlement file against one ledger window.
+
+    Without `as_of` the recorded one holds, for a new run the time it is created; without `owner` the recorded one.
+    `is_confirmed`: whoever asks means it, also where it looks like a mistake.
+    """
+
+    provider: str
+    settlement_file: str
+    ledger_window: date
+    owner: str | None
+    as_of: datetime | None = None
+    actor: str = "cli"
+    is_confirmed: bool = False
+
+
+def as_request(run: run_store.Run, actor: str) -> RunRequest:
+    """A recorded run as one asks for it again: its owner and as_of are the recorded ones."""
+    return RunRequest(run.provider, run.settlement_file, run_queue.window_of(run), None, None, actor)
+
+
+def find(tenant: Tenant, provider: str, settlement_file: str, ledger_window: date) -> run_store.Run | None:
+    """The run a request names, where there is one already."""
+    run_id = run_store.run_id_of(tenant.name, provider, settlement_file, ledger_window)
+    with tenant.reading() as connection:
+        return next((run for run in run_store.list_runs(connection, provider) if run.run_id == run_id), None)
+
+
+def check_request(tenant: Tenant, request: RunRequest, now: datetime | None = None) -> None:
+    """Refuse what can never be a run, before anything is recorded; errors as window_run.run_window's."""
+    identifiers.provider_id(request.provider)
+    identifiers.settlement_file_id(request.settlement_file)
+    if request.owner is not None and not request.owner.strip():
+        raise UsageError("an owner must not be blank: name the person or team that answers for the run")
+    access.require_names_of_run(tenant, request.actor, request.owner)
+    load_profile(tenant.paths, request.provider)
+    load_routing(tenant.paths)
+    load_business_days(tenant.paths)
+    with tenant.reading() as connection:
+        ingested = file_store.staged_files(connection, "settlement")
+        known = run_store.find(connection, run_id_of(tenant.name, request))
+    if known is None and not request.is_confirmed:
+        mistakes.check_provider(tenant, request.provider)
+        mistakes.check_window(tenant.paths, request.provider, request.ledger_window, now or datetime.now(UTC))
+    if known is not None and known.is_void and not request.is_confirmed:
+        raise UnconfirmedError(
+            f"run {known.run_id} was taken back; `reason` in the run says why. Do you want it again?"
+        )
+    if not any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):
+        raise InputRejectedError(
+            f"settlement file {request.settlement_file!r} of {request.provider} was never ingested: "
+            "ingest it as a settlement file first",
+            remedy=Remedy(
+                "ingest the settlement file",
+                "ingest_settlement",
+                {"provider": request.provider, "settlement_file": request.settlement_file},
+            ),
+        )
+
+
+def run_id_of(tenant: str, request: RunRequest) -> str:
+    """The id of the run a request names."""
+    return run_store.run_id_of(tenant, request.provider, request.settlement_file, request.ledger_window)
+
+
+def find_or_create(connection: Connection, tenant: str, request: RunRequest, now: datetime) -> run_store.Run:
+    """The run of a request, made, with its event, when it is new; needs a write transaction."""
+    run = run_store.find_or_create(
+        connection,
+        tenant=tenant,
+        provider=request.provider,
+        settlement_file=request.settlement_file,
+        ledger_window=request.ledger_window,
+        owner=request.owner,
+        actor=request.actor,
+        as_of=request.as_of,
+        now=now,
+    )
+    created = run_event("reconciliation.run.created", tenant, run, [run.run_id], run.actor, instant_of(run.created_at))
+    event_log.append(connection, created)
+    return run
+
+
+def run_event(
+    event_type: str,
+    tenant: str,
+    run: run_store.Run,
+    fact: Sequence[str],
+    actor: str,
+    at: datetime,
+    data: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A CloudEvent about a run, which tells the run's request and `data`."""
+    about = {
+        "provider": run.provider,
+        "settlement_file": run.settlement_file,
+        "ledger_window": run.ledger_window,
+        "owner": run.owner,
+    }
+    return cloud_event(
+        event_type,
+        tenant=tenant,
+        fact=fact,
+        subject=run.run_id,
+        run_id=run.run_id,
+        actor=actor,
+        at=at,
+        data=about | dict(data or {}),
+    )
+
+
+def submit(tenant: Tenant, request: RunRequest, now: datetime, key: str | None = None) -> Submitted:
     """Record a run and have it executed, in one transaction; a known idempotency `key` only names its run again.
 
-    Raises what window_run.check_request raises, and KeyReusedError.
+    Raises what check_request raises, and KeyReusedError.
     """
-    paths = require_tenant(home, tenant)
-    engine = operational_store(paths)
     digest = digest_of(request)
     if key is not None:
-        with engine.begin() as connection:
+        with tenant.writing() as connection:
             known = _known(connection, key, digest)
         if known is not None:
             return known
-    window_run.check_request(home, tenant, request, now)
-    with engine.begin() as connection:
+    check_request(tenant, request, now)
+    with tenant.writing() as connection:
         known = None if key is None else _known(connection, key, digest)
         if known is not None:
             return known
-        run_id = window_run.run_id_of(tenant, request)
+        run_id = run_id_of(tenant.name, request)
         before = next((run for run in run_store.list_runs(connection, request.provider) if run.run_id == run_id), None)
-        run = window_run.find_or_create(connection, tenant, request, now)
+        run = find_or_create(connection, tenant.name, request, now)
         is_queued = _is_due(connection, before, run, now)
         if is_queued:
             request_store.queue(connection, run.run_id, request.actor, now)

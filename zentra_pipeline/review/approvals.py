@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.decisions import exception_state
 from zentra_pipeline.decisions.exception_state import ExceptionState
 from zentra_pipeline.decisions.manual_match import LINE, MOVEMENT, Named
@@ -43,35 +44,6 @@ LABELS: Final[Mapping[str, str]] = {
     "accounted_minor": "accounted for",
 }
 _APPROVERS: Final = tuple(role for role, actions in ROLE_ACTIONS.items() if "approve" in actions)
-# One query: what opens a reader's database costs more than what it answers.
-_FACTS: Final = """
-    with wanted as (select unnest($1::varchar[]) as item_id),
-    still_open as (
-        select run_id, item_type, item_id, currency, provider_reference, amount_minor, opened_window, item_state
-        from open_items where item_id in (select item_id from wanted)
-    ),
-    about as (
-        select distinct match_id from match_legs
-        where match_id in (select match_id from matches where status = 'confirmed')
-            and leg_id in (select item_id from wanted)
-    )
-    select 'open' as fact, cast(to_json(still_open) as varchar) as content from still_open
-    union all
-    select distinct 'leg' as fact, cast(to_json({
-        match_id: match_legs.match_id, item_type: leg_type, item_id: leg_id, amount_minor: match_legs.amount_minor,
-        currency: matches.currency, provider_reference: matches.provider_reference
-    }) as varchar) as content
-    from match_legs
-    inner join about on match_legs.match_id = about.match_id
-    inner join matches on match_legs.match_id = matches.match_id
-    union all
-    select 'rollforward' as fact, cast(to_json(rollforward) as varchar) as content
-    from rollforward where run_id in (select run_id from still_open)
-    union all
-    select 'conservation' as fact, cast(to_json(conservation) as varchar) as content
-    from conservation where run_id in (select run_id from still_open)
-    order by fact, content
-"""
 
 Item: TypeAlias = tuple[str, str]
 
@@ -134,7 +106,7 @@ def _named(row: Mapping[str, Any], proposal: Decision) -> tuple[Item, ...]:
 
 def _facts(paths: TenantPaths, item_ids: Sequence[str]) -> _Facts:
     found: dict[str, list[dict[str, Any]]] = {"open": [], "leg": [], "rollforward": [], "conservation": []}
-    for fact, content in lake.query(paths, _FACTS, [item_ids]).rows:
+    for fact, content in lake.query(paths, sql_text.statement("review", "approval_facts"), [item_ids]).rows:
         found[fact].append(json.loads(content))
     statement = {
         (table, row["run_id"], row.get("side", "ledger"), row["currency"]): row

@@ -22,13 +22,11 @@ from zentra_pipeline.events.facts import exception_event
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clock, Clocks
-from zentra_pipeline.settings import Home
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True)
@@ -78,25 +76,24 @@ def steps(
     return [by_day[day] for day in sorted(by_day) if day > reached]
 
 
-def escalate(home: Home, tenant: str, as_of: datetime, *, now: datetime) -> list[Decision]:
+def escalate(tenant: Tenant, as_of: datetime, *, now: datetime) -> list[Decision]:
     """Take every step that is due at `as_of`, and return the decisions recorded; none where the tenant has no rules.
 
     `now` is when they are recorded, whatever they look at. UsageError for rules, profiles or a calendar that cannot be.
     """
-    paths = require_tenant(home, tenant)
-    rules = load_escalation(paths)
+    rules = load_escalation(tenant.paths)
     if not rules:
         return []
-    clocks = Clocks(paths, as_of)
-    with operational_store(paths).begin() as connection:
+    clocks = Clocks(tenant.paths, as_of)
+    with tenant.writing() as connection:
         found = lake.query(
-            paths, f"SELECT * FROM {TIMED} WHERE {IS_OVERDUE} ORDER BY due_at, exception_id", [clocks.instant]
+            tenant.paths, f"SELECT * FROM {TIMED} WHERE {IS_OVERDUE} ORDER BY due_at, exception_id", [clocks.instant]
         )
         rows = [dict(zip(found.columns, values, strict=True)) for values in found.rows]
         overdue = [_Overdue(row, row["run_provider"], clocks.seen(row)) for row in rows]
-        recorded = _take(connection, tenant, rules, overdue, now)
+        recorded = _take(connection, tenant.name, rules, overdue, now)
     if recorded:
-        lake.refresh(paths)
+        lake.refresh(tenant.paths)
     return recorded
 
 

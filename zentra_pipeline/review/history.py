@@ -8,10 +8,9 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline.published import lake
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,12 @@ class Shown:
     explanation: str
 
 
-def of_exception(paths: TenantPaths, exception_id: str) -> list[Shown]:
+def of_exception(tenant: Tenant, exception_id: str) -> list[Shown]:
     """What the exception has shown, oldest first; the last entry is what it shows now."""
-    with reading(operational_store(paths)) as store:
+    with tenant.reading() as store:
         runs = {run.sequence: run for run in run_store.list_runs(store) if run.revision > 0}
         published = [
-            (paths.root / run_store.current_revision(store, run.run_id).tables["exceptions"]["path"], sequence)
+            (tenant.paths.root / run_store.current_revision(store, run.run_id).tables["exceptions"]["path"], sequence)
             for sequence, run in runs.items()
         ]
     if not published:
@@ -38,7 +37,7 @@ def of_exception(paths: TenantPaths, exception_id: str) -> list[Shown]:
     with duckdb.connect() as connection:
         rows = connection.execute(
             "select run_sequence, amount_minor, difference_minor, explanation "
-            f"from ({lake.published_rows('exceptions', published)}) as published "
+            f"from ({lake_files.published_rows('exceptions', published)}) as published "
             "where exception_id = ? order by run_sequence",
             [exception_id],
         ).fetchall()

@@ -23,15 +23,14 @@ from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.review import approvals, decision_run
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.tenants import access
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 
 # The role of whoever works on the home's own machine: the files below it are theirs.
 LOCAL_ROLE: Final = "admin"
@@ -53,89 +52,87 @@ class RecordedDecision:
 
 
 @dataclass(frozen=True)
-class _DecisionRequest:
-    """What somebody wants to decide, its words checked."""
+class DecisionRequest:
+    """What somebody wants to decide about an exception.
 
+    `settlement_lines` and `ledger_transactions` are what match and split name; `expected_version` is the state they
+    decide on, null for whichever it is. `origin` is how the actor came; the log keeps it.
+    """
+
+    exception_id: str
     action: str
     actor: str
-    role: str
-    reason: str | None
-    owner: str | None
-    resolution: str | None
-    named: manual_match.Named | None
-    origin: Origin
+    reason: str | None = None
+    owner: str | None = None
+    resolution: str | None = None
+    settlement_lines: Sequence[str] = ()
+    ledger_transactions: Sequence[str] = ()
+    role: str = LOCAL_ROLE
+    expected_version: int | None = None
+    origin: Origin = PROGRAM
+
+    def checked(self) -> "DecisionRequest":
+        """The same with the resolution that its action implies; UsageError for words that no decision can have."""
+        resolution = exception_state.resolution_of(self.action, self.resolution)
+        exception_state.check_words(self.action, self.actor, self.reason, self.owner)
+        manual_match.named(self.action, self.settlement_lines, self.ledger_transactions)
+        return replace(self, resolution=resolution)
+
+    @property
+    def named(self) -> manual_match.Named | None:
+        """The lines and movements of a match; null for an action that names none."""
+        return manual_match.named(self.action, self.settlement_lines, self.ledger_transactions)
 
 
-def record_decision(
-    home: Home,
-    tenant: str,
-    exception_id: str,
-    action: str,
-    actor: str,
-    *,
-    now: datetime,
-    reason: str | None = None,
-    owner: str | None = None,
-    resolution: str | None = None,
-    settlement_lines: Sequence[str] = (),
-    ledger_transactions: Sequence[str] = (),
-    role: str = LOCAL_ROLE,
-    expected_version: int | None = None,
-    origin: Origin = PROGRAM,
-) -> RecordedDecision:
+def record_decision(tenant: Tenant, request: DecisionRequest, now: datetime) -> RecordedDecision:
     """Decide about an exception and record it; the same again by the same actor changes nothing.
 
-    `settlement_lines` and `ledger_transactions` are what match and split name. `origin` is how the actor came; the log
-    keeps it, and with a proposal and its approval what was to be approved.
+    With a proposal and its approval the log keeps what was to be approved.
 
     Raises UsageError for invalid words and ids, RefusedError where the state, the policy or a seal forbids it,
     and OutdatedError when the exception has been decided on since `expected_version`.
     """
-    given = exception_state.resolution_of(action, resolution)
-    exception_state.check_words(action, actor, reason, owner)
-    named = manual_match.named(action, settlement_lines, ledger_transactions)
-    wanted = _DecisionRequest(action, actor, role, reason, owner, given, named, origin)
-    paths = require_tenant(home, tenant)
-    access.require_actor(home, tenant, actor)
-    rules = policy.load_policy(paths)
-    with operational_store(paths).begin() as connection:
-        row = _published(paths, exception_id)
-        log = decision_store.listed(connection, [exception_id])
+    wanted = request.checked()
+    access.require_actor(tenant, wanted.actor)
+    rules = policy.load_policy(tenant.paths)
+    with tenant.writing() as connection:
+        row = _published(tenant.paths, wanted.exception_id)
+        log = decision_store.listed(connection, [wanted.exception_id])
         state = _state(row, log)
         known = _known(log, state, wanted)
         if known is not None:
             stands_in = decision_run.of_known(connection, known)
         else:
-            _check_version(state, expected_version)
-            verdict, stands_in = _authorize(connection, paths, rules, row, state, log, wanted)
+            _check_version(state, wanted.expected_version)
+            verdict, stands_in = _authorize(connection, tenant.paths, rules, row, state, log, wanted)
             decision = Decision(
                 sequence=decision_store.next_sequence(connection),
-                decision_id=exception_state.decision_id_of(tenant, exception_id, state.decisions + 1),
-                exception_id=exception_id,
+                decision_id=exception_state.decision_id_of(tenant.name, wanted.exception_id, state.decisions + 1),
+                exception_id=wanted.exception_id,
                 run_id=stands_in.run.run_id,
-                action=action,
-                actor=actor,
+                action=wanted.action,
+                actor=wanted.actor,
                 decided_at=instant_text(now),
-                reason=reason,
+                reason=wanted.reason,
                 policy=verdict.passed,
                 result=verdict.result,
-                owner=owner,
+                owner=wanted.owner,
                 resolution=verdict.resolution,
-                details={**_details(row, verdict, stands_in), "origin": origin.content()},
+                details={**_details(row, verdict, stands_in), "origin": wanted.origin.content()},
             )
-            decision = _with_approval(connection, paths, rules, row, log, decision)
+            decision = _with_approval(connection, tenant.paths, rules, row, log, decision)
             decision_store.append(connection, decision)
-            _append_event(connection, tenant, row, decision, now)
+            _append_event(connection, tenant.name, row, decision, now)
             if stands_in.is_changed:
-                why = f"made again: decision {decision.decision_id} of {actor}"
-                request_store.queue(connection, stands_in.run.run_id, actor, now, why)
+                why = f"made again: decision {decision.decision_id} of {wanted.actor}"
+                request_store.queue(connection, stands_in.run.run_id, wanted.actor, now, why)
             state = exception_state.after(state, decision)
-    lake.refresh(paths)
+    lake.refresh(tenant.paths)
     stands = known or decision
     return RecordedDecision(state, stands.decision_id, stands_in.run, known is None, stands_in.is_changed)
 
 
-def _known(log: Sequence[Decision], state: ExceptionState, wanted: _DecisionRequest) -> Decision | None:
+def _known(log: Sequence[Decision], state: ExceptionState, wanted: DecisionRequest) -> Decision | None:
     """The decision on record that the wanted one would only say again."""
     return exception_state.repeated(
         log,
@@ -156,7 +153,7 @@ def _authorize(
     row: Mapping[str, Any],
     state: ExceptionState,
     log: Sequence[Decision],
-    wanted: _DecisionRequest,
+    wanted: DecisionRequest,
 ) -> tuple[policy.PolicyResult, decision_run.DecisionRun]:
     """What the policy says of a decision, and the books it stands in."""
     exception_state.check_step(state, wanted.action)

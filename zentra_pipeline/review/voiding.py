@@ -19,19 +19,17 @@ from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.settings import Home
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.runs import Run
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 
 ACTION: Final = "void_run"
 
 
-def void(home: Home, tenant: str, run_id: str, actor: str, reason: str, now: datetime) -> Run:
+def void(tenant: Tenant, run_id: str, actor: str, reason: str, now: datetime) -> Run:
     """Take a run back and queue the later ones; a run that is void already stays as it is.
 
     Raises UsageError for a run that is not there or a blank reason, RefusedError for whoever asked for it, and
@@ -39,12 +37,10 @@ def void(home: Home, tenant: str, run_id: str, actor: str, reason: str, now: dat
     """
     if not reason.strip():
         raise UsageError("say why the run is taken back: the reason must not be blank")
-    paths = require_tenant(home, tenant)
-    engine = operational_store(paths)
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         provider = run_store.get(connection, run_id).provider
-    with locks.holding(paths, locks.provider_lock(provider)):
-        with engine.begin() as connection:
+    with locks.holding(tenant.paths, locks.provider_lock(provider)):
+        with tenant.writing() as connection:
             run = run_store.get(connection, run_id)
             if run.status == run_store.VOID:
                 return run
@@ -52,10 +48,10 @@ def void(home: Home, tenant: str, run_id: str, actor: str, reason: str, now: dat
             _require_nothing_rests_on(connection, run)
             run_store.void(connection, run_id, actor, now, reason)
             run_queue.follow_void(connection, run, actor, now)
-            digest = load_policy(paths).digest()
-            decision_store.append(connection, _decision(connection, tenant, run, actor, reason, now, digest))
+            digest = load_policy(tenant.paths).digest()
+            decision_store.append(connection, _decision(connection, tenant.name, run, actor, reason, now, digest))
             run = run_store.get(connection, run_id)
-        lake.refresh(paths)
+        lake.refresh(tenant.paths)
     return run
 
 

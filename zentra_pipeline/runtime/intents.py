@@ -25,12 +25,12 @@ from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.runtime import intent as rows
 from zentra_pipeline.runtime.intent import Intent
-from zentra_pipeline.runtime.policy import check_scope, evaluate
+from zentra_pipeline.runtime.intent_rules import check_scope, evaluate
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.reading import CANONICAL
 from zentra_pipeline.store import intents as intent_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.intents import StoredIntent
+from zentra_pipeline.tenants.tenant import Tenant
 
 EVENTS_KIND: Final = "internal_events"
 LEDGER_KIND: Final = "ledger"
@@ -66,7 +66,7 @@ class OpenIntent:
 
 
 def record_details(
-    paths: TenantPaths, stated: Mapping[str, Any], submitted_by: str, now: datetime
+    tenant: Tenant, stated: Mapping[str, Any], submitted_by: str, now: datetime
 ) -> Recorded | OpenIntent:
     """Take what one call states about an intent (members of Intent; `intent_id` always) and record it once complete.
 
@@ -74,13 +74,12 @@ def record_details(
     IntentReusedError for another one. RefusedError for a scope that policy does not know; UsageError as for `record`.
     """
     intent_id = str(stated["intent_id"])
-    engine = operational_store(paths)
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         before = intent_store.details(connection, intent_id)
     if not before and all(name in stated for name in (*rows.REQUIRED, "scope")):
-        return record(paths, Intent.of({"actor": submitted_by} | dict(stated)), submitted_by, now)
-    policy = load_policy(paths).intents
-    with engine.begin() as connection:
+        return record(tenant, Intent.of({"actor": submitted_by} | dict(stated)), submitted_by, now)
+    policy = load_policy(tenant.paths).intents
+    with tenant.writing() as connection:
         known = intent_store.find(connection, intent_id)
         if known is not None:
             _require_agreement(intent_id, dict.fromkeys(stated) | dict(known.content), stated)
@@ -93,7 +92,7 @@ def record_details(
             raise UsageError(f"intent {intent_id} has no scope yet: state it with the first call")
         if all(name in merged for name in rows.REQUIRED):
             intent = Intent.of(merged)
-            return _commit(connection, _with_accounts(paths, intent), intent.digest(), policy, submitted_by, now)
+            return _commit(connection, _with_accounts(tenant.paths, intent), intent.digest(), policy, submitted_by, now)
         checked = check_scope(policy, merged["scope"])
         if checked.is_refused:
             raise RefusedError(f"intent {intent_id} is refused: {checked.deciding.detail}")
@@ -103,14 +102,14 @@ def record_details(
         return _open_intent(intent_store.details(connection, intent_id), checked.as_object())
 
 
-def find_open(paths: TenantPaths, intent_id: str) -> OpenIntent | None:
+def find_open(tenant: Tenant, intent_id: str) -> OpenIntent | None:
     """An intent that was stated and is not complete; null when there is none."""
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         details = intent_store.details(connection, intent_id)
     if not details:
         return None
     scope = next(found.content["scope"] for found in details if "scope" in found.content)
-    return _open_intent(details, check_scope(load_policy(paths).intents, scope).as_object())
+    return _open_intent(details, check_scope(load_policy(tenant.paths).intents, scope).as_object())
 
 
 def _open_intent(details: Sequence[intent_store.StoredDetails], policy: Mapping[str, Any]) -> OpenIntent:
@@ -129,20 +128,19 @@ def _require_agreement(intent_id: str, recorded: Mapping[str, Any], stated: Mapp
             )
 
 
-def record(paths: TenantPaths, intent: Intent, submitted_by: str, now: datetime) -> Recorded:
+def record(tenant: Tenant, intent: Intent, submitted_by: str, now: datetime) -> Recorded:
     """Commit an intent with what policy says of it; the same again is what stands there, with what it said then.
 
     IntentReusedError when the id stands for another intent; UsageError when its accounts cannot be, or a profile or
     policy is wrong.
     """
-    engine = operational_store(paths)
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         known = intent_store.find(connection, intent.intent_id)
     if known is not None:
         return Recorded(_same(known, intent), is_new=False)
-    posted = _with_accounts(paths, intent)
-    policy = load_policy(paths).intents
-    with engine.begin() as connection:
+    posted = _with_accounts(tenant.paths, intent)
+    policy = load_policy(tenant.paths).intents
+    with tenant.writing() as connection:
         known = intent_store.find(connection, intent.intent_id)
         if known is not None:
             return Recorded(_same(known, intent), is_new=False)
@@ -171,24 +169,23 @@ def _commit(
     return Recorded(found, is_new=True)
 
 
-def stage_intents(paths: TenantPaths, provider: str, now: datetime) -> int:
+def stage_intents(tenant: Tenant, provider: str, now: datetime) -> int:
     """Stage the rows of a provider's committed intents; how many intents that were. Waits for nobody when none do."""
     identifiers.provider_id(provider)
-    engine = operational_store(paths)
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         if all(waiting.provider != provider for waiting in intent_store.waiting(connection)):
             return 0
     staged = 0
-    with locks.holding(paths, locks.intents_lock(provider)):
+    with locks.holding(tenant.paths, locks.intents_lock(provider)):
         while True:
-            with engine.begin() as connection:
+            with tenant.writing() as connection:
                 batch = intent_store.assign(connection, provider)
             if batch is None:
                 return staged
-            with reading(engine) as connection:
+            with tenant.reading() as connection:
                 found = intent_store.of_batch(connection, provider, batch)
-            _ingest(paths, provider, batch, found, now)
-            with engine.begin() as connection:
+            _ingest(tenant, provider, batch, found, now)
+            with tenant.writing() as connection:
                 intent_store.mark_ingested(connection, provider, batch)
             staged += len(found)
 
@@ -261,18 +258,18 @@ def _usual_account(provider: str, cleared: Sequence[str]) -> str:
     raise UsageError(f"{provider} settles several accounts: name one of {', '.join(cleared)} as settlement_account")
 
 
-def _ingest(paths: TenantPaths, provider: str, batch: str, found: Sequence[StoredIntent], now: datetime) -> None:
+def _ingest(tenant: Tenant, provider: str, batch: str, found: Sequence[StoredIntent], now: datetime) -> None:
     from zentra_pipeline.ingest.files import ingest_files  # a run where nothing waits needs none of the gate
 
-    folder = paths.scratch / f"intents-{provider}"
+    folder = tenant.paths.scratch / f"intents-{provider}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        for kind, content in files_of(paths.root.name, found).items():
+        for kind, content in files_of(tenant.paths.root.name, found).items():
             file = folder / f"{kind}.jsonl"
             file.write_bytes(content)
             ingest_files(
-                paths,
+                tenant,
                 provider=provider,
                 kind=kind,
                 files=[file],

@@ -17,15 +17,15 @@ from zentra_pipeline.published import lake
 from zentra_pipeline.queries.result_text import json_value
 from zentra_pipeline.runtime import intent as stages
 from zentra_pipeline.runtime import intents
+from zentra_pipeline.runtime.intent_rules import PASSED, REFUSED
 from zentra_pipeline.runtime.intents import OpenIntent
 from zentra_pipeline.runtime.ledger_flow import Account, ledger_flow
-from zentra_pipeline.runtime.policy import PASSED, REFUSED
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sql_text import statement
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import intents as intent_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.intents import StoredIntent
+from zentra_pipeline.tenants.tenant import Tenant
 
 _SAYS_NO: Final = ("failed", "reversed")
 
@@ -71,14 +71,14 @@ class State:
         return f"{rule}.{self.policy_result}" if rule and self.policy_result else None
 
 
-def trace(paths: TenantPaths, intent_id: str) -> Trace | None:
+def trace(tenant: Tenant, intent_id: str) -> Trace | None:
     """An intent with its states and ledger flow, recorded or ingested as a file; null when there is no such intent."""
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         stored = intent_store.find(connection, intent_id)
         files = {} if stored is None else _files_of(connection, stored)
     if stored is not None:
-        return _of_stored(paths, stored, files)
-    opened = intents.find_open(paths, intent_id)
+        return _of_stored(tenant.paths, stored, files)
+    opened = intents.find_open(tenant, intent_id)
     if opened is not None:
         accepted = State(
             stages.ACCEPTED,
@@ -92,7 +92,7 @@ def trace(paths: TenantPaths, intent_id: str) -> Trace | None:
         waits = f"{', '.join(opened.missing)} still to be stated"
         states = [accepted, *(_open(state, waits) for state in stages.STAGES[1:])]
         return Trace(opened, states, ledger_flow(dict(opened.content), [], is_settled=False))
-    return _of_files(paths, intent_id)
+    return _of_files(tenant.paths, intent_id)
 
 
 def _files_of(connection: Connection, stored: StoredIntent) -> dict[str, str]:

@@ -14,13 +14,13 @@ from typing import Any
 from zentra_pipeline.defs.launch import RunOutcome, reconcile
 from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.instants import instant_of
-from zentra_pipeline.reconcile.window_run import RunRequest, run_id_of
+from zentra_pipeline.reconcile.run_requests import RunRequest, run_id_of
 from zentra_pipeline.scenarios import operator_steps
-from zentra_pipeline.scenarios.reading import SCENARIOS, Close, Decide, Ingest, Run, Scenario, load_scenario
+from zentra_pipeline.scenarios.scenario import SCENARIOS, Close, Decide, Ingest, Run, Scenario, load_scenario
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 Echo = Callable[[str], None]
 
@@ -71,10 +71,10 @@ def run_demo(home: Home, echo: Echo) -> dict[str, Any]:
     is_anything_new = False
     for number, chapter in enumerate(CHAPTERS, start=1):
         scenario = load_scenario(SCENARIOS / chapter.scenario)
-        paths = tenancy.add_tenant(home, scenario.tenant, datetime.now(UTC))
-        _write_profile(paths, scenario)
+        tenant = tenancy.add_tenant(home, scenario.tenant, datetime.now(UTC))
+        _write_profile(tenant.paths, scenario)
         echo(f"\n{number}. {chapter.title}\n\n{chapter.story}\n")
-        is_anything_new = _play(home, paths, scenario, echo) or is_anything_new
+        is_anything_new = _play(tenant, scenario, echo) or is_anything_new
     echo("\nWhat was sealed, checked offline\n")
     seals, checks = _verify(home, echo)
     _close(home, echo, is_anything_new)
@@ -87,25 +87,25 @@ def run_demo(home: Home, echo: Echo) -> dict[str, Any]:
     }
 
 
-def _play(home: Home, paths: TenantPaths, scenario: Scenario, echo: Echo) -> bool:
+def _play(tenant: Tenant, scenario: Scenario, echo: Echo) -> bool:
     """Let the files in and run the windows, in the story's order; whether anything was new."""
     is_anything_new = False
     for step in scenario.steps:
         if step.ingest is not None:
-            is_anything_new = _ingest(paths, scenario, step.ingest, echo) or is_anything_new
+            is_anything_new = _ingest(tenant, scenario, step.ingest, echo) or is_anything_new
         elif step.run is not None:
-            outcome = reconcile(home, scenario.tenant, _request(paths, scenario, step.run))
+            outcome = reconcile(tenant, _request(tenant, scenario, step.run))
             _print_run(step.run, outcome, echo)
             is_anything_new = outcome.is_new_revision or is_anything_new
         elif step.decide is not None:
-            is_anything_new = _decide(home, scenario, step.decide, echo) or is_anything_new
+            is_anything_new = _decide(tenant, scenario, step.decide, echo) or is_anything_new
         elif step.close is not None:
-            is_anything_new = _close_window(home, scenario, step.close, echo) or is_anything_new
+            is_anything_new = _close_window(tenant, scenario, step.close, echo) or is_anything_new
     return is_anything_new
 
 
-def _decide(home: Home, scenario: Scenario, step: Decide, echo: Echo) -> bool:
-    recorded = operator_steps.decide(home, scenario, step, datetime.now(UTC))
+def _decide(tenant: Tenant, scenario: Scenario, step: Decide, echo: Echo) -> bool:
+    recorded = operator_steps.decide(tenant, scenario, step, datetime.now(UTC))
     if recorded is None:
         echo(f"   decide  {step.exception_type} of {step.subject_id}  decided before")
         return False
@@ -114,8 +114,8 @@ def _decide(home: Home, scenario: Scenario, step: Decide, echo: Echo) -> bool:
     return recorded.is_new
 
 
-def _close_window(home: Home, scenario: Scenario, step: Close, echo: Echo) -> bool:
-    outcome = operator_steps.close(home, scenario, step, datetime.now(UTC))
+def _close_window(tenant: Tenant, scenario: Scenario, step: Close, echo: Echo) -> bool:
+    outcome = operator_steps.close(tenant, scenario, step, datetime.now(UTC))
     closeout = outcome.closeout
     assert closeout is not None
     if not outcome.is_new:
@@ -140,13 +140,13 @@ def _verify(home: Home, echo: Echo) -> tuple[int, int]:
 
     seals = checks = 0
     for tenant in tenancy.tenants(home):
-        folder = home.tenant(tenant).closeouts
+        folder = tenant.paths.closeouts
         if not folder.exists():
             continue
         report = verify.verify(folder, home.trust)
         held = sum(finding.holds for finding in report.findings)
         echo(
-            f"   verify  {_counted(len(report.seals), 'seal')} of {tenant}: "
+            f"   verify  {_counted(len(report.seals), 'seal')} of {tenant.name}: "
             f"{held} of {len(report.findings)} checks hold"
         )
         if not report.holds:
@@ -155,19 +155,19 @@ def _verify(home: Home, echo: Echo) -> tuple[int, int]:
     return seals, checks
 
 
-def _ingest(paths: TenantPaths, scenario: Scenario, step: Ingest, echo: Echo) -> bool:
-    outcome = scenario.ingest(paths, step, datetime.now(UTC))
+def _ingest(tenant: Tenant, scenario: Scenario, step: Ingest, echo: Echo) -> bool:
+    outcome = scenario.ingest(tenant, step, datetime.now(UTC))
     for file in outcome.files:
         came = "already here" if file.unchanged else f"{_counted(file.staged, 'row')} in"
         echo(f"   ingest  {outcome.kind:<16} {file.file_id:<28} {came}")
     return any(not file.unchanged for file in outcome.files)
 
 
-def _request(paths: TenantPaths, scenario: Scenario, run: Run) -> RunRequest:
+def _request(tenant: Tenant, scenario: Scenario, run: Run) -> RunRequest:
     """The story's request; a run that was judged by this moment or a later one keeps its own: nothing is new then."""
     request = scenario.request(run)
-    run_id = run_id_of(scenario.tenant, request)
-    with reading(operational_store(paths)) as connection:
+    run_id = run_id_of(tenant.name, request)
+    with tenant.reading() as connection:
         judged = {known.run_id: known.as_of for known in run_store.list_runs(connection) if known.is_published}
     if run_id in judged and instant_of(judged[run_id]) >= run.as_of:
         return replace(request, as_of=None)

@@ -9,42 +9,38 @@ from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.published import lake
-from zentra_pipeline.scenarios.reading import Close, Decide, Scenario
-from zentra_pipeline.settings import Home
+from zentra_pipeline.review.record import DecisionRequest
+from zentra_pipeline.scenarios.scenario import Close, Decide, Scenario
 from zentra_pipeline.store.runs import run_id_of
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 
 
-def decide(home: Home, scenario: Scenario, step: Decide, now: datetime) -> DecisionResult | None:
+def decide(tenant: Tenant, scenario: Scenario, step: Decide, now: datetime) -> DecisionResult | None:
     """Take a decision; null when no such exception is open any more."""
     found = lake.query(
-        require_tenant(home, scenario.tenant),
+        tenant.paths,
         "select exception_id from exceptions where exception_type = ? and subject_id = ? and status <> 'resolved'",
         [step.exception_type, step.subject_id],
     )
     for (exception_id,) in found.rows:
         return deciding.decide(
-            home,
-            scenario.tenant,
-            exception_id,
-            step.action,
-            step.actor,
-            now=now,
-            reason=step.reason,
-            owner=step.owner,
-            resolution=step.resolution,
+            tenant,
+            DecisionRequest(
+                exception_id, step.action, step.actor, reason=step.reason, owner=step.owner, resolution=step.resolution
+            ),
+            now,
         )
     return None
 
 
-def close(home: Home, scenario: Scenario, step: Close, now: datetime) -> CloseoutResult:
+def close(tenant: Tenant, scenario: Scenario, step: Close, now: datetime) -> CloseoutResult:
     """Have a window prepared by one and approved by the other; RefusedError names what is in the way."""
-    run_id = run_id_of(scenario.tenant, scenario.provider, step.settlement_file, step.ledger_window)
-    with cases.of_run(home, scenario.tenant, run_id) as case:
+    run_id = run_id_of(tenant.name, scenario.provider, step.settlement_file, step.ledger_window)
+    with cases.of_run(tenant, run_id) as case:
         prepared = closing.prepare(case, step.prepared_by, now)
     if prepared.blockers:
         raise RefusedError("; ".join(blocker.explanation for blocker in prepared.blockers))
     if prepared.status == "sealed":
         return prepared
-    with cases.of_run(home, scenario.tenant, run_id) as case:
+    with cases.of_run(tenant, run_id) as case:
         return closing.approve(case, step.approved_by, now)

@@ -18,9 +18,10 @@ from zentra_pipeline.errors import UsageError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import decisions, runs, tokens
-from zentra_pipeline.store.engine import control_store, operational_store, reading
+from zentra_pipeline.store.engine import control_store, reading
 from zentra_pipeline.store.tokens import StoredToken
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 _PREFIX: Final = "zt_"  # lets scanners for leaked secrets find one
 _BYTES: Final = 32
@@ -70,7 +71,7 @@ def create_token(
         expires_at=None if expires_in is None else instant_text(now + expires_in),
         revoked_at=None,
     )
-    acting = known_actors(home, tenant)
+    acting = known_actors(Tenant.of(home, tenant))
     with control_store(home).begin() as connection:
         known = tokens.actors_of(connection, tenant)
         if actor not in known:
@@ -130,26 +131,26 @@ def _digest(bearer: str) -> str:
     return hashlib.sha256(bearer.encode()).hexdigest()
 
 
-def known_actors(home: Home, tenant: str) -> list[str]:
+def known_actors(tenant: Tenant) -> list[str]:
     """Every name that somebody has acted by for a tenant: with a token, in decisions, closeouts and runs."""
-    with reading(control_store(home)) as connection:
-        found = {*tokens.actors_of(connection, tenant)}
-    with reading(operational_store(home.tenant(tenant))) as connection:
+    with reading(control_store(tenant.home)) as connection:
+        found = {*tokens.actors_of(connection, tenant.name)}
+    with tenant.reading() as connection:
         found |= decisions.actors(connection)
     return sorted(found)
 
 
-def require_actor(home: Home, tenant: str, actor: str) -> None:
+def require_actor(tenant: Tenant, actor: str) -> None:
     """Refuse the name of an actor who is new and could be taken for another one."""
-    actors.check_new(actor, known_actors(home, tenant))
+    actors.check_new(actor, known_actors(tenant))
 
 
-def require_names_of_run(home: Home, tenant: str, actor: str, owner: str | None) -> None:
+def require_names_of_run(tenant: Tenant, actor: str, owner: str | None) -> None:
     """Refuse an actor or owner who is new and could be taken for another one: both stand in what is sealed."""
-    known = known_actors(home, tenant)
+    known = known_actors(tenant)
     actors.check_new(actor, known)
     if owner is not None:
-        with reading(operational_store(home.tenant(tenant))) as connection:
+        with tenant.reading() as connection:
             owners = {run.owner for run in runs.list_runs(connection)}
         actors.check_new(owner, sorted({*known, *owners}))
 

@@ -10,6 +10,7 @@ from zentra_pipeline.settings import HOME_VARIABLE, Home, TenantPaths
 from zentra_pipeline.store import control
 from zentra_pipeline.store.engine import control_store, operational_store, reading
 from zentra_pipeline.store.place import control_place
+from zentra_pipeline.tenants.tenant import Tenant
 
 
 def init_home(home: Home) -> bool:
@@ -27,57 +28,63 @@ def is_initialised(home: Home) -> bool:
     return control_place(home).is_made
 
 
-def add_tenant(home: Home, tenant: str, now: datetime) -> TenantPaths:
+def add_tenant(home: Home, name: str, now: datetime) -> Tenant:
     """Make a tenant's folders, operational store and starter configuration; doing it again changes nothing.
 
     The row in the control store comes last, so a tenant either is complete or does not exist. A name that another
     tenant has but for letter case, `-` and `_` is refused: they would share a folder where file systems disregard
     case, and everywhere the variables that hold secrets of callbacks.
     """
-    paths = home.tenant(tenant)
+    tenant = Tenant.of(home, name)
     require_home(home)
-    _require_distinct(home, tenant)
+    _require_distinct(home, name)
+    paths = tenant.paths
     for folder in (paths.providers, paths.landing, paths.staged, paths.lake, paths.scratch, paths.locks):
         folder.mkdir(parents=True, exist_ok=True)
     _write_if_missing(paths)
     operational_store(paths)
     with control_store(home).begin() as connection:
-        if tenant not in connection.execute(select(control.tenants.c.tenant_id)).scalars():
-            connection.execute(insert(control.tenants).values(tenant_id=tenant, created_at=instant_text(now)))
+        if name not in connection.execute(select(control.tenants.c.tenant_id)).scalars():
+            connection.execute(insert(control.tenants).values(tenant_id=name, created_at=instant_text(now)))
     if not paths.catalog.exists():
         from zentra_pipeline.published import lake
 
         lake.refresh(paths)
-    return paths
+    return tenant
 
 
-def _require_distinct(home: Home, tenant: str) -> None:
-    for other in tenants(home):
-        if other != tenant and _folded(other) == _folded(tenant):
+def _require_distinct(home: Home, name: str) -> None:
+    for other in names(home):
+        if other != name and _folded(other) == _folded(name):
             raise UsageError(
-                f"tenant {tenant!r} is not allowed beside {other!r}: "
+                f"tenant {name!r} is not allowed beside {other!r}: "
                 "use a name that differs in more than letter case, '-' and '_'"
             )
 
 
-def _folded(tenant: str) -> str:
-    return tenant.lower().replace("-", "_")
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
-def require_tenant(home: Home, tenant: str) -> TenantPaths:
-    """Paths of a tenant that exists; UsageError saying what to do when it, or the home, does not."""
-    paths = home.tenant(tenant)
+def require_tenant(home: Home, name: str) -> Tenant:
+    """A tenant that exists; UsageError saying what to do when it, or the home, does not."""
+    tenant = Tenant.of(home, name)
     require_home(home)
-    if tenant not in tenants(home):
-        raise UsageError(f"there is no tenant {tenant!r} in {home.root}: add it with `zentra tenant add {tenant}`")
-    return paths
+    if name not in names(home):
+        raise UsageError(f"there is no tenant {name!r} in {home.root}: add it with `zentra tenant add {name}`")
+    return tenant
 
 
-def tenants(home: Home) -> list[str]:
-    """Ids of the home's tenants in alphabetical order, capitals first on any database."""
+def names(home: Home) -> list[str]:
+    """Names of the home's tenants in alphabetical order, capitals first on any database."""
     require_home(home)
     with reading(control_store(home)) as connection:
         return sorted(connection.execute(select(control.tenants.c.tenant_id)).scalars())
+
+
+def tenants(home: Home) -> list[Tenant]:
+    """The home's tenants, in the order of `names`."""
+    return [Tenant.of(home, name) for name in names(home)]
 
 
 def require_home(home: Home) -> None:

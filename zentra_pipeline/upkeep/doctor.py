@@ -14,6 +14,7 @@ from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
 from zentra_pipeline.store.place import control_place, operational_place
 from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import (
     file_checks,
     queue_checks,
@@ -77,9 +78,9 @@ def examine(home: Home, tenant: str | None = None, progress: Progress | None = N
     found = [*schema_checks.check_store(control_place(home), list(control.metadata.tables), revision=False)]
     dagster = queue_checks.check_dagster(home)
     diagnoses = [Diagnosis(HOME, (*found, *seal_checks.check_keys(home), *dagster, *_check_permissions(home)))]
-    for name in _tenants(home, tenant, is_readable=not _errors(found)):
-        report(name, "ops.db")
-        diagnoses.append(_examine_tenant(home, name, report))
+    for each in _tenants(home, tenant, is_readable=not _errors(found)):
+        report(each.name, "ops.db")
+        diagnoses.append(_examine_tenant(each, report))
     return diagnoses
 
 
@@ -92,38 +93,38 @@ def _check_permissions(home: Home) -> Iterator[Finding]:
         yield Finding("permissions", home.root.name, NOTE, what, remedy)
 
 
-def _tenants(home: Home, tenant: str | None, is_readable: bool) -> Iterable[str]:
+def _tenants(home: Home, tenant: str | None, is_readable: bool) -> list[Tenant]:
     """The tenants to look at; by their folders where the control store cannot be read."""
     if not is_readable:
         folders = sorted(path.name for path in home.tenants.iterdir() if path.is_dir())
-        return folders if tenant is None else [tenant]
+        return [Tenant.of(home, name) for name in (folders if tenant is None else [tenant])]
     if tenant is not None:
-        tenancy.require_tenant(home, tenant)
-        return [tenant]
+        return [tenancy.require_tenant(home, tenant)]
     return tenancy.tenants(home)
 
 
-def _examine_tenant(home: Home, tenant: str, report: Progress) -> Diagnosis:
-    paths = home.tenant(tenant)
+def _examine_tenant(tenant: Tenant, report: Progress) -> Diagnosis:
     try:
-        found = [*schema_checks.check_store(operational_place(paths), list(models.metadata.tables), revision=True)]
+        found = [
+            *schema_checks.check_store(operational_place(tenant.paths), list(models.metadata.tables), revision=True)
+        ]
     except ZentraError as error:  # the file that names a schema is garbled
-        return Diagnosis(tenant, (_garbled("store", error),), tuple(CHECKS))
+        return Diagnosis(tenant.name, (_garbled("store", error),), tuple(CHECKS))
     if _errors(found):
-        return Diagnosis(tenant, tuple(found), tuple(CHECKS))
+        return Diagnosis(tenant.name, tuple(found), tuple(CHECKS))
     try:
-        kept = records.read(home, tenant)
+        kept = records.read(tenant)
     except Exception as error:  # whatever damage makes of a record
-        return Diagnosis(tenant, (_garbled("store", error),), tuple(CHECKS))
+        return Diagnosis(tenant.name, (_garbled("store", error),), tuple(CHECKS))
     for name, check in CHECKS.items():
-        report(tenant, name)
+        report(tenant.name, name)
         try:
             found += check(kept)
         except Exception as error:  # the other checks go on
             found.append(_garbled(name, error))
-    place = operational_place(paths)
+    place = operational_place(tenant.paths)
     return Diagnosis(
-        tenant, tuple(found if place.schema is None else (_in_schema(each, place.schema) for each in found))
+        tenant.name, tuple(found if place.schema is None else (_in_schema(each, place.schema) for each in found))
     )
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from zentra_pipeline.closeout import bundle_files
-from zentra_pipeline.closeout import closeout_view as closeout_books
+from zentra_pipeline.closeout import closeout_tables as closeout_books
 from zentra_pipeline.instants import instant_of
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import revision_events
 from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.settings import TenantPaths
@@ -68,12 +68,13 @@ def remake_evidence(made: TenantPaths, records: Records, closeout: Closeout) -> 
 
 def _opened(
     made: TenantPaths, records: Records, closeout: Closeout, known: Sequence[Decision]
-) -> AbstractContextManager[closeout_books.CloseoutView]:
+) -> AbstractContextManager[closeout_books.CloseoutTables]:
     run = records.runs_by_id.get(closeout.run_id)
     if run is None:
         return closeout_books.without_activity(*_idle(closeout), known)
     revision = records.revisions_by_key[closeout.run_id, closeout.run_revision]
-    return closeout_books.opened(made, run, sealed_revision(revision, records.paths.root / str(closeout.bundle)), known)
+    sealed = sealed_revision(revision, records.paths.root / str(closeout.bundle))
+    return closeout_books.opened(replace(records.tenant, paths=made), run, sealed, known)
 
 
 def _idle(closeout: Closeout) -> tuple[Run, Revision]:
@@ -122,7 +123,7 @@ def sealed_revision(revision: Revision, bundle: Path) -> Revision:
 
 def remake_events(
     made: TenantPaths, records: Records, inputs: RunInputs, revision: Revision, tables: Tables
-) -> lake.PublishedTable:
+) -> lake_files.PublishedFile:
     """The events a revision emitted when it was published: from the revisions that stood then, and the log so far."""
     run = records.runs_by_id[revision.run_id]
     before = (item for item in records.revisions if item.published_at < revision.published_at)

@@ -26,7 +26,7 @@ def check_landing(records: Records) -> Iterator[Finding]:
         if found != digest:
             what = "the bytes as received are gone" if found is None else f"the bytes are others now ({found})"
             subject = f"landing/{digest} ({file.kind} file {file.file_id})"
-            yield Finding("landing", subject, ERROR, what, _ingest_again(records.tenant, file))
+            yield Finding("landing", subject, ERROR, what, _ingest_again(records.tenant.name, file))
     for path in sorted(records.paths.landing.glob("*")):
         if path.is_file() and path.name not in files:
             what = "no registration names it: its ingest ended before it was recorded, or ops.db is older"
@@ -47,14 +47,14 @@ def _ingest_landed(records: Records, path: Path) -> str:
             except (OSError, pa.ArrowException):
                 continue
             for row in rows:
-                words = ("--tenant", records.tenant, "--provider", row["provider"], "--kind", kind)
+                words = ("--tenant", records.tenant.name, "--provider", row["provider"], "--kind", kind)
                 return command("ingest", *words, "--settlement-file", row["file_id"], "--", str(path))
     return ""
 
 
 def check_staged(records: Records) -> Iterator[Finding]:
     """Every staged and quarantine file is there, can be read whole, and has the rows that were registered."""
-    remedy = command("rebuild", "--tenant", records.tenant)
+    remedy = command("rebuild", "--tenant", records.tenant.name)
     known = set()
     for file in records.files:
         for path, rows in ((file.staged_path, file.rows_staged), (file.quarantine_path, file.rows_quarantined)):
@@ -102,7 +102,7 @@ def check_lake(records: Records) -> Iterator[Finding]:
         found = landing.digest_of(records.paths.root / path)
         if found != digest:
             what = "it is gone" if found is None else f"its bytes are others now ({found}, recorded {digest})"
-            yield Finding("lake", path, ERROR, what, command("rebuild", "--tenant", records.tenant))
+            yield Finding("lake", path, ERROR, what, command("rebuild", "--tenant", records.tenant.name))
     if _is_at_rest(records):
         known = {records.paths.root / path for path in recorded}
         pointers = records.paths.lake / "_current"
@@ -115,7 +115,10 @@ def check_scratch(records: Records) -> Iterator[Finding]:
     """Private databases and half-made rebuilds whose process died."""
     if not _is_at_rest(records):
         return
-    folders: Sequence[Path] = [*sorted(records.paths.scratch.glob("*")), *records.paths.root.glob("rebuild")]
+    folders: Sequence[Path] = [
+        *sorted(records.paths.scratch.glob("*")),
+        *records.paths.root.glob("rebuild"),
+    ]
     for folder in folders:
         yield _leftover("scratch", records.paths, folder, "a run or rebuild that ended early left it")
 

@@ -22,7 +22,7 @@ def check_requests(records: Records) -> Iterator[Finding]:
     now = datetime.now(UTC)
     for request in records.requests.values():
         run = records.runs_by_id[request.run_id]
-        remedy = f"start `zentra serve`, or: {run_again(records.tenant, run)}"
+        remedy = f"start `zentra serve`, or: {run_again(records.tenant.name, run)}"
         if request.is_cut_off(now):
             what = f"{request.launched_by} launched it, asked for at {request.requested_at}, and is dead"
             yield Finding("requests", run.run_id, ERROR, what, remedy)
@@ -46,7 +46,7 @@ def check_continuity(records: Records) -> Iterator[Finding]:
                 request = records.requests.get(run.run_id)
                 waits = request is not None and request.status in request_store.UNFINISHED
                 what = problem + ("; it is queued" if waits else "")
-                remedy = run_again(records.tenant, run)
+                remedy = run_again(records.tenant.name, run)
                 yield Finding("continuity", run.run_id, NOTE if waits else ERROR, what, remedy)
             earlier.append(run)
 

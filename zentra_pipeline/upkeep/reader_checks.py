@@ -22,13 +22,13 @@ _PLACE: Final = re.compile(r"provider=(?P<provider>[^/]+)/ledger_window=(?P<wind
 def check_pointers(records: Records) -> Iterator[Finding]:
     """Each published run has one pointer, to its current revision; one that is ahead means the store lost something."""
     folder = records.paths.lake / "_current"
-    remedy = command("rebuild", "--tenant", records.tenant, "--readers-only")
+    remedy = command("rebuild", "--tenant", records.tenant.name, "--readers-only")
     for run_id, revision in records.current.items():
         path = folder / f"{run_id}.json"
         found = _content(path.read_bytes()) if path.is_file() else None
         if isinstance(found, dict) and _number(found.get("revision")) > revision.revision:
             what = f"it names revision {found['revision']}, ops.db only {revision.revision}"
-            yield _lost(path.name, what, run_again(records.tenant, records.runs_by_id[run_id]))
+            yield _lost(path.name, what, run_again(records.tenant.name, records.runs_by_id[run_id]))
         elif found != _pointer(revision):
             what = "it is gone" if not path.is_file() else "it does not name the tables of the current revision"
             yield Finding("pointers", f"lake/_current/{path.name}", ERROR, what, remedy)
@@ -62,7 +62,7 @@ def _run_of(records: Records, pointer: Any) -> str:
     if place is None:
         return ""
     provider, window = place["provider"], date.fromisoformat(place["window"])
-    words = ("--tenant", records.tenant, "--provider", provider, "--ledger-window", place["window"])
+    words = ("--tenant", records.tenant.name, "--provider", provider, "--ledger-window", place["window"])
     file = load_profile(records.paths, provider).settlement_file(window)
     return command("run", *words, "--settlement-file", file, "--owner", DEFAULT_OWNER)
 
@@ -76,7 +76,7 @@ def _lost(name: str, what: str, again: str) -> Finding:
 
 def check_catalog(records: Records) -> Iterator[Finding]:
     """The catalog opens, every table in it answers, and it shows the runs, files and closeouts of the store."""
-    remedy = command("rebuild", "--tenant", records.tenant, "--readers-only")
+    remedy = command("rebuild", "--tenant", records.tenant.name, "--readers-only")
     catalog = records.paths.catalog
     if not catalog.is_file():
         yield Finding("catalog", catalog.name, ERROR, "it is gone", remedy)

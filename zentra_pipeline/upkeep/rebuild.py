@@ -18,17 +18,16 @@ from zentra_pipeline import durable_files, locks
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.ingest import landing, staging
-from zentra_pipeline.published import lake, store_age
+from zentra_pipeline.published import lake, lake_files, store_age
 from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.reconcile.inputs import RunInputs
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import file_facts
 from zentra_pipeline.store.closeouts import Closeout
-from zentra_pipeline.store.engine import operational_store
 from zentra_pipeline.store.event_log import Entry
 from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.runs import Revision
-from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import evidence, records, remake
 from zentra_pipeline.upkeep.records import Records, RevisionKey
 
@@ -95,7 +94,6 @@ class _Work:
     files made anew with the recorded digest, `lost` those that have it nowhere.
     """
 
-    paths: TenantPaths
     made: TenantPaths
     records: Records
     report: Progress
@@ -105,6 +103,11 @@ class _Work:
     seals: list[SealVerdict] = field(default_factory=list)
     proven: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+
+    @property
+    def paths(self) -> TenantPaths:
+        """The tenant's folders."""
+        return self.records.paths
 
     def locate(self, path: str, recorded: str | None, made: str | None) -> Path | None:
         """Where a recorded file has its recorded bytes: made anew, else as published; null when it is lost.
@@ -122,16 +125,15 @@ class _Work:
         return None
 
 
-def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuilt:
+def rebuild(tenant: Tenant, progress: Progress | None = None) -> Rebuilt:
     """Remake what a tenant's readers see and replace what is missing or damaged; runs and ingests wait meanwhile.
 
     VerificationError when landed bytes are damaged or do not come to the rows registered, or when the store is older
     than what was published; nothing is changed then.
     """
-    paths = require_tenant(home, tenant)
-    store_age.require_newest(paths)
-    with _alone(home, tenant), remake.workspace(paths, WORKSPACE) as made:
-        work = _Work(paths, made, records.read(home, tenant), progress or _silent)
+    store_age.require_newest(tenant.paths)
+    with _alone(tenant), remake.workspace(tenant.paths, WORKSPACE) as made:
+        work = _Work(made, records.read(tenant), progress or _silent)
         _remake_files(work)
         for revision in remake.in_order(work.records.revisions):
             _remake_revision(work, revision)
@@ -140,7 +142,7 @@ def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuil
         refused = _reason_to_refuse(work)
         restored = [] if refused else _put_in_place(work)
     if not refused and not work.lost:
-        refresh_readers(home, tenant)
+        refresh_readers(tenant)
     return Rebuilt(
         files=len(work.records.files),
         revisions=tuple(work.revisions.values()),
@@ -151,18 +153,17 @@ def rebuild(home: Home, tenant: str, progress: Progress | None = None) -> Rebuil
     )
 
 
-def refresh_readers(home: Home, tenant: str) -> None:
+def refresh_readers(tenant: Tenant) -> None:
     """Write pointers, catalog and lists of seals anew from the operational store; no table is remade."""
-    paths = require_tenant(home, tenant)
-    store_age.require_newest(paths)
-    lake.refresh(paths)
-    for provider in sorted({closeout.provider for closeout in records.read(home, tenant).sealed}):
-        closing.write_head(paths, tenant, provider)
+    store_age.require_newest(tenant.paths)
+    lake.refresh(tenant.paths)
+    for provider in sorted({closeout.provider for closeout in records.read(tenant).sealed}):
+        closing.write_head(tenant, provider)
 
 
-def _alone(home: Home, tenant: str) -> AbstractContextManager[None]:
+def _alone(tenant: Tenant) -> AbstractContextManager[None]:
     """Keep ingests and the runs and closeouts of every provider out."""
-    found = records.read(home, tenant)
+    found = records.read(tenant)
     names = {locks.INGEST, *(locks.provider_lock(run.provider) for run in found.runs)}
     return locks.holding(found.paths, *sorted(names))
 
@@ -231,7 +232,7 @@ def _remake_events(work: _Work) -> None:
             work.revisions[key] = replace(known, verdict=verdict, differs=(*known.differs, "events"))
 
 
-def _same_events(work: _Work, entry: Entry | None, made: lake.PublishedTable) -> bool:
+def _same_events(work: _Work, entry: Entry | None, made: lake_files.PublishedFile) -> bool:
     """Whether the events are those that were recorded; another release may write the same rows in other bytes."""
     if entry is None or entry.path is None or not made.rows:
         return (entry is None) == (not made.rows)
@@ -338,14 +339,13 @@ def _put_in_place(work: _Work) -> list[str]:
 
 def _record_digests(work: _Work) -> None:
     """Staged files were made again from the landed bytes: their digests are proven now."""
-    engine = operational_store(work.paths)
     for file in work.records.files:
         digests = [
             path and landing.digest_of(work.paths.root / path) for path in (file.staged_path, file.quarantine_path)
         ]
         known = work.records.facts.get(file.sequence)
         if known is None or (known.staged_sha256, known.quarantine_sha256, known.is_proven) != (*digests, True):
-            with engine.begin() as connection:
+            with work.records.tenant.writing() as connection:
                 if known is None:
                     rows = file.rows_staged + file.rows_quarantined
                     file_facts.record(

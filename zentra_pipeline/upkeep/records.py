@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from zentra_pipeline.contracts import staged_tables
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 RevisionKey = tuple[str, int]
 
@@ -21,9 +21,7 @@ RevisionKey = tuple[str, int]
 class Records:
     """A tenant's records: files by sequence, the rest in the store's own order; `transitions` by run id."""
 
-    home: Home
-    tenant: str
-    paths: TenantPaths
+    tenant: Tenant
     files: Sequence[file_store.StagedFile]
     runs: Sequence[run_store.Run]
     revisions: Sequence[run_store.Revision]
@@ -33,6 +31,11 @@ class Records:
     decisions: Sequence[decision_store.Decision]
     facts: Mapping[int, file_facts.FileFacts]
     requests: dict[str, request_store.Request]
+
+    @property
+    def paths(self) -> TenantPaths:
+        """The tenant's folders."""
+        return self.tenant.paths
 
     @cached_property
     def files_by_sequence(self) -> Mapping[int, file_store.StagedFile]:
@@ -61,16 +64,13 @@ class Records:
         return [closeout for closeout in self.closeouts if closeout.chain_sequence is not None]
 
 
-def read(home: Home, tenant: str) -> Records:
+def read(tenant: Tenant) -> Records:
     """The records of a tenant as of one moment."""
-    paths = home.tenant(tenant)
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         runs = run_store.list_runs(connection)
         files = [file for kind in staged_tables.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
         return Records(
-            home=home,
             tenant=tenant,
-            paths=paths,
             files=sorted(files, key=lambda file: file.sequence),
             runs=runs,
             revisions=[item for run in runs for item in run_store.revisions(connection, run.run_id)],

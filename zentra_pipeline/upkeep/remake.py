@@ -6,7 +6,7 @@ Nothing a reader sees is touched. Does not belong here: what is done with what w
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from zentra_pipeline.ingest import landing
 from zentra_pipeline.ingest.files import restage
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.ledger_windows import BusinessDays
-from zentra_pipeline.published import lake
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import dbt_execute, run_database
 from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, clearing_accounts_of
 from zentra_pipeline.settings import TenantPaths
@@ -43,7 +43,7 @@ class Remade:
     """A revision made anew: the digest of its inputs, and its tables below the workspace."""
 
     inputs_digest: str
-    tables: dict[str, lake.PublishedTable]
+    tables: dict[str, lake_files.PublishedFile]
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records
     landed = paths.landing / file.sha256
     before = [known for known in records.files if known.sequence < file.sequence]
     try:
-        today = restage(made, landed, file, before)
+        today = restage(replace(records.tenant, paths=made), landed, file, before)
     except InputRejectedError as cause:
         raise VerificationError(f"{file.kind} file {file.file_id} is not accepted by today's code: {cause}") from cause
     if today != file:
@@ -154,14 +154,14 @@ def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) ->
     with run_database.run_database(inputs, made.scratch / inputs.run_id, made.root) as database:
         dbt_execute.build(database)
         inputs_digest = run_database.inputs_digest(database)
-        tables = lake.publish(
+        tables = lake_files.publish(
             database,
             made,
             provider=inputs.provider,
             ledger_window=inputs.ledger_window.isoformat(),
             run_id=inputs.run_id,
             revision=revision.revision,
-            columns=lake.columns_of(revision.tables),
+            columns=lake_files.columns_of(revision.tables),
         )
     return Remade(inputs_digest, tables)
 

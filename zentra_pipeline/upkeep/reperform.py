@@ -21,6 +21,7 @@ from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.runs import Revision
 from zentra_pipeline.tenants.tenancy import require_tenant
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import evidence, records, remake
 from zentra_pipeline.upkeep.records import Records
 
@@ -77,18 +78,17 @@ class Reperformed:
 
 
 def reperform(
-    home: Home, tenant: str, run_id: str, revision: int | None = None, progress: Progress | None = None
+    tenant: Tenant, run_id: str, revision: int | None = None, progress: Progress | None = None
 ) -> Reperformed:
     """Make a run again and compare it with its newest seal, else with its current revision, or with a given one.
 
     UsageError when it never was published; VerificationError when what it was made from is damaged.
     """
-    require_tenant(home, tenant)
-    kept = records.read(home, tenant)
+    kept = records.read(tenant)
     run = kept.runs_by_id.get(run_id)
     if run is None or not run.revision:
         raise UsageError(
-            f"run {run_id} has published nothing: `zentra runs list --tenant {tenant}` names those that did"
+            f"run {run_id} has published nothing: `zentra runs list --tenant {tenant.name}` names those that did"
         )
     seals = [item for item in kept.sealed if item.run_id == run_id and revision in (None, item.run_revision)]
     if seals:
@@ -106,8 +106,7 @@ def reperform_bundle(home: Home, bundle: Path, progress: Progress | None = None)
     """Make the run that a bundle seals again and compare it with that bundle; errors as reperform's."""
     claim = claim_of_bundle(bundle)
     tenant = str(_payload(bundle)["tenant"])
-    require_tenant(home, tenant)
-    return _reperform(records.read(home, tenant), claim, progress or _silent)
+    return _reperform(records.read(require_tenant(home, tenant)), claim, progress or _silent)
 
 
 def claim_of_bundle(bundle: Path) -> Claim:
@@ -180,7 +179,7 @@ def _tables_of_earlier(kept: Records, revision: Revision) -> dict[records.Revisi
             if landing.digest_of(path) != entry["sha256"]:
                 raise VerificationError(
                     f"{entry['path']}, which the run was made from, is missing or damaged: "
-                    f"`zentra rebuild --tenant {kept.tenant}` makes it again"
+                    f"`zentra rebuild --tenant {kept.tenant.name}` makes it again"
                 )
             found[key][name] = path
     return found

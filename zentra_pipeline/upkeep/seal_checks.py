@@ -43,7 +43,7 @@ def check_prepared(records: Records) -> Iterator[Finding]:
                 f"it was prepared of revision {closeout.run_revision}, and {revisions.get(closeout.run_id)} is current"
             )
             remedy = command(
-                "close", "--tenant", records.tenant, "--run", closeout.run_id, "--actor", closeout.prepared_by
+                "close", "--tenant", records.tenant.name, "--run", closeout.run_id, "--actor", closeout.prepared_by
             )
             yield Finding("prepared", closeout.closeout_id, ERROR, what, remedy)
 
@@ -69,7 +69,7 @@ def check_chain(records: Records) -> Iterator[Finding]:
 
 def check_heads(records: Records) -> Iterator[Finding]:
     """The list of a provider's seals, which is published elsewhere, is that of the chain."""
-    remedy = command("rebuild", "--tenant", records.tenant, "--readers-only")
+    remedy = command("rebuild", "--tenant", records.tenant.name, "--readers-only")
     for provider in sorted({closeout.provider for closeout in records.sealed}):
         chain = sorted((item.chain_sequence, item.seal_digest) for item in records.sealed if item.provider == provider)
         path = records.paths.heads / f"{provider}.json"
@@ -95,7 +95,7 @@ def check_bundles(records: Records) -> Iterator[Finding]:
                 "bundles", closeout.closeout_id, ERROR, f"its bundle {closeout.bundle} is gone", _RESTORE_BUNDLE
             )
             continue
-        report = verify.verify(path, records.home.trust)
+        report = verify.verify(path, records.tenant.home.trust)
         for finding in report.findings:
             if not finding.holds:
                 what = f"{finding.check} does not hold: {finding.detail}"
@@ -112,7 +112,9 @@ def check_bundles(records: Records) -> Iterator[Finding]:
             run = next((run for run in records.runs if run.run_id == path.parent.name), None)
             remedy = _RESTORE_STORE
             if run is not None and run.closeout_status in ("prepared", "open", "blocked"):
-                remedy += f"; if it is the newest, {command('close', '--tenant', records.tenant, '--run', run.run_id)}"
+                remedy += (
+                    f"; if it is the newest, {command('close', '--tenant', records.tenant.name, '--run', run.run_id)}"
+                )
             yield Finding("bundles", path.relative_to(records.paths.root).as_posix(), ERROR, what, remedy)
 
 

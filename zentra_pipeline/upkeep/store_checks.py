@@ -19,7 +19,6 @@ from zentra_pipeline.ingest.staging import QUARANTINE, StagedName
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.store import digests, models
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.migrations import NEWEST_REVISION
 from zentra_pipeline.store.sqlite import read_only_uri
@@ -113,7 +112,7 @@ def _pair(content: bytes) -> tuple[int, int]:
 
 def check_rows(records: Records) -> Iterator[Finding]:
     """Each row says what was recorded: its digest is of what it holds; how far deliveries have come can be true."""
-    with reading(operational_store(records.paths)) as connection:
+    with records.tenant.reading() as connection:
         for table in models.metadata.sorted_tables:
             if digests.COLUMN in table.columns:
                 for key in digests.rows_apart(connection, table):
@@ -185,7 +184,7 @@ def _problems_of_run(records: Records, run: run_store.Run) -> Iterator[str]:
     except ValueError:
         yield f"its window {run.ledger_window!r} is not a day"
         return
-    if run_store.run_id_of(records.tenant, run.provider, run.settlement_file, window) != run.run_id:
+    if run_store.run_id_of(records.tenant.name, run.provider, run.settlement_file, window) != run.run_id:
         yield "its id belongs to another provider, settlement file or window"
     numbers = [item.revision for item in records.revisions if item.run_id == run.run_id]
     if numbers != list(range(1, run.revision + 1)):
@@ -229,7 +228,7 @@ def check_stuck_runs(records: Records) -> Iterator[Finding]:
         if run.status in _WORKING and not locks.is_held(records.paths, locks.provider_lock(run.provider)):
             since = records.transitions[run.run_id][-1].at
             what = f"it has been {run.status} since {since}, and no process works on it"
-            yield Finding("stuck_runs", run.run_id, ERROR, what, run_again(records.tenant, run))
+            yield Finding("stuck_runs", run.run_id, ERROR, what, run_again(records.tenant.name, run))
 
 
 def check_event_log(records: Records) -> Iterator[Finding]:

@@ -23,9 +23,8 @@ from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.webhooks import Endpoint
-from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import signing, targets
 
 ALL_EVENTS: Final = ("reconciliation.*",)
@@ -49,8 +48,7 @@ class Changes:
 
 
 def add(
-    home: Home,
-    tenant: str,
+    tenant: Tenant,
     url: str,
     *,
     actor: str,
@@ -61,15 +59,14 @@ def add(
     failure_days: int = DEFAULT_FAILURE_DAYS,
 ) -> tuple[Endpoint, str]:
     """A new endpoint and its secret; it gets what happens from now on. UsageError for a URL or event it cannot have."""
-    paths = tenancy.require_tenant(home, tenant)
     targets.target_of(url, is_loopback_allowed=is_loopback_allowed)
     globs = globs_of(events or ALL_EVENTS)
-    keys.init(home, now)  # whose passphrase encrypts the secret
+    keys.init(tenant.home, now)  # whose passphrase encrypts the secret
     endpoint_id, secret = f"whe_{secrets.token_hex(8)}", signing.new_secret()
-    kept = secret_box.sealed(home, endpoint_id, secret)
-    with operational_store(paths).begin() as connection:
+    kept = secret_box.sealed(tenant.home, endpoint_id, secret)
+    with tenant.writing() as connection:
         if len(webhook_store.endpoints(connection)) >= _MOST_ENDPOINTS:
-            raise UsageError(f"tenant {tenant} has {_MOST_ENDPOINTS} webhook endpoints: remove one first")
+            raise UsageError(f"tenant {tenant.name} has {_MOST_ENDPOINTS} webhook endpoints: remove one first")
         endpoint = Endpoint(
             endpoint_id=endpoint_id,
             url=url,
@@ -92,9 +89,9 @@ def add(
     return endpoint, secret
 
 
-def listed(home: Home, tenant: str) -> list[Endpoint]:
+def listed(tenant: Tenant) -> list[Endpoint]:
     """The tenant's endpoints, oldest first."""
-    with reading(operational_store(tenancy.require_tenant(home, tenant))) as connection:
+    with tenant.reading() as connection:
         return webhook_store.endpoints(connection)
 
 
@@ -108,7 +105,7 @@ def known(connection: Connection, endpoint_id: str) -> Endpoint:
     return endpoint
 
 
-def change(home: Home, tenant: str, endpoint_id: str, changes: Changes) -> Endpoint:
+def change(tenant: Tenant, endpoint_id: str, changes: Changes) -> Endpoint:
     """Change an endpoint; a new URL is judged anew, with what it allows."""
     values: dict[str, Any] = {}
     if changes.url is not None:
@@ -120,21 +117,20 @@ def change(home: Home, tenant: str, endpoint_id: str, changes: Changes) -> Endpo
         values["is_each_match"] = changes.is_each_match
     if changes.failure_days is not None:
         values["failure_days"] = _failure_days(changes.failure_days)
-    return _changed(home, tenant, endpoint_id, lambda _connection, _endpoint: values)
+    return _changed(tenant, endpoint_id, lambda _connection, _endpoint: values)
 
 
 def rotate(
-    home: Home, tenant: str, endpoint_id: str, now: datetime, overlap_hours: int = DEFAULT_OVERLAP_HOURS
+    tenant: Tenant, endpoint_id: str, now: datetime, overlap_hours: int = DEFAULT_OVERLAP_HOURS
 ) -> tuple[Endpoint, str]:
     """A new secret; the one before signs as well for some hours more, and the one before that no longer."""
     if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
         raise UsageError(f"an overlap of {overlap_hours} hours is not possible: give 0 to {MOST_OVERLAP_HOURS}")
-    keys.init(home, now)
+    keys.init(tenant.home, now)
     secret = signing.new_secret()
-    kept = secret_box.sealed(home, endpoint_id, secret)
+    kept = secret_box.sealed(tenant.home, endpoint_id, secret)
     until = instant_text(now + timedelta(hours=overlap_hours))
     rotated = _changed(
-        home,
         tenant,
         endpoint_id,
         lambda _connection, endpoint: {
@@ -146,7 +142,7 @@ def rotate(
     return rotated, secret
 
 
-def enable(home: Home, tenant: str, endpoint_id: str, now: datetime) -> Endpoint:
+def enable(tenant: Tenant, endpoint_id: str, now: datetime) -> Endpoint:
     """Send to an endpoint again, at once what waits for it; events that came meanwhile are sent as well."""
 
     def enabled(connection: Connection, _endpoint: Endpoint) -> dict[str, Any]:
@@ -158,19 +154,18 @@ def enable(home: Home, tenant: str, endpoint_id: str, now: datetime) -> Endpoint
             "held_until": None,
         }
 
-    return _changed(home, tenant, endpoint_id, enabled)
+    return _changed(tenant, endpoint_id, enabled)
 
 
-def disable(home: Home, tenant: str, endpoint_id: str, reason: str) -> Endpoint:
+def disable(tenant: Tenant, endpoint_id: str, reason: str) -> Endpoint:
     """Send nothing to an endpoint until it is enabled; what it should get is kept for it."""
     values = {"status": webhook_store.DISABLED, "status_reason": reason}
-    return _changed(home, tenant, endpoint_id, lambda _connection, _endpoint: values)
+    return _changed(tenant, endpoint_id, lambda _connection, _endpoint: values)
 
 
-def remove(home: Home, tenant: str, endpoint_id: str) -> Endpoint:
+def remove(tenant: Tenant, endpoint_id: str) -> Endpoint:
     """End an endpoint for good: its secrets are gone, what waits is given up, its deliveries can still be read."""
-    paths = tenancy.require_tenant(home, tenant)
-    with operational_store(paths).begin() as connection:
+    with tenant.writing() as connection:
         endpoint = known(connection, endpoint_id)
         webhook_store.bury(connection, endpoint_id)
         gone = {"status": webhook_store.REMOVED, "secret": None, "previous_secret": None, "previous_until": None}
@@ -226,11 +221,9 @@ def _failure_days(days: int) -> int:
     return days
 
 
-def _changed(
-    home: Home, tenant: str, endpoint_id: str, values: Callable[[Connection, Endpoint], dict[str, Any]]
-) -> Endpoint:
+def _changed(tenant: Tenant, endpoint_id: str, values: Callable[[Connection, Endpoint], dict[str, Any]]) -> Endpoint:
     """Set what `values` gives for an endpoint in one transaction; the endpoint as it is then."""
-    with operational_store(tenancy.require_tenant(home, tenant)).begin() as connection:
+    with tenant.writing() as connection:
         changes = values(connection, known(connection, endpoint_id))
         if changes:
             webhook_store.change_endpoint(connection, endpoint_id, changes)

@@ -11,7 +11,7 @@ import duckdb
 from zentra_pipeline import sql_text
 from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
-from zentra_pipeline.events.reading import SEGMENT_COLUMNS
+from zentra_pipeline.events.log_reading import SEGMENT_COLUMNS
 from zentra_pipeline.events.types import MatchAmounts, MatchSummary
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.event_log import Entry

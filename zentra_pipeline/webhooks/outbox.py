@@ -13,27 +13,26 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, Final
 
-from zentra_pipeline.events import reading as event_reading
+from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.events import types
 from zentra_pipeline.instants import instant_text
-from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import webhooks as webhook_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.webhooks import Delivery, Endpoint
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import endpoints, match_summaries
 
 MOST_WAITING: Final = 10_000  # of an endpoint; the rest stays in the log meanwhile
 _AT_ONCE: Final = 1_000
 
 
-def make(paths: TenantPaths, endpoint: Endpoint, now: datetime) -> int:
+def make(tenant: Tenant, endpoint: Endpoint, now: datetime) -> int:
     """Make the deliveries of what the log holds behind an endpoint's place; how many are new."""
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         room = MOST_WAITING - webhook_store.waiting(connection, endpoint.endpoint_id)
     if room <= 0:
         return 0
-    stream = wanted(paths, endpoint, endpoint.position)
+    stream = wanted(tenant, endpoint, endpoint.position)
     place, made = endpoint.position, 0
     while True:
         chunk = list(islice(stream.events, min(room, _AT_ONCE)))
@@ -42,7 +41,7 @@ def make(paths: TenantPaths, endpoint: Endpoint, now: datetime) -> int:
         going_on_from = stream.last if is_last else chunk[-1][0]
         if going_on_from == place:
             return made
-        with operational_store(paths).begin() as connection:
+        with tenant.writing() as connection:
             current = webhook_store.find_endpoint(connection, endpoint.endpoint_id)
             if current is None or current.status != webhook_store.ENABLED or current.position != place:
                 return made  # somebody else has gone on, or the endpoint gets nothing more
@@ -53,14 +52,14 @@ def make(paths: TenantPaths, endpoint: Endpoint, now: datetime) -> int:
             return made
 
 
-def wanted(paths: TenantPaths, endpoint: Endpoint, after: int) -> event_reading.Stream:
+def wanted(tenant: Tenant, endpoint: Endpoint, after: int) -> event_reading.Stream:
     """The events behind a place that an endpoint asked for, in the form in which it gets them, in order."""
     is_summarised = not endpoint.is_each_match and endpoints.wants(endpoint, types.MATCH_CREATED)
     is_left_out = is_summarised or not endpoints.wants(endpoint, types.MATCH_CREATED)
-    stream = event_reading.follow(paths, after, without=types.MATCH_CREATED if is_left_out else None)
+    stream = event_reading.follow(tenant.paths, after, without=types.MATCH_CREATED if is_left_out else None)
     events = ((place, event) for place, event in stream.events if endpoints.wants(endpoint, event["type"]))
     if is_summarised:
-        events = heapq.merge(events, _summaries(paths, after, stream.last), key=itemgetter(0))
+        events = heapq.merge(events, _summaries(tenant, after, stream.last), key=itemgetter(0))
     return event_reading.Stream(events, stream.last)
 
 
@@ -90,9 +89,9 @@ def delivery_id(endpoint_id: str, event_id: str) -> str:
     return "whd_" + hashlib.sha256(canonical).hexdigest()[:32]
 
 
-def _summaries(paths: TenantPaths, after: int, last: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    with reading(operational_store(paths)) as connection:
+def _summaries(tenant: Tenant, after: int, last: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    with tenant.reading() as connection:
         entries = event_log.entries(connection, after)
     for entry in entries:
         if entry.path is not None and entry.first_position <= last:
-            yield from (found for found in match_summaries.summaries(paths, entry) if found[0] > after)
+            yield from (found for found in match_summaries.summaries(tenant.paths, entry) if found[0] > after)

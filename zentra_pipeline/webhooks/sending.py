@@ -15,11 +15,10 @@ from typing import Final
 from zentra_pipeline import __version__, locks
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.instants import instant_of, instant_text
-from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import webhooks as webhook_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.webhooks import Attempt, Delivery, Endpoint
-from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import endpoints, outbox, progress, schedule, signing, targets, transport
 from zentra_pipeline.webhooks.progress import DeliveryProgress
 
@@ -35,15 +34,15 @@ _SHOWN_BYTES: Final = 1_024
 class Sender:
     """Whose deliveries are sent, by which clock, and how the network is used."""
 
-    home: Home
-    tenant: str
+    tenant: Tenant
     clock: Clock
     limits: transport.Limits = field(default_factory=transport.Limits)
     resolver: targets.Resolver | None = None
 
     @property
     def paths(self) -> TenantPaths:
-        return self.home.tenant(self.tenant)
+        """The tenant's folders."""
+        return self.tenant.paths
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,7 @@ class Tally:
 
 def send_due(sender: Sender, endpoint_id: str | None = None) -> Tally:
     """Make the deliveries the log holds and send what is due as this begins, to one endpoint or to all."""
-    tenancy.require_tenant(sender.home, sender.tenant)
-    with reading(operational_store(sender.paths)) as connection:
+    with sender.tenant.reading() as connection:
         found = webhook_store.endpoints(connection)
     chosen = [
         endpoint.endpoint_id
@@ -87,14 +85,14 @@ def send_due(sender: Sender, endpoint_id: str | None = None) -> Tally:
 
 def next_due(sender: Sender, endpoint_id: str | None = None) -> datetime | None:
     """When the next delivery is due, of one endpoint when given; null when nothing waits for an enabled one."""
-    with reading(operational_store(sender.paths)) as connection:
+    with sender.tenant.reading() as connection:
         found = webhook_store.next_due(connection, endpoint_id)
     return None if found is None else instant_of(found)
 
 
 def retry_now(sender: Sender, endpoint_id: str | None = None) -> None:
     """Have what waits for its time be due at once."""
-    with operational_store(sender.paths).begin() as connection:
+    with sender.tenant.writing() as connection:
         webhook_store.make_due(connection, instant_text(sender.clock()), endpoint_id)
 
 
@@ -103,7 +101,7 @@ def _send_to(sender: Sender, endpoint_id: str, by: datetime) -> Tally:
     with locks.holding(sender.paths, f"webhooks-{endpoint_id}"):
         while True:
             endpoint = _ready(sender, endpoint_id)
-            made = 0 if endpoint is None else outbox.make(sender.paths, endpoint, by)
+            made = 0 if endpoint is None else outbox.make(sender.tenant, endpoint, by)
             sent = Tally() if endpoint is None else _send_batches(sender, endpoint, by)
             tally += Tally(made=made) + sent
             if not made and not sent.attempts:  # more may stand in the log than had room
@@ -114,7 +112,7 @@ def _send_batches(sender: Sender, endpoint: Endpoint, by: datetime) -> Tally:
     """Send what is due until nothing is, or the endpoint is disabled, held or removed."""
     tally, unreachable = Tally(), 0
     while True:
-        with reading(operational_store(sender.paths)) as connection:
+        with sender.tenant.reading() as connection:
             batch = webhook_store.due(connection, endpoint.endpoint_id, instant_text(by), _AT_ONCE)
         for delivery in batch:
             current = _ready(sender, endpoint.endpoint_id)
@@ -122,14 +120,14 @@ def _send_batches(sender: Sender, endpoint: Endpoint, by: datetime) -> Tally:
                 return tally
             outcome = _attempt(sender, current, delivery)
             unreachable = unreachable + 1 if outcome.status_code is None else 0
-            tally += _record(sender.paths, delivery.delivery_id, outcome, unreachable)
+            tally += _record(sender.tenant, delivery.delivery_id, outcome, unreachable)
         if not batch:
             return tally
 
 
 def _ready(sender: Sender, endpoint_id: str) -> Endpoint | None:
     """The endpoint as it is, null when nothing may be sent to it now."""
-    with reading(operational_store(sender.paths)) as connection:
+    with sender.tenant.reading() as connection:
         endpoint = webhook_store.find_endpoint(connection, endpoint_id)
     if endpoint is None or endpoint.status != webhook_store.ENABLED:
         return None
@@ -140,7 +138,7 @@ def _ready(sender: Sender, endpoint_id: str) -> Endpoint | None:
 def _attempt(sender: Sender, endpoint: Endpoint, delivery: Delivery) -> DeliveryProgress:
     """Post a delivery once; whatever the network does is an outcome."""
     at, begun = sender.clock(), time.monotonic()
-    keys = endpoints.signing_keys(sender.home, endpoint, at)
+    keys = endpoints.signing_keys(sender.tenant.home, endpoint, at)
     headers = signing.headers(delivery.event_id, at, delivery.body, keys)
     headers |= {"content-type": CONTENT_TYPE, "user-agent": f"zentra/{__version__}", "accept": "*/*"}
     try:
@@ -160,9 +158,9 @@ def _attempt(sender: Sender, endpoint: Endpoint, delivery: Delivery) -> Delivery
     )
 
 
-def _record(paths: TenantPaths, delivery_id: str, outcome: DeliveryProgress, unreachable_in_a_row: int) -> Tally:
+def _record(tenant: Tenant, delivery_id: str, outcome: DeliveryProgress, unreachable_in_a_row: int) -> Tally:
     """Keep an attempt and what it changes, on top of what a replay or an operator has changed meanwhile."""
-    with operational_store(paths).begin() as connection:
+    with tenant.writing() as connection:
         delivery = webhook_store.find_delivery(connection, delivery_id)
         assert delivery is not None, f"delivery {delivery_id} is gone"
         changes = progress.of_delivery(delivery, outcome)

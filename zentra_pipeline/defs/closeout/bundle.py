@@ -19,9 +19,8 @@ from zentra_pipeline.defs.partitions import partitioned_check, windows, windows_
 from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 CLOSEOUT_KEY: Final = dg.AssetKey("closeouts")
 BLOCKERS_CHECK: Final = "nothing_blocks_the_closeout"
@@ -86,29 +85,30 @@ def code_location() -> dg.Definitions:
 def _closed(context: dg.AssetExecutionContext, config: CloseoutConfig, reconciler: Reconciler) -> Iterator[Any]:
     key = context.partition_key
     assert isinstance(key, dg.MultiPartitionKey)
-    tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
+    name, provider = key.keys_by_dimension["scope"].split("/", 1)
     window = date.fromisoformat(key.keys_by_dimension["ledger_window"])
-    outcomes = [_close(reconciler, tenant, run_id, config) for run_id in _runs(reconciler, tenant, provider, window)]
+    tenant = reconciler.tenant(name)
+    outcomes = [_close(tenant, run_id, config) for run_id in _runs(tenant, provider, window)]
     if not outcomes:
         raise InputRejectedError(f"window {window} of {provider} has no run: materialize its reconciliation first")
     closed = [outcome for outcome in outcomes if outcome.closeout is not None]
     if closed:
         yield dg.MaterializeResult(asset_key=CLOSEOUT_KEY, metadata=figures(closed))
-    for found in evaluations(reconciler.home, tenant, provider, outcomes):
+    for found in evaluations(tenant, provider, outcomes):
         yield dg.AssetCheckResult(
             asset_key=CLOSEOUT_KEY, check_name=found.name, passed=found.passed, metadata=found.shown
         )
 
 
-def _runs(reconciler: Reconciler, tenant: str, provider: str, window: date) -> list[str]:
-    with reading(operational_store(reconciler.home.tenant(tenant))) as connection:
+def _runs(tenant: Tenant, provider: str, window: date) -> list[str]:
+    with tenant.reading() as connection:
         runs = run_store.list_runs(connection, provider)
     return [run.run_id for run in runs if run.ledger_window == window.isoformat()]
 
 
-def _close(reconciler: Reconciler, tenant: str, run_id: str, config: CloseoutConfig) -> CloseoutResult:
+def _close(tenant: Tenant, run_id: str, config: CloseoutConfig) -> CloseoutResult:
     now = datetime.now(UTC)
-    with cases.of_run(reconciler.home, tenant, run_id) as case:
+    with cases.of_run(tenant, run_id) as case:
         if config.approve:
             return closing.approve(case, config.actor, now)
         return closing.prepare(case, config.actor, now, config.reason)
@@ -148,7 +148,7 @@ class Evaluation:
     shown: dict[str, Any]
 
 
-def evaluations(home: Home, tenant: str, provider: str, outcomes: list[CloseoutResult]) -> Iterator[Evaluation]:
+def evaluations(tenant: Tenant, provider: str, outcomes: list[CloseoutResult]) -> Iterator[Evaluation]:
     """The results of the closeout's checks."""
     from zentra_pipeline.closeout import verify
 
@@ -161,15 +161,14 @@ def evaluations(home: Home, tenant: str, provider: str, outcomes: list[CloseoutR
     yield Evaluation(
         BLOCKERS_CHECK, not blockers, {"blockers": len(blockers), "what they are": dg.MetadataValue.md(table)}
     )
-    paths = home.tenant(tenant)
-    reports = [verify.verify(outcome.bundle, home.trust) for outcome in outcomes if outcome.bundle is not None]
+    reports = [verify.verify(outcome.bundle, tenant.home.trust) for outcome in outcomes if outcome.bundle is not None]
     failed = [finding for report in reports for finding in report.findings if not finding.holds]
     yield Evaluation("the_seal_verifies", not failed, {"sealed": len(reports), "fails": _named(failed)})
-    head = paths.heads / f"{provider}.json"
+    head = tenant.paths.heads / f"{provider}.json"
     if not head.exists():
         yield Evaluation("the_chain_is_intact", True, {"seals": 0})
         return
-    chain = verify.verify(paths.closeouts, home.trust, head)
+    chain = verify.verify(tenant.paths.closeouts, tenant.home.trust, head)
     broken = [finding for finding in chain.findings if not finding.holds]
     yield Evaluation("the_chain_is_intact", not broken, {"seals": len(chain.seals), "fails": _named(broken)})
 

@@ -7,11 +7,10 @@ import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 _MOST_SEALS: Final = 10
 
@@ -26,12 +25,12 @@ class ReportedStep:
     closeout: Closeout | None
 
 
-def steps(paths: TenantPaths, before: dict[str, Any]) -> tuple[list[ReportedStep], dict[str, Any]]:
+def steps(tenant: Tenant, before: dict[str, Any]) -> tuple[list[ReportedStep], dict[str, Any]]:
     """The steps taken since `before`, in the order of seals, and what has been reported then: the next `before`.
 
     Of many seals the first come first, the others with the next report: each is verified, and so is its chain.
     """
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         closeouts = closeout_store.listed(connection)
         blocked = [run for run in run_store.list_runs(connection) if run.closeout_status == "blocked"]
     sealed = sorted(
@@ -57,9 +56,7 @@ def steps(paths: TenantPaths, before: dict[str, Any]) -> tuple[list[ReportedStep
     ], now
 
 
-def report(
-    instance: dg.DagsterInstance, home: Home, tenant: str, key: dg.MultiPartitionKey, step: ReportedStep
-) -> None:
+def report(instance: dg.DagsterInstance, tenant: Tenant, key: dg.MultiPartitionKey, step: ReportedStep) -> None:
     """Report a step as the asset would have, unless the asset itself took it."""
     from zentra_pipeline.closeout import closing
     from zentra_pipeline.defs.closeout import bundle
@@ -71,9 +68,8 @@ def report(
         if not _has_failed(instance, key, check):
             evaluated(instance, key, check, passed=False, shown={"what they are": name})
         return
-    paths = home.tenant(tenant)
     sealed = step.closeout.chain_sequence is not None
-    path = closing.bundle_of(paths, step.closeout) if sealed else None
+    path = closing.bundle_of(tenant.paths, step.closeout) if sealed else None
     outcome = closing.CloseoutResult("sealed" if sealed else "prepared", step.closeout, path)
     shown = bundle.figures([outcome])
     if _is_shown(instance, key, shown):
@@ -81,7 +77,7 @@ def report(
     instance.report_runless_asset_event(
         dg.AssetMaterialization(asset_key=bundle.CLOSEOUT_KEY, partition=key, metadata=shown)
     )
-    for found in bundle.evaluations(home, tenant, step.provider, [outcome]):
+    for found in bundle.evaluations(tenant, step.provider, [outcome]):
         check = dg.AssetCheckKey(bundle.CLOSEOUT_KEY, found.name)
         evaluated(instance, key, check, passed=found.passed, shown=found.shown)
 

@@ -22,9 +22,9 @@ from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.ingest.file_windows import named_window
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.reconcile import run_requests
-from zentra_pipeline.reconcile.window_run import RunRequest
-from zentra_pipeline.settings import DEFAULT_OWNER, Home, TenantPaths
-from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.settings import DEFAULT_OWNER, TenantPaths
+from zentra_pipeline.tenants.tenant import Tenant
 
 _ACTOR: Final = "drop_folder"
 _MOST_FILES: Final = 20
@@ -51,19 +51,19 @@ class _Tick:
 )
 def file_drop(context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]) -> dg.SensorResult:
     """Ingest every file that looks as it did a tick ago; one that still grows waits for the next."""
-    home, tick = reconciler.home, _Tick({})
+    tick = _Tick({})
     before = json.loads(context.cursor or "{}")
-    for tenant in tenancy.tenants(home) if tenancy.is_initialised(home) else []:
+    for tenant in reconciler.tenants():
         try:
-            drops = load_drops(home.tenant(tenant))
+            drops = load_drops(tenant.paths)
         except ZentraError as cause:
-            tick.said.append(f"{tenant}: {cause}")
+            tick.said.append(f"{tenant.name}: {cause}")
             continue
         for drop in drops:
-            name = f"{tenant} {drop.provider} {drop.kind} {drop.url}"
+            name = f"{tenant.name} {drop.provider} {drop.kind} {drop.url}"
             tick.seen[name] = dict(before.get(name, {}))
             try:
-                _look(context.instance, home, tenant, drop, tick, tick.seen[name])
+                _look(context.instance, tenant, drop, tick, tick.seen[name])
             except (OSError, ImportError, ValueError) as cause:
                 tick.said.append(f"{name}: the folder cannot be read: {cause}")
     said = "; ".join(tick.said) or "no new file"
@@ -74,9 +74,7 @@ def file_drop(context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[
     )
 
 
-def _look(
-    instance: dg.DagsterInstance, home: Home, tenant: str, drop: Drop, tick: _Tick, seen: dict[str, list[str]]
-) -> None:
+def _look(instance: dg.DagsterInstance, tenant: Tenant, drop: Drop, tick: _Tick, seen: dict[str, list[str]]) -> None:
     files, root = fsspec.core.url_to_fs(drop.url)
     found = {PurePosixPath(item["name"]).name: item for item in files.ls(root, detail=True) if item["type"] == "file"}
     for gone in seen.keys() - found.keys():
@@ -89,12 +87,12 @@ def _look(
             seen[name] = [looks, _ARRIVING]
         elif state == _ARRIVING and tick.ingested < _MOST_FILES:
             tick.ingested += 1
-            with tempfile.TemporaryDirectory(dir=home.tenant(tenant).scratch) as folder:
+            with tempfile.TemporaryDirectory(dir=tenant.paths.scratch) as folder:
                 copy = Path(folder) / name
                 files.get_file(item["name"], str(copy))
                 seen[name] = [looks, _INGESTED]
                 try:
-                    tick.requests += _ingest(instance, home, tenant, drop, copy)
+                    tick.requests += _ingest(instance, tenant, drop, copy)
                 except ZentraError as cause:
                     seen[name] = [looks, f"{name} was refused: {cause}"]
         if seen[name][1] not in (_ARRIVING, _INGESTED):
@@ -107,29 +105,28 @@ def _looks(item: dict[str, Any]) -> str:
     return f"{item['size']} {next((str(time) for time in times if time is not None), '')}"
 
 
-def _ingest(instance: dg.DagsterInstance, home: Home, tenant: str, drop: Drop, file: Path) -> Iterator[dg.RunRequest]:
+def _ingest(instance: dg.DagsterInstance, tenant: Tenant, drop: Drop, file: Path) -> Iterator[dg.RunRequest]:
     """Ingest a file, and ask for the run of the window that a settlement file names."""
-    paths = home.tenant(tenant)
     outcome = ingest_files(
-        paths,
+        tenant,
         provider=drop.provider,
         kind=drop.kind,
         files=[file],
         file_id=None,
-        format=_format(paths, drop),
+        format=_format(tenant.paths, drop),
         now=datetime.now(UTC),
     )
     (ingested,) = outcome.files
-    profile = load_profile(paths, drop.provider)
+    profile = load_profile(tenant.paths, drop.provider)
     window = named_window(profile, ingested.file_id) if drop.kind == "settlement" else None
     if window is None:
         return
     if not is_shown(window):
         # Dagster learns of the window when its definitions are loaded again; whoever serves the queue does not wait.
         request = RunRequest(drop.provider, ingested.file_id, window, DEFAULT_OWNER, None, _ACTOR)
-        run_requests.submit(home, tenant, request, datetime.now(UTC))
+        run_requests.submit(tenant, request, datetime.now(UTC))
         return
-    yield _request(instance, tenant, drop.provider, window, f"{ingested.file_id}-{ingested.sha256[:16]}")
+    yield _request(instance, tenant.name, drop.provider, window, f"{ingested.file_id}-{ingested.sha256[:16]}")
 
 
 def _request(instance: dg.DagsterInstance, tenant: str, provider: str, window: date, content: str) -> dg.RunRequest:

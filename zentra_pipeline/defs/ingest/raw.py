@@ -12,7 +12,7 @@ from zentra_pipeline.defs.reporting import COUNT_CHECK, QUARANTINE_CHECK, QUARAN
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.ingest import row_counts
 from zentra_pipeline.ingest.file_windows import quarantined_rows
-from zentra_pipeline.settings import DBT_PROJECT, TenantPaths
+from zentra_pipeline.settings import DBT_PROJECT
 
 _ACCEPTED: Final = {
     "settlement_lines": "Settlement rows that were accepted: what the provider says it settled.",
@@ -102,19 +102,19 @@ def count_check(table: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asse
             context: dg.AssetCheckExecutionContext, reconciler: dg.ResourceParam[Reconciler]
         ) -> dg.AssetCheckResult:
             """Count the rows on disk again."""
-            paths, provider, window = _of_partition(context, reconciler)
-            counts = row_counts.counted(paths, _KINDS[table], provider, window)
+            tenant, provider, window = _of_partition(context, reconciler)
+            counts = row_counts.counted(tenant, _KINDS[table], provider, window)
             return dg.AssetCheckResult(passed=counts.add_up, metadata=shown_counts(counts))
 
     return every_row_read_is_staged_or_in_quarantine
 
 
-def _of_partition(context: dg.AssetCheckExecutionContext, reconciler: Reconciler) -> tuple[TenantPaths, str, date]:
+def _of_partition(context: dg.AssetCheckExecutionContext, reconciler: Reconciler) -> tuple[Tenant, str, date]:
     """Tenant, provider and window of the partition that a check is asked for."""
     key = context.op_execution_context.partition_key
     assert isinstance(key, dg.MultiPartitionKey)
-    tenant, provider = key.keys_by_dimension["scope"].split("/", 1)
-    return reconciler.home.tenant(tenant), provider, date.fromisoformat(key.keys_by_dimension["ledger_window"])
+    name, provider = key.keys_by_dimension["scope"].split("/", 1)
+    return reconciler.tenant(name), provider, date.fromisoformat(key.keys_by_dimension["ledger_window"])
 
 
 @dg.definitions

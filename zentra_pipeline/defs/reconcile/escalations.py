@@ -6,7 +6,6 @@ import dagster as dg
 
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.review import escalation
-from zentra_pipeline.tenants import tenancy
 
 
 @dg.sensor(
@@ -16,7 +15,6 @@ from zentra_pipeline.tenants import tenancy
 )
 def overdue_exceptions(reconciler: dg.ResourceParam[Reconciler]) -> dg.SkipReason:
     """Take the steps that are due in every tenant."""
-    home, now = reconciler.home, datetime.now(UTC)
-    tenants = tenancy.tenants(home) if tenancy.is_initialised(home) else []
-    taken = sum(len(escalation.escalate(home, tenant, now, now=now)) for tenant in tenants)
+    now = datetime.now(UTC)
+    taken = sum(len(escalation.escalate(tenant, now, now=now)) for tenant in reconciler.tenants())
     return dg.SkipReason(f"{taken} escalations recorded")

@@ -10,16 +10,15 @@ from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, SCOPE_KEY
 from zentra_pipeline.money import amount_text
 from zentra_pipeline.published.run_summary import RunSummary, summarize
 from zentra_pipeline.reconcile.window_run import WindowResult
-from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 _SHOWN: Final = 20
 
 
-def of_run(paths: TenantPaths, result: WindowResult) -> dict[dg.AssetKey, Mapping[str, Any]]:
+def of_run(tenant: Tenant, result: WindowResult) -> dict[dg.AssetKey, Mapping[str, Any]]:
     """Metadata of what a run read and published, by asset."""
-    summary = summarize(paths.root, result.tables)
+    summary = summarize(tenant.paths.root, result.tables)
     run = {
         "run": dg.MetadataValue.text(result.run.run_id),
         "revision": dg.MetadataValue.int(result.run.revision),
@@ -48,18 +47,18 @@ def of_run(paths: TenantPaths, result: WindowResult) -> dict[dg.AssetKey, Mappin
     tables = {
         name: {
             "dagster/row_count": dg.MetadataValue.int(table.rows),
-            "file": dg.MetadataValue.path(str(paths.root / table.path)),
+            "file": dg.MetadataValue.path(str(tenant.paths.root / table.path)),
             "sha256": dg.MetadataValue.text(table.sha256),
         }
         for name, table in result.tables.items()
     }
     published = {dg.AssetKey(name): {**run, **tables[name], **own.get(name, {})} for name in tables}
-    return {**_inputs(paths, result, run), **published}
+    return {**_inputs(tenant, result, run), **published}
 
 
-def _inputs(paths: TenantPaths, result: WindowResult, run: Mapping[str, Any]) -> dict[dg.AssetKey, Mapping[str, Any]]:
+def _inputs(tenant: Tenant, result: WindowResult, run: Mapping[str, Any]) -> dict[dg.AssetKey, Mapping[str, Any]]:
     """What the revision was made from: the run's own terms and files, and the earlier runs it took from."""
-    with reading(operational_store(paths)) as connection:
+    with tenant.reading() as connection:
         made_from = run_store.current_revision(connection, result.run.run_id).manifest
         window_of = {item.run_id: item.ledger_window for item in run_store.list_runs(connection, result.run.provider)}
     files = [(file["kind"], file["file_id"], file["provider"], file["sha256"][:12]) for file in made_from["files"]]

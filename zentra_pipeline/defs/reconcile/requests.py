@@ -15,14 +15,12 @@ from sqlalchemy import Connection
 from zentra_pipeline import settings
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, is_shown, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.reconcile import window_run
-from zentra_pipeline.settings import Home
+from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.requests import Request
 from zentra_pipeline.store.runs import Run
-from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants.tenant import Tenant
 
 _RUN_KEY: Final = "dagster/run_key"
 _BEFORE_IT_STARTS: Final = (
@@ -44,18 +42,17 @@ def sensor(
     context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Record what has ended, queue again what was cut off, and launch what is queued."""
-    home, launched = reconciler.home, 0
-    tenants = tenancy.tenants(home) if tenancy.is_initialised(home) else []
-    now = datetime.now(UTC)
-    under_way = sum(_look_after(context.instance, home, tenant, now) for tenant in tenants)
+    tenants, now = reconciler.tenants(), datetime.now(UTC)
+    launched = 0
+    under_way = sum(_look_after(context.instance, tenant, now) for tenant in tenants)
     for tenant in tenants:
-        for request, run in _taken(home, tenant, settings.most_runs() - under_way, now):
+        for request, run in _taken(tenant, settings.most_runs() - under_way, now):
             under_way += 1
             if not _known_to_dagster(context.instance, request, run):
                 launched += 1
-                yield _launch(context, tenant, request, run)
+                yield _launch(context, tenant.name, request, run)
     if not launched:
-        unknown = sorted({window for tenant in tenants for window in _unknown_windows(home, tenant)})
+        unknown = sorted({window for tenant in tenants for window in _unknown_windows(tenant)})
         hint = f"; reload the definitions to launch windows {', '.join(unknown)}" if unknown else ""
         yield dg.SkipReason(f"nothing new is queued, or as much is under way as may be at once{hint}")
 
@@ -69,36 +66,34 @@ def run_key(request: Request, run: Run) -> str:
     return (run.run_id if request.requested_at == run.created_at else f"{run.run_id}@{request.requested_at}") + again
 
 
-def _look_after(instance: dg.DagsterInstance, home: Home, tenant: str, now: datetime) -> int:
+def _look_after(instance: dg.DagsterInstance, tenant: Tenant, now: datetime) -> int:
     """Bring what this sensor launched in line with what Dagster knows of it; how much of it is still under way."""
-    engine = operational_store(home.tenant(tenant))
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         launched = _launched(connection)
         dead = [request for request in request_store.of_status(connection, "launched") if request.is_cut_off(now)]
     under_way = 0
     for request, run in launched:
         known = _known_to_dagster(instance, request, run)
         if known is not None and known.status in _BEFORE_IT_STARTS:
-            with engine.begin() as connection:
+            with tenant.writing() as connection:
                 request_store.renew(connection, request.run_id, now)
             under_way += 1
         elif known is not None and known.status is not dg.DagsterRunStatus.STARTED:
-            _record_end(home, tenant, request, known)
+            _record_end(tenant, request, known)
         else:
             under_way += known is not None and not request.is_cut_off(now)
     if dead:
-        with engine.begin() as connection:
+        with tenant.writing() as connection:
             request_store.put_back_dead(connection, now)
     return under_way
 
 
-def _taken(home: Home, tenant: str, places: int, now: datetime) -> list[tuple[Request, Run]]:
+def _taken(tenant: Tenant, places: int, now: datetime) -> list[tuple[Request, Run]]:
     """Requests to launch: those taken by a tick that was cut off, and as many queued ones as there are places for."""
-    engine = operational_store(home.tenant(tenant))
-    with reading(engine) as connection:
+    with tenant.reading() as connection:
         if places <= 0 or not request_store.of_status(connection, "queued"):
             return _launched(connection)
-    with engine.begin() as connection:
+    with tenant.writing() as connection:
         at_work = {run.provider for _, run in _launched(connection)}
         for request in request_store.of_status(connection, "queued"):
             run = run_store.get(connection, request.run_id)
@@ -119,9 +114,9 @@ def _is_shown(run: Run) -> bool:
     return is_shown(date.fromisoformat(run.ledger_window))
 
 
-def _unknown_windows(home: Home, tenant: str) -> list[str]:
+def _unknown_windows(tenant: Tenant) -> list[str]:
     """Queued windows that Dagster knows only after its definitions are loaded again: launching one fails the tick."""
-    with reading(operational_store(home.tenant(tenant))) as connection:
+    with tenant.reading() as connection:
         runs = [run_store.get(connection, each.run_id) for each in request_store.of_status(connection, "queued")]
     return [run.ledger_window for run in runs if not _is_shown(run)]
 
@@ -131,7 +126,7 @@ def _known_to_dagster(instance: dg.DagsterInstance, request: Request, run: Run) 
 
 
 def _launch(context: dg.SensorEvaluationContext, tenant: str, request: Request, run: Run) -> dg.RunRequest:
-    asked = window_run.as_request(run, request.actor)
+    asked = run_requests.as_request(run, request.actor)
     context.instance.add_dynamic_partitions(SCOPE_PARTITIONS, [scope_key(tenant, asked.provider)])
     config = {"settlement_file": asked.settlement_file, "actor": asked.actor}
     return dg.RunRequest(
@@ -142,9 +137,9 @@ def _launch(context: dg.SensorEvaluationContext, tenant: str, request: Request, 
     )
 
 
-def _record_end(home: Home, tenant: str, request: Request, run: dg.DagsterRun) -> None:
+def _record_end(tenant: Tenant, request: Request, run: dg.DagsterRun) -> None:
     """A run itself records that it answered its request; one that ended without doing so was cut off, or cancelled."""
-    with operational_store(home.tenant(tenant)).begin() as connection:
+    with tenant.writing() as connection:
         now = datetime.now(UTC)
         if run.status is dg.DagsterRunStatus.FAILURE:
             request_store.put_back(connection, request.run_id, now)

@@ -22,10 +22,10 @@ from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import ControlFailedError, InputRejectedError, RunFailedError
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.queue.run_queue import window_of
-from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.store import files as file_store
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 # A home with years of files shows them bit by bit: a run reports a few, the sensor the rest.
 _MOST_FILES: Final = 20
@@ -139,19 +139,20 @@ def _report_recorded(context: dg.AssetExecutionContext, reconciler: Reconciler) 
 
 
 def _window(reconciler: Reconciler, config: WindowConfig, report: WindowReport) -> Iterator[Any]:
+    tenant = reconciler.tenant(report.tenant)
     try:
-        result = reconciler.run(report.tenant, _request(reconciler, config, report))
+        result = reconciler.run(tenant, _request(tenant, config, report))
     except ControlFailedError as cause:
         yield from report.failed_controls(cause)
         raise
-    yield from report.published(result, reconciler.home.tenant(report.tenant))
+    yield from report.published(result, tenant)
 
 
 def _missing_file(reconciler: Reconciler, config: WindowConfig, report: WindowReport) -> str | None:
     """The settlement file the window waits for, where it was never ingested (a weekend): the next window takes it."""
-    paths = reconciler.home.tenant(report.tenant)
-    expected = config.settlement_file or load_profile(paths, report.provider).settlement_file(report.window)
-    with reading(operational_store(paths)) as connection:
+    tenant = reconciler.tenant(report.tenant)
+    expected = config.settlement_file or load_profile(tenant.paths, report.provider).settlement_file(report.window)
+    with tenant.reading() as connection:
         ingested = file_store.staged_files(connection, "settlement")
     known = any(file.provider == report.provider and file.file_id == expected for file in ingested)
     return None if known else expected
@@ -160,12 +161,13 @@ def _missing_file(reconciler: Reconciler, config: WindowConfig, report: WindowRe
 def _queued(context: dg.AssetExecutionContext, reconciler: Reconciler) -> Iterator[Any]:
     """Make anew what these windows, or a process that died, left queued for the same providers, and report it too."""
     for scope in dict.fromkeys(key.keys_by_dimension["scope"] for key in _partitions(context)):
-        tenant, provider = scope.split("/", 1)
+        name, provider = scope.split("/", 1)
+        tenant = reconciler.tenant(name)
         followed = reconciler.run_queued(tenant, provider)
         for result in followed.results:
             window = window_of(result.run)
-            report = WindowReport(context, partition_key(tenant, provider, window), is_alone=False)
-            yield from report.published(result, reconciler.home.tenant(tenant))
+            report = WindowReport(context, partition_key(name, provider, window), is_alone=False)
+            yield from report.published(result, tenant)
             context.log.info(f"{report.name}: made again, revision {result.run.revision}")
         for run_id, why in followed.failures.items():
             context.log.error(f"{run_id} could not be made again: {why}")
@@ -177,11 +179,11 @@ def _partitions(context: dg.AssetExecutionContext) -> list[dg.MultiPartitionKey]
     return sorted(keys, key=lambda key: (key.keys_by_dimension["scope"], key.keys_by_dimension["ledger_window"]))
 
 
-def _request(reconciler: Reconciler, config: WindowConfig, report: WindowReport) -> window_run.RunRequest:
-    profile = load_profile(reconciler.home.tenant(report.tenant), report.provider)
+def _request(tenant: Tenant, config: WindowConfig, report: WindowReport) -> run_requests.RunRequest:
+    profile = load_profile(tenant.paths, report.provider)
     settlement_file = config.settlement_file or profile.settlement_file(report.window)
-    known = window_run.find(reconciler.home, report.tenant, report.provider, settlement_file, report.window)
-    return window_run.RunRequest(
+    known = run_requests.find(tenant, report.provider, settlement_file, report.window)
+    return run_requests.RunRequest(
         provider=report.provider,
         settlement_file=settlement_file,
         ledger_window=report.window,

@@ -19,7 +19,7 @@ from zentra_pipeline.defs.reconcile import metadata
 from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, SCOPE_KEY, ModelSpecs, model_specs
 from zentra_pipeline.errors import ControlFailedError
 from zentra_pipeline.reconcile.window_run import WindowResult
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.tenants.tenant import Tenant
 
 MODELS: Final[ModelSpecs] = model_specs()
 _CHECKS_BY_NAME: Final = {check.name: check for check in MODELS.check_of_node.values()}
@@ -50,9 +50,9 @@ class WindowReport:
         """The window as log lines and errors name it."""
         return f"{self.window} of {self.tenant}/{self.provider}"
 
-    def published(self, result: WindowResult, paths: TenantPaths) -> Iterator[Any]:
+    def published(self, result: WindowResult, tenant: Tenant) -> Iterator[Any]:
         """Materializations of what the run read and of its models, in the order they were built; then its checks."""
-        figures = metadata.of_run(paths, result)
+        figures = metadata.of_run(tenant, result)
         for asset_key in (SCOPE_KEY, EARLIER_KEY):
             yield self._materialized(asset_key, figures[asset_key])
         for node in result.nodes:

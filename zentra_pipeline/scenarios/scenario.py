@@ -23,68 +23,23 @@ from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.config.profile import Profile, parse_profile
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
-from zentra_pipeline.reconcile.window_run import RunRequest
-from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.tenants.tenant import Tenant
 
 SCENARIOS: Final = settings.PACKAGE_ROOT.parent / "data" / "scenarios"
 
-# What a scenario's expected tables hold. Legs of a match stand in one cell, separated by spaces.
-EXPECTED_TABLES: Final[Mapping[str, str]] = {
-    "matches": """
-        with legs as (select distinct match_id, leg_type, leg_id from match_legs),
-             lines as (select * from legs where leg_type = 'settlement_line'),
-             movements as (select * from legs where leg_type = 'ledger_transaction'),
-             deliveries as (select * from legs where leg_type = 'callback')
-        select runs.ledger_window, matches.rule, matches.cardinality, matches.method, matches.status, matches.currency,
-               matches.settlement_minor, matches.ledger_minor, matches.difference_minor,
-               (select string_agg(leg_id, ' ' order by leg_id) from lines where match_id = matches.match_id)
-                   as settlement_lines,
-               (select string_agg(leg_id, ' ' order by leg_id) from movements where match_id = matches.match_id)
-                   as ledger_transactions,
-               (select string_agg(leg_id, ' ' order by leg_id) from deliveries where match_id = matches.match_id)
-                   as callbacks
-        from matches
-        inner join runs using (run_id)
-    """,
-    "exceptions": """
-        select runs.ledger_window, exceptions.exception_type, exceptions.subject_type, exceptions.subject_id,
-               exceptions.provider_reference, exceptions.currency, exceptions.amount_minor, exceptions.difference_minor,
-               exceptions.owner, exceptions.status, exceptions.resolution
-        from exceptions
-        inner join runs using (run_id)
-    """,
-    "open_items": """
-        select runs.ledger_window, open_items.item_type, open_items.item_id, open_items.provider_reference,
-               open_items.currency, open_items.amount_minor, open_items.opened_window, open_items.age_business_days
-        from open_items
-        inner join runs using (run_id)
-    """,
-    "conservation": """
-        select runs.ledger_window, side, currency, rows_in, matched, in_transit, excepted, accounted, duplicates,
-               quarantined, rows_unexplained, amount_in_minor, matched_minor, in_transit_minor, excepted_minor,
-               accounted_minor, duplicates_minor, quarantined_minor, amount_unexplained_minor
-        from conservation
-        inner join runs using (run_id)
-    """,
-    "rollforward": """
-        select runs.ledger_window, currency, opening_minor, posted_minor, settled_minor, written_off_minor,
-               closing_minor, difference_minor
-        from rollforward
-        inner join runs using (run_id)
-    """,
-    "closeouts": """
-        select ledger_window, revision, status, prepared_by, approved_by, reason, chain_sequence, evidence_rows
-        from closeouts
-    """,
-    "closeout_evidence": """
-        select closeouts.ledger_window, closeouts.revision, provider_reference, closeout_evidence.settlement_file,
-               ledger_entry, exception_owner, actor, scope, policy, intent_id, signature,
-               closeout_evidence.evidence_status, missing
-        from closeout_evidence
-        inner join closeouts using (closeout_id)
-    """,
-    "quarantine": "select source, file_id, row_number from quarantine",
-}
+# What a scenario may expect, by the statement of `scenarios/sql` that reads it; the legs of a match are one cell.
+EXPECTED_TABLES: Final = (
+    "matches",
+    "exceptions",
+    "open_items",
+    "conservation",
+    "rollforward",
+    "closeouts",
+    "closeout_evidence",
+    "quarantine",
+)
+
 
 Day = Annotated[date, Field(strict=False)]
 Instant = Annotated[datetime, Field(strict=False)]
@@ -199,11 +154,11 @@ class Scenario:
         """The run as one asks for it."""
         return RunRequest(self.provider, run.settlement_file, run.ledger_window, run.owner, run.as_of)
 
-    def ingest(self, paths: TenantPaths, step: Ingest, now: datetime) -> IngestOutcome:
+    def ingest(self, tenant: Tenant, step: Ingest, now: datetime) -> IngestOutcome:
         """Let a step's files in."""
         formats = {"settlement": self.settings.settlement_format, "callbacks": self.settings.callback_format}
         return ingest_files(
-            paths,
+            tenant,
             provider=self.provider,
             kind=step.kind,
             files=[self.folder / "inputs" / name for name in step.files],

@@ -16,11 +16,11 @@ import duckdb
 
 from zentra_pipeline import sql_text
 from zentra_pipeline.decisions.exception_state import exception_states
-from zentra_pipeline.published import lake, operational_tables
+from zentra_pipeline.published import lake_files, lake_views, operational_tables
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.decisions import Decision
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.tenants.tenant import Tenant
 
 _TABLES: Final = (
     *("matches", "match_legs", "three_way", "open_items", "write_offs", "conservation", "rollforward"),
@@ -38,7 +38,7 @@ class PublishedRun:
 
 
 @dataclass(frozen=True)
-class CloseoutView:
+class CloseoutTables:
     """The open books: `connection` holds the views named above."""
 
     connection: duckdb.DuckDBPyConnection
@@ -55,10 +55,10 @@ class CloseoutView:
 
 @contextmanager
 def opened(
-    paths: TenantPaths, run: run_store.Run, revision: run_store.Revision, decisions: Sequence[Decision]
-) -> Iterator[CloseoutView]:
+    tenant: Tenant, run: run_store.Run, revision: run_store.Revision, decisions: Sequence[Decision]
+) -> Iterator[CloseoutTables]:
     """The books of a published revision, judged by `decisions` (the log so far)."""
-    with reading(operational_store(paths)) as store:
+    with tenant.reading() as store:
         current = [
             PublishedRun(item.run_id, item.sequence, run_store.current_revision(store, item.run_id))
             for item in run_store.list_runs(store, run.provider)
@@ -77,39 +77,39 @@ def opened(
         states = [(None, *state) for state in exception_states(decisions)]
         operational_tables.create_table(connection, "exception_states", states)
         for table in _TABLES:
-            connection.execute(f"create view {table} as {_scan(paths, table, [this])}")
+            connection.execute(f"create view {table} as {_scan(tenant.paths, table, [this])}")
         # A suggestion that is withdrawn never was a match: it is no reversal.
         connection.execute(
-            f"create or replace view matches as select * from ({_scan(paths, 'matches', [this])}) as published "
+            f"create or replace view matches as select * from ({_scan(tenant.paths, 'matches', [this])}) as published "
             "where status <> 'reversed' or match_id not in "
-            f"(select match_id from ({_scan(paths, 'matches', before)}) as earlier where status = 'suggested')"
+            f"(select match_id from ({_scan(tenant.paths, 'matches', before)}) as earlier where status = 'suggested')"
         )
         # Owners are those the run and the runs before it gave, so that a later run never changes what is sealed.
-        _create_exceptions(connection, "own_exceptions", paths, [*before, this])
+        _create_exceptions(connection, "own_exceptions", tenant.paths, [*before, this])
         others = [item for item in current if item.run_id != run.run_id]
-        _create_exceptions(connection, "known_exceptions", paths, [*others, this])
+        _create_exceptions(connection, "known_exceptions", tenant.paths, [*others, this])
         decided = sorted({each.exception_id for each in decisions if each.run_id == run.run_id and each.exception_id})
         connection.execute(sql_text.statement("closeout", "exceptions"), [run.run_id, decided])
         connection.execute(_items(revision))
         connection.execute(sql_text.statement("closeout", "evidence"), [run.run_id])
-        yield CloseoutView(connection, run, revision, decisions)
+        yield CloseoutTables(connection, run, revision, decisions)
 
 
 @contextmanager
 def without_activity(
     run: run_store.Run, revision: run_store.Revision, decisions: Sequence[Decision]
-) -> Iterator[CloseoutView]:
+) -> Iterator[CloseoutTables]:
     """The empty books of a window in which nothing happened."""
     with duckdb.connect() as connection:
         for table in _TABLES:
             connection.execute(
-                f"create view {table} as {sql_text.empty(f'{lake.columns_sql(table)}, run_sequence bigint')}"
+                f"create view {table} as {sql_text.empty(f'{lake_files.columns_sql(table)}, run_sequence bigint')}"
             )
-        connection.execute(f"create view exceptions as {sql_text.empty(lake.columns_sql('exceptions'))}")
+        connection.execute(f"create view exceptions as {sql_text.empty(lake_files.columns_sql('exceptions'))}")
         connection.execute("create view own_exceptions as select * from exceptions")
         connection.execute(_items(revision))
         connection.execute(sql_text.statement("closeout", "evidence"), [run.run_id])
-        yield CloseoutView(connection, run, revision, decisions)
+        yield CloseoutTables(connection, run, revision, decisions)
 
 
 def _scan(paths: TenantPaths, table: str, published: Sequence[PublishedRun]) -> str:
@@ -120,9 +120,9 @@ def _scan(paths: TenantPaths, table: str, published: Sequence[PublishedRun]) -> 
         if table in item.revision.tables
     ]
     return (
-        lake.published_rows(table, files)
+        lake_files.published_rows(table, files)
         if files
-        else sql_text.empty(f"{lake.columns_sql(table)}, run_sequence bigint")
+        else sql_text.empty(f"{lake_files.columns_sql(table)}, run_sequence bigint")
     )
 
 
@@ -134,7 +134,7 @@ def _create_exceptions(
         f"select * from ({_scan(paths, 'exceptions', published)}) as published "
         "qualify row_number() over (partition by exception_id order by run_sequence desc nulls last) = 1"
     )
-    connection.execute(f"create view {name} as {lake.decided(newest, 'states.closeout_id is null')}")
+    connection.execute(f"create view {name} as {lake_views.decided(newest, 'states.closeout_id is null')}")
 
 
 _STAND_INS: Final = {"actor": "actor", "actor_scope": "scope", "signature": "signature"}
@@ -147,7 +147,7 @@ def _items(revision: run_store.Revision) -> str:
     and is sealed so.
     """
     items = "create table items as select * from evidence_items"
-    columns = lake.columns_of(revision.tables).get("evidence_items", ()) if revision.tables else ("evidence_at",)
+    columns = lake_files.columns_of(revision.tables).get("evidence_items", ()) if revision.tables else ("evidence_at",)
     if "evidence_at" not in columns:
         return items
     hidden = ", ".join(

@@ -1,0 +1,196 @@
+"""The files of published tables: immutable Parquet, written whole or not at all; what readers find: lake, lake_views.
+
+A run's marts go to new files (temporary name, fsync, rename); the operational store then records the revision, which is
+the commit. Does not belong here: computing anything that is published.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from zentra_pipeline import durable_files, settings, sql_text
+from zentra_pipeline.published import schema_before
+from zentra_pipeline.settings import TenantPaths
+
+# The order of rows in a published file: total, so that the same rows are the same bytes.
+ROW_ORDER: Final[Mapping[str, str]] = {
+    "matches": "match_id, status",
+    "match_legs": "match_id, leg_type, leg_id",
+    "three_way": "provider_reference, transaction_id, line_id, provider_event_id, currency, match_id",
+    "exceptions": "exception_id",
+    "ledger_search": "exception_id, rule",
+    "open_items": "item_type, item_id, currency",
+    "write_offs": "item_type, item_id, currency",
+    "conservation": "side, currency",
+    "rollforward": "currency",
+    "run_metrics": "currency",
+    "restatements": "line_id",
+    "callback_states": "provider_event_id",
+    "evidence_items": "provider_reference, settlement_file, ledger_entry, line_id, transaction_id, currency, "
+    "provider_event_id",
+}
+# What every published row says beside its mart's columns: whose it is, and the window of the run it names.
+_OF_THE_RUN: Final = {"tenant_id": "varchar", "provider": "varchar", "ledger_window": "date"}
+# Sorting and writing a file keeps one core busy; the second table is written beside the first.
+_WRITERS: Final = 2
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One published file: its path relative to the tenant's folder, rows, the digest of its bytes, and its columns.
+
+    Revisions that were published before their columns were recorded have none here.
+    """
+
+    path: str
+    rows: int
+    sha256: str
+    columns: Sequence[str] = ()
+
+
+@cache
+def _columns() -> dict[str, dict[str, str]]:
+    """Column name → type of every mart, from the contracts in the dbt project."""
+    import yaml
+
+    content = yaml.safe_load((settings.DBT_PROJECT / "models" / "marts" / "_marts.yml").read_text(encoding="utf-8"))
+    return {
+        model["name"]: {column["name"]: column["data_type"] for column in model["columns"]}
+        for model in content["models"]
+    }
+
+
+def columns_sql(table: str) -> str:
+    """The column definitions of a published table, as in `create table t (…)`."""
+    return ", ".join(f"{name} {data_type}" for name, data_type in _columns()[table].items())
+
+
+def reader_columns(table: str) -> str:
+    """The column definitions of a published table as readers find it: its mart's, and whose and which window it is."""
+    return ", ".join([columns_sql(table), *_added(table)])
+
+
+def _added(table: str) -> list[str]:
+    """Definitions of what is added to every row when it is published, where the mart does not have it."""
+    return [f"{name} {kind}" for name, kind in _OF_THE_RUN.items() if name not in _columns()[table]]
+
+
+def rows_of_file(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> str:
+    """A select over one published file with the declared columns of its table, null where it lacks them.
+
+    Unlike with parquet_scan, DuckDB knows from the file which columns hold no null, and what is written from these rows
+    depends on that in its bytes.
+    """
+    scan = f"read_parquet({sql_text.file_literal(path)}, hive_partitioning = false)"
+    found = {str(name) for name, *_ in connection.execute(f"describe from {scan}").fetchall()}
+    names = (name if name in found else f"cast(null as {kind}) as {name}" for name, kind in _columns()[table].items())
+    return f"select {', '.join(names)} from {scan}"
+
+
+def staged_rows(columns: str, paths: Sequence[Path]) -> str:
+    """A select of these column definitions over staged files; what a file of an older release lacks is null."""
+    names = ", ".join(definition.split()[0] for definition in columns.split(","))
+    if not paths:
+        return f"select {names} from ({sql_text.empty(columns)})"
+    return f"select {names} from {sql_text.parquet_scan(paths, columns)}"
+
+
+def published_rows(table: str, published: Sequence[tuple[Path, int]], definitions: str | None = None) -> str:
+    """A select over published files that adds `run_sequence`, the publishing run's place in the order of creation.
+
+    Its columns are those of the mart, or of other `definitions`.
+    """
+    definitions = definitions or columns_sql(table)
+    names = ", ".join(f"published.{name}" for name in sql_text.column_types(definitions))
+    scan = sql_text.parquet_scan([path for path, _ in published], definitions, with_names=True)
+    places = ", ".join(f"({sql_text.literal(str(path))}, {sequence})" for path, sequence in published)
+    return (
+        f"select {names}, cast(places.run_sequence as bigint) as run_sequence from {scan} as published "
+        f"inner join (values {places}) as places (filename, run_sequence) on published.filename = places.filename"
+    )
+
+
+def publish(
+    connection: duckdb.DuckDBPyConnection,
+    paths: TenantPaths,
+    *,
+    provider: str,
+    ledger_window: str,
+    run_id: str,
+    revision: int,
+    columns: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, PublishedFile]:
+    """Write every mart of a run's database to new lake files, which nobody sees before the revision is recorded.
+
+    `columns` are those of a revision that is published already and made again: what was added since is left out.
+    """
+    folder = Path(f"provider={provider}", f"ledger_window={ledger_window}")
+    constants = {
+        "tenant_id": f"{sql_text.literal(paths.root.name)} as tenant_id",
+        "provider": f"{sql_text.literal(provider)} as provider",
+        # A match that was taken back names the run that made it.
+        "ledger_window": f"""coalesce(
+            (select earlier_runs.ledger_window from "window".earlier.runs as earlier_runs
+             where earlier_runs.run_id = published.run_id),
+            cast({sql_text.literal(ledger_window)} as date)) as ledger_window""",
+    }
+
+    def write(table: str) -> PublishedFile:
+        wanted = declared_columns()[table] if columns is None else columns[table]
+        written = [name for name in wanted if name in declared_columns()[table]]
+        names = ", ".join(constants.get(name, name) if name not in _columns()[table] else name for name in written)
+        ordered = ", ".join(f"{column} asc nulls last" for column in ROW_ORDER[table].split(", "))
+        rows = f'select {names} from "window".zentra.{table} as published order by {ordered}'
+        relative = Path("lake", table) / folder / f"{run_id}-r{revision}.parquet"
+        with connection.cursor() as cursor:
+            return replace(write_parquet(cursor, rows, paths, relative), columns=written)
+
+    tables = [table for table in ROW_ORDER if columns is None or table in columns]
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        return dict(zip(tables, writers.map(write, tables), strict=True))
+
+
+def columns_of(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[str]]:
+    """The columns a revision's tables were published with, by its recorded entries."""
+    before = schema_before.COLUMNS
+    return {name: entry.get("columns") or before.get(name, declared_columns()[name]) for name, entry in tables.items()}
+
+
+def declared_columns() -> dict[str, Sequence[str]]:
+    """The columns in which tables are published today."""
+    return {name: list(sql_text.column_types(reader_columns(name))) for name in ROW_ORDER}
+
+
+def write_parquet(
+    connection: duckdb.DuckDBPyConnection, rows: str, paths: TenantPaths, relative: Path
+) -> PublishedFile:
+    """Write the rows of an ordered select to a new lake file, whole or not at all."""
+    final = paths.root / relative
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.tmp")
+    (count,) = connection.execute(
+        f"copy ({rows}) to {sql_text.literal(str(temporary))} (format parquet, compression zstd, compression_level 1)"
+    ).fetchall()[0]
+    durable_files.rename_durably(temporary, final)
+    return PublishedFile(relative.as_posix(), count, durable_files.digest_of(final))
+
+
+def have_same_rows(one: Path, other: Path) -> bool:
+    """Whether two published files of the same columns hold the same rows, in whatever bytes."""
+    scans = [f"(select * from read_parquet({sql_text.file_literal(path)}))" for path in (one, other)]
+    with duckdb.connect() as connection:
+        return not any(
+            connection.execute(f"{here} except all {there} limit 1").fetchall()
+            for here, there in (scans, reversed(scans))
+        )
+
+
+def discard(paths: TenantPaths, tables: Mapping[str, PublishedFile]) -> None:
+    """Remove files that were written and shall not be published."""
+    for table in tables.values():
+        (paths.root / table.path).unlink(missing_ok=True)

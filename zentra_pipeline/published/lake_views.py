@@ -1,0 +1,259 @@
+"""What readers find at one moment, and the select behind every table that lies in the lake; answering queries: lake."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection
+
+from zentra_pipeline import sql_text
+from zentra_pipeline.events import log_reading as event_reading
+from zentra_pipeline.published import operational_tables
+from zentra_pipeline.published.lake_files import ROW_ORDER, published_rows, reader_columns, staged_rows
+from zentra_pipeline.published.operational_tables import OperationalTables
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import runs as run_store
+
+_EVIDENCE_ORDER: Final = ("closeout_id", "line_id", "transaction_id", "currency", "provider_event_id", "match_id")
+INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
+EVIDENCE_COLUMNS: Final = (
+    "closeout_id varchar, provider_reference varchar, settlement_file varchar, ledger_entry varchar, "
+    "exception_owner varchar, closeout_status varchar, run_id varchar, actor varchar, scope varchar, policy varchar, "
+    "intent_id varchar, signature varchar, evidence_at timestamp, evidence_status varchar, currency varchar, "
+    "line_id varchar, transaction_id varchar, provider_event_id varchar, match_id varchar, policy_result varchar, "
+    "missing varchar"
+)
+# Published tables that are also there as they were when each closeout was sealed, as `<table>_as_closed`.
+AS_CLOSED: Final = ("matches", "match_legs", "three_way", "exceptions", "open_items", "conservation", "rollforward")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What readers see at one moment: operational tables, current and sealed revisions, and the registered files."""
+
+    tenant: str
+    tables: OperationalTables
+    revisions: list[run_store.Revision]
+    sealed_revisions: dict[str, run_store.Revision]
+    sequences: dict[str, int]
+    outlived: list[str]
+    files: list[file_store.StagedFile]
+
+    def published(self, paths: TenantPaths, table: str) -> list[tuple[Path, int]]:
+        return [
+            (paths.root / revision.tables[table]["path"], self.sequences[revision.run_id])
+            for revision in self.revisions
+            if table in revision.tables
+        ]
+
+    def sealed(self, paths: TenantPaths, table: str) -> list[tuple[Path, str]]:
+        return [
+            (paths.root / revision.tables[table]["path"], closeout_id)
+            for closeout_id, revision in self.sealed_revisions.items()
+            if table in revision.tables
+        ]
+
+    def evidence(self, paths: TenantPaths) -> list[Path]:
+        return [paths.root / closeout.evidence_path for closeout in self.tables.sealed if closeout.evidence_path]
+
+    def staged(self, paths: TenantPaths, kind: str) -> list[Path]:
+        return [paths.root / file.staged_path for file in self.files if file.kind == kind and file.staged_path]
+
+    def quarantined(self, paths: TenantPaths) -> list[Path]:
+        return [paths.root / file.quarantine_path for file in self.files if file.quarantine_path]
+
+    def paths(self, paths: TenantPaths) -> list[Path]:
+        revisions = [*self.revisions, *self.sealed_revisions.values()]
+        published = {paths.root / entry["path"] for revision in revisions for entry in revision.tables.values()}
+        staged = [paths.root / file.staged_path for file in self.files if file.staged_path]
+        events = [paths.root / entry.path for entry in self.tables.event_entries if entry.path]
+        return [*sorted(published), *staged, *self.quarantined(paths), *self.evidence(paths), *events]
+
+
+def read_snapshot(paths: TenantPaths, connection: Connection) -> Snapshot:
+    """What the operational store says that readers see."""
+    tenant = paths.root.name
+    runs = run_store.list_runs(connection)
+    tables = operational_tables.read(tenant, connection, runs)
+    current = [run_store.current_revision(connection, run.run_id) for run in runs if run.is_published]
+    sealed = {
+        closeout.closeout_id: run_store.revision(connection, closeout.run_id, closeout.run_revision)
+        for closeout in tables.sealed
+        if closeout.run_revision > 0
+    }
+    registered = [
+        file
+        for kind in ("settlement", "ledger", "callbacks", "internal_events")
+        for file in file_store.staged_files(connection, kind)
+    ]
+    sequences = {run.run_id: run.sequence for run in runs}
+    return Snapshot(tenant, tables, current, sealed, sequences, _outlived(runs), registered)
+
+
+def _outlived(runs: Sequence[run_store.Run]) -> list[str]:
+    """Runs after which a published run of their provider has seen the same items: what they suggested holds no more."""
+    newest: dict[str, str] = {}  # the latest window that any run created later has seen, by provider
+    found = []
+    for run in sorted(runs, key=lambda run: run.sequence, reverse=True):
+        seen = newest.get(run.provider)
+        if seen is not None and seen >= run.ledger_window:
+            found.append(run.run_id)
+        if run.revision > 0 and (seen is None or run.ledger_window > seen):
+            newest[run.provider] = run.ledger_window
+    return sorted(found)
+
+
+def views(paths: TenantPaths, snapshot: Snapshot) -> dict[str, str | None]:
+    """The select behind every published table that lies in the lake; null for one that has no file yet."""
+    from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND, staged_columns
+
+    selects = {table: _current_rows(paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL}
+    selects |= {f"{table}_as_closed": _rows_as_closed(paths, snapshot, table) for table in AS_CLOSED}
+    selects["open_items_now"] = _open_items_now(paths, snapshot)
+    selects["closeout_evidence"] = _evidence_rows(paths, snapshot)
+    singles = "select * from single_events"
+    segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)
+    told = f"{singles} union all {segments}" if segments else singles
+    selects["events"] = (
+        f"select told.*, runs.provider, runs.ledger_window from ({told}) as told "
+        "left join runs on told.run_id = runs.run_id order by told.position nulls last"
+    )
+    staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
+    for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
+        rows = staged_rows(staged_columns(table), found)
+        selects[table] = f"select {sql_text.literal(snapshot.tenant)} as tenant_id, * from ({rows})" if found else None
+    return selects
+
+
+def _evidence_rows(paths: TenantPaths, snapshot: Snapshot) -> str | None:
+    found = snapshot.evidence(paths)
+    if not found:
+        return None
+    names = ", ".join(sql_text.column_types(EVIDENCE_COLUMNS))
+    return (
+        "select evidence.*, closeouts.tenant_id, closeouts.provider, closeouts.ledger_window "
+        f"from (select {names} from {sql_text.parquet_scan(found, EVIDENCE_COLUMNS)}) as evidence "
+        "left join closeouts on evidence.closeout_id = closeouts.closeout_id order by "
+    ) + ", ".join(f"evidence.{name} nulls last" for name in _EVIDENCE_ORDER)
+
+
+def _current_rows(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | None:
+    """A table as its runs' current revisions have it, exceptions with what people decided since."""
+    published = snapshot.published(paths, table)
+    definitions = reader_columns(table)
+    columns = ", ".join(sql_text.column_types(definitions))
+    if not published:
+        return None
+    if table not in ("matches", "exceptions"):
+        return f"select {columns} from {sql_text.parquet_scan([path for path, _ in published], definitions)}"
+    key = "match_id" if table == "matches" else "exception_id"
+    # A later run may publish a newer state of the same row: reversed, or resolved.
+    newest = (
+        f"select {columns}, run_sequence from ({published_rows(table, published, definitions)}) as published "
+        f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
+    )
+    if table == "exceptions":
+        newest = f"select {columns} from ({newest})"
+        return decided_by(newest, "states.closeout_id is null") + _ordered("ledger_window", key)
+    in_force = _in_force(newest, published_rows(table, published, definitions), snapshot.outlived)
+    return f"select {columns} from ({in_force}) as published" + _ordered("run_sequence", key)
+
+
+def _in_force(newest: str, published: str, outlived: Sequence[str]) -> str:
+    """A select of matches without suggestions that a later run outlived; older releases published those as reversed."""
+    runs = ", ".join(sql_text.literal(run_id) for run_id in outlived) or "''"
+    return (
+        f"select published.* from ({newest}) as published "
+        f"where not (published.status = 'suggested' and published.run_id in ({runs})) "
+        "and not (published.status = 'reversed' and published.rule = 'amount_date' and published.match_id in "
+        f"(select suggested.match_id from ({published}) as suggested where suggested.status = 'suggested'))"
+    )
+
+
+def _open_items_now(paths: TenantPaths, snapshot: Snapshot) -> str | None:
+    """The open items of each provider's newest run: the last of those of its latest window."""
+    newest: dict[str, tuple[str, int, Path]] = {}
+    windows = {run[0]: (str(run[3]), str(run[5])) for run in snapshot.tables.rows["runs"]}
+    for revision in snapshot.revisions:
+        provider, window = windows[revision.run_id]
+        place = (window, snapshot.sequences[revision.run_id], paths.root / revision.tables["open_items"]["path"])
+        newest[provider] = max(newest.get(provider, place), place)
+    definitions = reader_columns("open_items")
+    if not newest:
+        return None
+    columns = ", ".join(sql_text.column_types(definitions))
+    return (
+        f"select {columns} from {sql_text.parquet_scan([path for _, _, path in sorted(newest.values())], definitions)}"
+    )
+
+
+def _rows_as_closed(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | None:
+    """A table as it was when each closeout was sealed, with the closeout it belongs to."""
+    sealed = snapshot.sealed(paths, table)
+    definitions = reader_columns(table)
+    states_of = "states.closeout_id = published.closeout_id"
+    if not sealed:
+        return None
+    names = ", ".join(f"published.{name}" for name in sql_text.column_types(definitions))
+    scan = sql_text.parquet_scan(sorted({path for path, _ in sealed}), definitions, with_names=True)
+    places = ", ".join(
+        f"({sql_text.literal(str(path))}, {sql_text.literal(closeout_id)})" for path, closeout_id in sealed
+    )
+    rows = (
+        f"select places.closeout_id, {names} from {scan} as published "
+        f"inner join (values {places}) as places (filename, closeout_id) on published.filename = places.filename"
+    )
+    if table == "exceptions":
+        rows = decided_by(rows, states_of)
+    return f"select * from ({rows}) as published" + _ordered("closeout_id", *ROW_ORDER[table].split(", "))
+
+
+def _ordered(*columns: str) -> str:
+    """An order for rows that joins and windows hand on as threads please: asked twice, a table answers the same."""
+    return " order by " + ", ".join(f"published.{column} nulls last" for column in columns)
+
+
+def decided(rows: str, states_of: str) -> str:
+    """A select of exceptions with owner, lane, status and resolution as decided; needs the table exception_states.
+
+    What a later run matched is resolved, whatever people were about to decide.
+    """
+    undecided = "states.exception_id is null or (published.status = 'resolved' and states.status <> 'resolved')"
+    return (
+        "select published.* replace ("
+        "coalesce(states.owner, published.owner) as owner, "
+        "coalesce(states.lane, published.lane) as lane, "
+        f"case when {undecided} then published.status else states.status end as status, "
+        f"case when {undecided} then published.resolution else states.resolution end as resolution) "
+        f"from ({rows}) as published left join exception_states as states "
+        f"on {states_of} and states.exception_id = published.exception_id"
+    )
+
+
+def decided_by(rows: str, states_of: str) -> str:
+    """Like `decided`, with when and by whom each was resolved; needs the table runs as well.
+
+    What a run resolved, the system did, as of what that run knew.
+    """
+    by_person = "states.status = 'resolved'"
+    return (
+        f"select published.*, "
+        f"case when {by_person} then states.resolved_at when published.status = 'resolved' then resolvers.as_of end "
+        "as resolved_at, "
+        f"case when {by_person} then states.resolved_by "
+        "when published.status = 'resolved' and published.resolved_run_id is not null then 'system' end as resolved_by "
+        f"from ({decided(rows, states_of)}) as published "
+        f"left join exception_states as states on {states_of} "
+        "and states.exception_id = published.exception_id "
+        "left join runs as resolvers on resolvers.run_id = published.resolved_run_id"
+    )
+
+
+def no_rows(name: str) -> str:
+    """A select without rows of a published table's columns."""
+    from zentra_pipeline.published import declared_tables
+
+    columns = declared_tables.tables()[name].columns
+    return sql_text.empty(", ".join(f"{column} {declared.data_type}" for column, declared in columns.items()))

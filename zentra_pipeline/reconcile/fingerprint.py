@@ -1,0 +1,82 @@
+"""What a revision is made from, as a manifest to keep and as digests to compare; reading it from a store: gather."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from zentra_pipeline import provenance
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.reconcile import dbt_project
+from zentra_pipeline.reconcile.inputs import RunInputs
+from zentra_pipeline.store.runs import Revision
+
+
+def table_digests(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The digests of the tables in a revision's recorded entries, by name."""
+    return {name: str(entry["sha256"]) for name, entry in tables.items()}
+
+
+def content_digest(revision: Revision) -> str:
+    """Digest of what a revision published, whatever it was made from."""
+    content = json.dumps(table_digests(revision.tables), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def manifest(inputs: RunInputs) -> dict[str, Any]:
+    """Everything a revision is made from, as JSON: what an auditor reads, and enough to make it again."""
+    return {
+        "run": {
+            "tenant": inputs.tenant,
+            "provider": inputs.provider,
+            "run_id": inputs.run_id,
+            "settlement_file": inputs.settlement_file,
+            "ledger_window": inputs.ledger_window.isoformat(),
+            "as_of": instant_text(inputs.as_of),
+            "owner": inputs.owner,
+        },
+        "files": [
+            {
+                "sequence": file.sequence,
+                "kind": file.kind,
+                "provider": file.provider,
+                "file_id": file.file_id,
+                "sha256": file.sha256,
+                "size": file.byte_size,
+            }
+            for file in inputs.files
+        ],
+        "profile": inputs.profile.model_dump(mode="json"),
+        "routing": [rule.model_dump(mode="json") for rule in inputs.routing],
+        "business_days": {
+            "weekend": sorted(inputs.business_days.weekend),
+            "holidays": sorted(map(str, inputs.business_days.holidays)),
+        },
+        "earlier": [{"run_id": earlier.run_id, "revision": earlier.revision} for earlier in inputs.earlier],
+        "decisions": inputs.decisions.content(),
+        "rules": dbt_project.digest(),
+        "code": provenance.code_digest(),
+        **_passed_on(inputs),
+    }
+
+
+def _passed_on(inputs: RunInputs) -> dict[str, dict[str, str]]:
+    """The files whose rows went on to a later run; nothing where there is none, so that digests stay what they were."""
+    return {"passed_on": dict(inputs.passed_on)} if inputs.passed_on else {}
+
+
+def fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mapping[str, int]) -> str:
+    """Digest of all that the published tables depend on: rows, scope, profile, routing, rules, runs, decisions."""
+    content = {
+        "inputs": inputs_digest,
+        "quarantined": dict(quarantined_rows),
+        "scope": [inputs.tenant, inputs.run_id, inputs.owner, inputs.as_of.isoformat()],
+        "profile": inputs.profile.digest(),
+        "routing": [rule.model_dump(mode="json") for rule in inputs.routing],
+        "business_days": [sorted(inputs.business_days.weekend), sorted(map(str, inputs.business_days.holidays))],
+        "rules": dbt_project.digest(),
+        "earlier": [[earlier.run_id, earlier.content_digest] for earlier in inputs.earlier],
+        "decisions": inputs.decisions.content(),
+        **_passed_on(inputs),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

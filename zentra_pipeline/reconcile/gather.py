@@ -1,0 +1,59 @@
+"""Reads what a run may see from the operational store, in one snapshot; what a run makes of it: dbt, by window_run."""
+
+from datetime import date
+
+from zentra_pipeline.config.business_days import load_business_days
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.config.routing import load_routing
+from zentra_pipeline.contracts import staged_tables
+from zentra_pipeline.decisions import run_adjustments
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.reconcile import fingerprint
+from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, clearing_accounts_of
+from zentra_pipeline.reconcile.passed_on import files_passed_on
+from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.tenants.tenant import Tenant
+
+
+def run_inputs(tenant: Tenant, run: run_store.Run) -> RunInputs:
+    """Everything the run may see, read in one snapshot of the operational store."""
+    with tenant.reading() as connection:
+        files = [file for kind in staged_tables.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+        earlier = [
+            _earlier_run(tenant.paths, item, run_store.current_revision(connection, item.run_id))
+            for item in run_store.earlier_runs(connection, run)
+        ]
+        log = decision_store.listed(connection)
+        passed_on = files_passed_on(run_store.runs_until(connection, run), run.run_id)
+    return RunInputs(
+        tenant=tenant.name,
+        provider=run.provider,
+        run_id=run.run_id,
+        settlement_file=run.settlement_file,
+        ledger_window=date.fromisoformat(run.ledger_window),
+        as_of=instant_of(run.as_of),
+        owner=run.owner,
+        profile=load_profile(tenant.paths, run.provider),
+        routing=load_routing(tenant.paths),
+        business_days=load_business_days(tenant.paths),
+        files=files,
+        earlier=earlier,
+        decisions=run_adjustments.of_run(log, run.run_id, {item.run_id for item in earlier}),
+        passed_on=passed_on,
+    )
+
+
+def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Revision) -> EarlierRun:
+    return EarlierRun(
+        run_id=run.run_id,
+        sequence=run.sequence,
+        revision=revision.revision,
+        content_digest=fingerprint.content_digest(revision),
+        settlement_file=run.settlement_file,
+        ledger_window=date.fromisoformat(run.ledger_window),
+        tables={name: paths.root / entry["path"] for name, entry in revision.tables.items()},
+        clearing_accounts=clearing_accounts_of(revision.manifest),
+    )

@@ -1,0 +1,6 @@
+-- Grain: a closeout.
+select
+    ledger_window,
+    revision,
+    status
+from closeouts

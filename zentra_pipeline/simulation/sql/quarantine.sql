@@ -1,0 +1,6 @@
+-- Grain: a row in quarantine.
+select
+    source,
+    file_id,
+    row_number
+from quarantine

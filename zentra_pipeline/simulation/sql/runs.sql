@@ -1,0 +1,5 @@
+-- Grain: a run.
+select
+    run_id,
+    ledger_window
+from runs
