@@ -3,6 +3,9 @@
 A revision tells what sets it apart from the one before it, so each fact is told once however often a run is repeated:
 the file counts only when the transaction that records the revision names it, and the next attempt overwrites one that
 was left behind. An id is derived from the fact; what comes back after it was withdrawn adds the revision.
+
+The statement is composed here and no file of `sql/`: which columns of the lake file may hold null follows from what
+DuckDB knows of the statement, so that a statement of another shape would write the same rows in other bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
