@@ -13,6 +13,7 @@ from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.ingest import row_counts
 from zentra_pipeline.ingest.file_windows import quarantined_rows
 from zentra_pipeline.settings import DBT_PROJECT
+from zentra_pipeline.tenants.tenant import Tenant
 
 _ACCEPTED: Final = {
     "settlement_lines": "Settlement rows that were accepted: what the provider says it settled.",
