@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from zentra_pipeline import money
 from zentra_pipeline.decisions.exception_state import MATCHING
-from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.errors import NotPossibleError, UsageError
 
 MAX_ITEMS: Final = 1_000
 MAX_ID: Final = 4_096
@@ -73,7 +73,7 @@ class Match:
         return self.difference_minor != 0
 
     def check_cancels(self, tolerance_minor: int) -> None:
-        """Refuse with RefusedError items of one side that leave more than a pair of them may (contract §5, §10.1)."""
+        """Refuse, with NotPossibleError, items of one side that leave more than a pair may (contract §5, §10.1)."""
         if not self.named.is_one_sided:
             return
         left = abs(self.difference_minor)
@@ -82,7 +82,7 @@ class Match:
         side = "settlement lines" if self.named.settlement_lines else "ledger transactions"
         items = " + ".join(item_id for _, item_id in self.named.items)
         most = f", or to at most {money.amount_text(tolerance_minor, self.currency)} for two" if tolerance_minor else ""
-        raise RefusedError(
+        raise NotPossibleError(
             f"the {side} {items} come to "
             f"{money.amount_text(self.settlement_minor + self.ledger_minor, self.currency)}: items of one side may be "
             f"matched with each other when they come to nothing{most}; name what answers them on the other side too"

@@ -16,7 +16,7 @@ from zentra_pipeline.decisions import policy, run_adjustments
 from zentra_pipeline.decisions.exception_state import KEEPS_STATUS, ExceptionState
 from zentra_pipeline.decisions.manual_match import Match, Named
 from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES, ManualMatch, WriteOff
-from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.errors import NotPossibleError
 from zentra_pipeline.published import lake
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
@@ -101,8 +101,8 @@ def match_of(
 ) -> FoundMatch | None:
     """What is named, or the match that an approval is about, in the books as they are; null where there is none.
 
-    Raises RefusedError when an item is not open in the newest run that sees it, when these are not one run, when that
-    is sealed, when amounts are others than those that were proposed, or when items of one side do not cancel.
+    Raises NotPossibleError when an item is not open in the newest run that sees it, when these are not one run, when
+    that is sealed, when amounts are others than those that were proposed, or when items of one side do not cancel.
     """
     proposed = proposal(log) if action == "approve" else None
     if proposed is not None:
@@ -199,7 +199,7 @@ def _written_off(
 def _check_unsealed(connection: Connection, run: run_store.Run, what: str) -> None:
     if is_sealed(connection, run.run_id):
         act = "write off" if what == "a write-off" else "match"
-        raise RefusedError(
+        raise NotPossibleError(
             f"run {run.run_id} of window {run.ledger_window} is sealed, and {what} changes its "
             f"roll-forward: reconcile the next window first, and {act} in that run"
         )
@@ -214,26 +214,26 @@ def proposal(log: Sequence[Decision]) -> Decision | None:
 def _check_subject(row: Mapping[str, Any], named: Named) -> None:
     about = f"{_words(row['subject_type'])} {row['subject_id']}"
     if row["exception_type"] not in OPEN_ITEM_TYPES - {_FAILED}:
-        raise RefusedError(
+        raise NotPossibleError(
             f"exception {row['exception_id']} is {row['exception_type']} about {about}: matching answers exceptions of "
             "lines and movements that wait for a counterpart; resolve this one"
         )
     if (row["subject_type"], row["subject_id"]) not in named.items:
-        raise RefusedError(f"exception {row['exception_id']} is about {about}: name it among what you match")
+        raise NotPossibleError(f"exception {row['exception_id']} is about {about}: name it among what you match")
 
 
 def _one_run(row: Mapping[str, Any], named: Named, items: Mapping[tuple[str, str], OpenItem]) -> run_store.Run:
     """The one run in which all named items are open."""
     for item_type, item_id in named.items:
         if (item_type, item_id) not in items:
-            raise RefusedError(
+            raise NotPossibleError(
                 f"{_words(item_type)} {item_id} is not open in {row['currency']} in the newest run that sees it: a "
                 "match takes items of one currency and provider that nothing has matched or written off"
             )
     runs = {item.run.run_id: item.run for item in items.values()}
     if len(runs) > 1:
         told = ", ".join(f"{run.run_id} of window {run.ledger_window}" for run in runs.values())
-        raise RefusedError(
+        raise NotPossibleError(
             f"the items belong to different runs ({told}): reconcile the next window, and match them there"
         )
     (run,) = runs.values()
@@ -246,7 +246,7 @@ def _check_unclaimed(connection: Connection, run: run_store.Run, named: Named, c
     claims: list[WriteOff | ManualMatch] = [*taken.write_offs, *taken.matches]
     for claim in claims:
         if (claim.item_type, claim.item_id) in named.items and claim.currency == currency:
-            raise RefusedError(
+            raise NotPossibleError(
                 f"{_words(claim.item_type)} {claim.item_id} is taken by decision {claim.decision_id} about exception "
                 f"{claim.exception_id} in the books of run {run.run_id}: reopen that one first"
             )
@@ -259,7 +259,7 @@ def _judged(
     currency: str,
     items: Mapping[tuple[str, str], OpenItem],
 ) -> Match:
-    """The match with its sums and the exceptions that its run opened; RefusedError for a line that has failed."""
+    """The match with its sums and the exceptions that its run opened; NotPossibleError for a line that has failed."""
     rows = lake.query(
         paths,
         "SELECT subject_type, subject_id, exception_id, exception_type, run_id FROM exceptions "
@@ -272,7 +272,7 @@ def _judged(
         if (item_type, item_id) not in named.items:
             continue
         if exception_type == _FAILED:
-            raise RefusedError(f"settlement line {item_id} has failed or was returned: it cannot be matched")
+            raise NotPossibleError(f"settlement line {item_id} has failed or was returned: it cannot be matched")
         if run_id == run.run_id:
             broken = {"item_type": item_type, "item_id": item_id, "exception_id": exception_id}
             breaks.append(broken | {"exception_type": exception_type})
@@ -292,7 +292,7 @@ def _check_as_proposed(proposal: Decision, match: Match) -> None:
         was, is_now = (
             " against ".join(money.amount_text(amount, match.currency) for amount in each) for each in (proposed, now)
         )
-        raise RefusedError(
+        raise NotPossibleError(
             f"exception {proposal.exception_id}: {proposal.actor} proposed to match {was}, and it is {is_now} by now: "
             "reject it, and have it proposed again"
         )
@@ -320,7 +320,7 @@ def _taken_back_from(
                 "what is wrong with the match has to be corrected in the ledger or by the provider",
             )
         )
-        raise RefusedError(
+        raise NotPossibleError(
             f"exception {state.exception_id} was {how} in the books of run {run.run_id}, and {why}: "
             f"it cannot be reopened; {then}"
         )
