@@ -15,7 +15,7 @@ from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.contracts import CONTRACTS
 from zentra_pipeline.events import types
 from zentra_pipeline.settings import DBT_PROJECT
-from zentra_pipeline.sources.registry import CALLBACK_READERS, SETTLEMENT_READERS
+from zentra_pipeline.sources.registry import formats_of
 
 ROOT = DBT_PROJECT.parent
 TEXT = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def test_profile_keys_are_those_of_the_contract() -> None:
 
 def test_formats_are_those_of_the_contract() -> None:
     rows = table(1)
-    for key, readers in (("settlement_format", SETTLEMENT_READERS), ("callback_format", CALLBACK_READERS)):
+    for key, readers in (("settlement_format", formats_of("settlement")), ("callback_format", formats_of("callbacks"))):
         named = set(words(rows[f"`{key}`"][1]))
         assert named - not_built(1, key) == set(readers)
         assert not_built(1, key) <= named

@@ -21,7 +21,7 @@ from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.config.profile import callback_secrets
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.sources import signatures
-from zentra_pipeline.sources.reading import CANONICAL
+from zentra_pipeline.sources.registry import CANONICAL
 from zentra_pipeline.store.inbox import REFUSED, UNSIGNED, VERIFIED, Receipt
 
 router = APIRouter(tags=["callbacks"])

@@ -17,7 +17,7 @@ from zentra_pipeline import identifiers, vocabulary
 from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.errors import ConfigurationError, UsageError
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.sources.registry import CALLBACK_READERS, SETTLEMENT_READERS
+from zentra_pipeline.sources.registry import formats_of
 
 SECRETS_VARIABLE = "ZENTRA_CALLBACK_SECRETS"
 ANY = vocabulary.ANY_CURRENCY
@@ -72,12 +72,12 @@ class Profile(BaseModel):
     @field_validator("settlement_format")
     @classmethod
     def _known_settlement_format(cls, value: str) -> str:
-        return _one_of(value, tuple(SETTLEMENT_READERS))
+        return _one_of(value, formats_of("settlement"))
 
     @field_validator("callback_format")
     @classmethod
     def _known_callback_format(cls, value: str) -> str:
-        return _one_of(value, tuple(CALLBACK_READERS))
+        return _one_of(value, formats_of("callbacks"))
 
     @field_validator("clearing_accounts", "match_line_types", mode="before")
     @classmethod
@@ -195,8 +195,8 @@ def starter_profile(provider: str) -> str:
     """A commented YAML file with every key at its default, as `load_profile` accepts it."""
     return _STARTER.format(
         provider=identifiers.provider_id(provider),
-        settlement_formats=", ".join(SETTLEMENT_READERS),
-        callback_formats=", ".join(CALLBACK_READERS),
+        settlement_formats=", ".join(formats_of("settlement")),
+        callback_formats=", ".join(formats_of("callbacks")),
     )
 
 

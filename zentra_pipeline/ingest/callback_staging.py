@@ -20,7 +20,7 @@ from zentra_pipeline.contracts.callbacks import CONTRACT
 from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.queue import late_callbacks
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.sources.reading import CANONICAL
+from zentra_pipeline.sources.registry import CANONICAL
 from zentra_pipeline.store import inbox as inbox_store
 from zentra_pipeline.store.inbox import Receipt
 from zentra_pipeline.tenants.tenant import Tenant

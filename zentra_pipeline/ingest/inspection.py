@@ -21,7 +21,8 @@ from zentra_pipeline.ingest import arrivals, staging, wording
 from zentra_pipeline.ingest.arrivals import Arrival, Command, Tally
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.settings import Home, TenantPaths
-from zentra_pipeline.sources.reading import CANONICAL, frames
+from zentra_pipeline.sources.reading import frames
+from zentra_pipeline.sources.registry import CANONICAL
 from zentra_pipeline.tenants.tenant import Tenant
 
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a file that nobody receives

@@ -27,7 +27,7 @@ from zentra_pipeline.runtime import intent as rows
 from zentra_pipeline.runtime.intent import Intent
 from zentra_pipeline.runtime.intent_rules import check_scope, evaluate
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.sources.reading import CANONICAL
+from zentra_pipeline.sources.registry import CANONICAL
 from zentra_pipeline.store import intents as intent_store
 from zentra_pipeline.store.intents import StoredIntent
 from zentra_pipeline.tenants.tenant import Tenant

@@ -1,23 +1,85 @@
-"""Which reader reads which format; adding a format is adding its name here.
+"""Which reader reads which format; adding a format is adding its line here. Reading does not belong here.
 
-A reader is named by its module, imported only when it is used. Does not belong here: reading.
+Formats are known without importing their readers: profiles are checked against them, and a reader imports much.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
 
-SETTLEMENT_READERS: Mapping[str, str] = MappingProxyType(
+from zentra_pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from zentra_pipeline.contracts.contract import Contract
+
+CANONICAL = "canonical"
+
+
+class Reader(Protocol):
+    """Reads the files of one format: a file in, frames of canonical rows out, each row with its place in the file."""
+
+    def read(
+        self,
+        path: Path,
+        contract: "Contract",
+        *,
+        name: str,
+        secrets: Sequence[str],
+        notes: MutableMapping[str, int] | None,
+    ) -> Iterator["pl.DataFrame"]:
+        """Frames of text: the contract's columns, `raw`, `row_number`, `refusal` and `source_row`.
+
+        `name` is the file's name as received, `secrets` may have signed callbacks, `notes` counts what the file holds
+        beside rows, by description. A row that cannot be read carries its `refusal`; InputRejectedError is for a file
+        that is broken, or that its header or first bytes show to be of another kind.
+        """
+        ...
+
+    def column_names(self, kind: str) -> Mapping[str, str]:
+        """Field → the column of the file it is read from, where a format's columns bear names of their own."""
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format by the kinds of files it has, and the way to its reader."""
+
+    kinds: tuple[str, ...]
+    reader: Callable[[], Reader]
+
+
+def _canonical() -> Reader:
+    from zentra_pipeline.sources.canonical import CanonicalReader
+
+    return CanonicalReader()
+
+
+def _stripe() -> Reader:
+    from zentra_pipeline.sources.stripe import StripeReader
+
+    return StripeReader()
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "canonical": "zentra_pipeline.sources.canonical",
-        "stripe": "zentra_pipeline.sources.stripe",
+        CANONICAL: Format(("settlement", "ledger", "callbacks", "internal_events"), _canonical),
+        "stripe": Format(("settlement", "callbacks"), _stripe),
     }
 )
-"""`settlement_format` → module with `read_settlement`."""
 
-CALLBACK_READERS: Mapping[str, str] = MappingProxyType(
-    {
-        "canonical": "zentra_pipeline.sources.canonical",
-        "stripe": "zentra_pipeline.sources.stripe",
-    }
-)
-"""`callback_format` → module with `read_callbacks`."""
+
+def formats_of(kind: str) -> tuple[str, ...]:
+    """The formats in which files of a kind may be, as profiles name them."""
+    return tuple(name for name, found in FORMATS.items() if kind in found.kinds)
+
+
+def reader_of(name: str, kind: str) -> Reader:
+    """The reader of a format; UsageError when it reads no files of that kind."""
+    known = formats_of(kind)
+    if name not in known:
+        raise UsageError(f"no reader of {kind} files for format {name!r}: use one of {', '.join(known)}")
+    return FORMATS[name].reader()

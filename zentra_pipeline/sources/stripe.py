@@ -7,7 +7,7 @@ belong here: the meaning of one event (stripe_events), typing and quarantine.
 """
 
 import re
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import polars as pl
 
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import callbacks, row_rules
+from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import record_form, signatures, stripe_events
 from zentra_pipeline.sources.csv_grammar import csv_frames
@@ -75,6 +76,28 @@ _REFUSED = ("refusal", "source_row")
 _SHOWN = 60
 _FRAME_ROWS = 8_192
 _INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z", re.ASCII)
+
+
+class StripeReader:
+    """Reads itemized reports and recorded events; see registry.Reader."""
+
+    def read(
+        self,
+        path: Path,
+        contract: Contract,
+        *,
+        name: str,
+        secrets: Sequence[str],
+        notes: MutableMapping[str, int] | None,
+    ) -> Iterator[pl.DataFrame]:
+        """Frames of a report, or of events."""
+        if contract.kind == "settlement":
+            return read_settlement(path, name)
+        return read_callbacks(path, secrets, name, notes)
+
+    def column_names(self, kind: str) -> Mapping[str, str]:
+        """Those of a report; what an event is read from depends on its type."""
+        return COLUMN_NAMES if kind == "settlement" else {}
 
 
 def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
