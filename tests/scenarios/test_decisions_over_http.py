@@ -14,7 +14,8 @@ from tests.api.conftest import Api, Books, serving
 from tests.scenarios.rows import MON, Row, flat, post, settle, settlement_file
 from tests.scenarios.world import NOW, as_csv
 from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile.window_run import RunRequest, run_window
+from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.reconcile.window_run import run_window
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants import access, tenancy
 
@@ -57,7 +58,7 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Books:
     tenancy.init_home(home)
     tokens = {}
     for tenant in ROWS:
-        paths = tenancy.add_tenant(home, tenant, NOW)
+        paths = tenancy.add_tenant(home, tenant, NOW).paths
         (paths.providers / "rail_primary.yml").write_text(json.dumps(PROFILE), encoding="utf-8")
         for role in ("operator", "approver", "admin"):
             made, _ = access.create_token(home, tenant=tenant, actor=f"{role}_{tenant}", role=role, now=NOW)
@@ -80,7 +81,7 @@ def api(books: Books) -> Iterator[Api]:
                 )
                 assert (sent.status_code, sent.json()["quarantined"]) == (200, 0), sent.text
             request = RunRequest("rail_primary", settlement_file(MON), date.fromisoformat(MON), "finance_ops")
-            run_window(books.home, tenant, request)
+            run_window(books.tenant(tenant), request)
         yield nobody
 
 
