@@ -40,7 +40,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     for number in range(1, 2 * RUNS):
         world.settle(f"L{number:04d}", f"R{number:04d}", 500)
         world.post(f"T{number:04d}", f"S{number:04d}", 500 if number % 2 else 497)
-    world.run(MON)
+    world.make(MON)
     world.paths.routing.write_text(
         "escalation:\n  - {after_business_days: 0, lane: late}\n  - {after_business_days: 3, owner: cfo}\n",
         encoding="utf-8",

@@ -23,7 +23,7 @@ def clean_world(folder: Path) -> World:
     """A Monday with a match that has its callback, a fee, and a movement in transit."""
     world = World(folder)
     world.add(*LINES, post("T1", "R1", 500), call("E1", "R1", 500), post("T2", "R2", 700))
-    world.run(MON)
+    world.make(MON)
     return world
 
 

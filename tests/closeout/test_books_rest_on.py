@@ -40,7 +40,7 @@ def close(world: World, actor: str, step: str, **options: Any) -> closing.Closeo
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made = World(tmp_path_factory.mktemp("rests_on"), {"amount_date_rule": "off", "settlement_lag_days": 0})
     made.add(*(post("T0", "R0", 50), call("C0", "R0", 50), settle("L3", "R3", 300)), settle("L5", "R5", 10, on=WED))
-    made.run(MON)
+    made.make(MON)
     made.run(TUE)
     decide(made, "L3", "comment", "ann", reason="they post on Thursdays")
     decide(made, "L3", "accept_timing", "ann", reason="the ledger is a week behind")

@@ -48,7 +48,7 @@ def test_every_line_of_a_bundle_is_canonical_though_references_are_hostile(tmp_p
         world.add(
             settle(f"L{number}", reference, 500), post(f"T{number}", reference, 500), call(f"E{number}", reference, 500)
         )
-    world.run(MON)
+    world.make(MON)
     close(world)
     files = world.paths.closeouts / monday(world) / "r1" / "files"
     read = 0

@@ -78,7 +78,7 @@ def test_nothing_is_approved_that_nobody_prepared(world: World) -> None:
 
 def test_an_open_exception_blocks_until_it_is_resolved_and_is_named_with_its_remedy(world: World) -> None:
     world.add(*LINES, settle("L9", "R9", 999))
-    world.run(MON)
+    world.make(MON)
     blocked = prepare(world)
     assert (blocked.status, state(world)[1]) == ("blocked", "blocked")
     (blocker,) = blocked.blockers
@@ -94,9 +94,9 @@ def test_an_open_exception_blocks_until_it_is_resolved_and_is_named_with_its_rem
 def test_an_open_exception_of_an_earlier_run_blocks_the_run_that_carries_its_item(world: World) -> None:
     """The earlier run's own books are another matter: what it matched and a callback misses is not carried."""
     world.add(*LINES, settle("L9", "R9", 999), settle("L8", "R8", 80), post("T8", "R8", 80))
-    world.run(MON)
+    world.make(MON)
     world.add(settle("L7", "R7", 70, on=TUE), post("T7", "R7", 70, on=TUE), call("E7", "R7", 70, on=TUE))
-    world.run(TUE)
+    world.make(TUE)
     open_now = {row["exception_type"]: row["exception_id"] for row in world.query("select * from exceptions")}
     assert set(open_now) == {"unmatched_provider_row", "missing_callback"}
     tuesday = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
@@ -118,7 +118,7 @@ def decide(world: World, exception_id: str, action: str, actor: str, **options: 
 
 def test_a_write_off_blocks_until_a_second_person_approves_it(world: World) -> None:
     world.add(*LINES, settle("L9", "R9", 999))
-    world.run(MON)
+    world.make(MON)
     found = only_exception(world)["exception_id"]
     decide(world, found, "resolve", "alice", resolution="written_off", reason="too small to chase")
     (blocker,) = prepare(world).blockers
@@ -131,7 +131,7 @@ def test_a_type_that_does_not_block_stays_open_in_the_closeout(world: World) -> 
     world.add(
         *LINES, settle("L9", "R9", 999), post("T9", "R9", 999), call("E9", "R9", 999, received="2026-04-21T06:00:00Z")
     )
-    world.run(MON, as_of="2026-04-21T12:00:00Z")
+    world.make(MON, as_of="2026-04-21T12:00:00Z")
     assert only_exception(world)["exception_type"] == "late_callback"
     assert close(world).status == "sealed"
     (told,) = rows(world, 1, "exceptions")
@@ -145,7 +145,7 @@ def rows(world: World, revision: int, name: str) -> list[dict[str, Any]]:
 
 def test_quarantined_rows_block_until_somebody_answers_for_them(world: World) -> None:
     world.add(*LINES, settle("L9", "R9", 999, currency="usd"))
-    world.run(MON)
+    world.make(MON)
     (blocker,) = prepare(world).blockers
     assert blocker.kind == "quarantined_rows"
     assert prepare(world, accepted="the provider confirmed a test row").status == "prepared"
@@ -162,7 +162,7 @@ def test_facts_that_came_after_the_run_block_until_it_is_run_again(world: World)
     world.deliver()
     (blocker,) = prepare(world).blockers
     assert blocker.kind == "newer_facts"
-    world.run(MON)
+    world.make(MON)
     assert prepare(world).status == "prepared"
 
 
@@ -170,7 +170,7 @@ def test_facts_that_change_nothing_stop_blocking_once_the_run_has_seen_them(worl
     world.add(post("T1", "R1", 500))  # the same posting once more
     world.ingest("callbacks", "again", [call("E1", "R1", 500)])
     assert {blocker.kind for blocker in prepare(world).blockers} == {"newer_facts"}
-    world.run(MON)
+    world.make(MON)
     assert prepare(world).status == "prepared"
 
 
@@ -200,7 +200,7 @@ def test_preparing_again_keeps_the_first_preparer(world: World) -> None:
 def test_a_new_revision_withdraws_what_was_prepared(world: World) -> None:
     prepare(world)
     world.add(post("T9", "R9", 100))
-    world.run(MON)
+    world.make(MON)
     assert state(world) == ("in_review", "open")
     with pytest.raises(RefusedError, match="nothing is prepared"):
         approve(world)
@@ -210,7 +210,7 @@ def test_a_decision_after_the_preparation_that_changes_the_owner_has_to_be_prepa
     world.add(
         *LINES, settle("L9", "R9", 999), post("T9", "R9", 999), call("E9", "R9", 999, received="2026-04-21T06:00:00Z")
     )
-    world.run(MON, as_of="2026-04-21T12:00:00Z")
+    world.make(MON, as_of="2026-04-21T12:00:00Z")
     prepare(world)
     decide(world, only_exception(world)["exception_id"], "assign", "alice", owner="treasury")
     with pytest.raises(RefusedError, match="prepare it again"):
@@ -223,13 +223,13 @@ def test_a_decision_after_the_preparation_that_changes_the_owner_has_to_be_prepa
 def test_a_late_callback_amends_the_closeout_and_leaves_the_sealed_files_alone(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500))
-    world.run(MON)
+    world.make(MON)
     missing = only_exception(world)
     decide(world, missing["exception_id"], "resolve", "alice", resolution="accepted_timing", reason="announced")
     close(world)
     before = sealed_files(world, 1)
     world.call("E1", "R1", 500, received="2026-04-21T09:00:00Z")
-    world.run(MON, as_of="2026-04-21T12:00:00Z")
+    world.make(MON, as_of="2026-04-21T12:00:00Z")
     assert state(world) == ("in_review", "sealed")
     assert prepare(world, "carol", LATER).status == "prepared"
     amended = approve(world, "bob", LATER).closeout
@@ -269,7 +269,7 @@ def test_a_restated_file_and_a_late_posting_amend_as_well(
 ) -> None:
     close(world)
     world.ingest(kind, settlement_file(MON) if kind == "settlement" else "ledger_9", rows)
-    world.run(MON)
+    world.make(MON)
     amended = close(world, LATER).closeout
     assert amended is not None
     assert (amended.revision, amended.reason, amended.amends is not None) == (2, reason, True)
@@ -317,7 +317,7 @@ def test_the_calendar_shows_every_expected_window(world: World) -> None:
         ("2026-04-21", "missing"),
     ]
     world.add(post("T9", "R9", 100))
-    world.run(MON)
+    world.make(MON)
     (item,) = calendar.windows(world.tenant, world.provider, date(2026, 4, 20), date(2026, 4, 20))
     assert item.state == "reopened"
 
@@ -325,7 +325,7 @@ def test_the_calendar_shows_every_expected_window(world: World) -> None:
 def test_seals_form_one_chain_over_windows_and_amendments(world: World) -> None:
     close(world)
     world.add(settle("L5", "R2", 700, on=TUE), call("E5", "R2", 700, on=TUE))
-    world.run(TUE)
+    world.make(TUE)
     run_id = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
     for step, actor in ((closing.prepare, "alice"), (closing.approve, "bob")):
         with cases.of_run(world.tenant, run_id) as case:
@@ -343,7 +343,7 @@ def test_the_same_facts_close_to_the_same_root_in_any_order_of_arrival(world: Wo
         other.add(row)
         other.deliver()
     other.add(settle("L2", "", -30, type="fee"), post("T2", "R2", 700))
-    other.run(MON)
+    other.make(MON)
     one, two = close(world, NOON).closeout, close(other, LATER).closeout
     assert one is not None
     assert two is not None
@@ -390,7 +390,7 @@ def test_a_movement_with_intent_policy_and_verified_signature_is_audit_ready(tmp
         format="canonical",
         now=datetime(2026, 5, 1, tzinfo=UTC),
     )
-    world.run(MON)
+    world.make(MON)
     close(world)
     (row,) = rows(world, 1, "evidence")
     assert row == {

@@ -105,7 +105,7 @@ def test_an_open_exception_fails_its_check_by_name_and_nothing_is_materialized(
     world: World, instance: dg.DagsterInstance
 ) -> None:
     world.add(*LINES, settle("L9", "R9", 999))
-    world.run(MON)
+    world.make(MON)
     result = materialize(world, instance)
     assert not result.success
     assert checks(result) == {**ALL_PASS, "nothing_blocks_the_closeout": False}
@@ -153,7 +153,7 @@ def test_a_later_fact_is_sealed_as_an_amendment_that_says_what_it_amends(
     materialize(world, instance)
     first = figures(materialize(world, instance, approve=True, actor="ben"))
     world.add(call("E2", "R2", 700))
-    world.run(MON)
+    world.make(MON)
     assert materialize(world, instance, actor="cleo").success
     amended = materialize(world, instance, approve=True, actor="ben")
     assert checks(amended) == ALL_PASS
@@ -243,7 +243,7 @@ def test_the_sensor_waits_as_long_as_policy_asks_and_passes_over_what_is_open(wo
     world.deliver()
     assert readiness.ready_runs(world.home, at + timedelta(days=9)) == []  # it has to be run again
     world.add(*LINES, settle("L9", "R9", 999))
-    world.run(MON)
+    world.make(MON)
     assert readiness.ready_runs(world.home, at + timedelta(days=9)) == []
 
 

@@ -192,7 +192,7 @@ def test_a_close_outside_dagster_is_shown_step_by_step_with_its_checks(tmp_path:
 def test_a_close_that_is_blocked_fails_its_check_and_materializes_nothing(tmp_path: Path) -> None:
     world = clean_world(tmp_path)
     world.add(*LINES, settle("L9", "R9", 999))
-    world.run(MON)
+    world.make(MON)
     assert prepare(world).status == "blocked"
     with dagster_instance(world.home) as instance:
         tick(world, instance)

@@ -87,7 +87,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 
     def step(name: str, window: str) -> None:
         before = len(told(world))
-        world.run(window)
+        world.make(window)
         steps[name] = since(world, before)
         assert_log_gives_tables(world)
 
@@ -189,7 +189,7 @@ def test_a_run_repeated_three_times_leaves_the_log_as_it_is(history: History) ->
     world, _ = history
     before = told(world)
     for _ in range(3):
-        world.run(MON)
+        world.make(MON)
     assert told(world) == before
 
 
@@ -197,9 +197,9 @@ def test_a_suggestion_and_its_replacement_are_not_told(tmp_path: Path) -> None:
     world = World(tmp_path, {"expects_callbacks": False})
     world.ingest("settlement", settlement_file(MON), [settle("L1", "X1", 100)])
     world.ingest("ledger", "ledger", list(post("T1", "Y1", 100)))
-    world.run(MON)
+    world.make(MON)
     assert [row["status"] for row in world.query("select status from matches")] == ["suggested"]
-    world.run(TUE)
+    world.make(TUE)
     assert world.query("select count(*) as n from runs") == [{"n": 2}]
     assert [event["type"] for event in told(world, types.MATCH_CREATED, types.MATCH_REVERSED)] == []
 
@@ -215,7 +215,7 @@ def test_the_same_revision_is_the_same_bytes_with_any_number_of_threads(
     monkeypatch.setattr(
         revision_events, "write_events", lambda paths, context: contexts.append(context) or write(paths, context)
     )
-    world.run(MON)
+    world.make(MON)
     (context,) = contexts
     connect = duckdb.connect
     digests = set()

@@ -78,11 +78,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         format="canonical",
         now=datetime(2026, 5, 1, tzinfo=UTC),
     )
-    world.run(MON)
+    world.make(MON)
     late = [call("E1", "", 100, merchant="T1", received=f"{TUE}T{hour}:00:00Z") for hour in ("12", "13")]
     world.ingest("callbacks", "late", late)
     world.ingest("callbacks", "later", [call("E1", "", 100, merchant="T1", received="2026-04-22T09:00:00Z")])
-    world.run(TUE)
+    world.make(TUE)
     ((exception_id,),) = (tuple(row.values()) for row in world.query(MISSING))
     with world.tenant.writing() as connection:
         decision_store.append(connection, decision(world, exception_id))

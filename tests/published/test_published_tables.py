@@ -69,11 +69,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tmp_path_factory.mktemp("published"))
     world.add(settle("L1", "R1", 500), settle("L2", "", -30, type="fee"))
     world.add(post("T1", "R1", 500), call("E1", "R1", 500), post("T2", "R2", 700))
-    world.run(MON)
+    world.make(MON)
     assert close(world).status == "sealed"
     world.add(settle("L3", "nobody", 900, on=TUE), settle("L4", "R2", 700, on=TUE))
     world.add(settle("L9", "R9", 5, currency="XX9", on=TUE))
-    world.run(TUE)
+    world.make(TUE)
     return world
 
 

@@ -27,7 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         *(post("T7", "R7", 1000), settle("L7", "R7", 997), call("C7", "R7", 997)),
         *(post("T9", "R9", 900), settle("L9", "RX", 800)),
     )
-    made.run(MON)
+    made.make(MON)
     made.run(TUE)
     (made.paths.root / "policy.yml").write_text("limits:\n  approver: {USD: 49}\n  admin: {'*': 400}\n")
     for subject in ("T0", "L3", "L7"):

@@ -20,8 +20,8 @@ def test_a_write_off_makes_anew_the_run_that_carries_the_item_though_an_older_wi
 ) -> None:
     world = World(tmp_path, {"amount_date_rule": "off", "expects_callbacks": False})
     world.settle("L1", "R1", 500)
-    world.run(MON)
-    world.run(SUNDAY_BEFORE)
+    world.make(MON)
+    world.make(SUNDAY_BEFORE)
     (row,) = world.query("select exception_id from exceptions")
     exception_id = row["exception_id"]
     proposed = deciding.decide(world.tenant, DecisionRequest(exception_id, "write_off", "ann", reason="a cent"), NOW)

@@ -118,7 +118,7 @@ def test_overdue_exceptions_change_hands_by_decisions_of_the_system(tmp_path_fac
     world = World(tmp_path_factory.mktemp("escalation"), {"amount_date_rule": "off", "expects_callbacks": False})
     world.settle("L1", "R1", 500)
     world.settle("L2", "R2", 400)
-    world.run(MON)
+    world.make(MON)
 
     def rows() -> dict[str, tuple[str, str, str, datetime]]:
         sql = "select subject_id, exception_id, owner, lane, status, due_at from exceptions order by subject_id"
@@ -160,6 +160,6 @@ def test_overdue_exceptions_change_hands_by_decisions_of_the_system(tmp_path_fac
         ("ann", "treasury"),
     ]
     # A later run carries it on as it was handed over.
-    world.run(TUE)
+    world.make(TUE)
     assert rows()["L1"][1:4] == ("treasury", "board", "assigned")
     assert lane not in ("overdue", "board")

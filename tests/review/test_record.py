@@ -40,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         made.settle(f"L{number:02d}", f"R{number:02d}", 500)
     made.settle("L99", "R99", 500)
     made.post("T99", "R99", 497)
-    made.run(MON)
+    made.make(MON)
     return made
 
 

@@ -53,8 +53,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         # Several by reference.
         *(settle("L9", "R9", 50), settle("L10", "R9", 60), post("T91", "R9", 70), post("T92", "R9", 20)),
     )
-    world.run(TUE, file="set_2026_04_20")
-    world.run(FRI)
+    world.make(TUE, file="set_2026_04_20")
+    world.make(FRI)
     return world
 
 

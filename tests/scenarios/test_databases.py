@@ -35,7 +35,7 @@ def closed(folder: Path) -> World:
     world = clean_world(folder)
     assert close(world).status == "sealed"
     world.add(settle("L3", "nobody", 900, on=TUE))
-    world.run(TUE)
+    world.make(TUE)
     return world
 
 
@@ -94,7 +94,7 @@ def test_a_copy_of_a_folder_in_postgresql_is_refused_beside_the_original_and_a_m
     world = World(tmp_path)
     home = world.home.root
     world.add(post("T1", "R1", 500))
-    world.run(MON)
+    world.make(MON)
     copy = shutil.copytree(home, tmp_path / "restored")
     for command in (["runs", "list", "--tenant", TENANT], ["doctor"], ["tenant", "list"]):
         assert cli.invoke([*command, "--home", str(copy)]) == 2
@@ -112,16 +112,16 @@ def test_a_folder_that_lacks_what_its_schema_has_published_makes_no_run(
     """The copy on another machine, which cannot be seen from here, is known by what it published."""
     world = World(tmp_path)
     world.add(post("T1", "R1", 500), settle("L1", "R1", 500, on=TUE))
-    world.run(MON)
+    world.make(MON)
     original = world.home.root
     elsewhere = shutil.copytree(original, tmp_path / "elsewhere")
     original.rename(tmp_path / "unseen")
     elsewhere.rename(original)
-    world.run(TUE)
+    world.make(TUE)
     original.rename(tmp_path / "elsewhere")
     (tmp_path / "unseen").rename(original)
     with pytest.raises(duckdb.IOException) as refused:
-        world.run(WED)
+        world.make(WED)
     said = machine_errors.explained(refused.value)
     assert "a copy of this folder was used with the same database" in str(said)
     words = ["--tenant", TENANT, "--home", str(original)]

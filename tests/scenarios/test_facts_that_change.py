@@ -312,7 +312,7 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.call("E2", "Y", 40, received="2026-04-21T09:00:01Z")
     world.call("E2", "Y", 41, received="2026-04-21T09:00:02Z")
     for window in (MON, TUE):
-        world.run(window)
+        world.make(window)
     return world
 
 

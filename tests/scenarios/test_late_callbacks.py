@@ -130,7 +130,7 @@ def test_a_home_whose_path_looks_like_a_pattern_is_read_and_no_other_that_goes_b
     callback_staging.stage_callbacks(world.tenant, world.provider, LATER)
     window_run.run_queued(world.tenant, world.provider)
     assert stored(world, monday)[0].revision == 2
-    world.run(TUE)
+    world.make(TUE)
     assert close(world, now=LATER).status == "sealed"
     asked = (
         "select match_id, ledger_minor from matches union all select provider_event_id, amount_minor from callbacks "

@@ -24,7 +24,7 @@ def _accepted(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tmp_path_factory.mktemp("accepted"), PROFILE)
     world.add(settle("L1", "R1", 100), post("T1", "R1", 40), post("T2", "R1", 35, on=TUE))
     for window in (MON, TUE):
-        world.run(window)
+        world.make(window)
     (row,) = world.query("select exception_id from exceptions")
     why = "the rest is on its way"
     deciding.decide(world.tenant, DecisionRequest(row["exception_id"], "accept_timing", "ann", reason=why), NOW)
@@ -60,14 +60,14 @@ def test_a_file_restates_a_line_of_its_own_that_another_file_has_repeated(tmp_pa
     world = World(tmp_path, PROFILE)
     wrong = settle("L1", "R1", 110)
     world.add(post("T1", "R1", 100), wrong, wrong.again(file="set_2026_04_20_copy"))
-    world.run(MON)
+    world.make(MON)
     right = wrong.again(gross_minor=100, net_minor=100)
     world.ingest("settlement", settlement_file(MON), [right])
     # A further file may repeat the last word, and contradict it as little as before.
     world.ingest("settlement", "repeats", [right])
     world.ingest("settlement", "contradicts", [wrong, settle("F1", "", 1, type="fee")])
     assert [row["file_id"] for row in world.query("select file_id from quarantine")] == ["contradicts"]
-    world.run(MON)
+    world.make(MON)
     rows = world.query("select first_line_id, settlement_minor, difference_minor from matches")
     assert [tuple(row.values()) for row in rows] == [("L1", 100, 0)]
     assert world.query("select * from exceptions") == []

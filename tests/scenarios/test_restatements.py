@@ -18,10 +18,10 @@ def restated(tmp_path_factory: pytest.TempPathFactory) -> World:
     kept, changed = settle("KEPT", "R1", 100), settle("CHANGED", "R2", 200)
     world.ingest("settlement", settlement_file(MON), [kept, changed, settle("REMOVED", "R3", 300)])
     world.ingest("ledger", "ledger", [*post("T1", "R1", 100), *post("T2", "R2", 250), *post("T3", "R3", 300)])
-    world.run(MON)
+    world.make(MON)
     restating = [kept, changed.again(gross_minor=250, net_minor=250), settle("ADDED", "R4", 400)]
     world.ingest("settlement", settlement_file(MON), restating)
-    world.run(MON)
+    world.make(MON)
     return world
 
 
@@ -58,7 +58,7 @@ def test_parts_of_one_file_complete_one_another_in_any_order(tmp_path: Path) -> 
         world = World(tmp_path / name, {"expects_callbacks": False})
         for part in parts:
             world.ingest("settlement", settlement_file(MON), part)
-        world.run(MON)
+        world.make(MON)
         assert world.query("select count(*) as n from restatements") == [{"n": 0}]
         digests.add(world.revision(MON).inputs_digest)
     assert len(digests) == 1
@@ -70,11 +70,11 @@ def test_rows_that_come_again_in_a_later_file_are_counted_by_the_run_that_meets_
     unmatched, matched = settle("L1", "R1", 100), settle("L2", "R2", 200)
     posted = (*post("T2", "R2", 200), *post("T3", "R3", 300))
     world.add(unmatched, matched, *posted)
-    world.run(MON)
+    world.make(MON)
     again = [each.again(file=settlement_file(TUE)) for each in (unmatched, unmatched, matched)]
     world.add(*again, settle("L4", "R4", 40, on=TUE), *posted)
-    world.run(TUE)
-    world.run(WED)
+    world.make(TUE)
+    world.make(WED)
     counted = world.query(
         "select side, rows_in, matched, in_transit, excepted, duplicates, duplicates_minor from conservation "
         f"where ledger_window >= date '{TUE}' order by ledger_window, side"
@@ -92,7 +92,7 @@ def test_backtest_shows_what_a_tolerance_would_change_and_publishes_nothing(tmp_
     world = World(tmp_path, {"expects_callbacks": False})
     world.ingest("settlement", settlement_file(MON), [settle("L1", "R1", 100)])
     world.ingest("ledger", "ledger", list(post("T1", "R1", 101)))
-    world.run(MON)
+    world.make(MON)
     before = world.query("select * from exceptions")
     profile = Profile(expects_callbacks=False, amount_tolerance_minor={"*": 1})
     (change,) = backtest(Tenant.of(world.home, "acme"), world.provider, profile)

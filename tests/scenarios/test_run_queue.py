@@ -38,7 +38,7 @@ def three_windows(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tmp_path_factory.mktemp("three_windows"), CALLBACKS_OFF)
     world.add(post("T0", "R0", 70), settle("L0", "R0", 70), post("T1", "R1", 500), settle("L1", "R1", 500, on=TUE))
     for window in (MON, TUE, WED):
-        world.run(window)
+        world.make(window)
     return world
 
 

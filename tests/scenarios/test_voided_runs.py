@@ -32,7 +32,7 @@ def three_windows(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tmp_path_factory.mktemp("three_windows"), {"expects_callbacks": False})
     world.add(post("T1", "R1", 500), settle("L1", "R1", 500, on=TUE), post("T2", "R2", 70, on=TUE))
     for window in (MON, TUE, WED):
-        world.run(window)
+        world.make(window)
     return world
 
 
@@ -97,10 +97,10 @@ def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(worl
 def test_the_lines_of_a_run_taken_back_go_on_to_the_next_run_once(world: World) -> None:
     """They were in no run's tables until their own file was run again."""
     world.add(settle("F2", "", -3, on=TUE, type="fee"), settle("L4", "R4", 40, on=THU))
-    world.run(TUE)
+    world.make(TUE)
     voiding.void(world.tenant, run_id(world, TUE), "ben", "wrong window", NOW)
     window_run.run_queued(world.tenant, world.provider)
-    world.run(THU)
+    world.make(THU)
     assert settlement_rows(world) == {(WED, 2, 1, 1, 0), (THU, 1, 0, 0, 0)}
     # Run again after all, under another window: its rows are in Wednesday's run, and here they come again.
     world.reconcile(FRI, file=settlement_file(TUE))
@@ -112,7 +112,7 @@ def test_a_run_that_rows_went_on_to_is_sealed_examined_rebuilt_and_performed_aga
     world.add(settle("L4", "R4", 40, on=THU))
     voiding.void(world.tenant, run_id(world, TUE), "ben", "wrong window", NOW)
     window_run.run_queued(world.tenant, world.provider)
-    world.run(THU)
+    world.make(THU)
     wednesday = run_id(world, WED)
     for actor, step in (("ana", closing.prepare), ("ben", closing.approve)):
         with case.of_run(world.tenant, wednesday) as candidate:

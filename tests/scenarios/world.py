@@ -135,12 +135,16 @@ class World:
 
         Without `as_of` a run knows what was received by its review cut-off.
         """
-        self.deliver(window)
-        self.reconcile(window, as_of, file)
+        self.make(window, as_of, file)
         said = set(statements(self, window))
         news = said - self._said
         self._said |= said
         return sorted(news, key=lambda statement: statement.text)
+
+    def make(self, window: str, as_of: str | None = None, file: str | None = None) -> WindowResult:
+        """Run a window as `run` does without asking what it says."""
+        self.deliver(window)
+        return self.reconcile(window, as_of, file)
 
     def reconcile(self, window: str, as_of: str | None = None, file: str | None = None) -> WindowResult:
         """Run a window and return its result; a settlement file that has not come yet is one without rows."""

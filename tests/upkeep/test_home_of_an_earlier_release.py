@@ -82,7 +82,7 @@ def test_its_tables_are_read_whole_and_what_they_lack_is_null(world: World) -> N
 
 def test_the_next_window_starts_from_what_it_left(world: World) -> None:
     world.add(post("T5", "nobody", 900, on=WED), call("E5", "nobody", 900, on=WED), call("E2", "R2", 700, on=WED))
-    world.run(WED)
+    world.make(WED)
     assert ("L5", "unmatched_provider_row", "resolved", "matched_late") in exceptions(world)
     assert ("T2", "missing_callback", "resolved", "matched_late") in exceptions(world)
     (row,) = world.query(f"select * from rollforward where ledger_window = '{WED}'")

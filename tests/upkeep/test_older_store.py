@@ -25,10 +25,10 @@ def test_an_older_store_is_named_refused_and_caught_up_by_the_commands_that_the_
     """`query` answered with exit code 0, and `rebuild` called all as recorded and deleted what was staged since."""
     world = World(tmp_path, {"expects_callbacks": False})
     world.add(post("T1", "R1", 100), settle("L1", "R1", 100))
-    world.run(MON)
+    world.make(MON)
     backup = shutil.copy(world.paths.operational_store, tmp_path / "ops.backup")
     world.add(post("T2", "R2", 200, on=TUE), settle("L2", "R2", 200, on=TUE))
-    world.run(TUE)
+    world.make(TUE)
     published = world.query("select settlement_minor from matches order by all")
     shutil.copy(backup, world.paths.operational_store)
     world.paths.operational_store.with_name("ops.db-wal").unlink(missing_ok=True)
@@ -65,7 +65,7 @@ def test_a_copy_that_nobody_may_write_to_is_read_whole(
     """SQLite's write-ahead log could not be opened beside a database on read-only media: an auditor's copy."""
     world = World(tmp_path, {"expects_callbacks": False})
     world.add(post("T1", "R1", 100), settle("L1", "R1", 100))
-    world.run(MON)
+    world.make(MON)
     copy = tmp_path / "a copy #1 100%"
     shutil.copytree(world.home.root, copy)
     bytes_before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}

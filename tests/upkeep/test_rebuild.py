@@ -265,7 +265,7 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
     """Events are written before the transaction that records them; what was decided between stands before them."""
     world = World(tmp_path)
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500), call("E1", "R1", 500), settle("L9", "R9", 999))
-    world.run(MON)
+    world.make(MON)
     (found,) = world.query("select exception_id from exceptions")
     write = revision_events.write_events
     decided: list[str] = []
@@ -286,7 +286,7 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
     world.add(post("T9", "R9", 999), call("E9", "R9", 999))
     with monkeypatch.context() as patched:
         patched.setattr(revision_events, "write_events", write_and_be_overtaken)
-        world.run(MON)
+        world.make(MON)
     assert decided
     told = world.query(f"select event_type from events where subject = '{found['exception_id']}' order by position")
     assert [row["event_type"].rpartition(".")[2] for row in told] == ["opened", "resolved"]

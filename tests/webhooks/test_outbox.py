@@ -203,7 +203,7 @@ def test_the_deliveries_of_a_real_run_meet_their_schemas_and_its_summaries_add_u
     )
     world.add(settle("LX", "RX", 7, currency="EUR"), post("TX", "RX", 7, currency="EUR"))
     world.settle("LY", "RY", 5)  # nothing answers it
-    world.run(MON)
+    world.make(MON)
     assert station.send().delivered == len(receiver.requests) > 2
     delivered = events(receiver)
     for event in delivered:  # what is sent, not only what the log has, is as documented

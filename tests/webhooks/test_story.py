@@ -36,7 +36,7 @@ def run(station: Station, tmp_path: Path) -> World:
     world.__dict__.update(World(tmp_path / "rows").__dict__)
     world.tenant = station.tenant
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500), call("E1", "R1", 500), settle("L2", "R2", 77))
-    world.run(MON)
+    world.make(MON)
     return world
 
 
