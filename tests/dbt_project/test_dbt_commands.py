@@ -127,6 +127,17 @@ def test_yaml_names_no_model_that_is_gone() -> None:
     assert sorted(named) == sorted(project_nodes("model"))
 
 
+def test_every_mart_but_what_only_runs_read_is_used_by_something_that_is_declared() -> None:
+    """Whoever changes a mart sees in `dbt ls --select +exposure:*` who reads it."""
+    used = {
+        name.rpartition(".")[2]
+        for exposure in dbt_project.manifest()["exposures"].values()
+        for name in exposure["depends_on"]["nodes"]
+    }
+    marts = {name for name, node in project_nodes("model").items() if node["fqn"][1] == "marts"}
+    assert marts - used == {"callback_states"}
+
+
 def _folders(tmp_path: Path) -> list[str]:
     return [f"--project-dir={DBT_PROJECT}", f"--profiles-dir={DBT_PROJECT}", f"--target-path={tmp_path / 'target'}"]
 
