@@ -1,5 +1,5 @@
--- Grain: a callback event this run saw and what became of it; the next run starts from here. Internal to runs: no exposure
--- reads it.
+-- Grain: a callback event this run saw and what became of it; the next run starts from here. Internal to runs: no
+-- exposure reads it.
 {{ config(materialized='view') }}
 
 with scope as (
