@@ -4,6 +4,7 @@ Does not belong here: any value of its own. A word that is not in a seed does no
 """
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -106,6 +107,60 @@ def _stripe_line_types() -> dict[str, str]:
 def stripe_line_types() -> dict[str, str]:
     """Stripe's `reporting_category` → canonical line type; a copy of the caller's own."""
     return dict(_stripe_line_types())
+
+
+@dataclass(frozen=True)
+class RecordType:
+    """What a provider's kind of record becomes: a line type, and a status where that is not settled."""
+
+    line_type: str
+    status: str | None
+
+
+@cache
+def record_types(provider_format: str) -> Mapping[str, RecordType]:
+    """A format's kind of record → what it becomes."""
+    return {
+        row["record_type"]: RecordType(
+            _member("line_type", row["line_type"]),
+            _member("settlement_status", row["status"]) if row["status"] else None,
+        )
+        for row in _seed("provider_record_types")
+        if row["provider_format"] == provider_format
+    }
+
+
+@dataclass(frozen=True)
+class EventType:
+    """What a provider's event says of a movement: its type, its status, and that where the event says it failed.
+
+    A status is null where the event then says nothing of a movement.
+    """
+
+    movement_type: str | None
+    status: str | None
+    status_otherwise: str | None
+
+
+@cache
+def event_types(provider_format: str) -> Mapping[str, EventType]:
+    """A format's event → what it says; an event that is not there is about no movement of money."""
+    return {
+        row["event_type"]: EventType(
+            _member("callback_movement_type", row["movement_type"]) if row["movement_type"] else None,
+            *(
+                _member("callback_status", row[column]) if row[column] else None
+                for column in ("status", "status_otherwise")
+            ),
+        )
+        for row in _seed("provider_event_types")
+        if row["provider_format"] == provider_format
+    }
+
+
+def utc_offsets() -> dict[str, int]:
+    """Abbreviation of a time zone as reports write it → minutes ahead of UTC; a copy of the caller's own."""
+    return {row["abbreviation"]: int(row["utc_offset_minutes"]) for row in _seed("time_zones")}
 
 
 @cache

@@ -8,6 +8,8 @@ import time
 
 PROVIDER = "signed_rail"
 STRIPE = "stripe"
+ADYEN = "adyen"
+ADYEN_KEY = "44782DEF547AAA06C910C43932B1EB0C"
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four").decode()
 
 
@@ -47,3 +49,31 @@ def stripe_charge(number: int) -> bytes:
     charge = {"id": f"ch_{number}", "object": "charge", "amount": 1000, "currency": "usd", "status": "succeeded"}
     event = {"id": f"evt_{number}", "object": "event", "type": "charge.succeeded", "created": 1_777_190_400}
     return json.dumps(event | {"data": {"object": charge | {"captured": True, "paid": True}}}).encode()
+
+
+def adyen_item(psp: str, key: str = ADYEN_KEY, **changes: object) -> dict[str, object]:
+    """An item of an Adyen notification, signed: a payment of 11.30 EUR that was authorised."""
+    item: dict[str, object] = {
+        "pspReference": psp,
+        "originalReference": "",
+        "merchantAccountCode": "LanternEU",
+        "merchantReference": f"order:{psp}\\",
+        "amount": {"value": 1130, "currency": "EUR"},
+        "eventCode": "AUTHORISATION",
+        "eventDate": "2026-04-26T10:00:00+02:00",
+        "success": "true",
+    }
+    item |= changes
+    amount = item["amount"]
+    assert isinstance(amount, dict)
+    before = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference")
+    values = [*(item[name] for name in before), amount["value"], amount["currency"], item["eventCode"], item["success"]]
+    signed_text = ":".join(str(value) for value in values)
+    digest = hmac.new(bytes.fromhex(key), signed_text.encode(), hashlib.sha256).digest()
+    return {"additionalData": {"hmacSignature": base64.b64encode(digest).decode()}} | item
+
+
+def adyen_notification(*items: dict[str, object]) -> bytes:
+    """The body of an Adyen delivery."""
+    wrapped = [{"NotificationRequestItem": item} for item in items]
+    return json.dumps({"live": "true", "notificationItems": wrapped}).encode()

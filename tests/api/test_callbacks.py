@@ -11,7 +11,19 @@ import httpx
 import pytest
 
 from tests.api.conftest import Api, Books, serving
-from tests.api.deliveries import PROVIDER, SECRET, STRIPE, callback, signed, stripe_charge, stripe_signed
+from tests.api.deliveries import (
+    ADYEN,
+    ADYEN_KEY,
+    PROVIDER,
+    SECRET,
+    STRIPE,
+    adyen_item,
+    adyen_notification,
+    callback,
+    signed,
+    stripe_charge,
+    stripe_signed,
+)
 from zentra_pipeline import worker
 from zentra_pipeline.api.callbacks import BODY_BYTES
 from zentra_pipeline.errors import ZentraError
@@ -25,12 +37,14 @@ pytestmark = pytest.mark.on_postgresql
 
 @pytest.fixture(scope="module")
 def signing(own_books: Books) -> Iterator[Api]:
-    """The API with secrets of two providers, one that signs as Stripe does."""
+    """The API with secrets of three providers; two sign as Stripe and Adyen do."""
     with pytest.MonkeyPatch.context() as patch:
         for provider in (PROVIDER, STRIPE):
             patch.setenv(f"ZENTRA_CALLBACK_SECRETS__ACME__{provider.upper()}", f"an old one, {SECRET}")
-        profile = own_books.paths("acme").providers / f"{STRIPE}.yml"
-        profile.write_text("callback_format: stripe\n", encoding="utf-8")
+        patch.setenv(f"ZENTRA_CALLBACK_SECRETS__ACME__{ADYEN.upper()}", f"00ff, {ADYEN_KEY}")
+        for provider in (STRIPE, ADYEN):
+            profile = own_books.paths("acme").providers / f"{provider}.yml"
+            profile.write_text(f"callback_format: {provider}\n", encoding="utf-8")
         with serving(own_books) as served:
             yield served
 
@@ -38,7 +52,7 @@ def signing(own_books: Books) -> Iterator[Api]:
 @pytest.fixture
 def tenant(own_books: Books) -> Tenant:
     """Acme, its inbox emptied."""
-    for provider in (PROVIDER, STRIPE, "plain"):
+    for provider in (PROVIDER, STRIPE, ADYEN, "plain"):
         callback_staging.stage_callbacks(own_books.tenant("acme"), provider, datetime.now(UTC))
     return own_books.tenant("acme")
 
@@ -112,6 +126,33 @@ def test_the_providers_own_scheme_is_verified_on_the_bytes(signing: Api, tenant:
     assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 1)
     sql = "select provider_event_id, signature_verified from callbacks where provider = 'stripe'"
     assert rows(tenant, sql) == [("evt_7", True)]
+
+
+def test_adyens_items_are_judged_one_by_one_and_answered_as_adyen_expects(signing: Api, tenant: Tenant) -> None:
+    forged = adyen_item("8836B", key="00")
+    stolen = adyen_item("8836C") | {"amount": {"value": 999_999, "currency": "EUR"}}
+    body = adyen_notification(adyen_item("8836A"), forged, stolen, adyen_item("8836D", success="false"))
+    answer = deliver(signing, body, {"Content-Type": "application/json; charset=utf-8"}, ADYEN)
+    assert (answer.status_code, answer.text) == (200, "[accepted]")
+    again = deliver(signing, body, {"Content-Type": "application/json"}, ADYEN)
+    assert (again.status_code, again.text, waiting(tenant)) == (200, "[accepted]", {ADYEN: 1})
+    (outcome,) = callback_staging.stage_callbacks(tenant, ADYEN, datetime.now(UTC))
+    assert (outcome.files[0].staged, outcome.files[0].quarantined) == (2, 2)
+    assert outcome.files[0].reason_rows == {"callback signature not verified": (2, 3)}
+    sql = "select provider_event_id, amount_minor, status, signature_verified from callbacks where provider = 'adyen'"
+    assert sorted(rows(tenant, sql)) == [
+        ("AUTHORISATION:8836A:true", 1130, "succeeded", True),
+        ("AUTHORISATION:8836D:false", 1130, "failed", True),
+    ]
+
+
+def test_a_delivery_of_adyen_without_a_signed_item_is_refused(signing: Api, tenant: Tenant) -> None:
+    headers = {"Content-Type": "application/json"}
+    unsigned = {key: value for key, value in adyen_item("8836E").items() if key != "additionalData"}
+    for body in (adyen_notification(adyen_item("8836E", key="00")), adyen_notification(unsigned), b"{}", b"[]", b"{"):
+        answer = deliver(signing, body, headers, ADYEN)
+        assert (answer.status_code, answer.json()["type"]) == (400, "/problems/signature")
+    assert waiting(tenant) == {ADYEN: 5}
 
 
 def test_without_a_secret_our_own_callbacks_rest_on_the_token_and_others_are_refused(

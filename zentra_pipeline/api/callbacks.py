@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,6 +28,8 @@ router = APIRouter(tags=["callbacks"])
 
 BODY_BYTES: Final = 256 * 1024
 _PATH: Final = "/callbacks/"
+_ACKNOWLEDGEMENTS: Final = {"adyen": "[accepted]"}
+"""`callback_format` → the answer without which its provider takes a delivery for lost."""
 
 
 class Delivered(BaseModel):
@@ -84,7 +86,8 @@ async def deliver(request: Request, provider: str) -> Response:
     """Keep a provider's delivery; it is on disk before this is answered, and in the provider's next run.
 
     The signature is verified by the scheme of the profile's callback_format. A delivery whose signature is not valid
-    goes to quarantine and is refused.
+    goes to quarantine and is refused. Adyen signs each item of a delivery: a delivery with one item whose signature is
+    valid is answered [accepted], the others go to quarantine one by one.
     """
     serving = request.app.state.service
     assert isinstance(serving, Service)
@@ -116,6 +119,8 @@ async def deliver(request: Request, provider: str) -> Response:
     is_new = await serving.intake.of(caller.tenant).keep(receipt)
     if verification == REFUSED:
         raise ProblemError("signature", "The signature of this delivery is not valid; it is kept in quarantine.")
+    if callback_format in _ACKNOWLEDGEMENTS:
+        return PlainTextResponse(_ACKNOWLEDGEMENTS[callback_format])
     content = {"id": f"cbk_{receipt.sha256[:32]}", "is_new": is_new, "verification": verification}
     return json_response(content)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, …")
+@click.option("--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, adyen, …")
 @options.home
 @options.as_json
 def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool) -> None:
@@ -35,6 +35,7 @@ def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool
         try:
             found = inspection.inspect(file_format, file)
             statements += found.statements
+            refused += found.is_refused
             notes += [{"file": file.name, "note": note, "count": count} for note, count in found.notes.items()]
         except InputRejectedError as refusal:
             statements.append(inspection.refused(file, str(refusal)))

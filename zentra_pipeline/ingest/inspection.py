@@ -1,12 +1,13 @@
 """What ingest would make of a file, added up per statement; storing and printing do not belong here.
 
-A format's statements: canonical files have one per currency, Stripe's itemized reports one per payout and currency.
+A format's statements: canonical files have one per currency, Stripe's itemized reports one per payout and currency;
+readers of formats with controls of their own say what a statement is, and whether it ties.
 """
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from zentra_pipeline.ingest.arrivals import Arrival, Command, Tally
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.sources.reading import frames
-from zentra_pipeline.sources.registry import CANONICAL
+from zentra_pipeline.sources.registry import CANONICAL, ControlledReader, formats_of, reader_of
 from zentra_pipeline.tenants.tenant import Tenant
 
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a file that nobody receives
@@ -50,10 +51,14 @@ class InspectedStatement:
 
 @dataclass(frozen=True)
 class Inspected:
-    """A file's statements in order of appearance, and what ingest would note of it, with how often."""
+    """A file's statements in order of appearance, and what ingest would note of it, with how often.
+
+    `is_refused`: a statement's own arithmetic does not hold, and ingest would accept nothing of the file.
+    """
 
     statements: tuple[InspectedStatement, ...]
     notes: Mapping[str, int]
+    is_refused: bool = False
 
 
 def inspect(file_format: str, path: Path) -> Inspected:
@@ -175,7 +180,27 @@ def _stripe(path: Path) -> Inspected:
         return _inspected(rows, sums.with_columns(id="batch_id", ties=ties))
 
 
-_INSPECTORS: Mapping[str, Callable[[Path], Inspected]] = MappingProxyType({CANONICAL: _canonical, "stripe": _stripe})
+def _controlled(file_format: str) -> Callable[[Path], Inspected]:
+    """A statement per statement, batch or report of the file, with the figures of those whose arithmetic fails."""
+
+    def inspected(path: Path) -> Inspected:
+        reader = reader_of(file_format, "settlement")
+        assert isinstance(reader, ControlledReader)
+        said = reader.statements(path, path.name)
+        found = tuple(replace(_nothing(path), **asdict(statement)) for statement in said)
+        if any(statement.refused is not None for statement in found):
+            named = (replace(each, refused=each.refused and f"{path.name}: {each.refused}") for each in found)
+            return Inspected(tuple(named), {}, is_refused=True)
+        with _staged(path, CONTRACTS["settlement"], file_format) as rows:
+            return Inspected((*(found or (_nothing(path),)), *_rejected(rows)), dict(rows.tally.notes))
+
+    return inspected
+
+
+_WITHOUT_CONTROLS: Mapping[str, Callable[[Path], Inspected]] = {CANONICAL: _canonical, "stripe": _stripe}
+_INSPECTORS: Mapping[str, Callable[[Path], Inspected]] = MappingProxyType(
+    {name: _WITHOUT_CONTROLS.get(name) or _controlled(name) for name in formats_of("settlement")}
+)
 
 
 def _canonical_kind(path: Path) -> Contract:
@@ -221,11 +246,15 @@ def _exact(amount: pl.Expr) -> pl.Expr:
 def _inspected(rows: _Staged, totals: pl.DataFrame) -> Inspected:
     """A statement per total and one for refused rows; a file without any row has one statement without entries."""
     said = totals.select("id", "entries", "currency", "signed_sum_minor", "ties").iter_rows(named=True)
-    found = [replace(_nothing(rows.path), **total) for total in said]
+    found = [*(replace(_nothing(rows.path), **total) for total in said), *_rejected(rows)]
+    return Inspected(tuple(found or [_nothing(rows.path)]), dict(rows.tally.notes))
+
+
+def _rejected(rows: _Staged) -> Iterator[InspectedStatement]:
+    """What stands for the rows of a file that are not accepted, if there are any."""
     if rows.tally.quarantined:
         reason = f"rejected rows: {rows.tally.quarantined:,}; {'; '.join(_reasons(rows.tally))}"
-        found.append(refused(rows.path, reason, rows.tally.quarantined))
-    return Inspected(tuple(found or [_nothing(rows.path)]), dict(rows.tally.notes))
+        yield refused(rows.path, reason, rows.tally.quarantined)
 
 
 def _reasons(tally: Tally) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from zentra_pipeline.errors import UsageError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from zentra_pipeline.contracts.contract import Contract
+    from zentra_pipeline.sources.statement import Statement
 
 CANONICAL = "canonical"
 
@@ -44,6 +45,15 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class ControlledReader(Reader, Protocol):
+    """A reader whose files have controls of their own: balances, trailers, payouts that their rows come to."""
+
+    def statements(self, path: Path, name: str) -> Sequence["Statement"]:
+        """What the file's statements, batches or reports come to, in order; `read` refuses what does not tie."""
+        ...
+
+
 @dataclass(frozen=True)
 class Format:
     """A format by the kinds of files it has, and the way to its reader."""
@@ -64,10 +74,17 @@ def _stripe() -> Reader:
     return StripeReader()
 
 
+def _adyen() -> Reader:
+    from zentra_pipeline.sources.adyen import AdyenReader
+
+    return AdyenReader()
+
+
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         CANONICAL: Format(("settlement", "ledger", "callbacks", "internal_events"), _canonical),
         "stripe": Format(("settlement", "callbacks"), _stripe),
+        "adyen": Format(("settlement", "callbacks"), _adyen),
     }
 )
 

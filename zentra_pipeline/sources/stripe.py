@@ -6,18 +6,16 @@ Reports are `payout_reconciliation.itemized.*` and `balance_change_from_activity
 belong here: the meaning of one event (stripe_events), typing and quarantine.
 """
 
-import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
 from zentra_pipeline import money, vocabulary
-from zentra_pipeline.contracts import callbacks, row_rules
+from zentra_pipeline.contracts import row_rules
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources import record_form, signatures, stripe_events
+from zentra_pipeline.sources import callback_rows, record_form, signatures, stripe_events
 from zentra_pipeline.sources.csv_grammar import csv_frames
 from zentra_pipeline.sources.deliveries import Delivery, read_deliveries
 from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
@@ -74,8 +72,6 @@ _OF_ITS_CHARGE = ("partial_capture_reversal", "charge_failure")
 _WITH_ORIGINAL = ("refund", "chargeback", "chargeback_reversal")
 _REFUSED = ("refusal", "source_row")
 _SHOWN = 60
-_FRAME_ROWS = 8_192
-_INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z", re.ASCII)
 
 
 class StripeReader:
@@ -125,7 +121,7 @@ def read_callbacks(
     movement of money give no row; `notes` counts them by event type.
     """
     name = name or path.name
-    rows: list[dict[str, str | int | None]] = []
+    rows: list[callback_rows.Row] = []
     has_yielded = False
     for delivery in read_deliveries(path, name):
         if delivery.body is not None and not secrets:
@@ -139,11 +135,11 @@ def read_callbacks(
         elif notes is not None and delivery.event is not None:
             skipped = f"{delivery.event.get('type')}: no movement of money"
             notes[skipped] = notes.get(skipped, 0) + 1
-        if len(rows) == _FRAME_ROWS:
-            yield _callback_frame(rows)
+        if len(rows) == callback_rows.FRAME_ROWS:
+            yield callback_rows.frame(rows)
             rows, has_yielded = [], True
     if rows or not has_yielded:
-        yield _callback_frame(rows)
+        yield callback_rows.frame(rows)
 
 
 def _check_columns(columns: Sequence[str], name: str) -> None:
@@ -348,9 +344,9 @@ def _column(frame: pl.DataFrame, name: str) -> pl.Expr:
     return pl.col(name) if name in frame.columns else pl.lit(None, dtype=pl.String)
 
 
-def _callback(delivery: Delivery, secrets: Sequence[str]) -> dict[str, str | int | None] | None:
+def _callback(delivery: Delivery, secrets: Sequence[str]) -> callback_rows.Row | None:
     """The row of one delivery; None when its event is about no movement of money."""
-    row: dict[str, str | int | None] = {"row_number": delivery.row_number}
+    row: callback_rows.Row = {"row_number": delivery.row_number}
     try:
         found = _believed(delivery, secrets)
     except ValueError as cause:
@@ -367,28 +363,11 @@ def _believed(delivery: Delivery, secrets: Sequence[str]) -> dict[str, str | Non
     found = stripe_events.callback(delivery.event)
     if found is None:
         return None
-    _check_text(found)
+    callback_rows.check_text(found)
     received_at = delivery.received_at or found["occurred_at"]
     return found | {"received_at": received_at, "signature_verified": None if delivery.body is None else "true"}
 
 
 def _is_signed(delivery: Delivery, body: bytes, secrets: Sequence[str]) -> bool:
-    received = _INSTANT.fullmatch(delivery.received_at or "")
-    if not received:
-        raise ValueError(f"received_at: {delivery.received_at!r} is not an instant such as 2026-01-31T09:30:00Z")
-    at = datetime.fromisoformat(received.group(1)).replace(tzinfo=UTC)
+    at = callback_rows.received(delivery.received_at)
     return signatures.verify_stripe(body, delivery.header("Stripe-Signature"), secrets, at)
-
-
-def _check_text(values: dict[str, str | None]) -> None:
-    for column, value in values.items():
-        try:
-            (value or "").encode("utf-8")
-        except UnicodeEncodeError as cause:
-            raise ValueError(f"{column}: half of a surrogate pair is not text") from cause
-
-
-def _callback_frame(rows: list[dict[str, str | int | None]]) -> pl.DataFrame:
-    schema: dict[str, pl.DataType] = {column: pl.String() for column in callbacks.CONTRACT.columns}
-    schema |= {"raw": pl.String(), "row_number": pl.Int64(), "refusal": pl.String(), "source_row": pl.String()}
-    return pl.DataFrame(rows, schema=schema)
