@@ -11,6 +11,8 @@ import duckdb
 
 WINDOW: Final = "2026-04-27"
 SETTLEMENT_FILE: Final = "set_2026_04_27"
+# Of one window; the numbers of another's begin behind them.
+_MOST_MOVEMENTS: Final = 10_000_000
 AS_OF: Final = "2026-04-28T12:00:00Z"
 
 # What is wrong with a movement follows from its number modulo 1000:
@@ -29,7 +31,7 @@ _MOVEMENTS: Final = """
         (case when i % 50 = 13 then -1 else 1 end) * (100 + (i * 7919) % 900000) as amount,
         (i * 104729) % 86400 as posted_second,
         (i * 15485863) % 86400 as settled_second
-    from range($movements) as numbers (i)
+    from range($first, $first + $movements) as numbers (i)
 """
 _SETTLEMENT: Final = """
     select
@@ -41,7 +43,7 @@ _SETTLEMENT: Final = """
         fee as fee_minor,
         gross - fee as net_minor,
         case when fault = 6 then 'GBP' else currency end as currency,
-        strftime(timestamp '2026-04-27' + to_seconds(settled_second), '%Y-%m-%dT%H:%M:%SZ') as settled_at,
+        strftime(getvariable('day') + to_seconds(settled_second), '%Y-%m-%dT%H:%M:%SZ') as settled_at,
         'batch_' || i % 40 as batch_id
     from (
         select *, case when fault = 2 then amount + 100 else amount end as gross, 30 + abs(amount) * 29 // 1000 as fee
@@ -61,7 +63,7 @@ _LEDGER: Final = """
         case when (side = '.1') = (amount > 0) then 'debit' else 'credit' end as direction,
         abs(amount) as amount_minor,
         currency,
-        strftime(timestamp '2026-04-27' + to_seconds(posted_second), '%Y-%m-%dT%H:%M:%SZ') as posted_at,
+        strftime(getvariable('day') + to_seconds(posted_second), '%Y-%m-%dT%H:%M:%SZ') as posted_at,
         'rail' as provider,
         reference as provider_reference,
         'int_' || i as intent_id
@@ -79,9 +81,9 @@ _CALLBACKS: Final = """
         amount + case when fault = 10 then copy else 0 end as amount_minor,
         currency,
         case when fault = 9 then 'failed' else 'succeeded' end as status,
-        strftime(timestamp '2026-04-27' + to_seconds(posted_second), '%Y-%m-%dT%H:%M:%SZ') as occurred_at,
+        strftime(getvariable('day') + to_seconds(posted_second), '%Y-%m-%dT%H:%M:%SZ') as occurred_at,
         strftime(
-            timestamp '2026-04-27' + to_seconds(posted_second + 2 + copy + case when fault = 7 then 100000 else 0 end),
+            getvariable('day') + to_seconds(posted_second + 2 + copy + case when fault = 7 then 100000 else 0 end),
             '%Y-%m-%dT%H:%M:%SZ'
         ) as received_at
     from movements
@@ -129,11 +131,16 @@ def dataset(folder: Path, movements: int) -> Dataset:
     return Dataset(movements, folder / f"{SETTLEMENT_FILE}.csv", folder / "ledger.csv", folder / "callbacks.jsonl")
 
 
-def generate(folder: Path, movements: int) -> Dataset:
-    """Write the three files of a window of so many movements into an existing `folder`; 0 gives files without rows."""
+def generate(folder: Path, movements: int, windows_later: int = 0) -> Dataset:
+    """Write the three files of a window of so many movements into an existing `folder`; 0 gives files without rows.
+
+    `windows_later` than WINDOW the movements are others, of another day.
+    """
     found = dataset(folder, movements)
     with duckdb.connect() as connection:
-        connection.execute(_MOVEMENTS, {"movements": movements}).fetchall()
+        connection.execute(f"set variable day = timestamp '{WINDOW}' + to_days({windows_later})").fetchall()
+        numbers = {"first": windows_later * _MOST_MOVEMENTS, "movements": movements}
+        connection.execute(_MOVEMENTS, numbers).fetchall()
         for query, path, form in (
             (_SETTLEMENT, found.settlement, "csv, header"),
             (_LEDGER, found.ledger, "csv, header"),

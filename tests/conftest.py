@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import postgres as postgres_server
-from tests.support import quick
+from tests.support import quick, whole_history
 from zentra_pipeline.settings import DATABASE_VARIABLE
 
 os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
@@ -36,6 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _quick() -> Iterator[None]:
     with quick.without_waiting():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _whole_history() -> Iterator[None]:
+    """Where it is asked for, no run may say anything else than with all of the past before its eyes."""
+    if not whole_history.is_wanted():
+        yield
+        return
+    with whole_history.compared_with_whole_history():
         yield
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-_COLUMNS: Final = "reference varchar, normalized_reference varchar"
+COLUMNS: Final = "reference varchar, normalized_reference varchar"
 _DISTINCT: Final = """
     select distinct provider_reference as reference from raw.settlement_lines where provider_reference <> ''
     union
@@ -22,22 +22,27 @@ _DISTINCT: Final = """
 
 def write_keys(connection: duckdb.DuckDBPyConnection, normalizer: str) -> None:
     """Fill `run.reference_keys` (reference, normalized_reference); '' means that nothing of the reference is left."""
-    connection.execute(f"create table run.reference_keys ({_COLUMNS})")
+    connection.execute(f"create table run.reference_keys ({COLUMNS})")
+    write_normalized(connection, "run.reference_keys", _DISTINCT, normalizer)
+
+
+def write_normalized(connection: duckdb.DuckDBPyConnection, table: str, references: str, normalizer: str) -> None:
+    """Add each row of a select of distinct references to a table of COLUMNS; with the normalizer `none` nothing."""
     if normalizer == "none":
         return
     if normalizer == "alphanumeric":
-        found = [reference for (reference,) in connection.execute(_DISTINCT).fetchall()]
+        found = [reference for (reference,) in connection.execute(references).fetchall()]
         keys = pa.table({"reference": found, "normalized_reference": [alphanumeric(text) for text in found]})
         connection.register("keys", keys)
-        connection.execute("insert into run.reference_keys select reference, normalized_reference from keys")
+        connection.execute(f"insert into {table} select reference, normalized_reference from keys")
         connection.unregister("keys")
         return
     connection.execute(
-        f"""insert into run.reference_keys
+        f"""insert into {table}
             select
                 reference,
                 case when regexp_matches(reference, $1) then regexp_extract(reference, $1, 1) else reference end
-            from ({_DISTINCT}) as distinct_references""",
+            from ({references}) as distinct_references""",
         [normalizer],
     )
 

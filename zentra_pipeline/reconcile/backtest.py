@@ -82,7 +82,8 @@ def backtest(
         for run in runs:
             if progress is not None:
                 progress("replay", f"window {run.ledger_window} with the changed profile")
-            inputs = replace(gather.run_inputs(tenant, run), profile=profile, earlier=tuple(earlier))
+            gathered = gather.run_inputs(tenant, run)
+            inputs = replace(gathered, profile=profile, earlier=tuple(earlier), reads_whole_history=True)
             replayed = _replay(inputs, workspace, tenant.paths.root)
             earlier.append(
                 EarlierRun(
@@ -92,8 +93,11 @@ def backtest(
                     content_digest="",
                     settlement_file=run.settlement_file,
                     ledger_window=inputs.ledger_window,
+                    as_of=inputs.as_of,
+                    window_ends_at=inputs.window_ends_at,
                     tables=replayed,
                     clearing_accounts=frozenset(profile.clearing_accounts),
+                    files=frozenset(file.sequence for file in inputs.files),
                 )
             )
             if (first or date.min) <= inputs.ledger_window <= (last or date.max):

@@ -8,7 +8,7 @@ from typing import Any
 from zentra_pipeline import provenance
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.reconcile import dbt_project
-from zentra_pipeline.reconcile.inputs import RunInputs
+from zentra_pipeline.reconcile.inputs import RELATED_ROWS, RunInputs
 from zentra_pipeline.store.runs import Revision
 
 
@@ -56,6 +56,7 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
         "decisions": inputs.decisions.content(),
         "rules": dbt_project.digest(),
         "code": provenance.code_digest(),
+        **({} if inputs.reads_whole_history else {"history": RELATED_ROWS}),
         **_passed_on(inputs),
     }
 

@@ -9,7 +9,7 @@ from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.decisions import run_adjustments
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.reconcile import fingerprint
-from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, clearing_accounts_of
+from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, reads_whole_history
 from zentra_pipeline.reconcile.passed_on import files_passed_on
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
@@ -28,6 +28,7 @@ def run_inputs(tenant: Tenant, run: run_store.Run) -> RunInputs:
         ]
         log = decision_store.listed(connection)
         passed_on = files_passed_on(run_store.runs_until(connection, run), run.run_id)
+        current = run_store.current_revision(connection, run.run_id) if run.revision else None
     return RunInputs(
         tenant=tenant.name,
         provider=run.provider,
@@ -43,17 +44,10 @@ def run_inputs(tenant: Tenant, run: run_store.Run) -> RunInputs:
         earlier=earlier,
         decisions=run_adjustments.of_run(log, run.run_id, {item.run_id for item in earlier}),
         passed_on=passed_on,
+        reads_whole_history=current is not None and reads_whole_history(current.manifest),
     )
 
 
 def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Revision) -> EarlierRun:
-    return EarlierRun(
-        run_id=run.run_id,
-        sequence=run.sequence,
-        revision=revision.revision,
-        content_digest=fingerprint.content_digest(revision),
-        settlement_file=run.settlement_file,
-        ledger_window=date.fromisoformat(run.ledger_window),
-        tables={name: paths.root / entry["path"] for name, entry in revision.tables.items()},
-        clearing_accounts=clearing_accounts_of(revision.manifest),
-    )
+    tables = {name: paths.root / entry["path"] for name, entry in revision.tables.items()}
+    return EarlierRun.of(run, revision, tables, fingerprint.content_digest(revision))

@@ -4,20 +4,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from zentra_pipeline import ledger_windows
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.config.routing import RoutingRule
 from zentra_pipeline.decisions.run_adjustments import RunDecisions
+from zentra_pipeline.instants import instant_of
 from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.store.runs import Revision, Run
+
+# What a manifest says of a run that read what is new or open, and the rows of the past that share a key with it.
+RELATED_ROWS: Final = "related rows"
 
 
 @dataclass(frozen=True)
 class EarlierRun:
     """A published run that was created before this one, with the lake files of its current revision.
 
-    `clearing_accounts` are those it was made with; None where its manifest does not tell.
+    `rows` says how many rows each table has, where that is known. `clearing_accounts` are those it was made with; None
+    where its manifest does not tell. `files` are the sequences of the files it read, `made_from` the earlier runs and
+    their revisions that it started from.
     """
 
     run_id: str
@@ -26,8 +33,37 @@ class EarlierRun:
     content_digest: str
     settlement_file: str
     ledger_window: date
-    tables: dict[str, Path] = field(default_factory=dict)
+    as_of: datetime
+    window_ends_at: datetime
+    tables: Mapping[str, Path]
+    rows: Mapping[str, int] = field(default_factory=dict)
     clearing_accounts: frozenset[str] | None = None
+    files: frozenset[int] = frozenset()
+    made_from: frozenset[tuple[str, int]] = frozenset()
+
+    @classmethod
+    def of(cls, run: Run, revision: Revision, tables: Mapping[str, Path], content_digest: str) -> "EarlierRun":
+        """A published revision, with where its tables lie, as a run that comes after it sees it."""
+        manifest = revision.manifest
+        profile = manifest.get("profile", {})
+        window = date.fromisoformat(run.ledger_window)
+        return cls(
+            run_id=run.run_id,
+            sequence=run.sequence,
+            revision=revision.revision,
+            content_digest=content_digest,
+            settlement_file=run.settlement_file,
+            ledger_window=window,
+            as_of=instant_of(revision.as_of),
+            window_ends_at=ledger_windows.window_start(
+                window + timedelta(days=1), profile.get("timezone", "UTC"), profile.get("window_cutoff", "00:00")
+            ),
+            tables=dict(tables),
+            rows={name: int(entry["rows"]) for name, entry in revision.tables.items() if "rows" in entry},
+            clearing_accounts=clearing_accounts_of(manifest),
+            files=frozenset(int(entry["sequence"]) for entry in manifest.get("files", [])),
+            made_from=frozenset((entry["run_id"], entry["revision"]) for entry in manifest.get("earlier", [])),
+        )
 
 
 @dataclass(frozen=True)
@@ -35,6 +71,7 @@ class RunInputs:
     """Everything a run depends on. The same inputs give the same tables, byte for byte.
 
     `passed_on` are settlement files whose runs were taken back → the file of the run that their rows went on to.
+    `reads_whole_history`: a revision of a release that read every row of the past, made again as it was made.
     """
 
     tenant: str
@@ -51,6 +88,7 @@ class RunInputs:
     earlier: Sequence[EarlierRun]
     decisions: RunDecisions = field(default_factory=RunDecisions)
     passed_on: Mapping[str, str] = field(default_factory=dict)
+    reads_whole_history: bool = False
 
     @property
     def window_starts_at(self) -> datetime:
@@ -72,3 +110,8 @@ def clearing_accounts_of(manifest: Mapping[str, Any]) -> frozenset[str] | None:
     """The clearing accounts a revision was made with, by its manifest."""
     accounts = manifest.get("profile", {}).get("clearing_accounts")
     return None if accounts is None else frozenset(accounts)
+
+
+def reads_whole_history(manifest: Mapping[str, Any]) -> bool:
+    """Whether a revision was made by a release that read every row of the past, by its manifest."""
+    return manifest.get("history") != RELATED_ROWS

@@ -19,12 +19,10 @@ import duckdb
 import pyarrow as pa
 
 from zentra_pipeline import ledger_windows, reference_keys, settings, sql_text
-from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.instants import instant_of
-from zentra_pipeline.published import lake_files
+from zentra_pipeline.reconcile import visible_rows
 from zentra_pipeline.reconcile.inputs import RunInputs
-from zentra_pipeline.store.files import StagedFile
 
 DATABASE_NAME: Final = "window.duckdb"
 _SQL_TYPES: Final[Mapping[Any, str]] = {bool: "boolean", int | None: "bigint"}
@@ -35,11 +33,17 @@ _SEEDS: Final = ("currencies", "exception_types")
 
 @contextmanager
 def run_database(
-    inputs: RunInputs, folder: Path, tenant_root: Path, *, keep: bool = False
+    inputs: RunInputs,
+    folder: Path,
+    tenant_root: Path,
+    *,
+    keep: bool = False,
+    check: visible_rows.Check = visible_rows.unchecked,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The run's database with all that the models may see; gone afterwards, as is `folder`, which is emptied first.
 
-    What does not fit into memory is spilled into `folder`. With `keep` the database is a file in it and both stay.
+    `check` hears of registered files before they are read. What does not fit into memory is spilled into `folder`. With
+    `keep` the database is a file in it and both stay.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -47,12 +51,12 @@ def run_database(
         with _connected(folder, keep) as connection:
             for schema in ("run", "raw", "earlier", "zentra"):
                 connection.execute(f"create schema {schema}")
-            _write_raw(connection, inputs, tenant_root)
             _write_scope(connection, inputs)
             _write_calendar(connection, inputs)
-            _write_earlier(connection, inputs)
+            _write_earlier_runs(connection, inputs)
             _write_decisions(connection, inputs.decisions)
             _write_seeds(connection)
+            visible_rows.write(connection, inputs, tenant_root, check)
             reference_keys.write_keys(connection, inputs.profile.reference_normalizer)
             yield connection
     finally:
@@ -102,51 +106,6 @@ def _joined(texts: pa.StringArray) -> memoryview:
     return memoryview(content)[starts[texts.offset] : starts[texts.offset + len(texts)]]
 
 
-def _write_raw(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_root: Path) -> None:
-    for kind, table in staged_tables.TABLE_OF_KIND.items():
-        files = [file for file in inputs.files if file.kind == kind and file.staged_path]
-        if kind in ("settlement", "callbacks", "internal_events"):
-            files = [file for file in files if file.provider == inputs.provider]
-        staged = [(tenant_root / str(file.staged_path), file) for file in files]
-        _create_view(connection, table, "settlement_file", staged, inputs)
-    quarantined = [
-        (tenant_root / str(file.quarantine_path), file)
-        for file in inputs.files
-        if file.quarantine_path and file.provider == inputs.provider
-    ]
-    _create_view(connection, "quarantine", "file_id", quarantined, inputs)
-
-
-def _create_view(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    file_column: str,
-    files: Sequence[tuple[Path, StagedFile]],
-    inputs: RunInputs,
-) -> None:
-    """A view over staged files, or an empty table of the same columns where there is no file.
-
-    Rows that went on to a run of another file come as rows of that file, to the run of their own file as its own, too.
-    """
-    columns = staged_tables.staged_columns(name)
-    parts: dict[str | None, list[Path]] = {}
-    for path, file in files:
-        file_id = inputs.passed_on.get(file.file_id) if file.kind == "settlement" else None
-        if file_id is None or file.file_id == inputs.settlement_file:
-            parts.setdefault(None, []).append(path)
-        if file_id is not None:
-            parts.setdefault(file_id, []).append(path)
-    if not parts:
-        connection.execute(f"create table raw.{name} ({columns})")
-        return
-    selects = []
-    for file_id, paths in parts.items():
-        rows = lake_files.staged_rows(columns, paths)
-        moved = f"select * replace ({sql_text.literal(file_id or '')} as {file_column}) from ({rows})"
-        selects.append(rows if file_id is None else moved)
-    connection.execute(f"create view raw.{name} as {' union all '.join(selects)}")
-
-
 def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
     profile = inputs.profile
     _write_table(
@@ -154,7 +113,7 @@ def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> No
         "run.scope",
         "tenant_id varchar, provider varchar, run_id varchar, settlement_file varchar, ledger_window date, "
         "window_starts_at timestamp, window_ends_at timestamp, review_cutoff_at timestamp, as_of timestamp, "
-        "owner varchar",
+        "owner varchar, reads_whole_history boolean",
         [
             (
                 inputs.tenant,
@@ -167,6 +126,7 @@ def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> No
                 _naive(inputs.review_cutoff_at),
                 _naive(inputs.as_of),
                 inputs.owner,
+                visible_rows.reads_everything(inputs),
             )
         ],
     )
@@ -242,7 +202,7 @@ def _utc_days(starts_at: datetime, ends_at: datetime) -> Iterable[date]:
         day += timedelta(days=1)
 
 
-def _write_earlier(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+def _write_earlier_runs(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
     accounts = frozenset(inputs.profile.clearing_accounts)
     _write_table(
         connection,
@@ -254,13 +214,6 @@ def _write_earlier(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> 
             for run in inputs.earlier
         ],
     )
-    for table in ("matches", "match_legs", "open_items", "write_offs", "exceptions", "callback_states", "conservation"):
-        published = [(run.tables[table], run.sequence) for run in inputs.earlier if table in run.tables]
-        columns = f"{lake_files.columns_sql(table)}, run_sequence bigint"
-        if not published:
-            connection.execute(f"create table earlier.{table} ({columns})")
-        else:
-            connection.execute(f"create view earlier.{table} as {lake_files.published_rows(table, published)}")
 
 
 def _write_decisions(connection: duckdb.DuckDBPyConnection, decisions: RunDecisions) -> None:

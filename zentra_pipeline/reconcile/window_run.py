@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import duckdb
@@ -18,7 +19,15 @@ from zentra_pipeline.errors import DamagedFilesError, RunFailedError, ZentraErro
 from zentra_pipeline.ingest import callback_staging, staged_digests
 from zentra_pipeline.published import lake, lake_files
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.reconcile import dbt_execute, fingerprint, gather, revisions, run_database, run_requests
+from zentra_pipeline.reconcile import (
+    dbt_execute,
+    fingerprint,
+    gather,
+    revisions,
+    run_database,
+    run_requests,
+    visible_rows,
+)
 from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.reconcile.revisions import Execution
 from zentra_pipeline.runtime import intents
@@ -117,10 +126,15 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
     is_to_answer = asked is not None and asked.status == "launched"
     _set_status(execution, "ingesting", asked.reason if asked and is_to_answer else None)
     inputs = gather.run_inputs(tenant, run)
-    staged_digests.check(tenant, inputs.files)
     keep = os.environ.get(KEEP_VARIABLE) == "1"
     tables: dict[str, lake_files.PublishedFile] = {}
-    with run_database.run_database(inputs, tenant.paths.scratch / run.run_id, tenant.paths.root, keep=keep) as database:
+    with run_database.run_database(
+        inputs,
+        tenant.paths.scratch / run.run_id,
+        tenant.paths.root,
+        keep=keep,
+        check=partial(staged_digests.check, tenant),
+    ) as database:
         nodes = _build(execution, report, database)
         inputs_digest = run_database.inputs_digest(database)
         digest = fingerprint.fingerprint(inputs, inputs_digest, run_database.quarantined_rows(database))
@@ -134,6 +148,8 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
         run, tables = revisions.keep(execution, known, inputs, digest)
     else:
         run, tables = revisions.record(execution, inputs, inputs_digest, digest, tables)
+        published = {name: tenant.paths.root / table.path for name, table in tables.items()}
+        visible_rows.write_keys(inputs, published, tenant.paths.root)
     lake.refresh(tenant.paths)
     return WindowResult(run, run.revision > published_before, tables, nodes, _quarantined_rows(inputs))
 

@@ -43,6 +43,7 @@ CHECKS: Final[dict[str, Callable[[Records], Iterator[Finding]]]] = {
     "landing": file_checks.check_landing,
     "staged": file_checks.check_staged,
     "lake": file_checks.check_lake,
+    "row_keys": file_checks.check_row_keys,
     "pointers": reader_checks.check_pointers,
     "catalog": reader_checks.check_catalog,
     "prepared": seal_checks.check_prepared,

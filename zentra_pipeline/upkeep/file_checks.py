@@ -1,16 +1,22 @@
 """Checks of a tenant's files against what was recorded of them: landed, staged and published. Nothing is changed."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zentra_pipeline import locks
-from zentra_pipeline.contracts import CONTRACTS
+from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.contracts import CONTRACTS, staged_tables
+from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.ingest import landing, staged_digests
+from zentra_pipeline.reconcile import related_rows, row_keys
+from zentra_pipeline.reconcile.related_rows import Source
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
@@ -109,6 +115,42 @@ def check_lake(records: Records) -> Iterator[Finding]:
         for left in sorted(path for path in records.paths.lake.rglob("*") if path.is_file() and path not in known):
             if left.parent != pointers:
                 yield _leftover("lake", records.paths, left, "no revision names it: its run ended before it published")
+
+
+def check_row_keys(records: Records) -> Iterator[Finding]:
+    """Every key file holds the keys of its file: one that lacks some would hide rows of the past from a run."""
+    normalizers = {}
+    for provider in {run.provider for run in records.runs}:
+        with suppress(ZentraError):  # its profile is another command's to complain of
+            normalizers[provider] = load_profile(records.paths, provider).reference_normalizer
+    for source, normalizer in sorted(_keyed_sources(records, normalizers), key=str):
+        path = row_keys.key_file(records.paths.root, source.path, normalizer)
+        if not path.is_file() or not source.path.is_file():
+            continue
+        try:
+            is_right = row_keys.agree(source.table, related_rows.rows_of_file(source), path, normalizer)
+            what = "" if is_right else "it does not hold the keys of the file it is of"
+        except duckdb.Error as error:
+            what = f"it cannot be read: {' '.join(str(error).split())}"
+        if what:
+            subject = path.relative_to(records.paths.root).as_posix()
+            yield Finding("row_keys", subject, ERROR, what, command("rebuild", "--tenant", records.tenant.name))
+
+
+def _keyed_sources(records: Records, normalizers: Mapping[str, str]) -> set[tuple[Source, str]]:
+    """The files that runs look rows up in, each with every normalizer it may be looked up with."""
+    found = {
+        (Source(staged_tables.TABLE_OF_KIND[file.kind], records.paths.root / file.staged_path), normalizer)
+        for file in records.files
+        for provider, normalizer in normalizers.items()
+        if file.staged_path and (file.kind == "ledger" or file.provider == provider)
+    }
+    return found | {
+        (Source(table, records.paths.root / item.tables[table]["path"]), normalizers[provider])
+        for item in records.current.values()
+        for table in related_rows.PUBLISHED
+        if table in item.tables and (provider := records.runs_by_id[item.run_id].provider) in normalizers
+    }
 
 
 def check_scratch(records: Records) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ files and a rerun heals the rest. Does not belong here: making a file or a revis
 """
 
 import filecmp
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.ingest import landing, staging
 from zentra_pipeline.published import lake, lake_files, store_age
-from zentra_pipeline.reconcile import dbt_project
+from zentra_pipeline.reconcile import dbt_project, row_keys
 from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import file_facts
@@ -331,6 +332,7 @@ def _put_in_place(work: _Work) -> list[str]:
             durable_files.sync_folder(target.parent)
             replaced.append(path)
     _record_digests(work)
+    shutil.rmtree(work.paths.root / row_keys.FOLDER, ignore_errors=True)  # each run writes those it lacks
     landing.discard_arriving(work.paths)
     staging.discard_arriving(work.paths)
     staging.discard_unregistered(work.paths, max(work.records.files_by_sequence, default=0) + 1)

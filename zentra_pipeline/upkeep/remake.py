@@ -24,7 +24,7 @@ from zentra_pipeline.instants import instant_of
 from zentra_pipeline.ledger_windows import BusinessDays
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import dbt_execute, run_database
-from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, clearing_accounts_of
+from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, reads_whole_history
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.runs import Revision
@@ -121,6 +121,7 @@ def inputs_of(revision: Revision, records: Records, tables: Tables) -> RunInputs
         decisions=RunDecisions.of_content(manifest.get("decisions")),
         earlier=[earlier_run(records, records.revisions_by_key[key], tables) for key in made_from(revision)],
         passed_on=manifest.get("passed_on", {}),
+        reads_whole_history=reads_whole_history(manifest),
     )
 
 
@@ -190,14 +191,6 @@ def _check_files(manifest: Mapping[str, Any], records: Records) -> None:
 
 def earlier_run(records: Records, revision: Revision, tables: Tables) -> EarlierRun:
     """A published revision as a run that comes after it sees it."""
-    run = records.runs_by_id[revision.run_id]
-    return EarlierRun(
-        run_id=run.run_id,
-        sequence=run.sequence,
-        revision=revision.revision,
-        content_digest="",
-        settlement_file=run.settlement_file,
-        ledger_window=date.fromisoformat(run.ledger_window),
-        tables=dict(tables[revision.run_id, revision.revision]),
-        clearing_accounts=clearing_accounts_of(revision.manifest),
+    return EarlierRun.of(
+        records.runs_by_id[revision.run_id], revision, tables[revision.run_id, revision.revision], content_digest=""
     )

@@ -1,10 +1,18 @@
 -- Grain: a distinct row the run sees, whatever files it came in, in whatever order or number, as one text.
 -- The text gives back its fields: first those of a fixed form, then the lengths of the free ones, then those themselves.
 -- A movement stands for its entries: what they add up to on either side belongs to it, and so does an imbalance anywhere.
+-- Of what earlier runs have disposed of, nothing is told again, however often it came: their digests name it. Revisions of
+-- releases that read all of the past tell of all callbacks and intents.
 -- `side`, `row_id` and `currency` are the rows' total order; the digest over all texts in that order names the inputs.
 {{ config(materialized='view') }}
 
-with lines as (
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+lines as (
 
     select * from {{ ref('int_settlement_lines') }}
 
@@ -100,6 +108,8 @@ final as (
         ) }}
         || case when movement_type is null then '' else '|' || movement_type end as row_text
     from events
+    cross join scope
+    where scope.reads_whole_history or events.earlier_state is null or events.earlier_state in ('in_transit', 'excepted')
 
     union all
 
@@ -113,6 +123,8 @@ final as (
             ['intent_id', 'event_id', 'actor', 'actor_scope', 'policy', 'policy_result']
         ) }} as row_text
     from intents
+    cross join scope
+    where scope.reads_whole_history or intents.intent_id in (select movements.intent_id from movements)
 
 )
 

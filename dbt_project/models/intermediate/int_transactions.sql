@@ -1,8 +1,8 @@
 -- Grain: a ledger transaction in one currency, over the provider's entries posted before the window's end.
 -- The clearing columns are null where no entry is on a clearing account: then it is no movement.
 -- Fees, payouts and adjustments have a class where the profile's match_line_types names it.
--- An entry is known by its transaction and entry_id. The last delivery of an entry is its content; equal deliveries are
--- counted in `redeliveries`.
+-- An entry is known by its transaction and entry_id. The last delivery of an entry is its content; equal deliveries that no
+-- earlier run has met are counted in `redeliveries`.
 
 with scope as (
 
@@ -70,7 +70,23 @@ ordered_repeats as (
                 coalesce(visible.provider_reference, ''),
                 coalesce(visible.intent_id, '')
             order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
-        ) as copy_rank
+        ) as copy_rank,
+        row_number() over (
+            partition by
+                visible.transaction_id,
+                visible.entry_id,
+                visible.movement_type,
+                visible.account,
+                visible.direction,
+                visible.amount_minor,
+                visible.currency,
+                visible.posted_at,
+                visible.provider,
+                coalesce(visible.provider_reference, ''),
+                coalesce(visible.intent_id, ''),
+                visible.is_seen_before
+            order by visible.file_sequence desc nulls last, visible.row_number desc nulls last
+        ) as earlier_copy_rank
     from visible
     inner join repeated
         on visible.transaction_id = repeated.transaction_id and visible.entry_id = repeated.entry_id
@@ -82,7 +98,10 @@ redeliveries as (
     select
         transaction_id,
         entry_id,
-        cast(sum(case when copy_rank > 1 then 1 else 0 end) as bigint) as redeliveries
+        cast(
+            sum(case when copy_rank > 1 then 1 else 0 end)
+            - sum(case when is_seen_before and earlier_copy_rank > 1 then 1 else 0 end) as bigint
+        ) as redeliveries
     from ordered_repeats
     group by transaction_id, entry_id
 
@@ -101,7 +120,7 @@ latest as (
     union all
 
     select
-        ordered_repeats.* exclude (age_rank, copy_rank),
+        ordered_repeats.* exclude (age_rank, copy_rank, earlier_copy_rank),
         redeliveries.redeliveries
     from ordered_repeats
     inner join redeliveries

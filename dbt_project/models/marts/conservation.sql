@@ -81,36 +81,17 @@ quarantine as (
 
 ),
 
-earlier_conservation as (
-
-    select * from {{ ref('stg_earlier_conservation') }}
-
-),
-
 -- Entries that came again: whatever became of their movement since, the run that meets them first counts them.
-redelivered_before as (
-
-    select
-        currency,
-        cast(sum(duplicates) as bigint) as row_count,
-        cast(sum(duplicates_minor) as bigint) as amount_minor
-    from earlier_conservation
-    where side = 'ledger' and currency <> ''
-    group by currency
-
-),
-
 redelivered_entries as (
 
     select
         transactions.currency,
-        cast(sum(transactions.redeliveries) - coalesce(max(redelivered_before.row_count), 0) as bigint) as row_count,
-        cast(sum(transactions.redelivered_minor) - coalesce(max(redelivered_before.amount_minor), 0) as bigint) as amount_minor
+        cast(sum(transactions.redeliveries) as bigint) as row_count,
+        cast(sum(transactions.redelivered_minor) as bigint) as amount_minor
     from transactions
-    left join redelivered_before on transactions.currency = redelivered_before.currency
     where transactions.first_clearing_entry_id is not null
     group by transactions.currency
-    having sum(transactions.redeliveries) > coalesce(max(redelivered_before.row_count), 0)
+    having sum(transactions.redeliveries) > 0
 
 ),
 
@@ -343,27 +324,14 @@ quarantined_rows as (
 
 ),
 
--- Ledger and callback rows that were never accepted have no window: the first run that meets them counts them.
-quarantined_before as (
-
-    select
-        side,
-        sum(quarantined) as row_count
-    from earlier_conservation
-    where side in ('ledger', 'callback')
-    group by side
-
-),
-
+-- Ledger and callback rows that were never accepted have no window: the source holds those of files that no earlier run has met.
 quarantined as (
 
     select
-        quarantined_rows.side,
+        side,
         '' as currency,
-        cast(quarantined_rows.row_count - coalesce(quarantined_before.row_count, 0) as bigint) as row_count
+        cast(row_count as bigint) as row_count
     from quarantined_rows
-    left join quarantined_before on quarantined_rows.side = quarantined_before.side
-    where quarantined_rows.row_count > coalesce(quarantined_before.row_count, 0)
 
 ),
 

@@ -1,5 +1,9 @@
-"""The dbt models as Dagster assets: keys, groups, descriptions and checks; running them does not belong here."""
+"""The dbt models as Dagster assets: keys, groups, descriptions and checks; running them does not belong here.
 
+They are read from the manifest: importing dagster_dbt takes longer than a small window.
+"""
+
+import hashlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +12,6 @@ from functools import cache
 from typing import Any, Final
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
-from dagster_dbt.asset_utils import build_dbt_specs
 
 from zentra_pipeline.defs.partitions import partitioned_check, previous_window
 from zentra_pipeline.reconcile import dbt_project
@@ -36,32 +38,6 @@ _GROUP_OF_MART: Final = {
 }
 
 
-class _Translator(DagsterDbtTranslator):
-    """Names dbt's nodes the way finance follows them."""
-
-    def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
-
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        # A run's parameters are one thing to follow, and so is what earlier runs left.
-        if dbt_resource_props["resource_type"] == "source":
-            if dbt_resource_props["source_name"] == "run":
-                return SCOPE_KEY
-            if dbt_resource_props["source_name"] == "earlier":
-                return EARLIER_KEY
-        return super().get_asset_key(dbt_resource_props)
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        if dbt_resource_props["resource_type"] == "seed":
-            return "staging"
-        name, folder = dbt_resource_props["name"], dbt_resource_props["fqn"][1]
-        return _GROUP_OF_MART.get(name, _GROUP_OF_FOLDER[folder])
-
-    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """What stands first in a model: its grain and what it assumes."""
-        return _first_comment(dbt_resource_props) or str(dbt_resource_props.get("description") or "")
-
-
 @dataclass(frozen=True)
 class ModelSpecs:
     """Asset and check specs of the project, and the dbt id each stands for."""
@@ -79,40 +55,60 @@ class ModelSpecs:
 @cache
 def model_specs() -> ModelSpecs:
     """Every model as an asset, and every data test by the model it tests."""
-    translator = _Translator()
-    content = dbt_project.manifest()
-    assets, checks = build_dbt_specs(
-        translator=translator,
-        manifest=content,
-        select="fqn:*",
-        exclude="resource_type:seed",
-        selector="",
-        io_manager_key=None,
-        project=None,
-    )
-    nodes = content["nodes"]
-    asset_of_node = {
-        unique_id: translator.get_asset_key(node)
+    nodes = dbt_project.manifest()["nodes"]
+    models = {unique_id: node for unique_id, node in nodes.items() if node["resource_type"] == "model"}
+    asset_of_node = {unique_id: dg.AssetKey(node["name"]) for unique_id, node in models.items()}
+    check_of_node = {
+        unique_id: dg.AssetCheckKey(dg.AssetKey(tested), node["name"])
         for unique_id, node in nodes.items()
-        if node["resource_type"] == "model"
+        if node["resource_type"] == "test" and (tested := _tested(node)) in {model["name"] for model in models.values()}
     }
-    by_name = {check.name: check.key for check in checks}
-    check_of_node = {unique_id: by_name[node["name"]] for unique_id, node in nodes.items() if node["name"] in by_name}
     claims = {key: _first_comment(nodes[unique_id]) for unique_id, key in check_of_node.items()}
-    return ModelSpecs([_ours(spec) for spec in assets], claims, asset_of_node, check_of_node)
+    return ModelSpecs([_spec(node) for node in models.values()], claims, asset_of_node, check_of_node)
+
+
+def _spec(node: Mapping[str, Any]) -> dg.AssetSpec:
+    """A model as an asset, skippable: a window that is skipped or fails materializes nothing."""
+    deps = [dg.AssetDep(key) for key in sorted({_key(parent) for parent in node["depends_on"]["nodes"]})]
+    if node["name"] == "open_items":
+        deps.append(dg.AssetDep("open_items", partition_mapping=previous_window))
+    columns = [
+        dg.TableColumn(name, column["data_type"] or "unknown", column["description"] or None)
+        for name, column in node["columns"].items()
+    ]
+    return dg.AssetSpec(
+        node["name"],
+        deps=deps,
+        description=_first_comment(node) or node["description"],
+        group_name=_GROUP_OF_MART.get(node["name"], _GROUP_OF_FOLDER[node["fqn"][1]]),
+        metadata={
+            "dagster/column_schema": dg.TableSchema(columns=columns),
+            "dagster/table_name": node["relation_name"].replace('"', ""),
+            "materialization": node["config"]["materialized"],
+        },
+        owners=OWNERS,
+        kinds={"dbt", "duckdb"},
+        code_version=hashlib.sha1(node["raw_code"].encode(), usedforsecurity=False).hexdigest(),
+        freshness_policy=FRESHNESS,
+        skippable=True,
+    )
+
+
+def _key(unique_id: str) -> dg.AssetKey:
+    """The asset of a model, seed or source; a run's parameters are one thing to follow, and so are earlier runs."""
+    kind, _project, *names = unique_id.split(".")
+    if kind == "source" and names[0] in ("run", "earlier"):
+        return SCOPE_KEY if names[0] == "run" else EARLIER_KEY
+    return dg.AssetKey(names)
+
+
+def _tested(node: Mapping[str, Any]) -> str:
+    """What a data test is a check of: the model it names, else the node it is declared with or reads."""
+    named = node["config"].get("meta", {}).get("dagster", {}).get("ref", {}).get("name")
+    return str(named or (node.get("attached_node") or node["depends_on"]["nodes"][0]).split(".")[-1])
 
 
 def _first_comment(node: Mapping[str, Any]) -> str:
     """The comment that a node's SQL begins with, as one line."""
     comment = itertools.takewhile(lambda line: line.startswith("--"), str(node.get("raw_code") or "").splitlines())
     return " ".join(line.removeprefix("--").strip() for line in comment)
-
-
-def _ours(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """A model's spec with its owners, and skippable: a window that is skipped or fails materializes nothing."""
-    deps = list(spec.deps)
-    if spec.key == dg.AssetKey("open_items"):
-        deps.append(dg.AssetDep("open_items", partition_mapping=previous_window))
-    return spec.replace_attributes(
-        owners=OWNERS, kinds={"dbt", "duckdb"}, deps=deps, skippable=True, freshness_policy=FRESHNESS
-    )

@@ -1,0 +1,298 @@
+"""Rows of the past that are related to what a run must look at, however many rows lie between, found by key files.
+
+Two rows are related when they share a reference or an id, whatever columns these stand in; so are the rows of a match.
+The search starts from all that is new or open and ends where nothing new is found: what is left out shares no key with
+anything that is read. Finding too much costs time and changes nothing. What is new does not belong here (visible_rows).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from zentra_pipeline import reference_keys, sql_text
+from zentra_pipeline.contracts import staged_tables
+from zentra_pipeline.published import lake_files
+from zentra_pipeline.reconcile import row_keys
+from zentra_pipeline.reconcile.row_keys import KEYED
+
+PUBLISHED: Final = ("matches", "match_legs", "callback_states")
+# The instant by which it is decided whether an earlier run has seen a row.
+SEEN_BY: Final = {"ledger_entries": "posted_at", "callbacks": "received_at"}
+_NORMALIZED: Final = "related.normalized"
+OnRead = Callable[[Sequence[Path]], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the past: staged, maybe `moved_to` another settlement file, or published by the run `run_sequence`.
+
+    Of a staged file only the rows before `seen_until` are of the past, all of them where it is null.
+    """
+
+    table: str
+    path: Path
+    moved_to: str | None = None
+    run_sequence: int | None = None
+    seen_until: datetime | None = None
+
+
+def find(
+    connection: duckdb.DuckDBPyConnection,
+    tenant_root: Path,
+    past: Sequence[Source],
+    live: Mapping[str, str],
+    waiting: str,
+    normalizer: str,
+    on_read: OnRead,
+) -> None:
+    """Fill the tables of the schema `related` with the rows of `past` that are related to what is live or open.
+
+    `live` are selects of staged rows by table, `waiting` one of the states of callbacks that are open, and `on_read`
+    hears of staged files before their rows are read. The schemas `run` and `earlier` hold the decisions, open items and
+    exceptions.
+    """
+    _create(connection)
+    if not past:
+        return
+    write_keys(past, tenant_root, normalizer, on_read)
+    _register(connection, tenant_root, past, normalizer)
+    key_files = sorted({row_keys.key_file(tenant_root, source.path, normalizer) for source in past})
+    starts = [_open_keys(waiting), *(_keys(connection, table, rows, normalizer) for table, rows in live.items())]
+    _look_up_next(connection, starts)
+    hop = 0
+    while _find_units(connection, key_files, hop):
+        _look_up_next(connection, _fetch(connection, past, hop, normalizer, on_read))
+        hop += 1
+
+
+def write_keys(sources: Sequence[Source], tenant_root: Path, normalizer: str, on_read: OnRead) -> None:
+    """Write the key files that these sources lack; `on_read` hears of the files that are read for it."""
+    by_path = {source.path: source for source in sources}
+    missing = row_keys.missing(tenant_root, by_path, normalizer)
+    if missing:
+        on_read(missing)
+        row_keys.write(
+            tenant_root, ((by_path[path].table, rows_of_file(by_path[path]), path) for path in missing), normalizer
+        )
+
+
+def staged_rows(sources: Sequence[Source]) -> str:
+    """A select over staged files of one table that are all moved to the same settlement file, or none of them."""
+    table, moved_to = sources[0].table, sources[0].moved_to
+    rows = lake_files.staged_rows(staged_tables.staged_columns(table), [source.path for source in sources])
+    if moved_to is None:
+        return rows
+    return f"select * replace ({sql_text.literal(moved_to)} as settlement_file) from ({rows})"
+
+
+def instant(value: datetime) -> str:
+    """An aware instant as a SQL timestamp."""
+    return f"timestamp '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def _create(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("create schema related")
+    for table in staged_tables.TABLE_OF_KIND.values():
+        connection.execute(f"create table related.{table} ({staged_tables.staged_columns(table)})")
+    for table in PUBLISHED:
+        connection.execute(f"create table related.{table} ({lake_files.columns_sql(table)}, run_sequence bigint)")
+    connection.execute(
+        "create table related.sources (number integer, table_name varchar, path varchar, key_file varchar, "
+        "moved_to varchar, run_sequence bigint, seen_until timestamp)"
+    )
+    connection.execute("create table related.match_units (run_sequence bigint, unit ubigint, hop integer)")
+    connection.execute("create table related.known (key ubigint)")
+    connection.execute("create table related.wanted (key ubigint)")
+    connection.execute("create table related.units (number integer, unit ubigint, hop integer)")
+    connection.execute(f"create table {_NORMALIZED} ({reference_keys.COLUMNS})")
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection, tenant_root: Path, past: Sequence[Source], normalizer: str
+) -> None:
+    rows = [
+        [
+            str(number),
+            source.table,
+            str(source.path),
+            str(row_keys.key_file(tenant_root, source.path, normalizer)),
+            source.moved_to,
+            None if source.run_sequence is None else str(source.run_sequence),
+            None if source.seen_until is None else f"{source.seen_until.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}",
+        ]
+        for number, source in enumerate(past)
+    ]
+    connection.execute(
+        """insert into related.sources
+           select cast(f[1] as integer), f[2], f[3], f[4], f[5], cast(f[6] as bigint), cast(f[7] as timestamp)
+           from (select unnest($1) as f)""",
+        [rows],
+    )
+
+
+def _open_keys(waiting: str) -> str:
+    """A select of the keys of what is open: items, exceptions, waiting callbacks, and what the run's decisions name."""
+    return f"""
+        select item_id as text from earlier.open_items
+        union all
+        select unnest([newest.subject_id, newest.match_id]) as text
+        from (
+            select * from earlier.exceptions
+            qualify row_number() over (partition by exception_id order by run_sequence desc nulls last) = 1
+        ) as newest
+        left join run.exception_states as decided on newest.exception_id = decided.exception_id
+        where newest.status <> 'resolved' and (coalesce(decided.status, '') <> 'resolved' or decided.is_own)
+        union all
+        select provider_event_id as text from ({waiting})
+        union all
+        select item_id as text from run.write_offs
+        union all
+        select item_id as text from run.manual_matches
+    """.join(("select hash(text) as key from (", ") where text <> ''"))
+
+
+def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: str, normalizer: str) -> str:
+    """A select of the keys of staged rows."""
+    normalized = None
+    if normalizer != "none" and "provider_reference" in KEYED[table].columns:
+        normalized = _NORMALIZED
+        references = (
+            f"select distinct provider_reference as reference from ({rows}) where provider_reference <> '' "
+            f"and provider_reference not in (select reference from {_NORMALIZED})"
+        )
+        reference_keys.write_normalized(connection, _NORMALIZED, references, normalizer)
+    return f"select key from ({row_keys.keys_of(rows, KEYED[table].columns, normalized=normalized)})"
+
+
+def _look_up_next(connection: duckdb.DuckDBPyConnection, selects: Sequence[str]) -> None:
+    """Make the keys of these selects, as far as they are not known yet, those that are looked up next."""
+    keys = " union all ".join(selects) or "select cast(null as ubigint) as key limit 0"
+    connection.execute(
+        f"""create or replace table related.wanted as
+            select distinct key from ({keys})
+            where key not in (select key from related.known)"""
+    ).fetchall()
+    connection.execute("insert into related.known from related.wanted").fetchall()
+
+
+def _find_units(connection: duckdb.DuckDBPyConnection, key_files: Sequence[Path], hop: int) -> bool:
+    """Look the wanted keys up in the key files; whether anything was found that was not found before."""
+    listed = ", ".join(sql_text.file_literal(path) for path in key_files)
+    (found,) = connection.execute(
+        f"""insert into related.units
+            select distinct sources.number, keys.unit, {hop}
+            from read_parquet([{listed}], filename = true, hive_partitioning = false) as keys
+            semi join related.wanted as wanted on keys.key = wanted.key
+            inner join related.sources as sources on keys.filename = sources.key_file
+            anti join related.units as units on sources.number = units.number and keys.unit = units.unit"""
+    ).fetchall()[0]
+    return bool(found)
+
+
+def _fetch(
+    connection: duckdb.DuckDBPyConnection, past: Sequence[Source], hop: int, normalizer: str, on_read: OnRead
+) -> list[str]:
+    """Read the rows found last, and return selects of their keys."""
+    numbers = connection.execute("select distinct number from related.units where hop = $1", [hop]).fetchall()
+    found: dict[str, set[Path]] = defaultdict(set)
+    for (number,) in numbers:
+        found[past[number].table].add(past[number].path)
+    on_read(sorted(set().union(*(found[table] for table in staged_tables.TABLE_OF_KIND.values()))))
+    selects = [
+        _fetch_staged(connection, table, sorted(found[table]), hop, normalizer)
+        for table in staged_tables.TABLE_OF_KIND.values()
+        if found[table]
+    ]
+    if found["callback_states"]:
+        _fetch_states(connection, past, found["callback_states"], hop)
+    if found["matches"] or found["match_legs"]:
+        selects.append(_fetch_matches(connection, past, hop))
+    return selects
+
+
+def _fetch_staged(
+    connection: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path], hop: int, normalizer: str
+) -> str:
+    columns = staged_tables.staged_columns(table)
+    moved = "coalesce(sources.moved_to, rows.settlement_file) as settlement_file"
+    names = ", ".join(moved if name == "settlement_file" else f"rows.{name}" for name in sql_text.column_types(columns))
+    seen = (
+        f" where sources.seen_until is null or rows.{SEEN_BY[table]} < sources.seen_until" if table in SEEN_BY else ""
+    )
+    fetched = f"related.{table}_{hop}"
+    connection.execute(
+        f"""create table {fetched} as
+            select {names}
+            from {sql_text.parquet_scan(paths, columns, with_names=True)} as rows
+            inner join related.sources as sources on rows.filename = sources.path
+            inner join related.units as units
+                on sources.number = units.number and {KEYED[table].unit} = units.unit and units.hop = {hop}{seen}"""
+    ).fetchall()
+    connection.execute(f"insert into related.{table} by name from {fetched}").fetchall()
+    return _keys(connection, table, f"select * from {fetched}", normalizer)
+
+
+def _fetch_states(connection: duckdb.DuckDBPyConnection, past: Sequence[Source], paths: set[Path], hop: int) -> None:
+    rows = _published_rows("callback_states", [source for source in past if source.path in paths])
+    connection.execute(
+        f"""insert into related.callback_states
+            select rows.*
+            from ({rows}) as rows
+            inner join related.sources as sources
+                on rows.run_sequence = sources.run_sequence and sources.table_name = 'callback_states'
+            inner join related.units as units
+                on sources.number = units.number and hash(rows.provider_event_id) = units.unit and units.hop = {hop}"""
+    ).fetchall()
+
+
+def _fetch_matches(connection: duckdb.DuckDBPyConnection, past: Sequence[Source], hop: int) -> str:
+    """Read matches with all their legs, and return a select of the keys of both: a later run may have reversed one."""
+    connection.execute(
+        """insert into related.match_units
+           select distinct sources.run_sequence, units.unit, units.hop
+           from related.units as units
+           inner join related.sources as sources on units.number = sources.number
+           anti join related.match_units as known
+               on sources.run_sequence = known.run_sequence and units.unit = known.unit
+           where units.hop = $1 and sources.table_name in ('matches', 'match_legs')""",
+        [hop],
+    ).fetchall()
+    runs = {
+        run
+        for (run,) in connection.execute(
+            "select distinct run_sequence from related.match_units where hop = $1", [hop]
+        ).fetchall()
+    }
+    for table in ("matches", "match_legs"):
+        sources = [source for source in past if source.table == table and source.run_sequence in runs]
+        if sources:
+            connection.execute(
+                f"""insert into related.{table}
+                    select rows.*
+                    from ({_published_rows(table, sources)}) as rows
+                    inner join related.match_units as units
+                        on rows.run_sequence = units.run_sequence
+                        and hash(rows.match_id) = units.unit and units.hop = {hop}"""
+            ).fetchall()
+    return f"""select hash(legs.leg_id) as key from related.match_legs as legs
+               inner join related.match_units as units
+                   on legs.run_sequence = units.run_sequence and hash(legs.match_id) = units.unit and units.hop = {hop}
+               union all
+               select unit as key from related.match_units where hop = {hop}"""
+
+
+def _published_rows(table: str, sources: Sequence[Source]) -> str:
+    return lake_files.published_rows(table, [(source.path, source.run_sequence or 0) for source in sources])
+
+
+def rows_of_file(source: Source) -> str:
+    """A select of all rows of a source's file."""
+    if source.table in PUBLISHED:
+        columns = lake_files.columns_sql(source.table)
+        return f"select * from {sql_text.parquet_scan([source.path], columns)}"
+    return lake_files.staged_rows(staged_tables.staged_columns(source.table), [source.path])

@@ -1,0 +1,125 @@
+"""Key files: which keys the rows of a staged or published file have, sorted, so that a run finds those it shares.
+
+A key is DuckDB's 64-bit hash of a reference or id, whatever column it stands in. Key files are a cache: their folder
+names what they depend on (form, DuckDB's version, the profile's normalizer), and one that is missing is written before
+it is read. Does not belong here: which rows a run looks for (related_rows).
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from zentra_pipeline import durable_files, reference_keys, sql_text
+
+FOLDER: Final = "row_keys"
+_FORM: Final = "1"
+# A few keys are found by the least and greatest of each row group: small groups let a lookup skip nearly all of a file.
+_ROWS_A_GROUP: Final = 16_384
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """How rows of a table are found: `unit` names what is read together, the texts of `columns` are keys."""
+
+    unit: str
+    columns: tuple[str, ...]
+    condition: str = "true"
+
+
+# A match is found by its items, and its callbacks by the match: a later run may have published those without them.
+_LEG: Final = "case when leg_type = 'callback' then match_id else leg_id end"
+KEYED: Final[Mapping[str, Keyed]] = {
+    "settlement_lines": Keyed(
+        "cast(row_number as ubigint)",
+        ("line_id", "provider_reference", "merchant_reference", "original_reference", "batch_id"),
+    ),
+    "ledger_entries": Keyed("hash(transaction_id)", ("transaction_id", "provider_reference", "intent_id")),
+    "callbacks": Keyed(
+        "cast(row_number as ubigint)", ("provider_event_id", "provider_reference", "merchant_reference")
+    ),
+    "internal_events": Keyed("cast(row_number as ubigint)", ("intent_id", "transaction_id")),
+    "match_legs": Keyed("hash(match_id)", (_LEG,)),
+    "matches": Keyed("hash(match_id)", ("match_id",), "status = 'reversed'"),
+    "callback_states": Keyed("hash(provider_event_id)", ("provider_event_id",)),
+}
+
+
+def keys_of(
+    rows: str, columns: Iterable[str], unit: str = "cast(0 as ubigint)", *, normalized: str | None = None
+) -> str:
+    """A select of (key, unit), both UBIGINT, over the rows of a select; blank texts are no keys.
+
+    `normalized` names a table (reference, normalized_reference) that gives provider references a second key.
+    """
+    texts = list(columns)
+    joined = ""
+    if normalized is not None and "provider_reference" in texts:
+        texts.append("normal.normalized_reference")
+        joined = f"left join {normalized} as normal on rows.provider_reference = normal.reference"
+    hashes = ", ".join(f"case when {text} <> '' then hash({text}) end" for text in texts)
+    return (
+        f"select distinct key, unit from (select {unit} as unit, unnest([{hashes}]) as key "
+        f"from ({rows}) as rows {joined}) where key is not null"
+    )
+
+
+def key_file(tenant_root: Path, source: Path, normalizer: str) -> Path:
+    """Where the keys of a file below the tenant's folder lie."""
+    about = f"{_FORM} {duckdb.__version__} {normalizer}"
+    folder = hashlib.sha256(about.encode()).hexdigest()[:16]
+    if not source.is_relative_to(tenant_root):  # a revision that is made again elsewhere reads what was published here
+        source = tenant_root / hashlib.sha256(str(source).encode()).hexdigest()
+    return tenant_root / FOLDER / folder / source.relative_to(tenant_root)
+
+
+def missing(tenant_root: Path, sources: Iterable[Path], normalizer: str) -> list[Path]:
+    """Those of these files whose keys are not written yet."""
+    return [source for source in sources if not key_file(tenant_root, source, normalizer).is_file()]
+
+
+def write(tenant_root: Path, sources: Iterable[tuple[str, str, Path]], normalizer: str) -> None:
+    """Write the keys of files: of each its table, a select over its rows, and its path."""
+    with duckdb.connect() as connection:
+        for table, rows, path in sources:
+            _write(connection, table, rows, key_file(tenant_root, path, normalizer), normalizer)
+
+
+def agree(table: str, rows: str, path: Path, normalizer: str) -> bool:
+    """Whether a key file holds the keys of these rows; raises duckdb.Error where it cannot be read."""
+    with duckdb.connect() as connection:
+        found = f"select key, unit from read_parquet({sql_text.file_literal(path)}, hive_partitioning = false)"
+        right = _select(connection, table, rows, normalizer)
+        sides = ((found, right), (right, found))
+        return not any(connection.execute(f"({a}) except all ({b}) limit 1").fetchall() for a, b in sides)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, table: str, rows: str, path: Path, normalizer: str) -> None:
+    keys = _select(connection, table, rows, normalizer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        connection.execute(
+            f"copy ({keys} order by key, unit) to {sql_text.literal(str(temporary))} "
+            f"(format parquet, parquet_version v2, row_group_size {_ROWS_A_GROUP})"
+        ).fetchall()
+        durable_files.rename_durably(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _select(connection: duckdb.DuckDBPyConnection, table: str, rows: str, normalizer: str) -> str:
+    """A select of (key, unit) of a table's rows; normalized references go into a table of the connection."""
+    keyed = KEYED[table]
+    rows = f"select * from ({rows}) where {keyed.condition}"
+    normalized = None
+    if normalizer != "none" and "provider_reference" in keyed.columns:
+        normalized = "normalized"
+        references = f"select distinct provider_reference as reference from ({rows}) where provider_reference <> ''"
+        connection.execute(f"create or replace table {normalized} ({reference_keys.COLUMNS})")
+        reference_keys.write_normalized(connection, normalized, references, normalizer)
+    return f"select key, unit from ({keys_of(rows, keyed.columns, keyed.unit, normalized=normalized)})"

@@ -1,0 +1,226 @@
+"""Which staged and published rows the models of a run may see: the schemas `raw` and `earlier` of its database.
+
+A run sees what no earlier run has seen, what is open, and of the past the rows that are related to any of it
+(related_rows). So its cost follows what it has to judge, and not the provider's history. Revisions of releases that
+read all of the past are made again as they were made. Does not belong here: what a run depends on (inputs), what the
+models make of it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from zentra_pipeline import sql_text
+from zentra_pipeline.contracts import staged_tables
+from zentra_pipeline.published import lake_files
+from zentra_pipeline.reconcile import related_rows
+from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs
+from zentra_pipeline.reconcile.related_rows import Source
+from zentra_pipeline.store.files import StagedFile
+
+EARLIER_TABLES: Final = ("matches", "match_legs", "open_items", "write_offs", "exceptions", "callback_states")
+_ALWAYS: Final = datetime.max.replace(tzinfo=UTC)
+_LEDGER_FILES: Final = "file_sequence bigint, seen_until timestamp"
+
+
+Check = Callable[[Sequence[StagedFile]], None]
+
+
+def unchecked(files: Sequence[StagedFile]) -> None:
+    """Take files as they are: what is made again reads those it staged itself."""
+    del files
+
+
+@dataclass(frozen=True)
+class _StagedSource:
+    """A staged file as a source of rows; an earlier run has seen those before `seen_until`, none where it is null."""
+
+    source: Source
+    file: StagedFile
+    seen_until: datetime | None
+
+
+def write(
+    connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_root: Path, check: Check = unchecked
+) -> None:
+    """Make the tables and views of the schemas `raw` and `earlier`; what the run decided is in `run` already.
+
+    `check` hears of registered files before their rows are read, and raises where they are not what ingest wrote.
+    """
+    staged = list(_staged(inputs, tenant_root))
+    by_path = {one.source.path: one.file for one in staged}
+    whole = reads_everything(inputs)
+    check([one.file for one in staged if whole or one.seen_until != _ALWAYS])
+    _write_ledger_files(connection, staged)
+    _write_view(connection, "raw.quarantine", _quarantine(inputs, tenant_root))
+    if whole:
+        for table in staged_tables.TABLE_OF_KIND.values():
+            _write_view(
+                connection, f"raw.{table}", _rows(table, [one.source for one in staged if one.source.table == table])
+            )
+        for table in EARLIER_TABLES:
+            _write_view(connection, f"earlier.{table}", _published(table, inputs.earlier))
+        return
+    newest = [run for run in inputs.earlier if not _is_followed(run, inputs.earlier)]
+    _write_view(connection, "earlier.open_items", _published("open_items", newest))
+    for table in ("write_offs", "exceptions"):
+        _write_view(connection, f"earlier.{table}", _published(table, inputs.earlier))
+    waiting = (
+        f"select * from ({_published('callback_states', newest)}) where callback_state in ('in_transit', 'excepted')"
+    )
+    live = {table: _live_rows(table, staged) for table in staged_tables.TABLE_OF_KIND.values()}
+    past = [one.source for one in staged if one.seen_until is not None] + _published_sources(inputs.earlier)
+
+    def on_read(paths: Sequence[Path]) -> None:
+        check([by_path[path] for path in paths if path in by_path])
+
+    related_rows.find(connection, tenant_root, past, live, waiting, inputs.profile.reference_normalizer, on_read)
+    for table, rows in live.items():
+        _write_view(connection, f"raw.{table}", f"{rows} union all select * from related.{table}")
+    for table in ("matches", "match_legs"):
+        _write_view(connection, f"earlier.{table}", f"select * from related.{table}")
+    _write_view(connection, "earlier.callback_states", f"select * from related.callback_states union {waiting}")
+
+
+def reads_everything(inputs: RunInputs) -> bool:
+    """Whether all of the past may matter: read by an older release, or with other accounts, so of other movements."""
+    accounts = frozenset(inputs.profile.clearing_accounts)
+    return inputs.reads_whole_history or any(run.clearing_accounts != accounts for run in inputs.earlier)
+
+
+def write_keys(inputs: RunInputs, tables: Mapping[str, Path], tenant_root: Path) -> None:
+    """Write the key files of what the run has read (and checked) and published, for the runs that follow."""
+    read = [one.source for one in _staged(inputs, tenant_root) if one.source.moved_to is None]
+    made = [Source(table, path, run_sequence=0) for table, path in tables.items() if table in related_rows.PUBLISHED]
+    related_rows.write_keys([*read, *made], tenant_root, inputs.profile.reference_normalizer, _unheard)
+
+
+def _unheard(paths: Sequence[Path]) -> None:
+    del paths
+
+
+def _staged(inputs: RunInputs, tenant_root: Path) -> Iterator[_StagedSource]:
+    """The files of the run, for its own provider; ledger files may hold transactions that run over two.
+
+    Rows of a file that went on to a run of another file come as rows of that file, to the run of their own file as its
+    own, too.
+    """
+    readers: dict[int, list[EarlierRun]] = defaultdict(list)
+    for run in inputs.earlier:
+        for sequence in run.files:
+            readers[sequence].append(run)
+    for file in inputs.files:
+        if not file.staged_path or (file.kind != "ledger" and file.provider != inputs.provider):
+            continue
+        path = tenant_root / file.staged_path
+        table = staged_tables.TABLE_OF_KIND[file.kind]
+        if file.kind != "settlement":
+            seen_until = _seen_until(file.kind, readers[file.sequence])
+            yield _StagedSource(Source(table, path, seen_until=seen_until), file, seen_until)
+            continue
+        moved_to = inputs.passed_on.get(file.file_id)
+        if moved_to is None or file.file_id == inputs.settlement_file:
+            is_own = file.file_id == inputs.settlement_file
+            yield _StagedSource(Source(table, path), file, None if is_own else _ALWAYS)
+        if moved_to is not None:
+            is_own = moved_to == inputs.settlement_file
+            yield _StagedSource(Source(table, path, moved_to=moved_to), file, None if is_own else _ALWAYS)
+
+
+def _seen_until(kind: str, readers: Sequence[EarlierRun]) -> datetime | None:
+    """Up to which instant earlier runs have seen the rows of a file.
+
+    Callbacks of later windows are seen where they speak for something, and once more by the run of their window. What
+    an intent went through matters only where a movement is of that intent.
+    """
+    if kind == "internal_events":
+        return _ALWAYS
+    if kind == "ledger":
+        return max((run.window_ends_at for run in readers), default=None)
+    return max((min(run.as_of, run.window_ends_at) for run in readers), default=None)
+
+
+def _is_followed(run: EarlierRun, earlier: Sequence[EarlierRun]) -> bool:
+    """Whether a later run has started from just what this one published, and tells of all that it left open."""
+    return any(
+        (run.run_id, run.revision) in other.made_from
+        and other.sequence > run.sequence
+        and other.ledger_window >= run.ledger_window
+        and other.as_of >= run.as_of
+        for other in earlier
+    )
+
+
+def _live_rows(table: str, staged: Sequence[_StagedSource]) -> str:
+    """A select of the rows that no earlier run has seen."""
+    parts: dict[datetime | None, list[Source]] = defaultdict(list)
+    for one in staged:
+        if one.source.table == table and one.seen_until != _ALWAYS:
+            parts[one.seen_until].append(one.source)
+    selects = []
+    for seen_until, sources in parts.items():
+        rows = _rows(table, sources)
+        since = (
+            "" if seen_until is None else f" where {related_rows.SEEN_BY[table]} >= {related_rows.instant(seen_until)}"
+        )
+        selects.append(rows if seen_until is None else f"select * from ({rows}){since}")
+    return " union all ".join(selects) or sql_text.empty(staged_tables.staged_columns(table))
+
+
+def _rows(table: str, sources: Sequence[Source]) -> str:
+    """A select of all rows of staged files of one table."""
+    by_file: dict[str | None, list[Source]] = defaultdict(list)
+    for source in sources:
+        by_file[source.moved_to].append(source)
+    selects = [related_rows.staged_rows(found) for found in by_file.values()]
+    return " union all ".join(selects) or sql_text.empty(staged_tables.staged_columns(table))
+
+
+def _published(table: str, runs: Sequence[EarlierRun]) -> str:
+    """A select of what earlier runs published, with `run_sequence`; files that have no row are not opened."""
+    published = [(run.tables[table], run.sequence) for run in runs if table in run.tables and run.rows.get(table, 1)]
+    if not published:
+        return sql_text.empty(f"{lake_files.columns_sql(table)}, run_sequence bigint")
+    return lake_files.published_rows(table, published)
+
+
+def _published_sources(earlier: Sequence[EarlierRun]) -> list[Source]:
+    return [
+        Source(table, run.tables[table], run_sequence=run.sequence)
+        for run in earlier
+        for table in related_rows.PUBLISHED
+        if table in run.tables and run.rows.get(table, 1)
+    ]
+
+
+def _quarantine(inputs: RunInputs, tenant_root: Path) -> str:
+    """A select of the quarantined rows of the run's own file, and of others that no earlier run has read."""
+    read = frozenset[int]().union(*(run.files for run in inputs.earlier))
+    paths = [
+        tenant_root / file.quarantine_path
+        for file in inputs.files
+        if file.quarantine_path
+        and file.provider == inputs.provider
+        and (file.kind == "settlement" or file.sequence not in read)
+    ]
+    return lake_files.staged_rows(staged_tables.staged_columns("quarantine"), paths)
+
+
+def _write_ledger_files(connection: duckdb.DuckDBPyConnection, staged: Sequence[_StagedSource]) -> None:
+    connection.execute(f"create table earlier.ledger_files ({_LEDGER_FILES})")
+    rows = ", ".join(
+        f"({one.file.sequence}, {related_rows.instant(one.seen_until)})"
+        for one in staged
+        if one.file.kind == "ledger" and one.seen_until is not None
+    )
+    if rows:
+        connection.execute(f"insert into earlier.ledger_files values {rows}")
+
+
+def _write_view(connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> None:
+    connection.execute(f"create view {name} as {rows}")
