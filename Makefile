@@ -8,7 +8,7 @@ DEMO_HOME ?= data/demo
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo ui test test-postgresql test-all lint format bench lock clean
+.PHONY: help setup demo ui test test-postgresql test-history test-all lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -37,6 +37,9 @@ test: setup  ## every test but the slow ones
 test-postgresql: setup  ## the tests marked on_postgresql, with every store in PostgreSQL
 	ZENTRA_TEST_STORES=postgresql ZENTRA_REQUIRE_POSTGRES=1 \
 	$(PYTEST) -m "on_postgresql and not slow"
+
+test-history: setup  ## scenarios and cases, every run held to what it would say had it read all of the past
+	ZENTRA_TEST_WHOLE_HISTORY=1 $(PYTEST) -m "not slow" tests/scenarios tests/cases
 
 test-all: setup  ## the slow ones too
 	ZENTRA_FUZZ_EXAMPLES=100 $(PYTEST)

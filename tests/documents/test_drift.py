@@ -62,7 +62,7 @@ def test_marts_are_the_tables_the_lake_publishes_column_by_column() -> None:
 
 def test_earlier_rows_are_published_rows_and_the_run_s_place() -> None:
     for name, columns in built_project().columns.items():
-        if name.startswith("earlier.") and name != "earlier.runs":
+        if name.startswith("earlier.") and name not in ("earlier.runs", "earlier.ledger_files"):
             published = built_project().columns[f"zentra.{name.removeprefix('earlier.')}"]
             assert columns == {**published, "run_sequence": "bigint"}, name
 

@@ -48,6 +48,24 @@ intents as (
 
 ),
 
+new_events as (
+
+    select events.*
+    from events
+    cross join scope
+    where scope.reads_whole_history or events.earlier_state is null or events.earlier_state in ('in_transit', 'excepted')
+
+),
+
+named_intents as (
+
+    select intents.*
+    from intents
+    cross join scope
+    where scope.reads_whole_history or intents.intent_id in (select movements.intent_id from movements)
+
+),
+
 final as (
 
     select
@@ -107,9 +125,7 @@ final as (
             ['provider_event_id', 'event_type', 'provider_reference', 'merchant_reference']
         ) }}
         || case when movement_type is null then '' else '|' || movement_type end as row_text
-    from events
-    cross join scope
-    where scope.reads_whole_history or events.earlier_state is null or events.earlier_state in ('in_transit', 'excepted')
+    from new_events
 
     union all
 
@@ -122,9 +138,7 @@ final as (
             ['occurred_at'],
             ['intent_id', 'event_id', 'actor', 'actor_scope', 'policy', 'policy_result']
         ) }} as row_text
-    from intents
-    cross join scope
-    where scope.reads_whole_history or intents.intent_id in (select movements.intent_id from movements)
+    from named_intents
 
 )
 

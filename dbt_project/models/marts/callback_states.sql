@@ -1,5 +1,5 @@
--- Grain: a callback event this run saw and what became of it; the next run starts from here. Internal to runs: no
--- exposure reads it.
+-- Grain: a callback event that waits, or of which this run has learnt something; the next run starts from here. Revisions of
+-- releases that read all of the past tell of every event they saw. Internal to runs: no exposure reads it.
 {{ config(materialized='view') }}
 
 with scope as (
@@ -23,6 +23,11 @@ final as (
         states.deliveries
     from states
     cross join scope
+    where
+        scope.reads_whole_history
+        or states.callback_state in ('in_transit', 'excepted')
+        or states.callback_state is distinct from states.earlier_state
+        or states.new_deliveries > 0
 
 )
 
