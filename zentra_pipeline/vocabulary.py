@@ -164,6 +164,37 @@ def utc_offsets() -> dict[str, int]:
 
 
 @cache
+def bank_line_type(scheme: str, codes: tuple[str, ...], direction: str) -> str:
+    """The line type that a bank's transaction code means (`iso20022`: domain, family, sub-family; `swift`: one code).
+
+    `direction`: credit or debit. Of the seed's rows that fit, the one with the most specific code decides.
+    """
+    domain, family, subfamily = codes if len(codes) == 3 else ("", "", *codes)
+    rules, any_code = _bank_line_types(), "*"
+    for code in (
+        (domain, family, subfamily),
+        (any_code, any_code, subfamily),
+        (domain, family, any_code),
+        (domain, any_code, any_code),
+        (any_code, any_code, any_code),
+    ):
+        for way in (direction, any_code):
+            if (scheme, *code, way) in rules:
+                return rules[(scheme, *code, way)]
+    raise _unknown("bank transaction code", "/".join(codes), "bank_transaction_codes.csv")
+
+
+@cache
+def _bank_line_types() -> dict[tuple[str, ...], str]:
+    return {
+        (row["scheme"], row["domain"], row["family"], row["subfamily"], row["direction"]): _member(
+            "line_type", row["line_type"]
+        )
+        for row in _seed("bank_transaction_codes")
+    }
+
+
+@cache
 def _currencies() -> dict[str, int]:
     return {row["currency"]: int(row["exponent"]) for row in _seed("currencies")}
 

@@ -91,7 +91,7 @@ def test_a_key_is_read_as_written(text: str, key: str, value: object) -> None:
     ("text", "reason"),
     [
         ("settlement_fromat: stripe", "unknown key 'settlement_fromat'; allowed are settlement_format, "),
-        ("settlement_format: swift", "settlement_format: 'swift' is not one of canonical, stripe"),
+        ("settlement_format: swift", "settlement_format: 'swift' is not one of canonical, stripe, "),
         ("callback_format: camt053", "callback_format: 'camt053' is not one of"),
         ("clearing_accounts: settlement", "clearing_accounts: must be a list"),
         ("clearing_accounts: []", "clearing_accounts: must name at least one account"),

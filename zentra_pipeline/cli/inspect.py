@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, adyen, …")
+@click.option(
+    "--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, camt053, …"
+)
 @options.home
 @options.as_json
 def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool) -> None:
@@ -54,7 +56,11 @@ def _print_result(statements: Sequence["InspectedStatement"], notes: Sequence[Ma
     headings = ("file", "id", "entries", "currency", "signed sum", "ties")
     printing.print_table(
         headings,
-        [(s.file, s.id or "", s.entries, s.currency or "", _sum(s), _ties(s)) for s in statements if not s.refused],
+        [
+            (s.file, s.id or "", s.entries, s.currency or "", _sum(s), _ties(s))
+            for s in statements
+            if s.signed_sum_minor is not None or not s.refused
+        ],
         amounts=("signed sum",),
     )
     for statement in statements:

@@ -27,6 +27,7 @@ from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.limits import COLUMN_LIMIT, FRAME_ROWS
 from zentra_pipeline.sources.prefetch import one_ahead
 from zentra_pipeline.sources.reading import column_names, frames
+from zentra_pipeline.sources.registry import FORMATS
 from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.tenants.tenant import Tenant
@@ -172,7 +173,7 @@ def stage(command: Command, arrival: Arrival) -> StagedArrival:
     _check_balance(arrival, tally, staged.rows, quarantined.rows)
     for column, rule in tally.shortened.items():
         tally.notes[wording.shortened(column, rule.reason, rule.rows, rule.count)] = rule.count
-    if tally.read and _ends_within_a_line(arrival):
+    if tally.read and not FORMATS[command.format].shows_its_end and _ends_within_a_line(arrival):
         tally.notes[UNFINISHED] = 1
     return StagedArrival(arrival, tally)
 

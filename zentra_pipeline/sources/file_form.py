@@ -81,6 +81,18 @@ def refuse_other_json(start: bytes, name: str) -> None:
         raise InputRejectedError(f"{name}: {why.replace('not CSV', 'not JSON').replace('CSV UTF-8', 'UTF-8')}")
 
 
+def refuse_other_xml(start: bytes, name: str) -> None:
+    """InputRejectedError that says how a file begins that is not XML."""
+    text = start.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if text.startswith(b"<") or start.startswith((b"\xff\xfe<", b"\xfe\xff\x00<")):
+        return
+    why = _other_form(start) or next((f"it is {what}, not XML" for seen, what in _STATEMENTS if seen.match(text)), None)
+    if why is None:
+        why = f"it begins with {_shown(text)}, not as XML" if text else "the file is empty, which is not XML"
+        why += "; is it a file of another kind?"
+    raise InputRejectedError(f"{name}: {why.replace('not CSV', 'not XML').replace('CSV', 'XML')}")
+
+
 def refuse_other_parquet(start: bytes, name: str) -> None:
     """InputRejectedError that says how a file begins that is not Parquet."""
     if not start:

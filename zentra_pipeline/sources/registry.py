@@ -56,10 +56,14 @@ class ControlledReader(Reader, Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """A format by the kinds of files it has, and the way to its reader."""
+    """A format by the kinds of files it has, and the way to its reader.
+
+    `shows_its_end`: whether a file that was cut is seen as such without a newline at its end.
+    """
 
     kinds: tuple[str, ...]
     reader: Callable[[], Reader]
+    shows_its_end: bool = False
 
 
 def _canonical() -> Reader:
@@ -80,11 +84,23 @@ def _adyen() -> Reader:
     return AdyenReader()
 
 
+def _camt(name: str) -> Callable[[], Reader]:
+    def reader() -> Reader:
+        from zentra_pipeline.sources.camt import CamtReader
+
+        return CamtReader(name)
+
+    return reader
+
+
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         CANONICAL: Format(("settlement", "ledger", "callbacks", "internal_events"), _canonical),
         "stripe": Format(("settlement", "callbacks"), _stripe),
         "adyen": Format(("settlement", "callbacks"), _adyen),
+        "camt053": Format(("settlement",), _camt("camt053"), shows_its_end=True),
+        "camt052": Format(("settlement",), _camt("camt052"), shows_its_end=True),
+        "camt054": Format(("settlement",), _camt("camt054"), shows_its_end=True),
     }
 )
 

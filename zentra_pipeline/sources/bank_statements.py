@@ -1,0 +1,166 @@
+"""What readers of bank statements share: a statement with its balances, whether they tie, and lines as frames.
+
+Does not belong here: the grammar of any format, and what an entry's fields are called in it.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from zentra_pipeline import money, vocabulary
+from zentra_pipeline.contracts import settlement_lines
+from zentra_pipeline.sources.statement import Statement, refuse_what_does_not_tie
+
+_FRAME_ROWS = 8_192
+_AMOUNT = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?", re.ASCII)
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII)
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
+)
+_NO_REFERENCE = frozenset(("NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOTAVAILABLE", "NOREF"))
+
+Row = dict[str, str | int | None]
+Line = Mapping[str, str | None]
+"""A settlement line as text, by the contract's columns; columns without a value may be missing."""
+
+
+Part = Statement | Line
+"""What a reader of statements gives in the order of the file: lines, and each statement after its lines."""
+
+
+def settlement_frames(parts: Iterator[Part], name: str) -> Iterator[pl.DataFrame]:
+    """Lines as frames of the contract's columns; InputRejectedError at the end when a statement's figures disagree."""
+    rows: list[Row] = []
+    ended: list[Statement] = []
+    number, has_yielded = 0, False
+    for part in parts:
+        if isinstance(part, Statement):
+            ended.append(part)
+            continue
+        number += 1
+        rows.append({**part, "row_number": number})
+        if len(rows) == _FRAME_ROWS:
+            yield _frame(rows)
+            rows, has_yielded = [], True
+    refuse_what_does_not_tie(ended, name)
+    if rows or not has_yielded:
+        yield _frame(rows)
+
+
+def statements(parts: Iterator[Part]) -> Sequence[Statement]:
+    """The statements of a file, in its order, without their lines."""
+    return [part for part in parts if isinstance(part, Statement)]
+
+
+def balance_fault(opening: tuple[int, str], closing: tuple[int, str], entries: int, currency: str | None) -> str | None:
+    """Why opening + entries is not closing, with the figures; null when it is. A balance: minor units and currency."""
+    (start, start_currency), (end, end_currency) = opening, closing
+    if start_currency != end_currency or (entries and currency != start_currency):
+        moved = f", entries {money.amount_text(entries, currency)}" if currency else ""
+        return (
+            f"opening balance {money.amount_text(start, start_currency)}{moved} and closing balance "
+            f"{money.amount_text(end, end_currency)} are in different currencies"
+        )
+    if start + entries == end:
+        return None
+    reached = start + entries
+    figures = (start, entries, reached, end, reached - end)
+    opened, moved, added, closed, off = (money.amount_text(amount, start_currency) for amount in figures)
+    return f"opening balance {opened} + entries {moved} = {added}, but the closing balance is {closed} (off by {off})"
+
+
+def minor_units(text: str, currency: str, *, point: str = ".") -> int:
+    """Minor units of an amount as banks write it (`8.850`, `10,`); ValueError when it is none of its currency.
+
+    Zeros beyond the currency's decimals add nothing; any other digit there makes the amount inexact.
+    """
+    if currency not in vocabulary.currencies():
+        raise ValueError(f"{currency!r} is not an ISO 4217 currency")
+    found = _AMOUNT.fullmatch(text.replace(point, ".") if "." not in text or point == "." else "")
+    if not found or not (found.group(2) or found.group(3)):
+        raise ValueError(f"{text!r} is not an amount such as 40{point}00")
+    sign, whole, fraction = found.group(1), found.group(2) or "0", found.group(3) or ""
+    exponent = vocabulary.exponent(currency)
+    kept = fraction[:exponent] + fraction[exponent:].rstrip("0")
+    if len(kept) > exponent:
+        raise ValueError(f"{text!r} has more than the {exponent} decimals of {currency}")
+    return money.minor_units(f"{'-' if sign == '-' else ''}{whole}{'.' if kept else ''}{kept}", exponent)
+
+
+def instant(text: str) -> str:
+    """A day or time of a bank as an instant: a day at 00:00 UTC, a time without an offset as UTC.
+
+    Text of another form comes back as it is, for the gate to refuse.
+    """
+    day = _DAY.fullmatch(text)
+    if day:
+        return f"{day.group(1)}T00:00:00Z"
+    time = _TIME.fullmatch(text)
+    if not time:
+        return text
+    clock, fraction, offset = time.groups()
+    try:
+        found = datetime.fromisoformat(f"{clock}{(offset or 'Z').replace('Z', '+00:00')}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return text
+    digits = (fraction or "")[:6].rstrip("0")
+    return f"{found.strftime('%Y-%m-%dT%H:%M:%S')}{'.' if digits else ''}{digits}Z"
+
+
+def reference(text: str | None) -> str | None:
+    """A reference of an entry; null where it is blank or one of the words banks write instead (NOTPROVIDED)."""
+    value = (text or "").strip()
+    return None if not value or value.upper() in _NO_REFERENCE else value
+
+
+def line_type(scheme: str, codes: Sequence[str | None], amount_minor: int) -> str:
+    """The line type of a movement by the bank's transaction code (seed `bank_transaction_codes`) and its direction.
+
+    `scheme`: iso20022 (domain, family, sub-family) or swift (one code); the most specific row of the seed decides.
+    """
+    direction = "debit" if amount_minor < 0 else "credit"
+    return vocabulary.bank_line_type(scheme, tuple((code or "").strip().upper() for code in codes), direction)
+
+
+class LineIds:
+    """Gives lines ids that are unique in their file and the same when the file is read again.
+
+    Holds eight bytes of digest a line, whatever the size of the file.
+    """
+
+    def __init__(self) -> None:
+        self._given: set[int] = set()
+        self._repeats: dict[int, int] = {}
+
+    def of(self, base: str, content: str) -> str:
+        """`base`; where an earlier line of the file has it, `base~digest of content`, counted where that repeats."""
+        key = int(short_digest(base), 16)
+        if key not in self._given:
+            self._given.add(key)
+            return base
+        named = f"{base}~{short_digest(content)}"
+        key = int(short_digest(named), 16)
+        self._repeats[key] = self._repeats.get(key, 0) + 1
+        return named if self._repeats[key] == 1 else f"{named}~{self._repeats[key]}"
+
+
+def short_digest(content: str) -> str:
+    """16 hex digits of the SHA-256 of a text."""
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def day_of(text: str) -> date | None:
+    """The day that a text such as 2026-02-28 or 2026-02-28T10:00:00 names; null when it names none."""
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        return None
+
+
+def _frame(rows: list[Row]) -> pl.DataFrame:
+    schema: dict[str, pl.DataType] = {column: pl.String() for column in settlement_lines.CONTRACT.columns}
+    schema |= {"raw": pl.String(), "row_number": pl.Int64(), "refusal": pl.String(), "source_row": pl.String()}
+    return pl.DataFrame(rows, schema=schema)
