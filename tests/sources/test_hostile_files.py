@@ -36,7 +36,7 @@ def said_of(folder: Path, content: bytes | str, file_format: str = "stripe", nam
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     try:
-        return " | ".join(statement.refused or "" for statement in inspect(file_format, path)).strip(" |")
+        return " | ".join(statement.refused or "" for statement in inspect(file_format, path).statements).strip(" |")
     except InputRejectedError as refusal:
         return str(refusal)
 
