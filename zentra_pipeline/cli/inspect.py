@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, camt053, …"
-)
+@click.option("--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, camt053, …")
 @options.home
 @options.as_json
 def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool) -> None:
