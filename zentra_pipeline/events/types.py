@@ -60,13 +60,13 @@ class MatchFact(OfWindow):
 
 
 class MatchCreated(MatchFact):
-    """A run matched lines and movements, or a match it had taken back stands again."""
+    """A run matched lines and movements, or restored a match it had taken back."""
 
     restored_by_revision: Revision | None = Field(description="The revision that restored it, else null.")
 
 
 class MatchReversed(MatchFact):
-    """A match stands no longer: its group was matched anew, or a new revision of its run does not find it."""
+    """A match no longer holds: its group was matched again, or a new revision of its run does not find it."""
 
     withdrawn_by_revision: Revision | None = Field(description="The revision that does not find it, else null.")
 
@@ -155,7 +155,7 @@ class ExceptionReopened(ExceptionDecided):
 
 
 class CloseoutCompleted(OfWindow):
-    """A run's books were sealed."""
+    """A run was sealed."""
 
     closeout_id: str
     closeout_revision: Revision
@@ -293,5 +293,5 @@ def _data_schema(model: type[EventData], definitions: dict[str, Any]) -> dict[st
 
 
 def schema_text(event_type: str) -> str:
-    """The schema as it stands in docs/events."""
+    """The schema, as docs/events has it."""
     return json.dumps(json_schema(event_type), ensure_ascii=False, indent=2) + "\n"

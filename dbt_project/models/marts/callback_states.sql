@@ -1,5 +1,5 @@
 -- Grain: a callback event that waits, or of which this run has learnt something; the next run starts from here. Revisions of
--- releases that read all of the past tell of every event they saw. Internal to runs: no exposure reads it.
+-- releases that read all of the past list every event they saw. Internal to runs: no exposure reads it.
 {{ config(materialized='view') }}
 
 with scope as (

@@ -1,5 +1,5 @@
--- Grain: a line or movement that a decision in this run's books gave up, with the amount that was approved. It met no pass; only by
--- how much it has changed since is carried forward, and a counterpart that comes later stands alone.
+-- Grain: a line or movement that a decision in this run wrote off, with the amount that was approved. No pass takes it; only the
+-- amount by which it has changed since is carried forward, and a counterpart that comes later has nothing to match.
 
 with scope as (
 
