@@ -9,6 +9,8 @@ from zentra_pipeline import __version__
 COMMANDS = {
     "init": "Make the home, the folder that holds all state.",
     "tenant": "Add and list tenants.",
+    "provider": "Add a provider's profile, list templates.",
+    "profile": "Propose a provider's profile for a file.",
     "token": "Make, list and revoke API tokens.",
     "ingest": "Validate files, land their bytes and stage their rows.",
     "files": "List what was ingested.",

@@ -13,14 +13,24 @@ from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from zentra_pipeline.ingest.inspection import InspectedStatement
+    from zentra_pipeline.sources.column_mapping import ColumnMapping
 
 
 @click.command("inspect")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, camt053, …")
+@click.option(
+    "--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, camt053, tabular, …"
+)
+@click.option(
+    "--profile",
+    "profile_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A provider's profile whose column mapping reads the table.  [required with format tabular]",
+)
 @options.home
 @options.as_json
-def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool) -> None:
+def command(files: tuple[Path, ...], file_format: str, profile_file: Path | None, home: Home, as_json: bool) -> None:
     """Show what a reader makes of FILES: entries and sums per statement, batch or report, and whether they tie.
 
     Reads them as `ingest` would, needs no home and changes nothing. Exits 4 when every file is refused.
@@ -28,12 +38,13 @@ def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest import inspection
 
+    mapping = _mapping(profile_file)
     statements: list[InspectedStatement] = []
     notes: list[dict[str, Any]] = []
     refused = 0
     for file in files:
         try:
-            found = inspection.inspect(file_format, file)
+            found = inspection.inspect(file_format, file, mapping)
             statements += found.statements
             refused += found.is_refused
             notes += [{"file": file.name, "note": note, "count": count} for note, count in found.notes.items()]
@@ -46,6 +57,15 @@ def command(files: tuple[Path, ...], file_format: str, home: Home, as_json: bool
         _print_result(statements, notes)
     if refused == len(files):
         raise click.exceptions.Exit(InputRejectedError.exit_code)
+
+
+def _mapping(profile_file: Path | None) -> "ColumnMapping | None":
+    """The column mapping of a profile's file; ConfigurationError when the profile cannot be read."""
+    if profile_file is None:
+        return None
+    from zentra_pipeline.config import profile, strict_yaml
+
+    return profile.parse_profile(strict_yaml.read_mapping(profile_file), profile_file.name).tabular
 
 
 def _print_result(statements: Sequence["InspectedStatement"], notes: Sequence[Mapping[str, Any]]) -> None:

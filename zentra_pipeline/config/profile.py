@@ -8,15 +8,16 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zentra_pipeline import identifiers, vocabulary
 from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.errors import ConfigurationError, UsageError
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sources.column_mapping import ColumnMapping
 from zentra_pipeline.sources.registry import formats_of
 
 SECRETS_VARIABLE = "ZENTRA_CALLBACK_SECRETS"
@@ -48,6 +49,7 @@ class Profile(BaseModel):
     model_config = _STRICT
 
     settlement_format: str = "canonical"
+    tabular: ColumnMapping | None = None
     callback_format: str = "canonical"
     clearing_accounts: Annotated[tuple[str, ...], Field(strict=False)] = ("settlement_account",)
     expects_callbacks: bool = True
@@ -154,6 +156,15 @@ class Profile(BaseModel):
         _require(_CUTOFF.fullmatch(value) is not None, f"{value!r} is not a time of day HH:MM, 00:00 to 23:59")
         return value
 
+    @model_validator(mode="after")
+    def _mapped_table(self) -> Self:
+        is_table = self.settlement_format == "tabular"
+        _require(
+            is_table == (self.tabular is not None),
+            "settlement_format tabular and the key tabular, its column mapping, go together",
+        )
+        return self
+
     def settlement_file(self, window: date) -> str:
         """The settlement file id a window expects."""
         return window.strftime(self.settlement_file_name)
@@ -167,10 +178,10 @@ class Profile(BaseModel):
         return hashlib.sha256(self.canonical_json()).hexdigest()
 
     def canonical_json(self) -> bytes:
-        """The whole profile as JSON with sorted keys and no white space."""
+        """The whole profile as JSON with sorted keys and no white space; without `tabular` where it has none."""
         import orjson
 
-        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(self.model_dump(mode="json", exclude=_absent(self)), option=orjson.OPT_SORT_KEYS)
 
 
 def load_profile(paths: TenantPaths, provider: str) -> Profile:
@@ -208,6 +219,11 @@ def callback_secrets(tenant: str, provider: str, environment: Mapping[str, str] 
     name = "__".join((SECRETS_VARIABLE, _variable_part(tenant), _variable_part(provider)))
     text = (os.environ if environment is None else environment).get(name, "")
     return tuple(secret for secret in (part.strip() for part in text.split(",")) if secret)
+
+
+def _absent(profile: Profile) -> set[str]:
+    """Keys that older releases did not know, left out where they say nothing: the digest is what it was."""
+    return {"tabular"} if profile.tabular is None else set()
 
 
 def _variable_part(name: str) -> str:
@@ -275,6 +291,9 @@ _STARTER = """\
 
 # Reader of settlement files: {settlement_formats}.
 settlement_format: canonical
+
+# How a table of any columns is read, with settlement_format: tabular (docs/guides/formats/tabular.md).
+tabular: null
 
 # Reader and signature scheme of callbacks: {callback_formats}.
 callback_format: canonical

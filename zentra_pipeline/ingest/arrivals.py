@@ -18,12 +18,13 @@ from zentra_pipeline.config.profile import callback_secrets
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.contracts.gate import GateResult, assert_staged, quarantine, validate
 from zentra_pipeline.errors import InputRejectedError, ZentraError
-from zentra_pipeline.ingest import landing, staging, wording
+from zentra_pipeline.ingest import landing, mappings, staging, wording
 from zentra_pipeline.ingest.conflicts import ID_USED_TWICE, Contradiction, KnownFile, contradictions
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.ingest.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sources.column_mapping import ColumnMapping
 from zentra_pipeline.sources.limits import COLUMN_LIMIT, FRAME_ROWS
 from zentra_pipeline.sources.prefetch import one_ahead
 from zentra_pipeline.sources.reading import column_names, frames
@@ -45,7 +46,10 @@ _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 @dataclass(frozen=True)
 class Command:
-    """What all files of a command share; `stops_early`: reading ends when no row is accepted for long."""
+    """What all files of a command share; `stops_early`: reading ends when no row is accepted for long.
+
+    `mapping`: how a table is read, of the format `tabular`.
+    """
 
     tenant: Tenant
     provider: str
@@ -55,6 +59,12 @@ class Command:
     may_quarantine_all: bool = False
     stops_early: bool = False
     received_by: str | None = None
+    mapping: ColumnMapping | None = None
+
+    @property
+    def recorded_format(self) -> str:
+        """The format as it is registered: a table's with the beginning of its mapping's digest."""
+        return self.format if self.mapping is None else mappings.recorded_format(self.mapping)
 
     @property
     def paths(self) -> TenantPaths:
@@ -181,7 +191,7 @@ def stage(command: Command, arrival: Arrival) -> StagedArrival:
 def _ends_within_a_line(arrival: Arrival) -> bool:
     """Whether a text file's last record has no newline: it may be whole, or cut within its last value."""
     with arrival.landed.path.open("rb") as stream:
-        if stream.read(4) == b"PAR1":
+        if stream.read(4) in (b"PAR1", b"PK\x03\x04"):
             return False
         stream.seek(-1, os.SEEK_END)
         return stream.read(1) not in b"\r\n}]"
@@ -285,7 +295,15 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
     secrets = callback_secrets(command.tenant.name, command.provider)
     name = arrival.name
     landed = arrival.landed.path
-    read = frames(landed, command.contract, command.format, name=name, secrets=secrets, notes=tally.notes)
+    read = frames(
+        landed,
+        command.contract,
+        command.format,
+        name=name,
+        secrets=secrets,
+        notes=tally.notes,
+        mapping=command.mapping,
+    )
     names = column_names(command.contract, command.format)
     for frame in one_ahead(part for whole in read for part in whole.iter_slices(FRAME_ROWS)):
         tally.read += frame.height
@@ -377,7 +395,7 @@ def registration(command: Command, staged: StagedArrival) -> StagedFile:
         sha256=arrival.landed.sha256,
         byte_size=arrival.landed.byte_size,
         original_name=arrival.name,
-        format=command.format,
+        format=command.recorded_format,
         staged_path=str(name.path(paths, table).relative_to(paths.root)) if tally.staged else None,
         quarantine_path=str(name.path(paths, QUARANTINE).relative_to(paths.root)) if tally.quarantined else None,
         rows_staged=tally.staged,

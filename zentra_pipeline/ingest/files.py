@@ -16,7 +16,7 @@ from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.events.types import PROVIDER_DRIFTED
-from zentra_pipeline.ingest import arrivals, landing, staging
+from zentra_pipeline.ingest import arrivals, landing, mappings, staging
 from zentra_pipeline.ingest.arrivals import Arrival, Command, StagedArrival
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.instants import instant_of
@@ -90,6 +90,7 @@ def ingest_files(
         may_quarantine_all,
         stops_early=len(files) == 1 and not may_quarantine_all,
         received_by=received_by,
+        mapping=mappings.in_force(tenant.paths, provider, format),
     )
     ids = [_id_of_name(source) if file_id is None else identifiers.settlement_file_id(file_id) for source in files]
     if not files:
@@ -147,7 +148,7 @@ def _ingest(command: Command, sources: list[tuple[Path, str]], next_sequence: in
     _commit(command, staged, rows)
     before |= {(row.file_id, row.sha256): row for row in rows}
     outcomes = (
-        _outcome(arrived[content]) if first else _unchanged(before[content])
+        _outcome(arrived[content]) if first else _unchanged(before[content], command)
         for content, first in zip(contents, is_first, strict=True)
     )
     return IngestOutcome(command.contract.kind, command.provider, tuple(outcomes))
@@ -159,7 +160,9 @@ def restage(tenant: Tenant, landed: Path, file: StagedFile, before: Sequence[Sta
     Returns its registration as it would be today: `file` itself unless bytes, code or callback secrets are others.
     Errors as ingest_files'.
     """
-    command = Command(tenant, file.provider, contract_of(file.kind), file.format, instant_of(file.received_at))
+    format, mapping = mappings.recorded(landed.parent, file.format)
+    received_at = instant_of(file.received_at)
+    command = Command(tenant, file.provider, contract_of(file.kind), format, received_at, mapping=mapping)
     bytes_of_file = Landed(landed, file.sha256, file.byte_size)
     arrival = Arrival(Path(file.original_name), file.file_id, bytes_of_file, file.sequence)
     known = [(row, tenant.paths.root / row.staged_path) for row in before if row.kind == file.kind and row.staged_path]
@@ -180,6 +183,8 @@ def _known_files(command: Command) -> list[tuple[StagedFile, Path]]:
 def _commit(command: Command, staged: Sequence[StagedArrival], rows: Sequence[StagedFile]) -> None:
     """Put bytes and rows in place, then register them in one transaction: before it nobody sees them."""
     facts = [arrivals.facts(command, each) for each in staged]
+    if rows and command.mapping is not None:
+        mappings.keep(command.paths.landing, command.mapping)
     for each, row in zip(staged, rows, strict=True):
         landing.keep(command.paths, each.arrival.landed)
         arrivals.place(command, each.arrival, row)
@@ -231,7 +236,8 @@ def _outcome(staged: StagedArrival) -> FileOutcome:
     )
 
 
-def _unchanged(before: StagedFile) -> FileOutcome:
+def _unchanged(before: StagedFile, command: Command) -> FileOutcome:
+    is_other = before.format != command.recorded_format
     return FileOutcome(
         file_id=before.file_id,
         sha256=before.sha256,
@@ -242,6 +248,6 @@ def _unchanged(before: StagedFile) -> FileOutcome:
         unknown_columns=tuple(json.loads(before.unknown_columns)),
         reasons={},
         reason_rows={},
-        notes={},
+        notes={mappings.READ_OTHERWISE: 1} if is_other else {},
         ids_used_twice={},
     )

@@ -22,8 +22,11 @@ from zentra_pipeline.ingest import arrivals, staging, wording
 from zentra_pipeline.ingest.arrivals import Arrival, Command, Tally
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.sources.column_mapping import ColumnMapping
 from zentra_pipeline.sources.reading import frames
-from zentra_pipeline.sources.registry import CANONICAL, ControlledReader, formats_of, reader_of
+from zentra_pipeline.sources.registry import CANONICAL, TABULAR, ControlledReader, formats_of, reader_of
+from zentra_pipeline.sources.table_totals import DoesNotAddUpError, Totals
+from zentra_pipeline.sources.tabular import read_settlement
 from zentra_pipeline.tenants.tenant import Tenant
 
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a file that nobody receives
@@ -61,13 +64,22 @@ class Inspected:
     is_refused: bool = False
 
 
-def inspect(file_format: str, path: Path) -> Inspected:
+def inspect(file_format: str, path: Path, mapping: ColumnMapping | None = None) -> Inspected:
     """What ingest would make of a file; InputRejectedError when it would accept nothing of it.
 
-    UsageError when the format is not known.
+    UsageError when the format is not known, or is `tabular` and no `mapping` says how the table is read.
     """
+    if file_format == TABULAR:
+        if mapping is None:
+            raise UsageError("format tabular needs a column mapping: name a profile that has one with --profile FILE")
+        try:
+            return _tabular(path, mapping)
+        except DoesNotAddUpError as cause:
+            return Inspected((replace(refused(path, str(cause)), ties=False),), {}, is_refused=True)
+    if mapping is not None:
+        raise UsageError(f"a profile's column mapping goes with format tabular, not with {file_format!r}")
     if file_format not in _INSPECTORS:
-        raise UsageError(f"format {file_format!r} is not known: use one of {', '.join(_INSPECTORS)}")
+        raise UsageError(f"format {file_format!r} is not known: use one of {', '.join((*_INSPECTORS, TABULAR))}")
     return _INSPECTORS[file_format](path)
 
 
@@ -105,11 +117,13 @@ class _Staged:
 
 
 @contextmanager
-def _staged(path: Path, contract: Contract, file_format: str) -> Iterator[_Staged]:
+def _staged(
+    path: Path, contract: Contract, file_format: str, mapping: ColumnMapping | None = None
+) -> Iterator[_Staged]:
     """Have ingest itself stage the file, in a folder of its own: what it refuses is refused here, in its words."""
     with tempfile.TemporaryDirectory(prefix="zentra-inspect-") as folder:
         nobody = Tenant(Home(Path(folder)), "inspected", TenantPaths(Path(folder)))
-        command = Command(nobody, "inspected", contract, file_format, _NO_TIME, stops_early=True)
+        command = Command(nobody, "inspected", contract, file_format, _NO_TIME, stops_early=True, mapping=mapping)
         arrival = Arrival(path, path.stem, Landed(path, "0" * 64, path.stat().st_size), sequence=1)
         staged = arrivals.stage(command, arrival)
         arrivals.set_contradictions_aside(command, [staged], [])
@@ -199,8 +213,53 @@ def _controlled(file_format: str) -> Callable[[Path], Inspected]:
 
 _WITHOUT_CONTROLS: Mapping[str, Callable[[Path], Inspected]] = {CANONICAL: _canonical, "stripe": _stripe}
 _INSPECTORS: Mapping[str, Callable[[Path], Inspected]] = MappingProxyType(
-    {name: _WITHOUT_CONTROLS.get(name) or _controlled(name) for name in formats_of("settlement")}
+    {name: _WITHOUT_CONTROLS.get(name) or _controlled(name) for name in formats_of("settlement") if name != TABULAR}
 )
+
+
+def _tabular(path: Path, mapping: ColumnMapping) -> Inspected:
+    """A statement per batch, where the mapping names one, and currency: net of all rows but the payout's.
+
+    It ties where the file's own totals do, its payout's row and, with gross, fee and net columns, every row.
+    """
+    keys = ["currency"] if mapping.batch_id is None else ["batch_id", "currency"]
+    is_payout = pl.col("line_type") == "payout"
+    net = pl.when(~is_payout).then("net_minor").otherwise(0) if mapping.batch_id is not None else pl.col("net_minor")
+    odd = (pl.col("gross_minor") - pl.col("fee_minor") != pl.col("net_minor")).sum()
+    paid = _exact(pl.col("net_minor").filter(is_payout)).sum()
+    is_tripled = None not in (mapping.amounts.gross, mapping.amounts.fee, mapping.amounts.net)
+    is_controlled = bool(mapping.control_rows) or mapping.running_balance is not None
+    with _staged(path, CONTRACTS["settlement"], TABULAR, mapping) as rows:
+        sums = _sums(rows, keys, net, odd_rows=odd, paid_minor=paid, payouts=is_payout.sum())
+        holds: pl.Expr = pl.when(is_controlled | is_tripled).then(pl.col("odd_rows") == 0)
+        batch = pl.lit(path.stem)
+        if mapping.batch_id is not None:
+            batch = pl.col("batch_id")
+            has_payout = (pl.col("payouts") > 0) & batch.is_not_null()
+            paid_out = pl.when(has_payout).then(pl.col("signed_sum_minor") + pl.col("paid_minor") == 0)
+            holds = pl.coalesce(paid_out & holds.fill_null(True), holds)
+        found = _inspected(rows, sums.with_columns(id=batch, ties=holds))
+    return replace(found, statements=_with_balances(found.statements, path, mapping))
+
+
+def _with_balances(
+    statements: tuple[InspectedStatement, ...], path: Path, mapping: ColumnMapping
+) -> tuple[InspectedStatement, ...]:
+    """The opening and closing balance that the file states, beside the sums of their currency."""
+    if not any("balance" in figure for rule in mapping.control_rows for figure in rule.figures):
+        return statements
+    totals = Totals()
+    for _ in read_settlement(path, path.name, mapping, totals=totals):
+        pass
+    balances = {currency: totals.balances.get(currency, {}) for currency in totals.sums}
+    return tuple(
+        replace(
+            statement,
+            opening_minor=balances.get(statement.currency or "", {}).get("opening_balance"),
+            closing_minor=balances.get(statement.currency or "", {}).get("closing_balance"),
+        )
+        for statement in statements
+    )
 
 
 def _canonical_kind(path: Path) -> Contract:

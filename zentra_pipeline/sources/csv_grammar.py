@@ -19,7 +19,7 @@ from zentra_pipeline.sources import record_form
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, FRAME_VALUES, RECORD_BYTES
 
 _LEAST_ROWS = 512
-_COMMA, _NEWLINE, _RETURN, _QUOTE = b',\n\r"'
+_NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 
 
 @dataclass(frozen=True)
@@ -39,24 +39,25 @@ def csv_frames(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
         yield text.columns.with_columns(numbers.alias("row_number"))
 
 
-def csv_text(path: Path, name: str | None = None) -> Iterator[TextFrame]:
+def csv_text(path: Path, name: str | None = None, separator: str = ",") -> Iterator[TextFrame]:
     """Data rows of a UTF-8 CSV file with a header, in order, in frames of some megabytes; at least one frame.
 
     Every field is text exactly as written between its separators or quotes; an empty field, quoted or not, is null.
     A byte order mark, CRLF line ends and blank lines at the end are accepted. `name` stands in messages instead of the
-    path's name. InputRejectedError when any byte departs from RFC 4180 or a record from the header.
+    path's name, `separator` (one ASCII character) between fields instead of the comma. InputRejectedError when any byte
+    departs from RFC 4180 or a record from the header.
     """
     name = name or path.name
     header: list[str] | None = None
     row = 0
     for data in _chunks(path, name):
-        records = _records(data, _Place(name, row))
+        records = _records(data, _Place(name, row), ord(separator))
         if header is None:
-            header, records = _header(records, name)
+            header, records = _header(records, name, separator)
             row = 1
         _check_records(records, header, _Place(name, row))
         step = max(_LEAST_ROWS, FRAME_VALUES // len(header))
-        frame = _split(records, header)
+        frame = _split(records, header, separator)
         for start in range(0, max(frame.height, 1), step):  # one frame also where there are no rows: it has the columns
             yield TextFrame(row + start, frame.slice(start, step))
         row += records.count
@@ -128,14 +129,14 @@ def _outside_quotes(octets: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return is_even
 
 
-def _records(data: bytes, place: _Place) -> _Records:
+def _records(data: bytes, place: _Place, separator: int) -> _Records:
     """Prove encoding, quoting and line ends of a chunk of whole records, and find its marks."""
     octets = np.frombuffer(data, np.uint8)
     is_quoted = b'"' in data
     outside = _outside_quotes(octets) if is_quoted else np.ones(1, np.bool_)
     _check_encoding(data, outside, place)
     if is_quoted:
-        _check_quotes(octets, outside, place)
+        _check_quotes(octets, outside, place, separator)
     if b"\r" in data:
         returns = (octets == _RETURN) & outside
         lone = np.flatnonzero(returns[:-1] & (octets[1:] != _NEWLINE))
@@ -147,7 +148,7 @@ def _records(data: bytes, place: _Place) -> _Records:
         octets = octets[~returns]
         outside = outside[~returns] if is_quoted else outside
         data = octets.tobytes()
-    marks = np.flatnonzero(((octets == _COMMA) | (octets == _NEWLINE)) & outside)
+    marks = np.flatnonzero(((octets == separator) | (octets == _NEWLINE)) & outside)
     return _Records(data, marks, octets[marks], is_quoted)
 
 
@@ -164,14 +165,14 @@ def _check_encoding(data: bytes, outside: NDArray[np.bool_], place: _Place) -> N
         raise place.refusal(before, f"{why}: save it as CSV UTF-8") from cause
 
 
-def _check_quotes(octets: NDArray[np.uint8], outside: NDArray[np.bool_], place: _Place) -> None:
+def _check_quotes(octets: NDArray[np.uint8], outside: NDArray[np.bool_], place: _Place, separator: int) -> None:
     """A quote opens at a field's start and closes at its end, or is one of a pair within a quoted field."""
     quotes = np.flatnonzero(octets == _QUOTE)
     opening, closing = quotes[0::2], quotes[1::2]
     before = octets[opening - 1]
-    bare = opening[~np.isin(before, (_COMMA, _NEWLINE, _QUOTE)) & (opening > 0)]
+    bare = opening[~np.isin(before, (separator, _NEWLINE, _QUOTE)) & (opening > 0)]
     after = octets[closing + 1]
-    trailed = closing[~np.isin(after, (_COMMA, _NEWLINE, _RETURN, _QUOTE))]
+    trailed = closing[~np.isin(after, (separator, _NEWLINE, _RETURN, _QUOTE))]
     if bare.size and (not trailed.size or bare[0] < trailed[0]):
         raise place.refusal(
             _records_before(octets, outside, bare[0]), f"a quote within an unquoted field{_near(octets, bare[0])}"
@@ -199,7 +200,7 @@ def _records_before(octets: NDArray[np.uint8], outside: NDArray[np.bool_], posit
     return int(np.count_nonzero((octets[:position] == _NEWLINE) & until))
 
 
-def _header(records: _Records, name: str) -> tuple[list[str], _Records]:
+def _header(records: _Records, name: str, separator: str) -> tuple[list[str], _Records]:
     """The column names, and the records that follow them."""
     width = int(np.argmax(records.kinds == _NEWLINE)) + 1
     if width > COLUMN_LIMIT:
@@ -207,7 +208,7 @@ def _header(records: _Records, name: str) -> tuple[list[str], _Records]:
     end = int(records.marks[width - 1]) + 1
     line = records.data[: end - 1].decode("utf-8")
     try:
-        header = next(csv.reader(io.StringIO(line, newline=""), strict=True), [""])
+        header = next(csv.reader(io.StringIO(line, newline=""), delimiter=separator, strict=True), [""])
     except csv.Error as cause:
         raise InputRejectedError(f"{name}: header: {cause}; correct the column names") from cause
     twice = sorted({column for column in header if header.count(column) > 1})
@@ -246,14 +247,15 @@ def _text(record: bytes) -> str:
     return record[:1024].decode("utf-8", "replace")
 
 
-def _split(records: _Records, header: list[str]) -> pl.DataFrame:
+def _split(records: _Records, header: list[str], separator: str) -> pl.DataFrame:
     """The records' fields by column.
 
     A header of our own goes first, so that no text of the file is taken for names or for the mark of a compression.
     """
-    stand_in = ",".join(f"c{position}" for position in range(len(header))).encode() + b"\n"
+    stand_in = separator.join(f"c{position}" for position in range(len(header))).encode() + b"\n"
     frame = pl.read_csv(
         stand_in + records.data,
+        separator=separator,
         infer_schema=False,
         quote_char='"' if records.is_quoted else None,
     )

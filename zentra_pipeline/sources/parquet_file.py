@@ -1,7 +1,7 @@
 """Parquet: amounts BIGINT, instants TIMESTAMPTZ or text, the rest text. Which rows get in does not belong here."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,34 @@ def read(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFrame]:
 
     InputRejectedError when the file is damaged, a required column is missing or a column has another type.
     """
+    return frames_of(
+        path,
+        name,
+        lambda schema: _check_schema(schema, contract, name),
+        lambda batch, first_row: _frame(batch, contract, first_row),
+    )
+
+
+def frames_of(
+    path: Path,
+    name: str,
+    check_schema: Callable[[pa.Schema], None],
+    frame: Callable[[pa.RecordBatch, int], pl.DataFrame],
+) -> Iterator[pl.DataFrame]:
+    """What `frame` makes of each part of a file's rows, given the number of the part's first row.
+
+    InputRejectedError when the file is damaged, contradicts itself or unfolds to far more than its size.
+    """
     refuse_other_parquet(start_of(path), name)
     try:
         with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
             schema = file.schema_arrow
-            _check_schema(schema, contract, name)
+            check_header(schema, name)
+            check_schema(schema)
             _check_footer(file, name)
             texts = [field.name for field in schema if _is_text(field.type)]
             _check_unfolded(file, path, name, texts)
-        yield from _batches(path, contract, name, texts)
+        yield from _batches(path, frame, name, texts)
     except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as cause:
         why = str(cause).partition("\n")[0][:200]
         raise InputRejectedError(f"{name}: not a readable Parquet file ({why}); export it again") from cause
@@ -82,7 +101,9 @@ def _unfolds(path: Path, name: str) -> InputRejectedError:
     )
 
 
-def _batches(path: Path, contract: Contract, name: str, texts: list[str]) -> Iterator[pl.DataFrame]:
+def _batches(
+    path: Path, make: Callable[[pa.RecordBatch, int], pl.DataFrame], name: str, texts: list[str]
+) -> Iterator[pl.DataFrame]:
     """Frames of the rows; text stays dictionary-coded until it is known how much it unfolds to."""
     budget = _budget(path)
     unfolded, row = 0, 1
@@ -96,7 +117,7 @@ def _batches(path: Path, contract: Contract, name: str, texts: list[str]) -> Ite
                 raise _unfolds(path, name)
             step = max(1, batch.num_rows * _FRAME_BYTES // max(size, _FRAME_BYTES))
             for start in range(0, batch.num_rows, step):
-                frame = _frame(batch.slice(start, step), contract, row)
+                frame = make(batch.slice(start, step), row)
                 row += frame.height
                 yield frame
     if row - 1 != due:
@@ -137,12 +158,16 @@ def _check_footer(file: pq.ParquetFile, name: str) -> None:
         )
 
 
-def _check_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
+def check_header(schema: pa.Schema, name: str) -> None:
+    """InputRejectedError when there are too many columns, or two of one name."""
     if len(schema.names) > COLUMN_LIMIT:
         raise InputRejectedError(f"{name}: {len(schema.names):,} columns; at most {COLUMN_LIMIT:,} are allowed")
     twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
     if twice:
         raise InputRejectedError(f"{name}: column {', '.join(twice)} appears twice; name each once")
+
+
+def _check_schema(schema: pa.Schema, contract: Contract, name: str) -> None:
     required = ", ".join(contract.required)
     check_columns(
         schema.names,

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.sources.registry import reader_of
+from zentra_pipeline.sources.column_mapping import ColumnMapping
+from zentra_pipeline.sources.registry import Reader, reader_of
 
 
 def frames(
@@ -17,12 +18,20 @@ def frames(
     name: str,
     secrets: Sequence[str] = (),
     notes: MutableMapping[str, int] | None = None,
+    mapping: ColumnMapping | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Frames of a file as its format's reader gives them; see registry.Reader.
 
-    UsageError when no reader of that format reads that kind.
+    UsageError when no reader of that format reads that kind. `mapping`: how a table (format `tabular`) is read.
     """
-    return reader_of(format, contract.kind).read(path, contract, name=name, secrets=secrets, notes=notes)
+    reader = reader_of(format, contract.kind) if mapping is None else _reader_of_table(mapping)
+    return reader.read(path, contract, name=name, secrets=secrets, notes=notes)
+
+
+def _reader_of_table(mapping: ColumnMapping) -> Reader:
+    from zentra_pipeline.sources.tabular import TabularReader
+
+    return TabularReader(mapping)
 
 
 def column_names(contract: Contract, format: str) -> Mapping[str, str]:

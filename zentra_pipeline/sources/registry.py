@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zentra_pipeline.sources.statement import Statement
 
 CANONICAL = "canonical"
+TABULAR = "tabular"
 
 
 class Reader(Protocol):
@@ -93,6 +94,12 @@ def _camt(name: str) -> Callable[[], Reader]:
     return reader
 
 
+def _tabular() -> Reader:
+    from zentra_pipeline.sources.tabular import TabularReader
+
+    return TabularReader(None)
+
+
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         CANONICAL: Format(("settlement", "ledger", "callbacks", "internal_events"), _canonical),
@@ -101,6 +108,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "camt053": Format(("settlement",), _camt("camt053"), shows_its_end=True),
         "camt052": Format(("settlement",), _camt("camt052"), shows_its_end=True),
         "camt054": Format(("settlement",), _camt("camt054"), shows_its_end=True),
+        TABULAR: Format(("settlement",), _tabular),
     }
 )
 
