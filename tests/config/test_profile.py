@@ -21,6 +21,7 @@ def read(text: str) -> Profile:
 def test_the_defaults_are_the_contracts() -> None:
     assert Profile().model_dump() == {
         "settlement_format": "canonical",
+        "tabular": None,
         "callback_format": "canonical",
         "clearing_accounts": ("settlement_account",),
         "expects_callbacks": True,

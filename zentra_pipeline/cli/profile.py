@@ -27,3 +27,4 @@ def draft(file: Path, home: Home, as_json: bool) -> None:
         printing.print_json({"file": file.name, "profile": text})
     else:
         printing.say(text.rstrip("\n"))
+        printing.note("Save it, correct it, then: zentra inspect --format tabular --profile PROFILE.yml FILE")

@@ -73,7 +73,6 @@ def draft(path: Path) -> str:
     body = yaml.safe_dump({"settlement_format": "tabular", "tabular": mapping}, sort_keys=False, allow_unicode=True)
     head = [
         f"# Proposed for {path.name} by the names and first values of its columns: advice, to be checked line by line.",
-        "# Show what it makes of the file: zentra inspect --format tabular --profile THIS_FILE " + path.name,
         *(f"# {doubt}" for doubt in doubts),
     ]
     return "\n".join(head) + "\n" + body

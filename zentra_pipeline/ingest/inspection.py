@@ -71,7 +71,7 @@ def inspect(file_format: str, path: Path, mapping: ColumnMapping | None = None) 
     """
     if file_format == TABULAR:
         if mapping is None:
-            raise UsageError("format tabular needs a column mapping: name a profile that has one with --profile FILE")
+            raise UsageError("format tabular needs a column mapping: name the file of a profile that has one")
         try:
             return _tabular(path, mapping)
         except DoesNotAddUpError as cause:
