@@ -164,10 +164,11 @@ def utc_offsets() -> dict[str, int]:
 
 
 @cache
-def bank_line_type(scheme: str, codes: tuple[str, ...], direction: str) -> str:
-    """The line type that a bank's transaction code means (`iso20022`: domain, family, sub-family; `swift`: one code).
+def bank_line_type(scheme: str, codes: tuple[str, ...], direction: str) -> str | None:
+    """The line type that a bank's transaction code means; null where no row of the seed fits it.
 
-    `direction`: credit or debit. Of the seed's rows that fit, the one with the most specific code decides.
+    `scheme`: iso20022 (domain, family, sub-family), swift or gvc (one code). `direction`: credit or debit. Of the rows
+    that fit, the one with the most specific code decides.
     """
     domain, family, subfamily = codes if len(codes) == 3 else ("", "", *codes)
     rules, any_code = _bank_line_types(), "*"
@@ -181,7 +182,7 @@ def bank_line_type(scheme: str, codes: tuple[str, ...], direction: str) -> str:
         for way in (direction, any_code):
             if (scheme, *code, way) in rules:
                 return rules[(scheme, *code, way)]
-    raise _unknown("bank transaction code", "/".join(codes), "bank_transaction_codes.csv")
+    return None
 
 
 @cache

@@ -5,7 +5,7 @@ Does not belong here: the grammar of any format, and what an entry's fields are 
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -75,7 +75,8 @@ def balance_fault(opening: tuple[int, str], closing: tuple[int, str], entries: i
 def minor_units(text: str, currency: str, *, point: str = ".") -> int:
     """Minor units of an amount as banks write it (`8.850`, `10,`); ValueError when it is none of its currency.
 
-    Zeros beyond the currency's decimals add nothing; any other digit there makes the amount inexact.
+    Zeros beyond the currency's decimals add nothing; any other digit there makes the amount inexact. With a decimal
+    comma there may be two decimals of any currency, no more: 1,000 is not believed to be 1.
     """
     if currency not in vocabulary.currencies():
         raise ValueError(f"{currency!r} is not an ISO 4217 currency")
@@ -85,7 +86,7 @@ def minor_units(text: str, currency: str, *, point: str = ".") -> int:
     sign, whole, fraction = found.group(1), found.group(2) or "0", found.group(3) or ""
     exponent = vocabulary.exponent(currency)
     kept = fraction[:exponent] + fraction[exponent:].rstrip("0")
-    if len(kept) > exponent:
+    if len(kept) > exponent or (point == "," and len(fraction) > max(exponent, 2)):
         raise ValueError(f"{text!r} has more than the {exponent} decimals of {currency}")
     return money.minor_units(f"{'-' if sign == '-' else ''}{whole}{'.' if kept else ''}{kept}", exponent)
 
@@ -116,13 +117,18 @@ def reference(text: str | None) -> str | None:
     return None if not value or value.upper() in _NO_REFERENCE else value
 
 
-def line_type(scheme: str, codes: Sequence[str | None], amount_minor: int) -> str:
-    """The line type of a movement by the bank's transaction code (seed `bank_transaction_codes`) and its direction.
+def line_type(codes: Iterable[tuple[str, Sequence[str | None]]], amount_minor: int) -> str:
+    """The line type of a movement by its bank transaction codes (seed `bank_transaction_codes`) and its direction.
 
-    `scheme`: iso20022 (domain, family, sub-family) or swift (one code); the most specific row of the seed decides.
+    `codes`: scheme (iso20022: domain, family, sub-family; swift, gvc: one code) and code; the first that is known
+    decides, and of the seed's rows for it the most specific one.
     """
     direction = "debit" if amount_minor < 0 else "credit"
-    return vocabulary.bank_line_type(scheme, tuple((code or "").strip().upper() for code in codes), direction)
+    for scheme, code in codes:
+        found = vocabulary.bank_line_type(scheme, tuple((part or "").strip().upper() for part in code), direction)
+        if found is not None:
+            return found
+    return "refund" if amount_minor < 0 else "payment"
 
 
 class LineIds:

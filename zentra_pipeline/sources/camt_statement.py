@@ -223,7 +223,7 @@ class OpenStatement:
             batch = entry.service_reference if position is not None else references.get("MsgId")
         dated = entry.booked_on or entry.valued_on or (part.dated if part is not None else None) or self._day()
         line: dict[str, str | None] = {
-            "line_type": bank_statements.line_type("iso20022", self._codes(entry, part), minor),
+            "line_type": bank_statements.line_type((("iso20022", self._codes(entry, part)),), minor),
             "provider_reference": provider_reference,
             "merchant_reference": references.get("EndToEndId") or structured,
             "gross_minor": str(minor),

@@ -93,6 +93,16 @@ def refuse_other_xml(start: bytes, name: str) -> None:
     raise InputRejectedError(f"{name}: {why.replace('not CSV', 'not XML').replace('CSV', 'XML')}")
 
 
+def refuse_other_swift(start: bytes, name: str) -> None:
+    """InputRejectedError that says what a file looks like that is no MT940 or MT942."""
+    text = start.removeprefix(BYTE_ORDER_MARK).lstrip()
+    why = _other_form(start) or _other_markup(start)
+    if why is None and not text:
+        why = "the file is empty, which is not MT940; ask the bank for it again"
+    if why is not None:
+        raise InputRejectedError(f"{name}: {why.replace('not CSV', 'not MT940').replace('CSV', 'MT940')}")
+
+
 def refuse_other_parquet(start: bytes, name: str) -> None:
     """InputRejectedError that says how a file begins that is not Parquet."""
     if not start:

@@ -100,6 +100,12 @@ def _tabular() -> Reader:
     return TabularReader(None)
 
 
+def _mt940() -> Reader:
+    from zentra_pipeline.sources.mt940 import Mt940Reader
+
+    return Mt940Reader()
+
+
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         CANONICAL: Format(("settlement", "ledger", "callbacks", "internal_events"), _canonical),
@@ -108,6 +114,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "camt053": Format(("settlement",), _camt("camt053"), shows_its_end=True),
         "camt052": Format(("settlement",), _camt("camt052"), shows_its_end=True),
         "camt054": Format(("settlement",), _camt("camt054"), shows_its_end=True),
+        "mt940": Format(("settlement",), _mt940, shows_its_end=True),
         TABULAR: Format(("settlement",), _tabular),
     }
 )

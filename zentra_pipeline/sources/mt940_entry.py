@@ -1,0 +1,131 @@
+"""One entry of an MT940: the statement line `:61:` and the information `:86:` on it; statements do not belong here."""
+
+import calendar
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from zentra_pipeline.sources.bank_statements import minor_units, reference
+
+_LINE = re.compile(
+    r"(?P<valued>[0-9]{6})(?P<booked>[0-9]{4}|[ ]{4})?(?P<mark>RC|RD|EC|ED|C|D)(?P<funds>[A-Z])?"
+    r"(?P<amount>[0-9]+(?:[,.][0-9]*)?|[,.][0-9]+)[ ]?(?P<kind>[A-Z][A-Z0-9 ]{3})(?P<rest>.*)",
+    re.ASCII | re.DOTALL,
+)
+_SIGNS = {"C": 1, "D": -1, "RC": -1, "RD": 1}
+_GERMAN = re.compile(r"([0-9]{3})([^A-Za-z0-9\s/])(?=[0-9]{2})", re.ASCII)
+_SEPA = re.compile(r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT|SQTP|ORDP|BENM|ULTC|ULTD|PURP)\+")
+_SLASHED = re.compile(
+    r"/(TRCD|TRTP|EREF|KREF|MARF|PREF|IREF|RTRN|CSID|ORDP|BENM|NAME|REMI|USTD|STRD|IBAN|BIC|CNTP|PURP|ISDT|SVWZ|BAI|PT|PY)/"
+)
+_REMITTANCE = ("SVWZ", "REMI", "USTD", "PY")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A `:61:` as written: days as ISO dates (null: none such), the signed amount, the type, and both references."""
+
+    valued_on: str
+    booked_on: str | None
+    minor: int
+    kind: str
+    customer_reference: str | None
+    bank_reference: str | None
+    supplement: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Information:
+    """What an `:86:` says: the German business transaction code, where it has one, and references by their words."""
+
+    code: str | None
+    references: dict[str, str]
+
+
+def line_of(text: str, currency: str) -> Line:
+    """Read a `:61:` with its supplement; ValueError says what is wrong with it."""
+    first, _, supplement = text.partition("\n")
+    found = _LINE.fullmatch(first.rstrip())
+    if found is None:
+        raise ValueError(f"{first[:60]!r} is not a statement line such as 2604260426C24,05NTRFORDER-17//BANK1")
+    mark = found["mark"]
+    if mark not in _SIGNS:
+        raise ValueError(
+            f"{first[:60]!r} is an expected entry ({mark}), which is not booked; ask the bank to leave it out"
+        )
+    amount = found["amount"].replace(".", ",")
+    customer, _, bank = found["rest"].partition("//")
+    return Line(
+        valued_on=day_of(found["valued"]),
+        booked_on=_entry_day(found["valued"], (found["booked"] or "").strip()),
+        minor=_SIGNS[mark] * minor_units(amount, currency, point=","),
+        kind=found["kind"],
+        customer_reference=_named(customer),
+        bank_reference=_named(bank),
+        supplement=" ".join(supplement.split()) or None,
+    )
+
+
+def day_of(text: str) -> str:
+    """YYMMDD as an ISO date; 30 February, as banks count interest, is the last day of it. No day: as it is written."""
+    year, month, day = int(text[:2]), int(text[2:4]), int(text[4:6])
+    year += 1900 if year >= 80 else 2000
+    if month == 2 and 28 < day <= 30:
+        day = min(day, calendar.monthrange(year, month)[1])
+    try:
+        return date(year, month, day).isoformat()
+    except ValueError:
+        return text
+
+
+def _entry_day(valued: str, booked: str) -> str | None:
+    """MMDD in the year that brings it nearest to the value date; null without one."""
+    if not booked:
+        return None
+    try:
+        near = date.fromisoformat(day_of(valued))
+    except ValueError:
+        return booked
+    days = (day_of(f"{year % 100:02}{booked}") for year in (near.year, near.year - 1, near.year + 1))
+    known = [day for day in days if len(day) == len("2026-04-26")]
+    return min(known, key=lambda day: abs((date.fromisoformat(day) - near).days)) if known else booked
+
+
+def information_of(text: str) -> Information:
+    """Read an `:86:`: German sub-fields (`?20EREF+…`), words with slashes (`/EREF/…/REMI/…`), or free text."""
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    whole = "".join(lines)
+    german = _GERMAN.match(whole)
+    if german:
+        said = _german(whole[3:], german.group(2))
+        return Information(german.group(1), _by_word(said, _SEPA) or _free(said))
+    slashed = _by_word(whole, _SLASHED)
+    return Information(None, slashed or _by_word(whole, _SEPA) or _free(" ".join(lines)))
+
+
+def _german(text: str, separator: str) -> str:
+    """The remittance: sub-fields 20 to 29 and 60 to 63, as one text."""
+    parts = re.split(rf"{re.escape(separator)}(?=[0-9][0-9])", text)
+    return "".join(part[2:] for part in parts if re.match(r"2[0-9]|6[0-3]", part))
+
+
+def _by_word(text: str, words: re.Pattern[str]) -> dict[str, str]:
+    found = list(words.finditer(text))
+    if not found:
+        return {}
+    ends = [*(each.start() for each in found[1:]), len(text)]
+    values = {each.group(1): text[each.end() : end].strip(" /") for each, end in zip(found, ends, strict=True)}
+    named = {word: value for word, value in ((word, _named(value)) for word, value in values.items()) if value}
+    remittance = next((named[word] for word in _REMITTANCE if word in named), None)
+    return named if remittance is None else {**named, "SVWZ": " ".join(remittance.split())}
+
+
+def _free(text: str) -> dict[str, str]:
+    value = " ".join(text.split())
+    return {"SVWZ": value} if value else {}
+
+
+def _named(text: str) -> str | None:
+    """A reference, null where it is blank, NONREF, or only names the place where the reference stands."""
+    value = reference(text)
+    return None if value is None or value.rstrip("+") in ("EREF", "KREF", "PREF", "MREF") else value
