@@ -94,6 +94,12 @@ def _camt(name: str) -> Callable[[], Reader]:
     return reader
 
 
+def _bai2() -> Reader:
+    from zentra_pipeline.sources.bai2 import Bai2Reader
+
+    return Bai2Reader()
+
+
 def _tabular() -> Reader:
     from zentra_pipeline.sources.tabular import TabularReader
 
@@ -115,6 +121,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "camt052": Format(("settlement",), _camt("camt052"), shows_its_end=True),
         "camt054": Format(("settlement",), _camt("camt054"), shows_its_end=True),
         "mt940": Format(("settlement",), _mt940, shows_its_end=True),
+        "bai2": Format(("settlement",), _bai2, shows_its_end=True),
         TABULAR: Format(("settlement",), _tabular),
     }
 )
