@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.dataset import AS_OF, SETTLEMENT_FILE, WINDOW, Dataset, generate
 from tests.scenarios.world import World
-from zentra_pipeline.published import lake, lake_files
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import dbt_execute
 
 # DuckDB gives work to a second thread from 122,880 rows on, in its own tables and in a Parquet file; the ledger has
@@ -83,7 +83,7 @@ def digests(world: World, threads: int, monkeypatch: pytest.MonkeyPatch, *, forc
         if force:
             patched.setattr(dbt_execute, "build", lambda database, *rest: build(Forced(database), *rest))  # type: ignore[arg-type]
             patched.setattr(
-                lake, "publish", lambda database, *rest, **options: publish(Forced(database), *rest, **options)
+                lake_files, "publish", lambda database, *rest, **options: publish(Forced(database), *rest, **options)
             )
         world.reconcile(WINDOW, AS_OF.replace("Z", "+00:00"), SETTLEMENT_FILE)
     revision = world.revision(WINDOW, SETTLEMENT_FILE)
