@@ -111,10 +111,14 @@ def stripe_line_types() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class RecordType:
-    """What a provider's kind of record becomes: a line type, and a status where that is not settled."""
+    """What a provider's kind of record becomes: a line type, and a status where that is not settled.
+
+    `in_control_total`: whether the file's own totals count such records.
+    """
 
     line_type: str
     status: str | None
+    in_control_total: bool
 
 
 @cache
@@ -124,6 +128,7 @@ def record_types(provider_format: str) -> Mapping[str, RecordType]:
         row["record_type"]: RecordType(
             _member("line_type", row["line_type"]),
             _member("settlement_status", row["status"]) if row["status"] else None,
+            _boolean(row["in_control_total"]),
         )
         for row in _seed("provider_record_types")
         if row["provider_format"] == provider_format

@@ -112,11 +112,18 @@ def _mt940() -> Reader:
     return Mt940Reader()
 
 
+def _paypal() -> Reader:
+    from zentra_pipeline.sources.paypal import PaypalReader
+
+    return PaypalReader()
+
+
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         CANONICAL: Format(("settlement", "ledger", "callbacks", "internal_events"), _canonical),
         "stripe": Format(("settlement", "callbacks"), _stripe),
         "adyen": Format(("settlement", "callbacks"), _adyen),
+        "paypal": Format(("settlement", "callbacks"), _paypal),
         "camt053": Format(("settlement",), _camt("camt053"), shows_its_end=True),
         "camt052": Format(("settlement",), _camt("camt052"), shows_its_end=True),
         "camt054": Format(("settlement",), _camt("camt054"), shows_its_end=True),

@@ -9,9 +9,18 @@ import hashlib
 import hmac
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zentra_pipeline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 TOLERANCE_SECONDS = 300
 MAX_HEADER = 8_192
@@ -26,11 +35,18 @@ _ADYEN_BEFORE_AMOUNT = ("pspReference", "originalReference", "merchantAccountCod
 
 STANDARD_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 STRIPE_HEADERS = ("stripe-signature",)
+PAYPAL_HEADERS = (
+    "paypal-transmission-id",
+    "paypal-transmission-time",
+    "paypal-transmission-sig",
+    "paypal-auth-algo",
+)
 
 SIGNATURE_HEADERS: Mapping[str, tuple[str, ...]] = {
     "canonical": STANDARD_HEADERS,
     "stripe": STRIPE_HEADERS,
     "adyen": (),
+    "paypal": PAYPAL_HEADERS,
 }
 """`callback_format` → the headers, in lower case, that the signature of a delivery needs."""
 
@@ -140,6 +156,76 @@ def adyen_items(content: object) -> list[Any]:
     return [found.get("NotificationRequestItem", found) if isinstance(found, Mapping) else found for found in listed]
 
 
+def verify_paypal(raw: bytes, given: Sequence[str], secrets: Sequence[str]) -> bool:
+    """Whether the key of a pinned certificate signed `raw`; `given` are the values of PAYPAL_HEADERS.
+
+    RSA-SHA256 (PKCS #1 v1.5) over `<transmission id>|<transmission time>|<webhook id>|<crc32 of raw, decimal>`. Each of
+    `secrets` is `<webhook id>=<certificate>`, the certificate as PEM or the path of a file of it. Where the header says
+    that a certificate could be fetched from is not looked at. The time must be one at which the certificate was valid.
+    Headers of any other form are false, never an error; ConfigurationError where a certificate cannot be read.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    message_id, sent_at, header, algorithm = given
+    at = _instant(sent_at)
+    if algorithm.upper() != "SHA256WITHRSA" or not message_id or at is None or len(header) > MAX_HEADER:
+        return False
+    try:
+        signature = base64.b64decode(header, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    for webhook_id, pinned in map(_pinned, secrets):
+        signed = f"{message_id}|{sent_at}|{webhook_id}|{zlib.crc32(raw)}"
+        if not pinned.valid_from <= at <= pinned.valid_until:
+            continue
+        try:
+            pinned.key.verify(signature, signed.encode("utf-8", "replace"), padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            continue
+        return True
+    return False
+
+
+@dataclass(frozen=True)
+class _Pinned:
+    """The public key of a certificate and when it holds."""
+
+    key: "RSAPublicKey"
+    valid_from: datetime
+    valid_until: datetime
+
+
+@cache
+def _pinned(secret: str) -> tuple[str, _Pinned]:
+    """The webhook id of a secret and its certificate; it is read once."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    webhook_id, _, certificate = (part.strip() for part in secret.partition("="))
+    try:
+        pem = certificate.encode() if certificate.startswith("-----BEGIN") else Path(certificate).read_bytes()
+        found = x509.load_pem_x509_certificate(pem)
+    except (OSError, ValueError) as cause:
+        raise ConfigurationError(
+            f"ZENTRA_CALLBACK_SECRETS: no certificate can be read for webhook {webhook_id[:40]!r}: write "
+            "<webhook id>=<file of the certificate in PEM>"
+        ) from cause
+    key = found.public_key()
+    if not isinstance(key, RSAPublicKey):
+        raise ConfigurationError(f"ZENTRA_CALLBACK_SECRETS: the certificate of webhook {webhook_id[:40]!r} is not RSA")
+    return webhook_id, _Pinned(key, found.not_valid_before_utc, found.not_valid_after_utc)
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found.tzinfo is None else found
+
+
 def _key_of(secret: str) -> bytes:
     if secret.startswith(_BASE64_FOLLOWS):
         try:
@@ -167,4 +253,8 @@ def _adyen(raw: bytes, _: Sequence[str], secrets: Sequence[str], __: datetime) -
     return any(isinstance(item, Mapping) and verify_adyen(item, secrets) for item in items)
 
 
-_VERIFIERS = {"canonical": _standard, "stripe": _stripe, "adyen": _adyen}
+def _paypal(raw: bytes, given: Sequence[str], secrets: Sequence[str], _: datetime) -> bool:
+    return verify_paypal(raw, given, secrets)
+
+
+_VERIFIERS = {"canonical": _standard, "stripe": _stripe, "adyen": _adyen, "paypal": _paypal}
