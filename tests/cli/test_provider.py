@@ -23,7 +23,10 @@ def test_a_profile_is_written_once_from_a_template(zentra: Zentra) -> None:
     again = zentra("provider", "add", "wise_eur", "--tenant", "acme", "--like", "wise")
     assert (again.code, "is there already and stays as it is" in again.err) == (3, True)
     odd = zentra("provider", "add", "other", "--tenant", "acme", "--like", "monopoly")
-    assert (odd.code, "there is no template 'monopoly': use one of canonical, adyen, airbyte-stripe" in odd.err) == (2, True)
+    assert (odd.code, "there is no template 'monopoly': use one of canonical, adyen, airbyte-stripe" in odd.err) == (
+        2,
+        True,
+    )
     listed = zentra("provider", "templates", "--json").json["items"]
     assert {"wise", "klarna", "worldpay", "mercadopago", "razorpay", "shopify"} <= set(listed)
 
