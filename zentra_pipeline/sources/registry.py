@@ -100,6 +100,18 @@ def _bai2() -> Reader:
     return Bai2Reader()
 
 
+def _amazon() -> Reader:
+    from zentra_pipeline.sources.amazon import AmazonReader
+
+    return AmazonReader()
+
+
+def _checkout() -> Reader:
+    from zentra_pipeline.sources.checkout import CheckoutReader
+
+    return CheckoutReader()
+
+
 def _tabular() -> Reader:
     from zentra_pipeline.sources.tabular import TabularReader
 
@@ -129,6 +141,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "camt054": Format(("settlement",), _camt("camt054"), shows_its_end=True),
         "mt940": Format(("settlement",), _mt940, shows_its_end=True),
         "bai2": Format(("settlement",), _bai2, shows_its_end=True),
+        "amazon": Format(("settlement",), _amazon),
+        "checkout": Format(("settlement",), _checkout),
         TABULAR: Format(("settlement",), _tabular),
     }
 )

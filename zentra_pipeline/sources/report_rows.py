@@ -1,0 +1,57 @@
+"""What readers of providers' row reports share: rows of a delimited file as mappings, checked amounts and instants.
+
+Does not belong here: the columns of any report.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from zentra_pipeline.sources import bank_statements
+from zentra_pipeline.sources.csv_grammar import csv_text
+from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_form import Expected, check_columns
+
+Row = Mapping[str, str | None]
+_DAY_FIRST = re.compile(r"([0-9]{2})[./]([0-9]{2})[./]([0-9]{4})(?:[ T](.*))?", re.ASCII)
+_MINUS_ZERO = re.compile(r"-0*(?:\.0*)?", re.ASCII)
+
+
+def rows(path: Path, name: str, separator: str, expected: Expected) -> Iterator[tuple[int, Row]]:
+    """Number and cells of each row of data; InputRejectedError when a required column is missing."""
+    refuse_other_forms(start_of(path), name)
+    for text in csv_text(path, name, separator):
+        check_columns(text.columns.columns, name, expected)
+        yield from enumerate(text.columns.iter_rows(named=True), start=text.first_row)
+
+
+def header_of(path: Path, name: str, separator: str) -> Sequence[str]:
+    """The column names of a file."""
+    refuse_other_forms(start_of(path), name)
+    return next(csv_text(path, name, separator)).columns.columns
+
+
+def minor_units(row: Row, column: str, currency: str) -> int:
+    """Minor units of a cell, a point or a comma before its decimals; blank is 0. ValueError naming the column."""
+    text = (row.get(column) or "").strip()
+    if not text or _MINUS_ZERO.fullmatch(text):
+        return 0
+    try:
+        return bank_statements.minor_units(text, currency, point="," if "," in text else ".")
+    except ValueError as cause:
+        raise ValueError(f"{column}: {cause}") from cause
+
+
+def instant(text: str | None) -> str | None:
+    """A date of a report as an instant: ISO 8601 or day first, ` UTC` at its end, else UTC all the same.
+
+    Text of another form comes back as it is, for the gate to refuse.
+    """
+    if text is None:
+        return None
+    plain = text.strip().removesuffix(" UTC").removesuffix(" GMT")
+    found = _DAY_FIRST.fullmatch(plain)
+    if found:
+        day, month, year, clock = found.groups()
+        plain = f"{year}-{month}-{day}{f'T{clock}' if clock else ''}"
+    return bank_statements.instant(re.sub(r"(?<=[0-9]{2}) (?=[0-9]{2}:)", "T", plain))
