@@ -112,6 +112,12 @@ def _checkout() -> Reader:
     return CheckoutReader()
 
 
+def _nacha() -> Reader:
+    from zentra_pipeline.sources.nacha import NachaReader
+
+    return NachaReader()
+
+
 def _tabular() -> Reader:
     from zentra_pipeline.sources.tabular import TabularReader
 
@@ -143,6 +149,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "bai2": Format(("settlement",), _bai2, shows_its_end=True),
         "amazon": Format(("settlement",), _amazon),
         "checkout": Format(("settlement",), _checkout),
+        "nacha": Format(("settlement",), _nacha, shows_its_end=True),
         TABULAR: Format(("settlement",), _tabular),
     }
 )
