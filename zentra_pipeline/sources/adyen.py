@@ -16,7 +16,7 @@ from typing import NamedTuple
 import polars as pl
 
 from zentra_pipeline import money, vocabulary
-from zentra_pipeline.contracts import row_rules
+from zentra_pipeline.contracts import row_rules, settlement_lines
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.sources import adyen_events, record_form
 from zentra_pipeline.sources.csv_grammar import csv_frames
@@ -143,35 +143,41 @@ class _Batch:
 
 
 def _add_up(frame: pl.DataFrame, batches: dict[_Key, _Batch]) -> None:
-    net = _signed(frame, *_NET, "Net Currency")
-    is_payout = _kind(frame).replace_strict(_line_types(), default=None, return_dtype=pl.String) == "payout"
-    exact = net.cast(pl.Int128)
-    unread = pl.format(
-        "row {}: Net Debit (NC) '{}', Net Credit (NC) '{}', Net Currency '{}'",
+    data = _of_data(frame)
+    rows = data.select(
+        "Batch Number",
+        "Net Currency",
         "row_number",
-        *(_shown(frame, column).fill_null("") for column in (*_NET, "Net Currency")),
+        account=_column(data, "Merchant Account"),
+        net=_signed(data, *_NET, "Net Currency").cast(pl.Int128),
+        is_payout=_kind(data).replace_strict(_line_types(), default=None, return_dtype=pl.String) == "payout",
     )
-    account = _column(frame, "Merchant Account")
-    found = (
-        _of_data(frame)
-        .group_by("Batch Number", "Net Currency", maintain_order=True)
-        .agg(
-            entries=pl.len(),
-            net=exact.sum(),
-            payouts=is_payout.sum(),
-            paid=exact.filter(is_payout).sum(),
-            accounts=account.drop_nulls().unique(maintain_order=True),
-            unread=unread.filter(net.is_null()).first(),
-        )
+    found = rows.group_by("Batch Number", "Net Currency", maintain_order=True).agg(
+        entries=pl.len(),
+        net=pl.col("net").sum(),
+        payouts=pl.col("is_payout").sum(),
+        paid=pl.col("net").filter("is_payout").sum(),
+        accounts=pl.col("account").drop_nulls().unique(maintain_order=True),
+        unread=pl.col("row_number").filter(pl.col("net").is_null()).first(),
     )
-    for batch, currency, entries, net_minor, payouts, paid, accounts, row in found.iter_rows():
+    for batch, currency, entries, net_minor, payouts, paid, accounts, unread in found.iter_rows():
         known = batches.setdefault(_Key(batch, currency), _Batch())
         known.entries += entries
         known.net += net_minor
         known.payouts += payouts
         known.paid += paid
         known.accounts |= dict.fromkeys(accounts)
-        known.unread = known.unread or row
+        if known.unread is None and unread is not None:
+            known.unread = _net_as_written(data.filter(pl.col("row_number") == unread))
+
+
+def _net_as_written(row: pl.DataFrame) -> str:
+    """The columns of a row that its net is read from, for a message."""
+    columns = (*_NET, "Net Currency")
+    values = row.select(_shown(row, column).fill_null("").alias(column) for column in columns).row(0)
+    return f"row {row['row_number'][0]}: " + ", ".join(
+        f"{column} '{value}'" for column, value in zip(columns, values, strict=True)
+    )
 
 
 def _statement(key: _Key, batch: _Batch) -> Statement:
@@ -203,10 +209,6 @@ def _settlement_lines(frame: pl.DataFrame, repeats: Counter[str]) -> pl.DataFram
     """Canonical columns of one frame of report rows; `repeats` counts ids of rows without a Psp Reference."""
     kind, psp, modification = _kind(frame), pl.col("Psp Reference"), pl.col("Modification Reference")
     line_type = kind.replace_strict(_line_types(), default=None, return_dtype=pl.String)
-    net, gross = _signed(frame, *_NET, "Net Currency"), _gross(frame)
-    fee = _fee(frame)
-    is_same = _column(frame, "Gross Currency") == pl.col("Net Currency")
-    is_given = pl.any_horizontal(_column(frame, column).is_not_null() for column in _GROSS)
     own = pl.when(line_type == "payment").then(pl.coalesce(psp, modification)).otherwise(pl.coalesce(modification, psp))
     lines = frame.select(
         _line_id(frame, repeats),
@@ -215,18 +217,36 @@ def _settlement_lines(frame: pl.DataFrame, repeats: Counter[str]) -> pl.DataFram
         _column(frame, "Merchant Reference").alias("merchant_reference"),
         pl.when((line_type != "payment") & (own != psp)).then(psp).alias("original_reference"),
         kind.replace_strict(_statuses(), default=None, return_dtype=pl.String).alias("status"),
-        pl.when(is_same & is_given).then(gross).otherwise(net + fee).cast(pl.String).alias("gross_minor"),
-        fee.cast(pl.String).alias("fee_minor"),
-        net.cast(pl.String).alias("net_minor"),
         pl.col("Net Currency").alias("currency"),
         _settled_at(frame).alias("settled_at"),
         pl.col("Batch Number").alias("batch_id"),
-        pl.when(~is_same & is_given).then(gross).cast(pl.String).alias("presentment_minor"),
-        pl.when(~is_same & is_given).then(_column(frame, "Gross Currency")).alias("presentment_currency"),
         _undocumented(frame).alias("raw"),
         pl.col("row_number"),
     )
+    lines = lines.hstack(_amounts(frame)).select(*settlement_lines.CONTRACT.columns, "raw", "row_number")
     return lines.with_columns(_refusals(frame, lines))
+
+
+def _amounts(frame: pl.DataFrame) -> pl.DataFrame:
+    """The amounts of a frame's lines, and what the shopper paid in another currency; each column is read once."""
+    is_same = _column(frame, "Gross Currency") == pl.col("Net Currency")
+    is_given = pl.any_horizontal(_column(frame, column).is_not_null() for column in _GROSS)
+    read = frame.select(
+        net=_signed(frame, *_NET, "Net Currency"),
+        fee=_fee(frame),
+        gross=_signed(frame, *_GROSS, "Gross Currency"),
+        is_own=is_same & is_given,
+        other=pl.when(~is_same & is_given).then(_column(frame, "Gross Currency")),
+    )
+    own_gross = pl.when("is_own").then("gross").otherwise(pl.col("net") + pl.col("fee"))
+    presented = pl.when(pl.col("other").is_not_null()).then("gross")
+    return read.select(
+        gross_minor=own_gross.cast(pl.String),
+        fee_minor=pl.col("fee").cast(pl.String),
+        net_minor=pl.col("net").cast(pl.String),
+        presentment_minor=presented.cast(pl.String),
+        presentment_currency="other",
+    )
 
 
 def _line_id(frame: pl.DataFrame, repeats: Counter[str]) -> pl.Series:
@@ -254,10 +274,6 @@ def _line_id(frame: pl.DataFrame, repeats: Counter[str]) -> pl.Series:
 def _kind(frame: pl.DataFrame) -> pl.Expr:
     """The type of a row; its case varies from report to report."""
     return _column(frame, "Type").str.to_lowercase()
-
-
-def _gross(frame: pl.DataFrame) -> pl.Expr:
-    return _signed(frame, *_GROSS, "Gross Currency")
 
 
 def _fee(frame: pl.DataFrame) -> pl.Expr:
