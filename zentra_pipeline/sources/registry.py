@@ -118,6 +118,12 @@ def _nacha() -> Reader:
     return NachaReader()
 
 
+def _ofx() -> Reader:
+    from zentra_pipeline.sources.ofx import OfxReader
+
+    return OfxReader()
+
+
 def _tabular() -> Reader:
     from zentra_pipeline.sources.tabular import TabularReader
 
@@ -150,6 +156,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "amazon": Format(("settlement",), _amazon),
         "checkout": Format(("settlement",), _checkout),
         "nacha": Format(("settlement",), _nacha, shows_its_end=True),
+        "ofx": Format(("settlement",), _ofx, shows_its_end=True),
         TABULAR: Format(("settlement",), _tabular),
     }
 )

@@ -1,0 +1,69 @@
+"""OFX statements: SGML and XML give the same lines, and what is no bank statement is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.ingest.inspection import inspect
+from zentra_pipeline.sources import bank_statements
+from zentra_pipeline.sources.ofx import parts
+
+SAMPLES = Path(__file__).resolve().parents[2] / ".." / "shared" / "samples" / "ofx"
+SGML = """OFXHEADER:100
+
+<OFX><BANKMSGSRSV1><STMTTRNRS><STMTRS><CURDEF>EUR<BANKACCTFROM><ACCTID>0077</BANKACCTFROM><BANKTRANLIST>
+<STMTTRN><TRNTYPE>CREDIT<DTPOSTED>20260705233000.000[-5:EST]<TRNAMT>125.50<FITID>F-1<REFNUM>007<NAME>A &amp; B
+<STMTTRN><TRNTYPE>SRVCHG<DTPOSTED>20260706<TRNAMT>-1,20<FITID>F-2<NAME>Caf\xe9</STMTTRN>
+</BANKTRANLIST><LEDGERBAL><BALAMT>300.00<DTASOF>20260706</LEDGERBAL></STMTRS></STMTTRNRS></BANKMSGSRSV1></OFX>
+"""
+
+
+def lines(path: Path, text: str) -> list[dict[str, Any]]:
+    path.write_bytes(text.encode("cp1252"))
+    found = bank_statements.settlement_frames(parts(path, path.name), path.name)
+    return [line for frame in found for line in frame.to_dicts()]
+
+
+def test_transactions_are_lines_of_their_account(tmp_path: Path) -> None:
+    first, second = lines(tmp_path / "s.ofx", SGML)
+    shown = ("line_id", "line_type", "merchant_reference", "net_minor", "currency", "settled_at", "refusal")
+    assert [first[name] for name in shown] == [
+        "0077:F-1", "payment", "007", "12550", "EUR", "2026-07-06T04:30:00Z", None,
+    ]  # fmt: skip
+    assert [second[name] for name in shown] == [
+        "0077:F-2", "fee", None, "-120", "EUR", "2026-07-06T00:00:00Z", None,
+    ]  # fmt: skip
+    (statement,) = inspect("ofx", tmp_path / "s.ofx").statements
+    assert (statement.account, statement.entries, statement.signed_sum_minor) == ("0077", 2, 12430)
+    assert (statement.closing_minor, statement.ties) == (30000, None)
+    closed = SGML.replace("<CURDEF>EUR", "<CURDEF>EUR</CURDEF>").replace("<FITID>F-1", "<FITID>F-1</FITID>")
+    assert lines(tmp_path / "x.ofx", closed.replace("OFXHEADER:100", "<?OFX OFXHEADER='200'?>")) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (SGML.replace("</OFX>", ""), "it does not end with </OFX>"),
+        (SGML.replace("STMTRS>", "INVSTMTRS>"), "no bank or card statement is in it"),
+        (SGML.replace("<OFX>", "<!DOCTYPE x><OFX>"), "it declares <!DOCTYPE"),
+    ],
+)
+def test_what_is_no_whole_bank_statement_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(InputRejectedError, match=why):
+        lines(tmp_path / "s.ofx", text)
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files stand beside the project, in ../shared/samples")
+def test_public_samples_are_read_or_refused_by_name() -> None:
+    found: dict[str, list[tuple[int, int | None]]] = {}
+    for path in sorted(path for path in SAMPLES.rglob("*") if path.is_file()):
+        try:
+            found[path.name] = [(s.entries, s.signed_sum_minor) for s in inspect("ofx", path).statements]
+        except InputRejectedError:
+            found[path.name] = []
+    assert found["bank_medium.ofx"] == [(3, -34527)]
+    assert found["sample.ofx"] == [(2, 117025)]
+    assert found["test_ofx.ofx"] == [(4, -36000), (0, 0)]
+    assert found["fidelity.ofx"] == []

@@ -1,0 +1,232 @@
+"""OFX bank and card statements as settlement lines, in SGML (1.x, end tags may be missing) or XML (2.x) alike.
+
+A file states a closing balance and no opening one, so that nothing says whether it is whole but its end. Does not
+belong here: investment statements.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from zentra_pipeline import vocabulary
+from zentra_pipeline.contracts.contract import Contract
+from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.sources import bank_statements
+from zentra_pipeline.sources.bank_statements import Part
+from zentra_pipeline.sources.statement import Statement
+
+_BLOCK: Final = 64 * 1024
+_TEXT_LIMIT: Final = 64 * 1024
+_TOKEN: Final = re.compile(r"<([/?!]?)([A-Za-z0-9._]+)[^<>]*>([^<]*)")
+_DATE: Final = re.compile(
+    r"([0-9]{8})([0-9]{6})?(?:\.[0-9]+)?(?:\[([+-]?[0-9]{1,2}(?:\.[0-9]{1,2})?)(?::[^\]]*)?\])?", re.A
+)
+_STATEMENTS: Final = ("STMTRS", "CCSTMTRS")
+_PAYOUTS: Final = ("CHECK", "XFER", "DIRECTDEBIT", "PAYMENT", "REPEATPMT", "ATM", "POS", "CASH")
+COLUMN_NAMES: Final = {
+    "line_id": "ACCTID and FITID",
+    "line_type": "TRNTYPE",
+    "provider_reference": "FITID",
+    "merchant_reference": "REFNUM or CHECKNUM",
+    "gross_minor": "TRNAMT",
+    "fee_minor": "TRNAMT",
+    "net_minor": "TRNAMT",
+    "currency": "CURDEF",
+    "settled_at": "DTPOSTED",
+}
+"""Settlement field → the element it is read from."""
+
+
+class OfxReader:
+    """Reads OFX statements; see registry.ControlledReader."""
+
+    def read(
+        self,
+        path: Path,
+        contract: Contract,
+        *,
+        name: str,
+        secrets: Sequence[str],
+        notes: MutableMapping[str, int] | None,
+    ) -> Iterator[pl.DataFrame]:
+        """Lines of the transactions of every account."""
+        return bank_statements.settlement_frames(parts(path, name), name)
+
+    def statements(self, path: Path, name: str) -> Sequence[Statement]:
+        """A statement per account."""
+        return bank_statements.statements(parts(path, name))
+
+    def column_names(self, kind: str) -> Mapping[str, str]:
+        """Field → the element it is read from."""
+        return COLUMN_NAMES
+
+
+@dataclass
+class _Open:
+    """A statement that is being read; `values` are those of the transaction within it, `inside` its aggregate."""
+
+    account: str = ""
+    currency: str = ""
+    entries: int = 0
+    total: int = 0
+    closing: int | None = None
+    values: dict[str, str] | None = None
+    inside: str = ""
+    unread: list[str] = field(default_factory=list)
+
+
+def parts(path: Path, name: str) -> Iterator[Part]:
+    """Lines of an account and, after them, its statement. InputRejectedError when it is no OFX, or was cut."""
+    current: _Open | None = None
+    is_ended = has_statement = False
+    for mark, tag, text in _tokens(path, name):
+        is_ended = is_ended or (mark == "/" and tag == "OFX")
+        if mark == "" and tag in _STATEMENTS:
+            current, has_statement = _Open(), True
+        elif current is None:
+            continue
+        elif mark == "/" and tag in _STATEMENTS:
+            yield from _line(current)
+            yield _statement(current)
+            current = None
+        elif tag in ("STMTTRN", "BANKTRANLIST", "LEDGERBAL", "AVAILBAL"):
+            yield from _line(current)
+            current.values = {} if tag == "STMTTRN" and mark == "" else None
+            current.inside = tag if mark == "" else ""
+        elif mark == "":
+            _take(current, tag, text)
+    if not is_ended:
+        raise InputRejectedError(f"{name}: it does not end with </OFX>: it was cut, or is no OFX; download it again")
+    if not has_statement:
+        raise InputRejectedError(
+            f"{name}: no bank or card statement is in it (STMTRS, CCSTMTRS); investment statements and answers to "
+            "other requests are not read"
+        )
+
+
+def _decoded(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error("zentra.cp1252", _decoded)
+
+
+def _tokens(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
+    """Mark (`/` of an end), tag and text after it. Bytes that are no UTF-8 are read as Windows-1252."""
+    held = ""
+    with path.open(encoding="utf-8-sig", errors="zentra.cp1252", newline="") as stream:
+        while block := stream.read(_BLOCK):
+            held += block
+            end = held.rfind("<")
+            yield from _found(held[:end] if end > 0 else "", name)
+            held = held[end:] if end > 0 else held
+            if len(held) > _TEXT_LIMIT + _BLOCK:
+                raise InputRejectedError(f"{name}: more than {_TEXT_LIMIT:,} characters without a tag; is it OFX?")
+    yield from _found(held, name)
+
+
+def _found(text: str, name: str) -> Iterator[tuple[str, str, str]]:
+    for found in _TOKEN.finditer(text):
+        mark, tag, value = found.groups()
+        if mark == "!":
+            raise InputRejectedError(f"{name}: it declares <!{tag}, which OFX does not; nothing of it is read")
+        if mark != "?":
+            yield mark, tag.upper(), unescape(value).strip()
+
+
+def _take(current: _Open, tag: str, text: str) -> None:
+    if current.values is not None:
+        if tag in ("CURRENCY", "ORIGCURRENCY"):
+            current.inside = tag
+        elif tag != "CURSYM" or current.inside == "CURRENCY":
+            current.values.setdefault(tag, text)
+    elif tag == "CURDEF":
+        current.currency = text.upper()
+    elif tag == "ACCTID" and not current.account:
+        current.account = text
+    elif tag == "BALAMT" and current.inside == "LEDGERBAL":
+        try:
+            current.closing = _minor(text, current.currency)
+        except ValueError as cause:
+            current.unread.append(f"LEDGERBAL: {cause}")
+
+
+def _minor(text: str, currency: str) -> int:
+    return bank_statements.minor_units(text, currency, point="," if "," in text else ".")
+
+
+def _line(current: _Open) -> Iterator[Part]:
+    """The transaction that ends here, if there is one."""
+    values, current.values = current.values, None
+    if values is None:
+        return
+    current.entries += 1
+    refusal, amount = None, 0
+    try:
+        amount = _minor(values.get("TRNAMT", ""), current.currency)
+    except ValueError as cause:
+        refusal = f"TRNAMT: {cause}"
+        current.unread.append(refusal)
+    other = values.get("CURSYM", current.currency).upper()
+    if other != current.currency:
+        refusal = f"CURRENCY: its amount is in {other[:3]!r}, its account in {current.currency}"
+    current.total += amount
+    yield {
+        "line_id": f"{current.account}:{values['FITID']}" if values.get("FITID") else None,
+        "line_type": _line_type(values.get("TRNTYPE", "").upper(), amount),
+        "provider_reference": values.get("FITID") or None,
+        "merchant_reference": values.get("REFNUM") or values.get("CHECKNUM") or None,
+        "gross_minor": str(amount),
+        "fee_minor": "0",
+        "net_minor": str(amount),
+        "currency": current.currency,
+        "settled_at": _instant(values.get("DTPOSTED", "")),
+        "refusal": refusal,
+        "source_row": None if refusal is None else str(values),
+    }
+
+
+def _line_type(kind: str, amount: int) -> str:
+    if kind in ("FEE", "SRVCHG"):
+        return "fee"
+    if kind in ("INT", "DIV"):
+        return "adjustment"
+    if amount >= 0:
+        return "payment"
+    return "payout" if kind in _PAYOUTS else "refund"
+
+
+def _instant(text: str) -> str:
+    """DTPOSTED as an instant; text of another form comes back as it is, for the gate to refuse."""
+    found = _DATE.fullmatch(text)
+    if not found:
+        return text
+    day, clock, offset = found.groups()
+    try:
+        local = datetime.strptime(day + (clock or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        hours, _, part = (offset or "0").partition(".")
+        minutes = int(part.ljust(2, "0")) * 60 // 100 if part else 0
+        behind = timedelta(hours=int(hours), minutes=-minutes if hours.startswith("-") else minutes)
+        return f"{(local - behind).strftime('%Y-%m-%dT%H:%M:%S')}Z"
+    except (ValueError, OverflowError):
+        return text
+
+
+def _statement(current: _Open) -> Statement:
+    known = current.currency in vocabulary.currencies()
+    return Statement(
+        id=current.account or None,
+        account=current.account or None,
+        entries=current.entries,
+        currency=current.currency or None,
+        signed_sum_minor=current.total if known and not current.unread else None,
+        closing_minor=current.closing,
+    )
