@@ -121,6 +121,6 @@ def scripts(name: str) -> frozenset[str]:
 
 
 def _shown(name: str) -> str:
-    """A name with its letters beyond ASCII spelled out, so that it can be told from its look-alike."""
+    """A name with its letters beyond ASCII spelled out, to distinguish it from its look-alike."""
     odd = [f"U+{ord(character):04X}" for character in name if not character.isascii()]
     return f"{name!r} ({', '.join(odd[:4])})" if odd else repr(name)

@@ -9,7 +9,7 @@
     │   ├── ForbiddenError      exit 3   forbidden       the caller's role may not do this, whatever it is about
     │   ├── NotPossibleError    exit 3   conflict        what it is about is in no state for it
     │   └── OutdatedError       exit 3   outdated        somebody else has acted since the caller last looked
-    ├── InputRejectedError      exit 4   rejected        the input cannot be let in; nothing changed
+    ├── InputRejectedError      exit 4   rejected        the input cannot be accepted; nothing changed
     │   └── LimitExceededError  exit 4   rejected        a query takes more time or memory than it may
     ├── VerificationError       exit 5   internal        evidence does not hold
     ├── UnavailableError        exit 75  unavailable     something outside that Zentra needs does not answer: try again

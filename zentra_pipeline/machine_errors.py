@@ -19,7 +19,7 @@ _BRACKETED: Final = re.compile(r"\[([\[*?])\]")
 
 
 def explained(error: BaseException) -> ZentraError | None:
-    """The error of the package that stands for one of the machine; null for any other error."""
+    """The error of the package for one of the machine; null for any other error."""
     text = " ".join(str(error).split())
     number = error.errno if isinstance(error, OSError) else None
     place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""

@@ -50,7 +50,7 @@ def decimal_text(minor: int, exponent: int) -> str:
 
 
 def amount_text(minor: int, currency: str) -> str:
-    """An amount for people, thousands apart by a comma: `-1,250.00 USD`."""
+    """An amount as text, thousands apart by a comma: `-1,250.00 USD`."""
     whole, point, fraction = decimal_text(minor, vocabulary.exponent(currency)).partition(".")
     sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
     return f"{sign}{int(digits):,}{point}{fraction} {currency}"

@@ -79,14 +79,14 @@ _FIELD: Final = re.compile(r"\{(\w+)\}")
 
 
 def command(remedy: Remedy, tenant: str | None = None, home: str | None = None) -> str:
-    """The command with all the options it needs; what nobody knows stands in capitals, to be filled in."""
+    """The command with all the options it needs; what nobody knows is in capitals, to be filled in."""
     known = {"tenant": tenant, **remedy.about} if tenant is not None else dict(remedy.about)
     words = [_filled(word, known, shown=str.upper) for word in FORMS[remedy.intent].command.split()]
     return " ".join(["zentra", *words, *(["--home", shlex.quote(home)] if home is not None else [])])
 
 
 def request(remedy: Remedy) -> dict[str, Any]:
-    """The request, `{method, path, body}`; what nobody knows stands in angle brackets."""
+    """The request, `{method, path, body}`; what nobody knows is in angle brackets."""
     form, about = FORMS[remedy.intent], remedy.about
     body = None if form.body is None else {name: _plain(value, about) for name, value in form.body.items()}
     return {"method": form.method, "path": _plain(form.path, about), "body": body}

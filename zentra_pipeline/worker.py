@@ -1,6 +1,6 @@
 """Executes requested runs of a home one after another, stages what waits, escalates, sends webhooks; no route is here.
 
-One worker a home works at a time: a lock file tells others to wait, and the system releases that of one that dies. Run
+One worker a home works at a time: a lock file makes others wait, and the system releases that of one that dies. Run
 as a process of its own it ends when whoever started it does: `python -m zentra_pipeline.worker --home DIR`.
 """
 
@@ -155,7 +155,7 @@ def _execute_next(tenant: Tenant, now: datetime, report: Callable[[str], None]) 
 
 
 def _stage_callbacks(tenant: Tenant, now: datetime, report: Callable[[str], None]) -> bool:
-    """Ingest the inboxes that are full enough or have waited long enough; a fault is told and tried again later."""
+    """Ingest the inboxes that are full enough or have waited long enough; a fault is reported and tried again later."""
     with tenant.reading() as connection:
         waiting = inbox_store.waiting(connection)
     is_done = False
@@ -181,7 +181,7 @@ def _patience(tenant: Tenant, provider: str) -> timedelta:
 
 
 def _stage_intents(tenant: Tenant, now: datetime, report: Callable[[str], None]) -> bool:
-    """Stage the intents that are many enough or have waited long enough; a fault is told and tried again later."""
+    """Stage the intents that are many enough or have waited long enough; a fault is reported and tried again later."""
     with tenant.reading() as connection:
         waiting = intent_store.waiting(connection)
     is_done = False
@@ -222,7 +222,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """A run that is cut off here is begun anew by the next worker."""
+    """A run that is cut off here is begun again by the next worker."""
     sys.stdin.buffer.read()
     os._exit(0)
 

@@ -266,7 +266,7 @@ def test_the_event_log_tells_the_match_its_exceptions_and_the_taking_back(story:
 
 
 def test_a_match_cannot_be_taken_back_once_later_books_stand_on_it(story: Story) -> None:
-    with pytest.raises(RefusedError, match=r"was matched by decision in the books of .* was reconciled on top of it"):
+    with pytest.raises(RefusedError, match=r"was matched by decision in run .* was reconciled on top of it"):
         decide(story.world, "L1", "reopen", "ann", reason="no")
 
 

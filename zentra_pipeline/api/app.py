@@ -96,7 +96,7 @@ class _Heads:
 
 
 def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datetime] | None = None) -> FastAPI:
-    """The app of a home that exists; `now` tells the time, which is the present unless given."""
+    """The app of a home that exists; `now` is its clock, the system's unless given."""
     limits = limits or Limits()
     buckets = Buckets(limits.requests_per_second, limits.requests_at_once)
     service = Service(home, limits, buckets, Identities(home), now=now or present)
@@ -130,7 +130,7 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
 
 @cache
 def openapi_text() -> str:
-    """The description of the API as it stands in docs/openapi.json; it is the same for every home."""
+    """The description of the API, as docs/openapi.json has it; it is the same for every home."""
     return json.dumps(create_app(Home.at(".")).openapi(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 

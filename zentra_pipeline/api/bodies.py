@@ -54,7 +54,7 @@ def json_body(model: type[Model], limit: int = JSON_BYTES) -> Callable[[Request]
 
 
 def described(media_type: str, schema: dict[str, Any] | type[StrictModel]) -> dict[str, Any]:
-    """The body as the route's description tells it; for `openapi_extra`."""
+    """The body as the route's description has it; for `openapi_extra`."""
     if not isinstance(schema, dict):
         schema = schema.model_json_schema()
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}

@@ -134,7 +134,7 @@ def _require_configured(provider: str, callback_format: str, secrets: Sequence[s
 
 
 def _headers(request: Request, callback_format: str) -> dict[str, str]:
-    """The headers a signature needs, by name in lower case; one that stands there twice counts as none."""
+    """The headers a signature needs, by name in lower case; one that is there twice counts as none."""
     given = {name: request.headers.getlist(name) for name in signatures.SIGNATURE_HEADERS[callback_format]}
     return {name: values[0] for name, values in given.items() if len(values) == 1}
 

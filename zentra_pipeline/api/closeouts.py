@@ -1,4 +1,4 @@
-"""Routes of a run's closeout: where it stands, preparing and approving it. What a closeout is does not belong here."""
+"""Routes of a run's closeout: its status, preparing and approving it. What a closeout is does not belong here."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -95,10 +95,10 @@ def show(caller: Reader, run_id: str) -> Response:
     with caller.tenant.reading() as connection:
         found = closeout_store.of_run(connection, run.run_id)
         log = decision_store.listed(connection)
-    standing = {"run_id": run.run_id, "closeout_status": run.closeout_status}
+    status = {"run_id": run.run_id, "closeout_status": run.closeout_status}
     waiting = [approval.kept(log, item.closeout_id) for item in found if item.chain_sequence is None]
     views = [_as_view(closeout) for closeout in found]
-    return json_response(standing | {"pending_approval": next(iter(waiting), None), "closeouts": views})
+    return json_response(status | {"pending_approval": next(iter(waiting), None), "closeouts": views})
 
 
 @router.post(

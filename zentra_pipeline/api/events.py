@@ -75,7 +75,7 @@ def list_events(caller: Reader, query: Annotated[EventQuery, Query()]) -> Respon
 
 
 def position(after: str | None) -> int:
-    """The place a cursor stands for, 0 without one."""
+    """The place that a cursor means, 0 without one."""
     try:
         return event_reading.position_of(after) if after else 0
     except UsageError as cause:

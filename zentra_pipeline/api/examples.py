@@ -1,6 +1,6 @@
 """Examples in the description of the API: how a client goes through the shipped story `unmatched_provider_row`.
 
-They stand in examples.json, as asked and as answered. Does not belong here: what routes take and answer, which a test
+examples.json has them, as asked and as answered. Does not belong here: what routes take and answer, which a test
 holds every example to.
 """
 

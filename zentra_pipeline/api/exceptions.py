@@ -266,12 +266,12 @@ def page_of(caller: Caller, clocks: Clocks, conditions: Mapping[str, Any], query
     """A page of the exceptions for which these conditions hold."""
     place = place_of(query.after, str, str) or ["", ""]
     wanted = "".join(f" AND {condition}" for condition in conditions)
-    found = _told_at(
+    found = _with_clocks(
         clocks,
         lake.query(
             caller.paths,
             "SELECT * EXCLUDE (due_text) FROM (SELECT *, strftime(due_at, '%Y-%m-%dT%H:%M:%S.%f') AS due_text "
-            f"FROM {TIMED}) AS told WHERE (coalesce(due_text, '~'), exception_id) > (?, ?){wanted} "
+            f"FROM {TIMED}) AS timed WHERE (coalesce(due_text, '~'), exception_id) > (?, ?){wanted} "
             "ORDER BY coalesce(due_text, '~'), exception_id LIMIT ?",
             [*place, *conditions.values(), query.limit + 1],
         ),
@@ -279,14 +279,14 @@ def page_of(caller: Caller, clocks: Clocks, conditions: Mapping[str, Any], query
     return page(found, query.limit, lambda row: (_due_text(row), row["exception_id"]))
 
 
-def _told_at(clocks: Clocks, found: lake.QueryResult) -> list[dict[str, Any]]:
+def _with_clocks(clocks: Clocks, found: lake.QueryResult) -> list[dict[str, Any]]:
     """Rows of TIMED as JSON objects, each with its clock."""
-    told = []
+    rows = []
     for values in found.rows:
         row = dict(zip(found.columns, values, strict=True))
         clock = clocks.seen(row)
-        told.append(tables.as_object(list(row), list(row.values())) | vars(clock))
-    return told
+        rows.append(tables.as_object(list(row), list(row.values())) | vars(clock))
+    return rows
 
 
 def _due_text(row: Mapping[str, Any]) -> str:
@@ -302,7 +302,7 @@ def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, An
     """Full details of an exception; one answer for every id that is not the tenant's."""
     clocks = Clocks(caller.paths, serving.now())
     answer = lake.query(caller.paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id])
-    found = _told_at(clocks, answer)
+    found = _with_clocks(clocks, answer)
     if not found:
         raise problems.not_found()
     (row,) = found
@@ -321,12 +321,12 @@ def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, An
         "proposed_by": state.proposed_by,
         "pending_approval": waiting.get(exception_id),
         "history": history.as_objects(history.of_exception(caller.tenant, exception_id)),
-        "decisions": _told(log),
+        "decisions": _as_objects(log),
         "ledger_search": searches.of_exception(caller.paths, exception_id),
     }
 
 
-def _told(log: Sequence[Decision]) -> list[dict[str, Any]]:
+def _as_objects(log: Sequence[Decision]) -> list[dict[str, Any]]:
     names = ("decision_id", "action", "actor", "decided_at", "result", "owner", "resolution", "reason", "run_id")
     return [
         {name: getattr(item, name) for name in names}

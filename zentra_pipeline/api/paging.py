@@ -40,7 +40,7 @@ def cursor(place: Sequence[Any]) -> str:
 
 
 def place_of(given: str | None, *types: type) -> list[Any] | None:
-    """The place a cursor stands for, as values of these types; null without one. A problem when it is unknown."""
+    """The place that a cursor means, as values of these types; null without one. A problem when it is unknown."""
     if given is None:
         return None
     try:

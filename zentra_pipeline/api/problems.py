@@ -97,7 +97,7 @@ KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _KINDS}
 
 
 class ProblemError(Exception):
-    """Ends a request with a problem; `members` are told beside those that every problem has."""
+    """Ends a request with a problem; `members` are added to those that every problem has."""
 
     def __init__(
         self,
@@ -134,14 +134,14 @@ def response(error: ProblemError) -> Response:
 
 def _members(error: ProblemError) -> dict[str, Any]:
     kind = error.kind
-    told = {
+    members = {
         "type": kind.type,
         "title": kind.title,
         "status": kind.status,
         "detail": error.detail,
         "remedy": kind.remedy,
     }
-    return told | error.members
+    return members | error.members
 
 
 def of_error(error: errors.ZentraError) -> ProblemError:
@@ -189,7 +189,7 @@ def responses(*names: str, is_open: bool = False) -> dict[int | str, dict[str, A
         entry = found.setdefault(kind.status, {"content": {MEDIA_TYPE: {"schema": _REFERENCE, "examples": {}}}})
         examples = entry["content"][MEDIA_TYPE]["examples"]
         examples[name] = {"$ref": f"#/components/examples/{name}"}
-        entry["description"] = "; ".join(KINDS[told].title for told in examples)
+        entry["description"] = "; ".join(KINDS[example].title for example in examples)
     return found
 
 
@@ -222,12 +222,12 @@ def install(app: FastAPI, routes: Sequence[Route]) -> None:
 
 
 def invalid(findings: Sequence[Mapping[str, Any]], place: str) -> ProblemError:
-    """The problem of a value that pydantic does not take; `place` says where it stands (body, query, …)."""
+    """The problem of a value that pydantic does not take; `place` says where it is (body, query, …)."""
     return _invalid([{**finding, "loc": (place, *finding["loc"])} for finding in findings])
 
 
 def _invalid(findings: Sequence[Mapping[str, Any]]) -> ProblemError:
-    told = [
+    entries = [
         {
             "in": str(finding["loc"][0]),
             "name": printable(".".join(map(str, finding["loc"][1:])))[:200],
@@ -236,9 +236,9 @@ def _invalid(findings: Sequence[Mapping[str, Any]]) -> ProblemError:
         for finding in findings[:_SHOWN_FINDINGS]
     ]
     detail = "; ".join(
-        f"{' '.join(filter(None, (entry['in'], entry['name'])))}: {entry['reason']}" for entry in told[:5]
+        f"{' '.join(filter(None, (entry['in'], entry['name'])))}: {entry['reason']}" for entry in entries[:5]
     )
-    return ProblemError("invalid", detail or "the request is not valid", members={"errors": told})
+    return ProblemError("invalid", detail or "the request is not valid", members={"errors": entries})
 
 
 def _reason(finding: Mapping[str, Any]) -> str:
@@ -273,7 +273,7 @@ def _of_http(error: HTTPException, methods: Sequence[str]) -> ProblemError:
 
 
 def _fault(error: Exception) -> ProblemError:
-    """A fault is told in the log, in full, and nowhere else."""
+    """A fault is written to the log, in full, and nowhere else."""
     sys.stderr.write("".join(traceback.format_exception(error)))
     sys.stderr.flush()
     return ProblemError("internal", "The request could not be answered; nothing is known to have changed.")

@@ -1,4 +1,4 @@
-"""The query of a request as a whole: no parameter stands in it twice. What parameters mean does not belong here."""
+"""The query of a request as a whole: no parameter is in it twice. What parameters mean does not belong here."""
 
 from collections import Counter
 

@@ -79,15 +79,15 @@ def evidence(caller: Reader, run_id: str, query: Paging) -> Response:
     columns = list(_EVIDENCE_COLUMNS)
     if not run.revision:
         return json_response({"items": [], "next": None})
-    with _books(caller, run) as (opened, closeout):
+    with _closeout_tables(caller, run) as (opened, closeout):
         # Until it is sealed a row says so; every other member is what the leaf of the sealed row will hold.
         sealed = closeout is not None
-        told = {
+        replaced = {
             "closeout_id": "cast(? as varchar) as closeout_id",
             "closeout_status": "closeout_status" if sealed else f"'{_status(run)}' as closeout_status",
         }
         known = {row[0] for row in opened.connection.execute("describe evidence").fetchall()}
-        selected = [told.get(name) or (name if name in known else f"null as {name}") for name in columns]
+        selected = [replaced.get(name) or (name if name in known else f"null as {name}") for name in columns]
         rows = opened.connection.execute(
             f"select {', '.join(selected)} from evidence order by leaf, line_id nulls last, transaction_id nulls last, "
             "currency nulls last, provider_event_id nulls last, match_id nulls last limit ? offset ?",
@@ -124,13 +124,15 @@ def _numbered(run: run_store.Run, rows: Sequence[dict[str, Any]], first: int, li
 
 
 def _status(run: run_store.Run) -> str:
-    """Where the closeout stands, as the evidence of a run that is not sealed tells it."""
+    """The closeout's status, as the evidence of a run that is not sealed shows it."""
     return run.closeout_status if run.closeout_status in ("open", "blocked", "prepared") else "open"
 
 
 @contextmanager
-def _books(caller: Caller, run: run_store.Run) -> Iterator[tuple[CloseoutTables, closeout_store.Closeout | None]]:
-    """The books of the run's current revision, and its seal where that revision is sealed."""
+def _closeout_tables(
+    caller: Caller, run: run_store.Run
+) -> Iterator[tuple[CloseoutTables, closeout_store.Closeout | None]]:
+    """The tables of the run's current revision, and its seal where that revision is sealed."""
     with caller.tenant.reading() as connection:
         revision = run_store.current_revision(connection, run.run_id)
         log = decision_store.listed(connection)

@@ -1,4 +1,4 @@
-"""Routes of reconciliation runs: asking for one, listing them, and where one stands. Its results: run_results."""
+"""Routes of reconciliation runs: asking for one, listing them, and the status of one. Its results: run_results."""
 
 from collections.abc import Sequence
 from datetime import date, datetime

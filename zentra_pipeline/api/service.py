@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Service:
-    """One app's home, limits, intake of callbacks, and how it tells the time."""
+    """One app's home, limits, intake of callbacks, and its clock."""
 
     home: Home
     limits: Limits

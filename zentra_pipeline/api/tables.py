@@ -21,7 +21,7 @@ _TYPES: Final[Mapping[str, dict[str, Any]]] = {
     "date": {"type": ["string", "null"], "format": "date"},
     "timestamp": {"type": ["string", "null"], "format": "date-time"},
 }
-# Text columns that hold JSON, told as the values they are.
+# Text columns that hold JSON, shown as JSON values.
 _JSON_COLUMNS: Final = frozenset({"candidates"})
 
 
@@ -37,7 +37,7 @@ def as_object(columns: Sequence[str], row: Sequence[object]) -> dict[str, Any]:
 
 
 def row_schema(table: str, **further: dict[str, Any]) -> dict[str, Any]:
-    """JSON Schema of a row of a published table, with members that are told beside its columns."""
+    """JSON Schema of a row of a published table, with members that answers have beside its columns."""
     columns = declared_tables.tables()[table].columns
     return schema_of({name: column.data_type for name, column in columns.items()}, **further)
 

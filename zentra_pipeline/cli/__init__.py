@@ -58,8 +58,8 @@ def _fail(name: str, message: str, exit_code: int, as_json: bool, command: str |
     from zentra_pipeline.cli import printing
 
     if as_json:
-        told = {"type": name, "message": message, "exit_code": exit_code}
-        printing.print_json({"error": told | ({} if command is None else {"command": command})})
+        content = {"type": name, "message": message, "exit_code": exit_code}
+        printing.print_json({"error": content | ({} if command is None else {"command": command})})
     else:
         printing.note(f"Error: {message}")
         if command is not None:
@@ -77,7 +77,7 @@ def _command(error: "ZentraError", arguments: Sequence[str]) -> str | None:
 
 
 def _given(option: str, arguments: Sequence[str]) -> str | None:
-    """The value of an option as it stands among the arguments."""
+    """The value of an option as the arguments give it."""
     for place, argument in enumerate(arguments):
         if argument.startswith(f"{option}="):
             return argument.removeprefix(f"{option}=")

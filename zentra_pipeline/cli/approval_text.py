@@ -80,8 +80,8 @@ def of_closeout(content: Mapping[str, Any]) -> Iterator[str]:
     for row in content["open"]:
         yield f"{'still open':<12} {row['exceptions']:,} {_words(row['exception_type'])}"
     if content["quarantine"]["rows"]:
-        told = content["quarantine"]
-        yield f"{'quarantine':<12} {told['rows']:,} rows, accepted by {told['accepted_by']}: {told['reason']}"
+        refused = content["quarantine"]
+        yield f"{'quarantine':<12} {refused['rows']:,} rows, accepted by {refused['accepted_by']}: {refused['reason']}"
     evidence = content["evidence"]
     yield f"{'evidence':<12} {evidence['rows']:,} rows, {_words(evidence['status'])}"
     for row in evidence["gaps"]:

@@ -92,8 +92,8 @@ def command(
         known_at = as_of if isinstance(as_of, datetime) else cutoff if as_of == CUTOFF else None
         request = RunRequest(provider, settlement_file, window, owner, known_at, actor, is_confirmed)
         try:
-            with progress(f"{window}: ") as tell:
-                outcome = reconcile(tenant, request, tell, is_alone=False)
+            with progress(f"{window}: ") as show_progress:
+                outcome = reconcile(tenant, request, show_progress, is_alone=False)
         except ZentraError:
             done = printing.counted(len(runs), "window")
             printing.note(f"{window}: failed; {done} before it done, those after it not begun")

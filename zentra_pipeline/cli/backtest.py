@@ -1,4 +1,4 @@
-"""`zentra backtest`: tells what a changed profile would have made of past windows; replaying does not belong here."""
+"""`zentra backtest`: prints what a changed profile would have made of past windows; replaying does not belong here."""
 
 from dataclasses import asdict
 from datetime import date
@@ -45,8 +45,8 @@ def command(
     from zentra_pipeline.reconcile.backtest import backtest
 
     profile = parse_profile(strict_yaml.read_mapping(profile_path), profile_path.name)
-    with progress() as tell:
-        changes = backtest(tenant, provider, profile, first=first, last=last, progress=tell)
+    with progress() as show_progress:
+        changes = backtest(tenant, provider, profile, first=first, last=last, progress=show_progress)
     if as_json:
         printing.print_json({"windows": [asdict(change) for change in changes]})
         return

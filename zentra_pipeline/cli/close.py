@@ -1,4 +1,4 @@
-"""`zentra close`: prepares and approves the closeout of a run, and tells what is in the way; closing is elsewhere."""
+"""`zentra close`: prepares and approves the closeout of a run, and prints what blocks it; closing is elsewhere."""
 
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -97,8 +97,8 @@ def _make_again(tenant: "Tenant", provider: str) -> list[str]:
     from zentra_pipeline.cli.progress import progress
     from zentra_pipeline.defs.launch import run_queued
 
-    with progress() as tell:
-        followed = run_queued(tenant, provider, tell)
+    with progress() as show_progress:
+        followed = run_queued(tenant, provider, show_progress)
     return [f"{each.run.settlement_file} {each.run.ledger_window}" for each in followed.results]
 
 
@@ -111,9 +111,9 @@ def _print_result(outcome: "CloseoutResult", tenant: str, run_id: str | None, ag
     if as_json:
         printing.print_json(_as_object(outcome, tenant, run_id) | {"rerun": again})
     elif outcome.closeout is None:
-        _tell_blockers(outcome, tenant)
+        _print_blockers(outcome, tenant)
     else:
-        _tell_closeout(outcome, tenant)
+        _print_closeout(outcome, tenant)
 
 
 def _as_object(outcome: "CloseoutResult", tenant: str, run_id: str | None) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _remedy(blocker: "Blocker", tenant: str) -> str:
     return f"{blocker.remedy.words}: {remedies.command(blocker.remedy, tenant)}"
 
 
-def _tell_blockers(outcome: "CloseoutResult", tenant: str) -> None:
+def _print_blockers(outcome: "CloseoutResult", tenant: str) -> None:
     from zentra_pipeline.cli import printing
 
     printing.note(f"Blocked by {printing.counted(len(outcome.blockers), 'thing')}:")
@@ -160,7 +160,7 @@ def _tell_blockers(outcome: "CloseoutResult", tenant: str) -> None:
         printing.note(f"\n  and {len(outcome.blockers) - _SHOWN_BLOCKERS:,} more: --json lists them all")
 
 
-def _tell_closeout(outcome: "CloseoutResult", tenant: str) -> None:
+def _print_closeout(outcome: "CloseoutResult", tenant: str) -> None:
     from zentra_pipeline.cli import approval_text, printing
 
     closeout = outcome.closeout

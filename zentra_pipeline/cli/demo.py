@@ -1,4 +1,4 @@
-"""`zentra demo`: the command alone; the story it tells does not belong here."""
+"""`zentra demo`: the command alone; the story it plays does not belong here."""
 
 import click
 
@@ -14,6 +14,6 @@ def command(home: Home, as_json: bool) -> None:
     from zentra_pipeline.cli import printing
     from zentra_pipeline.scenarios.demo import run_demo
 
-    told = run_demo(home, printing.note if as_json else printing.say)
+    played = run_demo(home, printing.note if as_json else printing.say)
     if as_json:
-        printing.print_json(told)
+        printing.print_json(played)

@@ -1,4 +1,4 @@
-"""`zentra doctor`: tells what is out of step in a home and what heals it; looking does not belong here."""
+"""`zentra doctor`: prints what is out of step in a home and how to repair it; the checks do not belong here."""
 
 from collections import defaultdict
 from dataclasses import asdict
@@ -33,8 +33,8 @@ def command(tenant: str | None, home: Home, as_json: bool) -> int:
     from zentra_pipeline.cli.progress import progress
     from zentra_pipeline.upkeep.doctor import CHECKS, examine
 
-    with progress() as tell:
-        diagnoses = examine(home, tenant, tell)
+    with progress() as show_progress:
+        diagnoses = examine(home, tenant, show_progress)
     is_sound = all(diagnosis.is_sound for diagnosis in diagnoses)
     if as_json:
         tenants = [{**asdict(diagnosis), "is_sound": diagnosis.is_sound} for diagnosis in diagnoses]

@@ -58,7 +58,7 @@ def command(file: Path, tenant: "Tenant", actor: str, as_json: bool) -> None:
 
 
 def _content(file: Path, most: int) -> bytes:
-    """The bytes of a file, or of standard input; of one that is too large no more than tell that it is."""
+    """The bytes of a file, or of standard input; of one that is too large no more than shows that it is."""
     if file == _STANDARD_INPUT:
         return sys.stdin.buffer.read(most + 1)
     with file.open("rb") as stream:

@@ -89,7 +89,7 @@ def _word(vocabulary: str) -> Callable[[str], str]:
     type=click.Choice(("table", "csv")),
     default="table",
     show_default=True,
-    help="A table for people, or RFC 4180 CSV to decide in.",
+    help="A table to read, or RFC 4180 CSV to decide in.",
 )
 @options.home
 @options.as_json
@@ -233,7 +233,7 @@ def show(exception_id: str, tenant: "Tenant", as_of: datetime, as_json: bool) ->
     waiting = _pending(tenant, result).get(exception_id)
     shown = history.of_exception(tenant, exception_id)
     if as_json:
-        told = {
+        further = {
             "title": kind.title,
             "remedy": kind.remedy,
             "version": len(log),
@@ -242,7 +242,7 @@ def show(exception_id: str, tenant: "Tenant", as_of: datetime, as_json: bool) ->
             "decisions": [_as_object(decision) for decision in log],
             "ledger_search": searched,
         }
-        printing.print_json(row | told)
+        printing.print_json(row | further)
         return
     printing.say(f"{row['exception_id']}  {row['exception_type']}  {row['severity']}  {row['status']}")
     printing.say(f"{kind.title}.")
@@ -290,10 +290,10 @@ def escalate(tenant: "Tenant", as_of: datetime, as_json: bool) -> None:
 
 def _shown(entry: "Shown", currency: str) -> str:
     """A state in words: `60.00 EUR, difference -40.00 EUR, since window 2026-04-20 (run run_…)`."""
-    told = {"currency": currency, "amount_minor": entry.amount_minor, "difference_minor": entry.difference_minor}
+    values = {"currency": currency, "amount_minor": entry.amount_minor, "difference_minor": entry.difference_minor}
     amounts = [
-        _amount(told, "amount_minor") or "no amount",
-        *([f"difference {_amount(told, 'difference_minor')}"] if entry.difference_minor is not None else []),
+        _amount(values, "amount_minor") or "no amount",
+        *([f"difference {_amount(values, 'difference_minor')}"] if entry.difference_minor is not None else []),
     ]
     return f"{', '.join(amounts)}, since window {entry.ledger_window} (run {entry.run_id})"
 
@@ -342,8 +342,8 @@ def _rows(result: "QueryResult", clocks: "Clocks") -> list[dict[str, Any]]:
     for values in result.rows:
         row = dict(zip(result.columns, values, strict=True))
         clock = clocks.seen(row)
-        told = {column: result_text.json_value(value) for column, value in row.items()}
-        rows.append(told | {"candidates": json.loads(row["candidates"] or "[]"), **vars(clock)})
+        shown = {column: result_text.json_value(value) for column, value in row.items()}
+        rows.append(shown | {"candidates": json.loads(row["candidates"] or "[]"), **vars(clock)})
     return rows
 
 

@@ -1,4 +1,4 @@
-"""`zentra export`: writes a run as an Excel workbook; what stands in it does not belong here."""
+"""`zentra export`: writes a run as an Excel workbook; what it contains does not belong here."""
 
 import os
 from dataclasses import asdict

@@ -40,7 +40,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands stand in modules of the same name, as an attribute `command`."""
+    """A group whose commands are in modules of the same name, as an attribute `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -1,4 +1,4 @@
-"""`zentra ingest`: reads its options and tells what was let in; the ingest itself does not belong here."""
+"""`zentra ingest`: reads its options and prints what was accepted; the ingest itself does not belong here."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
-"""How the command line prints: JSON, tables for people, notes on stderr; what is printed does not belong here.
+"""How the command line prints: JSON, tables for a terminal, notes on stderr; what is printed does not belong here.
 
-Data comes from outsiders: for people, characters that a terminal would act on are shown as escapes.
+Data comes from outsiders: in tables, characters that a terminal would act on are shown as escapes.
 """
 
 import json

@@ -33,7 +33,7 @@ def _statement(value: str) -> str:
     type=click.Choice(("table", "csv", "json")),
     default="table",
     show_default=True,
-    help="A table for people, RFC 4180 CSV, or a JSON array of objects.",
+    help="A table to read, RFC 4180 CSV, or a JSON array of objects.",
 )
 @click.option(
     "--timeout",

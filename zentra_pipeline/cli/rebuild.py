@@ -1,4 +1,4 @@
-"""`zentra rebuild`: tells how remade tables compare with the published ones; remaking does not belong here."""
+"""`zentra rebuild`: prints how remade tables compare with the published ones; remaking does not belong here."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -39,8 +39,8 @@ def command(tenant: "Tenant", readers_only: bool, as_json: bool) -> int:
         else:
             printing.say("pointers, catalog.duckdb and lists of seals say what ops.db says")
         return 0
-    with progress() as tell:
-        outcome = rebuild.rebuild(tenant, tell)
+    with progress() as show_progress:
+        outcome = rebuild.rebuild(tenant, show_progress)
     if as_json:
         printing.print_json({"tenant": tenant.name, **asdict(outcome), "holds": outcome.holds})
     else:

@@ -1,4 +1,4 @@
-"""`zentra reperform`: tells how a run made again compares with its seal; making it does not belong here."""
+"""`zentra reperform`: prints how a run made again compares with its seal; making it does not belong here."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -45,11 +45,11 @@ def command(
     from zentra_pipeline.tenants.tenancy import require_tenant
     from zentra_pipeline.upkeep import reperform
 
-    with progress() as tell:
+    with progress() as show_progress:
         if bundle is not None and (tenant, run_id, revision) == (None, None, None):
-            outcome = reperform.reperform_bundle(home, bundle, tell)
+            outcome = reperform.reperform_bundle(home, bundle, show_progress)
         elif bundle is None and tenant is not None and run_id is not None:
-            outcome = reperform.reperform(require_tenant(home, tenant), run_id, revision, tell)
+            outcome = reperform.reperform(require_tenant(home, tenant), run_id, revision, show_progress)
         else:
             raise UsageError("name either the folder of a bundle, or a run with --tenant and --run")
     if as_json:

@@ -1,4 +1,4 @@
-"""`zentra run`: reads its options and tells how a run ended; reconciling does not belong here."""
+"""`zentra run`: reads its options and prints how a run ended; reconciling does not belong here."""
 
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -69,8 +69,8 @@ def command(
         actor=actor,
         is_confirmed=is_confirmed,
     )
-    with progress() as tell:
-        outcome = reconcile(tenant, request, tell)
+    with progress() as show_progress:
+        outcome = reconcile(tenant, request, show_progress)
     if as_json:
         printing.print_json(run_output.as_object(request, outcome))
     else:

@@ -1,4 +1,4 @@
-"""How a finished run is told, to programs and to finance; working out its figures does not belong here."""
+"""How a finished run is printed, for programs and for finance; working out its figures does not belong here."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -53,12 +53,12 @@ def print_run(request: "RunRequest", outcome: "RunOutcome") -> None:
         headings = ("not settled yet", "opening", "posted", "settled", "written off", "closing")
         printing.print_table(headings, map(_rollforward_row, summary.rollforward), amounts=headings[1:])
         printing.say()
-    _tell_exceptions(summary.opened, summary.resolved)
+    _print_exceptions(summary.opened, summary.resolved)
     for later in outcome.rerun:
         printing.say(f"Reconciled again because this run changed what it starts from: {later}")
 
 
-def _tell_exceptions(opened: Mapping[str, int], resolved: Mapping[str, int]) -> None:
+def _print_exceptions(opened: Mapping[str, int], resolved: Mapping[str, int]) -> None:
     from zentra_pipeline import vocabulary
 
     if opened:
@@ -92,7 +92,7 @@ def _rollforward_row(row: Mapping[str, Any]) -> list[str]:
 
 
 def _amount(minor: int, currency: str) -> str:
-    """An amount without its currency, which stands in the row's own column."""
+    """An amount without its currency, which the row has in its own column."""
     from zentra_pipeline import money
 
     return money.amount_text(minor, currency).removesuffix(f" {currency}")

@@ -106,8 +106,8 @@ def void(*, run_id: str, tenant: "Tenant", reason: str, actor: str, as_json: boo
     from zentra_pipeline.review import voiding
 
     run = voiding.void(tenant, run_id, actor, reason, datetime.now(UTC))
-    with progress() as tell:
-        followed = run_queued(tenant, run.provider, tell)
+    with progress() as show_progress:
+        followed = run_queued(tenant, run.provider, show_progress)
     again = [f"{item.run.settlement_file} {item.run.ledger_window}" for item in followed.results]
     if as_json:
         printing.print_json(asdict(run) | {"rerun": again})

@@ -1,4 +1,4 @@
-"""`zentra score`: runs a world and tells how well the engine did; comparing does not belong here."""
+"""`zentra score`: runs a world and prints how well the engine did; comparing does not belong here."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -32,8 +32,8 @@ def command(world: Path, home: str | None, as_json: bool) -> int:
     from zentra_pipeline.simulation.replay import replay
     from zentra_pipeline.simulation.scoring import read_key, score
 
-    with TemporaryDirectory(prefix="zentra-score-") as passing, progress() as tell:
-        published = replay(world, Home.at(home or passing), reconcile, tell)
+    with TemporaryDirectory(prefix="zentra-score-") as passing, progress() as show_progress:
+        published = replay(world, Home.at(home or passing), reconcile, show_progress)
     result = score(read_key(world), published)
     if as_json:
         printing.print_json(_as_object(result))

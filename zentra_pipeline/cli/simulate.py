@@ -1,4 +1,4 @@
-"""`zentra simulate`: reads its options and tells what was written; making a world does not belong here."""
+"""`zentra simulate`: reads its options and prints what was written; making a world does not belong here."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`zentra story`: prints a movement's history for people or as JSON; what belongs to it is the story's to say."""
+"""`zentra story`: prints a movement's history as text or JSON; what belongs to it is not decided here."""
 
 import re
 import sys
@@ -60,36 +60,36 @@ def command(reference: str, tenant: "Tenant", provider: str | None, as_json: boo
     """
     from zentra_pipeline.published import movement_history
 
-    told = movement_history.history_of(tenant.paths, reference, provider)
+    story = movement_history.history_of(tenant.paths, reference, provider)
     if as_json:
-        _print_json(told)
+        _print_json(story)
     else:
-        _print(told)
+        _print(story)
 
 
-def _print_json(told: "MovementHistory") -> None:
+def _print_json(story: "MovementHistory") -> None:
     from dataclasses import asdict
 
     from zentra_pipeline.cli import printing
 
-    printing.print_json(asdict(told))
+    printing.print_json(asdict(story))
 
 
-def _print(told: "MovementHistory") -> None:
+def _print(story: "MovementHistory") -> None:
     from rich.text import Text
 
     from zentra_pipeline.cli import printing
     from zentra_pipeline.cli.printing import printable
 
     console = printing.console(None if sys.stdout.isatty() else _PIPED_WIDTH)
-    title = Text(printable(told.provider_reference), style="bold")
-    title.append(f"  {', '.join(map(printable, told.providers))}", style="not bold dim")
+    title = Text(printable(story.provider_reference), style="bold")
+    title.append(f"  {', '.join(map(printable, story.providers))}", style="not bold dim")
     console.print(title, soft_wrap=True)
-    for line in Text(printable("; ".join(told.standing))).wrap(console, console.width):
+    for line in Text(printable("; ".join(story.standing))).wrap(console, console.width):
         line.rstrip()
         console.print(line, soft_wrap=True)
     day = ""
-    for entry in told.entries:
+    for entry in story.entries:
         if entry.at[:10] != day:
             day = entry.at[:10]
             console.print(Text(f"\n{day}", style="bold"))

@@ -62,7 +62,7 @@ def create(
     from zentra_pipeline.cli import printing
     from zentra_pipeline.tenants import access
 
-    bearer, token = access.create_token(
+    secret, token = access.create_token(
         home,
         tenant=tenant,
         actor=actor,
@@ -72,9 +72,9 @@ def create(
         name=name,
     )
     if as_json:
-        printing.print_json({"token": bearer, **_known(token)})
+        printing.print_json({"token": secret, **_known(token)})
     else:
-        printing.say(bearer)
+        printing.say(secret)
         printing.note(f"Token {token.token_id} of {actor}, {role} of {tenant}: keep it now, it is not shown again")
 
 

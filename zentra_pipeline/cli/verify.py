@@ -36,18 +36,18 @@ def command(bundle: Path, trust: Path | None, head: Path | None, home: Home, as_
         report = verify.verify(bundle, home.trust if is_own else trust, head)
     except verify.MissingPackageError as missing:
         raise UsageError(str(missing)) from missing
-    _tell_json(report) if as_json else _print_result(report, home.trust if is_own else None)
+    _print_json(report) if as_json else _print_result(report, home.trust if is_own else None)
     if not report.holds:
         raise click.exceptions.Exit(VerificationError.exit_code)
 
 
-def _tell_json(report: "Report") -> None:
+def _print_json(report: "Report") -> None:
     from zentra_pipeline.cli import printing
 
     seals = [{"bundle": seal.bundle, "seal_digest": seal.seal_digest, **seal.payload} for seal in report.seals]
     findings = [asdict(finding) for finding in report.findings]
-    told = {"holds": report.holds, "findings": findings, "warnings": list(report.warnings), "seals": seals}
-    printing.print_json(told | {"limits": list(report.limits)})
+    content = {"holds": report.holds, "findings": findings, "warnings": list(report.warnings), "seals": seals}
+    printing.print_json(content | {"limits": list(report.limits)})
 
 
 def _print_result(report: "Report", own_trust: Path | None) -> None:

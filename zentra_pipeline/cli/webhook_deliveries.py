@@ -1,4 +1,4 @@
-"""The commands of `zentra webhooks` that send, send again, and show what became of it; endpoints stand in webhooks."""
+"""The commands of `zentra webhooks` that send, send again, and show the outcome; the endpoints are in webhooks."""
 
 import time
 from collections.abc import Sequence
@@ -258,8 +258,8 @@ def _print_tally(
     due = sending.next_due(sender, endpoint_id)
     next_attempt = None if due is None else instant_text(due)
     if as_json:
-        told = {"made": tally.made, "delivered": tally.delivered, "failed": tally.failed, "dead": tally.dead}
-        printing.print_json({**(further or {}), **told, "next_attempt_at": next_attempt})
+        counts = {"made": tally.made, "delivered": tally.delivered, "failed": tally.failed, "dead": tally.dead}
+        printing.print_json({**(further or {}), **counts, "next_attempt_at": next_attempt})
         return
     printing.say(_words(tally))
     if next_attempt is not None:

@@ -72,7 +72,7 @@ def listen(
     found: list[Received] = []
     is_enough = threading.Event()
 
-    def told(received: "Received") -> None:
+    def show(received: "Received") -> None:
         found.append(received)
         if not as_json:
             printing.say(_line(received))
@@ -81,7 +81,7 @@ def listen(
 
     behaviour = receivers.Behaviour(given, silent, silent_seconds, failing, failing_status)
     try:
-        receiver = receivers.Receiver(behaviour, told, port)
+        receiver = receivers.Receiver(behaviour, show, port)
     except OSError as cause:
         raise UsageError(f"port {port} cannot be listened on ({cause.strerror}): choose another") from cause
     with receivers.running(receiver):

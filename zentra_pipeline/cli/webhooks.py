@@ -95,7 +95,7 @@ def list_endpoints(tenant: "Tenant", as_json: bool) -> None:
         found = webhook_store.endpoints(connection)
         counts = webhook_store.counts(connection)
     if as_json:
-        told = [
+        items = [
             _as_object(endpoint)
             | {
                 "deliveries": {
@@ -104,7 +104,7 @@ def list_endpoints(tenant: "Tenant", as_json: bool) -> None:
             }
             for endpoint in found
         ]
-        printing.print_json({"items": told})
+        printing.print_json({"items": items})
         return
     if not found:
         printing.note(f"No endpoint yet: zentra webhooks add URL --tenant {tenant.name}")

@@ -5,7 +5,7 @@ ClientError                     the call failed; the message says what to do
 │   ├── UnauthenticatedError    401   the token is not valid
 │   ├── ForbiddenError          403   the token's role or the policy forbids this
 │   ├── NotFoundError           404   no such thing, or another tenant's
-│   ├── ConflictError           409   its state does not allow this; `problem.members` has the state where it is told
+│   ├── ConflictError           409   its state does not allow this; `problem.members` may have the state
 │   ├── InvalidError            400, 413, 415, 422   the request cannot be
 │   ├── BusyError               429, 503   still busy after every retry
 │   └── ServerError             5xx   a fault of the server, after every retry that is safe
@@ -95,7 +95,7 @@ class WaitTimeoutError(ClientError):
 
 
 class RunEndedError(ClientError, RunFailedError):
-    """A run ended without a result; `run` is where it stands."""
+    """A run ended without a result; `run` is its state."""
 
     def __init__(self, run: "RunDetail", why: str) -> None:
         super().__init__(f"run {run.id} failed: {why}")

@@ -125,7 +125,7 @@ def answered(session: Session, request: Request) -> Script[Reply]:
     raise AssertionError("a retry has at least one attempt")
 
 
-def told(session: Session, request: Request, model: type[Model]) -> Script[Model]:
+def answer_of(session: Session, request: Request, model: type[Model]) -> Script[Model]:
     """Send a request and read its answer as a model."""
     reply = yield from answered(session, request)
     return read(reply, model)
@@ -142,7 +142,7 @@ def read(reply: Reply, model: type[Model]) -> Model:
 
 
 def problem_of(reply: Reply) -> Problem:
-    """The problem of an answer; what something between client and server says in other words is told as one."""
+    """The problem of an answer; what something between client and server says in other words is made one."""
     content: Any = None
     if reply.headers.get("content-type", "").split(";")[0].strip().lower() == _PROBLEM:
         try:

@@ -16,7 +16,7 @@ class Answer(BaseModel):
 
 
 class RunAccepted(Answer):
-    """A run that was asked for: `evidence` names what each row of its evidence will tell, `links` lead to results."""
+    """A run that was asked for: `evidence` names what each row of its evidence will hold, `links` lead to results."""
 
     id: str
     status: str
@@ -87,7 +87,7 @@ class RunDetail(Run):
 
 
 class ExceptionRow(Answer):
-    """An exception as it stands: what broke, on which subject, whose it is and by when."""
+    """An exception as it is now: what broke, on which subject, whose it is and by when."""
 
     exception_id: str
     run_id: str

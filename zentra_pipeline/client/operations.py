@@ -15,11 +15,11 @@ from zentra_pipeline.client.exchange import (
     Request,
     Script,
     Session,
+    answer_of,
     answered,
     get,
     post,
     read,
-    told,
 )
 from zentra_pipeline.client.models import (
     Answer,
@@ -68,18 +68,18 @@ def create_run(
         **({"confirm": True} if confirm else {}),
     }
     key = idempotency_key or session.new_key()
-    accepted = yield from told(session, post(_RUNS, content, idempotency_key=key), RunAccepted)
+    accepted = yield from answer_of(session, post(_RUNS, content, idempotency_key=key), RunAccepted)
     return accepted
 
 
 def get_run(session: Session, run_id: str) -> Script[RunDetail]:
-    """Where a run stands, with every change of its status."""
-    detail = yield from told(session, get(_path(_RUNS, run_id)), RunDetail)
+    """The status of a run, with every change of its status."""
+    detail = yield from answer_of(session, get(_path(_RUNS, run_id)), RunDetail)
     return detail
 
 
 def wait_for_run(session: Session, run_id: str, *, timeout: float = 600.0, poll: float = 0.5) -> Script[RunDetail]:
-    """Where a run stands once it is finished; seconds between looks grow from `poll` to 5.
+    """The status of a run once it is finished; seconds between looks grow from `poll` to 5.
 
     Raises RunEndedError when it came to nothing, WaitTimeoutError when it takes longer than `timeout` seconds.
     """
@@ -102,7 +102,7 @@ def void_run(session: Session, run_id: str, *, reason: str) -> Script[Run]:
 
     Raises ForbiddenError for whoever asked for it, ConflictError while something sealed rests on it.
     """
-    run = yield from told(session, post(_path(_RUNS, run_id, "void"), {"reason": reason}), Run)
+    run = yield from answer_of(session, post(_path(_RUNS, run_id, "void"), {"reason": reason}), Run)
     return run
 
 
@@ -160,7 +160,7 @@ def decide(
     resolution: str | None = None,
     if_match: str | None = None,
 ) -> Script[ExceptionDetail]:
-    """Record a decision and return the exception as it stands then.
+    """Record a decision and return the exception as it is then.
 
     With `if_match` (the `etag` of the state decided on) a state that has changed since is a ConflictError; the call is
     then not repeated when its answer is lost, for our own decision would be the change.
@@ -188,7 +188,7 @@ def follow_events(
     def page(cursor: str | None) -> Script[Page[Event]]:
         while True:
             request = get(_EVENTS, after=cursor, type=type, limit=page_size)
-            raw = yield from told(session, request, RawPage)
+            raw = yield from answer_of(session, request, RawPage)
             cursor = raw.next or raw.last or cursor
             if raw.items:
                 return Page(_items(raw, Event), cursor or "")
@@ -218,7 +218,7 @@ def create_intent(
     """Ask for money to be moved, once for each `intent_id`; `amount_minor` in minor units of `currency`.
 
     Amount, currency and provider may follow in later calls under the same id; the actor is the token's unless stated.
-    Raises ForbiddenError when policy refuses it (which is recorded), ConflictError when the id stands for another one.
+    Raises ForbiddenError when policy refuses it (which is recorded), ConflictError when the id names another one.
     """
     stated = {
         "intent_id": intent_id,
@@ -237,13 +237,13 @@ def create_intent(
         "settlement_account": settlement_account,
     }
     content = {name: value for name, value in stated.items() if value is not None}
-    intent = yield from told(session, post(_INTENTS, content), Intent)
+    intent = yield from answer_of(session, post(_INTENTS, content), Intent)
     return intent
 
 
 def trace_intent(session: Session, intent_id: str) -> Script[Trace]:
     """The six states of an intent and what shows each."""
-    trace = yield from told(session, get(_path(_INTENTS, intent_id, "trace")), Trace)
+    trace = yield from answer_of(session, get(_path(_INTENTS, intent_id, "trace")), Trace)
     return trace
 
 
@@ -257,7 +257,7 @@ def _listing(
     session: Session, path: str, model: type[Item], wanted: Mapping[str, Any], after: str | None
 ) -> Listing[Item]:
     def page(cursor: str | None) -> Script[Page[Item]]:
-        raw = yield from told(session, get(path, after=cursor, **wanted), RawPage)
+        raw = yield from answer_of(session, get(path, after=cursor, **wanted), RawPage)
         return Page(_items(raw, model), raw.next)
 
     reader: Callable[[str | None], Script[Page[Item]]] = page

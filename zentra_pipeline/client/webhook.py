@@ -42,6 +42,6 @@ def verify_webhook(
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
-    """A header by any case of its name; one that is missing, or stands there in two spellings, is blank."""
+    """A header by any case of its name; one that is missing, or is there in two spellings, is blank."""
     found = [value for given, value in headers.items() if given.lower() == name]
     return found[0] if len(found) == 1 else ""

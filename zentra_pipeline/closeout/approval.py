@@ -37,9 +37,9 @@ RULE: Final = "closeout.second_person"
 SHOWN: Final = 50
 
 
-def content(books: CloseoutTables, closeout: Closeout, policy: Policy) -> dict[str, Any]:
-    """What approving a closeout seals, from the books as they are."""
-    accepted = _accepted(books)
+def content(opened: CloseoutTables, closeout: Closeout, policy: Policy) -> dict[str, Any]:
+    """What approving a closeout seals, from the tables as they are."""
+    accepted = _accepted(opened)
     return {
         **{name: getattr(closeout, name) for name in ("closeout_id", "revision", "prepared_by", "prepared_at")},
         "amends": closeout.amends,
@@ -50,42 +50,42 @@ def content(books: CloseoutTables, closeout: Closeout, policy: Policy) -> dict[s
             "provider": closeout.provider,
             "settlement_file": closeout.settlement_file,
             "ledger_window": closeout.ledger_window,
-            "as_of": books.revision.as_of,
+            "as_of": opened.revision.as_of,
         },
         "evidence": {
             "root": closeout.evidence_root,
             "rows": closeout.evidence_rows,
             "status": closeout.evidence_status,
-            "gaps": books.rows(
+            "gaps": opened.rows(
                 "select missing, count(*) as rows from evidence where evidence_status <> 'audit_ready' "
                 "group by missing order by missing nulls last"
             ),
         },
-        "rollforward": books.rows("select * exclude (run_id, run_sequence) from rollforward order by currency"),
-        "matches": books.rows(
+        "rollforward": opened.rows("select * exclude (run_id, run_sequence) from rollforward order by currency"),
+        "matches": opened.rows(
             "select currency, status, count(*) as matches, cast(sum(settlement_minor) as bigint) as settlement_minor, "
             "cast(sum(ledger_minor) as bigint) as ledger_minor, "
             "cast(sum(difference_minor) as bigint) as difference_minor from matches group by all "
             "order by currency, status"
         ),
-        "write_offs": write_off_totals(books),
+        "write_offs": write_off_totals(opened),
         "accepted": {
             "exceptions": len(accepted),
             "sha256": hashlib.sha256(canonical_json.canonical(_as_text(accepted))).hexdigest(),
             "items": accepted[:SHOWN],
         },
-        "open": books.rows(
+        "open": opened.rows(
             "select exception_type, count(*) as exceptions from exceptions where status <> 'resolved' "
             "group by exception_type order by exception_type"
         ),
-        "quarantine": _quarantine(books),
+        "quarantine": _quarantine(opened),
         "policy": {"rule": RULE, "digest": policy.digest(), "approvals_by_token": policy.approvals_by_token},
     }
 
 
-def write_off_totals(books: CloseoutTables) -> list[dict[str, Any]]:
-    """What the run's books give up, a row a side and currency."""
-    return books.rows(
+def write_off_totals(opened: CloseoutTables) -> list[dict[str, Any]]:
+    """What the run writes off, a row a side and currency."""
+    return opened.rows(
         "select case item_type when 'settlement_line' then 'settlement' else 'ledger' end as side, currency, "
         "count(*) as items, cast(sum(amount_minor) as bigint) as amount_minor from write_offs group by all "
         "order by side, currency"
@@ -107,10 +107,10 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [name for name in known if name not in ("prepared_by", "prepared_at") and before.get(name) != known[name]]
 
 
-def _accepted(books: CloseoutTables) -> list[dict[str, Any]]:
+def _accepted(opened: CloseoutTables) -> list[dict[str, Any]]:
     """Exceptions that operators ended, with who did and why; what a run resolved by itself is no acceptance."""
-    states = review.states(books.decisions)
-    rows = books.rows(
+    states = review.states(opened.decisions)
+    rows = opened.rows(
         "select exception_id, exception_type, subject_type, subject_id, currency, amount_minor, difference_minor, "
         "resolution from exceptions where status = 'resolved' order by exception_id"
     )
@@ -128,10 +128,10 @@ def _as_text(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _quarantine(books: CloseoutTables) -> dict[str, Any]:
-    (found,) = books.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
+def _quarantine(opened: CloseoutTables) -> dict[str, Any]:
+    (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
     accepted = [
-        each for each in books.decisions if each.action == QUARANTINE_ACCEPTED and each.run_id == books.run.run_id
+        each for each in opened.decisions if each.action == QUARANTINE_ACCEPTED and each.run_id == opened.run.run_id
     ]
     last = accepted[-1] if accepted and found["rows"] else None
     return {

@@ -21,7 +21,7 @@ from zentra_pipeline.store.files import StagedFile
 
 QUARANTINE_ACCEPTED: Final = "accept_quarantine"
 _CLOSABLE: Final = ("in_review", "closing", "closed")
-# What an exception of an earlier run is about stands in the evidence as well: the run carries it.
+# The run carries the subject of an exception of an earlier run, so it is in the evidence as well.
 _IS_SEALED: Final = """(
     (subject_type = 'settlement_line' and subject_id in (select line_id from items where line_id is not null))
     or (subject_type = 'ledger_transaction' and (subject_id, currency) in (
@@ -55,7 +55,7 @@ def of_run(run: run_store.Run) -> list[Blocker]:
 def of_facts(
     run: run_store.Run, revision: run_store.Revision, files: Sequence[StagedFile], window_ends_at: datetime
 ) -> list[Blocker]:
-    """Files that came in after the revision was made, and hold rows it should have seen."""
+    """Files that arrived after the revision was made, and hold rows it should have seen."""
     known = {file["sequence"] for file in revision.manifest["files"]}
     return [
         Blocker(
@@ -109,23 +109,23 @@ def of_opening(connection: Connection, paths: TenantPaths, run: run_store.Run) -
     ]
 
 
-def of_books(books: CloseoutTables, decisions: Sequence[Decision]) -> list[Blocker]:
+def of_tables(opened: CloseoutTables, decisions: Sequence[Decision]) -> list[Blocker]:
     """Open exceptions of a type that blocks, which the run opened or whose subject it seals; and quarantined rows."""
-    return [*_open_exceptions(books), *_quarantine(books, decisions)]
+    return [*_open_exceptions(opened), *_quarantine(opened, decisions)]
 
 
-def _open_exceptions(books: CloseoutTables) -> list[Blocker]:
+def _open_exceptions(opened: CloseoutTables) -> list[Blocker]:
     blocking = {row.exception_type for row in vocabulary.exception_types() if row.is_blocking}
-    rows = books.rows(
+    rows = opened.rows(
         f"""select exception_id, exception_type, status, owner, explanation, run_id from exceptions
-            where status <> 'resolved' and (run_id = '{books.run.run_id}' or {_IS_SEALED}) order by exception_id"""
+            where status <> 'resolved' and (run_id = '{opened.run.run_id}' or {_IS_SEALED}) order by exception_id"""
     )
     return [
         Blocker(
             "open_exception",
             row["exception_id"],
             f"{row['exception_type']} is {row['status'].replace('_', ' ')} ({row['owner']}): {row['explanation']}"
-            + (f"; run {row['run_id']} opened it" if row["run_id"] != books.run.run_id else ""),
+            + (f"; run {row['run_id']} opened it" if row["run_id"] != opened.run.run_id else ""),
             _remedy(row["exception_id"], row["status"]),
         )
         for row in rows
@@ -139,25 +139,25 @@ def _remedy(exception_id: str, status: str) -> Remedy:
     return Remedy("resolve it, or accept it as timing", "resolve_exception", {"exception_id": exception_id})
 
 
-def _quarantine(books: CloseoutTables, decisions: Sequence[Decision]) -> list[Blocker]:
-    (found,) = books.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
+def _quarantine(opened: CloseoutTables, decisions: Sequence[Decision]) -> list[Blocker]:
+    (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
     rows = int(found["rows"])
     accepted = {
         decision.details.get("quarantined_rows")
         for decision in decisions
-        if decision.action == QUARANTINE_ACCEPTED and decision.run_id == books.run.run_id
+        if decision.action == QUARANTINE_ACCEPTED and decision.run_id == opened.run.run_id
     }
     if not rows or rows in accepted:
         return []
     return [
         Blocker(
             "quarantined_rows",
-            books.run.run_id,
+            opened.run.run_id,
             f"{rows} input row{'s are' if rows > 1 else ' is'} in quarantine and in no total",
             Remedy(
                 "correct and ingest them again, or accept them with a reason",
                 "accept_quarantine",
-                {"run_id": books.run.run_id},
+                {"run_id": opened.run.run_id},
             ),
         )
     ]

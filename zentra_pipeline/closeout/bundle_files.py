@@ -23,46 +23,46 @@ from zentra_pipeline.store.decisions import Decision
 SHOWN_GAPS: Final = 20
 
 
-def write_evidence(books: CloseoutTables, path: Path) -> tuple[str, int]:
+def write_evidence(opened: CloseoutTables, path: Path) -> tuple[str, int]:
     """Write `evidence.jsonl`, leaves in ascending byte order; returns the RFC 6962 root and the number of rows."""
-    leaves, hashes, rows = _leaves(books), bytearray(), 0
+    leaves, hashes, rows = _leaves(opened), bytearray(), 0
     hashed = f"select leaf || chr(10), unhex(sha256('\\x00'::blob || encode(leaf))) from {leaves} order by leaf"
     with path.open("wb") as stream:
-        for batch in books.connection.sql(hashed).to_arrow_reader(lines.BATCH):
+        for batch in opened.connection.sql(hashed).to_arrow_reader(lines.BATCH):
             stream.write(lines.values_of(batch.column(0)))
             hashes += lines.values_of(batch.column(1))
             rows += batch.num_rows
     return merkle.root(bytes(hashes)), rows
 
 
-def _leaves(books: CloseoutTables) -> str:
+def _leaves(opened: CloseoutTables) -> str:
     """The relation of leaves: `evidence`, unless a leaf has control characters, which the RFC writes otherwise."""
     contains = f"contains(leaf, '{lines.CONTROL_ESCAPE}')"
-    special = books.connection.execute(f"select leaf from evidence where {contains}").fetchall()
+    special = opened.connection.execute(f"select leaf from evidence where {contains}").fetchall()
     if not special:
         return "evidence"
-    books.connection.execute("create or replace table special_leaves (leaf varchar)")
-    books.connection.executemany(
+    opened.connection.execute("create or replace table special_leaves (leaf varchar)")
+    opened.connection.executemany(
         "insert into special_leaves values (?)", [[lines.rewritten(leaf)] for (leaf,) in special]
     )
     plain = f"select leaf from evidence where not {contains}"
     return f"({plain} union all select leaf from special_leaves)"
 
 
-def write_evidence_table(books: CloseoutTables, closeout_id: str, path: Path) -> None:
+def write_evidence_table(opened: CloseoutTables, closeout_id: str, path: Path) -> None:
     """Write the sealed evidence as a lake file of the published table `closeout_evidence`."""
     names = ", ".join(definition.split()[0] for definition in lake_views.EVIDENCE_COLUMNS.split(", ")[1:])
     order = "leaf, line_id nulls last, transaction_id nulls last, currency nulls last, provider_event_id nulls last"
-    books.connection.execute(
+    opened.connection.execute(
         f"copy (select '{closeout_id}' as closeout_id, {names} from evidence order by {order}) "
         f"to {sql_text.literal(str(path))} (format parquet, compression zstd, compression_level 1)"
     )
 
 
-def write_matches(books: CloseoutTables, path: Path) -> int:
+def write_matches(opened: CloseoutTables, path: Path) -> int:
     """Write `matches.jsonl`: what the run matched, suggests and reversed, with the ids of every leg."""
     return _write_rows(
-        books.connection,
+        opened.connection,
         path,
         statement("closeout", "bundle_matches"),
         (
@@ -85,7 +85,7 @@ def write_matches(books: CloseoutTables, path: Path) -> int:
     )
 
 
-def write_exceptions(books: CloseoutTables, path: Path) -> int:
+def write_exceptions(opened: CloseoutTables, path: Path) -> int:
     """Write `exceptions.jsonl`: what the run opened, resolved or carries on, as decided by now."""
     names = (
         "amount_minor",
@@ -106,15 +106,15 @@ def write_exceptions(books: CloseoutTables, path: Path) -> int:
         "subject_id",
         "subject_type",
     )
-    rows = books.rows(f"select candidates, {', '.join(names)} from exceptions order by exception_id")
+    rows = opened.rows(f"select candidates, {', '.join(names)} from exceptions order by exception_id")
     listed = ({name: _value(name, row[name]) for name in names} | {"candidates": _candidates(row)} for row in rows)
     return _write_lines(path, canonical_json.canonical_lines(listed))
 
 
-def write_open_items(books: CloseoutTables, path: Path) -> int:
+def write_open_items(opened: CloseoutTables, path: Path) -> int:
     """Write `open_items.jsonl`: what is unmatched when the run ends."""
     return _write_rows(
-        books.connection,
+        opened.connection,
         path,
         "select * from open_items",
         (
@@ -132,10 +132,10 @@ def write_open_items(books: CloseoutTables, path: Path) -> int:
     )
 
 
-def write_write_offs(books: CloseoutTables, path: Path) -> int:
-    """Write `write_offs.jsonl`: the lines and movements that a decision in these books gave up, and which decision."""
+def write_write_offs(opened: CloseoutTables, path: Path) -> int:
+    """Write `write_offs.jsonl`: the lines and movements that a decision in this run wrote off, and which decision."""
     return _write_rows(
-        books.connection,
+        opened.connection,
         path,
         "select * from write_offs",
         (
@@ -195,7 +195,7 @@ def _write_rows(connection: duckdb.DuckDBPyConnection, path: Path, sql: str, nam
 
 
 def _member(name: str) -> str:
-    """A column as it stands in a bundle: amounts and instants as text."""
+    """A column as a bundle holds it: amounts and instants as text."""
     if name.endswith(("_minor", "_window")):
         return f"cast({name} as varchar)"
     return name
@@ -222,33 +222,35 @@ def _write_lines(path: Path, rows: Iterator[bytes]) -> int:
     return count
 
 
-def control_totals(books: CloseoutTables, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
+def control_totals(opened: CloseoutTables, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
     """The totals that a verifier recomputes from the rows of the bundle."""
     totals = {
-        "evidence": {"rows": evidence_rows, "gaps": _gaps(books)},
-        "matches": books.rows(statement("closeout", "totals_matches")),
-        "exceptions": books.rows(statement("closeout", "totals_exceptions")),
-        "open_items": books.rows(statement("closeout", "totals_open_items")),
-        "write_offs": books.rows(statement("closeout", "totals_write_offs")),
+        "evidence": {"rows": evidence_rows, "gaps": _gaps(opened)},
+        "matches": opened.rows(statement("closeout", "totals_matches")),
+        "exceptions": opened.rows(statement("closeout", "totals_exceptions")),
+        "open_items": opened.rows(statement("closeout", "totals_open_items")),
+        "write_offs": opened.rows(statement("closeout", "totals_write_offs")),
         "decisions": decisions,
         "events": events,
-        "rollforward": books.rows("select * exclude (run_id, run_sequence) from rollforward order by currency"),
-        "conservation": books.rows("select * exclude (run_id, run_sequence) from conservation order by side, currency"),
-        "three_way": books.rows(statement("closeout", "totals_three_way")),
+        "rollforward": opened.rows("select * exclude (run_id, run_sequence) from rollforward order by currency"),
+        "conservation": opened.rows(
+            "select * exclude (run_id, run_sequence) from conservation order by side, currency"
+        ),
+        "three_way": opened.rows(statement("closeout", "totals_three_way")),
     }
     described: dict[str, Any] = amounts_as_text(totals)
     return described
 
 
-def _gaps(books: CloseoutTables) -> list[dict[str, Any]]:
+def _gaps(opened: CloseoutTables) -> list[dict[str, Any]]:
     """What evidence rows lack, the most rows first, with the first rows of each kind."""
-    kinds = books.rows(
+    kinds = opened.rows(
         """select missing, count(*) as rows from evidence where evidence_status <> 'audit_ready'
            group by missing order by count(*) desc, missing nulls last"""
     )
     gaps = []
     for kind in kinds:
-        examples = books.connection.execute(
+        examples = opened.connection.execute(
             """select provider_reference, settlement_file, ledger_entry from evidence
                where evidence_status <> 'audit_ready' and missing is not distinct from ?
                order by provider_reference nulls last, ledger_entry nulls last, settlement_file nulls last, leaf

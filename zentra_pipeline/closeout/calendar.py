@@ -18,7 +18,7 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 @dataclass(frozen=True)
 class WindowState:
-    """A window and where its closeout stands.
+    """A window and the status of its closeout.
 
     `state`: missing (no run, no closeout), open, blocked, prepared, sealed, or reopened (sealed, and a later fact has
     made a newer revision that is not sealed yet). `has_activity` is false for a window closed without a run.

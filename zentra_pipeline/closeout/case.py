@@ -11,8 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from zentra_pipeline import ledger_windows, locks, provenance
-from zentra_pipeline.closeout import blockers
-from zentra_pipeline.closeout import closeout_tables as books
+from zentra_pipeline.closeout import blockers, closeout_tables
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.config.profile import load_profile
@@ -82,18 +81,18 @@ class CloseoutCandidate:
         with self.tenant.reading() as connection:
             return run_store.revision(connection, self.run.run_id, closeout.run_revision)
 
-    def books(self) -> AbstractContextManager[CloseoutTables]:
-        """The books to be closed."""
+    def tables(self) -> AbstractContextManager[CloseoutTables]:
+        """The tables to be closed."""
         if not self.has_run:
-            return books.without_activity(self.run, self.revision, self.decisions)
-        return books.opened(self.tenant, self.run, self.revision, self.decisions)
+            return closeout_tables.without_activity(self.run, self.revision, self.decisions)
+        return closeout_tables.opened(self.tenant, self.run, self.revision, self.decisions)
 
     def at_work(self) -> list[Blocker]:
         """What is in the way as long as the run is not in review."""
         return blockers.of_run(self.run) if self.has_run else []
 
     def newer_facts(self) -> list[Blocker]:
-        """Facts that came in since the run was made, also about those before it; without a run, any fact."""
+        """Facts that arrived since the run was made, also about those before it; without a run, any fact."""
         _, ends_at = bounds(self.paths, self.run.provider, date.fromisoformat(self.run.ledger_window))
         if not self.has_run:
             return _activity(self.paths, self.run)

@@ -1,4 +1,4 @@
-"""The books of a run as they are closed: its published tables, what people decided, and the evidence, in one DuckDB.
+"""The tables that close a run: what it published, what operators decided, and the evidence, in one DuckDB.
 
 Views: `matches`, `match_legs`, `three_way`, `open_items`, `write_offs`, `conservation`, `rollforward` and
 `evidence_items` of the closed revision; `exceptions` those the run opened or resolved and earlier ones it carries, as
@@ -39,7 +39,7 @@ class PublishedRun:
 
 @dataclass(frozen=True)
 class CloseoutTables:
-    """The open books: `connection` holds the views named above."""
+    """The tables to be closed: `connection` holds the views named above."""
 
     connection: duckdb.DuckDBPyConnection
     run: run_store.Run
@@ -57,7 +57,7 @@ class CloseoutTables:
 def opened(
     tenant: Tenant, run: run_store.Run, revision: run_store.Revision, decisions: Sequence[Decision]
 ) -> Iterator[CloseoutTables]:
-    """The books of a published revision, judged by `decisions` (the log so far)."""
+    """The tables of a published revision, judged by `decisions` (the log so far)."""
     with tenant.reading() as store:
         current = [
             PublishedRun(item.run_id, item.sequence, run_store.current_revision(store, item.run_id))
@@ -99,7 +99,7 @@ def opened(
 def without_activity(
     run: run_store.Run, revision: run_store.Revision, decisions: Sequence[Decision]
 ) -> Iterator[CloseoutTables]:
-    """The empty books of a window in which nothing happened."""
+    """The empty tables of a window in which nothing happened."""
     with duckdb.connect() as connection:
         for table in _TABLES:
             connection.execute(
@@ -129,7 +129,7 @@ def _scan(paths: TenantPaths, table: str, published: Sequence[PublishedRun]) -> 
 def _create_exceptions(
     connection: duckdb.DuckDBPyConnection, name: str, paths: TenantPaths, published: Sequence[PublishedRun]
 ) -> None:
-    """The newest published state of each exception, with what people decided."""
+    """The newest published state of each exception, with what operators decided."""
     newest = (
         f"select * from ({_scan(paths, 'exceptions', published)}) as published "
         "qualify row_number() over (partition by exception_id order by run_sequence desc nulls last) = 1"
@@ -137,13 +137,13 @@ def _create_exceptions(
     connection.execute(f"create view {name} as {lake_views.decided(newest, 'states.closeout_id is null')}")
 
 
-_STAND_INS: Final = {"actor": "actor", "actor_scope": "scope", "signature": "signature"}
+_PLACEHOLDERS: Final = {"actor": "actor", "actor_scope": "scope", "signature": "signature"}
 
 
 def _items(revision: run_store.Revision) -> str:
     """The statement that makes `items`; what `missing` lists has no value in them.
 
-    Evidence of revisions published before evidence_at was kept showed stand-ins there (the owner of the run as actor),
+    Evidence of revisions published before evidence_at was kept showed placeholders there (the run's owner as actor),
     and is sealed so.
     """
     items = "create table items as select * from evidence_items"
@@ -152,6 +152,6 @@ def _items(revision: run_store.Revision) -> str:
         return items
     hidden = ", ".join(
         f"case when list_contains(string_split(missing, ', '), '{word}') then null else {name} end as {name}"
-        for name, word in _STAND_INS.items()
+        for name, word in _PLACEHOLDERS.items()
     )
     return f"create table items as select * replace ({hidden}) from evidence_items"

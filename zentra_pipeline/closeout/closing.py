@@ -1,9 +1,10 @@
-"""Closes a run, or a window without one: one person prepares, another approves, and what the books hold then is sealed.
+"""Closes a run, or a window without one: one person prepares, another approves, and its tables are sealed.
 
     open → blocked | prepared → sealed, and with a later fact → prepared → sealed again (the earlier one: amended)
 
 The transaction that records the seal is the moment a run is closed; a bundle without it is not one, and is made again,
-or taken over where it is the same. Does not belong here: what blocks (blockers), what is sealed (books, bundle_files).
+or taken over where it is the same. Does not belong here: what blocks (blockers), what is sealed (closeout_tables,
+bundle_files).
 """
 
 import hashlib
@@ -47,7 +48,7 @@ APPROVE: Final = decision_store.APPROVE_CLOSEOUT
 
 @dataclass(frozen=True)
 class CloseoutResult:
-    """Where a closeout stands after a step: `closeout` is null while blockers are in the way.
+    """A closeout's state after a step: `closeout` is null while something blocks it.
 
     `approval` is what there is to approve of one that is prepared (approval.content).
     """
@@ -70,7 +71,7 @@ def prepare(
 ) -> CloseoutResult:
     """Prepare a closeout, or say what is in the way; where the current revision is sealed, it stays as it is.
 
-    `reason` says why an earlier seal is amended; without it the files that came in since are named. With `accepted`, a
+    `reason` says why an earlier seal is amended; without it the files that arrived since are named. With `accepted`, a
     reason, the actor answers for the quarantined rows. `origin` is how the actor came.
     """
     access.require_actor(case.tenant, actor)
@@ -81,8 +82,8 @@ def prepare(
         return _blocked(case, blocking)
     if accepted is not None:
         case = _accept_quarantine(case, actor, accepted, now, origin)
-    with case.books() as opened:
-        blocking = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
+    with case.tables() as opened:
+        blocking = [*case.newer_facts(), *blockers.of_tables(opened, case.decisions)]
         if blocking:
             return _blocked(case, blocking)
         root, rows, status = _evidence(case, opened)
@@ -109,8 +110,8 @@ def approve(case: CloseoutCandidate, actor: str, now: datetime, origin: Origin =
     check_origin(load_policy(case.paths), actor, origin)
     access.require_actor(case.tenant, actor)
     prepared = _approvable(case, actor)
-    with case.books() as opened:
-        blocking = [*case.newer_facts(), *blockers.of_books(opened, case.decisions)]
+    with case.tables() as opened:
+        blocking = [*case.newer_facts(), *blockers.of_tables(opened, case.decisions)]
         if blocking:
             return _blocked(case, blocking)
         to_approve = _as_prepared(case, opened, prepared)
@@ -192,7 +193,7 @@ def _accept_quarantine(
     case: CloseoutCandidate, actor: str, reason: str, now: datetime, origin: Origin
 ) -> CloseoutCandidate:
     """Record that somebody answers for the quarantined rows, once for the number there are."""
-    with case.books() as opened:
+    with case.tables() as opened:
         (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
     with case.tenant.writing() as connection:
         decision = _decision(
@@ -353,7 +354,7 @@ def _recover_bundle(case: CloseoutCandidate, bundle: Path, closeout: Closeout) -
 def _write_files(
     case: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, folder: Path, now: datetime
 ) -> dict[str, Any]:
-    """Every file beside the seal; returns the payload, which the report tells as well."""
+    """Every file beside the seal; returns the payload, which the report shows as well."""
     root, rows = bundle_files.write_evidence(opened, folder / "evidence.jsonl")
     if (root, rows) != (closeout.evidence_root, closeout.evidence_rows):
         raise RefusedError(
@@ -363,7 +364,7 @@ def _write_files(
     bundle_files.write_exceptions(opened, folder / "exceptions.jsonl")
     bundle_files.write_open_items(opened, folder / "open_items.jsonl")
     bundle_files.write_write_offs(opened, folder / "write_offs.jsonl")
-    decided = _decisions_told(case, opened)
+    decided = _decisions_in_bundle(case, opened)
     decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl")
     events = event_lines.write(case.tenant, case.run.run_id, folder / "events.jsonl")
     totals = bundle_files.control_totals(opened, decisions, events, rows)
@@ -381,8 +382,10 @@ def _write_files(
         has_activity=case.has_run,
         log_position=case.log_position,
     )
-    told = [bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")]
-    (folder / "report.html").write_bytes(report.report(content, totals, *told))
+    sealed_rows = [
+        bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")
+    ]
+    (folder / "report.html").write_bytes(report.report(content, totals, *sealed_rows))
     return content
 
 
@@ -395,13 +398,13 @@ def _inputs(case: CloseoutCandidate, decided: list[Decision]) -> dict[str, Any]:
     }
 
 
-def _decisions_told(case: CloseoutCandidate, opened: CloseoutTables) -> list[Decision]:
-    """Decisions about the exceptions told in the bundle, and about the closeout."""
-    told = {row["exception_id"] for row in opened.rows("select exception_id from exceptions")}
+def _decisions_in_bundle(case: CloseoutCandidate, opened: CloseoutTables) -> list[Decision]:
+    """Decisions about the exceptions in the bundle, and about the closeout."""
+    listed = {row["exception_id"] for row in opened.rows("select exception_id from exceptions")}
     return [
         decision
         for decision in case.decisions
-        if decision.exception_id in told or (decision.exception_id is None and decision.run_id == case.run.run_id)
+        if decision.exception_id in listed or (decision.exception_id is None and decision.run_id == case.run.run_id)
     ]
 
 

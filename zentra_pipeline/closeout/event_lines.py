@@ -60,8 +60,8 @@ def _write_segment(
     ).fetchall()
     count = 0
     for kind, _, data in kinds:
-        told = connection.sql(_lines_sql(scan, paths.root.name, kind, sorted(json.loads(data))))
-        for batch in told.to_arrow_reader(lines.BATCH):
+        rows = connection.sql(_lines_sql(scan, paths.root.name, kind, sorted(json.loads(data))))
+        for batch in rows.to_arrow_reader(lines.BATCH):
             content, places, gaps = (batch.column(number) for number in range(3))
             last = count + len(places) - 1
             if (places[0].as_py(), places[-1].as_py()) != (count, last) or any(set(gaps.unique().to_pylist()) - {0}):
@@ -85,7 +85,7 @@ def _lines_sql(scan: str, tenant: str, kind: str, keys: list[str]) -> str:
     quotes = " + ".join(["0", *(f"2 * cast(d.{key} is not null as integer)" for key in amounts)])
     members = {
         "actor": "to_json(actor)",
-        "data": "told",
+        "data": "canonical_data",
         "datacontenttype": "'\"application/json\"'",
         "id": "to_json(event_id)",
         "runid": "to_json(run_id)",
@@ -100,9 +100,9 @@ def _lines_sql(scan: str, tenant: str, kind: str, keys: list[str]) -> str:
     return f"""
         select
             concat('{{', {line}, '}}', chr(10)) as line, "offset",
-            cast(strlen(told) - strlen(data) - ({quotes}) as bigint) as gap
+            cast(strlen(canonical_data) - strlen(data) - ({quotes}) as bigint) as gap
         from (
-            select *, cast(to_json(d) as varchar) as told
+            select *, cast(to_json(d) as varchar) as canonical_data
             from (
                 select *, from_json(data, {sql_text.literal(form)}) as d
                 from {scan} where event_type = {sql_text.literal(kind)}

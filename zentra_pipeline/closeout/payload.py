@@ -50,7 +50,7 @@ def payload(
 ) -> dict[str, Any]:
     """The payload without `files`, which are described when they lie in the bundle. All text, integers and booleans.
 
-    `log_position` is the place of the last decision by which the books were judged; later ones are not in what is
+    `log_position` is the place of the last decision that the tables include; later ones are not in what is
     closed.
     """
     amends = None
@@ -97,7 +97,7 @@ def payload(
 
 
 def reason_to_amend(sealed: run_store.Revision, now: run_store.Revision) -> str:
-    """Why a run has a newer revision than the sealed one, told by the files that came in between.
+    """Why a run has a newer revision than the sealed one, shown by the files that arrived in between.
 
     A file of which the run saw no row (a callback after its as_of, repeats, rows in quarantine) is no reason.
     """
@@ -111,9 +111,9 @@ def reason_to_amend(sealed: run_store.Revision, now: run_store.Revision) -> str:
         "internal_events": "late internal event",
     }
     own = now.manifest.get("run", {}).get("settlement_file")
-    told = [_told(words[kind], ids) for kind in words if (ids := _ids(came, kind, own))]
+    reasons = [_files_text(words[kind], ids) for kind in words if (ids := _ids(came, kind, own))]
     return (
-        "; ".join(told)
+        "; ".join(reasons)
         or "the run was made again after decisions, settings, quarantined rows or an earlier run changed"
     )
 
@@ -128,6 +128,6 @@ def _ids(came: Sequence[Mapping[str, Any]], kind: str, own_settlement_file: str 
     )
 
 
-def _told(words: str, ids: Sequence[str]) -> str:
+def _files_text(words: str, ids: Sequence[str]) -> str:
     shown = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
     return f"{words} ({shown})"

@@ -1,8 +1,8 @@
 """A closeout's `report.html`: what was reconciled, what is left, who signed, as one page that prints.
 
-A pure function of the payload and rows that are sealed with it: no clock, no store. Its own SHA-256 stands in the
-payload, so it cannot show the seal digest; it says where that stands. Does not belong here: working out any figure that
-is not in those rows, and how a value looks as text (report_text).
+A pure function of the payload and rows that are sealed with it: no clock, no store. The payload holds its SHA-256, so
+it cannot show the seal digest; it says where to find that. Does not belong here: working out any figure that is not in
+those rows, and how a value looks as text (report_text).
 """
 
 import heapq

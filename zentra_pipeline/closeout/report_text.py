@@ -32,7 +32,7 @@ def count(number: int) -> str:
 
 
 def instant(value: str | None) -> Markup:
-    """An instant to the second; the exact one stands in the element's attribute."""
+    """An instant to the second; the element's attribute has the exact one."""
     if value is None:
         return escape(NOTHING)
     shown = value.removesuffix("Z").partition(".")[0].replace("T", " ")
@@ -40,7 +40,7 @@ def instant(value: str | None) -> Markup:
 
 
 def words(value: str | None) -> str:
-    """A vocabulary's word as people write it: `matched late`."""
+    """A vocabulary's word as a reader expects it: `matched late`."""
     return NOTHING if value is None else value.replace("_", " ")
 
 

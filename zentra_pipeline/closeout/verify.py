@@ -5,7 +5,7 @@
 BUNDLE is a bundle, the folder of a run's bundles, or the folder of all closeouts. The form is docs/guides/verify.md's.
 Whatever a bundle holds ends as a finding, never as an exception; a package that is not installed ends with exit code 2.
 Nothing of the rest of the package belongs here, so that an auditor can read this file and take it away (which is why it
-is longer than others); sealing stands in `seal`, with hashing code of its own.
+is longer than others); `seal` does the sealing, with hashing code of its own.
 """
 
 import argparse
@@ -285,7 +285,7 @@ _PAYLOAD: dict[Any, Any] = {
     "chain": {"sequence": int, "previous_seal": (_HEX, None)},
     "amends": (None, {"closeout_id": _TEXT, "seal_digest": _HEX, "reason": str}),
 }
-# Version 2 names the place in the log of decisions up to which the books were judged, and lists what was written off.
+# Version 2 names the place in the log of the last decision it includes, and lists what was written off.
 _PAYLOADS: dict[Any, dict[Any, Any]] = {1: _PAYLOAD, 2: {**_PAYLOAD, "version": 2, "log_position": int}}
 _KEY_RECORD: dict[Any, Any] = {
     "keyid": _HEX,
@@ -711,7 +711,7 @@ class _Sums:
 
 
 class _Matches(_Lines):
-    """Adds up matches: `settled` of the ledger in this run, by currency; `by_people`: the items of each by decision."""
+    """Adds up matches: `settled` of the ledger in this run, by currency; `by_operators`: items of each by decision."""
 
     _LINE = re.compile(
         rb"(?m)^"
@@ -728,7 +728,7 @@ class _Matches(_Lines):
     def __init__(self, run_id: str) -> None:
         self.totals = _Sums(("currency", "status"), "matches", ("settlement_minor", "ledger_minor", "difference_minor"))
         self.settled: defaultdict[str, int] = defaultdict(int)
-        self.by_people: list[set[tuple[str, str]]] = []
+        self.by_operators: list[set[tuple[str, str]]] = []
         self._run, self._last = _ENCODE(run_id).encode(), (b"", b"")
 
     def take(self, lines: bytes) -> None:
@@ -752,7 +752,7 @@ class _Matches(_Lines):
                 self.settled[currency.decode()] -= amounts[1]
         if any(rule == _MANUAL for _, _, _, _, rule, *_ in rows):
             found = (json.loads(line) for line in lines.splitlines() if b'"rule":"' + _MANUAL + b'"' in line)
-            self.by_people += [_items(match) for match in found]
+            self.by_operators += [_items(match) for match in found]
 
 
 def _items(match: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -805,16 +805,16 @@ class _Decisions(_Rows):
 
 
 class _Exceptions(_Rows):
-    """Takes exceptions; `by_people` are those that operators ended: id, subject and resolution of each."""
+    """Takes exceptions; `by_operators` are those that operators ended: id, subject and resolution of each."""
 
     def __init__(self) -> None:
         super().__init__(_EXCEPTION, _Sums(("exception_type", "status"), "exceptions"), "exception_id")
-        self.by_people: list[tuple[str, tuple[str, str], str]] = []
+        self.by_operators: list[tuple[str, tuple[str, str], str]] = []
 
     def taken(self, row: Mapping[str, Any]) -> None:
         if row["status"] == "resolved" and row["resolution"] not in _SYSTEM_RESOLUTIONS:
             subject = (row["subject_type"], row["subject_id"])
-            self.by_people.append((row["exception_id"], subject, row["resolution"]))
+            self.by_operators.append((row["exception_id"], subject, row["resolution"]))
 
 
 class _WriteOffs(_Rows):
@@ -882,7 +882,7 @@ class _Bundle:
         self.findings += [_judge(check, self.name, judge) for check, judge in checks]
 
     def check(self, keys: Mapping[str, _Key], head: Head | None, history: _History) -> None:
-        """The checks of what was read, after those of the chain's earlier bundles, which `history` tells of."""
+        """The checks of what was read, after those of the chain's earlier bundles, which `history` holds."""
         known = dict(keys)
         checks: list[tuple[str, Callable[[], str]]] = [
             ("key_rotations", lambda: self._read_rotations(known, history)),
@@ -1174,11 +1174,11 @@ class _Bundle:
         for decision_id, exception_id in self._taken("files/write_offs.jsonl").decided:
             is_there = decisions.resolving.get(decision_id) == exception_id
             _require(is_there, f"a write-off rests on decision {decision_id}, which is not here or decides otherwise")
-        ended = self._taken("files/exceptions.jsonl").by_people
+        ended = self._taken("files/exceptions.jsonl").by_operators
         decided = {subject for exception_id, subject, _ in ended if exception_id in decisions.resolved}
         # Whoever matches items by decision ends the exceptions of them all, and decides about one of them.
         matched = {
-            subject for items in self._taken("files/matches.jsonl").by_people if items & decided for subject in items
+            subject for items in self._taken("files/matches.jsonl").by_operators if items & decided for subject in items
         }
         left = [
             exception_id

@@ -1,5 +1,5 @@
 """The Excel workbook of one run: reads the run's published tables and fills the sheets; how cells are written, and what
-stands on the summary and sign-off pages, does not belong here (workbook_cells, workbook_pages).
+is on the summary and sign-off pages, does not belong here (workbook_cells, workbook_pages).
 """
 
 from collections.abc import Iterator, Sequence
@@ -162,7 +162,7 @@ def _moment(paths: TenantPaths) -> list[tuple[Any, ...]]:
 
 
 def _pages(paths: TenantPaths, sql: str, run_id: str) -> Iterator[Sequence[dict[str, Any]]]:
-    """The rows of a query in pages, so that a long table never stands in memory as a whole."""
+    """The rows of a query in pages, so that a long table is never in memory as a whole."""
     start = 0
     while True:
         page = _rows(paths, f"{sql} limit {_PAGE_ROWS} offset {start}", run_id)

@@ -1,6 +1,6 @@
 """The summary and sign-off pages of a run's workbook: statement, three sides, control totals, who signs.
 
-Figures are those of the published tables; formulas add up what stands on the other sheets, so that a reader sees it
+Figures are those of the published tables; formulas add up the other sheets, so that a reader sees it
 tie. Does not belong here: the sheets of rows, and how a cell is written.
 """
 

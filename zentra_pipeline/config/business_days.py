@@ -55,7 +55,7 @@ def load_business_days(paths: TenantPaths) -> BusinessDays:
 
 
 def parse_business_days(content: Mapping[str, Any], name: str) -> BusinessDays:
-    """Business days from a parsed mapping; `name` stands for the file in errors."""
+    """Business days from a parsed mapping; `name` is what errors call the file."""
     try:
         calendar = _Calendar.model_validate(dict(content))
     except ValidationError as cause:

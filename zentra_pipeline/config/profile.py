@@ -44,7 +44,7 @@ class FeeRule(BaseModel):
 
 
 class Profile(BaseModel):
-    """One provider's profile. Currency maps are normalized: a value for all currencies stands under `*`."""
+    """One provider's profile. Currency maps are normalized: a value for all currencies has the key `*`."""
 
     model_config = _STRICT
 
@@ -193,7 +193,7 @@ def load_profile(paths: TenantPaths, provider: str) -> Profile:
 
 
 def parse_profile(content: Mapping[str, Any], name: str) -> Profile:
-    """A profile from a parsed mapping; `name` stands for the file in errors."""
+    """A profile from a parsed mapping; `name` is what errors call the file."""
     try:
         return Profile.model_validate(dict(content))
     except ValidationError as cause:
@@ -214,7 +214,7 @@ def starter_profile(provider: str) -> str:
 def callback_secrets(tenant: str, provider: str, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """Secrets that may have signed a provider's callbacks, from `ZENTRA_CALLBACK_SECRETS__<TENANT>__<PROVIDER>`.
 
-    Names are upper-cased and `-` becomes `_`; several secrets (a rotation) stand separated by commas.
+    Names are upper-cased and `-` becomes `_`; several secrets (a rotation) are separated by commas.
     """
     name = "__".join((SECRETS_VARIABLE, _variable_part(tenant), _variable_part(provider)))
     text = (os.environ if environment is None else environment).get(name, "")
@@ -245,7 +245,7 @@ def _require(holds: bool, reason: str) -> None:
 
 
 def _normalized_fees(value: object) -> dict[str, Any] | None:
-    """contract §10.11's three shapes as {currency or *: {line_type: rule}}, told apart by their keys."""
+    """contract §10.11's three shapes as {currency or *: {line_type: rule}}, distinguished by their keys."""
     if value is None:
         return None
     given = _map(value, "must be a map by currency, by line type, or one rule")
@@ -321,7 +321,7 @@ fee_schedule: null
 # What a line is compared with the ledger by: gross or net.
 compare_amount: gross
 
-# The settlement file id a window expects; %Y, %m, %d stand for the window's day.
+# The settlement file id a window expects; %Y, %m, %d are the window's day.
 settlement_file_name: set_%Y_%m_%d
 
 # none, alphanumeric, or a regular expression with one group, such as '^PAY-([0-9]+)$'.

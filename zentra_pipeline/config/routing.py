@@ -157,13 +157,13 @@ def load_escalation(paths: TenantPaths) -> tuple[EscalationRule, ...]:
 
 
 def parse_routing(content: Mapping[str, Any], name: str) -> tuple[RoutingRule, ...]:
-    """Rules from a parsed mapping, all of which has to be right; `name` stands for the file in errors."""
+    """Rules from a parsed mapping, all of which has to be right; `name` is what errors call the file."""
     parse_escalation(content, name)
     return _rules(RoutingRule, content, "rules", f"{name}: rule")
 
 
 def parse_escalation(content: Mapping[str, Any], name: str) -> tuple[EscalationRule, ...]:
-    """Escalation rules from a parsed mapping; `name` stands for the file in errors."""
+    """Escalation rules from a parsed mapping; `name` is what errors call the file."""
     unknown = sorted(content.keys() - set(_KEYS))
     if unknown:
         raise ConfigurationError(f"{name}: unknown key {unknown[0]!r}; allowed are {', '.join(_KEYS)}")

@@ -59,7 +59,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def parse_mapping(content: bytes | str, name: str) -> dict[str, Any]:
-    """The mapping in a YAML text; `name` stands for it in errors."""
+    """The mapping in a YAML text; `name` is what errors call it."""
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
         found = _Loader(text).get_single_data()

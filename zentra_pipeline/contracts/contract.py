@@ -32,7 +32,7 @@ class FieldType(Enum):
 class Field:
     """One column of contract §2.
 
-    `is_required`: a file without the column is refused. `may_be_blank`: a row without a value is let in.
+    `is_required`: a file without the column is refused. `may_be_blank`: a row without a value is accepted.
     `vocabulary`: the seed vocabulary a value must belong to (`currency` means the currencies).
     `when_blank`: what is staged for a blank value. `refused_value`: a value that keeps its row out, and why.
     `goes_with`: the field that must have a value where this one has one.

@@ -1,4 +1,4 @@
-"""The state of an exception as the fold of what people decided about it; pure: reads nothing, writes nothing.
+"""The state of an exception as the fold of what operators decided about it; pure: reads nothing, writes nothing.
 
     open → assigned → investigating → pending_approval → resolved, and back by reject and reopen
 
@@ -102,7 +102,7 @@ class ExceptionState:
 
 
 def fold(log: Iterable[Decision], start: ExceptionState) -> ExceptionState:
-    """The state after the decisions about `start`'s exception, in the order of the log; others are passed over."""
+    """The state after the decisions about `start`'s exception, in the order of the log; others are skipped."""
     state = start
     for decision in log:
         if decision.exception_id == state.exception_id:

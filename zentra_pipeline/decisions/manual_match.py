@@ -1,4 +1,4 @@
-"""What people match by decision: which lines with which movements, and what that comes to; pure.
+"""What operators match by decision: which lines with which movements, and what that comes to; pure.
 
     match   any number of lines with any number of movements, or items of one side that cancel with each other
     split   one line with several movements, or several lines with one movement
@@ -56,7 +56,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Match:
-    """A match as the books have its items: `breaks` are the exceptions that the run itself opened about them."""
+    """A match as the run has its items: `breaks` are the exceptions that the run itself opened about them."""
 
     named: Named
     currency: str

@@ -55,7 +55,7 @@ _STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
 class CloseoutPolicy(BaseModel):
-    """How runs are closed: `second_person` cannot be switched off; `prepare_after_minutes` null leaves it to people."""
+    """How runs are closed: `second_person` cannot be switched off; `prepare_after_minutes` null: no automatic start."""
 
     model_config = _STRICT
 
@@ -168,7 +168,7 @@ def load_policy(paths: TenantPaths) -> Policy:
 
 
 def parse_policy(content: Mapping[str, Any], name: str) -> Policy:
-    """A policy from a parsed mapping; `name` stands for the file in errors."""
+    """A policy from a parsed mapping; `name` is what errors call the file."""
     try:
         return Policy.model_validate(dict(content))
     except ValidationError as cause:

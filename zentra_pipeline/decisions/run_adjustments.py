@@ -1,6 +1,6 @@
-"""What a run takes from the decisions so far: states people gave exceptions, items it writes off or matches; pure.
+"""What a run takes from the decisions so far: states operators gave exceptions, items it writes off or matches; pure.
 
-A decision belongs to the books of one run (`Decision.run_id`); that run and those created after it see it. Does not
+A decision belongs to one run (`Decision.run_id`); that run and those created after it see it. Does not
 belong here: what becomes of it in the run's tables (dbt).
 """
 
@@ -12,7 +12,7 @@ from zentra_pipeline.decisions import exception_state
 from zentra_pipeline.decisions.manual_match import LINE, MOVEMENT, Named
 from zentra_pipeline.store.decisions import Decision
 
-# Exceptions whose subject is an open item for want of a counterpart: writing them off takes the item out of the books.
+# Exceptions whose subject is an open item for want of a counterpart: writing them off closes the item.
 OPEN_ITEM_TYPES: Final = frozenset(
     {
         "unmatched_provider_row",
@@ -30,9 +30,9 @@ _ITEMS: Final = frozenset({"item", "settlement_lines"})
 
 @dataclass(frozen=True, order=True)
 class DecidedState:
-    """Where an exception stands by decision; `owner` and `lane` are null where no decision names them.
+    """The state of an exception by decision; `owner` and `lane` are null where no decision names them.
 
-    `is_own`: it was resolved in the books of the run itself, about what these books show, and took no item out of them.
+    `is_own`: it was resolved in the run itself, about what this run shows, and wrote off or matched no item.
     """
 
     exception_id: str
@@ -51,7 +51,7 @@ class DecidedState:
 
 @dataclass(frozen=True, order=True)
 class WriteOff:
-    """A line or movement given up by a decision in the books of the run.
+    """A line or movement written off by a decision in the run.
 
     `amount_minor` is what it came to when that was decided, null in decisions of older releases: what the ledger adds
     to a movement afterwards is not given up.
@@ -72,7 +72,7 @@ class WriteOff:
 
 @dataclass(frozen=True, order=True)
 class ManualMatch:
-    """A line or movement that a decision in the books of the run matches; items of one `decision_id` are one match.
+    """A line or movement that a decision in the run matches; items of one `decision_id` are one match.
 
     `exception_id` was decided about. `break_id` and `break_type` are the exception that the run had opened about the
     item, null where there was none: it remains reported beside the match.
@@ -116,7 +116,7 @@ class RunDecisions:
 
 
 def of_run(log: Iterable[Decision], run_id: str, earlier: Collection[str]) -> RunDecisions:
-    """What the run sees of the log: the decisions in its own books and in those of the `earlier` runs."""
+    """What the run sees of the log: the decisions in the run itself and in the `earlier` runs."""
     visible = [decision for decision in log if decision.run_id == run_id or decision.run_id in earlier]
     states = exception_state.states(visible)
     write_offs, matches = _taken(visible, states, run_id)
@@ -141,14 +141,14 @@ def of_run(log: Iterable[Decision], run_id: str, earlier: Collection[str]) -> Ru
 
 
 def changes_items(decision: Decision) -> bool:
-    """Whether a decision takes items out of the books of its run, or puts them back."""
+    """Whether a decision writes off or matches items of its run, or takes that back."""
     return decision.result in ("resolved", "open") and not decision.details.keys().isdisjoint(_ITEMS)
 
 
 def _taken(
     log: Iterable[Decision], states: Mapping[str, exception_state.ExceptionState], run_id: str
 ) -> tuple[tuple[WriteOff, ...], tuple[ManualMatch, ...]]:
-    """The items written off and matched in the run's books; of two decisions about one item the first counts."""
+    """The items written off and matched in the run; of two decisions about one item the first counts."""
     write_offs: list[WriteOff] = []
     matches: list[ManualMatch] = []
     taken: set[tuple[str, str, str]] = set()

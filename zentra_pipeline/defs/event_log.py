@@ -17,7 +17,7 @@ _BUSY_TIMEOUT_SECONDS: Final = 60
 
 
 class KeptSqliteEventLogStorage(SqliteEventLogStorage):
-    """Dagster's event log as it stands, less its habit of an engine for each statement.
+    """Dagster's event log, less its habit of an engine for each statement.
 
     An event makes some eight statements, and each made a SQLAlchemy engine, a connection and a look at the server's
     version: in a small window that took longer than the run. `synchronous = NORMAL` never leaves a write-ahead log

@@ -1,6 +1,6 @@
 """Reconciles from outside Dagster, through the same assets as its UI: one way to reconcile.
 
-Does not belong here: what a run does (window_run), what follows from it (run_queue), or how its outcome is told.
+Does not belong here: what a run does (window_run), what follows from it (run_queue), or how its outcome is printed.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def reconcile(
 ) -> RunOutcome:
     """Run one window through the Dagster assets and record it in the home's Dagster instance.
 
-    What is queued of the provider is made anew before and after; in a series of windows (not `is_alone`) only after the
+    The provider's queued runs are made again before and after; in a series of windows (not `is_alone`) only after the
     last. `rerun` names the runs that got a new revision so. Raises what window_run.run_window raises, and
     RunFailedError when the window is done and one that follows from it failed.
     """
@@ -71,7 +71,7 @@ def reconcile(
 
 
 def run_queued(tenant: Tenant, provider: str, progress: Progress | None = None) -> window_run.Followed:
-    """Make what is queued of a provider anew through the Dagster assets, in order; see run_queue."""
+    """Make what is queued of a provider again through the Dagster assets, in order; see run_queue."""
     followed = window_run.Followed()
     while taken := run_queue.take_next(tenant, provider, followed.failures.keys()):
         request, run = taken

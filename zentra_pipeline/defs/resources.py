@@ -35,7 +35,7 @@ class Reconciler:
         return result
 
     def run_queued(self, tenant: Tenant, provider: str) -> Followed:
-        """Make the provider's queued runs anew; see window_run.run_queued."""
+        """Make the provider's queued runs again; see window_run.run_queued."""
         followed = run_queued(tenant, provider, self.progress)
         self.followed.results += followed.results
         self.followed.failures |= followed.failures

@@ -1,6 +1,6 @@
 """Exceptions as a sheet: the queue as CSV with columns to decide in, and the decisions of one that was filled in.
 
-Each row stands for itself: it is accepted, or refused with its reason. How a sheet comes and how verdicts are shown
+Each row is judged by itself: it is accepted, or refused with its reason. How a sheet comes and how verdicts are shown
 does not belong here (api, cli), nor what a decision means (decisions) or how one is recorded (record).
 """
 
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True)
 class RowResult:
-    """What became of a row: accepted, or the error that refused it."""
+    """The outcome of a row: accepted, or the error that refused it."""
 
     row: int
     exception_id: str
@@ -80,19 +80,19 @@ def queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> byte
     )
     with tenant.reading() as connection:
         known = exception_state.states(decision_store.listed(connection))
-    columns, rows = [*_TO_FILL, *_told_columns()], []
+    columns, rows = [*_TO_FILL, *_shown_columns()], []
     for values in found.rows:
         row: dict[str, Any] = dict(zip(found.columns, values, strict=True))
         state = known.get(row["exception_id"])
-        told = row | vars(clocks.seen(row)) | {"version": state.decisions if state else 0}
-        rows.append([told.get(column) for column in columns])
+        shown = row | vars(clocks.seen(row)) | {"version": state.decisions if state else 0}
+        rows.append([shown.get(column) for column in columns])
     return "".join(csv_lines(columns, rows)).encode("utf-8", "backslashreplace")
 
 
 def read(content: bytes) -> list[Row]:
     """The rows of a sheet that decide.
 
-    In one that came from `queue` rows without an action are passed over, and so is what they tell: owner counts with
+    In one that came from `queue` rows without an action are skipped, and so is what they show: owner counts with
     assign alone, resolution with resolve alone. Raises NotASheetError and SheetTooLargeError.
     """
     if len(content) > MOST_BYTES:
@@ -101,8 +101,8 @@ def read(content: bytes) -> list[Row]:
         header, *records = _records(content.decode("utf-8-sig"))
     except (UnicodeDecodeError, csv.Error, ValueError) as cause:
         raise NotASheetError("the sheet is not CSV in UTF-8 with a header (RFC 4180)") from cause
-    told = {*_told_columns()} - {*REQUIRED, *OPTIONAL}
-    unknown = [name for name in header if name not in (*REQUIRED, *OPTIONAL, *told)]
+    known = {*_shown_columns()} - {*REQUIRED, *OPTIONAL}
+    unknown = [name for name in header if name not in (*REQUIRED, *OPTIONAL, *known)]
     missing = [name for name in REQUIRED if name not in header]
     separator = next((word for mark, word in _SEPARATORS if mark in header[0] and "exception_id" in header[0]), None)
     if separator is not None:
@@ -116,7 +116,7 @@ def read(content: bytes) -> list[Row]:
     if short is not None:
         raise NotASheetError(f"row {short} of the sheet has a different number of fields than its header")
     given = {number: dict(zip(header, record, strict=True)) for number, record in enumerate(records, start=1)}
-    if not told.isdisjoint(header):
+    if not known.isdisjoint(header):
         given = {number: _decision_of(fields) for number, fields in given.items() if fields["action"].strip()}
     if len(given) > MOST_DECISIONS:
         raise SheetTooLargeError(f"the sheet has {len(given):,} decisions; {MOST_DECISIONS} are allowed at once")
@@ -141,7 +141,7 @@ def decide(
 
 
 def outcome(verdicts: Iterable[RowResult], reason: Callable[[ZentraError], str] = str) -> dict[str, Any]:
-    """What became of every row, as JSON tells it; `reason` words an error for whoever reads it."""
+    """The outcome of every row, as JSON has it; `reason` words an error for whoever reads it."""
     items: list[dict[str, Any]] = [
         {
             "row": verdict.row,
@@ -197,14 +197,14 @@ def _check_words(row: Row) -> None:
         raise UsageError(f"version {row.version!r} is not a number: leave it as the list has it, or blank")
 
 
-def _told_columns() -> tuple[str, ...]:
-    """What is told of an exception: the columns of the table, and its clock."""
+def _shown_columns() -> tuple[str, ...]:
+    """What a sheet shows of an exception: the columns of the table, and its clock."""
     columns = [definition.split()[0] for definition in lake_files.columns_sql("exceptions").split(", ")]
     return (*columns, *(clock.name for clock in fields(Clock)))
 
 
 def _decision_of(given: dict[str, str]) -> dict[str, str]:
-    """What a row of the queue decides; owner and resolution tell what is, unless the action sets them."""
+    """What a row of the queue decides; owner and resolution show what is, unless the action sets them."""
     sets = {"assign": "owner", "resolve": "resolution"}.get(given["action"].strip())
     decided = {name: given[name] for name in ("exception_id", "action", "reason", "version", sets) if name in given}
     if "owner" in decided:

@@ -18,7 +18,7 @@ from zentra_pipeline.instants import instant_text
 
 
 def event_id(event_type: str, fact: Sequence[str]) -> str:
-    """The id of the event of this type that tells this fact (its natural key, tenant first).
+    """The id of the event of this type for this fact (its natural key, tenant first).
 
     What is hashed is one netstring a part, `<bytes>:<text>,`, which no text in a part can imitate, and which SQL
     writes alike (`event_id_sql`). Source: https://cr.yp.to/proto/netstrings.txt.

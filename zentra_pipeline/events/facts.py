@@ -1,4 +1,4 @@
-"""Makes the events of what people do: decisions about exceptions, closeouts. What runs find does not belong here.
+"""Makes the events of what operators do: decisions about exceptions, closeouts. What runs find does not belong here.
 
 Each event goes into the log in the transaction that records the fact (store.event_log.append).
 """

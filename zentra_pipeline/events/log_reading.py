@@ -126,7 +126,7 @@ def cursor_text(position: int) -> str:
 
 
 def position_of(cursor: str) -> int:
-    """The place a cursor stands for; UsageError when it is none."""
+    """The place that a cursor means; UsageError when it is none."""
     if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > 20 or int(cursor) > _LAST_PLACE:
         raise UsageError(f"cursor {cursor!r} is not known: use the sequence of an event, or next, as it was printed")
     return int(cursor)

@@ -102,7 +102,7 @@ class _Rule:
 
 @dataclass
 class Tally:
-    """What is counted while a file is staged; `read` is what its reader handed on, whatever became of it.
+    """What is counted while a file is staged; `read` is what its reader handed on, whatever the outcome.
 
     `rules`: reasons of quarantine without the values they name, at most 20 of them.
     `ids_used_twice`: ids that rows of different content share in this file, each with the numbers of its rows.

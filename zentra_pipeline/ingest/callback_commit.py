@@ -70,7 +70,7 @@ class TenantIntake:
             try:
                 with self._tenant.writing() as connection:
                     is_new = inbox_store.add(connection, [waiting.receipt for waiting in batch])
-            except Exception as cause:  # told to whoever waits; the thread goes on with the next deliveries
+            except Exception as cause:  # raised to whoever waits; the thread goes on with the next deliveries
                 _answer(batch, cause)
             else:
                 _answer(batch, is_new)

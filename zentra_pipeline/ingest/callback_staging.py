@@ -102,7 +102,7 @@ def _line(receipt: Receipt) -> bytes:
     if receipt.format != CANONICAL:
         envelope = {"received_at": receipt.received_at, "headers": dict(receipt.headers)}
         return orjson.dumps(envelope | {"body_base64": base64.b64encode(receipt.body).decode("ascii")})
-    # What we say of a delivery stands in place of what it says of itself; its numbers stay as they were written.
+    # What we say of a delivery replaces what it says of itself; its numbers stay as they were written.
     content: dict[str, Any] = json.loads(receipt.body, parse_int=_as_written, parse_float=_as_written)
     content = dict.fromkeys(CONTRACT.columns) | content  # a file in which a column never comes would be refused whole
     content["received_at"] = receipt.received_at

@@ -77,7 +77,7 @@ def contradictions(contract: Contract, new: Sequence[KnownFile], earlier: Sequen
 
 
 def row_id(contract: Contract, key: Sequence[Any]) -> str:
-    """A row's id as people say it: `line_id L1`, `entry_id 2 of transaction_id t1`."""
+    """A row's id in words: `line_id L1`, `entry_id 2 of transaction_id t1`."""
     named = [(name, value) for name, value in zip(contract.key, key, strict=True) if name != "provider"]
     return " of ".join(f"{name} {value}" for name, value in reversed(named))
 

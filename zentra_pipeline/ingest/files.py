@@ -29,7 +29,7 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What became of one file; `reasons` counts the rows in quarantine by the rule they break, at most 20 rules.
+    """The outcome of one file; `reasons` counts the rows in quarantine by the rule they break, at most 20 rules.
 
     A rule goes by the reason of the first row that breaks it; `reason_rows` has the numbers of its first three rows.
 
@@ -53,7 +53,7 @@ class FileOutcome:
 
 @dataclass(frozen=True)
 class IngestOutcome:
-    """What became of a command's files, in the order they were named."""
+    """The outcome of a command's files, in the order they were named."""
 
     kind: str
     provider: str
@@ -193,10 +193,10 @@ def _commit(command: Command, staged: Sequence[StagedArrival], rows: Sequence[St
             registered.register(connection, rows)
             file_facts.record(connection, facts)
             for row in rows:
-                _tell_drift(connection, command, row)
+                _emit_drift(connection, command, row)
 
 
-def _tell_drift(connection: Connection, command: Command, row: StagedFile) -> None:
+def _emit_drift(connection: Connection, command: Command, row: StagedFile) -> None:
     """Emit one event for a file with columns that its contract does not know."""
     unknown = json.loads(row.unknown_columns)
     if unknown:

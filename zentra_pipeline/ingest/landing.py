@@ -32,7 +32,7 @@ def land(paths: TenantPaths, source: Path) -> Landed:
 
 
 def receive(paths: TenantPaths, source: Path, position: int) -> Landed:
-    """Copy a file to a temporary name in one pass while hashing it; `position` tells files of one command apart.
+    """Copy a file to a temporary name in one pass while hashing it; `position` distinguishes files of one command.
 
     Only the holder of the ingest lock may call this. UsageError when the source is no readable regular file.
     """

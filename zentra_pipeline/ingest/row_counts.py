@@ -1,4 +1,4 @@
-"""Counts what became of the rows that readers counted: in the staged files and in quarantine as they lie on disk.
+"""Counts the outcome of the rows that readers counted: in the staged files and in quarantine as they lie on disk.
 
 What a row in quarantine means, and healing files, do not belong here (doctor, rebuild).
 """

@@ -1,7 +1,7 @@
 """Makes the database that readers open: a commented view for each published table over what is stored of it.
 
 The views and their comments are the same for every tenant and moment, so they are made once, as a template that is
-copied; the schema `stored` behind them is filled anew each time. Does not belong here: which rows there are (lake).
+copied; the schema `stored` behind them is filled again each time. Does not belong here: which rows there are (lake).
 """
 
 import tempfile

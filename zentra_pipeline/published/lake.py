@@ -64,7 +64,7 @@ def _write_pointers(pointers: Path, snapshot: Snapshot) -> None:
 def write_moment(paths: TenantPaths, file: Path, link: Path) -> list[Path]:
     """Write a database of this moment to `file`, as `catalog.duckdb` is one; the files its views read.
 
-    Where DuckDB would look for the tenant's folder by a pattern, `link` is made to stand for it.
+    Where DuckDB would look for the tenant's folder by a pattern, `link` is made and used instead.
     """
     from zentra_pipeline.published import catalog
 

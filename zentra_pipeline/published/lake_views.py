@@ -115,10 +115,10 @@ def views(paths: TenantPaths, snapshot: Snapshot) -> dict[str, str | None]:
     selects["closeout_evidence"] = _evidence_rows(paths, snapshot)
     singles = "select * from single_events"
     segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)
-    told = f"{singles} union all {segments}" if segments else singles
+    emitted = f"{singles} union all {segments}" if segments else singles
     selects["events"] = (
-        f"select told.*, runs.provider, runs.ledger_window from ({told}) as told "
-        "left join runs on told.run_id = runs.run_id order by told.position nulls last"
+        f"select emitted.*, runs.provider, runs.ledger_window from ({emitted}) as emitted "
+        "left join runs on emitted.run_id = runs.run_id order by emitted.position nulls last"
     )
     staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
     for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
@@ -140,7 +140,7 @@ def _evidence_rows(paths: TenantPaths, snapshot: Snapshot) -> str | None:
 
 
 def _current_rows(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | None:
-    """A table as its runs' current revisions have it, exceptions with what people decided since."""
+    """A table as its runs' current revisions have it, exceptions with what operators decided since."""
     published = snapshot.published(paths, table)
     definitions = reader_columns(table)
     columns = ", ".join(sql_text.column_types(definitions))
@@ -218,7 +218,7 @@ def _ordered(*columns: str) -> str:
 def decided(rows: str, states_of: str) -> str:
     """A select of exceptions with owner, lane, status and resolution as decided; needs the table exception_states.
 
-    What a later run matched is resolved, whatever people were about to decide.
+    What a later run matched is resolved, whatever operators were about to decide.
     """
     undecided = "states.exception_id is null or (published.status = 'resolved' and states.status <> 'resolved')"
     return (

@@ -16,7 +16,7 @@ from zentra_pipeline.events import types
 from zentra_pipeline.published import movement_rows
 from zentra_pipeline.settings import TenantPaths
 
-# What happens at one instant is told in this order.
+# What happens at one instant is listed in this order.
 KINDS: Final = ("intent", "ledger", "callback", "settlement", "match", "exception", "decision", "closeout")
 _SYSTEM: Final = "system"
 _COUNTERPARTS: Final = ("settlement_line", "ledger_transaction", "callback")
@@ -35,7 +35,7 @@ class Source:
 class HistoryEntry:
     """One thing that happened: instant (UTC text), kind, sentence, ids by name, rows that say so, run, actor.
 
-    `is_late` marks what was received after the books of its run were sealed.
+    `is_late` marks what was received after its run was sealed.
     """
 
     at: str
@@ -50,7 +50,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class MovementHistory:
-    """All that is known of a movement, oldest first, and where it stands now, in words."""
+    """All that is known of a movement, oldest first, and its state now, in words."""
 
     provider_reference: str
     providers: list[str]
@@ -193,13 +193,13 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
 
 
 def _matches(rows: movement_rows.Rows) -> Iterator[HistoryEntry]:
-    """What runs told of matches; a match that the log does not tell of stands at its run's review cut-off."""
+    """What runs emitted about matches; a match without an event is listed at its run's review cut-off."""
     matches = {row["match_id"]: row for row in rows["match"]}
-    told: set[str] = set()
+    emitted: set[str] = set()
     for event, data in _events(rows, types.MATCH_CREATED, types.MATCH_REVERSED):
         is_made = event["event_type"] == types.MATCH_CREATED
         if is_made:
-            told.add(event["subject"])
+            emitted.add(event["subject"])
         yield HistoryEntry(
             at=event["event_time"],
             kind="match",
@@ -209,7 +209,7 @@ def _matches(rows: movement_rows.Rows) -> Iterator[HistoryEntry]:
             actor=event["actor"],
         )
     for match_id, row in matches.items():
-        if match_id not in told and row["status"] != "reversed":
+        if match_id not in emitted and row["status"] != "reversed":
             yield HistoryEntry(
                 at=row["review_cutoff_at"],
                 kind="match",
@@ -250,9 +250,9 @@ def _pair(data: Mapping[str, Any]) -> str:
 
 
 def _exceptions(rows: movement_rows.Rows) -> Iterator[HistoryEntry]:
-    """What runs told of exceptions; what people decided stands with the decisions."""
+    """What runs emitted about exceptions; what operators decided is listed with the decisions."""
     exceptions = {row["exception_id"]: row for row in rows["exception"]}
-    told: set[str] = set()
+    emitted: set[str] = set()
     opened, resolved, reopened = types.EXCEPTION_OPENED, types.EXCEPTION_RESOLVED, types.EXCEPTION_REOPENED
     changed = types.EXCEPTION_CHANGED
     for event, data in _events(rows, opened, changed, resolved, reopened):
@@ -260,7 +260,7 @@ def _exceptions(rows: movement_rows.Rows) -> Iterator[HistoryEntry]:
             continue
         name = _words(data["exception_type"]).capitalize()
         if event["event_type"] == opened:
-            told.add(event["subject"])
+            emitted.add(event["subject"])
             sentence = f"{name} opened for {data['owner']}, due {_clock(data['due_at'])}: {data['explanation']}"
         elif event["event_type"] == changed:
             sentence = f"{name} shows what holds now: {data['explanation']}"
@@ -278,7 +278,7 @@ def _exceptions(rows: movement_rows.Rows) -> Iterator[HistoryEntry]:
             actor=event["actor"],
         )
     for exception_id, row in exceptions.items():
-        if exception_id not in told:
+        if exception_id not in emitted:
             name = _words(row["exception_type"]).capitalize()
             yield HistoryEntry(
                 at=row["opened_at"],
@@ -320,7 +320,7 @@ def _closeouts(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
 
 
 def _standing(rows: movement_rows.Rows) -> list[str]:
-    """Where the movement stands now: its matches, exceptions and seals, each in a few words."""
+    """The movement's state now: its matches, exceptions and seals, each in a few words."""
     matches: dict[str, int] = defaultdict(int)
     for row in rows["match"]:
         matches[row["status"]] += 1
@@ -350,7 +350,7 @@ def _source(row: Mapping[str, Any]) -> Source:
 
 
 def _clock(instant: str | None) -> str:
-    """An instant for people: without a fraction that is zero."""
+    """An instant as text: without a fraction that is zero."""
     return "—" if instant is None else instant.replace(".000000Z", "Z")
 
 

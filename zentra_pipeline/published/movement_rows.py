@@ -15,7 +15,7 @@ from zentra_pipeline.sql_text import statement
 
 Rows = dict[str, list[dict[str, Any]]]
 
-# A match of more legs (a batch) is told without following each of them.
+# A match of more legs (a batch) is listed without following each of them.
 _FOLLOWED_LEGS: Final = 20
 # Instants come out as in the event log: with microseconds, so that their order as text is their order in time.
 _INSTANT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"

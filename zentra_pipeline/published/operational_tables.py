@@ -39,7 +39,7 @@ COLUMNS: Final = {
         "run_revision bigint, prepared_at timestamp, evidence_root varchar, evidence_rows bigint, "
         "evidence_status varchar, chain_sequence bigint, bundle varchar"
     ),
-    # States that people gave exceptions, now and as each closeout was sealed (closeout_id is null for now).
+    # States that operators gave exceptions, now and as each closeout was sealed (closeout_id is null for now).
     "exception_states": (
         "closeout_id varchar, exception_id varchar, status varchar, owner varchar, lane varchar, resolution varchar, "
         "resolved_at timestamp, resolved_by varchar, decisions bigint"

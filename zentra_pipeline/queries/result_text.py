@@ -68,7 +68,7 @@ def text_of(value: object) -> str:
 
 
 def json_value(value: object) -> object:
-    """What stands in JSON for a value; instants are UTC, without a fraction where it is zero, decimals are text."""
+    """What JSON has for a value; instants are UTC, without a fraction where it is zero, decimals are text."""
     if value is None or isinstance(value, str | int | float | list | tuple | dict):
         return value
     if isinstance(value, datetime):

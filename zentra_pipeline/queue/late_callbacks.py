@@ -75,7 +75,7 @@ def _about(
 ) -> list[_About]:
     """Which runs saw a line or movement that a callback speaks for: by its reference, or else its merchant reference.
 
-    A callback whose reference is borne by anything published speaks for that alone.
+    A callback whose reference something published has speaks for that alone.
     """
     if not staged:
         return []

@@ -80,7 +80,7 @@ def answer(connection: Connection, request: Request | None, now: datetime, failu
 
 
 def take_next(tenant: Tenant, provider: str, but: Collection[str] = ()) -> tuple[Request, Run] | None:
-    """Take the provider's first queued run that is to be made anew, in order of creation; None when there is none.
+    """Take the provider's first queued run that is to be made again, in order of creation; None when there is none.
 
     What whoever launched it left when they died is queued again before. Runs that were never published are left to
     whoever serves requests, and so are those named in `but`.
@@ -98,7 +98,7 @@ def take_next(tenant: Tenant, provider: str, but: Collection[str] = ()) -> tuple
 
 
 def waiting_before(connection: Connection, run: Run) -> list[Waiting]:
-    """This run and those before it that have to be made anew first, in order of creation; needs no file."""
+    """This run and those before it that have to be made again first, in order of creation; needs no file."""
     requests = {request.run_id: request for request in request_store.of_provider(connection, run.provider)}
     found = []
     for before in run_store.list_runs(connection, run.provider):

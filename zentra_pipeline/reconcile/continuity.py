@@ -28,7 +28,7 @@ class Gap:
 def gaps(paths: TenantPaths, before: Revision, run: Revision) -> list[Gap]:
     """The currencies in which the roll-forward of `run` does not begin where that of `before` ends, in order.
 
-    A currency without a row stands at 0.
+    A currency without a row is at 0.
     """
     closings = _amounts(paths, before, "closing_minor")
     openings = _amounts(paths, run, "opening_minor")

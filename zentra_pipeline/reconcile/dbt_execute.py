@@ -26,7 +26,7 @@ _TOO_LARGE: Final = re.compile(r"INT128 with value (-?[0-9]+) can't be cast .* o
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What became of one dbt node: its id and name, resource type, status, seconds, and failing rows of a test.
+    """The outcome of one dbt node: its id and name, resource type, status, seconds, and failing rows of a test.
 
     `status` is success or error of a model, pass, fail or error of a test, and skipped where a parent has no success.
     """
@@ -43,7 +43,7 @@ class NodeResult:
 def build(connection: duckdb.DuckDBPyConnection, on_node: Callable[[str], None] | None = None) -> list[NodeResult]:
     """Build and test every model in a run's database; `on_node` hears the name of each node as it starts.
 
-    As with `dbt build`, what needs a node that failed is skipped and all else is executed. Results stand in the order
+    As with `dbt build`, what needs a node that failed is skipped and all else is executed. Results are in the order
     of the statements, whichever was done first. Raises ControlFailedError when a test fails, RunFailedError when a
     model does; both name node and reason.
     """

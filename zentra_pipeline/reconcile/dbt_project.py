@@ -1,6 +1,6 @@
 """The dbt project as a run needs it: its digest, its manifest, and every model and data test as dbt compiled it.
 
-Parsed and compiled once, by dbt, and kept beside the project's target; made anew when a file of the project or dbt's
+Parsed and compiled once, by dbt, and kept beside the project's target; made again when a file of the project or dbt's
 version changes. Does not belong here: executing any of it.
 """
 

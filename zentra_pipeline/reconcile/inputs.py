@@ -23,7 +23,7 @@ class EarlierRun:
     """A published run that was created before this one, with the lake files of its current revision.
 
     `rows` says how many rows each table has, where that is known. `clearing_accounts` are those it was made with; None
-    where its manifest does not tell. `files` are the sequences of the files it read, `made_from` the earlier runs and
+    where its manifest does not say. `files` are the sequences of the files it read, `made_from` the earlier runs and
     their revisions that it started from.
     """
 

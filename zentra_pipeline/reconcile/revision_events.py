@@ -1,6 +1,6 @@
 """Derives the events of a run from what it published, in SQL, into one lake file; recording it does not belong here.
 
-A revision tells what sets it apart from the one before it, so each fact is told once however often a run is repeated:
+A revision emits what distinguishes it from the previous one, so each fact is emitted once however often a run repeats:
 the file counts only when the transaction that records the revision names it, and the next attempt overwrites one that
 was left behind. An id is derived from the fact; what comes back after it was withdrawn adds the revision.
 
@@ -30,7 +30,7 @@ Marts = Mapping[str, Path]
 SYSTEM: Final = "system"
 _MEMORY: Final = "2GB"
 
-# Events of a file stand in this order: what ceases to hold comes before what holds instead.
+# Events of a file are in this order: what ceases to hold comes before what holds instead.
 _ORDER: Final = (
     types.MATCH_REVERSED,
     types.MATCH_CREATED,
@@ -71,7 +71,7 @@ _LATE: Final = (
     "'provider_reference': provider_reference, 'currency': currency, 'amount_minor': amount_minor, "
     f"'exception_id': exception_id, 'owner': rows.owner, 'due_at': strftime(due_at, '{_TEXT_INSTANT}')"
 )
-# What is told anew when it changes: with other amounts it is another fact, though the row keeps its id.
+# What is emitted again when it changes: with other amounts it is another fact, though the row keeps its id.
 _MATCH_KEY: Final = ("match_id", "settlement_minor", "ledger_minor")
 _EXCEPTION_KEY: Final = ("exception_id", "amount_minor", "difference_minor")
 _REVISION: Final = "cast(about.revision as varchar)"
@@ -86,7 +86,7 @@ _KEPT: Final = "run_id <> (select run_id from about) and status <> 'resolved'"
 
 @dataclass(frozen=True)
 class EventContext:
-    """One revision about to be published: whose it is, what it and its predecessor hold, what was told before.
+    """One revision about to be published: whose it is, what it and its predecessor hold, what was emitted before.
 
     `marts` and `previous` map `matches` and `exceptions` to lake files; `log` holds all entries of the tenant's log.
     """
@@ -106,7 +106,7 @@ class EventContext:
 
     @property
     def emitted(self) -> list[Entry]:
-        """The files of the run's earlier revisions; without any, nothing was told of the run yet."""
+        """The files of the run's earlier revisions; without any, the run has emitted nothing yet."""
         return [entry for entry in self.log if entry.path is not None and entry.run_id == self.inputs.run_id]
 
 
@@ -127,7 +127,7 @@ def write_events(paths: TenantPaths, context: EventContext) -> lake_files.Publis
                 _write_emitted(connection, paths, context)
             return lake_files.write_parquet(connection, _events_sql(is_emitted_again), paths, relative)
     finally:
-        with suppress(OSError):  # a database that is kept stands in it
+        with suppress(OSError):  # it holds a database that is kept
             folder.rmdir()
 
 
@@ -160,9 +160,9 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, context: EventContext)
 
 
 def _write_emitted(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, context: EventContext) -> None:
-    """`emitted`, the ids this run told before, and `last_states`, what the log last said of what may cease to hold.
+    """`emitted`, the ids this run emitted before, and `last_states`, what the log last said of what may cease to hold.
 
-    Another run may have told of the same match or exception since, a person of the same exception.
+    Another run may have emitted about the same match or exception since, or a decision about the same exception.
     """
     own = event_reading.segments_sql(paths, context.emitted)
     connection.execute(f"create view emitted as select event_id from ({own})")
@@ -205,7 +205,7 @@ def _facts() -> list["_Fact"]:
 
 
 def _events_sql(is_emitted_again: bool) -> str:
-    """Every event of the revision with its place in the file; what comes back matters only where something was told."""
+    """Every event of the revision with its place in the file; returns matter only where something was emitted."""
     selects = [fact.sql(is_emitted_again) for fact in _facts() if is_emitted_again or not fact.is_return]
     events = "\n    union all\n    ".join(selects)
     return f"""
@@ -228,9 +228,9 @@ order by "offset"
 class _Fact:
     """Rows that are events: each part is an expression over a row of `source` (as `rows`) and `about`.
 
-    `is_return` is false for what is told unless it was told before, true for what is told only then (`first` is the
-    fact that was told then), null for a fact that can be true once only. It `follows` what the log said last of its
-    subject: where something else was said meanwhile, there is nothing to tell.
+    `is_return` is false for what is emitted unless it was before, true for what is emitted only then (`first` is the
+    fact that was emitted then), null for a fact that can be true once only. It `follows` what the log said last of its
+    subject: where something else was said meanwhile, there is nothing to emit.
     """
 
     event_type: str
@@ -244,7 +244,7 @@ class _Fact:
     follows: Sequence[str] = ()
 
     def sql(self, is_emitted_again: bool) -> str:
-        """A select of these events; where nothing was told before, nothing needs to be looked up."""
+        """A select of these events; where nothing was emitted before, nothing needs to be looked up."""
         first_type, first_key = self.first or (self.event_type, self.key)
         select = (
             f"select {_id(self.event_type, self.key)} as event_id, '{self.event_type}' as event_type, "
@@ -264,7 +264,7 @@ class _Fact:
 
 
 def _matches_made() -> Iterator[_Fact]:
-    """Matches this revision makes and the one before did not; and those it reverses no longer, which stand again."""
+    """Matches this revision makes and the one before did not; and those it reverses no longer, which hold again."""
     made = _left_out(_rows("matches_now", _MADE), _rows("matches_before", _MADE), _MATCH_KEY)
     new = f"{_WINDOW}, {_MATCH}, 'restored_by_revision': cast(null as bigint)"
     yield _Fact(types.MATCH_CREATED, "match_id", ["match_id"], "about.actor", new, made, is_return=False)
@@ -294,7 +294,7 @@ def _matches_made() -> Iterator[_Fact]:
 
 def _matches_reversed() -> Iterator[_Fact]:
     """Matches of earlier runs that this one takes back, and its own that this revision does not find any more."""
-    # A suggestion that is replaced is published as reversed as well; it was never told.
+    # A suggestion that is replaced is published as reversed as well; it was never emitted.
     confirmed = "(select match_id from matches_earlier where status = 'confirmed')"
     reversals = _left_out(_rows("matches_now", _REVERSED), _rows("matches_before", _REVERSED), _MATCH_KEY)
     source = f"(select * from {reversals} as reversals semi join {confirmed} as confirmed using (match_id))"
@@ -324,7 +324,7 @@ def _matches_reversed() -> Iterator[_Fact]:
 
 
 def _exceptions_opened() -> Iterator[_Fact]:
-    """Exceptions this revision opens and the one before did not; late callbacks are told as such as well."""
+    """Exceptions this revision opens and the one before did not; late callbacks have an event of their own as well."""
     opened = _left_out(_rows("exceptions_now", _OWN), _rows("exceptions_before", _OWN), _EXCEPTION_KEY)
     key = ["exception_id", "about.run_id"]
     first = (types.EXCEPTION_OPENED, key)
@@ -408,7 +408,7 @@ def _exceptions_resolved() -> Iterator[_Fact]:
         _left_out(_rows("exceptions_before", _OWN), _rows("exceptions_now", _OWN), _EXCEPTION_KEY),
         follows=_OPENING,
     )
-    # Unless the run that opened it has withdrawn it since, which it tells itself. What a decision matched and gave back
+    # Unless the run that opened it has withdrawn it since, and emits that. What a decision matched and gave back
     # this run may have opened itself.
     still_open = (
         "(select exception_id from exceptions_earlier group by exception_id "

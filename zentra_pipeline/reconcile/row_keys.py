@@ -1,6 +1,6 @@
 """Key files: which keys the rows of a staged or published file have, sorted, so that a run finds those it shares.
 
-A key is DuckDB's 64-bit hash of a reference or id, whatever column it stands in. Key files are a cache: their folder
+A key is DuckDB's 64-bit hash of a reference or id, whatever column it is in. Key files are a cache: their folder
 names what they depend on (form, DuckDB's version, the profile's normalizer), and one that is missing is written before
 it is read. Does not belong here: which rows a run looks for (related_rows).
 """

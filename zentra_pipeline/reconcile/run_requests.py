@@ -36,7 +36,7 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 
 class KeyReusedError(UsageError):
-    """An idempotency key stands for another request already; nothing changed."""
+    """An idempotency key belongs to another request already; nothing changed."""
 
     kind = "key-reused"
 
@@ -142,7 +142,7 @@ def run_event(
     at: datetime,
     data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A CloudEvent about a run, which tells the run's request and `data`."""
+    """A CloudEvent about a run, which holds the run's request and `data`."""
     about = {
         "provider": run.provider,
         "settlement_file": run.settlement_file,

@@ -146,7 +146,7 @@ def _seen_until(kind: str, readers: Sequence[EarlierRun]) -> datetime | None:
 
 
 def _is_followed(run: EarlierRun, earlier: Sequence[EarlierRun]) -> bool:
-    """Whether a later run has started from just what this one published, and tells of all that it left open."""
+    """Whether a later run has started from just what this one published, and lists all that it left open."""
     return any(
         (run.run_id, run.revision) in other.made_from
         and other.sequence > run.sequence

@@ -62,7 +62,7 @@ class WindowResult:
 
 @dataclass
 class Followed:
-    """The queued runs that were made anew: their results in order, and why others failed, by run id."""
+    """The queued runs that were made again: their results in order, and why others failed, by run id."""
 
     results: list[WindowResult] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
@@ -104,7 +104,7 @@ def run_window(tenant: Tenant, request: run_requests.RunRequest, progress: Progr
 
 
 def run_queued(tenant: Tenant, provider: str, progress: Progress | None = None) -> Followed:
-    """Make every queued run of a provider anew that was published before, in order of creation; see run_queue.
+    """Make every queued run of a provider again that was published before, in order of creation; see run_queue.
 
     What fails is recorded with its run and its request, and those after it are made from what it published before.
     """

@@ -1,7 +1,7 @@
 """Withdraws proposals about an exception that shows other amounts by now: whoever approves must see what was proposed.
 
 The entry in the log of decisions is the system's, in the transaction that records the revision with the new amounts.
-Does not belong here: what people decide (record), and what an exception shows (dbt).
+Does not belong here: what operators decide (record), and what an exception shows (dbt).
 """
 
 from collections.abc import Iterable, Mapping

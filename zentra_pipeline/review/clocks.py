@@ -29,7 +29,7 @@ _YEARS: Final = range(1900, 9000)
 
 @dataclass(frozen=True)
 class Clock:
-    """Business days since the exception's window, and whole ones since it was due; a resolved one's clock stands still.
+    """Business days since the exception's window, and whole ones since it was due; a resolved one's clock is stopped.
 
     An exception is overdue from `due_at` on, and the first business day after that is over a day later.
     """

@@ -1,6 +1,6 @@
 """The run that a decision belongs to, and the items it takes out of it or puts back; reads, never writes.
 
-A write-off or a match changes the newest run that carries its items, so that run is reconciled anew behind it. Does not
+A write-off or a match changes the newest run that carries its items, so that run is reconciled again after it. Does not
 belong here: what decisions mean (decisions), recording them (record).
 """
 
@@ -30,7 +30,7 @@ _FAILED: Final = "failed_settlement"
 
 @dataclass(frozen=True)
 class DecisionRun:
-    """The run a decision stands in, what of its items the log keeps, and whether that changes the run."""
+    """The run a decision belongs to, what of its items the log keeps, and whether that changes the run."""
 
     run: run_store.Run
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class OpenItem:
 
 
 def of_known(connection: Connection, known: Decision) -> DecisionRun:
-    """The books of a decision that is recorded already."""
+    """The run of a decision that is recorded already."""
     return DecisionRun(run_store.get(connection, known.run_id), known.details, run_adjustments.changes_items(known))
 
 
@@ -99,7 +99,7 @@ def match_of(
     action: str,
     named: Named | None,
 ) -> FoundMatch | None:
-    """What is named, or the match that an approval is about, in the books as they are; null where there is none.
+    """What is named, or the match that an approval is about, in the newest runs; null where there is none.
 
     Raises NotPossibleError when an item is not open in the newest run that sees it, when these are not one run, when
     that is sealed, when amounts are others than those that were proposed, or when items of one side do not cancel.
@@ -232,23 +232,23 @@ def _one_run(row: Mapping[str, Any], named: Named, items: Mapping[tuple[str, str
             )
     runs = {item.run.run_id: item.run for item in items.values()}
     if len(runs) > 1:
-        told = ", ".join(f"{run.run_id} of window {run.ledger_window}" for run in runs.values())
+        shown = ", ".join(f"{run.run_id} of window {run.ledger_window}" for run in runs.values())
         raise NotPossibleError(
-            f"the items belong to different runs ({told}): reconcile the next window, and match them there"
+            f"the items belong to different runs ({shown}): reconcile the next window, and match them there"
         )
     (run,) = runs.values()
     return run
 
 
 def _check_unclaimed(connection: Connection, run: run_store.Run, named: Named, currency: str) -> None:
-    """Refuse what another decision in these books has taken already, though its revision is not published yet."""
+    """Refuse what another decision in this run has taken already, though its revision is not published yet."""
     taken = run_adjustments.of_run(decision_store.listed(connection), run.run_id, ())
     claims: list[WriteOff | ManualMatch] = [*taken.write_offs, *taken.matches]
     for claim in claims:
         if (claim.item_type, claim.item_id) in named.items and claim.currency == currency:
             raise NotPossibleError(
                 f"{_words(claim.item_type)} {claim.item_id} is taken by decision {claim.decision_id} about exception "
-                f"{claim.exception_id} in the books of run {run.run_id}: reopen that one first"
+                f"{claim.exception_id} in run {run.run_id}: reopen that one first"
             )
 
 
@@ -299,7 +299,7 @@ def _check_as_proposed(proposal: Decision, match: Match) -> None:
 
 
 def _items_of(decision: Decision) -> dict[str, Any]:
-    """What a decision took out of the books, for the decision that puts it back."""
+    """The items that a decision closed, for the decision that reopens them."""
     named = Named.of_details(decision.details)
     return {"item": dict(decision.details["item"])} if named is None else dict(named.content())
 
@@ -307,7 +307,7 @@ def _items_of(decision: Decision) -> dict[str, Any]:
 def _taken_back_from(
     connection: Connection, state: ExceptionState, published: Sequence[run_store.Run]
 ) -> run_store.Run:
-    """The run whose decision a reopening takes back; later books stand on it once there are any, or it is sealed."""
+    """The run whose decision a reopening takes back; refused once a later run starts from it, or it is sealed."""
     run = run_store.get(connection, str(state.run_id))
     following = [later for later in published if later.sequence > run.sequence]
     if following or is_sealed(connection, run.run_id):
@@ -321,8 +321,7 @@ def _taken_back_from(
             )
         )
         raise NotPossibleError(
-            f"exception {state.exception_id} was {how} in the books of run {run.run_id}, and {why}: "
-            f"it cannot be reopened; {then}"
+            f"exception {state.exception_id} was {how} in run {run.run_id}, and {why}: it cannot be reopened; {then}"
         )
     return run
 

@@ -59,7 +59,7 @@ def steps(
     """The steps to take now about an overdue exception with this log, the earlier first; pure.
 
     Of rules for the same day the first that matches holds. A day whose step was taken is past, also when the rules have
-    changed since or a person has assigned the exception otherwise; only a reopening starts anew.
+    changed since or a person has assigned the exception otherwise; only a reopening starts again.
     """
     by_day: dict[int, EscalationStep] = {}
     for number, rule in enumerate(rules, start=1):

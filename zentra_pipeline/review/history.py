@@ -1,6 +1,6 @@
 """What an exception has shown since it opened: an open one keeps its id while its amounts change; reads, never writes.
 
-What people decided about it does not belong here (store.decisions).
+What operators decided about it does not belong here (store.decisions).
 """
 
 from dataclasses import dataclass

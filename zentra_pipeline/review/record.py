@@ -1,4 +1,4 @@
-"""Records what people decide about exceptions: one write transaction from reading the log to the event.
+"""Records what operators decide about exceptions: one write transaction from reading the log to the event.
 
 A write-off or a match of open items changes a run's roll-forward, so the decision's transaction queues that run; making
 it again is for whoever called (desk), and for whoever comes next where that is cut off.
@@ -101,15 +101,15 @@ def record_decision(tenant: Tenant, request: DecisionRequest, now: datetime) -> 
         state = _state(row, log)
         known = _known(log, state, wanted)
         if known is not None:
-            stands_in = decision_run.of_known(connection, known)
+            affected = decision_run.of_known(connection, known)
         else:
             _check_version(state, wanted.expected_version)
-            verdict, stands_in = _authorize(connection, tenant.paths, rules, row, state, log, wanted)
+            verdict, affected = _authorize(connection, tenant.paths, rules, row, state, log, wanted)
             decision = Decision(
                 sequence=decision_store.next_sequence(connection),
                 decision_id=exception_state.decision_id_of(tenant.name, wanted.exception_id, state.decisions + 1),
                 exception_id=wanted.exception_id,
-                run_id=stands_in.run.run_id,
+                run_id=affected.run.run_id,
                 action=wanted.action,
                 actor=wanted.actor,
                 decided_at=instant_text(now),
@@ -118,18 +118,18 @@ def record_decision(tenant: Tenant, request: DecisionRequest, now: datetime) -> 
                 result=verdict.result,
                 owner=wanted.owner,
                 resolution=verdict.resolution,
-                details={**_details(row, verdict, stands_in), "origin": wanted.origin.content()},
+                details={**_details(row, verdict, affected), "origin": wanted.origin.content()},
             )
             decision = _with_approval(connection, tenant.paths, rules, row, log, decision)
             decision_store.append(connection, decision)
             _append_event(connection, tenant.name, row, decision, now)
-            if stands_in.is_changed:
+            if affected.is_changed:
                 why = f"made again: decision {decision.decision_id} of {wanted.actor}"
-                request_store.queue(connection, stands_in.run.run_id, wanted.actor, now, why)
+                request_store.queue(connection, affected.run.run_id, wanted.actor, now, why)
             state = exception_state.after(state, decision)
     lake.refresh(tenant.paths)
-    stands = known or decision
-    return RecordedDecision(state, stands.decision_id, stands_in.run, known is None, stands_in.is_changed)
+    recorded = known or decision
+    return RecordedDecision(state, recorded.decision_id, affected.run, known is None, affected.is_changed)
 
 
 def _known(log: Sequence[Decision], state: ExceptionState, wanted: DecisionRequest) -> Decision | None:
@@ -155,7 +155,7 @@ def _authorize(
     log: Sequence[Decision],
     wanted: DecisionRequest,
 ) -> tuple[policy.PolicyResult, decision_run.DecisionRun]:
-    """What the policy says of a decision, and the books it stands in."""
+    """What the policy says of a decision, and the run it belongs to."""
     exception_state.check_step(state, wanted.action)
     match = decision_run.match_of(connection, paths, row, log, wanted.action, wanted.named)
     step = policy.DecisionStep(
@@ -191,13 +191,13 @@ def _with_approval(
 
 
 def _details(
-    row: Mapping[str, Any], verdict: policy.PolicyResult, stands_in: decision_run.DecisionRun
+    row: Mapping[str, Any], verdict: policy.PolicyResult, affected: decision_run.DecisionRun
 ) -> dict[str, Any]:
     """What the log keeps of the decision's items, and of a proposal what the exception showed when it was made."""
     if verdict.result != "pending_approval":
-        return dict(stands_in.details)
+        return dict(affected.details)
     shown = {name: row[name] for name in ("amount_minor", "difference_minor")}
-    return {**stands_in.details, "about": shown}
+    return {**affected.details, "about": shown}
 
 
 def _published(paths: TenantPaths, exception_id: str) -> dict[str, Any]:

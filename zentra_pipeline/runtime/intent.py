@@ -1,4 +1,4 @@
-"""An intent and the canonical rows that tell it: internal events and balanced ledger entries. Pure; keeps nothing.
+"""An intent and its canonical rows: internal events and balanced ledger entries. Pure; keeps nothing.
 
 Money goes from the customer's account to a reserved one, and on to the account that the provider settles; a refund goes
 the other way. The second step is the movement that runs reconcile.

@@ -38,12 +38,12 @@ _USUAL_ACCOUNT: Final = "settlement_account"
 
 
 class IntentReusedError(RefusedError):
-    """An intent's id stands for another intent already; nothing changed."""
+    """An intent's id names another intent already; nothing changed."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """An intent as it stands in the store, and whether it was recorded just now."""
+    """An intent as the store has it, and whether it was recorded just now."""
 
     intent: StoredIntent
     is_new: bool
@@ -129,9 +129,9 @@ def _require_agreement(intent_id: str, recorded: Mapping[str, Any], stated: Mapp
 
 
 def record(tenant: Tenant, intent: Intent, submitted_by: str, now: datetime) -> Recorded:
-    """Commit an intent with what policy says of it; the same again is what stands there, with what it said then.
+    """Commit an intent with what policy says of it; the same again returns what was recorded, with what it said then.
 
-    IntentReusedError when the id stands for another intent; UsageError when its accounts cannot be, or a profile or
+    IntentReusedError when the id names another intent; UsageError when its accounts cannot be, or a profile or
     policy is wrong.
     """
     with tenant.reading() as connection:
@@ -191,7 +191,7 @@ def stage_intents(tenant: Tenant, provider: str, now: datetime) -> int:
 
 
 def files_of(tenant: str, found: Sequence[StoredIntent]) -> dict[str, bytes]:
-    """Kind → content of the file that tells intents; the same intents are the same bytes. No rows, no file."""
+    """Kind → content of the file that holds intents; the same intents are the same bytes. No rows, no file."""
     content = {
         LEDGER_KIND: _lines(row for stored in found for row in _entries(tenant, stored)),
         EVENTS_KIND: _lines(row for stored in found for row in events_of(tenant, stored)),

@@ -231,7 +231,7 @@ def _rows(paths: TenantPaths, name: str, *parameters: str | None) -> list[dict[s
 def _recorded(tenant: str, stored: StoredIntent, files: Mapping[str, str]) -> list[State]:
     """The states that were committed with the intent."""
     details = {check["rule"]: check["detail"] for check in stored.policy["checks"]}
-    told = {
+    explanations = {
         stages.ACCEPTED: f"recorded for {stored.submitted_by}",
         stages.CONTROLLED: details[stored.policy["rule"]],
         stages.LEDGERED: "reserved and posted; debits equal credits",
@@ -256,7 +256,7 @@ def _recorded(tenant: str, stored: StoredIntent, files: Mapping[str, str]) -> li
                 event["occurred_at"],
                 event["actor"],
                 event["policy_result"],
-                told[stage],
+                explanations[stage],
                 evidence=evidence,
             )
         )

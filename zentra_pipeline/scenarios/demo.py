@@ -1,4 +1,4 @@
-"""Tells the shipped stories in a home: files come in, windows run, people decide and close, and the seals are checked.
+"""Plays the shipped stories in a home: files arrive, windows run, operators decide and close, seals are checked.
 
 It takes the same way as `zentra ingest` and `zentra run`. Doing it again finds nothing new. Does not belong here: the
 stories themselves (data/scenarios), or any data of its own.

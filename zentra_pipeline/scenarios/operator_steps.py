@@ -1,4 +1,4 @@
-"""Does what people do in a scenario: they decide about exceptions and close windows. The stories stand in files."""
+"""Does what operators do in a scenario: they decide about exceptions and close windows. The stories are in files."""
 
 from datetime import datetime
 

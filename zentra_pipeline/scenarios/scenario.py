@@ -6,7 +6,7 @@
         inputs/                  files as they would arrive
         expected/<moment>/*.csv  published rows at each `expect` step, in natural columns: no derived ids
 
-Does not belong here: reconciling, comparing, telling the story.
+Does not belong here: reconciling, comparing, playing the story.
 """
 
 import csv
@@ -82,7 +82,7 @@ class Decide(BaseModel):
 
 
 class Close(BaseModel):
-    """Two people close a window: one prepares, the other approves."""
+    """Two operators close a window: one prepares, the other approves."""
 
     model_config = _CLOSED
 

@@ -135,7 +135,7 @@ def _matches(story: CaseScript) -> Iterator[KeyMatch]:
         heard = {
             callback.provider_event_id
             for callback in story.callbacks
-            if story.calendar.run_told(callback.received_at, match.run) is not None
+            if story.calendar.run_that_sees(callback.received_at, match.run) is not None
         }
         believed = (heard if match.has_every_callback else match.callbacks & heard) - story.disbelieved
         status = "reversed" if match.reversed_in is not None else match.status

@@ -67,16 +67,16 @@ class Calendar:
         """The first run that a callback received at this instant reaches, null when it comes after the last."""
         return next((index for index, as_of in enumerate(self.as_of) if received_at <= as_of), None)
 
-    def run_told(self, received_at: datetime, match_run: int) -> int | None:
+    def run_that_sees(self, received_at: datetime, match_run: int) -> int | None:
         """The first run, from that of its match on, that sees a callback; later ones see none after their window."""
         window = self.window_of(received_at)
         runs = enumerate(zip(self.runs, self.as_of, strict=True))
-        told = (
+        seeing = (
             run
             for run, (day, as_of) in runs
             if run >= match_run and received_at <= as_of and (run == match_run or window <= day)
         )
-        return next(told, None)
+        return next(seeing, None)
 
     def age(self, day: date, run: int) -> int:
         """Business days after a window, up to and including the run's."""

@@ -10,15 +10,15 @@ _TEXT = """\
 # A labelled world
 
 {stories:,} stories with {movements:,} ledger movements of one provider over {windows} windows, made from seed {seed}.
-Every story is told by a case that knows what it does to callbacks, settlement and ledger, and so what each run has to
-say about it. The answer key is written from the cases and from docs/contract.md; no part of the engine took part in it.
+Every story is made by a case that knows what it does to callbacks, settlement and ledger, and so what each run has to
+publish. The answer key is written from the cases and from docs/contract.md; no part of the engine took part in it.
 
 Operators write off what some stories say, accept what blocks a close, and close {closed} of the windows.
 {late_files}.
 
     zentra score DIR            run this world in a fresh home and compare with the key
 
-## What stands here
+## Files
 
 | file | holds |
 |---|---|
@@ -39,8 +39,8 @@ the same bytes on any machine. The seed also draws the profile and the calendar:
 
 ## How to read the key
 
-Windows stand for runs: `ledger_window` is the window whose run says it. Rows are facts as they stand in the end: what
-late files bring is known to their own window as if they had come in time.
+Windows name runs: `ledger_window` is the window whose run says it. Rows are facts as they are in the end: what
+late files bring is known to their own window as if they had arrived in time.
 
 - `matches.csv` ({matches:,}): one row a match; ids are sorted and separated by blanks. A blank `method` is not judged
   (a difference beyond tolerance has none of its own); `callbacks` are those of a confirmed match. A `suggested` row
@@ -65,7 +65,7 @@ late files bring is known to their own window as if they had come in time.
 
 def readme(world: Dataset, counts: Mapping[str, int]) -> str:
     """The README of one world; `counts` holds the rows of every table of its key."""
-    told = Counter(story.case for story in world.stories)
+    by_case = Counter(story.case for story in world.stories)
     knobs = {
         "days": f"{world.calendar.days[0]} to {world.calendar.days[-1]}",
         "windows closed": ", ".join(_windows(world, sorted(world.calendar.closed))),
@@ -82,7 +82,7 @@ def readme(world: Dataset, counts: Mapping[str, int]) -> str:
         closed=len(world.calendar.closed),
         late_files=_late_files(world),
         knobs="\n".join(f"| {name} | {value} |" for name, value in knobs.items()),
-        cases="\n".join(f"| `{name}` | {told[name]} | {case.description} |" for name, case in all_cases().items()),
+        cases="\n".join(f"| `{name}` | {by_case[name]} | {case.description} |" for name, case in all_cases().items()),
         **counts,
     )
 

@@ -35,7 +35,7 @@ Reconcile = Callable[[Tenant, RunRequest], object]
 class Published:
     """What the runs of a world published, as text; null is the empty text.
 
-    `suggestions` are all that stood after some run, whatever became of them; `matches` are those that never were one.
+    `suggestions` are all that some run left, whatever followed; `matches` are those that never were one.
     """
 
     matches: Sequence[Row]

@@ -99,7 +99,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Score:
-    """Every tally, in the order they are told."""
+    """Every tally, in the order of the report."""
 
     tallies: tuple[Tally, ...]
 
@@ -222,9 +222,9 @@ def _compare(
             if _fact(row, columns) not in only:
                 continue
             other = beside.get(_fact(row, subject))
-            told = "nothing" if other is None else _told(other, columns)
+            opposite = "nothing" if other is None else _row_text(other, columns)
             case = row.get("case") or (other or {}).get("case", "")
-            tally.disagreements.append(Disagreement(side, _told(row, columns), told, case))
+            tally.disagreements.append(Disagreement(side, _row_text(row, columns), opposite, case))
     return tally
 
 
@@ -232,7 +232,7 @@ def _fact(row: Row, columns: Sequence[str]) -> Fact:
     return tuple(row[column] for column in columns)
 
 
-def _told(row: Row, columns: Sequence[str]) -> str:
+def _row_text(row: Row, columns: Sequence[str]) -> str:
     return ", ".join(f"{column} {row[column]}" for column in columns if row[column])
 
 

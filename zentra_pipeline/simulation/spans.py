@@ -43,7 +43,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A close of the books of a run at the moment when `newest` is the last that has run."""
+    """A close of a run at the moment when `newest` is the last that has run."""
 
     newest: int
     run: int
@@ -117,7 +117,7 @@ def spans(story: CaseScript) -> Iterator[Span]:
 
 
 def decided(span: Span, closes: Sequence[Close]) -> Iterator[Span]:
-    """An exception as operators leave it: each close accepts what blocks it, and other money opens it anew."""
+    """An exception as operators leave it: each close accepts what blocks it, and other money opens it again."""
     for close in closes:
         is_open = span.ended is None or span.ended > close.newest
         if not (span.is_blocking and is_open and span.run <= close.run):
@@ -210,7 +210,7 @@ def _of_callbacks(story: CaseScript, match: Match) -> Iterator[Span]:
         and (match.has_every_callback or callback.provider_event_id in match.callbacks)
     ]
     first = min(successes, key=lambda callback: (callback.received_at, callback.provider_event_id), default=None)
-    heard = None if first is None else story.calendar.run_told(first.received_at, match.run)
+    heard = None if first is None else story.calendar.run_that_sees(first.received_at, match.run)
     if heard is None or heard > match.run:
         subject = min(movement.transaction_id for movement in match.movements)
         currency = match.movements[0].currency

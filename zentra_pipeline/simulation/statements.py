@@ -86,7 +86,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class WriteOff:
-    """An item that operators give up in the books of the run that opens its exception, before these are closed."""
+    """An item that operators write off in the run that opens its exception, before that run is closed."""
 
     run: int
     exception_type: str

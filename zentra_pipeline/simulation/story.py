@@ -380,7 +380,7 @@ class CaseScript:
         )
 
     def _is_beyond(self, lines: Sequence[PlacedLine], movements: Sequence[Movement], difference: int) -> bool:
-        """Whether a difference is told; tolerance is for pairs."""
+        """Whether a difference is reported; tolerance is for pairs."""
         is_pair = len(lines) == len(movements) == 1
         return abs(difference) > (self.terms.tolerance(movements[0].currency) if is_pair else 0)
 

@@ -32,7 +32,7 @@ _SOURCES = {"settlement": "settlement_lines", "ledger": "ledger_entries", "callb
 
 @dataclass(frozen=True, slots=True)
 class KeyQuarantine:
-    """A row that ingest must set aside: the table, the file it stands in and its position among the data rows."""
+    """A row that ingest must set aside: the table, its file and its position among the data rows."""
 
     source: str
     file_id: str
@@ -42,7 +42,7 @@ class KeyQuarantine:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file of a window: what `zentra ingest` is to be told about it, and its bytes."""
+    """A file of a window: the options of `zentra ingest` for it, and its bytes."""
 
     kind: str
     path: str
@@ -169,7 +169,7 @@ def _settlement_file(world: Dataset, run: int) -> str:
 def _file(
     world: Dataset, run: int, kind: str, file_id: str, rows: list[Row], rng: Random, quarantine: list[KeyQuarantine]
 ) -> InputFile:
-    """One file of a window: good and refused rows in one random order; the key learns where the refused stand."""
+    """One file of a window: good and refused rows in one random order; the key learns where the refused are."""
     mixed: list[tuple[Row, str | None]] = [(row, None) for row in rows]
     mixed += [(item.row, story.case) for story in world.stories for item in story.refused if _is_of(item, kind, run)]
     rng.shuffle(mixed)
@@ -261,7 +261,7 @@ def _deliveries(world: Dataset, run: int) -> list[Row]:
 
 
 def _deliveries_of(world: Dataset, run: int) -> list[Callback]:
-    """The callbacks that a run is the first to hear; those that come after the last run stand in its file."""
+    """The callbacks that a run is the first to hear; those that come after the last run are in its file."""
     last = len(world.calendar.runs) - 1
     found = []
     for story in world.stories:

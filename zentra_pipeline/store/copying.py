@@ -15,7 +15,7 @@ _BATCH: Final = 1_000
 
 
 def copy_operational_store(source: TenantPaths, target: TenantPaths) -> None:
-    """Give `target`, which has none, a store of its own in a file, whatever database the source stands in."""
+    """Give `target`, which has none, a store of its own in a file, whatever database the source is in."""
     assert not operational_place(target).is_made, f"{target.root} has a store already"
     if operational_place(source).schema is None:
         with (

@@ -1,4 +1,4 @@
-"""Gives each row that people answer for a digest of its own, by which a flipped bit is found; judging is elsewhere.
+"""Gives each row that somebody answers for a digest of its own, by which a flipped bit is found; judging is elsewhere.
 
 A new row gets it as it is inserted (the default of its column `row_digest`), a changed one through `change_rows`.
 """
@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Connection, Row, String, Table, select, update
 
 COLUMN: Final = "row_digest"
-# How far a delivery or an intent has come on its way into a file; many change at once, and the file tells it as well.
+# How far a delivery or an intent has come on its way into a file; many change at once, and the file shows it as well.
 _ON_THE_WAY: Final = frozenset({COLUMN, "batch", "staging"})
 _ALSO_ON_THE_WAY: Final = {"callback_inbox": frozenset({"status"})}
 
@@ -35,8 +35,8 @@ def facts(table: Table) -> list[Column[Any]]:
 def digest_of(table: Table, values: Mapping[str, Any]) -> str:
     """Digest of a row: the same values have the same one in either database."""
     names = sorted(each.name for each in covered(table))
-    told = [[name, _plain(values.get(name))] for name in names]
-    canonical = json.dumps([table.name, told], ensure_ascii=False, separators=(",", ":"))
+    content = [[name, _plain(values.get(name))] for name in names]
+    canonical = json.dumps([table.name, content], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

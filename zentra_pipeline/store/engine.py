@@ -33,7 +33,7 @@ def operational_store(paths: TenantPaths) -> Engine:
 def _place_of(paths: TenantPaths) -> StorePlace:
     """Where the tenant's store is, or will be; VerificationError where there was one and it is gone.
 
-    What it recorded is still there then, and an empty store beside it would say that nothing ever came in.
+    What it recorded is still there then, and an empty store beside it would say that nothing ever arrived.
     """
     place = operational_place(paths)
     if not place.is_made:

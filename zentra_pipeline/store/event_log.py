@@ -1,7 +1,7 @@
 """The event log in the operational store: one order of all events; what an event says does not belong here (events).
 
-A place in the log belongs to one event for ever. Single events stand in the store itself; the many that a run finds
-stand in a lake file, and the log holds their places.
+A place in the log belongs to one event for ever. Single events are in the store itself; the many that a run finds
+are in a lake file, and the log holds their places.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Where a store stands: in a SQLite file of its folder, or in a schema of the PostgreSQL database.
+"""Where a store is: in a SQLite file of its folder, or in a schema of the PostgreSQL database.
 
 A folder decides for itself: `postgresql.json` names its schema, a database file is its store; only a folder that has
 neither goes by ZENTRA_DATABASE_URL. Does not belong here: opening a store.
@@ -22,7 +22,7 @@ _MAX_SCHEMA: Final = 63  # bytes of a PostgreSQL identifier; more would be cut o
 
 @dataclass(frozen=True)
 class StorePlace:
-    """`file` is the SQLite file; with a `schema` the store stands in PostgreSQL, and there is no such file."""
+    """`file` is the SQLite file; with a `schema` the store is in PostgreSQL, and there is no such file."""
 
     file: Path
     schema: str | None
@@ -51,7 +51,7 @@ class StorePlace:
 
 
 def operational_place(paths: TenantPaths) -> StorePlace:
-    """Where a tenant's operational store stands, or will; the home's id in the schema's name is the home's own."""
+    """Where a tenant's operational store is, or will be; the home's id in the schema's name is the home's own."""
     file = paths.operational_store
     home = paths.root.parent.parent
     home_schema = _recorded(home / MARKER) if paths.root.parent == Home(home).tenants else None
@@ -59,7 +59,7 @@ def operational_place(paths: TenantPaths) -> StorePlace:
 
 
 def control_place(home: Home) -> StorePlace:
-    """Where a home's control store stands, or will; UsageError when the home has SQLite files and a URL is set."""
+    """Where a home's control store is, or will be; UsageError when the home has SQLite files and a URL is set."""
     place = _place(home.control_store, _new_schema())
     if place.schema is None and database_url() is not None:
         raise UsageError(

@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """What a caller's key stands for: the digest of its request, and the run that it led to."""
+    """What a caller's key means: the digest of its request, and the run that it led to."""
 
     key: str
     request_digest: str
@@ -61,9 +61,9 @@ def find(connection: Connection, run_id: str) -> Request | None:
 
 
 def queue(connection: Connection, run_id: str, actor: str, at: datetime, reason: str | None = None) -> None:
-    """Have a run executed; asked for again, it waits for its turn anew, also while somebody executes it.
+    """Have a run executed; asked for again, it waits for its turn again, also while somebody executes it.
 
-    `reason` says what has to be made anew and why, where nobody asked for it by hand.
+    `reason` says what has to be made again and why, where nobody asked for it by hand.
     """
     known = find(connection, run_id)
     asked = 1 if known is None else known.asked + 1
@@ -140,14 +140,14 @@ def finish(
 
 
 def known_key(connection: Connection, key: str) -> IdempotencyKey | None:
-    """What an idempotency key stands for, null when nobody has used it."""
+    """The use of an idempotency key, null when nobody has used it."""
     columns = (idempotency_keys.c.key, idempotency_keys.c.request_digest, idempotency_keys.c.run_id)
     row = connection.execute(select(*columns).where(idempotency_keys.c.key == key)).one_or_none()
     return None if row is None else IdempotencyKey(**row._mapping)
 
 
 def keep_key(connection: Connection, key: IdempotencyKey, at: datetime) -> None:
-    """Keep what a key stands for, for ever."""
+    """Keep what a key means, for ever."""
     connection.execute(insert(idempotency_keys).values(**vars(key), created_at=instant_text(at)))
 
 

@@ -208,7 +208,7 @@ def record_revision(
 def confirm_revision(
     connection: Connection, run_id: str, revision: int, fingerprint: str, manifest: Mapping[str, Any]
 ) -> None:
-    """Record that what `fingerprint` and `manifest` stand for gives this revision too, with every file known by now."""
+    """Record that the inputs of `fingerprint` and `manifest` give this revision too, with every file known by now."""
     table = models.run_revisions
     this = (table.c.run_id == run_id) & (table.c.revision == revision)
     change_rows(connection, table, this, {"fingerprint": fingerprint, "manifest": _text(manifest)})
@@ -229,7 +229,7 @@ def move_as_of(connection: Connection, run_id: str, as_of: str) -> None:
 
 
 def set_closeout_status(connection: Connection, run_id: str, closeout_status: str) -> None:
-    """Record where a run's closeout stands: open, blocked, prepared, sealed."""
+    """Record the status of a run's closeout: open, blocked, prepared, sealed."""
     _change(connection, run_id, {"closeout_status": closeout_status})
 
 
@@ -259,7 +259,7 @@ def earlier_runs(connection: Connection, run: Run) -> list[Run]:
 
 
 def runs_until(connection: Connection, run: Run) -> list[Run]:
-    """The provider's runs up to this one, whatever became of them, in order of creation."""
+    """The provider's runs up to this one, whatever their outcome, in order of creation."""
     return _all(
         connection, _runs().where(models.runs.c.provider == run.provider, models.runs.c.sequence <= run.sequence)
     )

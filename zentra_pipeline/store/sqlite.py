@@ -63,7 +63,7 @@ def pooled_engine(database: Path) -> Engine:
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one that took its place; null where there is none."""
+    """What distinguishes a file from another one that took its place; null where there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -24,7 +24,7 @@ class StoredToken:
     revoked_at: str | None
 
 
-# Every request of a server asks this, and making the question anew takes as long as the answer.
+# Every request of a server asks this, and making the question again takes as long as the answer.
 _BY_DIGEST: Final = select(tokens).where(tokens.c.token_digest == bindparam("digest"))
 
 

@@ -51,7 +51,7 @@ def create_token(
     """A new token and what is kept of it; the token itself cannot be had again.
 
     UsageError for an unknown tenant or role, for a name in several scripts, and for an actor who is known by another
-    spelling: two spellings would pass for two people where one has to approve what the other proposed. RefusedError for
+    spelling: two spellings would pass for two actors where one has to approve what the other proposed. RefusedError for
     a name that looks like a known one and is written in other letters.
     """
     if role not in vocabulary.values("role"):
@@ -146,7 +146,7 @@ def require_actor(tenant: Tenant, actor: str) -> None:
 
 
 def require_names_of_run(tenant: Tenant, actor: str, owner: str | None) -> None:
-    """Refuse an actor or owner who is new and could be taken for another one: both stand in what is sealed."""
+    """Refuse an actor or owner who is new and could be taken for another one: both are in what is sealed."""
     known = known_actors(tenant)
     actors.check_new(actor, known)
     if owner is not None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zentra_pipeline.closeout import bundle_files
-from zentra_pipeline.closeout import closeout_tables as closeout_books
+from zentra_pipeline.closeout import bundle_files, closeout_tables
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import revision_events
@@ -31,7 +30,7 @@ from zentra_pipeline.upkeep.remake import Tables
 
 @dataclass(frozen=True)
 class RemadeEvidence:
-    """The evidence of a closeout made anew: root, rows, the leaves as a bundle holds them, and the lake's file."""
+    """The evidence of a closeout made again: root, rows, the leaves as a bundle holds them, and the lake's file."""
 
     root: str
     rows: int
@@ -45,7 +44,7 @@ def copy_store(paths: TenantPaths, made: TenantPaths) -> None:
 
 
 def borrow(paths: TenantPaths, made: TenantPaths, relative: Iterable[str]) -> None:
-    """Let published files be found below `made` where they were not made anew."""
+    """Let published files be found below `made` where they were not made again."""
     for path in relative:
         here, there = made.root / path, paths.root / path
         if not here.exists() and there.exists():
@@ -60,25 +59,25 @@ def remake_evidence(made: TenantPaths, records: Records, closeout: Closeout) -> 
     table = made.root / str(closeout.evidence_path or f"evidence/{closeout.closeout_id}.parquet")
     for path in (leaves, table):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(made, records, closeout, known) as books:
-        root, rows = bundle_files.write_evidence(books, leaves)
-        bundle_files.write_evidence_table(books, closeout.closeout_id, table)
+    with _opened(made, records, closeout, known) as opened:
+        root, rows = bundle_files.write_evidence(opened, leaves)
+        bundle_files.write_evidence_table(opened, closeout.closeout_id, table)
     return RemadeEvidence(root, rows, leaves, table)
 
 
 def _opened(
     made: TenantPaths, records: Records, closeout: Closeout, known: Sequence[Decision]
-) -> AbstractContextManager[closeout_books.CloseoutTables]:
+) -> AbstractContextManager[closeout_tables.CloseoutTables]:
     run = records.runs_by_id.get(closeout.run_id)
     if run is None:
-        return closeout_books.without_activity(*_idle(closeout), known)
+        return closeout_tables.without_activity(*_idle(closeout), known)
     revision = records.revisions_by_key[closeout.run_id, closeout.run_revision]
     sealed = sealed_revision(revision, records.paths.root / str(closeout.bundle))
-    return closeout_books.opened(replace(records.tenant, paths=made), run, sealed, known)
+    return closeout_tables.opened(replace(records.tenant, paths=made), run, sealed, known)
 
 
 def _idle(closeout: Closeout) -> tuple[Run, Revision]:
-    """What stands for a window without a run."""
+    """The run and revision that a window without a run is closed as."""
     run = Run(
         run_id=closeout.run_id,
         sequence=0,
@@ -124,13 +123,13 @@ def sealed_revision(revision: Revision, bundle: Path) -> Revision:
 def remake_events(
     made: TenantPaths, records: Records, inputs: RunInputs, revision: Revision, tables: Tables
 ) -> lake_files.PublishedFile:
-    """The events a revision emitted when it was published: from the revisions that stood then, and the log so far."""
+    """The events a revision emitted when it was published: from the revisions of then, and the log so far."""
     run = records.runs_by_id[revision.run_id]
     before = (item for item in records.revisions if item.published_at < revision.published_at)
-    stood = {item.run_id: item for item in before if _is_earlier(records.runs_by_id[item.run_id], run)}
+    current = {item.run_id: item for item in before if _is_earlier(records.runs_by_id[item.run_id], run)}
     changes = records.transitions[run.run_id]
     context = revision_events.EventContext(
-        inputs=replace(inputs, earlier=[remake.earlier_run(records, item, tables) for item in stood.values()]),
+        inputs=replace(inputs, earlier=[remake.earlier_run(records, item, tables) for item in current.values()]),
         revision=revision.revision,
         actor=next((change.actor for change in changes if change.at == revision.published_at), run.actor),
         now=instant_of(revision.published_at),

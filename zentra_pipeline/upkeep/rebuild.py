@@ -45,7 +45,7 @@ Progress = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class RevisionVerdict:
-    """How a revision made anew compares with what it published: which tables, or its inputs, are others, and why."""
+    """How a revision made again compares with what it published: which tables differ, or its inputs, and why."""
 
     run_id: str
     revision: int
@@ -57,7 +57,7 @@ class RevisionVerdict:
 
 @dataclass(frozen=True)
 class SealVerdict:
-    """Whether the evidence made anew has the root that was sealed; else why not."""
+    """Whether the evidence made again has the root that was sealed; else why not."""
 
     closeout_id: str
     run_id: str
@@ -92,7 +92,7 @@ class _Work:
     """What the steps of one rebuild share.
 
     `tables` says where the recorded bytes of a revision's tables are, `inputs` what it was made from; `proven` are the
-    files made anew with the recorded digest, `lost` those that have it nowhere.
+    files made again with the recorded digest, `lost` those that have it nowhere.
     """
 
     made: TenantPaths
@@ -111,7 +111,7 @@ class _Work:
         return self.records.paths
 
     def locate(self, path: str, recorded: str | None, made: str | None) -> Path | None:
-        """Where a recorded file has its recorded bytes: made anew, else as published; null when it is lost.
+        """Where a recorded file has its recorded bytes: made again, else as published; null when it is lost.
 
         What was made with other bytes is taken away, lest something later is made from it.
         """
@@ -155,7 +155,7 @@ def rebuild(tenant: Tenant, progress: Progress | None = None) -> Rebuilt:
 
 
 def refresh_readers(tenant: Tenant) -> None:
-    """Write pointers, catalog and lists of seals anew from the operational store; no table is remade."""
+    """Write pointers, catalog and lists of seals again from the operational store; no table is remade."""
     store_age.require_newest(tenant.paths)
     lake.refresh(tenant.paths)
     for provider in sorted({closeout.provider for closeout in records.read(tenant).sealed}):
@@ -170,7 +170,7 @@ def _alone(tenant: Tenant) -> AbstractContextManager[None]:
 
 
 def _remake_files(work: _Work) -> None:
-    """Stage every file anew in the order of arrival, for a file's rows may contradict those of the files before it."""
+    """Stage every file again in the order of arrival, for a file's rows may contradict those of the files before it."""
     broken = [problem for file in work.records.files if (problem := remake.damage_of_landed(work.paths, file))]
     if broken:
         raise VerificationError("\n".join(["nothing was changed, for landed bytes are damaged:", *broken]))
@@ -180,7 +180,7 @@ def _remake_files(work: _Work) -> None:
 
 
 def _remake_revision(work: _Work, revision: Revision) -> None:
-    """Make one revision anew and note how it compares; later ones start from what it published."""
+    """Make one revision again and note how it compares; later ones start from what it published."""
     key = (revision.run_id, revision.revision)
     window = work.records.runs_by_id[revision.run_id].ledger_window
     work.report("remake", f"window {window}, revision {revision.revision} of {revision.run_id}")
@@ -223,7 +223,7 @@ def _remake_events(work: _Work) -> None:
             digest = made.sha256 if made.rows else None
             same = _same_events(work, entry, made)
         except (KeyError, duckdb.Error):
-            digest = None  # something it was told from is lost
+            digest = None  # something the events were made from is lost
         if entry is not None and entry.path is not None:
             work.locate(entry.path, entry.sha256, digest)
             evidence.borrow(work.paths, work.made, [entry.path])
@@ -244,7 +244,7 @@ def _same_events(work: _Work, entry: Entry | None, made: lake_files.PublishedFil
 
 
 def _remake_evidence(work: _Work) -> None:
-    """Make the evidence of every seal anew and compare its root with the sealed one."""
+    """Make the evidence of every seal again and compare its root with the sealed one."""
     if not work.records.sealed:
         return
     evidence.copy_store(work.paths, work.made)
@@ -261,7 +261,7 @@ def _remake_evidence(work: _Work) -> None:
 
 
 def _evidence_of(work: _Work, closeout: Closeout) -> tuple[str | None, str | None, str]:
-    """Root of a seal's evidence and digest of its lake file as made anew, else why they cannot be made."""
+    """Root of a seal's evidence and digest of its lake file as made again, else why they cannot be made."""
     key = (closeout.run_id, closeout.run_revision)
     if closeout.run_revision and key not in work.tables:
         return None, None, "tables of the sealed revision are lost"
@@ -297,7 +297,7 @@ def _verdict(
 
 
 def _same_rows(work: _Work, revision: Revision, found: remake.Remade, name: str) -> bool:
-    """Whether a table that is intact where it was published has the rows of the one made anew."""
+    """Whether a table that is intact where it was published has the rows of the one made again."""
     entry = revision.tables.get(name)
     if entry is None or name not in found.tables or not _is_intact(work.paths, entry):
         return False
@@ -321,7 +321,7 @@ def _reason_to_refuse(work: _Work) -> str | None:
 
 
 def _put_in_place(work: _Work) -> list[str]:
-    """Replace missing and damaged files by those made anew, clear away what dead ingests left; the paths replaced."""
+    """Replace missing and damaged files by those made again, clear away what dead ingests left; the paths replaced."""
     staged = [path for file in work.records.files for path in (file.staged_path, file.quarantine_path) if path]
     replaced = []
     for path in [*staged, *work.proven]:

@@ -1,4 +1,4 @@
-"""Makes staged files and revisions anew from landed bytes and the operational store, in a folder beside the tenant's.
+"""Makes staged files and revisions again from landed bytes and the operational store, in a folder beside the tenant's.
 
 Nothing a reader sees is touched. Does not belong here: what is done with what was remade (rebuild, reperform).
 """
@@ -40,7 +40,7 @@ Tables = Mapping[RevisionKey, Mapping[str, Path]]
 
 @dataclass(frozen=True)
 class Remade:
-    """A revision made anew: the digest of its inputs, and its tables below the workspace."""
+    """A revision made again: the digest of its inputs, and its tables below the workspace."""
 
     inputs_digest: str
     tables: dict[str, lake_files.PublishedFile]
@@ -70,7 +70,7 @@ def damage_of_landed(paths: TenantPaths, file: StagedFile) -> str | None:
 
 
 def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records: Records) -> None:
-    """Stage a registered file anew below `made`, where the files before it are already.
+    """Stage a registered file again below `made`, where the files before it are already.
 
     VerificationError when its landed bytes are not those received, or do not come to the rows that were registered.
     """
@@ -168,7 +168,7 @@ def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) ->
 
 
 def rows_apart(one: Path, other: Path, limit: int) -> list[tuple[str, dict[str, Any]]]:
-    """Up to `limit` rows that stand in one Parquet file only: `-` with those of `one`, `+` with those of `other`."""
+    """Up to `limit` rows that are in one Parquet file only: `-` with those of `one`, `+` with those of `other`."""
     with duckdb.connect() as connection:
         scans = [f"select * from read_parquet({sql_text.file_literal(path)})" for path in (one, other)]
         found: list[tuple[str, dict[str, Any]]] = []

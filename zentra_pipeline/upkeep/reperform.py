@@ -220,7 +220,7 @@ def _in_bundle(closeout: Closeout, claim: Claim, paths: TenantPaths) -> Closeout
 
 
 def _leaves_apart(bundle: Path | None, made: Path) -> tuple[tuple[str, str], ...]:
-    """Leaves that stand in the bundle only, or only in what was made now."""
+    """Leaves that are in the bundle only, or only in what was made now."""
     assert bundle is not None
     claimed = (bundle / "files" / "evidence.jsonl").read_text(encoding="utf-8").splitlines()
     found = made.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Checks of a store that stands in PostgreSQL: its schema, and settings of the server that it counts on.
+"""Checks of a store in PostgreSQL: its schema, and settings of the server that it counts on.
 
 Pages, indexes and references are the server's own to keep. Nothing is changed. Does not belong here: what records say
 of each other (store_checks).
@@ -29,7 +29,7 @@ _NEEDED = ("fsync", "full_page_writes")
 
 
 def check_store(place: StorePlace, tables: Sequence[str], revision: bool) -> Iterator[Finding]:
-    """What is wrong with a store in itself, wherever it stands; `revision`: whether it is under migrations."""
+    """What is wrong with a store in itself, wherever it is; `revision`: whether it is under migrations."""
     if place.schema is None:
         yield from store_checks.check_database(place.file, tables, revision)
         return

@@ -35,7 +35,7 @@ _SAID_BY_BOTH: Final = (
 
 
 def check_prepared(records: Records) -> Iterator[Finding]:
-    """A closeout that is prepared is of the revision that stands."""
+    """A closeout that is prepared is of the current revision."""
     revisions = {run.run_id: run.revision for run in records.runs}
     for closeout in records.closeouts:
         if closeout.chain_sequence is None and closeout.run_revision != revisions.get(closeout.run_id):

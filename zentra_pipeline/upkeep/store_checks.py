@@ -127,7 +127,7 @@ def check_rows(records: Records) -> Iterator[Finding]:
                     yield Finding("rows", f"{table.name}, sequence {sequence}", ERROR, what, _RESTORE.format("ops.db"))
 
 
-# Deliveries and intents, the kind of file they go into, and the column that tells how far they have come.
+# Deliveries and intents, the kind of file they go into, and the column that says how far they have come.
 _ON_THE_WAY = (
     (models.callback_inbox, "callbacks", models.callback_inbox.c.status),
     (models.intents, "internal_events", models.intents.c.staging),
@@ -168,7 +168,7 @@ def _problem_of_registration(file: StagedFile) -> str | None:
 
 
 def check_runs(records: Records) -> Iterator[Finding]:
-    """Each run is the one its id stands for, and agrees with its revisions and with how its status changed."""
+    """Each run is the one its id names, and agrees with its revisions and with how its status changed."""
     for run in records.runs:
         for problem in _problems_of_run(records, run):
             yield Finding("runs", run.run_id, ERROR, problem, _RESTORE.format("ops.db"))
@@ -249,11 +249,11 @@ def check_event_log(records: Records) -> Iterator[Finding]:
 def _problem_of_event(content: str, event_id: str | None, event_type: str | None, run_id: str | None) -> str | None:
     try:
         event = json.loads(content)
-        told = (event["id"], event["type"], event.get("runid"))
+        said = (event["id"], event["type"], event.get("runid"))
         instant_of(event["time"])
     except (ValueError, KeyError, TypeError) as error:
         return f"the event cannot be read: {error}"
-    return None if told == (event_id, event_type, run_id) else f"the event says {told}, its row another"
+    return None if said == (event_id, event_type, run_id) else f"the event says {said}, its row another"
 
 
 def check_decisions(records: Records) -> Iterator[Finding]:

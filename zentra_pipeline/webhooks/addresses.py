@@ -29,7 +29,7 @@ _NOT_PUBLIC_6: Final = tuple(
         (
             "2001::/23",  # protocols: Teredo, benchmarking, ORCHID
             "2001:db8::/32",
-            "2002::/16",  # 6to4: an IPv4 address stands in it
+            "2002::/16",  # 6to4: it holds an IPv4 address
             "3fff::/20",
         ),
     )

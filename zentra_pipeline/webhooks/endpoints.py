@@ -1,6 +1,6 @@
 """Adds, changes and ends webhook endpoints and their secrets; what is sent to them does not belong here (sending).
 
-A secret is told once, to whoever adds the endpoint or rotates it, and lies in the store only encrypted.
+A secret is shown once, to whoever adds the endpoint or rotates it, and lies in the store only encrypted.
 """
 
 import json
@@ -106,7 +106,7 @@ def known(connection: Connection, endpoint_id: str) -> Endpoint:
 
 
 def change(tenant: Tenant, endpoint_id: str, changes: Changes) -> Endpoint:
-    """Change an endpoint; a new URL is judged anew, with what it allows."""
+    """Change an endpoint; a new URL is judged again, with what it allows."""
     values: dict[str, Any] = {}
     if changes.url is not None:
         targets.target_of(changes.url, is_loopback_allowed=changes.is_loopback_allowed)
@@ -187,7 +187,7 @@ def wants(endpoint: Endpoint, event_type: str) -> bool:
 
 
 def as_object(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint as it is told to its owner: everything but its secrets and its place in the log."""
+    """An endpoint as it is shown to its owner: everything but its secrets and its place in the log."""
     return {
         "id": endpoint.endpoint_id,
         "url": endpoint.url,

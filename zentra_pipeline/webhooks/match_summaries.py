@@ -1,6 +1,6 @@
 """Tells the matches of a run's revision as one event a rule, for endpoints that do not ask for each.
 
-A million matches are a handful of deliveries then. The events themselves stand in the log as ever.
+A million matches are a handful of deliveries then. The log has the events themselves as ever.
 """
 
 from datetime import UTC
@@ -40,8 +40,8 @@ def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any
     by_rule: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for row in rows:
         by_rule.setdefault((row["run_id"], row["run_revision"], row["rule"]), []).append(row)
-    told = (_summary(paths.root.name, entry.first_position, group) for group in by_rule.values())
-    return sorted(told, key=lambda item: item[0])
+    summaries = (_summary(paths.root.name, entry.first_position, group) for group in by_rule.values())
+    return sorted(summaries, key=lambda item: item[0])
 
 
 def _summary(tenant: str, first_position: int, rows: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:

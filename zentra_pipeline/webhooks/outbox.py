@@ -45,7 +45,7 @@ def make(tenant: Tenant, endpoint: Endpoint, now: datetime) -> int:
             current = webhook_store.find_endpoint(connection, endpoint.endpoint_id)
             if current is None or current.status != webhook_store.ENABLED or current.position != place:
                 return made  # somebody else has gone on, or the endpoint gets nothing more
-            made += webhook_store.add_deliveries(connection, (delivery(endpoint, *told, now) for told in chunk))
+            made += webhook_store.add_deliveries(connection, (delivery(endpoint, *event, now) for event in chunk))
             webhook_store.change_endpoint(connection, endpoint.endpoint_id, {"position": going_on_from})
         place = going_on_from
         if is_last or room <= 0:

@@ -41,17 +41,17 @@ class Behaviour:
 
 
 class Receiver:
-    """Listens on 127.0.0.1; `told` is called for each delivery, in any thread, one at a time."""
+    """Listens on 127.0.0.1; `show` is called for each delivery, in any thread, one at a time."""
 
     def __init__(
         self,
         behaviour: Behaviour,
-        told: Callable[[Received], None],
+        show: Callable[[Received], None],
         port: int = 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._behaviour = behaviour
-        self._told = told
+        self._show = show
         self._now = now
         self._lock = threading.Lock()
         self._count = 0
@@ -75,7 +75,7 @@ class Receiver:
         self._server.server_close()
 
     def take(self, headers: Any, body: bytes) -> Received:
-        """What is made of a delivery; it is told before it is answered."""
+        """What is made of a delivery; it is shown before it is answered."""
         given = {name: headers.get(name, "") for name in signatures.STANDARD_HEADERS}
         is_verified = signatures.is_signed("canonical", body, given, self._behaviour.secrets, self._now())
         event_id = given["webhook-id"]
@@ -86,7 +86,7 @@ class Receiver:
             if is_verified and status is not None and status < 300:
                 self._seen.add(event_id)
             received = Received(number, event_id, _event_type(body), is_verified, is_repeat, status)
-            self._told(received)
+            self._show(received)
         if status is None:
             self._closing.wait(self._behaviour.silent_seconds)
         return received
@@ -118,7 +118,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Nothing: `told` says it."""
+                """Nothing: `show` does it."""
 
         return Handler
 

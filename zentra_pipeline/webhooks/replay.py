@@ -37,15 +37,15 @@ def event(tenant: Tenant, event_id: str, now: datetime, endpoint_id: str | None 
     to = _receivers(tenant, endpoint_id)
     with tenant.reading() as connection:
         known = {found.endpoint_id: found for found in webhook_store.deliveries_of_event(connection, event_id)}
-    told = None if known and all(endpoint.endpoint_id in known for endpoint in to) else _find(tenant, event_id)
-    if not known and told is None:
+    found = None if known and all(endpoint.endpoint_id in known for endpoint in to) else _find(tenant, event_id)
+    if not known and found is None:
         raise UsageError(f"there is no event {event_id!r}", remedy=Remedy("look at the events", "list_events"))
     deliveries = [known[endpoint.endpoint_id] for endpoint in to if endpoint.endpoint_id in known]
-    if told is not None:
+    if found is not None:
         deliveries += [
-            outbox.delivery(endpoint, *told, now)
+            outbox.delivery(endpoint, *found, now)
             for endpoint in to
-            if endpoint.endpoint_id not in known and endpoints.wants(endpoint, told[1]["type"])
+            if endpoint.endpoint_id not in known and endpoints.wants(endpoint, found[1]["type"])
         ]
     return _ask(tenant, deliveries, now)
 

@@ -1,7 +1,7 @@
 """Sends what is due: makes deliveries from the log, posts them in its order, records each attempt.
 
 An attempt is recorded after it was made: a sender that dies in between sends the delivery again under the same id, and
-the receiver tells by it. One process at a time sends to an endpoint. What an attempt means does not belong here
+the receiver notices by it. One process at a time sends to an endpoint. What an attempt means does not belong here
 (progress).
 """
 
@@ -104,7 +104,7 @@ def _send_to(sender: Sender, endpoint_id: str, by: datetime) -> Tally:
             made = 0 if endpoint is None else outbox.make(sender.tenant, endpoint, by)
             sent = Tally() if endpoint is None else _send_batches(sender, endpoint, by)
             tally += Tally(made=made) + sent
-            if not made and not sent.attempts:  # more may stand in the log than had room
+            if not made and not sent.attempts:  # more may be in the log than had room
                 return tally
 
 

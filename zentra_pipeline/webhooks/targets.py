@@ -31,7 +31,7 @@ _OWN: Final = IPv4Address("127.0.0.1")
 
 @dataclass(frozen=True)
 class Target:
-    """A URL taken apart; `path` is all that stands behind the authority, from `/` on."""
+    """A URL taken apart; `path` is all that follows the authority, from `/` on."""
 
     scheme: str
     host: str

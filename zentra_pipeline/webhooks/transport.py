@@ -112,7 +112,7 @@ def _beginning(stream: Iterable[bytes]) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """The system's own words, which stand at the root of the error."""
+    """The system's own words, which are at the root of the error."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
--- Grain: a match of the books, with the ids of its legs by side.
+-- Grain: a match of the run, with the ids of its legs by side.
 with legs as (
     select distinct
         match_id,

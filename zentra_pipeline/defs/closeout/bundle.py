@@ -1,6 +1,6 @@
 """The closeout of a window as an asset: prepared or sealed, with what is in the way and whether the seal holds.
 
-Closing itself stands in `zentra_pipeline.closeout`, which the command line and the API use as well.
+Closing itself is in `zentra_pipeline.closeout`, which the command line and the API use as well.
 """
 
 from collections.abc import Iterator

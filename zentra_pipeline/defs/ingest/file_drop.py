@@ -100,7 +100,7 @@ def _look(instance: dg.DagsterInstance, tenant: Tenant, drop: Drop, tick: _Tick,
 
 
 def _looks(item: dict[str, Any]) -> str:
-    """What tells one content of a file from another without reading it."""
+    """What distinguishes one content of a file from another without reading it."""
     times = (item.get(name) for name in ("ETag", "mtime", "LastModified", "created"))
     return f"{item['size']} {next((str(time) for time in times if time is not None), '')}"
 

@@ -184,7 +184,7 @@ def _side(item_type: str) -> str:
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    """A Markdown table; what stands in a cell cannot end it."""
+    """A Markdown table; the content of a cell cannot end it."""
     if not rows:
         return "none"
     lines = [header, ("---",) * len(header), *rows]

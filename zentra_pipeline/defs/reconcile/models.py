@@ -40,7 +40,7 @@ _GROUP_OF_MART: Final = {
 
 @dataclass(frozen=True)
 class ModelSpecs:
-    """Asset and check specs of the project, and the dbt id each stands for."""
+    """Asset and check specs of the project, and the dbt id of each."""
 
     assets: list[dg.AssetSpec]
     claims: dict[dg.AssetCheckKey, str]

@@ -2,7 +2,7 @@
 
 Each window starts from what the one before left open. Dagster's steps run asset by asset over the whole range, which
 would take all windows' inputs before any window's result; so one step holds them all and goes through the range. What
-Dagster is told of a window: window_report.
+Dagster learns of a window: window_report.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _MOST_FILES: Final = 20
 
 
 class WindowConfig(dg.Config):
-    """What a run can be told; all have defaults, so that a partition is materialized with one click.
+    """The options of a run; all have defaults, so that a partition is materialized with one click.
 
     `settlement_file` defaults to the profile's settlement_file_name, `owner` to the recorded one or finance_ops,
     `as_of` (ISO 8601 with Z) to the recorded one or the time the run is created; `is_confirmed` runs also what looks
@@ -159,7 +159,7 @@ def _missing_file(reconciler: Reconciler, config: WindowConfig, report: WindowRe
 
 
 def _queued(context: dg.AssetExecutionContext, reconciler: Reconciler) -> Iterator[Any]:
-    """Make anew what these windows, or a process that died, left queued for the same providers, and report it too."""
+    """Make again what these windows, or a process that died, left queued for the same providers, and report it too."""
     for scope in dict.fromkeys(key.keys_by_dimension["scope"] for key in _partitions(context)):
         name, provider = scope.split("/", 1)
         tenant = reconciler.tenant(name)

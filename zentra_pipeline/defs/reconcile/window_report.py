@@ -1,4 +1,4 @@
-"""What Dagster is told of one window as it is published: materializations and check results, under its partition.
+"""What Dagster learns of one window as it is published: materializations and check results, under its partition.
 
 Alone in its Dagster run, a window yields results, which steps after it may wait for. In a range Dagster would attribute
 a result to every partition of the run; so each window there yields the events themselves. Running a window does not

@@ -228,7 +228,7 @@ withdrawn as (
         and data ->> '$.provider_reference' in (select roots.reference from roots) and run_id in (select scope.run_id from scope)
 ),
 
-told as (
+opened as (
     select exception_id as subject from story_exceptions
     union
     select match_id from own_matches
@@ -237,7 +237,7 @@ told as (
 ),
 
 story_events as (
-    select events.* from events inner join told on events.subject = told.subject
+    select events.* from events inner join opened on events.subject = opened.subject
 ),
 
 story_runs as (
@@ -323,7 +323,7 @@ found as (
         to_json(t) as content
     from (
         select decisions.* replace (strftime(decisions.decided_at, $3) as decided_at)
-        from decisions inner join told on decisions.exception_id = told.subject
+        from decisions inner join opened on decisions.exception_id = opened.subject
     ) as t
     union all
     select

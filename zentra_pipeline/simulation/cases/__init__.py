@@ -53,7 +53,7 @@ def case(weight: int = 1) -> Callable[[Build], Build]:
     def register(build: Build) -> Build:
         name = build.__name__
         if name in _registered:
-            raise ValueError(f"case {name!r} stands twice")
+            raise ValueError(f"case {name!r} is defined twice")
         _registered[name] = Case(name, build, weight)
         return build
 

@@ -113,7 +113,7 @@ def posting_that_joins_later(story: CaseScript) -> None:
 
 @case()
 def remainder_that_joins_within_tolerance(story: CaseScript) -> None:
-    """Even a difference within tolerance is formed anew when the missing unit is settled later."""
+    """Even a difference within tolerance is formed again when the missing unit is settled later."""
     currency, reference, amount = "USD", story.reference(), story.amount()
     run = story.any_run(spare=1)
     later = story.later_run(run)

@@ -8,7 +8,7 @@ from zentra_pipeline.simulation.story import CaseScript
 
 
 def _settled_pair(story: CaseScript, run: int) -> tuple[str, int, str, int]:
-    """A pair that `run` matches and whose callbacks the case itself tells: currency, amount, reference, run."""
+    """A pair that `run` matches and whose callbacks the case itself makes: currency, amount, reference, run."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     line = story.line(run, amount, currency, reference)
     story.match([line], [story.movement(run, amount, currency, reference)], has_every_callback=True)
@@ -148,7 +148,7 @@ def conflicting_callback_beside_a_success(story: CaseScript) -> None:
 
 @case()
 def conflict_that_comes_later(story: CaseScript) -> None:
-    """The second payload reaches a later run, which opens the conflict; another event's success stands."""
+    """The second payload reaches a later run, which opens the conflict; another event's success still counts."""
     currency, amount, reference, run = _settled_pair(story, story.any_run(spare=1))
     story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
     _conflict(story, run, currency, amount, reference, story.later_run(run))

@@ -10,7 +10,7 @@ from zentra_pipeline.simulation.story import CaseScript
 
 @case(weight=2)
 def line_delivered_again(story: CaseScript) -> None:
-    """The same line, equal in content, stands again in its own file or in a later one: a redelivery, no exception."""
+    """The same line, equal in content, is again in its own file or in a later one: a redelivery, no exception."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
     line = story.line(run, amount, currency, reference)
@@ -21,7 +21,7 @@ def line_delivered_again(story: CaseScript) -> None:
 
 @case()
 def posting_delivered_again(story: CaseScript) -> None:
-    """Both entries of a posting stand again in a later ledger file: one movement all the same."""
+    """Both entries of a posting are again in a later ledger file: one movement all the same."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
     line = story.line(run, amount, currency, reference)
@@ -43,7 +43,7 @@ def line_restated(story: CaseScript) -> None:
 
 @case()
 def line_contradicted_by_another_file(story: CaseScript) -> None:
-    """A later file brings the line's id with other content: that row goes to quarantine, the first stands."""
+    """A later file brings the line's id with other content: that row goes to quarantine, the first remains."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
     line = story.line(run, amount, currency, reference)
@@ -81,7 +81,7 @@ def malformed_line(story: CaseScript) -> None:
 
 @case()
 def malformed_posting(story: CaseScript) -> None:
-    """A posting none of whose entries can be let in leaves its line unmatched."""
+    """A posting none of whose entries can be accepted leaves its line unmatched."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run()
     story.line(run, amount, currency, reference)

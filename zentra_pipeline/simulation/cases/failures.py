@@ -107,6 +107,6 @@ def reversed_after_the_match(story: CaseScript) -> None:
     story.callback(amount, currency, reference, received_at=story.instant_in(story.calendar.runs[run]))
     received = story.instant_between(story.calendar.as_of[later - 1], story.calendar.as_of[later])
     story.callback(amount, currency, reference, status="reversed", received_at=received)
-    told = story.calendar.run_told(received, run)
-    if told is not None:
-        story.find("status_conflict", "ledger_transaction", movement.transaction_id, told)
+    seeing = story.calendar.run_that_sees(received, run)
+    if seeing is not None:
+        story.find("status_conflict", "ledger_transaction", movement.transaction_id, seeing)

@@ -157,7 +157,7 @@ def line_off_its_movements(story: CaseScript) -> None:
 
 @case()
 def several_on_both_sides(story: CaseScript) -> None:
-    """Two lines and two movements, no two amounts equal and no sum: nobody can tell, so nothing is matched."""
+    """Two lines and two movements, no two amounts equal and no sum: nobody can say, so nothing is matched."""
     currency, reference = story.currency(), story.reference()
     run = story.any_run()
     first, second, third, fourth = distinct_amounts(story, 4)

@@ -32,7 +32,7 @@ def unbalanced_in_one_currency(story: CaseScript) -> None:
 
 @case()
 def entry_that_comes_late(story: CaseScript) -> None:
-    """A later window adds an entry to a movement already matched: the match is made anew, with the difference."""
+    """A later window adds an entry to a movement already matched: the match is made again, with the difference."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     more = story.amount() * story.rng.choice([1, -1])
     run = story.any_run(spare=1)

@@ -16,7 +16,7 @@ def exact_reference(story: CaseScript) -> None:
 
 @case(weight=2)
 def exact_reference_of_a_refund(story: CaseScript) -> None:
-    """A refund, a chargeback or its reversal matches a movement of its own class; a chargeback is told by its sign."""
+    """A refund, a chargeback or its reversal matches a movement of its own class; a chargeback is known by its sign."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     kind = story.rng.choice(["refund", "chargeback", "chargeback_reversal"])
     signed = amount if kind == "chargeback_reversal" else -amount

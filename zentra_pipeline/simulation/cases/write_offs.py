@@ -45,7 +45,7 @@ def _either_written_off(story: CaseScript, spare: int) -> tuple[Movement, int]:
 
 @case()
 def movement_written_off(story: CaseScript) -> None:
-    """No line comes, and operators give the overdue movement up: out of the books in that run, and open no more."""
+    """No line comes, and operators write the overdue movement off: closed in that run, and open no more."""
     _written_off(story)
 
 
@@ -59,7 +59,7 @@ def line_written_off(story: CaseScript) -> None:
 
 @case()
 def written_off_and_then_settled(story: CaseScript) -> None:
-    """The line comes after its movement was written off: it stands alone, unmatched."""
+    """The line comes after its movement was written off: it remains unmatched."""
     movement, given_up = _written_off(story, spare=1)
     later = story.later_run(given_up)
     story.line(later, movement.amount_minor, movement.currency, movement.provider_reference)

@@ -13,6 +13,6 @@ select 'exception ' || exception_id || ' has no owner, lane or due date'
 from exceptions
 where owner is null or lane is null or due_at is null
 union all
-select 'exception ' || exception_id || ' stands twice' from exceptions
+select 'exception ' || exception_id || ' is there twice' from exceptions
 group by exception_id
 having count(*) > 1
