@@ -1,4 +1,4 @@
-# One command each for what people do here. Set-up is a file target: it runs again when the lock or the project changes.
+# One command for each task. Set-up is a file target: it runs again when the lock or the project changes.
 SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv

@@ -110,7 +110,7 @@ def check_new(name: str, known: Iterable[str]) -> None:
     if other is not None:
         raise RefusedError(
             f"actor {_shown(name)} looks like {_shown(other)}, who acts here already, and is written otherwise: "
-            "write the name as it was first written, or choose one that can be told apart"
+            "write the name as it was first written, or choose one that differs more"
         )
 
 

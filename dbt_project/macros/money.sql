@@ -7,7 +7,7 @@
     ({{ dividend }} // {{ divisor }})
 {%- endmacro %}
 
-{# An amount of minor units as people read it: `-1,250.00 USD`. `exponent` is the currency's number of decimals. #}
+{# An amount of minor units as text: `-1,250.00 USD`. `exponent` is the currency's number of decimals. #}
 {% macro money(amount, currency, exponent) -%}
     case when {{ amount }} < 0 then '-' else '' end
     || case

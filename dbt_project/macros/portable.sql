@@ -35,14 +35,14 @@
     arg_min({{ expression }}, {{ order_by }})
 {%- endmacro %}
 
-{# Fields as one text from which they can be told apart whatever they hold: their lengths, then the fields. Null is ''. #}
+{# Fields as one text from which each can be read back, whatever they hold: their lengths, then the fields. Null is ''. #}
 {% macro joined_fields(fields) -%}
     concat_ws('|'
     {%- for field in fields %}, length(coalesce(cast({{ field }} as varchar), '')){% endfor %}
     {%- for field in fields %}, coalesce(cast({{ field }} as varchar), ''){% endfor %})
 {%- endmacro %}
 
-{# A row as one text from which its fields can be told apart: those of a fixed form (numbers, words of a vocabulary,
+{# A row as one text from which its fields can be read back: those of a fixed form (numbers, words of a vocabulary,
    instants), then the lengths of the free ones, then the free ones. Null is ''. #}
 {% macro row_text(name, fixed, free) -%}
     concat_ws('|', {{ name }}

@@ -1,4 +1,4 @@
--- Every row and every amount that came in is in exactly one bucket. Blocks the publication of the run.
+-- Every row and every amount taken in is in exactly one bucket. Blocks the publication of the run.
 select *
 from {{ ref('conservation') }}
 where rows_unexplained <> 0 or amount_unexplained_minor <> 0

@@ -1,4 +1,4 @@
--- What people matched is a match of exactly the items that they named, by their method; none of it is open or met a pass.
+-- What operators matched is a match of exactly the items that they named, by their method; none of it is open or met a pass.
 -- A match of which an item is gone (restated away, or matched by an earlier run) is no match at all.
 {{ config(meta={'dagster': {'ref': {'name': 'matches'}}}) }}
 

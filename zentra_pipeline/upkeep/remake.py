@@ -85,7 +85,7 @@ def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records
         raise VerificationError(f"{file.kind} file {file.file_id} is not accepted by today's code: {cause}") from cause
     if today != file:
         others = [name for name, value in vars(file).items() if getattr(today, name) != value]
-        named = ", ".join(f"{name} {getattr(file, name)} became {getattr(today, name)}" for name in others)
+        named = ", ".join(f"{name} {getattr(file, name)} is now {getattr(today, name)}" for name in others)
         raise VerificationError(
             f"{file.kind} file {file.file_id} of {file.provider} does not come to the rows registered ({named}): "
             "code differs, or the callback secrets of that time are not set"

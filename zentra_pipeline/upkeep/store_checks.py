@@ -237,7 +237,7 @@ def check_event_log(records: Records) -> Iterator[Finding]:
     expected = 1
     for entry in records.entries:
         if entry.first_position != expected:
-            what = f"place {expected} is followed by {entry.first_position}: events are lost or stand twice"
+            what = f"place {expected} is followed by {entry.first_position}: events are lost or there twice"
             yield Finding("event_log", f"place {expected}", ERROR, what, restore)
         expected = entry.first_position + entry.events
         if entry.content is not None:

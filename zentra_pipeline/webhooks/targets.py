@@ -57,7 +57,7 @@ def target_of(url: str, *, is_loopback_allowed: bool) -> Target:
         raise _unusable(url, "write https://HOST/PATH in ASCII, without fragment or backslash")
     scheme, authority, rest = form.groups()
     if "@" in authority:
-        raise _unusable(url, "it names a user; the signature tells who sends, so leave that out")
+        raise _unusable(url, "it names a user; the signature says who sends, so leave that out")
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise _unusable(url, "its host has to be a name in ASCII (punycode) or an address")

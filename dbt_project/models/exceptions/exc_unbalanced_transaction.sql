@@ -25,7 +25,7 @@ currencies as (
 
 ),
 
--- A transaction may run over two providers: what is missing here may stand there.
+-- A transaction may run over two providers: what is missing here may be there.
 elsewhere as (
 
     select distinct

@@ -1,6 +1,6 @@
 -- Grain: a callback event (provider_event_id) delivered by the run's as_of, whatever number of deliveries it took. One that was
 -- first received after the run's window is seen only where it speaks for a line or movement that the run sees (contract §10.14).
--- Which delivery stands for the event never depends on the order of arrival.
+-- Which delivery represents the event never depends on the order of arrival.
 -- An event with two payloads is not believed; payload means everything but received_at and signature_verified.
 -- `reference` is its provider_reference, normalized where it can be.
 -- `earlier_state` is what an earlier run made of it: matched, in_transit, excepted, accounted or null (new).

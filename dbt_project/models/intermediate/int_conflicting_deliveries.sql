@@ -1,5 +1,5 @@
 -- Grain: a delivery of a callback event that has come with two payloads; for these few, conservation counts every delivery.
--- `is_first` marks the one that stands for its payload, the others repeat it. `is_new` marks what no earlier run has counted: it
+-- `is_first` marks the one that represents its payload, the others repeat it. `is_new` marks what no earlier run has counted: it
 -- counts what there is in the order of files, so the newest deliveries are the new ones.
 {{ config(materialized='view') }}
 

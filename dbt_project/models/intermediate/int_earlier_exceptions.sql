@@ -1,5 +1,5 @@
--- Grain: an exception as the earlier runs left it: the newest published state of each, with what people decided since.
--- What a run resolved stays so, unless a person had resolved it before. What people resolved in the books of this very run is
+-- Grain: an exception as the earlier runs left it: the newest published state of each, with what operators decided since.
+-- What a run resolved stays so, unless a person had resolved it before. What operators resolved in this very run is
 -- judged as it was before they did: their decision is about what this run shows, and lies over it.
 -- `published_owner` and `published_lane` are those it opened with.
 

@@ -1,4 +1,4 @@
--- Grain: a leg of a match of an earlier run that still stands: what is consumed and may match no more.
+-- Grain: a leg of a match of an earlier run that still holds: what is consumed and may match no more.
 
 with legs as (
 
@@ -12,7 +12,7 @@ matches as (
 
 ),
 
-standing as (
+final as (
 
     select
         legs.match_id,
@@ -29,4 +29,4 @@ standing as (
 
 )
 
-select * from standing
+select * from final

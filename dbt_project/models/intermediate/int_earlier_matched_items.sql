@@ -1,4 +1,4 @@
--- Grain: a line or movement leg of a standing earlier match that some item or callback of this run refers to.
+-- Grain: a line or movement leg of an earlier match that still holds and that some item or callback of this run refers to.
 -- Only such matches are looked up, so a late fact costs its own references and not the whole history.
 -- `amount_minor` is the compared amount of the leg as it was matched, `current_minor` what the item comes to by now: entries that
 -- were restated or came late change a movement, and its match is looked up without anybody referring to it. A match of a later

@@ -1,5 +1,5 @@
--- Grain: a match of an earlier run that still stands (no earlier run reversed it).
--- A reversal is published as the same match_id with status `reversed`; a suggestion consumes nothing and never stands.
+-- Grain: a match of an earlier run that still holds (no earlier run reversed it).
+-- A reversal is published as the same match_id with status `reversed`; a suggestion consumes nothing and never holds.
 
 with matches as (
 
@@ -15,7 +15,7 @@ reversed as (
 
 ),
 
-standing as (
+unreversed as (
 
     select matches.*
     from matches
@@ -24,4 +24,4 @@ standing as (
 
 )
 
-select * from standing
+select * from unreversed

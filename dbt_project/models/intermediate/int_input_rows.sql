@@ -1,8 +1,8 @@
--- Grain: a distinct row the run sees, whatever files it came in, in whatever order or number, as one text.
+-- Grain: a distinct row the run sees, whatever the number and order of its files, as one text.
 -- The text gives back its fields: first those of a fixed form, then the lengths of the free ones, then those themselves.
--- A movement stands for its entries: what they add up to on either side belongs to it, and so does an imbalance anywhere.
--- Of what earlier runs have disposed of, nothing is told again, however often it came: their digests name it. Revisions of
--- releases that read all of the past tell of all callbacks and intents.
+-- A movement represents its entries: what they add up to on either side belongs to it, and so does an imbalance anywhere.
+-- Of what earlier runs have disposed of, nothing is listed again, however often it came: their digests name it. Revisions
+-- of releases that read all of the past list all callbacks and intents.
 -- `side`, `row_id` and `currency` are the rows' total order; the digest over all texts in that order names the inputs.
 {{ config(materialized='view') }}
 

@@ -1,7 +1,7 @@
 -- Grain: a reference of a line or movement that is known by the run's window, with its currency and class. Known are the lines of
 -- its settlement file and of earlier runs' files and the movements posted before the window's end, matched or not; repeats included.
 -- A line that says what the customer paid is known in that currency too.
--- `is_own_name` tells our names (transaction, intent, merchant reference) from the provider's, which is normalized where it can be.
+-- `is_own_name`: our name (transaction, intent, merchant reference), not the provider's, which is normalized where it can be.
 {{ config(materialized='view') }}
 
 with scope as (

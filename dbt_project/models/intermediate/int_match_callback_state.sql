@@ -1,5 +1,5 @@
 -- Grain: a match with at least one callback, and what its callbacks say together.
--- `known_successes` are those an earlier run has told of already.
+-- `known_successes` are those an earlier run has published already.
 -- The last word is taken among the callbacks that speak by provider_reference, where there are any (macro word_order).
 
 with match_callbacks as (

@@ -1,6 +1,6 @@
 -- Grain: a callback event and a match it speaks for, made now or earlier, found now (contract §10.8).
 -- An event speaks for the matches of its currency, direction and class with a line or movement whose provider_reference equals
--- its own, exactly or normalized. Only one whose provider_reference is blank or borne by nothing known speaks by its
+-- its own, exactly or normalized. Only one whose provider_reference is blank or that nothing known has speaks by its
 -- merchant_reference: a transaction, intent or merchant reference.
 
 with outcomes as (

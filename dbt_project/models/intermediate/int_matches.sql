@@ -1,5 +1,5 @@
 -- Grain: a match made by this run. `difference_minor` is settlement − ledger of what was compared.
--- Tolerance applies to a pair only; a larger difference stays visible as amount_mismatch, also where people matched against
+-- Tolerance applies to a pair only; a larger difference stays visible as amount_mismatch, also where operators matched against
 -- the amounts. By decision items of one side that cancel are matched with each other: the side without an item comes to 0.
 
 with outcomes as (

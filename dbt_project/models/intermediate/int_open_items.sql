@@ -1,8 +1,8 @@
 -- Grain: a line (of a type that needs a movement) or movement unmatched when the run ends, with its age; written off or
 -- carried forward. What is written off met no pass, and is named by the reason that it was written off for. A settled line of
 -- nothing that nothing answers is accounted for (int_zero_lines) and not open.
--- A decision gives up what was approved: what the ledger has added to a movement since, or a restated file to a line, so that these
--- books are made again, is open in them by the change (contract §10.15), and not what the reason is about.
+-- A decision writes off what was approved. Where the ledger has added to a movement since, or a restated file to a line, and this
+-- run is made again, the change is open in it (contract §10.15); the reason is not about the change.
 -- Age counts business days after the item's own window, up to and including the run's.
 
 with scope as (

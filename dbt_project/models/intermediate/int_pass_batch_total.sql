@@ -293,7 +293,7 @@ matched_lines as (
 
 ),
 
--- Two movements that both equal the batch: nothing tells them apart.
+-- Two movements that both equal the batch: nothing distinguishes them.
 tied_lines as (
 
     select distinct settled_lines.line_id

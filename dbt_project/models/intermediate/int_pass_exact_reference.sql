@@ -25,7 +25,7 @@ decided as (
 
 ),
 
--- What people wrote off or matched in this run's books meets nothing any more.
+-- What operators wrote off or matched in this run takes part in no pass.
 items as (
 
     select items.*

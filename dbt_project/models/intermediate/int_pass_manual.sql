@@ -1,4 +1,4 @@
--- Grain: an item that a decision in this run's books matches with the others it names, before any other pass looks.
+-- Grain: an item that a decision in this run matches with the others it names, before any other pass.
 -- All that a decision names must still be there to match: where a restated file or an earlier run has taken an item away,
 -- none is matched and the passes judge the others. The method is the decision's, whatever the amounts have become since.
 

@@ -1,5 +1,5 @@
 -- Grain: a line of the run's settlement file that a later delivery of the same file changed, added or took out.
--- A delivery restates an earlier one when it gives a line of it other content: it then stands for the whole earlier delivery, and
+-- A delivery restates an earlier one when it gives a line of it other content: it then replaces the whole earlier delivery, and
 -- lines it leaves out are removed. Deliveries that only repeat or complete one another are parts of one file, no restatement.
 -- A line whose batch alone was named or changed since an earlier delivery, of whatever file, is `batch_changed`.
 

@@ -1,7 +1,7 @@
--- Grain: side and currency. Every row that came in, carried ones included, is in exactly one bucket; the amount of one that was
+-- Grain: side and currency. Every row taken in, carried ones included, is in exactly one bucket; the amount of one that was
 -- written off, and has changed since, is in two: what was given up, and the change, which is open and counts the row. The unexplained
--- columns are 0 or the run is not published. `…_in` is counted from what was let in, the buckets from what became of it.
--- Quarantined rows have no amount and no trusted currency: they stand under currency ''.
+-- columns are 0 or the run is not published. `…_in` is counted from what was accepted, the buckets from its dispositions.
+-- Quarantined rows have no amount and no trusted currency: they are under currency ''.
 
 with scope as (
 
@@ -81,7 +81,7 @@ quarantine as (
 
 ),
 
--- Entries that came again: whatever became of their movement since, the run that meets them first counts them.
+-- Entries that came again: whatever the disposition of their movement since, the run that meets them first counts them.
 redelivered_entries as (
 
     select
@@ -95,7 +95,7 @@ redelivered_entries as (
 
 ),
 
--- What came in ---------------------------------------------------------------------------------------------------------
+-- Inflow ---------------------------------------------------------------------------------------------------------------
 
 inflow as (
 
@@ -177,7 +177,7 @@ inflow as (
 
 ),
 
--- What became of it ----------------------------------------------------------------------------------------------------
+-- Dispositions ---------------------------------------------------------------------------------------------------------
 
 dispositions as (
 

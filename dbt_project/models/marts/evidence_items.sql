@@ -1,6 +1,6 @@
 -- Grain: a line with its movement, a line or movement alone, or a callback nothing answers: one row of the evidence that a
--- closeout seals, before its owner is known. In a group the n-th line stands beside the n-th movement, and the first of
--- the shorter side beside the rest, so that every line and movement is told; a match of one side has a row for each item.
+-- closeout seals, before its owner is known. In a group the n-th line is beside the n-th movement, and the first of
+-- the shorter side beside the rest, so that every line and movement is listed; a match of one side has a row for each item.
 -- `missing` names what keeps a row from being audit ready. Internal to runs.
 
 with scope as (
@@ -296,7 +296,7 @@ found as (
 
 ),
 
-told as (
+described as (
 
     select
         found.*,
@@ -329,24 +329,24 @@ final as (
 
     select
         scope.run_id,
-        told.provider_reference,
-        told.settlement_file,
-        told.ledger_entry,
-        told.line_id,
-        told.transaction_id,
-        told.currency,
-        told.match_id,
-        told.provider_event_id,
-        told.actor,
-        told.actor_scope,
-        told.policy,
-        told.policy_result,
-        told.intent_id,
-        told.signature,
-        case when told.missing is null then 'audit_ready' else 'incomplete' end as evidence_status,
-        told.missing,
-        told.evidence_at
-    from told
+        described.provider_reference,
+        described.settlement_file,
+        described.ledger_entry,
+        described.line_id,
+        described.transaction_id,
+        described.currency,
+        described.match_id,
+        described.provider_event_id,
+        described.actor,
+        described.actor_scope,
+        described.policy,
+        described.policy_result,
+        described.intent_id,
+        described.signature,
+        case when described.missing is null then 'audit_ready' else 'incomplete' end as evidence_status,
+        described.missing,
+        described.evidence_at
+    from described
     cross join scope
 
 )

@@ -27,7 +27,7 @@ exception_types as (
 
 ),
 
--- What a decision matched in this run's books stays told; some of it the match settles.
+-- What a decision matched in this run remains an exception; some of it the match settles.
 found as (
 
     select
@@ -43,7 +43,7 @@ found as (
 
 ),
 
--- What a decision in this run's books was about, and matches no more: the item has had so many exceptions of the type here before.
+-- What a decision in this run was about, and matches no more: the item has had so many exceptions of the type here before.
 undone as (
 
     select
@@ -202,7 +202,7 @@ last_occurrences as (
 
 ),
 
-standing as (
+unresolved as (
 
     select * from last_occurrences
     where status <> 'resolved'
@@ -213,15 +213,15 @@ standing as (
 firm_reasons as (
 
     select distinct
-        standing.subject_type,
-        standing.subject_id,
-        standing.currency
-    from standing
-    inner join reason_types on standing.exception_type = reason_types.exception_type and reason_types.is_terminal_reason
+        unresolved.subject_type,
+        unresolved.subject_id,
+        unresolved.currency
+    from unresolved
+    inner join reason_types on unresolved.exception_type = reason_types.exception_type and reason_types.is_terminal_reason
 
 ),
 
--- A callback may speak for two matches; the break is told once, for the first.
+-- A callback may speak for two matches; the break is published once, for the first.
 one_a_subject as (
 
     select
@@ -234,7 +234,7 @@ one_a_subject as (
 
 ),
 
--- What this run finds, each with the exception that told of it last. A reason gives way to a firm one that stands.
+-- What this run finds, each with the exception that named it last. A reason gives way to a firm one that is unresolved.
 judged as (
 
     select
@@ -277,7 +277,7 @@ written_off as (
 
 ),
 
--- What the system resolved and is back opens anew, and so does what people decided about other money, or gave up or matched
+-- What the system resolved and is back opens again, and so does what operators decided about other money, or wrote off or matched
 -- though it is open; what they decided about just this, or that is open, stays as it is.
 opening_now as (
 
@@ -542,7 +542,7 @@ matched_movements as (
 
 ),
 
--- What was found, with the exception that tells of it from now on.
+-- What was found, with the exception that names it from now on.
 found_ids as (
 
     select
@@ -589,21 +589,21 @@ mismatched as (
 rejoined as (
 
     select distinct
-        standing.exception_id,
+        unresolved.exception_id,
         lines.match_id
-    from standing
+    from unresolved
     inner join made_items as lines
         on
-            standing.subject_type = lines.item_type
-            and standing.subject_id = lines.item_id
-            and standing.currency = lines.currency
+            unresolved.subject_type = lines.item_type
+            and unresolved.subject_id = lines.item_id
+            and unresolved.currency = lines.currency
     inner join made_items as movements on lines.match_id = movements.match_id and movements.item_type = 'ledger_transaction'
     inner join earlier_items
         on
-            standing.match_id = earlier_items.match_id
+            unresolved.match_id = earlier_items.match_id
             and movements.item_type = earlier_items.item_type
             and movements.item_id = earlier_items.item_id
-    where standing.exception_type = 'amount_mismatch'
+    where unresolved.exception_type = 'amount_mismatch'
 
 ),
 
@@ -625,7 +625,7 @@ settled_late as (
 
     union all
 
-    -- The match may be another by now than the one that missed its callback: the movement tells.
+    -- The match may be another by now than the one that missed its callback: the movement decides.
     select
         earlier.exception_id,
         min(callback_state.match_id) as match_id
@@ -659,16 +659,16 @@ settled_late as (
 
     -- A callback has said the right amount since.
     select
-        standing.exception_id,
-        standing.match_id
-    from standing
-    inner join callback_state on standing.match_id = callback_state.match_id
-    left join reversed on standing.match_id = reversed.match_id
+        unresolved.exception_id,
+        unresolved.match_id
+    from unresolved
+    inner join callback_state on unresolved.match_id = callback_state.match_id
+    left join reversed on unresolved.match_id = reversed.match_id
     left join found_ids
-        on found_ids.exception_type = 'amount_mismatch' and standing.match_id = found_ids.match_id
+        on found_ids.exception_type = 'amount_mismatch' and unresolved.match_id = found_ids.match_id
     where
-        standing.exception_type = 'amount_mismatch'
-        and standing.subject_type = 'callback'
+        unresolved.exception_type = 'amount_mismatch'
+        and unresolved.subject_type = 'callback'
         and reversed.match_id is null
         and found_ids.exception_id is null
 
@@ -676,26 +676,26 @@ settled_late as (
 
     -- The original has become larger, or what was taken back was given back.
     select
-        standing.exception_id,
+        unresolved.exception_id,
         cast(null as varchar) as match_id
-    from standing
-    inner join original_claims on standing.subject_id = original_claims.line_id and standing.currency = original_claims.currency
-    left join found_ids on standing.exception_id = found_ids.exception_id
-    where standing.exception_type = 'over_applied_reference' and found_ids.exception_id is null
+    from unresolved
+    inner join original_claims on unresolved.subject_id = original_claims.line_id and unresolved.currency = original_claims.currency
+    left join found_ids on unresolved.exception_id = found_ids.exception_id
+    where unresolved.exception_type = 'over_applied_reference' and found_ids.exception_id is null
 
     union all
 
     -- The entries that were missing have come.
     select
-        standing.exception_id,
+        unresolved.exception_id,
         cast(null as varchar) as match_id
-    from standing
+    from unresolved
     cross join scope
-    inner join transactions on standing.subject_id = transactions.transaction_id and standing.currency = transactions.currency
-    left join found_ids on standing.exception_id = found_ids.exception_id
+    inner join transactions on unresolved.subject_id = transactions.transaction_id and unresolved.currency = transactions.currency
+    left join found_ids on unresolved.exception_id = found_ids.exception_id
     where
-        standing.exception_type = 'unbalanced_transaction'
-        and standing.ledger_window <= scope.ledger_window
+        unresolved.exception_type = 'unbalanced_transaction'
+        and unresolved.ledger_window <= scope.ledger_window
         and found_ids.exception_id is null
 
     union all
@@ -738,17 +738,17 @@ settled_ids as (
 replaced_reasons as (
 
     select
-        standing.exception_id,
+        unresolved.exception_id,
         found_ids.exception_id as superseded_by,
         cast(1 as bigint) as preference
-    from standing
-    inner join reason_types on standing.exception_type = reason_types.exception_type
+    from unresolved
+    inner join reason_types on unresolved.exception_type = reason_types.exception_type
     inner join found_ids
         on
-            standing.subject_type = found_ids.subject_type
-            and standing.subject_id = found_ids.subject_id
-            and standing.currency = found_ids.currency
-            and standing.exception_type <> found_ids.exception_type
+            unresolved.subject_type = found_ids.subject_type
+            and unresolved.subject_id = found_ids.subject_id
+            and unresolved.currency = found_ids.currency
+            and unresolved.exception_type <> found_ids.exception_type
             and found_ids.is_reason
 
 ),
@@ -757,41 +757,41 @@ replaced_reasons as (
 gone_reasons as (
 
     select
-        standing.exception_id,
+        unresolved.exception_id,
         cast(null as varchar) as superseded_by,
         cast(4 as bigint) as preference
-    from standing
-    inner join reason_types on standing.exception_type = reason_types.exception_type
+    from unresolved
+    inner join reason_types on unresolved.exception_type = reason_types.exception_type
     inner join carried
         on
-            standing.subject_type = carried.item_type
-            and standing.subject_id = carried.item_id
-            and standing.currency = carried.currency
+            unresolved.subject_type = carried.item_type
+            and unresolved.subject_id = carried.item_id
+            and unresolved.currency = carried.currency
     left join open_items
         on
-            standing.subject_type = open_items.item_type
-            and standing.subject_id = open_items.item_id
-            and standing.currency = open_items.currency
+            unresolved.subject_type = open_items.item_type
+            and unresolved.subject_id = open_items.item_id
+            and unresolved.currency = open_items.currency
     where
         open_items.item_id is null
-        or (standing.exception_type = 'duplicate_ledger_posting' and open_items.disposition <> 'duplicate')
+        or (unresolved.exception_type = 'duplicate_ledger_posting' and open_items.disposition <> 'duplicate')
 
 ),
 
 -- The match that an exception speaks of was taken back, and what holds instead says otherwise.
 without_match as (
 
-    select standing.*
-    from standing
-    inner join reversed on standing.match_id = reversed.match_id
+    select unresolved.*
+    from unresolved
+    inner join reversed on unresolved.match_id = reversed.match_id
     left join found_ids
         on
-            standing.exception_type = found_ids.exception_type
-            and standing.subject_type = found_ids.subject_type
-            and standing.subject_id = found_ids.subject_id
-            and standing.currency = found_ids.currency
+            unresolved.exception_type = found_ids.exception_type
+            and unresolved.subject_type = found_ids.subject_type
+            and unresolved.subject_id = found_ids.subject_id
+            and unresolved.currency = found_ids.currency
     where
-        standing.exception_type in ('amount_mismatch', 'missing_callback', 'status_conflict')
+        unresolved.exception_type in ('amount_mismatch', 'missing_callback', 'status_conflict')
         and found_ids.exception_id is null
 
 ),
@@ -830,18 +830,18 @@ replaced_matches as (
 
     -- Another callback of the match is the last success by now, and differs as well.
     select
-        standing.exception_id,
+        unresolved.exception_id,
         found_ids.exception_id as superseded_by,
         cast(2 as bigint) as preference
-    from standing
+    from unresolved
     inner join found_ids
         on
-            standing.match_id = found_ids.match_id
-            and standing.exception_type = found_ids.exception_type
-            and standing.subject_type = found_ids.subject_type
-            and standing.subject_id <> found_ids.subject_id
-    left join found_ids as again on standing.exception_id = again.exception_id
-    where standing.exception_type = 'amount_mismatch' and standing.subject_type = 'callback' and again.exception_id is null
+            unresolved.match_id = found_ids.match_id
+            and unresolved.exception_type = found_ids.exception_type
+            and unresolved.subject_type = found_ids.subject_type
+            and unresolved.subject_id <> found_ids.subject_id
+    left join found_ids as again on unresolved.exception_id = again.exception_id
+    where unresolved.exception_type = 'amount_mismatch' and unresolved.subject_type = 'callback' and again.exception_id is null
 
     union all
 
@@ -940,10 +940,10 @@ resolved as (
 
 ),
 
--- What this run's books write off shows how much they do, whatever the run that opened it says by now.
+-- What this run writes off shows the amount written off, whatever the run that opened it says by now.
 shown as (
 
-    select * from standing
+    select * from unresolved
 
     union all
 

@@ -1,5 +1,5 @@
 -- Grain: an item unmatched when the run ended, in transit or excepted: what the next window carries forward. Of an item that was
--- written off in these books, by how much it has changed since: an item of this window.
+-- written off in this run, the amount by which it has changed since: an item of this window.
 
 with scope as (
 

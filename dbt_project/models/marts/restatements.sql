@@ -1,5 +1,5 @@
 -- Grain: a line that a restated settlement file changed, added or took out, or that a later file put into another batch.
--- Amounts and batch stand before and after the change.
+-- Amounts and batch are those before and after the change.
 
 with scope as (
 

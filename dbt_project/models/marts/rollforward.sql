@@ -1,7 +1,7 @@
 -- Grain: a currency. The unmatched movements before, plus what newly seen windows posted, less what this run settled or
 -- wrote off, must be the unmatched movements after: difference_minor is 0 or the run is not published.
 -- Opening is what the runs before closed with. What restated or late entries have made of such a movement since, matched or
--- open, is posted here: no book that stands is told anew.
+-- open, is posted here: no published roll-forward changes.
 
 with scope as (
 

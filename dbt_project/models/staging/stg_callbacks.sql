@@ -1,4 +1,4 @@
--- Grain: a callback delivery. The same event may stand here many times.
+-- Grain: a callback delivery. The same event may be here many times.
 
 with source as (
 

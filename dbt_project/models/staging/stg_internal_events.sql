@@ -1,4 +1,4 @@
--- Grain: a delivery of a stage that an intent went through. The same event may stand here many times.
+-- Grain: a delivery of a stage that an intent went through. The same event may be here many times.
 {{ config(materialized='view') }}
 
 with source as (

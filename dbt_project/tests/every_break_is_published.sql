@@ -1,5 +1,5 @@
 -- A break that a model finds is an exception of this run, or one that an earlier run has opened: none is lost on the way
--- for want of a vocabulary row, an owner, a due date or a currency. Why an item is unmatched is told once: by the reason that stands.
+-- for want of a vocabulary row, an owner, a due date or a currency. Why an item is unmatched is published once: by the unresolved reason.
 {{ config(meta={'dagster': {'ref': {'name': 'exceptions'}}}) }}
 
 with found as (
@@ -8,7 +8,7 @@ with found as (
 
 ),
 
-told as (
+published as (
 
     select
         exception_type,
@@ -28,7 +28,7 @@ told as (
 
 ),
 
-standing_reasons as (
+unresolved_reasons as (
 
     select distinct
         earlier.subject_type,
@@ -44,20 +44,20 @@ lost as (
 
     select found.*
     from found
-    left join told
+    left join published
         on
-            found.exception_type = told.exception_type
-            and found.subject_type = told.subject_type
-            and found.subject_id = told.subject_id
-            and found.currency = told.currency
+            found.exception_type = published.exception_type
+            and found.subject_type = published.subject_type
+            and found.subject_id = published.subject_id
+            and found.currency = published.currency
     left join {{ ref('int_unmatched_reasons') }} as reasons on found.exception_type = reasons.exception_type
-    left join standing_reasons
+    left join unresolved_reasons
         on
             reasons.rank > 3
-            and found.subject_type = standing_reasons.subject_type
-            and found.subject_id = standing_reasons.subject_id
-            and found.currency = standing_reasons.currency
-    where told.subject_id is null and standing_reasons.subject_id is null
+            and found.subject_type = unresolved_reasons.subject_type
+            and found.subject_id = unresolved_reasons.subject_id
+            and found.currency = unresolved_reasons.currency
+    where published.subject_id is null and unresolved_reasons.subject_id is null
 
 )
 
