@@ -61,7 +61,7 @@ def of_facts(
         Blocker(
             "newer_facts",
             file.file_id,
-            f"{file.kind} file {file.file_id} came in after revision {revision.revision} and may belong to it",
+            f"{file.kind} file {file.file_id} arrived after revision {revision.revision} and may belong to it",
             Remedy("run the window again", "run_window", _about(run)),
         )
         for file in files

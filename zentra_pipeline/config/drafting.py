@@ -149,7 +149,7 @@ def _mapping(table: _Table) -> tuple[dict[str, object], list[str]]:
     mapping["amounts"] = amounts
     mapping["currency"] = found["currency"] or {"constant": "EUR"}
     if found["currency"] is None:
-        doubts.append("No column looks like a currency: EUR stands for all rows; put the right one.")
+        doubts.append("No column looks like a currency: EUR is set for all rows; put the right one.")
     if found["type"] is not None:
         words = list(dict.fromkeys(table.values[found["type"]]))[:_VALUES]
         mapping["line_type"] = {"column": found["type"], "values": {word: _line_type(word) for word in words}}

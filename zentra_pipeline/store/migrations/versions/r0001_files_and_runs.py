@@ -1,4 +1,4 @@
-"""First tables of the operational store: files let in, runs, their revisions and state changes."""
+"""First tables of the operational store: files accepted, runs, their revisions and state changes."""
 
 import sqlalchemy as sa
 from alembic import op

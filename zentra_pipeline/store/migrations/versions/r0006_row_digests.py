@@ -1,4 +1,4 @@
-"""A digest of its own for each row that people answer for; those that are there get one of what they hold now."""
+"""A digest of its own for each row that somebody answers for; those that are there get one of what they hold now."""
 
 import sqlalchemy as sa
 from alembic import op
