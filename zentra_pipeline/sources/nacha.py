@@ -127,7 +127,7 @@ def parts(path: Path, name: str, notes: MutableMapping[str, int] | None = None) 
 def _records(path: Path) -> Iterator[str]:
     """Records of 94 characters: a line each, trailing blanks left off or not, or one after the other without lines."""
     held = ""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         while block := stream.read(_BLOCK):
             *lines, held = _LINE_END.split(held + block)
             for line in lines:
