@@ -249,6 +249,7 @@ def refusals() -> Iterator[tuple[str, str | bytes, str]]:
     yield "XML", "<?xml version='1.0'?><Document/>", "it is XML or HTML, not MT940"
     yield "zip", b"PK\x03\x04xx", "it is a zip archive"
     yield "one line", ":20:" + "x" * 100_000, "a line is longer than 64 KiB"
+    yield "fields without end", statement(entry, *[":86:" + "y" * 1000] * 2000), "longer than 1 MiB together"
     yield "one field", statement(entry, ":86:x", *["y" * 1000] * 2000), "field :86: is longer than 1 MiB"
 
 

@@ -6,7 +6,7 @@ Does not belong here: the grammar of any format, and what an entry's fields are 
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -156,14 +156,6 @@ class LineIds:
 def short_digest(content: str) -> str:
     """16 hex digits of the SHA-256 of a text."""
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def day_of(text: str) -> date | None:
-    """The day that a text such as 2026-02-28 or 2026-02-28T10:00:00 names; null when it names none."""
-    try:
-        return date.fromisoformat(text[:10])
-    except ValueError:
-        return None
 
 
 def _frame(rows: list[Row]) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import LineIds, Part
-from zentra_pipeline.sources.camt_entry import Details, Node, details_of, local_name
+from zentra_pipeline.sources.camt_entry import Details, Node, batch_of, details_of, local_name
 from zentra_pipeline.sources.camt_statement import OpenStatement
 from zentra_pipeline.sources.file_form import refuse_other_xml, start_of
 from zentra_pipeline.sources.limits import RECORD_BYTES
@@ -118,6 +118,8 @@ class _Reader:
         self._ids = LineIds()
         self._open: OpenStatement | None = None
         self._details: list[Details] = []
+        self._group: Node | None = None
+        self._batch: str | None = None
         self._held = 0
 
     def take(self, parser: etree.XMLPullParser, octets: int) -> Iterator[Part]:
@@ -159,7 +161,9 @@ class _Reader:
         parent = node.getparent()
         if tag == "TxDtls":
             if parent is not None and local_name(parent) in ("NtryDtls", "Ntry"):
-                self._details.append(details_of(node))
+                if parent is not self._group:
+                    self._group, self._batch = parent, batch_of(parent)
+                self._details.append(details_of(node, self._batch))
                 self._release(node)
         elif node is statement.node:
             yield from statement.close()
@@ -172,7 +176,7 @@ class _Reader:
             elif tag == "TxsSummry":
                 statement.add_summary(node)
             elif tag == "Ntry":
-                details, self._details = self._details, []
+                details, self._details, self._group = self._details, [], None
                 yield from statement.lines(node, details)
                 self._release(node)
 

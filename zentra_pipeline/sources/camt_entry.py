@@ -112,9 +112,9 @@ def day_or_time(fields: Fields, path: str) -> str | None:
     return fields.get(f"{path}/DtTm") or fields.get(f"{path}/Dt") or fields.get(path)
 
 
-def details_of(node: Node) -> Details:
-    """What a `TxDtls` says of its transaction."""
-    fields, group = fields_of(node), node.getparent()
+def details_of(node: Node, batch: str | None) -> Details:
+    """What a `TxDtls` says of its transaction; `batch`: the id of the batch it is in."""
+    fields = fields_of(node)
     references = {name: value for name, path in _REFERENCES.items() if (value := reference(fields.get(path)))}
     if "Ustrd" in references:
         references["Ustrd"] = " ".join(references["Ustrd"].split())
@@ -124,7 +124,7 @@ def details_of(node: Node) -> Details:
         instructed=amount(fields, "AmtDtls/InstdAmt/Amt"),
         codes=codes(fields),
         references=references,
-        batch=None if group is None else batch_of(group),
+        batch=batch,
         dated=next((fields[path] for path in _DATES if path in fields), None),
     )
 

@@ -15,6 +15,7 @@ from zentra_pipeline.sources.bank_statements import LineIds, instant, minor_unit
 from zentra_pipeline.sources.mt940_entry import Information, Line, information_of, line_of
 from zentra_pipeline.sources.statement import Statement
 
+_INFORMATION_LIMIT = 1024 * 1024
 _BALANCE = re.compile(r"(C|D|RC|RD)([0-9]{6})([A-Z]{3})([0-9]*(?:[,.][0-9]*)?)", re.ASCII)
 _TOTAL = re.compile(r"([0-9]{1,15})([A-Z]{3})([0-9]*(?:[,.][0-9]*)?)", re.ASCII)
 _FLOOR = re.compile(r"([A-Z]{3})[CD]?[0-9]*(?:[,.][0-9]*)?", re.ASCII)
@@ -39,6 +40,7 @@ class OpenStatement:
         self._totals: dict[str, tuple[int, int, str]] = {}
         self._entry: str | None = None
         self._information: list[str] = []
+        self._said = 0
         self._entries = 0
         self._minor = 0
 
@@ -52,6 +54,9 @@ class OpenStatement:
         if tag == "86":
             if self._entry is not None:
                 self._information.append(text)
+                self._said += len(text)
+                if self._said > _INFORMATION_LIMIT:
+                    raise self._refused(f"entry {self._entries + 1}: its fields :86: are longer than 1 MiB together")
             return
         yield from self._entry_lines()
         value = text.strip()
@@ -115,7 +120,7 @@ class OpenStatement:
 
     def _entry_lines(self) -> Iterator[SettlementLine]:
         text, said = self._entry, "\n".join(self._information)
-        self._entry, self._information = None, []
+        self._entry, self._information, self._said = None, [], 0
         if text is None:
             return
         self._entries += 1
