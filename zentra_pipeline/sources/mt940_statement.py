@@ -52,11 +52,7 @@ class OpenStatement:
     def take(self, tag: str, text: str) -> Iterator[SettlementLine]:
         """Read a field; an entry is given once the field after its information comes."""
         if tag == "86":
-            if self._entry is not None:
-                self._information.append(text)
-                self._said += len(text)
-                if self._said > _INFORMATION_LIMIT:
-                    raise self._refused(f"entry {self._entries + 1}: its fields :86: are longer than 1 MiB together")
+            self._inform(text)
             return
         yield from self._entry_lines()
         value = text.strip()
@@ -82,6 +78,15 @@ class OpenStatement:
             self._currency = self._currency or (floor.group(1) if floor else None)
         elif tag in ("90C", "90D"):
             self._totals[tag] = self._total(tag, value)
+
+    def _inform(self, text: str) -> None:
+        """Keep an `:86:` of the entry before it; one of the whole statement says nothing of a line."""
+        if self._entry is None:
+            return
+        self._information.append(text)
+        self._said += len(text)
+        if self._said > _INFORMATION_LIMIT:
+            raise self._refused(f"entry {self._entries + 1}: its fields :86: are longer than 1 MiB together")
 
     def close(self) -> Iterator[SettlementLine | Statement]:
         """The last entry, and the statement as read."""
