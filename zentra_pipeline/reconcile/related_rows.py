@@ -1,6 +1,7 @@
 """Rows of the past that are related to what a run must look at, however many rows lie between, found by key files.
 
-Two rows are related when they share a reference or an id, whatever columns these are in; so are the rows of a match.
+Two rows are related when they share a reference or an id, whatever columns these are in; so are the rows of a match,
+and the lines of a batch to its payout and to a movement that bears the batch.
 The search starts from all that is new or open and ends where nothing new is found: what is left out shares no key with
 anything that is read. Finding too much costs time and changes nothing. What is new does not belong here (visible_rows).
 """
@@ -102,8 +103,7 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
     for table in PUBLISHED:
         connection.execute(f"create table related.{table} ({lake_files.columns_sql(table)}, run_sequence bigint)")
     connection.execute(
-        "create table related.sources (number integer, table_name varchar, path varchar, key_file varchar, "
-        "moved_to varchar, run_sequence bigint, seen_until timestamp)"
+        "create table related.sources (number integer, table_name varchar, key_file varchar, run_sequence bigint)"
     )
     connection.execute("create table related.match_units (run_sequence bigint, unit ubigint, hop integer)")
     connection.execute("create table related.known (key ubigint)")
@@ -119,17 +119,14 @@ def _register(
         [
             str(number),
             source.table,
-            str(source.path),
             str(row_keys.key_file(tenant_root, source.path, normalizer)),
-            source.moved_to,
             None if source.run_sequence is None else str(source.run_sequence),
-            None if source.seen_until is None else f"{source.seen_until.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}",
         ]
         for number, source in enumerate(past)
     ]
     connection.execute(
         """insert into related.sources
-           select cast(f[1] as integer), f[2], f[3], f[4], f[5], cast(f[6] as bigint), cast(f[7] as timestamp)
+           select cast(f[1] as integer), f[2], f[3], cast(f[4] as bigint)
            from (select unnest($1) as f)""",
         [rows],
     )
@@ -157,7 +154,7 @@ def _open_keys(waiting: str) -> str:
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: str, normalizer: str) -> str:
-    """A select of the keys of staged rows."""
+    """A select of the keys under which staged rows look for others."""
     normalized = None
     if normalizer != "none" and "provider_reference" in KEYED[table].columns:
         normalized = _NORMALIZED
@@ -166,7 +163,8 @@ def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: str, normaliz
             f"and provider_reference not in (select reference from {_NORMALIZED})"
         )
         reference_keys.write_normalized(connection, _NORMALIZED, references, normalizer)
-    return f"select key from ({row_keys.keys_of(rows, KEYED[table].columns, normalized=normalized)})"
+    texts = (*KEYED[table].columns, *KEYED[table].looks_for)
+    return f"select key from ({row_keys.keys_of(rows, texts, normalized=normalized)})"
 
 
 def _look_up_next(connection: duckdb.DuckDBPyConnection, selects: Sequence[str]) -> None:
@@ -197,57 +195,46 @@ def _find_units(connection: duckdb.DuckDBPyConnection, key_files: Sequence[Path]
 def _fetch(
     connection: duckdb.DuckDBPyConnection, past: Sequence[Source], hop: int, normalizer: str, on_read: OnRead
 ) -> list[str]:
-    """Read the rows found last, and return selects of their keys."""
+    """Read the rows found last, and return selects of the keys under which they look for others."""
     numbers = connection.execute("select distinct number from related.units where hop = $1", [hop]).fetchall()
-    found: dict[str, set[Path]] = defaultdict(set)
-    for (number,) in numbers:
-        found[past[number].table].add(past[number].path)
-    on_read(sorted(set().union(*(found[table] for table in staged_tables.TABLE_OF_KIND.values()))))
-    selects = [
-        _fetch_staged(connection, table, sorted(found[table]), hop, normalizer)
-        for table in staged_tables.TABLE_OF_KIND.values()
-        if found[table]
-    ]
+    found: dict[str, list[int]] = defaultdict(list)
+    for (number,) in sorted(numbers):
+        found[past[number].table].append(number)
+    staged = [table for table in staged_tables.TABLE_OF_KIND.values() if found[table]]
+    on_read(sorted({past[number].path for table in staged for number in found[table]}))
+    keys = []
+    for table in staged:
+        rows = " union all ".join(_staged_rows(past[number], number, hop) for number in found[table])
+        connection.execute(f"create table related.{table}_{hop} as {rows}").fetchall()
+        connection.execute(f"insert into related.{table} by name from related.{table}_{hop}").fetchall()
+        keys.append(_keys(connection, table, f"select * from related.{table}_{hop}", normalizer))
     if found["callback_states"]:
-        _fetch_states(connection, past, found["callback_states"], hop)
+        rows = " union all ".join(
+            _published_rows(past[number], f"select unit from related.units where number = {number} and hop = {hop}")
+            for number in found["callback_states"]
+        )
+        connection.execute(f"insert into related.callback_states {rows}").fetchall()
     if found["matches"] or found["match_legs"]:
-        selects.append(_fetch_matches(connection, past, hop))
-    return selects
+        keys.append(_fetch_matches(connection, past, hop))
+    return keys
 
 
-def _fetch_staged(
-    connection: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path], hop: int, normalizer: str
-) -> str:
-    columns = staged_tables.staged_columns(table)
-    moved = "coalesce(sources.moved_to, rows.settlement_file) as settlement_file"
-    names = ", ".join(moved if name == "settlement_file" else f"rows.{name}" for name in sql_text.column_types(columns))
-    seen = (
-        f" where sources.seen_until is null or rows.{SEEN_BY[table]} < sources.seen_until" if table in SEEN_BY else ""
+def _staged_rows(source: Source, number: int, hop: int) -> str:
+    """A select of the rows of a staged file that were found last; one for each file reads little more than them."""
+    at = SEEN_BY.get(source.table)
+    seen = "" if at is None or source.seen_until is None else f" and {at} < {instant(source.seen_until)}"
+    return (
+        f"select * from ({staged_rows([source])}) where {KEYED[source.table].unit} in "
+        f"(select unit from related.units where number = {number} and hop = {hop}){seen}"
     )
-    fetched = f"related.{table}_{hop}"
-    connection.execute(
-        f"""create table {fetched} as
-            select {names}
-            from {sql_text.parquet_scan(paths, columns, with_names=True)} as rows
-            inner join related.sources as sources on rows.filename = sources.path
-            inner join related.units as units
-                on sources.number = units.number and {KEYED[table].unit} = units.unit and units.hop = {hop}{seen}"""
-    ).fetchall()
-    connection.execute(f"insert into related.{table} by name from {fetched}").fetchall()
-    return _keys(connection, table, f"select * from {fetched}", normalizer)
 
 
-def _fetch_states(connection: duckdb.DuckDBPyConnection, past: Sequence[Source], paths: set[Path], hop: int) -> None:
-    rows = _published_rows("callback_states", [source for source in past if source.path in paths])
-    connection.execute(
-        f"""insert into related.callback_states
-            select rows.*
-            from ({rows}) as rows
-            inner join related.sources as sources
-                on rows.run_sequence = sources.run_sequence and sources.table_name = 'callback_states'
-            inner join related.units as units
-                on sources.number = units.number and hash(rows.provider_event_id) = units.unit and units.hop = {hop}"""
-    ).fetchall()
+def _published_rows(source: Source, units: str) -> str:
+    """A select of the rows of a published file whose units are among these, with the run's place."""
+    return (
+        f"select *, cast({source.run_sequence} as bigint) as run_sequence from ({rows_of_file(source)}) "
+        f"where {KEYED[source.table].unit} in ({units})"
+    )
 
 
 def _fetch_matches(connection: duckdb.DuckDBPyConnection, past: Sequence[Source], hop: int) -> str:
@@ -262,32 +249,23 @@ def _fetch_matches(connection: duckdb.DuckDBPyConnection, past: Sequence[Source]
            where units.hop = $1 and sources.table_name in ('matches', 'match_legs')""",
         [hop],
     ).fetchall()
-    runs = {
-        run
-        for (run,) in connection.execute(
-            "select distinct run_sequence from related.match_units where hop = $1", [hop]
-        ).fetchall()
-    }
+    found = connection.execute("select distinct run_sequence from related.match_units where hop = $1", [hop]).fetchall()
     for table in ("matches", "match_legs"):
-        sources = [source for source in past if source.table == table and source.run_sequence in runs]
-        if sources:
-            connection.execute(
-                f"""insert into related.{table}
-                    select rows.*
-                    from ({_published_rows(table, sources)}) as rows
-                    inner join related.match_units as units
-                        on rows.run_sequence = units.run_sequence
-                        and hash(rows.match_id) = units.unit and units.hop = {hop}"""
-            ).fetchall()
+        selects = [
+            _published_rows(
+                source,
+                f"select unit from related.match_units where run_sequence = {source.run_sequence} and hop = {hop}",
+            )
+            for source in past
+            if source.table == table and (source.run_sequence,) in found
+        ]
+        if selects:
+            connection.execute(f"insert into related.{table} {' union all '.join(selects)}").fetchall()
     return f"""select hash(legs.leg_id) as key from related.match_legs as legs
                inner join related.match_units as units
                    on legs.run_sequence = units.run_sequence and hash(legs.match_id) = units.unit and units.hop = {hop}
                union all
                select unit as key from related.match_units where hop = {hop}"""
-
-
-def _published_rows(table: str, sources: Sequence[Source]) -> str:
-    return lake_files.published_rows(table, [(source.path, source.run_sequence or 0) for source in sources])
 
 
 def rows_of_file(source: Source) -> str:

@@ -24,27 +24,43 @@ _ROWS_A_GROUP: Final = 16_384
 
 @dataclass(frozen=True)
 class Keyed:
-    """How rows of a table are found: `unit` names what is read together, the texts of `columns` are keys."""
+    """How rows of a table are related to others: `unit` names what is read together.
+
+    Rows are found by the texts of `columns` and `found_by`, and look for others by those of `columns` and `looks_for`.
+    """
 
     unit: str
     columns: tuple[str, ...]
+    found_by: tuple[str, ...] = ()
+    looks_for: tuple[str, ...] = ()
     condition: str = "true"
 
 
+# The lines of a batch matter to its payout and to a movement that bears it, not to each other: providers number batches
+# from 1 again every day.
+_BATCH: Final = "case when batch_id <> '' then 'batch ' || batch_id end"
+_PAYOUT: Final = "case when batch_id <> '' then 'payout ' || batch_id end"
+_IF_PAYOUT: Final = "case when line_type = 'payout' then"
 # A match is found by its items, and its callbacks by the match: a later run may have published those without them.
 _LEG: Final = "case when leg_type = 'callback' then match_id else leg_id end"
 KEYED: Final[Mapping[str, Keyed]] = {
     "settlement_lines": Keyed(
         "cast(row_number as ubigint)",
-        ("line_id", "provider_reference", "merchant_reference", "original_reference", "batch_id"),
+        ("line_id", "provider_reference", "merchant_reference", "original_reference"),
+        found_by=(_BATCH, f"{_IF_PAYOUT} {_PAYOUT} end"),
+        looks_for=(_PAYOUT, f"{_IF_PAYOUT} {_BATCH} end"),
     ),
-    "ledger_entries": Keyed("hash(transaction_id)", ("transaction_id", "provider_reference", "intent_id")),
+    "ledger_entries": Keyed(
+        "hash(transaction_id)",
+        ("transaction_id", "provider_reference", "intent_id"),
+        looks_for=("case when provider_reference <> '' then 'batch ' || provider_reference end",),
+    ),
     "callbacks": Keyed(
         "cast(row_number as ubigint)", ("provider_event_id", "provider_reference", "merchant_reference")
     ),
     "internal_events": Keyed("cast(row_number as ubigint)", ("intent_id", "transaction_id")),
     "match_legs": Keyed("hash(match_id)", (_LEG,)),
-    "matches": Keyed("hash(match_id)", ("match_id",), "status = 'reversed'"),
+    "matches": Keyed("hash(match_id)", ("match_id",), condition="status = 'reversed'"),
     "callback_states": Keyed("hash(provider_event_id)", ("provider_event_id",)),
 }
 
@@ -122,4 +138,6 @@ def _select(connection: duckdb.DuckDBPyConnection, table: str, rows: str, normal
         references = f"select distinct provider_reference as reference from ({rows}) where provider_reference <> ''"
         connection.execute(f"create or replace table {normalized} ({reference_keys.COLUMNS})")
         reference_keys.write_normalized(connection, normalized, references, normalizer)
-    return f"select key, unit from ({keys_of(rows, keyed.columns, keyed.unit, normalized=normalized)})"
+    return (
+        f"select key, unit from ({keys_of(rows, (*keyed.columns, *keyed.found_by), keyed.unit, normalized=normalized)})"
+    )
