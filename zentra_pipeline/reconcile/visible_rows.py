@@ -8,6 +8,7 @@ models make of it.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ import duckdb
 
 from zentra_pipeline import sql_text
 from zentra_pipeline.contracts import staged_tables
+from zentra_pipeline.errors import DamagedFilesError
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import related_rows
 from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs
@@ -26,7 +28,6 @@ from zentra_pipeline.store.files import StagedFile
 EARLIER_TABLES: Final = ("matches", "match_legs", "open_items", "write_offs", "exceptions", "callback_states")
 _ALWAYS: Final = datetime.max.replace(tzinfo=UTC)
 _LEDGER_FILES: Final = "file_sequence bigint, seen_until timestamp"
-
 
 Check = Callable[[Sequence[StagedFile]], None]
 
@@ -93,15 +94,22 @@ def reads_everything(inputs: RunInputs) -> bool:
     return inputs.reads_whole_history or any(run.clearing_accounts != accounts for run in inputs.earlier)
 
 
-def write_keys(inputs: RunInputs, tables: Mapping[str, Path], tenant_root: Path) -> None:
-    """Write the key files of what the run has read (and checked) and published, for the runs that follow."""
-    read = [one.source for one in _staged(inputs, tenant_root) if one.source.moved_to is None]
+def write_keys(inputs: RunInputs, tables: Mapping[str, Path], tenant_root: Path, check: Check = unchecked) -> None:
+    """Write the key files of what the run has read and published, for the runs that follow.
+
+    Those that cannot be written now (no space, a file that is not what ingest wrote) are written by the run that needs
+    them, which then says why it cannot.
+    """
+    staged = [one for one in _staged(inputs, tenant_root) if one.source.moved_to is None]
+    by_path = {one.source.path: one.file for one in staged}
     made = [Source(table, path, run_sequence=0) for table, path in tables.items() if table in related_rows.PUBLISHED]
-    related_rows.write_keys([*read, *made], tenant_root, inputs.profile.reference_normalizer, _unheard)
 
+    def on_read(paths: Sequence[Path]) -> None:
+        check([by_path[path] for path in paths if path in by_path])
 
-def _unheard(paths: Sequence[Path]) -> None:
-    del paths
+    with suppress(OSError, duckdb.Error, DamagedFilesError):
+        sources = [*(one.source for one in staged), *made]
+        related_rows.write_keys(sources, tenant_root, inputs.profile.reference_normalizer, on_read)
 
 
 def _staged(inputs: RunInputs, tenant_root: Path) -> Iterator[_StagedSource]:

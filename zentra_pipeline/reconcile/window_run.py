@@ -128,12 +128,13 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
     inputs = gather.run_inputs(tenant, run)
     keep = os.environ.get(KEEP_VARIABLE) == "1"
     tables: dict[str, lake_files.PublishedFile] = {}
+    check = partial(staged_digests.check, tenant)
     with run_database.run_database(
         inputs,
         tenant.paths.scratch / run.run_id,
         tenant.paths.root,
         keep=keep,
-        check=partial(staged_digests.check, tenant),
+        check=check,
     ) as database:
         nodes = _build(execution, report, database)
         inputs_digest = run_database.inputs_digest(database)
@@ -148,9 +149,10 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
         run, tables = revisions.keep(execution, known, inputs, digest)
     else:
         run, tables = revisions.record(execution, inputs, inputs_digest, digest, tables)
-        published = {name: tenant.paths.root / table.path for name, table in tables.items()}
-        visible_rows.write_keys(inputs, published, tenant.paths.root)
     lake.refresh(tenant.paths)
+    if known is None:
+        published = {name: tenant.paths.root / table.path for name, table in tables.items()}
+        visible_rows.write_keys(inputs, published, tenant.paths.root, check)
     return WindowResult(run, run.revision > published_before, tables, nodes, _quarantined_rows(inputs))
 
 
