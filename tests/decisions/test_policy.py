@@ -222,5 +222,5 @@ def test_the_guide_says_from_which_status_an_action_may_be_taken() -> None:
 
 def test_the_guide_has_every_role_and_every_type_whose_write_off_takes_an_item_out() -> None:
     assert [row[0] for row in table("role", "may")] == list(policy.ROLE_ACTIONS)
-    told = guide().partition("## Write-offs")[2].partition(") takes the item out")[0]
-    assert set(re.findall(r"`(\w+)`", told)) == OPEN_ITEM_TYPES
+    listed = guide().partition("## Write-offs")[2].partition(") closes the item")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == OPEN_ITEM_TYPES
