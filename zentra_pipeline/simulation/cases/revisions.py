@@ -126,5 +126,6 @@ def original_found_after_later_windows(story: CaseScript) -> None:
     story.before = story.fork()
     story.before.find("unresolved_reference", "settlement_line", line.row.line_id, refunded)
     paid, movement = story.line(run, amount, "EUR", original), story.movement(run, amount, "EUR", original)
-    _comes_late(story, paid, movement)
-    story.match([paid], [movement])
+    heard = story.success([paid], [movement], amount)
+    _comes_late(story, paid, movement, *heard)  # a callback by itself would be an orphan after the lag
+    story.match([paid], [movement], callbacks=heard)
