@@ -105,3 +105,27 @@ def test_a_key_file_that_lacks_keys_is_found_and_made_again(week: World) -> None
     assert not folder.exists()
     week.request(TUE, settlement_file(TUE))
     assert [finding.check for finding in doctor.examine(week.tenant.home)[1].findings] == []
+
+
+def test_what_came_again_before_a_run_was_repeated_is_counted_by_the_next(tmp_path: Path) -> None:
+    """A repeated run publishes nothing for repeats, so it has not met them: the next window counts them.
+
+    T1 has two entries, and each of them came again.
+    """
+    world = World(tmp_path)
+    world.add(settle("L1", "R1", 100), post("T1", "R1", 100), call("E1", "R1", 100))
+    world.run(MON)
+    world.ingest("ledger", "ledger_again", list(post("T1", "R1", 100)))
+    world.ingest("callbacks", "callbacks_again", [call("E1", "R1", 100)])
+    assert not world.request(MON, settlement_file(MON)).is_new_revision
+    world.add(settle("L2", "R2", 5, on=TUE), post("T2", "R2", 5, on=TUE), call("E2", "R2", 5, on=TUE))
+    world.run(TUE)
+    rows = world.query(
+        "select side, rows_in, matched, duplicates from conservation "
+        f"where ledger_window = '{TUE}' and currency = 'USD' order by side"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("callback", 2, 1, 1),
+        ("ledger", 3, 1, 2),
+        ("settlement", 1, 1, 0),
+    ]

@@ -1,9 +1,9 @@
 """Rows of the past that are related to what a run must look at, however many rows lie between, found by key files.
 
 Two rows are related when they share a reference or an id, whatever columns these are in; so are the rows of a match,
-and the lines of a batch to its payout and to a movement that bears the batch.
-The search starts from all that is new or open and ends where nothing new is found: what is left out shares no key with
-anything that is read. Finding too much costs time and changes nothing. What is new does not belong here (visible_rows).
+and the lines of a batch to its payout and to a movement that bears the batch. The search starts from all that is new or
+open and ends where nothing new is found: what is left out shares no key with anything that is read. Finding too much
+costs time and changes nothing. What is new does not belong here (visible_rows).
 """
 
 from collections import defaultdict
@@ -134,7 +134,7 @@ def _register(
 
 def _open_keys(waiting: str) -> str:
     """A select of the keys of what is open: items, exceptions, waiting callbacks, and what the run's decisions name."""
-    return f"""
+    names = """
         select item_id as text from earlier.open_items
         union all
         select unnest([newest.subject_id, newest.match_id]) as text
@@ -145,12 +145,13 @@ def _open_keys(waiting: str) -> str:
         left join run.exception_states as decided on newest.exception_id = decided.exception_id
         where newest.status <> 'resolved' and (coalesce(decided.status, '') <> 'resolved' or decided.is_own)
         union all
-        select provider_event_id as text from ({waiting})
+        select provider_event_id as text from waiting
         union all
         select item_id as text from run.write_offs
         union all
         select item_id as text from run.manual_matches
-    """.join(("select hash(text) as key from (", ") where text <> ''"))
+    """
+    return f"select hash(text) as key from (with waiting as ({waiting}) {names}) where text <> ''"
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: str, normalizer: str) -> str:

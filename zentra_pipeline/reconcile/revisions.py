@@ -92,10 +92,17 @@ def made_from(tenant: Tenant, run: run_store.Run, digest: str) -> run_store.Revi
 def keep(
     execution: Execution, revision: run_store.Revision, inputs: RunInputs, digest: str
 ) -> tuple[run_store.Run, dict[str, lake_files.PublishedFile]]:
-    """Leave a published revision as it is: in review, or closed when it is the one that was sealed."""
+    """Leave a published revision as it is: in review, or closed when it is the one that was sealed.
+
+    Files that have brought it nothing but repeats are none that it has read: it counts no row of theirs, and the next
+    run does.
+    """
     run, actor, now = execution.run, execution.actor, datetime.now(UTC)
+    manifest = fingerprint.manifest(inputs)
+    if revision.fingerprint == digest and "files" in revision.manifest:
+        manifest["files"] = revision.manifest["files"]
     with execution.tenant.writing() as connection:
-        run_store.confirm_revision(connection, run.run_id, revision.revision, digest, fingerprint.manifest(inputs))
+        run_store.confirm_revision(connection, run.run_id, revision.revision, digest, manifest)
         if run.is_void:  # it was taken back, and is there again: later runs were made without it
             run_queue.follow(connection, run_store.get(connection, run.run_id), actor, now)
         run_queue.answer(connection, execution.asked, now)

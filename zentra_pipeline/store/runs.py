@@ -208,7 +208,7 @@ def record_revision(
 def confirm_revision(
     connection: Connection, run_id: str, revision: int, fingerprint: str, manifest: Mapping[str, Any]
 ) -> None:
-    """Record that the inputs of `fingerprint` and `manifest` give this revision too, with every file known by now."""
+    """Record that the inputs of `fingerprint` and `manifest` give this revision too."""
     table = models.run_revisions
     this = (table.c.run_id == run_id) & (table.c.revision == revision)
     change_rows(connection, table, this, {"fingerprint": fingerprint, "manifest": _text(manifest)})
