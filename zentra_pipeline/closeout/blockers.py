@@ -56,7 +56,7 @@ def of_facts(
     run: run_store.Run, revision: run_store.Revision, files: Sequence[StagedFile], window_ends_at: datetime
 ) -> list[Blocker]:
     """Files that arrived after the revision was made, and hold rows it should have seen."""
-    known = {file["sequence"] for file in revision.manifest["files"]}
+    known = revision.files_seen
     return [
         Blocker(
             "newer_facts",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zentra_pipeline import provenance
@@ -59,6 +59,13 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
         **({} if inputs.reads_whole_history else {"history": RELATED_ROWS}),
         **_passed_on(inputs),
     }
+
+
+def with_files_apart(made_from: Mapping[str, Any], read: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A manifest whose `files` are those that were read, and whose `files_without_effect` came since."""
+    known = {file["sequence"] for file in read}
+    came = [file for file in made_from["files"] if file["sequence"] not in known]
+    return {**made_from, "files": list(read), **({"files_without_effect": came} if came else {})}
 
 
 def _passed_on(inputs: RunInputs) -> dict[str, dict[str, str]]:

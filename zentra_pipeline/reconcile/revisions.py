@@ -94,13 +94,13 @@ def keep(
 ) -> tuple[run_store.Run, dict[str, lake_files.PublishedFile]]:
     """Leave a published revision as it is: in review, or closed when it is the one that was sealed.
 
-    Files that have brought it nothing but repeats are none that it has read: it counts no row of theirs, and the next
-    run does.
+    Files that came since and changed nothing stay apart from those it was made from: it counts no row of theirs, and
+    the next run counts their repeats.
     """
     run, actor, now = execution.run, execution.actor, datetime.now(UTC)
     manifest = fingerprint.manifest(inputs)
     if revision.fingerprint == digest and "files" in revision.manifest:
-        manifest["files"] = revision.manifest["files"]
+        manifest = fingerprint.with_files_apart(manifest, revision.manifest["files"])
     with execution.tenant.writing() as connection:
         run_store.confirm_revision(connection, run.run_id, revision.revision, digest, manifest)
         if run.is_void:  # it was taken back, and is there again: later runs were made without it

@@ -224,7 +224,7 @@ def _is_due(connection: Connection, before: run_store.Run | None, run: run_store
         return any(file.received_at > known.requested_at for file in registered)
     if not run.revision or run.status == "failed" or (known is not None and known.status == "failed"):
         return True
-    seen = {file["sequence"] for file in run_store.current_revision(connection, run.run_id).manifest.get("files", ())}
+    seen = run_store.current_revision(connection, run.run_id).files_seen
     return any(file.sequence not in seen for file in registered)
 
 

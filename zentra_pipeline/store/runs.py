@@ -80,6 +80,12 @@ class Revision:
     published_at: str
     manifest: dict[str, Any]
 
+    @property
+    def files_seen(self) -> frozenset[int]:
+        """The sequences of the files it was made from, and of those that came since and changed nothing."""
+        seen = [*self.manifest.get("files", ()), *self.manifest.get("files_without_effect", ())]
+        return frozenset(int(file["sequence"]) for file in seen)
+
 
 @dataclass(frozen=True)
 class Transition:

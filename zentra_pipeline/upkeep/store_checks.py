@@ -212,7 +212,7 @@ def _problems_of_manifest(records: Records, revision: run_store.Revision) -> Ite
     about = manifest["run"]
     if (about["run_id"], about["as_of"], about["owner"]) != (revision.run_id, revision.as_of, revision.owner):
         yield "its manifest speaks of another run, owner or as_of"
-    for entry in manifest["files"]:
+    for entry in [*manifest["files"], *manifest.get("files_without_effect", ())]:
         file = records.files_by_sequence.get(entry["sequence"])
         registered = file and (file.kind, file.provider, file.file_id, file.sha256, file.byte_size)
         if registered != (entry["kind"], entry["provider"], entry["file_id"], entry["sha256"], entry["size"]):
