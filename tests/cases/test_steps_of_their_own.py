@@ -17,7 +17,7 @@ from tests.scenarios import invariants
 from tests.scenarios.rows import Row, call, entry, post, settle
 from tests.scenarios.test_manual_matches import recorded_alone
 from tests.scenarios.world import World
-from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.desk import deciding
@@ -203,13 +203,13 @@ def test_a_late_callback_after_a_close(tmp_path: Path) -> None:
 
 
 def prepare(world: World, run_id: str, **options: Any) -> CloseoutResult:
-    with cases.of_run(world.tenant, run_id) as case:
-        return closing.prepare(case, "preparer", NOW, **options)
+    with candidates.of_run(world.tenant, run_id) as candidate:
+        return closing.prepare(candidate, "preparer", NOW, **options)
 
 
 def approve(world: World, run_id: str) -> CloseoutResult:
-    with cases.of_run(world.tenant, run_id) as case:
-        return closing.approve(case, "approver", NOW)
+    with candidates.of_run(world.tenant, run_id) as candidate:
+        return closing.approve(candidate, "approver", NOW)
 
 
 # Cases that share their runs: a currency is a case ----------------------------------------------------------------

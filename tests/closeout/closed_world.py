@@ -8,7 +8,7 @@ from typing import Any
 from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from tests.support.postgres import give_own_schemas
-from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.settings import Home
@@ -48,14 +48,14 @@ def monday(world: World) -> str:
 
 def prepare(world: World, actor: str = "alice", now: datetime = NOON, **options: Any) -> CloseoutResult:
     """Prepare Monday's closeout."""
-    with cases.of_run(world.tenant, monday(world)) as case:
-        return closing.prepare(case, actor, now, **options)
+    with candidates.of_run(world.tenant, monday(world)) as candidate:
+        return closing.prepare(candidate, actor, now, **options)
 
 
 def approve(world: World, actor: str = "bob", now: datetime = NOON) -> CloseoutResult:
     """Approve Monday's closeout."""
-    with cases.of_run(world.tenant, monday(world)) as case:
-        return closing.approve(case, actor, now)
+    with candidates.of_run(world.tenant, monday(world)) as candidate:
+        return closing.approve(candidate, actor, now)
 
 
 def close(world: World, now: datetime = NOON) -> CloseoutResult:

@@ -13,7 +13,7 @@ from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import remedies
 from zentra_pipeline.closeout import calendar, closing, verify
-from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.published import movement_history
@@ -102,8 +102,8 @@ def test_an_open_exception_of_an_earlier_run_blocks_the_run_that_carries_its_ite
     tuesday = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
 
     def prepare_tuesday() -> closing.CloseoutResult:
-        with cases.of_run(world.tenant, tuesday) as case:
-            return closing.prepare(case, "alice", NOON)
+        with candidates.of_run(world.tenant, tuesday) as candidate:
+            return closing.prepare(candidate, "alice", NOON)
 
     (blocker,) = prepare_tuesday().blockers
     assert (blocker.kind, blocker.subject) == ("open_exception", open_now["unmatched_provider_row"])
@@ -280,8 +280,8 @@ def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activ
     sunday, monday_ = date(2026, 4, 19), date(2026, 4, 20)
 
     def idle(step: Any, actor: str) -> closing.CloseoutResult:
-        with cases.of_idle_window(world.tenant, world.provider, sunday, actor, NOON) as case:
-            outcome: closing.CloseoutResult = step(case, actor, NOON)
+        with candidates.of_idle_window(world.tenant, world.provider, sunday, actor, NOON) as candidate:
+            outcome: closing.CloseoutResult = step(candidate, actor, NOON)
             return outcome
 
     idle(closing.prepare, "alice")
@@ -294,7 +294,7 @@ def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activ
     assert {report.payload["has_activity"] for report in verified(world).seals} == {False}
     with (
         pytest.raises(UsageError, match="has run"),
-        cases.of_idle_window(world.tenant, world.provider, monday_, "alice", NOON),
+        candidates.of_idle_window(world.tenant, world.provider, monday_, "alice", NOON),
     ):
         pass
 
@@ -302,8 +302,8 @@ def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activ
 def test_rows_of_a_window_keep_it_from_being_closed_as_one_without_activity(world: World) -> None:
     world.add(post("T9", "R9", 100, on=TUE))
     world.deliver()
-    with cases.of_idle_window(world.tenant, world.provider, date.fromisoformat(TUE), "alice", NOON) as case:
-        (blocker,) = closing.prepare(case, "alice", NOON).blockers
+    with candidates.of_idle_window(world.tenant, world.provider, date.fromisoformat(TUE), "alice", NOON) as candidate:
+        (blocker,) = closing.prepare(candidate, "alice", NOON).blockers
     assert (blocker.kind, blocker.explanation) == ("activity", "2 ledger entries belong to the window")
 
 
@@ -328,8 +328,8 @@ def test_seals_form_one_chain_over_windows_and_amendments(world: World) -> None:
     world.make(TUE)
     run_id = run_store.run_id_of(TENANT, world.provider, settlement_file(TUE), date.fromisoformat(TUE))
     for step, actor in ((closing.prepare, "alice"), (closing.approve, "bob")):
-        with cases.of_run(world.tenant, run_id) as case:
-            step(case, actor, LATER)
+        with candidates.of_run(world.tenant, run_id) as candidate:
+            step(candidate, actor, LATER)
     sequences = world.query("select chain_sequence, previous_seal, seal_digest from closeouts order by 1")
     assert [row["chain_sequence"] for row in sequences] == [1, 2]
     assert sequences[1]["previous_seal"] == sequences[0]["seal_digest"]

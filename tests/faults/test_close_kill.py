@@ -16,7 +16,7 @@ from zentra_pipeline.store import runs as run_store
 
 CHILD = """
 from datetime import UTC, datetime
-from zentra_pipeline.closeout import case, closing, event_lines, report, verify
+from zentra_pipeline.closeout import candidate as candidates, closing, event_lines, report, verify
 from zentra_pipeline.keys import signing_keys
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants.tenant import Tenant
@@ -25,7 +25,7 @@ WATCHED = {"open", "os.rename", "os.remove", "os.mkdir", "shutil.rmtree", "sqlit
 
 def take(root, run_id, step, how, stop_at):
     seen = counted(root, how, stop_at)
-    with case.of_run(Tenant.of(Home.at(root), "acme"), run_id) as opened:
+    with candidates.of_run(Tenant.of(Home.at(root), "acme"), run_id) as opened:
         actor = "alice" if step == "prepare" else "bob"
         getattr(closing, step)(opened, actor, datetime(2026, 4, 21, 12, tzinfo=UTC))
     return seen()

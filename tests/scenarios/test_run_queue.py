@@ -15,7 +15,8 @@ from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from tests.support.forked import Forking, forking
 from zentra_pipeline.cli import invoke
-from zentra_pipeline.closeout import case, closing
+from zentra_pipeline.closeout import candidate as candidates
+from zentra_pipeline.closeout import closing
 from zentra_pipeline.defs import launch
 from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
@@ -86,7 +87,7 @@ def requests(world: World) -> dict[str, str]:
 
 def blockers(world: World, window: str) -> list[tuple[str, str]]:
     """What keeps a window from being closed but files it has not seen, by kind and the window it is about."""
-    with case.of_run(world.tenant, run_id(world, window)) as candidate:
+    with candidates.of_run(world.tenant, run_id(world, window)) as candidate:
         outcome = closing.prepare(candidate, "ana", NOW)
     windows = {run_id(world, day): day for day in (MON, TUE, WED)}
     return [(found.kind, windows[found.subject]) for found in outcome.blockers if found.subject in windows]
@@ -124,7 +125,7 @@ def test_materialized_in_dagster_a_revision_has_later_windows_made_anew(
 
 def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_made_anew(world: World) -> None:
     """Whoever made Monday's revision died behind it: what is prepared of later windows is gone until they are made."""
-    with case.of_run(world.tenant, run_id(world, WED)) as candidate:
+    with candidates.of_run(world.tenant, run_id(world, WED)) as candidate:
         assert closing.prepare(candidate, "ana", NOW).status == "prepared"
     monday_again(late_entry(world))
     assert requests(world) == {TUE: "queued", WED: "queued"}

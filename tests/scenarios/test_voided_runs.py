@@ -12,7 +12,8 @@ from tests.scenarios import invariants
 from tests.scenarios.rows import FRI, MON, THU, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from tests.support.every import check_every
-from zentra_pipeline.closeout import case, closing
+from zentra_pipeline.closeout import candidate as candidates
+from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UnconfirmedError, UsageError
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import mistakes, run_requests, window_run
@@ -73,7 +74,7 @@ def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(worl
     run = voiding.void(world.tenant, run_id(world, TUE), "ben", "wrong window", NOW)
     assert voiding.void(world.tenant, run_id(world, TUE), "ben", "wrong window", NOW) == run
     assert rollforward(world) == [(monday, 0, 500, 0, 500), (wednesday, 70, 0, 0, 70)]
-    with case.of_run(world.tenant, run_id(world, WED)) as candidate:
+    with candidates.of_run(world.tenant, run_id(world, WED)) as candidate:
         assert closing.prepare(candidate, "ana", NOW).blockers[0].kind == "stale_opening"
     window_run.run_queued(world.tenant, world.provider)
     # Its rows go on to the next run, lines as well as movements.
@@ -115,7 +116,7 @@ def test_a_run_that_rows_went_on_to_is_sealed_examined_rebuilt_and_performed_aga
     world.make(THU)
     wednesday = run_id(world, WED)
     for actor, step in (("ana", closing.prepare), ("ben", closing.approve)):
-        with case.of_run(world.tenant, wednesday) as candidate:
+        with candidates.of_run(world.tenant, wednesday) as candidate:
             outcome = step(candidate, actor, NOW)
     assert (outcome.status, outcome.blockers) == ("sealed", ())
     assert verified(world).holds
@@ -147,7 +148,7 @@ def settlement_rows(world: World) -> set[tuple[str, int, int, int, int]]:
 
 def test_nothing_that_a_seal_rests_on_is_taken_back(world: World) -> None:
     for actor, step in (("ana", closing.prepare), ("ben", closing.approve)):
-        with case.of_run(world.tenant, run_id(world, TUE)) as candidate:
+        with candidates.of_run(world.tenant, run_id(world, TUE)) as candidate:
             outcome = step(candidate, actor, NOW)
     assert outcome.status == "sealed"
     for window in (MON, TUE):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.published import lake
 from zentra_pipeline.settings import DATABASE_VARIABLE, Home, TenantPaths
@@ -81,8 +81,8 @@ def history(folder: Path) -> World:
 def seal(tenant: Tenant, run_id: str) -> None:
     """One prepares the closeout of a run and another approves it."""
     for step, actor in ((closing.prepare, "ana"), (closing.approve, "ben")):
-        with cases.of_run(tenant, run_id) as case:
-            outcome = step(case, actor, datetime.now(UTC))
+        with candidates.of_run(tenant, run_id) as candidate:
+            outcome = step(candidate, actor, datetime.now(UTC))
         assert outcome.closeout is not None, outcome.blockers
 
 

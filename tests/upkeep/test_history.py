@@ -9,7 +9,7 @@ import pytest
 from tests.runtime.asking import asked
 from tests.scenarios.rows import MON, TUE, WED, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
-from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.review.record import DecisionRequest
@@ -37,8 +37,8 @@ def close(world: World, window: str) -> None:
         decide(world, row["subject_id"], "resolve", "ana", resolution="accepted_timing", reason="it will come")
     run_id = run_store.run_id_of(TENANT, world.provider, settlement_file(window), date.fromisoformat(window))
     for step, actor in ((closing.prepare, "ana"), (closing.approve, "ben")):
-        with cases.of_run(world.tenant, run_id) as case:
-            outcome = step(case, actor, now())
+        with candidates.of_run(world.tenant, run_id) as candidate:
+            outcome = step(candidate, actor, now())
         assert outcome.closeout is not None, outcome.blockers
 
 
@@ -69,8 +69,8 @@ def eventful(folder: Path) -> World:
     close(world, TUE)
     for step, actor in ((closing.prepare, "ana"), (closing.approve, "ben")):
         window = date.fromisoformat(WED)
-        with cases.of_idle_window(world.tenant, world.provider, window, "ana", now()) as case:
-            assert step(case, actor, now()).closeout is not None
+        with candidates.of_idle_window(world.tenant, world.provider, window, "ana", now()) as candidate:
+            assert step(candidate, actor, now()).closeout is not None
     return world
 
 

@@ -17,8 +17,8 @@ from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
 from zentra_pipeline.closeout import approval, closing
-from zentra_pipeline.closeout import case as cases
-from zentra_pipeline.closeout.case import CloseoutCandidate
+from zentra_pipeline.closeout import candidate as candidates
+from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.store import closeouts as closeout_store
@@ -124,8 +124,8 @@ def take_step(
         if step.reason is not None or step.accept_quarantine is not None:
             raise ProblemError("invalid", "body: reason and accept_quarantine belong to prepare; leave them out")
     run = find_run(caller, run_id)
-    with cases.of_run(caller.tenant, run.run_id) as case:
-        outcome = _taken(case, step, caller, serving)
+    with candidates.of_run(caller.tenant, run.run_id) as candidate:
+        outcome = _taken(candidate, step, caller, serving)
     if outcome.closeout is None:
         blockers = [
             {name: problems.printable(getattr(blocker, name)) for name in ("kind", "subject", "explanation")}
@@ -137,14 +137,14 @@ def take_step(
     return json_response(_as_view(outcome.closeout) | {"is_new": outcome.is_new, "pending_approval": outcome.approval})
 
 
-def _taken(case: CloseoutCandidate, step: NewStep, caller: Caller, serving: Serving) -> CloseoutResult:
+def _taken(candidate: CloseoutCandidate, step: NewStep, caller: Caller, serving: Serving) -> CloseoutResult:
     actor, origin = caller.actor, caller.origin
     if step.action == PREPARE:
-        return closing.prepare(case, actor, serving.now(), step.reason, step.accept_quarantine, origin)
+        return closing.prepare(candidate, actor, serving.now(), step.reason, step.accept_quarantine, origin)
     try:
-        return closing.approve(case, actor, serving.now(), origin)
+        return closing.approve(candidate, actor, serving.now(), origin)
     except RefusedError as cause:
-        is_same = case.prepared is not None and same_person(actor, case.prepared.prepared_by)
+        is_same = candidate.prepared is not None and same_person(actor, candidate.prepared.prepared_by)
         kind = "refused" if is_same else "conflict"
         members = problems.of_remedy(cause.remedy)
         raise ProblemError(kind, problems.printable(str(cause)), members=members) from cause

@@ -57,7 +57,7 @@ def command(
     A fact that comes later makes a new revision of the run; closing that one amends the first seal, which stays.
     """
     from zentra_pipeline.actors import command_line
-    from zentra_pipeline.closeout import case as cases
+    from zentra_pipeline.closeout import candidate as candidates
     from zentra_pipeline.closeout import closing
 
     now = datetime.now(UTC)
@@ -67,17 +67,17 @@ def command(
         if run_id is not None or provider is None or ledger_window is None:
             raise UsageError("--no-activity goes with --provider and --ledger-window, and without --run")
         again = _make_again(tenant, provider)
-        opened = cases.of_idle_window(tenant, provider, ledger_window, actor, now)
+        opened = candidates.of_idle_window(tenant, provider, ledger_window, actor, now)
     elif run_id is None or provider is not None or ledger_window is not None:
         raise UsageError("name the run with --run; `zentra runs list` shows them")
     else:
         again = _make_again(tenant, _provider_of(tenant, run_id))
-        opened = cases.of_run(tenant, run_id)
-    with opened as case:
+        opened = candidates.of_run(tenant, run_id)
+    with opened as candidate:
         if approve:
-            outcome = closing.approve(case, actor, now, command_line())
+            outcome = closing.approve(candidate, actor, now, command_line())
         else:
-            outcome = closing.prepare(case, actor, now, reason, accept_quarantine, command_line())
+            outcome = closing.prepare(candidate, actor, now, reason, accept_quarantine, command_line())
     _print_result(outcome, tenant.name, run_id, again, as_json)
     return RefusedError.exit_code if outcome.status == "blocked" else 0
 

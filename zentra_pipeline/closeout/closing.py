@@ -22,7 +22,7 @@ from zentra_pipeline import canonical_json, durable_files, locks
 from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
-from zentra_pipeline.closeout.case import CloseoutCandidate
+from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.decisions.policy import check_origin, load_policy
 from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
@@ -62,7 +62,7 @@ class CloseoutResult:
 
 
 def prepare(
-    case: CloseoutCandidate,
+    candidate: CloseoutCandidate,
     actor: str,
     now: datetime,
     reason: str | None = None,
@@ -74,63 +74,63 @@ def prepare(
     `reason` says why an earlier seal is amended; without it the files that arrived since are named. With `accepted`, a
     reason, the actor answers for the quarantined rows. `origin` is how the actor came.
     """
-    access.require_actor(case.tenant, actor)
-    if case.is_sealed:
-        return _already_sealed(case)
-    blocking = case.at_work()
+    access.require_actor(candidate.tenant, actor)
+    if candidate.is_sealed:
+        return _already_sealed(candidate)
+    blocking = candidate.not_in_review()
     if blocking:
-        return _blocked(case, blocking)
+        return _blocked(candidate, blocking)
     if accepted is not None:
-        case = _accept_quarantine(case, actor, accepted, now, origin)
-    with case.tables() as opened:
-        blocking = [*case.newer_facts(), *blockers.of_tables(opened, case.decisions)]
+        candidate = _accept_quarantine(candidate, actor, accepted, now, origin)
+    with candidate.tables() as opened:
+        blocking = [*candidate.newer_facts(), *blockers.of_tables(opened, candidate.decisions)]
         if blocking:
-            return _blocked(case, blocking)
-        root, rows, status = _evidence(case, opened)
-        closeout = _prepared(case, actor, now, reason, root, rows, status)
-        to_approve = approval.content(opened, closeout, load_policy(case.paths))
-    known = case.prepared
+            return _blocked(candidate, blocking)
+        root, rows, status = _evidence(candidate, opened)
+        closeout = _prepared(candidate, actor, now, reason, root, rows, status)
+        to_approve = approval.content(opened, closeout, load_policy(candidate.paths))
+    known = candidate.prepared
     if known is not None and _same_preparation(known, closeout):
-        kept = approval.kept(case.decisions, known.closeout_id)
+        kept = approval.kept(candidate.decisions, known.closeout_id)
         if kept is None or not approval.changed(kept, to_approve | {"reason": kept.get("reason")}):
             return CloseoutResult("prepared", known, None, is_new=False, approval=kept or to_approve)
-    _record_preparation(case, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
-    lake.refresh(case.paths)
+    _record_preparation(candidate, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
+    lake.refresh(candidate.paths)
     return CloseoutResult("prepared", closeout, None, approval=to_approve)
 
 
-def approve(case: CloseoutCandidate, actor: str, now: datetime, origin: Origin = PROGRAM) -> CloseoutResult:
+def approve(candidate: CloseoutCandidate, actor: str, now: datetime, origin: Origin = PROGRAM) -> CloseoutResult:
     """Approve and seal what somebody else prepared; approving again changes nothing.
 
     Raises RefusedError when nothing is prepared, when the approver prepared it, when the policy demands a token, or
     when what was prepared is no longer what would be sealed.
     """
-    if case.is_sealed and case.prepared is None:
-        return _already_sealed(case)
-    check_origin(load_policy(case.paths), actor, origin)
-    access.require_actor(case.tenant, actor)
-    prepared = _approvable(case, actor)
-    with case.tables() as opened:
-        blocking = [*case.newer_facts(), *blockers.of_tables(opened, case.decisions)]
+    if candidate.is_sealed and candidate.prepared is None:
+        return _already_sealed(candidate)
+    check_origin(load_policy(candidate.paths), actor, origin)
+    access.require_actor(candidate.tenant, actor)
+    prepared = _approvable(candidate, actor)
+    with candidate.tables() as opened:
+        blocking = [*candidate.newer_facts(), *blockers.of_tables(opened, candidate.decisions)]
         if blocking:
-            return _blocked(case, blocking)
-        to_approve = _as_prepared(case, opened, prepared)
-        closeout = _approved(case, prepared, actor, now)
-        closeout, bundle = _sealed_bundle(case, opened, closeout, now)
-        closeout = _keep_evidence(case, opened, closeout)
-    _record_seal(case, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
-    _show_seal(case)
+            return _blocked(candidate, blocking)
+        to_approve = _as_prepared(candidate, opened, prepared)
+        closeout = _approved(candidate, prepared, actor, now)
+        closeout, bundle = _sealed_bundle(candidate, opened, closeout, now)
+        closeout = _keep_evidence(candidate, opened, closeout)
+    _record_seal(candidate, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
+    _show_seal(candidate)
     return CloseoutResult("sealed", closeout, bundle)
 
 
-def _as_prepared(case: CloseoutCandidate, opened: CloseoutTables, prepared: Closeout) -> dict[str, Any]:
+def _as_prepared(candidate: CloseoutCandidate, opened: CloseoutTables, prepared: Closeout) -> dict[str, Any]:
     """What is sealed; NotPossibleError when it is other than what was prepared, which is what the approver saw."""
-    to_approve = approval.content(opened, prepared, load_policy(case.paths))
-    kept = approval.kept(case.decisions, prepared.closeout_id)
+    to_approve = approval.content(opened, prepared, load_policy(candidate.paths))
+    kept = approval.kept(candidate.decisions, prepared.closeout_id)
     changed = [] if kept is None else approval.changed(kept, to_approve)
     if changed:
         raise NotPossibleError(
-            f"the closeout of run {case.run.run_id} is not what {prepared.prepared_by} prepared: "
+            f"the closeout of run {candidate.run.run_id} is not what {prepared.prepared_by} prepared: "
             f"{', '.join(changed)} changed since; prepare it again, look at it and approve that"
         )
     return to_approve
@@ -166,38 +166,38 @@ def closeout_id_of(tenant: str, run_id: str, revision: int) -> str:
     return "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
 
 
-def _show_seal(case: CloseoutCandidate) -> None:
+def _show_seal(candidate: CloseoutCandidate) -> None:
     """Bring what readers and auditors find in line with the seals on record."""
-    lake.refresh(case.paths)
-    write_head(case.tenant, case.run.provider)
+    lake.refresh(candidate.paths)
+    write_head(candidate.tenant, candidate.run.provider)
 
 
-def _already_sealed(case: CloseoutCandidate) -> CloseoutResult:
+def _already_sealed(candidate: CloseoutCandidate) -> CloseoutResult:
     """Sealed before, though whoever sealed it may have died before anybody could see it."""
-    assert case.sealed is not None
-    _show_seal(case)
-    return CloseoutResult("sealed", case.sealed, bundle_of(case.paths, case.sealed), is_new=False)
+    assert candidate.sealed is not None
+    _show_seal(candidate)
+    return CloseoutResult("sealed", candidate.sealed, bundle_of(candidate.paths, candidate.sealed), is_new=False)
 
 
-def _blocked(case: CloseoutCandidate, blocking: list[Blocker]) -> CloseoutResult:
+def _blocked(candidate: CloseoutCandidate, blocking: list[Blocker]) -> CloseoutResult:
     """Blocked, and nothing else changes; an earlier seal stays what it is."""
-    with case.tenant.writing() as connection:
-        closeout_store.withdraw(connection, case.run.run_id)
-        if case.has_run:
-            run_store.set_closeout_status(connection, case.run.run_id, "sealed" if case.sealed else "blocked")
-    lake.refresh(case.paths)
+    with candidate.tenant.writing() as connection:
+        closeout_store.withdraw(connection, candidate.run.run_id)
+        if candidate.has_run:
+            run_store.set_closeout_status(connection, candidate.run.run_id, "sealed" if candidate.sealed else "blocked")
+    lake.refresh(candidate.paths)
     return CloseoutResult("blocked", None, None, tuple(blocking))
 
 
 def _accept_quarantine(
-    case: CloseoutCandidate, actor: str, reason: str, now: datetime, origin: Origin
+    candidate: CloseoutCandidate, actor: str, reason: str, now: datetime, origin: Origin
 ) -> CloseoutCandidate:
     """Record that somebody answers for the quarantined rows, once for the number there are."""
-    with case.tables() as opened:
+    with candidate.tables() as opened:
         (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
-    with case.tenant.writing() as connection:
+    with candidate.tenant.writing() as connection:
         decision = _decision(
-            case,
+            candidate,
             connection,
             action=QUARANTINE_ACCEPTED,
             actor=actor,
@@ -207,12 +207,12 @@ def _accept_quarantine(
             details={"quarantined_rows": int(found["rows"]), "origin": origin.content()},
         )
         decision_store.append(connection, decision)
-    return replace(case, decisions=[*case.decisions, decision])
+    return replace(candidate, decisions=[*candidate.decisions, decision])
 
 
-def _evidence(case: CloseoutCandidate, opened: CloseoutTables) -> tuple[str, int, str]:
+def _evidence(candidate: CloseoutCandidate, opened: CloseoutTables) -> tuple[str, int, str]:
     """Root, rows and status of the evidence, written to scratch and forgotten."""
-    folder = case.paths.scratch / f"close-{case.run.run_id}"
+    folder = candidate.paths.scratch / f"close-{candidate.run.run_id}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -224,20 +224,20 @@ def _evidence(case: CloseoutCandidate, opened: CloseoutTables) -> tuple[str, int
 
 
 def _prepared(
-    case: CloseoutCandidate, actor: str, now: datetime, reason: str | None, root: str, rows: int, status: str
+    candidate: CloseoutCandidate, actor: str, now: datetime, reason: str | None, root: str, rows: int, status: str
 ) -> Closeout:
-    amended = case.sealed
+    amended = candidate.sealed
     if amended is not None and reason is None:
-        reason = payload.reason_to_amend(case.revision_of(amended), case.revision)
+        reason = payload.reason_to_amend(candidate.revision_of(amended), candidate.revision)
     number = 1 + (amended.revision if amended else 0)
     return Closeout(
-        closeout_id=closeout_id_of(case.tenant.name, case.run.run_id, number),
-        run_id=case.run.run_id,
+        closeout_id=closeout_id_of(candidate.tenant.name, candidate.run.run_id, number),
+        run_id=candidate.run.run_id,
         revision=number,
-        provider=case.run.provider,
-        settlement_file=case.run.settlement_file,
-        ledger_window=case.run.ledger_window,
-        run_revision=case.revision.revision,
+        provider=candidate.run.provider,
+        settlement_file=candidate.run.settlement_file,
+        ledger_window=candidate.run.ledger_window,
+        run_revision=candidate.revision.revision,
         status="prepared",
         prepared_by=actor,
         prepared_at=instant_text(now),
@@ -262,10 +262,12 @@ def _same_preparation(known: Closeout, closeout: Closeout) -> bool:
     return known == same
 
 
-def _record_preparation(case: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
-    with case.tenant.writing() as connection:
+def _record_preparation(
+    candidate: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]
+) -> None:
+    with candidate.tenant.writing() as connection:
         decision = _decision(
-            case,
+            candidate,
             connection,
             action=PREPARE,
             actor=closeout.prepared_by,
@@ -276,36 +278,37 @@ def _record_preparation(case: CloseoutCandidate, closeout: Closeout, now: dateti
         )
         decision_store.append(connection, decision)
         closeout_store.prepare(connection, closeout)
-        if case.has_run:
-            run_store.transition(connection, case.run.run_id, "closing", closeout.prepared_by, now)
-            run_store.set_closeout_status(connection, case.run.run_id, "prepared")
+        if candidate.has_run:
+            run_store.transition(connection, candidate.run.run_id, "closing", closeout.prepared_by, now)
+            run_store.set_closeout_status(connection, candidate.run.run_id, "prepared")
 
 
-def _approvable(case: CloseoutCandidate, actor: str) -> Closeout:
-    prepared = case.prepared
+def _approvable(candidate: CloseoutCandidate, actor: str) -> Closeout:
+    prepared = candidate.prepared
     if prepared is None:
         raise RefusedError(
-            f"nothing is prepared for run {case.run.run_id} ({case.run.closeout_status}): have somebody else "
+            f"nothing is prepared for run {candidate.run.run_id} ({candidate.run.closeout_status}): have somebody else "
             "prepare it, then approve",
-            remedy=Remedy("prepare it", "prepare_closeout", {"run_id": case.run.run_id}),
+            remedy=Remedy("prepare it", "prepare_closeout", {"run_id": candidate.run.run_id}),
         )
     if same_person(actor, prepared.prepared_by):
         raise RefusedError(
-            f"{prepared.prepared_by} prepared the closeout of run {case.run.run_id}: a second person has to approve it"
+            f"{prepared.prepared_by} prepared the closeout of run {candidate.run.run_id}: a second person has to "
+            "approve it"
         )
-    if prepared.run_revision != case.revision.revision:
+    if prepared.run_revision != candidate.revision.revision:
         raise RefusedError(
-            f"run {case.run.run_id} is at revision {case.revision.revision}, and revision {prepared.run_revision} was "
-            "prepared: prepare it again"
+            f"run {candidate.run.run_id} is at revision {candidate.revision.revision}, and revision "
+            f"{prepared.run_revision} was prepared: prepare it again"
         )
     return prepared
 
 
-def _approved(case: CloseoutCandidate, prepared: Closeout, actor: str, now: datetime) -> Closeout:
+def _approved(candidate: CloseoutCandidate, prepared: Closeout, actor: str, now: datetime) -> Closeout:
     """The closeout as it will be sealed: its place in the chain is taken while the provider is locked."""
-    with case.tenant.reading() as connection:
-        chain = closeout_store.chain(connection, case.run.provider)
-    bundle = bundle_of(case.paths, prepared).relative_to(case.paths.root).as_posix()
+    with candidate.tenant.reading() as connection:
+        chain = closeout_store.chain(connection, candidate.run.provider)
+    bundle = bundle_of(candidate.paths, prepared).relative_to(candidate.paths.root).as_posix()
     return replace(
         prepared,
         status="sealed",
@@ -318,29 +321,29 @@ def _approved(case: CloseoutCandidate, prepared: Closeout, actor: str, now: date
 
 
 def _sealed_bundle(
-    case: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, now: datetime
+    candidate: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, now: datetime
 ) -> tuple[Closeout, Path]:
     """Write the bundle under a temporary name, sign it and put it in place; or take over one that is the same."""
-    bundle = bundle_of(case.paths, closeout)
-    left = _recover_bundle(case, bundle, closeout)
+    bundle = bundle_of(candidate.paths, closeout)
+    left = _recover_bundle(candidate, bundle, closeout)
     if left is not None:
         return left, bundle
     temporary = bundle.with_name(f".{bundle.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     (temporary / "files").mkdir(parents=True)
-    content = _write_files(case, opened, closeout, temporary / "files", now)
-    digest = seal.seal_bundle(temporary, content, signing_keys.signing_key(case.tenant.home, now))
+    content = _write_files(candidate, opened, closeout, temporary / "files", now)
+    digest = seal.seal_bundle(temporary, content, signing_keys.signing_key(candidate.tenant.home, now))
     seal.put_in_place(temporary, bundle)
     return replace(closeout, seal_digest=digest), bundle
 
 
-def _recover_bundle(case: CloseoutCandidate, bundle: Path, closeout: Closeout) -> Closeout | None:
+def _recover_bundle(candidate: CloseoutCandidate, bundle: Path, closeout: Closeout) -> Closeout | None:
     """A crash came between a seal and its record: the seal is taken over when it says the same, else it never was."""
     from zentra_pipeline.closeout import verify
 
     if not bundle.exists():
         return None
-    checked = verify.verify(bundle, case.tenant.home.trust)
+    checked = verify.verify(bundle, candidate.tenant.home.trust)
     for found in checked.seals if checked.holds else ():
         known = found.payload
         taken = replace(closeout, sealed_at=known["sealed_at"], seal_digest=found.seal_digest)
@@ -352,35 +355,35 @@ def _recover_bundle(case: CloseoutCandidate, bundle: Path, closeout: Closeout) -
 
 
 def _write_files(
-    case: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, folder: Path, now: datetime
+    candidate: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, folder: Path, now: datetime
 ) -> dict[str, Any]:
     """Every file beside the seal; returns the payload, which the report shows as well."""
     root, rows = bundle_files.write_evidence(opened, folder / "evidence.jsonl")
     if (root, rows) != (closeout.evidence_root, closeout.evidence_rows):
         raise RefusedError(
-            f"the evidence of run {case.run.run_id} is not what {closeout.prepared_by} prepared: prepare it again"
+            f"the evidence of run {candidate.run.run_id} is not what {closeout.prepared_by} prepared: prepare it again"
         )
     bundle_files.write_matches(opened, folder / "matches.jsonl")
     bundle_files.write_exceptions(opened, folder / "exceptions.jsonl")
     bundle_files.write_open_items(opened, folder / "open_items.jsonl")
     bundle_files.write_write_offs(opened, folder / "write_offs.jsonl")
-    decided = _decisions_in_bundle(case, opened)
+    decided = _decisions_in_bundle(candidate, opened)
     decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl")
-    events = event_lines.write(case.tenant, case.run.run_id, folder / "events.jsonl")
+    events = event_lines.write(candidate.tenant, candidate.run.run_id, folder / "events.jsonl")
     totals = bundle_files.control_totals(opened, decisions, events, rows)
     bundle_files.write_object(totals, folder / "control_totals.json")
-    bundle_files.write_object(_inputs(case, decided), folder / "inputs.json")
-    bundle_files.write_object(signing_keys.key_rotations(case.tenant.home), folder / "key_rotations.json")
+    bundle_files.write_object(_inputs(candidate, decided), folder / "inputs.json")
+    bundle_files.write_object(signing_keys.key_rotations(candidate.tenant.home), folder / "key_rotations.json")
     accepted = next((item.reason for item in reversed(decided) if item.action == QUARANTINE_ACCEPTED), None)
     content = payload.payload(
-        tenant=case.tenant.name,
-        run=case.run,
-        revision=case.revision,
+        tenant=candidate.tenant.name,
+        run=candidate.run,
+        revision=candidate.revision,
         closeout=closeout,
-        policy=payload.policy_result(load_policy(case.paths), closeout, accepted),
-        amended=case.sealed,
-        has_activity=case.has_run,
-        log_position=case.log_position,
+        policy=payload.policy_result(load_policy(candidate.paths), closeout, accepted),
+        amended=candidate.sealed,
+        has_activity=candidate.has_run,
+        log_position=candidate.log_position,
     )
     sealed_rows = [
         bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")
@@ -389,29 +392,32 @@ def _write_files(
     return content
 
 
-def _inputs(case: CloseoutCandidate, decided: list[Decision]) -> dict[str, Any]:
+def _inputs(candidate: CloseoutCandidate, decided: list[Decision]) -> dict[str, Any]:
     """What the run was made from, by digest, and what it published."""
     return {
-        **case.revision.manifest,
-        "tables": case.revision.tables,
+        **candidate.revision.manifest,
+        "tables": candidate.revision.tables,
         "decisions": [decision.decision_id for decision in decided],
     }
 
 
-def _decisions_in_bundle(case: CloseoutCandidate, opened: CloseoutTables) -> list[Decision]:
+def _decisions_in_bundle(candidate: CloseoutCandidate, opened: CloseoutTables) -> list[Decision]:
     """Decisions about the exceptions in the bundle, and about the closeout."""
     listed = {row["exception_id"] for row in opened.rows("select exception_id from exceptions")}
     return [
         decision
-        for decision in case.decisions
-        if decision.exception_id in listed or (decision.exception_id is None and decision.run_id == case.run.run_id)
+        for decision in candidate.decisions
+        if decision.exception_id in listed
+        or (decision.exception_id is None and decision.run_id == candidate.run.run_id)
     ]
 
 
-def _keep_evidence(case: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout) -> Closeout:
+def _keep_evidence(candidate: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout) -> Closeout:
     """The sealed evidence as a file of the lake, for analysts."""
-    relative = Path("lake", "closeout_evidence", f"provider={case.run.provider}", f"{closeout.closeout_id}.parquet")
-    final = case.paths.root / relative
+    relative = Path(
+        "lake", "closeout_evidence", f"provider={candidate.run.provider}", f"{closeout.closeout_id}.parquet"
+    )
+    final = candidate.paths.root / relative
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.tmp")
     bundle_files.write_evidence_table(opened, closeout.closeout_id, temporary)
@@ -419,12 +425,12 @@ def _keep_evidence(case: CloseoutCandidate, opened: CloseoutTables, closeout: Cl
     return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=durable_files.digest_of(final))
 
 
-def _record_seal(case: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
+def _record_seal(candidate: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
     """The commit: closeout, run, predecessor, decision and event become true together."""
     assert closeout.approved_by is not None
-    with case.tenant.writing() as connection:
+    with candidate.tenant.writing() as connection:
         decision = _decision(
-            case,
+            candidate,
             connection,
             action=APPROVE,
             actor=closeout.approved_by,
@@ -434,24 +440,24 @@ def _record_seal(case: CloseoutCandidate, closeout: Closeout, now: datetime, det
             details={
                 "closeout_id": closeout.closeout_id,
                 "seal_digest": closeout.seal_digest,
-                "log_position": case.log_position,
+                "log_position": candidate.log_position,
                 **details,
             },
         )
         decision_store.append(connection, decision)
         closeout_store.change(connection, closeout.closeout_id, vars(closeout))
-        if case.sealed is not None:
-            closeout_store.change(connection, case.sealed.closeout_id, {"status": "amended"})
-        if case.has_run:
-            run_store.transition(connection, case.run.run_id, "closed", closeout.approved_by, now)
-            run_store.set_closeout_status(connection, case.run.run_id, "sealed")
-        event = closeout_event(tenant=case.tenant.name, closeout=closeout, actor=closeout.approved_by, at=now)
+        if candidate.sealed is not None:
+            closeout_store.change(connection, candidate.sealed.closeout_id, {"status": "amended"})
+        if candidate.has_run:
+            run_store.transition(connection, candidate.run.run_id, "closed", closeout.approved_by, now)
+            run_store.set_closeout_status(connection, candidate.run.run_id, "sealed")
+        event = closeout_event(tenant=candidate.tenant.name, closeout=closeout, actor=closeout.approved_by, at=now)
         if not event_log.append(connection, event):
             raise ZentraError(f"closeout {closeout.closeout_id} was recorded before: have the home examined (doctor)")
 
 
 def _decision(
-    case: CloseoutCandidate,
+    candidate: CloseoutCandidate,
     connection: Connection,
     *,
     action: str,
@@ -463,19 +469,21 @@ def _decision(
 ) -> Decision:
     """A decision about the closeout, with the policy it passed; its id counts the run's closeout decisions."""
     number = sum(
-        item.exception_id is None and item.run_id == case.run.run_id for item in decision_store.listed(connection)
+        item.exception_id is None and item.run_id == candidate.run.run_id for item in decision_store.listed(connection)
     )
-    canonical = json.dumps([case.tenant.name, case.run.run_id, number + 1], ensure_ascii=False, separators=(",", ":"))
+    canonical = json.dumps(
+        [candidate.tenant.name, candidate.run.run_id, number + 1], ensure_ascii=False, separators=(",", ":")
+    )
     return Decision(
         sequence=decision_store.next_sequence(connection),
         decision_id="dec_" + hashlib.sha256(canonical.encode()).hexdigest()[:24],
         exception_id=None,
-        run_id=case.run.run_id,
+        run_id=candidate.run.run_id,
         action=action,
         actor=actor,
         decided_at=instant_text(now),
         reason=reason,
-        policy={"rule": "closeout.second_person", "digest": load_policy(case.paths).digest(), "outcome": result},
+        policy={"rule": "closeout.second_person", "digest": load_policy(candidate.paths).digest(), "outcome": result},
         result=result,
         owner=None,
         resolution=None,

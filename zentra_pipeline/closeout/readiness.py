@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from zentra_pipeline.closeout import blockers
-from zentra_pipeline.closeout.case import bounds
+from zentra_pipeline.closeout.candidate import bounds
 from zentra_pipeline.decisions.policy import load_policy
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake

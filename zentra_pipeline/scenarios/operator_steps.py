@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.desk import deciding
@@ -36,11 +36,11 @@ def decide(tenant: Tenant, scenario: Scenario, step: Decide, now: datetime) -> D
 def close(tenant: Tenant, scenario: Scenario, step: Close, now: datetime) -> CloseoutResult:
     """Have a window prepared by one and approved by the other; RefusedError names what is in the way."""
     run_id = run_id_of(tenant.name, scenario.provider, step.settlement_file, step.ledger_window)
-    with cases.of_run(tenant, run_id) as case:
-        prepared = closing.prepare(case, step.prepared_by, now)
+    with candidates.of_run(tenant, run_id) as candidate:
+        prepared = closing.prepare(candidate, step.prepared_by, now)
     if prepared.blockers:
         raise RefusedError("; ".join(blocker.explanation for blocker in prepared.blockers))
     if prepared.status == "sealed":
         return prepared
-    with cases.of_run(tenant, run_id) as case:
-        return closing.approve(case, step.approved_by, now)
+    with candidates.of_run(tenant, run_id) as candidate:
+        return closing.approve(candidate, step.approved_by, now)

@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from zentra_pipeline.closeout import case, closing, verify
+from zentra_pipeline.closeout import candidate as candidates
+from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import RefusedError, UsageError
@@ -133,10 +134,10 @@ def _close(tenant: Tenant, plan: Mapping[str, Any], window: str) -> Iterator[Row
     """Have two operators close a window; yields what keeps them from it."""
     runs = _read(tenant.paths, "runs")
     (run,) = [row for row in runs if row["ledger_window"] == window]
-    with case.of_run(tenant, run["run_id"]) as prepared:
+    with candidates.of_run(tenant, run["run_id"]) as prepared:
         outcome = closing.prepare(prepared, plan["prepared_by"], datetime.now(UTC), accepted=_QUARANTINE_IS_KNOWN)
     if not outcome.blockers:
-        with case.of_run(tenant, run["run_id"]) as approved:
+        with candidates.of_run(tenant, run["run_id"]) as approved:
             outcome = closing.approve(approved, plan["approved_by"], datetime.now(UTC))
     for blocker in outcome.blockers:
         yield {"control": f"close of {window} is blocked by {blocker.kind}: {blocker.explanation}"}

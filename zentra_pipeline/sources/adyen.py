@@ -18,10 +18,10 @@ import polars as pl
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import row_rules, settlement_lines
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.sources import adyen_events, record_form
+from zentra_pipeline.sources import adyen_events, record_refusals
 from zentra_pipeline.sources.csv_grammar import csv_frames
-from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
-from zentra_pipeline.sources.header_form import Expected, check_columns, refuse_other_headers
+from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_refusals import Expected, check_columns, refuse_other_headers
 from zentra_pipeline.sources.statement import Statement, refuse_what_does_not_tie
 
 FORMAT = "adyen"
@@ -352,14 +352,14 @@ def _refusals(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
     )
     return [
         reasons["refusal"],
-        record_form.source_rows(frame.drop("row_number"), is_refused).alias("source_row"),
+        record_refusals.source_rows(frame.drop("row_number"), is_refused).alias("source_row"),
     ]
 
 
 def _no_data(frame: pl.DataFrame) -> pl.Series:
     """Why a row is no row of data (a total, the header again), null for the others."""
     always = ("Type", "Net Currency", "Batch Number", "Creation Date")
-    found = record_form.rows_of_no_data(frame.drop("row_number"), always, (*_NET, *_GROSS))
+    found = record_refusals.rows_of_no_data(frame.drop("row_number"), always, (*_NET, *_GROSS))
     return pl.Series([None], dtype=pl.String).new_from_index(0, frame.height) if found is None else found
 
 

@@ -16,7 +16,7 @@ from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements, report_rows
 from zentra_pipeline.sources.bank_statements import LineIds, Part
-from zentra_pipeline.sources.header_form import Expected
+from zentra_pipeline.sources.header_refusals import Expected
 from zentra_pipeline.sources.report_rows import Row
 from zentra_pipeline.sources.statement import Statement
 

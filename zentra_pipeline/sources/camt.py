@@ -18,7 +18,7 @@ from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.camt_entry import Details, Node, batch_of, details_of, local_name
 from zentra_pipeline.sources.camt_statement import OpenStatement
-from zentra_pipeline.sources.file_form import refuse_other_xml, start_of
+from zentra_pipeline.sources.file_refusals import refuse_other_xml, start_of
 from zentra_pipeline.sources.limits import RECORD_BYTES
 from zentra_pipeline.sources.statement import Statement
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from zentra_pipeline.contracts.contract import Contract, FieldType
-from zentra_pipeline.sources import record_form
+from zentra_pipeline.sources import record_refusals
 from zentra_pipeline.sources.csv_grammar import csv_text
-from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
-from zentra_pipeline.sources.header_form import Expected, check_columns, refuse_other_headers
+from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_refusals import Expected, check_columns, refuse_other_headers
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK
 
 _FORMS = {
@@ -82,7 +82,7 @@ def _read_csv(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFram
         columns = text.columns.columns
         check_columns(columns, name, expected)
         unknown = [column for column in columns if column not in contract.columns]
-        refusal = record_form.rows_of_no_data(text.columns, filled, [name for name in amounts if name in columns])
+        refusal = record_refusals.rows_of_no_data(text.columns, filled, [name for name in amounts if name in columns])
         yield text.columns.select(
             *(pl.col(field) if field in columns else _nothing(field) for field in contract.columns),
             pl.struct(unknown).struct.json_encode().alias("raw") if unknown else _nothing("raw"),
@@ -93,7 +93,7 @@ def _read_csv(path: Path, contract: Contract, name: str) -> Iterator[pl.DataFram
 
 
 def _source_rows(columns: pl.DataFrame, refusal: pl.Series) -> pl.Expr:
-    return pl.lit(record_form.source_rows(columns, refusal.is_not_null())).alias("source_row")
+    return pl.lit(record_refusals.source_rows(columns, refusal.is_not_null())).alias("source_row")
 
 
 def expected_of(contract: Contract) -> Expected:

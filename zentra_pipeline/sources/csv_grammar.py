@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from zentra_pipeline.errors import InputRejectedError, ZentraError
-from zentra_pipeline.sources import record_form
+from zentra_pipeline.sources import record_refusals
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, FRAME_VALUES, RECORD_BYTES
 
 _LEAST_ROWS = 512
@@ -235,9 +235,9 @@ def _check_records(records: _Records, header: list[str], place: _Place) -> None:
         text = _text(records.data[begins:ends_at])
         if not text.strip():
             following = records.data[ends_at:].lstrip().partition(b"\n")[0]
-            raise place.refusal(wrong, record_form.after_blank_line(_text(following) or None, header))
+            raise place.refusal(wrong, record_refusals.after_blank_line(_text(following) or None, header))
         is_last = ends_at + 1 == len(records.data)
-        raise place.refusal(wrong, record_form.why_not_fields(int(fields[wrong]), text, header, is_last))
+        raise place.refusal(wrong, record_refusals.why_not_fields(int(fields[wrong]), text, header, is_last))
     lengths = np.diff(records.marks[width - 1 :: width], prepend=-1)
     if lengths.size and lengths.max() > RECORD_BYTES:
         raise place.refusal(int(np.argmax(lengths > RECORD_BYTES)), f"longer than {RECORD_BYTES:,} bytes")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources.file_form import refuse_other_json, start_of
-from zentra_pipeline.sources.header_form import Expected, check_columns
+from zentra_pipeline.sources.file_refusals import refuse_other_json, start_of
+from zentra_pipeline.sources.header_refusals import Expected, check_columns
 from zentra_pipeline.sources.json_object import NotAnObjectError, Shape, parse, shape_of
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, FRAME_ROWS, RECORD_BYTES
 

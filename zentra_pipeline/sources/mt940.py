@@ -16,7 +16,7 @@ from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import LineIds, Part
-from zentra_pipeline.sources.file_form import refuse_other_swift, start_of
+from zentra_pipeline.sources.file_refusals import refuse_other_swift, start_of
 from zentra_pipeline.sources.mt940_statement import OpenStatement
 from zentra_pipeline.sources.statement import Statement
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from zentra_pipeline.contracts.contract import Contract, Field, FieldType
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources.file_form import refuse_other_parquet, start_of
-from zentra_pipeline.sources.header_form import Expected, check_columns
+from zentra_pipeline.sources.file_refusals import refuse_other_parquet, start_of
+from zentra_pipeline.sources.header_refusals import Expected, check_columns
 from zentra_pipeline.sources.limits import COLUMN_LIMIT
 
 _BATCH_ROWS = 122_880

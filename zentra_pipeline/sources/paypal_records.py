@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
-from zentra_pipeline.sources.header_form import Expected, check_columns
+from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_refusals import Expected, check_columns
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, COLUMN_LIMIT
 
 REQUIRED = (

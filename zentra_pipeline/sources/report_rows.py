@@ -9,8 +9,8 @@ from pathlib import Path
 
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.csv_grammar import csv_text
-from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
-from zentra_pipeline.sources.header_form import Expected, check_columns
+from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_refusals import Expected, check_columns
 
 Row = Mapping[str, str | None]
 _DAY_FIRST = re.compile(r"([0-9]{2})[./]([0-9]{2})[./]([0-9]{4})(?:[ T](.*))?", re.ASCII)

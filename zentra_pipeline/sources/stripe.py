@@ -15,11 +15,11 @@ from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import row_rules
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources import callback_rows, record_form, signatures, stripe_events
+from zentra_pipeline.sources import callback_rows, record_refusals, signatures, stripe_events
 from zentra_pipeline.sources.csv_grammar import csv_frames
 from zentra_pipeline.sources.deliveries import Delivery, read_deliveries
-from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
-from zentra_pipeline.sources.header_form import Expected, check_columns, refuse_other_headers
+from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_refusals import Expected, check_columns, refuse_other_headers
 
 REQUIRED = ("balance_transaction_id", "reporting_category", "currency", "gross", "fee", "net")
 # The payout comes last: a row gets it later than itself, and another one when the payout fails and is sent again.
@@ -219,13 +219,13 @@ def _presentment(frame: pl.DataFrame) -> list[pl.Expr]:
 def _refusals(frame: pl.DataFrame, lines: pl.DataFrame) -> list[pl.Series]:
     """`refusal`: why a row is quarantined, reasons joined; `source_row`: that row as received. Null for the others."""
     columns = frame.drop("row_number")
-    no_data = record_form.rows_of_no_data(columns, REQUIRED, _AMOUNTS)
+    no_data = record_refusals.rows_of_no_data(columns, REQUIRED, _AMOUNTS)
     if no_data is None:
         return _faults(frame, lines)
     is_data = no_data.is_null()
     rows, places = frame.filter(is_data), is_data.arg_true()
     of_data = _faults(rows, lines.filter(is_data))
-    source_row = record_form.source_rows(columns, ~is_data)
+    source_row = record_refusals.source_rows(columns, ~is_data)
     return [
         no_data.scatter(places, of_data[0]).alias("refusal"),
         source_row.scatter(places, of_data[1]).alias("source_row"),

@@ -23,7 +23,7 @@ from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import parquet_file
 from zentra_pipeline.sources.column_mapping import ColumnMapping
 from zentra_pipeline.sources.csv_grammar import csv_text
-from zentra_pipeline.sources.file_form import refuse_other_forms, start_of
+from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
 from zentra_pipeline.sources.limits import COLUMN_LIMIT, RECORD_BYTES
 
 _SHEET_BYTES: Final = 192 * 1024 * 1024

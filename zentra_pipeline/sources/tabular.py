@@ -26,7 +26,7 @@ from zentra_pipeline.sources.column_mapping import (
     Meanings,
     Source,
 )
-from zentra_pipeline.sources.header_form import Expected, check_columns
+from zentra_pipeline.sources.header_refusals import Expected, check_columns
 from zentra_pipeline.sources.table_totals import Stated, Totals
 from zentra_pipeline.sources.tables import Asides, text_frames
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.defs import charts
@@ -108,10 +108,10 @@ def _runs(tenant: Tenant, provider: str, window: date) -> list[str]:
 
 def _close(tenant: Tenant, run_id: str, config: CloseoutConfig) -> CloseoutResult:
     now = datetime.now(UTC)
-    with cases.of_run(tenant, run_id) as case:
+    with candidates.of_run(tenant, run_id) as candidate:
         if config.approve:
-            return closing.approve(case, config.actor, now)
-        return closing.prepare(case, config.actor, now, config.reason)
+            return closing.approve(candidate, config.actor, now)
+        return closing.prepare(candidate, config.actor, now, config.reason)
 
 
 def figures(outcomes: list[CloseoutResult]) -> dict[str, Any]:

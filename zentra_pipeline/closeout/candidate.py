@@ -36,7 +36,10 @@ _NOTHING: Final = run_store.Revision("", 0, "", hashlib.sha256(b"").hexdigest(),
 
 @dataclass(frozen=True)
 class CloseoutCandidate:
-    """A run with its current revision, its closeouts and the log of decisions; without activity the run is none yet."""
+    """A run with its current revision, its closeouts and the decision log.
+
+    Of a window without activity no run exists yet: `run` says what it would be.
+    """
 
     tenant: Tenant
     run: run_store.Run
@@ -66,7 +69,7 @@ class CloseoutCandidate:
 
     @property
     def log_position(self) -> int:
-        """The place of the last decision that is known: what the case is judged by."""
+        """The position of the last decision that is known, which the closeout is judged by."""
         return self.decisions[-1].sequence if self.decisions else 0
 
     @property
@@ -75,7 +78,7 @@ class CloseoutCandidate:
         return self.sealed is not None and self.sealed.run_revision == self.revision.revision
 
     def revision_of(self, closeout: Closeout) -> run_store.Revision:
-        """The revision of the run that a closeout speaks of."""
+        """The revision of the run that a closeout is about."""
         if not closeout.run_revision:
             return _NOTHING
         with self.tenant.reading() as connection:
@@ -87,8 +90,8 @@ class CloseoutCandidate:
             return closeout_tables.without_activity(self.run, self.revision, self.decisions)
         return closeout_tables.opened(self.tenant, self.run, self.revision, self.decisions)
 
-    def at_work(self) -> list[Blocker]:
-        """What is in the way as long as the run is not in review."""
+    def not_in_review(self) -> list[Blocker]:
+        """What blocks a run that is not in review."""
         return blockers.of_run(self.run) if self.has_run else []
 
     def newer_facts(self) -> list[Blocker]:
@@ -107,7 +110,7 @@ def of_run(tenant: Tenant, run_id: str) -> Iterator[CloseoutCandidate]:
     """A run to be closed; no run of its provider is made meanwhile. UsageError when there is no such run."""
     with tenant.reading() as connection:
         provider = run_store.get(connection, run_id).provider
-    _take_in(tenant, provider)
+    _stage_waiting(tenant, provider)
     with locks.holding(tenant.paths, locks.provider_lock(provider)):
         with tenant.reading() as connection:
             run = run_store.get(connection, run_id)
@@ -124,7 +127,7 @@ def of_idle_window(
     profile = load_profile(tenant.paths, provider)
     settlement_file = profile.settlement_file(window)
     run_id = run_store.run_id_of(tenant.name, provider, settlement_file, window)
-    _take_in(tenant, provider)
+    _stage_waiting(tenant, provider)
     with locks.holding(tenant.paths, locks.provider_lock(provider)):
         with tenant.reading() as connection:
             runs = run_store.list_runs(connection, provider)
@@ -161,8 +164,8 @@ def of_idle_window(
         yield CloseoutCandidate(tenant, run, revision, closeouts, decisions)
 
 
-def _take_in(tenant: Tenant, provider: str) -> None:
-    """Stage the callbacks and intents that wait: what has come in is known when a window is closed."""
+def _stage_waiting(tenant: Tenant, provider: str) -> None:
+    """Stage the callbacks and intents that wait: what was received is known when a window is closed."""
     now = datetime.now(UTC)
     callback_staging.stage_callbacks(tenant, provider, now)
     intents.stage_intents(tenant, provider, now)

@@ -1,6 +1,6 @@
 """Says what a file looks like that is not in the form its reader reads, in words of its sender.
 
-Does not belong here: reading files, and what is wrong with a header (header_form) or a record (record_form).
+Does not belong here: reading files, and what is wrong with a header (header_refusals) or a record (record_refusals).
 """
 
 import re

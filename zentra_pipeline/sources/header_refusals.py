@@ -1,6 +1,6 @@
 """Says why the first line of a CSV is not the header that its reader needs, in words of its sender.
 
-Does not belong here: forms that are not CSV (file_form), records below the header (record_form).
+Does not belong here: forms that are not CSV (file_refusals), records below the header (record_refusals).
 """
 
 import csv

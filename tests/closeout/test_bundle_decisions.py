@@ -16,7 +16,7 @@ from tests.scenarios.rows import MON, TUE, WED, call, post, settle, settlement_f
 from tests.scenarios.test_write_offs import decide
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline.actors import Origin
-from zentra_pipeline.closeout import case as cases
+from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing, verify
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
@@ -32,8 +32,8 @@ def wednesday(world: World) -> str:
 
 
 def close(world: World, actor: str, step: str, **options: Any) -> closing.CloseoutResult:
-    with cases.of_run(world.tenant, wednesday(world)) as case:
-        return getattr(closing, step)(case, actor, SEALED_AT, **options)  # type: ignore[no-any-return]
+    with candidates.of_run(world.tenant, wednesday(world)) as candidate:
+        return getattr(closing, step)(candidate, actor, SEALED_AT, **options)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
