@@ -8,9 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.support.every import check_every
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.ingest.inspection import inspect
+from zentra_pipeline.sources import adyen as adyen_report
 from zentra_pipeline.sources import canonical, csv_grammar, parquet_file
 
 HEADER = "balance_transaction_id,created_utc,reporting_category,currency,gross,fee,net,source_id,automatic_payout_id"
@@ -114,6 +116,41 @@ def test_headers_that_are_none_are_said_to_be_so(tmp_path: Path) -> None:
             "another header only": ("a,b,c\n", "its header has 'a', 'b', 'c', which is not a Stripe itemized report"),
         },
     )
+
+
+def test_every_reader_of_tables_says_which_separator_a_file_has(tmp_path: Path) -> None:
+    """Amounts with a decimal comma break the grammar as well: the separator is what is said."""
+    adyen = ",".join(adyen_report.REQUIRED)
+    amazon = "settlement-id\tdeposit-date\ttotal-amount\tcurrency\ttransaction-type\torder-id\tposted-date\n1\t2,50\n"
+    breakdown = "Type,Payment ID,Reference,Processed On,Holding Currency,Payout ID\n"
+    payouts = "Payout ID,Payout Date,Payout Amount,Holding Currency\n"
+    cases = [
+        (
+            "stripe",
+            TEXT.replace(",", ";").replace("40.00", "40,00"),
+            "semicolons, not by commas; export it with commas",
+        ),
+        ("adyen", adyen.replace(",", "\t") + "\n", "tabs, not by commas; export it with commas"),
+        (
+            "amazon",
+            amazon.replace(",", ".").replace("\t", ","),
+            "commas, not by tabs; download it again as Flat File V2",
+        ),
+        ("amazon", amazon.replace("\t", ";"), "semicolons, not by tabs; download it again as Flat File V2"),
+        ("checkout", breakdown.replace(",", ";") + "a;1,5\n", "semicolons, not by commas; export it with commas"),
+        ("checkout", payouts.replace(",", "\t") + "a\t1,5\n", "tabs, not by commas; export it with commas"),
+        ("paypal", '"RH";2026/04/21 00:00:00 -0700;"A";"X"\n', "semicolons, not by commas; download the report again"),
+    ]
+
+    def is_said(case: tuple[str, str, str]) -> None:
+        said = said_of(tmp_path, case[1], case[0])
+        assert f"separated by {case[2]}" in said, said
+
+    check_every(cases, is_said, lambda case: f"{case[0]}: {case[1][:20]!r}")
+    long_row = "id;gross\n1;2;3\n"
+    (tmp_path / "long.csv").write_text(long_row)
+    with pytest.raises(InputRejectedError, match="put a value that holds a semicolon in quotes"):
+        list(csv_grammar.csv_text(tmp_path / "long.csv", separator=";"))
 
 
 def test_records_that_are_no_rows_say_what_they_look_like(tmp_path: Path) -> None:

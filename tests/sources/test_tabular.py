@@ -298,6 +298,55 @@ def test_a_warehouse_table_of_stripe_is_read_in_minor_units(tmp_path: Path) -> N
     ]
 
 
+def test_a_file_of_another_layout_is_refused_with_the_key_that_reads_it(tmp_path: Path) -> None:
+    """A semicolon file was once told to correct its column names: they were right, the delimiter was not."""
+    split = "line_id: Ref\namounts: {debit: Debit, credit: Credit}\ncurrency: {constant: EUR}\n"
+    split += "settled_at: {column: Date}\n"
+    places = "line_id: 1\namounts: {gross: 2}\ncurrency: {constant: EUR}\nsettled_at: {column: 3}\n"
+    header, row = "Ref;Debit;Credit;Date", "A1;2,50;;2026-07-01"
+    tabs = [line.replace(";", "\t") for line in (header, row)]
+    named = "column_names: [id, amount, day]\n"
+    separated = "its columns are separated by {}, not by {}; write delimiter: {} in the profile's mapping (tabular)"
+    cases: list[tuple[list[str], str, str]] = [
+        ([header, row], split, separated.format("semicolons", "commas", "semicolon")),
+        (["sep=;", header, row], split, separated.format("semicolons", "commas", "semicolon")),
+        (tabs, split, separated.format("tabs", "commas", "tab")),
+        ([header.replace(";", "|")], split, separated.format("vertical bars", "commas", "pipe")),
+        ([header.replace(";", "^")], split, separated.format("carets", "commas", '"^"')),
+        ([header.replace(";", ",")], split + "delimiter: tab\n", separated.format("commas", "tabs", "comma")),
+        (["My bank", header, row], split + "skip_lines: 1\n", separated.format("semicolons", "commas", "semicolon")),
+        (tabs, split + "encoding: utf-16\n", separated.format("tabs", "commas", "tab")),
+        (["id;amount;day", "1;2,50;2026-07-01"], places, separated.format("semicolons", "commas", "semicolon")),
+        (["1;2,50;2026-07-01"], SIMPLE + named, separated.format("semicolons", "commas", "semicolon")),
+        (
+            ["My bank", "", header.replace(";", ",")], split,
+            "line 1 ('My bank') is not the header of this report: the header is in line 3; write skip_lines: 2 in the "
+            "profile's mapping (tabular)",
+        ),
+        (
+            ["My bank", "Of 2026", header], split + "delimiter: semicolon\nskip_lines: 1\n",
+            "line 2 ('Of 2026') is not the header of this report: the header is in line 3; write skip_lines: 2 in the "
+            "profile's mapping (tabular)",
+        ),
+        (
+            ["A1,2.50,0,2026-07-01"], split,
+            "line 1 ('A1,2.50,0,2026-07-01') looks like a row of data: the header line with the column names is "
+            "missing; name its columns in order with column_names in the profile's mapping (tabular)",
+        ),
+    ]  # fmt: skip
+
+    def is_refused(case: tuple[list[str], str, str]) -> None:
+        rows, text, words = case
+        encoding = "utf-16" if "utf-16" in text else "utf-8"
+        with pytest.raises(InputRejectedError) as refusal:
+            read(table(tmp_path / "bank.csv", *rows, encoding=encoding), text)
+        assert str(refusal.value) == f"bank.csv: {words}"
+
+    check_every(cases, is_refused, lambda case: f"{case[0][0]!r} {case[1]!r}")
+    (line,) = read(table(tmp_path / "bank.csv", header, row), split + "delimiter: semicolon\ndecimal_mark: ','\n")
+    assert line["net_minor"] == "-250"
+
+
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files stand beside the project, in ../shared/samples")
 def test_public_samples_tie_or_are_refused_with_the_figures() -> None:
     sheets = SAMPLES / "OCA__bank-statement-import/account_statement_import_sheet_file/tests/fixtures"

@@ -17,13 +17,13 @@ import yaml
 
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources.column_mapping import ColumnMapping
+from zentra_pipeline.sources.separators import MARKS
 from zentra_pipeline.sources.tables import text_frames
 
 _LOOKED_AT: Final = 256 * 1024
 _ROWS: Final = 200
 _VALUES: Final = 24
 _NOT_FOUND: Final = "COLUMN"
-_DELIMITERS: Final = (",", ";", "\t", "|")
 _NAMES: Final = {
     "line_id": r"(transaction|transfer\w*|balance.transaction|entity|line|entry|source|movement|payment) ?.?id|id|"
     r"ref(erence)?|referencia|r[eé]f[eé]rence|operation number",
@@ -115,10 +115,8 @@ def _text_form(start: bytes, name: str) -> dict[str, object]:
     except UnicodeDecodeError:
         encoding, text = "cp1252", start.decode("cp1252", "replace")
     lines = text.lstrip("\ufeff").splitlines()[:_ROWS]
-    widths = {mark: [len(next(csv.reader([line], delimiter=mark), [])) for line in lines] for mark in _DELIMITERS}
-    delimiter = max(
-        _DELIMITERS, key=lambda mark: sum(width > 1 for width in widths[mark]) + max(widths[mark], default=0)
-    )
+    widths = {mark: [len(next(csv.reader([line], delimiter=mark), [])) for line in lines] for mark in MARKS.values()}
+    delimiter = max(widths, key=lambda mark: sum(width > 1 for width in widths[mark]) + max(widths[mark], default=0))
     most = max(widths[delimiter], default=0)
     if most < 2:
         raise InputRejectedError(f"{name}: no table is seen in it: no line has two fields")
@@ -126,7 +124,7 @@ def _text_form(start: bytes, name: str) -> dict[str, object]:
     found = next((n for n, row in enumerate(rows) if len(row) == most and _is_header(row)), 0)
     form: dict[str, object] = {} if encoding == "utf-8" else {"encoding": encoding}
     if delimiter != ",":
-        form["delimiter"] = {";": "semicolon", "\t": "tab", "|": "pipe"}[delimiter]
+        form["delimiter"] = next(key for key, mark in MARKS.items() if mark == delimiter)
     return form | ({"skip_lines": found} if found else {})
 
 

@@ -20,11 +20,11 @@ from zentra_pipeline.published import lake, lake_files
 from zentra_pipeline.queries.result_text import csv_lines, without_guard
 from zentra_pipeline.review.clocks import TIMED, Clock, Clocks
 from zentra_pipeline.review.record import DecisionRequest
+from zentra_pipeline.sources import separators
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.tenants.tenant import Tenant
 
 MOST_DECISIONS: Final = 500
-_SEPARATORS: Final = ((";", "semicolons"), ("\t", "tabs"))
 MOST_BYTES: Final = 16 * 1024 * 1024
 REQUIRED: Final = ("exception_id", "action")
 OPTIONAL: Final = ("reason", "owner", "resolution", "version")
@@ -104,9 +104,11 @@ def read(content: bytes) -> list[Row]:
     known = {*_shown_columns()} - {*REQUIRED, *OPTIONAL}
     unknown = [name for name in header if name not in (*REQUIRED, *OPTIONAL, *known)]
     missing = [name for name in REQUIRED if name not in header]
-    separator = next((word for mark, word in _SEPARATORS if mark in header[0] and "exception_id" in header[0]), None)
+    separator = separators.other_than(",", header[0], lambda fields: "exception_id" in fields)
     if separator is not None:
-        raise NotASheetError(f"the sheet's columns are separated by {separator}: save it with commas (CSV UTF-8)")
+        raise NotASheetError(
+            f"the sheet's columns are separated by {separator.plural}: save it with commas (CSV UTF-8)"
+        )
     if unknown or missing or len(set(header)) < len(header):
         raise NotASheetError(
             f"the sheet has columns {', '.join(map(repr, header[:20]))}; it takes {', '.join(REQUIRED)} and any of "

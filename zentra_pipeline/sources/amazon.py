@@ -16,7 +16,7 @@ from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements, report_rows
 from zentra_pipeline.sources.bank_statements import LineIds, Part
-from zentra_pipeline.sources.header_refusals import Expected
+from zentra_pipeline.sources.header_refusals import Cures, Expected
 from zentra_pipeline.sources.report_rows import Row
 from zentra_pipeline.sources.statement import Statement
 
@@ -24,6 +24,8 @@ _EXPECTED: Final = Expected(
     "an Amazon settlement report",
     ("settlement-id", "deposit-date", "total-amount", "currency", "transaction-type", "order-id", "posted-date"),
     "download the settlement report as Flat File V2",
+    separator="\t",
+    cures=Cures(separator="download it again as Flat File V2, and leave it as it comes"),
 )
 _KINDS: Final = ("amount-type", "amount-description", "price-type", "item-related-fee-type", "shipment-fee-type")
 _KINDS_OF: Final = {
@@ -94,11 +96,11 @@ def parts(path: Path, name: str) -> Iterator[Part]:
     """Lines of every amount and, after those of each, the settlement, in the order of the file."""
     amounts = [
         column
-        for column in report_rows.header_of(path, name, "\t")
+        for column in report_rows.header_of(path, name, _EXPECTED)
         if column == "amount" or (column.endswith("-amount") and column != "total-amount")
     ]
     ids, current = LineIds(), None
-    for number, row in report_rows.rows(path, name, "\t", _EXPECTED):
+    for number, row in report_rows.rows(path, name, _EXPECTED):
         try:
             if row["total-amount"] is not None:
                 if current is not None:

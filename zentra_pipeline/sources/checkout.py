@@ -83,10 +83,10 @@ class CheckoutReader:
 
 def parts(path: Path, name: str) -> Iterator[Part]:
     """Lines in the order of the file, then a statement per payout and currency."""
-    is_payouts = "Payout Amount" in report_rows.header_of(path, name, ",")
+    is_payouts = "Payout Amount" in report_rows.header_of(path, name, _BREAKDOWN)
     ids = LineIds()
     sums: dict[tuple[str | None, str], tuple[int, int]] = {}
-    for number, row in report_rows.rows(path, name, ",", _PAYOUTS if is_payouts else _BREAKDOWN):
+    for number, row in report_rows.rows(path, name, _PAYOUTS if is_payouts else _BREAKDOWN):
         try:
             currency = _currency(row)
             line, net = _payout(row, currency) if is_payouts else _line(row, currency, ids)

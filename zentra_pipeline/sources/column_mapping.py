@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from zentra_pipeline import vocabulary
+from zentra_pipeline.sources.separators import MARKS
 
 _STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid")
 _ENCODINGS: Final = (
@@ -25,7 +26,6 @@ _ENCODINGS: Final = (
     "shift_jis",
     "gb18030",
 )
-_DELIMITERS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _DIRECTIVES: Final = "YymdHIMSfpzbB"
 ISO: Final = "iso"
 UNIX: Final = "unix"
@@ -298,9 +298,9 @@ class ColumnMapping(BaseModel):
     @field_validator("delimiter")
     @classmethod
     def _one_character(cls, value: str) -> str:
-        mark = _DELIMITERS.get(value, value)
+        mark = MARKS.get(value, value)
         is_usable = len(mark) == 1 and mark.isascii() and not mark.isalnum() and mark not in '"\r\n. -+\x00'
-        _require(is_usable, f"{value!r} is not a delimiter: use {', '.join(_DELIMITERS)} or one character such as ^")
+        _require(is_usable, f"{value!r} is not a delimiter: use {', '.join(MARKS)} or one character such as ^")
         return mark
 
     @field_validator("encoding")

@@ -55,7 +55,7 @@ def csv_text(path: Path, name: str | None = None, separator: str = ",") -> Itera
         if header is None:
             header, records = _header(records, name, separator)
             row = 1
-        _check_records(records, header, _Place(name, row))
+        _check_records(records, header, _Place(name, row), separator)
         step = max(_LEAST_ROWS, FRAME_VALUES // len(header))
         frame = _split(records, header, separator)
         for start in range(0, max(frame.height, 1), step):  # one frame also where there are no rows: it has the columns
@@ -223,7 +223,7 @@ def _header(records: _Records, name: str, separator: str) -> tuple[list[str], _R
     return header, rest
 
 
-def _check_records(records: _Records, header: list[str], place: _Place) -> None:
+def _check_records(records: _Records, header: list[str], place: _Place, separator: str) -> None:
     """Every record has as many fields as the header and is not longer than allowed."""
     kinds, width = records.kinds, len(header)
     if kinds.size % width or not (kinds[width - 1 :: width] == _NEWLINE).all() or records.count * width != kinds.size:
@@ -235,9 +235,9 @@ def _check_records(records: _Records, header: list[str], place: _Place) -> None:
         text = _text(records.data[begins:ends_at])
         if not text.strip():
             following = records.data[ends_at:].lstrip().partition(b"\n")[0]
-            raise place.refusal(wrong, record_refusals.after_blank_line(_text(following) or None, header))
+            raise place.refusal(wrong, record_refusals.after_blank_line(_text(following) or None, header, separator))
         is_last = ends_at + 1 == len(records.data)
-        raise place.refusal(wrong, record_refusals.why_not_fields(int(fields[wrong]), text, header, is_last))
+        raise place.refusal(wrong, record_refusals.why_not_fields(int(fields[wrong]), text, header, is_last, separator))
     lengths = np.diff(records.marks[width - 1 :: width], prepend=-1)
     if lengths.size and lengths.max() > RECORD_BYTES:
         raise place.refusal(int(np.argmax(lengths > RECORD_BYTES)), f"longer than {RECORD_BYTES:,} bytes")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.sources import separators
 from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
 from zentra_pipeline.sources.header_refusals import Expected, check_columns
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, COLUMN_LIMIT
@@ -66,7 +67,12 @@ def body_rows(path: Path, name: str, sections: list[Section] | None = None) -> I
     InputRejectedError when a record is of no known kind, a count or the report's totals are not those of its sections,
     or the file was cut off.
     """
-    refuse_other_forms(start_of(path), name)
+    start = start_of(path)
+    refuse_other_forms(start, name)
+    first = start.removeprefix(BYTE_ORDER_MARK).partition(b"\n")[0].decode("utf-8", "replace")
+    other = separators.other_than(",", first, lambda fields: fields[0] in _FIRST)
+    if other is not None:
+        raise _refused(name, 1, f"its columns are separated by {other.plural}, not by commas")
     report = _Report(name, [] if sections is None else sections)
     for line, record in _records(path, name):
         row = report.take(line, record)

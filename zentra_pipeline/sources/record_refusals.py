@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from zentra_pipeline.sources.separators import plural
+
 _SHOWN = 60
 _TOTAL_WORDS = (
     r"(?:grand |sub[- ]?|running )?totals?|(?:zwischen|gesamt)?summen?|gesamt|insgesamt|sums?|somme|totaux|totale?|"
@@ -21,7 +23,7 @@ _HEADER_AGAIN = "the header is repeated here, as where two exports are joined; d
 _RULE_LINE = "a line of dashes, not a row of data; delete it from the file"
 
 
-def why_not_fields(fields: int, text: str, header: Sequence[str], is_last: bool) -> str:
+def why_not_fields(fields: int, text: str, header: Sequence[str], is_last: bool, separator: str) -> str:
     """Why a record has another number of fields than the header: what its text looks like, and what to do."""
     if not any(column.strip() for column in header):
         return "line 1, where the header is due, is blank; delete the blank lines above the header"
@@ -29,7 +31,7 @@ def why_not_fields(fields: int, text: str, header: Sequence[str], is_last: bool)
     shown = repr(text[:_SHOWN]) + ("…" if len(text) > _SHOWN else "")
     if set(text) <= {"\x00", "\x1a"}:
         shown = repr(text[0])
-    cells = [cell.strip(' "') for cell in text.split(",")]
+    cells, mark = [cell.strip(' "') for cell in text.split(separator)], plural(separator).removesuffix("s")
     hints = (
         (set(text) <= {"\x00", "\x1a"}, " is an old end-of-file mark or padding; delete it"),
         (any(re.search(_TOTAL, cell) for cell in cells), " looks like a total row; delete it"),
@@ -40,20 +42,20 @@ def why_not_fields(fields: int, text: str, header: Sequence[str], is_last: bool)
         ),
         (
             fields == len(header) + 1 and not cells[-1],
-            " ends with a comma too many, or the header lacks the name of its last column",
+            f" ends with a {mark} too many, or the header lacks the name of its last column",
         ),
-        (fields == len(header) - 1 and not header[-1], "; the header ends with a comma too many"),
-        (fields > len(header), "; put a value that holds a comma in quotes (RFC 4180)"),
+        (fields == len(header) - 1 and not header[-1], f"; the header ends with a {mark} too many"),
+        (fields > len(header), f"; put a value that holds a {mark} in quotes (RFC 4180)"),
         (is_last, " is the file's last line: was the file cut here, or is it a closing line?"),
     )
     return f"{counts}: {shown}{next((hint for holds, hint in hints if holds), '')}"
 
 
-def after_blank_line(following: str | None, header: Sequence[str]) -> str:
+def after_blank_line(following: str | None, header: Sequence[str], separator: str) -> str:
     """What to say of a blank line, given the first line after it that is not blank."""
     if following is None:
         return "a line of blanks at the end; delete it"
-    cells = [cell.strip(' "') for cell in following.split(",")]
+    cells = [cell.strip(' "') for cell in following.split(separator)]
     if cells == list(header):
         return "a blank line, and the header again below it: two exports are joined; send each as a file of its own"
     shown = repr(following[:_SHOWN])

@@ -8,27 +8,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from zentra_pipeline.sources import bank_statements
-from zentra_pipeline.sources.csv_grammar import csv_text
+from zentra_pipeline.sources.csv_grammar import TextFrame, csv_text
 from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
-from zentra_pipeline.sources.header_refusals import Expected, check_columns
+from zentra_pipeline.sources.header_refusals import Expected, check_columns, refuse_other_headers
 
 Row = Mapping[str, str | None]
 _DAY_FIRST = re.compile(r"([0-9]{2})[./]([0-9]{2})[./]([0-9]{4})(?:[ T](.*))?", re.ASCII)
 _MINUS_ZERO = re.compile(r"-0*(?:\.0*)?", re.ASCII)
 
 
-def rows(path: Path, name: str, separator: str, expected: Expected) -> Iterator[tuple[int, Row]]:
+def rows(path: Path, name: str, expected: Expected) -> Iterator[tuple[int, Row]]:
     """Number and cells of each row of data; InputRejectedError when a required column is missing."""
-    refuse_other_forms(start_of(path), name)
-    for text in csv_text(path, name, separator):
+    for text in _frames(path, name, expected):
         check_columns(text.columns.columns, name, expected)
         yield from enumerate(text.columns.iter_rows(named=True), start=text.first_row)
 
 
-def header_of(path: Path, name: str, separator: str) -> Sequence[str]:
-    """The column names of a file."""
-    refuse_other_forms(start_of(path), name)
-    return next(csv_text(path, name, separator)).columns.columns
+def header_of(path: Path, name: str, expected: Expected) -> Sequence[str]:
+    """The column names of a file, be they those of another report."""
+    return next(_frames(path, name, expected)).columns.columns
+
+
+def _frames(path: Path, name: str, expected: Expected) -> Iterator[TextFrame]:
+    start = start_of(path)
+    refuse_other_forms(start, name)
+    refuse_other_headers(start, name, expected)
+    return csv_text(path, name, expected.separator)
 
 
 def minor_units(row: Row, column: str, currency: str) -> int:

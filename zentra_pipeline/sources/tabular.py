@@ -16,7 +16,7 @@ from zentra_pipeline import vocabulary
 from zentra_pipeline.contracts import row_rules, settlement_lines
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import ConfigurationError, InputRejectedError
-from zentra_pipeline.sources import table_totals, table_values
+from zentra_pipeline.sources import separators, table_totals, table_values
 from zentra_pipeline.sources.column_mapping import (
     Amounts,
     ColumnMapping,
@@ -26,7 +26,8 @@ from zentra_pipeline.sources.column_mapping import (
     Meanings,
     Source,
 )
-from zentra_pipeline.sources.header_refusals import Expected, check_columns
+from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
+from zentra_pipeline.sources.header_refusals import Cures, Expected, check_columns, refuse_other_headers
 from zentra_pipeline.sources.table_totals import Stated, Totals
 from zentra_pipeline.sources.tables import Asides, text_frames
 
@@ -34,6 +35,11 @@ _SHOWN: Final = 60
 _NEGATIVE_BY_TYPE: Final = ("refund", "chargeback", "fee", "payout")
 _AMOUNT_FAULT: Final = "is not an exact amount of its currency as the profile's mapping writes them"
 _MONEY: Final = ("gross", "fee", "net")
+_CURES: Final = Cures(
+    separator="write delimiter: {key} in the profile's mapping (tabular)",
+    lines_above="write skip_lines: {above} in the profile's mapping (tabular)",
+    no_header="name its columns in order with column_names in the profile's mapping (tabular)",
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ def read_settlement(
     totals = Totals() if totals is None else totals
     asides: Asides = []
     header: list[str] = []
+    _refuse_other_layouts(path, name, mapping)
     for frame in text_frames(path, name, mapping, asides):
         header = [column for column in frame.columns if column != "row_number"]
         _check_header(header, name, mapping)
@@ -99,6 +106,36 @@ def _name(header: Sequence[str], column: ColumnName) -> str:
     return header[column - 1] if isinstance(column, int) else column
 
 
+def _expected(mapping: ColumnMapping) -> Expected:
+    return Expected(
+        "the table that the profile's mapping describes",
+        tuple(column for column in mapping.columns if isinstance(column, str)),
+        "correct the column names in the profile's mapping (tabular), or ask for the columns it had",
+        separator=mapping.delimiter,
+        width=max((column for column in mapping.columns if isinstance(column, int)), default=1),
+        cures=_CURES,
+    )
+
+
+def _refuse_other_layouts(path: Path, name: str, mapping: ColumnMapping) -> None:
+    """InputRejectedError that names the key of the mapping by which a CSV of another layout is read."""
+    if mapping.form != "csv":
+        return
+    start = start_of(path)
+    if mapping.encoding != "utf-16":
+        refuse_other_forms(start, name)
+    expected = _expected(mapping)
+    lines = start.decode(mapping.encoding, "replace").split("\n")[mapping.skip_lines :]
+    if mapping.column_names is None:
+        refuse_other_headers("\n".join(lines).encode(), name, expected, mapping.skip_lines)
+        return
+    width, first = len(mapping.column_names), lines[0] if lines else ""
+    found = separators.other_than(mapping.delimiter, first, lambda fields: len(fields) == width)
+    if found is not None and len(separators.fields(first, mapping.delimiter)) != width:
+        due, cure = separators.plural(mapping.delimiter), _CURES.separator.format(key=found.key)
+        raise InputRejectedError(f"{name}: its columns are separated by {found.plural}, not by {due}; {cure}")
+
+
 def _check_header(header: Sequence[str], name: str, mapping: ColumnMapping) -> None:
     beyond = [column for column in mapping.columns if isinstance(column, int) and column > len(header)]
     if beyond:
@@ -106,9 +143,7 @@ def _check_header(header: Sequence[str], name: str, mapping: ColumnMapping) -> N
             f"{name}: the profile's mapping reads column {beyond[0]}, and the file has {len(header):,}; "
             "correct the mapping, or ask for the columns it had"
         )
-    named = tuple(column for column in mapping.columns if isinstance(column, str))
-    remedy = "correct the column names in the profile's mapping (tabular), or ask for the columns it had"
-    check_columns(header, name, Expected("the table that the profile's mapping describes", named, remedy))
+    check_columns(header, name, _expected(mapping))
 
 
 def _without_rows_beside(
