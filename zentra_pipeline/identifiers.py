@@ -5,6 +5,7 @@ Does not belong here: ids derived from facts (SQL makes them).
 
 import re
 from datetime import date
+from typing import Final, Literal, get_args
 
 from zentra_pipeline.errors import UsageError
 
@@ -13,6 +14,10 @@ _SETTLEMENT_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Windows before this have no partition.
 FIRST_YEAR = 2000
+
+FileKind = Literal["settlement", "ledger", "callbacks", "internal_events"]
+FILE_KINDS: Final[tuple[FileKind, ...]] = get_args(FileKind)
+"""What a file may hold, in the order in which the kinds are listed everywhere."""
 
 
 def tenant_id(value: str) -> str:

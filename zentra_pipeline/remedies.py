@@ -1,7 +1,8 @@
 """What to do next, by intent: one statement of it, which each surface words for those who use it.
 
 An error or a blocker says what to do in words that fit anywhere, and names the intent; the command line renders it as a
-command with every option that it needs, HTTP as a request. Does not belong here: finding out what is wrong.
+command with every option that it needs, HTTP as a request. Commands and routes are strings here, so that the lowest
+room imports no surface: a test holds them against both. Does not belong here: finding out what is wrong.
 """
 
 import re
@@ -43,7 +44,8 @@ FORMS: Final[Mapping[str, _Form]] = {
         {"action": "approve"},
     ),
     "resolve_exception": _Form(
-        "exceptions resolve {exception_id} --tenant {tenant} --resolution {resolution} --reason {reason}",
+        "exceptions resolve {exception_id} --tenant {tenant} --actor {actor} --resolution {resolution} "
+        "--reason {reason}",
         "POST",
         _DECISIONS,
         {"action": "resolve", "resolution": "{resolution}", "reason": "{reason}"},

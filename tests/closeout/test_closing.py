@@ -85,7 +85,8 @@ def test_an_open_exception_blocks_until_it_is_resolved_and_is_named_with_its_rem
     found = only_exception(world)
     assert (blocker.kind, blocker.subject) == ("open_exception", found["exception_id"])
     assert remedies.command(blocker.remedy, "acme") == (
-        f"zentra exceptions resolve {found['exception_id']} --tenant acme --resolution RESOLUTION --reason REASON"
+        f"zentra exceptions resolve {found['exception_id']} --tenant acme --actor ACTOR --resolution RESOLUTION "
+        "--reason REASON"
     )
     decide(world, found["exception_id"], "resolve", "alice", resolution="provider_error_confirmed", reason="their memo")
     assert prepare(world).status == "prepared"

@@ -10,6 +10,7 @@ import yaml
 from tests.support.built_project import built_project, project_nodes
 from zentra_pipeline.contracts import CONTRACTS, schemas, staged_tables
 from zentra_pipeline.contracts.contract import Contract
+from zentra_pipeline.identifiers import FILE_KINDS
 from zentra_pipeline.ingest import staging
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.settings import DBT_PROJECT
@@ -37,6 +38,7 @@ def test_quarantine_is_the_same_where_it_is_written_and_where_it_is_read() -> No
 
 def test_every_input_kind_has_a_contract_and_a_table() -> None:
     assert {contract.kind: contract.table for contract in CONTRACTS.values()} == staged_tables.TABLE_OF_KIND
+    assert tuple(staged_tables.TABLE_OF_KIND) == FILE_KINDS
 
 
 def test_a_run_s_own_tables_are_the_ones_the_sources_declare() -> None:

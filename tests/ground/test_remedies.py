@@ -28,7 +28,7 @@ _COMMAND = re.compile(rf"\bzentra ({'|'.join(COMMANDS)})\b|(?:^|\s)--[a-z][a-z-]
 
 @pytest.mark.parametrize("intent", FORMS)
 def test_a_command_has_every_option_it_needs(intent: str, tmp_path: Path) -> None:
-    """Once `exceptions resolve` was advised without --tenant and --reason."""
+    """Once `exceptions resolve` was advised without --tenant and --reason, later without --actor."""
     file = tmp_path / "file.csv"
     file.touch()
     known = {"exception_id": "exc_1", "run_id": "run_1", "ledger_window": "2026-04-26", "provider": "rail"}
@@ -42,6 +42,8 @@ def test_a_command_has_every_option_it_needs(intent: str, tmp_path: Path) -> Non
         assert command is not None, arguments
         found, arguments = command, arguments[1:]
     found.make_context("zentra", list(arguments))  # refuses a missing option, and one that is not there
+    if intent != "run_window" and any("--actor" in option.opts for option in found.params):
+        assert "--actor" in arguments, "a decision by a pasted command would be recorded as made by `cli`"
 
 
 @pytest.mark.parametrize("intent", FORMS)
@@ -68,7 +70,7 @@ def test_a_request_is_one_of_a_described_route(intent: str) -> None:
 def test_what_nobody_knows_is_left_to_be_filled_in() -> None:
     remedy = Remedy("resolve it", "resolve_exception", {"exception_id": "exc_1"})
     assert remedies.command(remedy) == (
-        "zentra exceptions resolve exc_1 --tenant TENANT --resolution RESOLUTION --reason REASON"
+        "zentra exceptions resolve exc_1 --tenant TENANT --actor ACTOR --resolution RESOLUTION --reason REASON"
     )
     assert remedies.request(remedy) == {
         "method": "POST",

@@ -11,6 +11,7 @@ import pytest
 
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.errors import InputRejectedError, UsageError
+from zentra_pipeline.identifiers import FILE_KINDS
 from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import files as registered
@@ -44,8 +45,7 @@ def ingest(tenant: Tenant, *files: Path, kind: str = "settlement", **named: Any)
 
 def staged(tenant: Tenant, table: str = "settlement_lines") -> list[dict[str, Any]]:
     with tenant.reading() as connection:
-        kinds = ("settlement", "ledger", "callbacks", "internal_events")
-        rows = [row for kind in kinds for row in registered.staged_files(connection, kind)]
+        rows = [row for kind in FILE_KINDS for row in registered.staged_files(connection, kind)]
     found = [row.quarantine_path if table == "quarantine" else row.staged_path for row in rows]
     frames = [pl.read_parquet(tenant.paths.root / path) for path in found if path and f"/{table}/" in f"/{path}"]
     return pl.concat(frames).to_dicts() if frames else []

@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from zentra_pipeline.ingest.files import IngestOutcome
     from zentra_pipeline.tenants.tenant import Tenant
 
-KINDS = ("settlement", "ledger", "callbacks", "internal_events")
-
 
 @click.command("ingest")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.tenant
 @options.provider
-@click.option("--kind", type=click.Choice(KINDS), help="What the files hold.  [required with FILES]")
+@click.option("--kind", type=click.Choice(identifiers.FILE_KINDS), help="What the files hold.  [required with FILES]")
 @click.option(
     "--settlement-file",
     "file_id",

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import vocabulary
+from zentra_pipeline import identifiers, vocabulary
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.queue import run_queue
@@ -170,5 +170,4 @@ def _about(run: run_store.Run) -> dict[str, str]:
 
 def registered(connection: Connection) -> list[StagedFile]:
     """Every registered file of every kind."""
-    kinds = ("settlement", "ledger", "callbacks", "internal_events")
-    return [file for kind in kinds for file in file_store.staged_files(connection, kind)]
+    return [file for kind in identifiers.FILE_KINDS for file in file_store.staged_files(connection, kind)]

@@ -4,7 +4,7 @@ Does not belong here: looking into a folder (defs/ingest/file_drop), ingest.
 """
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
@@ -24,7 +24,7 @@ class Drop(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     provider: str
-    kind: Literal["settlement", "ledger", "callbacks", "internal_events"]
+    kind: identifiers.FileKind
     url: Annotated[str, Field(min_length=1)]
     files: Annotated[str, Field(min_length=1)] = "*"
 

@@ -1,6 +1,7 @@
 """What readers find: every published table and column with its type and meaning, from the YAML that declares them.
 
-Marts and staged rows are declared in the dbt project, the rest in published_tables.yml. Does not belong here: rows.
+Marts and staged rows are declared in the dbt project, the rest in tables_beside_the_marts.yml. Does not belong here:
+rows.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Any, Final
 from zentra_pipeline import settings
 from zentra_pipeline.published import lake_files, lake_views
 
-DECLARATIONS: Final = Path(__file__).with_name("published_tables.yml")
+DECLARATIONS: Final = Path(__file__).with_name("tables_beside_the_marts.yml")
 _TENANT: Final = {"name": "tenant_id", "data_type": "varchar", "description": "Tenant the row belongs to."}
 
 

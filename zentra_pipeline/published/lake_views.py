@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import sql_text
+from zentra_pipeline import identifiers, sql_text
 from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.published import operational_tables
 from zentra_pipeline.published.lake_files import ROW_ORDER, published_rows, reader_columns, staged_rows
@@ -83,11 +83,7 @@ def read_snapshot(paths: TenantPaths, connection: Connection) -> Snapshot:
         for closeout in tables.sealed
         if closeout.run_revision > 0
     }
-    registered = [
-        file
-        for kind in ("settlement", "ledger", "callbacks", "internal_events")
-        for file in file_store.staged_files(connection, kind)
-    ]
+    registered = [file for kind in identifiers.FILE_KINDS for file in file_store.staged_files(connection, kind)]
     sequences = {run.run_id: run.sequence for run in runs}
     return Snapshot(tenant, tables, current, sealed, sequences, _outlived(runs), registered)
 

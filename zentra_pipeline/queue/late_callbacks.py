@@ -12,11 +12,10 @@ from pathlib import Path
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import sql_text
+from zentra_pipeline import reference_keys, sql_text
 from zentra_pipeline.config.profile import Profile, load_profile
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.reference_keys import alphanumeric
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import requests as request_store
@@ -136,20 +135,12 @@ def _items(store: Connection, paths: TenantPaths, runs: Sequence[Run]) -> str:
 
 def _write_normalized(connection: duckdb.DuckDBPyConnection, normalizer: str) -> None:
     """What references are compared by: as the profile normalizes them, as they are where nothing of them is left."""
-    if normalizer == "alphanumeric":
-        found = connection.execute(
-            "select reference from calls union select reference from items order by 1"
-        ).fetchall()
-        pairs = [[reference, alphanumeric(reference)] for (reference,) in found]
-        connection.execute(
-            "create table keys as select pair[1] as reference, pair[2] as key from (select unnest($1) as pair)", [pairs]
-        )
-        key = "(select any_value(key) from keys where keys.reference = {table}.reference)"
-    elif normalizer == "none":
-        key = "reference"
-    else:
-        pattern = sql_text.literal(normalizer)
-        key = f"case when regexp_matches(reference, {pattern}) then regexp_extract(reference, {pattern}, 1) end"
+    connection.execute(f"create table reference_keys ({reference_keys.COLUMNS})")
+    references = "select reference from calls union select reference from items"
+    reference_keys.write_normalized(connection, "reference_keys", references, normalizer)
     for table in ("calls", "items"):
-        found_key = key.format(table=table) if normalizer == "alphanumeric" else key
-        connection.execute(f"update {table} set normalized = coalesce(nullif({found_key}, ''), reference)")
+        connection.execute(f"update {table} set normalized = reference")
+        connection.execute(
+            f"update {table} set normalized = keys.normalized_reference from reference_keys as keys "
+            f"where keys.reference = {table}.reference and keys.normalized_reference <> ''"
+        )

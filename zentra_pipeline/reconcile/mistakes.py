@@ -1,4 +1,4 @@
-"""Finds what somebody probably did not mean to ask for, with the nearest right word; asking them is for the surface."""
+"""Finds likely typing mistakes in a request, with the nearest known name; asking about it is for surfaces."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -10,8 +10,6 @@ from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.tenants.tenant import Tenant
-
-_KINDS = ("settlement", "ledger", "callbacks", "internal_events")
 
 
 def check_provider(tenant: Tenant, provider: str) -> None:
@@ -38,7 +36,7 @@ def known_providers(tenant: Tenant) -> set[str]:
     """Providers with a profile, with files, or with runs."""
     found = {path.stem for path in tenant.paths.providers.glob("*.yml")}
     with tenant.reading() as connection:
-        found |= {file.provider for kind in _KINDS for file in file_store.staged_files(connection, kind)}
+        found |= {file.provider for file in file_store.registered_files(connection)}
         found |= {run.provider for run in run_store.list_runs(connection)}
     return found
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zentra_pipeline import settings
+from zentra_pipeline import identifiers, settings
 from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.config.profile import Profile, parse_profile
 from zentra_pipeline.errors import UsageError
@@ -51,7 +51,7 @@ class Ingest(BaseModel):
 
     model_config = _CLOSED
 
-    kind: Literal["settlement", "ledger", "callbacks", "internal_events"]
+    kind: identifiers.FileKind
     files: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     settlement_file: str | None = None
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from zentra_pipeline.errors import UsageError
+from zentra_pipeline.identifiers import FILE_KINDS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -144,7 +145,7 @@ def _paypal() -> Reader:
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        CANONICAL: Format(("settlement", "ledger", "callbacks", "internal_events"), _canonical),
+        CANONICAL: Format(FILE_KINDS, _canonical),
         "stripe": Format(("settlement", "callbacks"), _stripe),
         "adyen": Format(("settlement", "callbacks"), _adyen),
         "paypal": Format(("settlement", "callbacks"), _paypal),
