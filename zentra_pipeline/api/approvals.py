@@ -10,12 +10,7 @@ from zentra_pipeline.api import problems
 from zentra_pipeline.api.paging import Paging, page, page_schema, place_of
 from zentra_pipeline.api.security import Caller, Reader
 from zentra_pipeline.api.tables import json_response
-from zentra_pipeline.closeout import approval as closeout_approval
-from zentra_pipeline.decisions.policy import load_policy
-from zentra_pipeline.published import lake
-from zentra_pipeline.review import approvals
-from zentra_pipeline.store import closeouts as closeout_store
-from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.desk import waiting
 
 router = APIRouter(prefix="/reconciliation/approvals", tags=["approvals"])
 
@@ -133,31 +128,18 @@ def list_approvals(caller: Reader, query: Paging) -> Response:
 
 def of_exceptions(caller: Caller, connection: Connection, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """What there is to approve of published exceptions, by id."""
-    log = decision_store.listed(connection, [row["exception_id"] for row in rows])
-    return approvals.pending(connection, caller.paths, load_policy(caller.paths), rows, log)
+    return waiting.of_rows(caller.paths, connection, rows)
 
 
 def _exceptions(caller: Caller, connection: Connection) -> list[dict[str, Any]]:
-    answer = lake.query(
-        caller.paths, "SELECT * FROM exceptions WHERE status = 'pending_approval' ORDER BY exception_id"
-    )
-    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    waiting = of_exceptions(caller, connection, rows)
     return [
-        {"kind": "exception", "id": exception_id, "exception": waiting[exception_id], "closeout": None}
-        for exception_id in sorted(waiting)
+        {"kind": "exception", "id": content["exception_id"], "exception": content, "closeout": None}
+        for content in waiting.exceptions(caller.paths, connection)
     ]
 
 
 def _closeouts(connection: Connection) -> list[dict[str, Any]]:
-    prepared = [item for item in closeout_store.listed(connection) if item.chain_sequence is None]
-    log = decision_store.listed(connection) if prepared else []
     return [
-        {
-            "kind": "closeout",
-            "id": item.closeout_id,
-            "exception": None,
-            "closeout": closeout_approval.kept(log, item.closeout_id),
-        }
-        for item in sorted(prepared, key=lambda item: item.closeout_id)
+        {"kind": "closeout", "id": item.closeout_id, "exception": None, "closeout": content}
+        for item, content in waiting.closeouts(connection)
     ]

@@ -199,7 +199,7 @@ def list_exceptions(caller: Reader, serving: Serving, query: Annotated[Exception
 )
 def show(caller: Reader, serving: Serving, exception_id: str) -> Response:
     """An exception with its history, what it might belong to, and what may be decided; its ETag is its state."""
-    return _answer(_detail(caller, serving, exception_id))
+    return _answer(detail(caller, serving, exception_id))
 
 
 @router.post(
@@ -222,7 +222,7 @@ def decide(
 ) -> Response:
     """Record a decision; a repeat by the same actor changes nothing. Stale If-Match: 409 with the current state."""
     _decide_one(caller, serving, exception_id, decision, expected)
-    return _answer(_detail(caller, serving, exception_id))
+    return _answer(detail(caller, serving, exception_id))
 
 
 def _decide_one(
@@ -232,7 +232,7 @@ def _decide_one(
     if decision.action not in ROLE_ACTIONS[caller.role]:
         may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if decision.action in actions)
         raise ProblemError("forbidden", f"This token acts as {caller.role}; {decision.action} takes one of {may}.")
-    before = _detail(caller, serving, exception_id)
+    before = detail(caller, serving, exception_id)
     known = {_etag(before), str(before["version"])}
     if expected is not None and known.isdisjoint(tag.strip() for tag in expected.split(",")):
         raise ProblemError("outdated", "The exception has changed since it was read.", members={"current": before})
@@ -256,7 +256,7 @@ def _decide_one(
         )
     except RefusedError as cause:
         is_state = isinstance(cause, OutdatedError | NotPossibleError)
-        members = {"current": _detail(caller, serving, exception_id)} if is_state else {}
+        members = {"current": detail(caller, serving, exception_id)} if is_state else {}
         raise ProblemError(
             cause.kind, problems.printable(str(cause)), members=problems.of_remedy(cause.remedy) | members
         ) from cause
@@ -298,7 +298,7 @@ def _due_text(row: Mapping[str, Any]) -> str:
     return f"{seconds}.{fraction:0<6}"
 
 
-def _detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, Any]:
+def detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, Any]:
     """Full details of an exception; one answer for every id that is not the tenant's."""
     clocks = Clocks(caller.paths, serving.now())
     answer = lake.query(caller.paths, f"SELECT * FROM {TIMED} WHERE exception_id = ?", [exception_id])

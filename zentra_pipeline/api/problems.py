@@ -166,14 +166,19 @@ def of_remedy(remedy: "remedies.Remedy | None") -> dict[str, Any]:
 
 def answer_to(error: Exception) -> Response:
     """How a request is answered that ended with this error, whichever it is; a fault is logged in full."""
-    if isinstance(error, ProblemError):
-        return response(error)
     if isinstance(error, ClientDisconnect):
         return Response(status_code=KINDS["timeout"].status)  # the client has gone; nobody receives it
+    return response(problem_of(error))
+
+
+def problem_of(error: Exception) -> ProblemError:
+    """The problem that any error is to whoever asked; a fault is logged in full."""
+    if isinstance(error, ProblemError):
+        return error
     if isinstance(error, PoolTimeoutError):
         error = errors.UnavailableError(f"the database has no connection left for this server: {error}")
     known = error if isinstance(error, errors.ZentraError) else machine_errors.explained(error)
-    return response(_fault(error) if known is None else of_error(known))
+    return _fault(error) if known is None else of_error(known)
 
 
 def printable(text: str) -> str:

@@ -67,9 +67,20 @@ class Caller:
         """How the caller came, as the log keeps it."""
         return Origin("token", token_id=self.token_id)
 
+    def may(self, action: str) -> bool:
+        """Whether the caller's role may do this."""
+        return self.role in MAY[action]
+
+    def require_pace(self, serving: Service) -> None:
+        """End the request when the caller's token asks more often than it may."""
+        wait = serving.buckets.wait(self.token_id, time.monotonic())
+        if wait:
+            headers = {"Retry-After": str(math.ceil(wait))}
+            raise ProblemError("busy", "This token asks more often than it may.", headers=headers)
+
     def require(self, action: str) -> None:
         """End the request unless the caller's role may do this."""
-        if self.role not in MAY[action]:
+        if not self.may(action):
             may = ", ".join(sorted(MAY[action]))
             raise ProblemError("forbidden", f"This token acts as {self.role}; this takes one of {may}.")
 
@@ -93,15 +104,12 @@ def _caller(serving: Service, token: str | None) -> Caller:
     """Whose token it is; ends the request when there is none, or when it asks too often."""
     if token is None:
         raise _unauthenticated('Bearer realm="zentra"', "The request has no bearer token.")
-    now = time.monotonic()
-    identity = serving.identities.of(token, now) if _TOKEN.fullmatch(token) else None
+    identity = serving.identities.of(token, time.monotonic()) if _TOKEN.fullmatch(token) else None
     if identity is None:
         raise _unauthenticated('Bearer realm="zentra", error="invalid_token"', "The token is not valid.")
-    wait = serving.buckets.wait(identity.token_id, now)
-    if wait:
-        headers = {"Retry-After": str(math.ceil(wait))}
-        raise ProblemError("busy", "This token asks more often than it may.", headers=headers)
-    return Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
+    caller = Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
+    caller.require_pace(serving)
+    return caller
 
 
 def _unauthenticated(challenge: str, detail: str) -> ProblemError:

@@ -46,9 +46,9 @@ def command(host: str, port: int, has_worker: bool, requests_per_second: int, ma
 
     import uvicorn
 
-    from zentra_pipeline.api.app import create_app
     from zentra_pipeline.api.connections import ConnectionLimits, protocol_of, raise_file_limit
     from zentra_pipeline.api.service import Limits
+    from zentra_pipeline.console.app import create_app
     from zentra_pipeline.store.engine import kept_connections
     from zentra_pipeline.tenants import tenancy
 

@@ -44,14 +44,14 @@ def words(value: str | None) -> str:
     return NOTHING if value is None else value.replace("_", " ")
 
 
-def text(value: object) -> Markup:
-    """Somebody's text, whatever is in it, shown as text; a long one is cut and says so."""
+def text(value: object, most: int = _MOST_CHARACTERS) -> Markup:
+    """Somebody's text, whatever is in it, shown as text; one longer than `most` is cut and says so."""
     if value is None:
         return escape(NOTHING)
     whole = str(value)
-    shown = "".join(_visible(character) for character in whole[:_MOST_CHARACTERS])
+    shown = "".join(_visible(character) for character in whole[:most])
     marked = Markup('<bdi class="said">{}</bdi>').format(shown)
-    if len(whole) > _MOST_CHARACTERS:
+    if len(whole) > most:
         marked += Markup('<span class="cut"> … cut, {} characters in all</span>').format(count(len(whole)))
     return marked
 

@@ -3,11 +3,13 @@
 The decision is recorded with its run queued (review.record), so that nothing is lost where the second half is cut off.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from zentra_pipeline.decisions.exception_state import ExceptionState
-from zentra_pipeline.errors import RunFailedError, ZentraError
+from zentra_pipeline.decisions.policy import check_role
+from zentra_pipeline.errors import ConfigurationError, RunFailedError, ZentraError
 from zentra_pipeline.review import record
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store.runs import Run
@@ -41,6 +43,42 @@ def decide(tenant: Tenant, request: DecisionRequest, now: datetime) -> DecisionR
     return DecisionResult(
         recorded.state, recorded.decision_id, recorded.run.run_id, recorded.is_new, recorded.is_run_queued
     )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one of many decisions came to: recorded, or the error that refused it."""
+
+    request: DecisionRequest
+    error: ZentraError | None
+
+
+def decide_all(tenant: Tenant, requests: Iterable[DecisionRequest], now: Callable[[], datetime]) -> list[Verdict]:
+    """Decide about many exceptions, each accepted or refused by itself; a run that they change is made again once.
+
+    Raises ConfigurationError for an invalid policy, which no decision is to blame for.
+    """
+    verdicts: list[Verdict] = []
+    changed: dict[str, tuple[Run, list[int]]] = {}
+    for request in requests:
+        try:
+            check_role(request.actor, request.role, request.action)
+            recorded = record.record_decision(tenant, request, now())
+        except ConfigurationError:
+            raise
+        except ZentraError as error:
+            verdicts.append(Verdict(request, error))
+            continue
+        if recorded.is_run_queued:
+            changed.setdefault(recorded.run.run_id, (recorded.run, []))[1].append(len(verdicts))
+        verdicts.append(Verdict(request, None))
+    for run, numbers in changed.values():
+        try:
+            _rerun(tenant, run, verdicts[numbers[0]].request.actor)
+        except RunFailedError as error:
+            for number in numbers:
+                verdicts[number] = Verdict(verdicts[number].request, error)
+    return verdicts
 
 
 def _rerun(tenant: Tenant, run: Run, actor: str) -> None:

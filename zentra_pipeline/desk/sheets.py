@@ -1,4 +1,4 @@
-"""Exceptions as a sheet: the queue as CSV with columns to decide in, and the decisions of one that was filled in.
+"""Exceptions as a sheet: the queue as CSV or .xlsx with columns to decide in, and the decisions of one filled in.
 
 Each row is judged by itself: it is accepted, or refused with its reason. How a sheet comes and how verdicts are shown
 does not belong here (api, cli), nor what a decision means (decisions) or how one is recorded (record).
@@ -14,17 +14,18 @@ from typing import Any, Final
 
 from zentra_pipeline.actors import PROGRAM, Origin
 from zentra_pipeline.decisions import exception_state, policy
-from zentra_pipeline.desk import deciding
+from zentra_pipeline.desk import deciding, sheet_workbook
 from zentra_pipeline.errors import ConfigurationError, InputRejectedError, UsageError, ZentraError
 from zentra_pipeline.published import lake, lake_files
 from zentra_pipeline.queries.result_text import csv_lines, without_guard
 from zentra_pipeline.review.clocks import TIMED, Clock, Clocks
 from zentra_pipeline.review.record import DecisionRequest
-from zentra_pipeline.sources import separators
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.tenants.tenant import Tenant
 
 MOST_DECISIONS: Final = 500
+SEPARATORS: Final = (",", ";", "\t")
+_WORKBOOK: Final = b"PK\x03\x04"
 MOST_BYTES: Final = 16 * 1024 * 1024
 REQUIRED: Final = ("exception_id", "action")
 OPTIONAL: Final = ("reason", "owner", "resolution", "version")
@@ -34,7 +35,7 @@ _VERSION: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class NotASheetError(InputRejectedError):
-    """It is no CSV of the columns that a decision has; nothing changed."""
+    """It is no sheet of the columns that a decision has; nothing changed."""
 
     kind = "malformed"
 
@@ -67,11 +68,23 @@ class RowResult:
     error: ZentraError | None
 
 
-def queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> bytes:
+def queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any], separator: str = ",") -> bytes:
     """The exceptions for which these hold (SQL → the value in it) as CSV, those due first at the top.
 
-    Text that a spreadsheet would take for a formula has a leading apostrophe.
+    Text that a spreadsheet would take for a formula has a leading apostrophe. With semicolons a byte order mark comes
+    first, as spreadsheets of the countries that use them expect.
     """
+    columns, rows = _queue(tenant, clocks, conditions)
+    mark = "" if separator == "," else "\ufeff"
+    return (mark + "".join(csv_lines(columns, rows, separator))).encode("utf-8", "backslashreplace")
+
+
+def queue_workbook(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> bytes:
+    """The same as the one sheet of an Excel workbook; text is written as text and never becomes a formula."""
+    return sheet_workbook.written("exceptions", *_queue(tenant, clocks, conditions))
+
+
+def _queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
     wanted = " AND ".join(conditions) or "true"
     found = lake.query(
         tenant.paths,
@@ -80,17 +93,18 @@ def queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> byte
     )
     with tenant.reading() as connection:
         known = exception_state.states(decision_store.listed(connection))
-    columns, rows = [*_TO_FILL, *_shown_columns()], []
+    columns: list[str] = [*_TO_FILL, *_shown_columns()]
+    rows: list[list[object]] = []
     for values in found.rows:
         row: dict[str, Any] = dict(zip(found.columns, values, strict=True))
         state = known.get(row["exception_id"])
         shown = row | vars(clocks.seen(row)) | {"version": state.decisions if state else 0}
         rows.append([shown.get(column) for column in columns])
-    return "".join(csv_lines(columns, rows)).encode("utf-8", "backslashreplace")
+    return columns, rows
 
 
 def read(content: bytes) -> list[Row]:
-    """The rows of a sheet that decide.
+    """The rows of a sheet that decide: CSV whose header is separated by commas, semicolons or tabs, or a workbook.
 
     In one that came from `queue` rows without an action are skipped, and so is what they show: owner counts with
     assign alone, resolution with resolve alone. Raises NotASheetError and SheetTooLargeError.
@@ -98,17 +112,15 @@ def read(content: bytes) -> list[Row]:
     if len(content) > MOST_BYTES:
         raise SheetTooLargeError(f"the sheet has more than {MOST_BYTES:,} bytes: send fewer rows at once")
     try:
-        header, *records = _records(content.decode("utf-8-sig"))
+        if content.startswith(_WORKBOOK):
+            header, *records = sheet_workbook.read(content)
+        else:
+            header, *records = _records(content.decode("utf-8-sig"))
     except (UnicodeDecodeError, csv.Error, ValueError) as cause:
-        raise NotASheetError("the sheet is not CSV in UTF-8 with a header (RFC 4180)") from cause
+        raise NotASheetError("the sheet is not CSV in UTF-8 with a header (RFC 4180), nor an .xlsx workbook") from cause
     known = {*_shown_columns()} - {*REQUIRED, *OPTIONAL}
     unknown = [name for name in header if name not in (*REQUIRED, *OPTIONAL, *known)]
     missing = [name for name in REQUIRED if name not in header]
-    separator = separators.other_than(",", header[0], lambda fields: "exception_id" in fields)
-    if separator is not None:
-        raise NotASheetError(
-            f"the sheet's columns are separated by {separator.plural}: save it with commas (CSV UTF-8)"
-        )
     if unknown or missing or len(set(header)) < len(header):
         raise NotASheetError(
             f"the sheet has columns {', '.join(map(repr, header[:20]))}; it takes {', '.join(REQUIRED)} and any of "
@@ -231,5 +243,8 @@ def _row(number: int, given: dict[str, str]) -> Row:
 def _records(text: str) -> Iterator[list[str]]:
     if "\0" in text:
         raise ValueError("the sheet must not contain U+0000")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = text.split("\n", 1)[0]
+    # No column of a sheet has a separator in its name: the header says which one it is.
+    separator = max(SEPARATORS, key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     return (row for row in reader if row)

@@ -28,19 +28,19 @@ def json_pieces(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Ite
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]], separator: str = ",") -> Iterator[str]:
     """A header and one record a row by RFC 4180; null is an empty field, empty text a quoted one."""
-    yield _record(columns)
+    yield _record(columns, separator)
     for row in rows:
-        yield _record(row)
+        yield _record(row, separator)
 
 
-def _record(values: Sequence[object]) -> str:
-    fields = [_field(value) for value in values]
-    return ('""' if fields == [""] else ",".join(fields)) + "\r\n"
+def _record(values: Sequence[object], separator: str) -> str:
+    fields = [_field(value, separator) for value in values]
+    return ('""' if fields == [""] else separator.join(fields)) + "\r\n"
 
 
-def _field(value: object) -> str:
+def _field(value: object, separator: str) -> str:
     if value is None:
         return ""
     text = text_of(value)
@@ -49,7 +49,7 @@ def _field(value: object) -> str:
             text = "'" + text
         if not text:
             return '""'
-    if any(mark in text for mark in ',"\r\n'):
+    if any(mark in text for mark in f'{separator}"\r\n'):
         return '"' + text.replace('"', '""') + '"'
     return text
 

@@ -69,10 +69,14 @@ class Clocks:
         age = self._days_after(opened_window, today)
         if due_at is None or due_at > self.instant:
             return Clock(age, False, 0)
+        return Clock(age, True, self._days_after(self.due_day(provider, due_at), today - timedelta(days=1)))
+
+    def due_day(self, provider: str, due_at: datetime) -> date:
+        """The last day on which an exception is not overdue; `due_at` is UTC without a zone, as published."""
         # It is due at the end of a window: that window's day is the one that holds the moment before.
+        profile = self._profile(provider)
         last_moment = due_at.replace(tzinfo=UTC) - timedelta(microseconds=1)
-        due_day = window_of(last_moment, profile.timezone, profile.window_cutoff)
-        return Clock(age, True, self._days_after(due_day, today - timedelta(days=1)))
+        return window_of(last_moment, profile.timezone, profile.window_cutoff)
 
     def seen(self, row: dict[str, Any]) -> Clock:
         """The clock of a row of TIMED, which loses the columns that only the clock needs."""

@@ -1,4 +1,6 @@
-"""Tables of a home's control store: which tenants exist, who acts for them, their API tokens. Instants as in `models`.
+"""Tables of a home's control store: which tenants exist, who acts for them, their tokens, sessions and saved views.
+
+Instants as in `models`.
 
 Does not belong here: queries, and anything that a tenant owns.
 """
@@ -34,5 +36,24 @@ tokens = Table(
     Column("created_at", String(32), nullable=False),
     Column("expires_at", String(32), nullable=True, comment="the first instant at which it is no longer good"),
     Column("revoked_at", String(32), nullable=True),
+    ForeignKeyConstraint(["tenant_id", "actor"], ["actors.tenant_id", "actors.actor"]),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_digest", String(64), primary_key=True, comment="hex SHA-256; the secret is kept nowhere"),
+    Column("token_id", String(32), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False, comment="the first instant at which it is no longer good"),
+)
+
+saved_views = Table(
+    "saved_views",
+    metadata,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("query", Text, nullable=False, comment="filter and order of the exception list, as in its URL"),
     ForeignKeyConstraint(["tenant_id", "actor"], ["actors.tenant_id", "actors.actor"]),
 )

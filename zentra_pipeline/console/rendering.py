@@ -1,0 +1,101 @@
+"""How values look on a page, and the pages' frame; every value from outside is escaped. No page's content is here."""
+
+import functools
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.responses import HTMLResponse, Response
+
+from zentra_pipeline import money, vocabulary
+from zentra_pipeline.closeout import report_text
+from zentra_pipeline.desk import sides
+
+PREFIX: Final = "/console"
+NOTHING: Final = report_text.NOTHING
+_HERE: Final = Path(__file__).resolve().parent
+STATIC: Final = _HERE / "static"
+_CELL: Final = 120
+# What a page says of the form that led to it, by the word in its URL.
+SAID: Final[Mapping[str, str]] = {
+    "approved": "Approved.",
+    "rejected": "Rejected: it is open again.",
+    "decided": "Recorded.",
+    "pending": "Recorded. A second person has to approve it.",
+    "prepared": "Prepared. A second person has to approve it.",
+    "sealed": "Approved and sealed.",
+    "queued": "Asked for. The run is made as soon as the worker gets to it: load this page again.",
+    "saved": "The view is saved.",
+    "removed": "The view is removed.",
+}
+
+
+def page(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **content: Any) -> Response:
+    """A template filled in; a page without `who` is of nobody signed in."""
+    shown = {"who": None, "said": None, "here": "", **content}
+    return HTMLResponse(_environment().get_template(template).render(shown), status, dict(headers or {}))
+
+
+@functools.cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals |= {"prefix": PREFIX, "link": link, "signed": sides.signed, "type_title": type_title}
+    found.filters |= {
+        "amount": amount,
+        "cell": cell,
+        "count": report_text.count,
+        "day": day,
+        "said": report_text.text,
+        "when": when,
+        "words": report_text.words,
+    }
+    return found
+
+
+def amount(minor: int | None, currency: str | None) -> Markup:
+    """An amount in major units with its currency, a real minus in front: `−1,250.00 USD`."""
+    if minor is None:
+        return escape(NOTHING)
+    shown = money.amount_text(int(minor), currency) if currency else f"{int(minor):,}"
+    return Markup('<span class="amount">{}</span>').format(shown.replace("-", "−"))
+
+
+def cell(value: object) -> Markup:
+    """Somebody's text in a table: cut where it is long, as text whatever is in it."""
+    return report_text.text(value, most=_CELL)
+
+
+def day(value: str | date | datetime | None) -> str:
+    """The day of an instant or window: `2026-04-26`."""
+    return NOTHING if value is None else str(value)[:10]
+
+
+def when(value: str | datetime | None) -> Markup:
+    """An instant to the minute in UTC."""
+    if value is None:
+        return escape(NOTHING)
+    if isinstance(value, datetime):
+        value = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return Markup('<time datetime="{}">{} UTC</time>').format(value, value[:16].replace("T", " "))
+
+
+def type_title(exception_type: str) -> str:
+    """What an exception of this type is, in a few words."""
+    return vocabulary.exception_type(exception_type).title
+
+
+def link(*parts: str, **query: Any) -> str:
+    """A path of the console, whatever is in its parts."""
+    path = "/".join([PREFIX, *(quote(part, safe="") for part in parts)])
+    given = {name: value for name, value in query.items() if value not in (None, "")}
+    return f"{path}?{urlencode(given)}" if given else path
