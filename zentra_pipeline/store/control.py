@@ -55,5 +55,4 @@ saved_views = Table(
     Column("actor", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("query", Text, nullable=False, comment="filter and order of the exception list, as in its URL"),
-    ForeignKeyConstraint(["tenant_id", "actor"], ["actors.tenant_id", "actors.actor"]),
 )
