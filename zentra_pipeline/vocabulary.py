@@ -17,7 +17,11 @@ ANY_CURRENCY = "*"
 
 @dataclass(frozen=True)
 class ExceptionType:
-    """A row of the exception vocabulary: how grave it is, who looks at it, by when, and what to do."""
+    """A row of the exception vocabulary: how grave it is, who looks at it, by when, and what to do.
+
+    `unmatched_reason_order`: its place among the reasons for which an item is unmatched, null where it is none;
+    `is_firm_reason`: whether it stays though a later one applies.
+    """
 
     exception_type: str
     severity: str
@@ -25,6 +29,8 @@ class ExceptionType:
     sla_business_days: int
     subject_type: str
     is_blocking: bool
+    unmatched_reason_order: int | None
+    is_firm_reason: bool
     title: str
     remedy: str
 
@@ -81,6 +87,8 @@ def exception_types() -> tuple[ExceptionType, ...]:
             sla_business_days=int(row["sla_business_days"]),
             subject_type=row["subject_type"],
             is_blocking=_boolean(row["is_blocking"]),
+            unmatched_reason_order=int(row["unmatched_reason_order"]) if row["unmatched_reason_order"] else None,
+            is_firm_reason=_boolean(row["is_firm_reason"]),
             title=row["title"],
             remedy=row["remedy"],
         )
@@ -94,6 +102,12 @@ def exception_type(name: str) -> ExceptionType:
         if row.exception_type == name:
             return row
     raise _unknown("exception type", name, "exception_types.csv")
+
+
+@cache
+def unmatched_reasons() -> frozenset[str]:
+    """Exception types that say why an item is unmatched: a write-off of one closes its item."""
+    return frozenset(row.exception_type for row in exception_types() if row.unmatched_reason_order is not None)
 
 
 @cache

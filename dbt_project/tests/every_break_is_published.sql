@@ -1,5 +1,5 @@
 -- A break that a model finds is an exception of this run, or one that an earlier run has opened: none is lost on the way
--- for want of a vocabulary row, an owner, a due date or a currency. Why an item is unmatched is published once: by the unresolved reason.
+-- for want of a vocabulary row, an owner, a due date or a currency. Why an item is unmatched is published once: by the firm reason.
 {{ config(meta={'dagster': {'ref': {'name': 'exceptions'}}}) }}
 
 with found as (
@@ -28,15 +28,17 @@ published as (
 
 ),
 
-unresolved_reasons as (
+firm_reasons as (
 
-    select distinct
+    select
         earlier.subject_type,
         earlier.subject_id,
-        earlier.currency
+        earlier.currency,
+        min(reasons.reason_order) as reason_order
     from {{ ref('int_earlier_exceptions') }} as earlier
     inner join {{ ref('int_unmatched_reasons') }} as reasons on earlier.exception_type = reasons.exception_type
-    where earlier.status <> 'resolved' and reasons.is_terminal_reason
+    where earlier.status <> 'resolved' and reasons.is_firm_reason
+    group by earlier.subject_type, earlier.subject_id, earlier.currency
 
 ),
 
@@ -51,13 +53,13 @@ lost as (
             and found.subject_id = published.subject_id
             and found.currency = published.currency
     left join {{ ref('int_unmatched_reasons') }} as reasons on found.exception_type = reasons.exception_type
-    left join unresolved_reasons
+    left join firm_reasons
         on
-            reasons.rank > 3
-            and found.subject_type = unresolved_reasons.subject_type
-            and found.subject_id = unresolved_reasons.subject_id
-            and found.currency = unresolved_reasons.currency
-    where published.subject_id is null and unresolved_reasons.subject_id is null
+            reasons.reason_order > firm_reasons.reason_order
+            and found.subject_type = firm_reasons.subject_type
+            and found.subject_id = firm_reasons.subject_id
+            and found.currency = firm_reasons.currency
+    where published.subject_id is null and firm_reasons.subject_id is null
 
 )
 

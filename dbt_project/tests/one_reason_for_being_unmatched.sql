@@ -16,23 +16,14 @@ with open_items as (
 given as (
 
     select
-        subject_type,
-        subject_id,
-        currency,
+        found.subject_type,
+        found.subject_id,
+        found.currency,
         cast(count(*) as bigint) as reasons,
-        cast(sum(case when exception_type = 'failed_settlement' then 1 else 0 end) as bigint) as failures
-    from {{ ref('int_exceptions_found') }}
-    where
-        exception_type in (
-            'failed_settlement',
-            'duplicate_settlement_line',
-            'currency_mismatch',
-            'ambiguous_match',
-            'unmatched_provider_row',
-            'duplicate_ledger_posting',
-            'unmatched_ledger_entry'
-        )
-    group by subject_type, subject_id, currency
+        cast(sum(case when found.exception_type = 'failed_settlement' then 1 else 0 end) as bigint) as failures
+    from {{ ref('int_exceptions_found') }} as found
+    inner join {{ ref('int_unmatched_reasons') }} as reason_types on found.exception_type = reason_types.exception_type
+    group by found.subject_type, found.subject_id, found.currency
 
 ),
 

@@ -11,7 +11,6 @@ from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.decisions import policy
 from zentra_pipeline.decisions.exception_state import ACTIONS, ExceptionState, possible
 from zentra_pipeline.decisions.policy import DecisionStep, Policy, PolicyResult
-from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.settings import DBT_PROJECT, TenantPaths
 
@@ -223,4 +222,4 @@ def test_the_guide_says_from_which_status_an_action_may_be_taken() -> None:
 def test_the_guide_has_every_role_and_every_type_whose_write_off_takes_an_item_out() -> None:
     assert [row[0] for row in table("role", "may")] == list(policy.ROLE_ACTIONS)
     listed = guide().partition("## Write-offs")[2].partition(") closes the item")[0]
-    assert set(re.findall(r"`(\w+)`", listed)) == OPEN_ITEM_TYPES
+    assert set(re.findall(r"`(\w+)`", listed)) == vocabulary.unmatched_reasons()

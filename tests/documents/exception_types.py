@@ -1,7 +1,8 @@
 """What an exception type needs, read from the files of a project: what is missing, type by type, file by file, by name.
 
 `python -m tests.documents.exception_types` prints it for this project, which is how a type is added: write its row of
-the vocabulary, then what is named here. Does not belong here: that the models compile, that a run raises the type.
+the vocabulary, then what is named here; with `--write` it first writes the list of pages, which only repeats the
+vocabulary. Does not belong here: that the models compile, that a run raises the type.
 """
 
 import csv
@@ -91,10 +92,8 @@ class _Project:
             yield f"{MODELS}/{model.name}", "the model"
         elif set(re.findall(r"'(\w+)' as exception_type", model.read_text(encoding="utf-8"))) != {name}:
             yield f"{MODELS}/{model.name}", f"'{name}' as exception_type, and no other type"
-        if f"ref('exc_{name}')" not in self.union:
-            yield UNION, "its import"
-        if not re.search(rf"^ +select \* from {name}$", self.union, re.M):
-            yield UNION, "its branch of the union"
+        if not re.search(rf"^    '{name}',?$", self.union, re.M):
+            yield UNION, "its line of the list"
 
     def _lacks_in_yaml(self, name: str) -> Iterator[tuple[str, str]]:
         if not self.descriptions.get(f"exc_{name}"):
@@ -180,5 +179,17 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+def write_index(root: Path) -> None:
+    """Write the rows of the list of pages from the vocabulary."""
+    index = root / PAGES / "README.md"
+    lines = index.read_text(encoding="utf-8").splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if line.startswith("| ["))
+    others = [line for line in lines if not line.startswith("| [")]
+    rows = [f"{_line_of_index(row)}\n" for row in _rows(root / VOCABULARY)]
+    index.write_text("".join([*others[:first], *rows, *others[first:]]), encoding="utf-8")
+
+
 if __name__ == "__main__":
+    if "--write" in sys.argv[1:]:
+        write_index(DBT_PROJECT.parent)
     sys.stdout.writelines(f"{each}\n" for each in missing(DBT_PROJECT.parent))

@@ -137,6 +137,22 @@ def test_every_seed_is_described_and_every_description_has_a_seed() -> None:
     assert set(described_seeds()) == {path.stem for path in SEEDS.glob("*.csv")}
 
 
+def test_an_item_is_unmatched_for_the_first_reason_of_contract_10_6_and_one_of_them_is_firm() -> None:
+    rows = vocabulary.exception_types()
+    order = {row.exception_type: row.unmatched_reason_order for row in rows if row.unmatched_reason_order is not None}
+    assert sorted(order.items(), key=lambda item: (item[1], item[0])) == [
+        ("failed_settlement", 1),
+        ("duplicate_ledger_posting", 2),
+        ("duplicate_settlement_line", 2),
+        ("currency_mismatch", 3),
+        ("ambiguous_match", 4),
+        ("unmatched_ledger_entry", 5),
+        ("unmatched_provider_row", 5),
+    ]
+    assert order.keys() == vocabulary.unmatched_reasons()
+    assert [row.exception_type for row in rows if row.is_firm_reason] == ["currency_mismatch"]
+
+
 def test_the_descriptions_name_the_columns_of_the_files_with_a_type_each() -> None:
     for name, seed in described_seeds().items():
         header = (SEEDS / f"{name}.csv").read_text(encoding="utf-8").splitlines()[0].split(",")

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 from tests.review.test_decisions import decision
-from zentra_pipeline import vocabulary
 from zentra_pipeline.decisions import run_adjustments
 from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.store.decisions import Decision
@@ -147,7 +146,3 @@ def test_what_a_manifest_holds_gives_the_same_again() -> None:
     of_match = run_adjustments.of_run([matched(1, "run_1")], "run_1", [])
     assert RunDecisions.of_content(of_match.content()) == of_match
     assert RunDecisions.of_content(None) == RunDecisions.of_content({}) == RunDecisions()
-
-
-def test_the_types_about_open_items_are_types_of_the_vocabulary() -> None:
-    assert {row.exception_type for row in vocabulary.exception_types()} >= run_adjustments.OPEN_ITEM_TYPES

@@ -12,18 +12,6 @@ from zentra_pipeline.decisions import exception_state
 from zentra_pipeline.decisions.manual_match import LINE, MOVEMENT, Named
 from zentra_pipeline.store.decisions import Decision
 
-# Exceptions whose subject is an open item for want of a counterpart: writing them off closes the item.
-OPEN_ITEM_TYPES: Final = frozenset(
-    {
-        "unmatched_provider_row",
-        "unmatched_ledger_entry",
-        "failed_settlement",
-        "duplicate_settlement_line",
-        "duplicate_ledger_posting",
-        "currency_mismatch",
-        "ambiguous_match",
-    }
-)
 # What the details of a decision name items by.
 _ITEMS: Final = frozenset({"item", "settlement_lines"})
 

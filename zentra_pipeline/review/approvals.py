@@ -21,12 +21,11 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import sql_text
+from zentra_pipeline import sql_text, vocabulary
 from zentra_pipeline.decisions import exception_state
 from zentra_pipeline.decisions.exception_state import ExceptionState
 from zentra_pipeline.decisions.manual_match import LINE, MOVEMENT, Named
 from zentra_pipeline.decisions.policy import ROLE_ACTIONS, WRITE_OFF, Policy
-from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES
 from zentra_pipeline.published import lake
 from zentra_pipeline.review import decision_run
 from zentra_pipeline.settings import TenantPaths
@@ -122,7 +121,7 @@ def _content(
     named = Named.of_details(proposal.details)
     currency = proposal.details.get("currency", row["currency"])
     published = decision_run.published_runs(connection, row)
-    is_of_items = named is not None or row["exception_type"] in OPEN_ITEM_TYPES
+    is_of_items = named is not None or row["exception_type"] in vocabulary.unmatched_reasons()
     open_items = (
         decision_run.newest_open(facts.open_items, published, _named(row, proposal), currency) if is_of_items else {}
     )

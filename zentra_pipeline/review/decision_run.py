@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import money
+from zentra_pipeline import money, vocabulary
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.decisions import policy, run_adjustments
 from zentra_pipeline.decisions.exception_state import KEEPS_STATUS, ExceptionState
 from zentra_pipeline.decisions.manual_match import Match, Named
-from zentra_pipeline.decisions.run_adjustments import OPEN_ITEM_TYPES, ManualMatch, WriteOff
+from zentra_pipeline.decisions.run_adjustments import ManualMatch, WriteOff
 from zentra_pipeline.errors import NotPossibleError
 from zentra_pipeline.published import lake
 from zentra_pipeline.settings import TenantPaths
@@ -179,7 +179,7 @@ def _written_off(
     connection: Connection, paths: TenantPaths, row: Mapping[str, Any], published: Sequence[run_store.Run]
 ) -> DecisionRun | None:
     """The newest run that sees the exception's item, provided it leaves it open and is not sealed."""
-    if row["exception_type"] not in OPEN_ITEM_TYPES:
+    if row["exception_type"] not in vocabulary.unmatched_reasons():
         return None
     item = (row["subject_type"], row["subject_id"])
     open_item = _open_items(paths, published, [item], row["currency"]).get(item)
@@ -213,7 +213,7 @@ def proposal(log: Sequence[Decision]) -> Decision | None:
 
 def _check_subject(row: Mapping[str, Any], named: Named) -> None:
     about = f"{_words(row['subject_type'])} {row['subject_id']}"
-    if row["exception_type"] not in OPEN_ITEM_TYPES - {_FAILED}:
+    if row["exception_type"] not in vocabulary.unmatched_reasons() - {_FAILED}:
         raise NotPossibleError(
             f"exception {row['exception_id']} is {row['exception_type']} about {about}: matching answers exceptions of "
             "lines and movements that wait for a counterpart; resolve this one"
@@ -265,7 +265,7 @@ def _judged(
         "SELECT subject_type, subject_id, exception_id, exception_type, run_id FROM exceptions "
         "WHERE currency = ? AND list_contains(?::varchar[], subject_id) "
         "AND list_contains(?::varchar[], exception_type) ORDER BY subject_type, subject_id, exception_id",
-        [currency, sorted({item_id for _, item_id in named.items}), sorted(OPEN_ITEM_TYPES)],
+        [currency, sorted({item_id for _, item_id in named.items}), sorted(vocabulary.unmatched_reasons())],
     ).rows
     breaks = []
     for item_type, item_id, exception_id, exception_type, run_id in rows:

@@ -43,7 +43,7 @@ found as (
 
 ),
 
--- What a decision in this run was about, and matches no more: the item has had so many exceptions of the type here before.
+-- What a decision in this run was about and no longer matches; counts earlier exceptions of this type.
 undone as (
 
     select
@@ -212,12 +212,14 @@ unresolved as (
 -- A wrong currency stays the reason though its movement finds another line.
 firm_reasons as (
 
-    select distinct
+    select
         unresolved.subject_type,
         unresolved.subject_id,
-        unresolved.currency
+        unresolved.currency,
+        min(reason_types.reason_order) as reason_order
     from unresolved
-    inner join reason_types on unresolved.exception_type = reason_types.exception_type and reason_types.is_terminal_reason
+    inner join reason_types on unresolved.exception_type = reason_types.exception_type and reason_types.is_firm_reason
+    group by unresolved.subject_type, unresolved.subject_id, unresolved.currency
 
 ),
 
@@ -234,7 +236,7 @@ one_a_subject as (
 
 ),
 
--- What this run finds, each with the exception that named it last. A reason gives way to a firm one that is unresolved.
+-- What this run finds, each with the exception that named it last. A reason gives way to an unresolved firm one that comes before it.
 judged as (
 
     select
@@ -257,7 +259,7 @@ judged as (
     left join reason_types on one_a_subject.exception_type = reason_types.exception_type
     left join firm_reasons
         on
-            reason_types.rank > 3
+            reason_types.reason_order > firm_reasons.reason_order
             and one_a_subject.subject_type = firm_reasons.subject_type
             and one_a_subject.subject_id = firm_reasons.subject_id
             and one_a_subject.currency = firm_reasons.currency
