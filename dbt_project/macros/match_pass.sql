@@ -1,6 +1,6 @@
 {#
   The rule every reference pass applies to its groups (contract §5). An item is a line or a movement; a group shares
-  group_key, currency and class. Each model hands in one relation `keyed` (items with a group_key, null = takes no part)
+  group_key, currency and class. Each model passes in one relation `keyed` (items with a group_key, null = takes no part)
   and one relation `paired_before` (amounts of earlier matched items of the same group: item_type, group_key, currency,
   line_class, amount_minor), and gets back every item with its disposition:
 

@@ -12,6 +12,7 @@ from tests.closeout.closed_world import LINES, NOON, approve, clean_world, close
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import remedies
+from zentra_pipeline.cli import invoke
 from zentra_pipeline.closeout import calendar, closing, verify
 from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.desk import deciding
@@ -93,7 +94,7 @@ def test_an_open_exception_blocks_until_it_is_resolved_and_is_named_with_its_rem
 
 
 def test_an_open_exception_of_an_earlier_run_blocks_the_run_that_carries_its_item(world: World) -> None:
-    """The earlier run's own books are another matter: what it matched and a callback misses is not carried."""
+    """The earlier run's own tables are another matter: what it matched and a callback misses is not carried."""
     world.add(*LINES, settle("L9", "R9", 999), settle("L8", "R8", 80), post("T8", "R8", 80))
     world.make(MON)
     world.add(settle("L7", "R7", 70, on=TUE), post("T7", "R7", 70, on=TUE), call("E7", "R7", 70, on=TUE))
@@ -117,13 +118,20 @@ def decide(world: World, exception_id: str, action: str, actor: str, **options: 
     deciding.decide(world.tenant, DecisionRequest(exception_id, action, actor, **options), NOON)
 
 
-def test_a_write_off_blocks_until_a_second_person_approves_it(world: World) -> None:
+def test_a_write_off_blocks_until_a_second_person_approves_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     world.add(*LINES, settle("L9", "R9", 999))
     world.make(MON)
     found = only_exception(world)["exception_id"]
     decide(world, found, "resolve", "alice", resolution="written_off", reason="too small to chase")
     (blocker,) = prepare(world).blockers
     assert (blocker.remedy.intent, blocker.remedy.about) == ("approve_exception", {"exception_id": found})
+    monkeypatch.setenv("ZENTRA_HOME", str(world.home.root))
+    assert invoke(["close", "--tenant", TENANT, "--run", monday(world), "--actor", "alice"]) == 3
+    printed = capsysbinary.readouterr().err.decode()
+    assert printed.startswith("Not closed: 1 blocker:\n")
+    assert "→ have a second person approve or reject it: zentra exceptions approve" in printed
     decide(world, found, "approve", "bob")
     assert prepare(world).status == "prepared"
 

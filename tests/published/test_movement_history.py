@@ -133,7 +133,7 @@ def test_an_intent_transaction_line_or_callback_leads_to_the_same_story(
     world: World, told: MovementHistory, known_by: str
 ) -> None:
     found = movement_history.history_of(world.paths, known_by)
-    assert (found.entries, found.standing, found.providers) == (told.entries, told.standing, told.providers)
+    assert (found.entries, found.state, found.providers) == (told.entries, told.state, told.providers)
 
 
 def test_an_intent_that_nothing_was_posted_for_has_a_story_of_its_own(world: World, tmp_path: Path) -> None:

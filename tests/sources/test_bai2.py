@@ -89,7 +89,7 @@ def test_wrong_counts_are_named_where_the_sums_agree(tmp_path: Path) -> None:
         ("03,4455667788,", "03,4455667788,XXZ", "currency 'XXZ' is not an ISO 4217 currency"),
         ("260705,,USD", "260231,,USD", "as-of date '260231' is not a day"),
         ("02,12345,0004,1", "02,12345,0004,2", "its group status is 2, which deletes"),
-        ("49,250000,4/\n", "", "record 98 stands where none is due"),
+        ("49,250000,4/\n", "", "unexpected record 98"),
     ],
 )
 def test_what_is_not_bai2_is_refused_by_line(tmp_path: Path, old: str, new: str, why: str) -> None:

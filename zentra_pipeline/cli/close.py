@@ -151,7 +151,7 @@ def _remedy(blocker: "Blocker", tenant: str) -> str:
 def _print_blockers(outcome: "CloseoutResult", tenant: str) -> None:
     from zentra_pipeline.cli import printing
 
-    printing.note(f"Blocked by {printing.counted(len(outcome.blockers), 'thing')}:")
+    printing.note(f"Not closed: {printing.counted(len(outcome.blockers), 'blocker')}:")
     for blocker in outcome.blockers[:_SHOWN_BLOCKERS]:
         printing.note(f"\n  {blocker.kind.replace('_', ' ')} {blocker.subject}")
         printing.note(f"    {blocker.explanation}")

@@ -72,7 +72,8 @@ def _print_json(story: "MovementHistory") -> None:
 
     from zentra_pipeline.cli import printing
 
-    printing.print_json(asdict(story))
+    content = asdict(story)
+    printing.print_json({("standing" if name == "state" else name): value for name, value in content.items()})
 
 
 def _print(story: "MovementHistory") -> None:
@@ -85,7 +86,7 @@ def _print(story: "MovementHistory") -> None:
     title = Text(printable(story.provider_reference), style="bold")
     title.append(f"  {', '.join(map(printable, story.providers))}", style="not bold dim")
     console.print(title, soft_wrap=True)
-    for line in Text(printable("; ".join(story.standing))).wrap(console, console.width):
+    for line in Text(printable("; ".join(story.state))).wrap(console, console.width):
         line.rstrip()
         console.print(line, soft_wrap=True)
     day = ""

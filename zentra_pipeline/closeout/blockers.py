@@ -84,7 +84,7 @@ def of_opening(connection: Connection, paths: TenantPaths, run: run_store.Run) -
     if waiting:
         return [
             Blocker(
-                "stale_opening" if before.run != run or before.is_made_anew else "newer_facts",
+                "stale_opening" if before.run != run or before.is_rerun_after_change else "newer_facts",
                 before.run.run_id,
                 f"{before.reason or 'it was asked for again'}, {before.failure or 'and waits for its turn'}",
                 Remedy("run that window again", "run_window", _about(before.run)),
@@ -135,7 +135,7 @@ def _open_exceptions(opened: CloseoutTables) -> list[Blocker]:
 
 def _remedy(exception_id: str, status: str) -> Remedy:
     if status == "pending_approval":
-        return Remedy("have a second person decide", "approve_exception", {"exception_id": exception_id})
+        return Remedy("have a second person approve or reject it", "approve_exception", {"exception_id": exception_id})
     return Remedy("resolve it, or accept it as timing", "resolve_exception", {"exception_id": exception_id})
 
 

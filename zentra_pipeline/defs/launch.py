@@ -91,7 +91,7 @@ def execute(tenant: Tenant, request: Request) -> None:
     What goes wrong is recorded with the request, not raised: it is for whoever asked.
     """
     failure = None
-    with run_queue.held(tenant, request.run_id):
+    with run_queue.lease_renewed(tenant, request.run_id):
         try:
             with tenant.reading() as connection:
                 run = run_store.get(connection, request.run_id)

@@ -1,4 +1,4 @@
-"""A file of an ingest on its way in: its rows judged and staged under temporary names, contradictions set aside.
+"""A file of an ingest on its way in: its rows judged and staged under temporary names, contradictions quarantined.
 
 Does not belong here: a command as a whole and its commit (ingest), formats (sources), what a row must look like
 (contracts).
@@ -122,14 +122,15 @@ class Tally:
     first_at: datetime | None = None
     last_at: datetime | None = None
 
-    def admit(self, contract: Contract, admitted: pl.DataFrame) -> None:
-        self.staged += admitted.height
-        for column in contract.instants if admitted.height else ():
-            low, high = admitted.select(pl.col(column).min(), pl.col(column).max().alias("last")).row(0)
+    def accept(self, contract: Contract, accepted: pl.DataFrame) -> None:
+        """Count rows that are accepted."""
+        self.staged += accepted.height
+        for column in contract.instants if accepted.height else ():
+            low, high = accepted.select(pl.col(column).min(), pl.col(column).max().alias("last")).row(0)
             self.first_at = low if self.first_at is None else min(self.first_at, low)
             self.last_at = high if self.last_at is None else max(self.last_at, high)
 
-    def refuse(self, refused: pl.DataFrame) -> None:
+    def quarantine(self, refused: pl.DataFrame) -> None:
         """Count rows with `row_number` and `reason` by the rule they break."""
         self.quarantined += refused.height
         rule = pl.col("reason").str.replace_all(_VALUE, "…").alias("rule")
@@ -206,7 +207,7 @@ def _check_balance(arrival: Arrival, tally: Tally, staged: int, quarantined: int
         )
 
 
-def set_contradictions_aside(
+def quarantine_contradictions(
     command: Command, staged: Sequence[StagedArrival], known: Sequence[tuple[StagedFile, Path]]
 ) -> None:
     """Move rows that contradict their own file or another file from the staged files to quarantine.
@@ -231,16 +232,16 @@ def set_contradictions_aside(
         if is_shared or row.provider == command.provider
     ]
     found: dict[int, list[Contradiction]] = {}
-    said = contradictions(contract, new, earlier, command.paths.scratch)
-    for contradiction in said.rows:
+    found_conflicts = contradictions(contract, new, earlier, command.paths.scratch)
+    for contradiction in found_conflicts.rows:
         found.setdefault(contradiction.sequence, []).append(contradiction)
     for each in staged:
-        each.tally.restates = said.restated.get(each.arrival.sequence, [])
+        each.tally.restates = found_conflicts.restated.get(each.arrival.sequence, [])
         if each.arrival.sequence in found:
-            _set_aside(command, each.arrival, each.tally, found[each.arrival.sequence])
+            _quarantine(command, each.arrival, each.tally, found[each.arrival.sequence])
 
 
-def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Contradiction]) -> None:
+def _quarantine(command: Command, arrival: Arrival, tally: Tally, found: list[Contradiction]) -> None:
     """Rewrite a file's staged and quarantined rows, the contradicting ones moved."""
     contract, paths, name = command.contract, command.paths, arrival.staged_name
     reasons = pl.DataFrame(
@@ -261,10 +262,10 @@ def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Con
             quarantined.write(refused)
         for rows in staging.read_rows(rows_at):
             kept = rows.join(reasons, on="row_number", how="anti", maintain_order="left")
-            tally.admit(contract, kept)
+            tally.accept(contract, kept)
             staged.write(kept)
             contradicting = rows.join(reasons, on="row_number", how="inner", maintain_order="left")
-            tally.refuse(contradicting.select("row_number", reason="why"))
+            tally.quarantine(contradicting.select("row_number", reason="why"))
             refused = quarantine(contract, contradicting, contradicting["why"].to_list())
             quarantined.write(_quarantine_rows(command, arrival, refused))
     rows_at.unlink()
@@ -274,7 +275,7 @@ def _set_aside(command: Command, arrival: Arrival, tally: Tally, found: list[Con
     _check_balance(arrival, tally, staged.rows, quarantined.rows)
 
 
-def reject_when_nothing_got_in(staged: Sequence[StagedArrival]) -> None:
+def reject_when_no_row_accepted(staged: Sequence[StagedArrival]) -> None:
     """InputRejectedError where rows were read and none is accepted.
 
     Rows of ids used twice are kept in quarantine even alone: each keeps the contract; which one holds is open.
@@ -311,8 +312,8 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
         tally.note_shortened(command.contract, frame, names)
         verdict = validate(command.contract, frame, names)
         admitted = assert_staged(command.contract, _with_lineage(command, arrival, verdict.admitted))
-        tally.admit(command.contract, admitted)
-        tally.refuse(verdict.refused)
+        tally.accept(command.contract, admitted)
+        tally.quarantine(verdict.refused)
         values = tally.read * (len(command.contract.columns) + len(tally.unknown_columns))
         if not tally.staged and values >= HOPELESS_VALUES and command.stops_early:
             first = tally.by_count[0]

@@ -111,7 +111,7 @@ class Intake:
 
 
 def _answer(batch: list[_Waiting], outcome: list[bool] | Exception) -> None:
-    """Tell everybody of a batch, with one call into each event loop."""
+    """Notify every waiter of a batch, with one call into each event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], bool | Exception]]] = {}
     for place, waiting in enumerate(batch):
         found = outcome if isinstance(outcome, Exception) else outcome[place]

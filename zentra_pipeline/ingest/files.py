@@ -141,9 +141,9 @@ def _ingest(command: Command, sources: list[tuple[Path, str]], next_sequence: in
             arrival = Arrival(source, file_id, landed, next_sequence + len(arrived))
             arrived[content] = arrivals.stage(command, arrival)
     staged = list(arrived.values())
-    arrivals.set_contradictions_aside(command, staged, _known_files(command))
+    arrivals.quarantine_contradictions(command, staged, _known_files(command))
     if not command.may_quarantine_all:
-        arrivals.reject_when_nothing_got_in(staged)
+        arrivals.reject_when_no_row_accepted(staged)
     rows = [arrivals.registration(command, each) for each in staged]
     _commit(command, staged, rows)
     before |= {(row.file_id, row.sha256): row for row in rows}
@@ -167,7 +167,7 @@ def restage(tenant: Tenant, landed: Path, file: StagedFile, before: Sequence[Sta
     arrival = Arrival(Path(file.original_name), file.file_id, bytes_of_file, file.sequence)
     known = [(row, tenant.paths.root / row.staged_path) for row in before if row.kind == file.kind and row.staged_path]
     staged = arrivals.stage(command, arrival)
-    arrivals.set_contradictions_aside(command, [staged], known)
+    arrivals.quarantine_contradictions(command, [staged], known)
     row = arrivals.registration(command, staged)
     arrivals.place(command, arrival, row)
     return row

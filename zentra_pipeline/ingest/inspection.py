@@ -37,7 +37,7 @@ class InspectedStatement:
     """One statement, batch or report of a file; what a format does not say is null.
 
     `ties`: whether the file's own arithmetic holds. `refused`: why the file, or `entries` rows of it, are not accepted;
-    the rows that are stand in statements of their own.
+    accepted rows get their own statements.
     """
 
     file: str
@@ -126,9 +126,9 @@ def _staged(
         command = Command(nobody, "inspected", contract, file_format, _NO_TIME, stops_early=True, mapping=mapping)
         arrival = Arrival(path, path.stem, Landed(path, "0" * 64, path.stat().st_size), sequence=1)
         staged = arrivals.stage(command, arrival)
-        arrivals.set_contradictions_aside(command, [staged], [])
+        arrivals.quarantine_contradictions(command, [staged], [])
         try:
-            arrivals.reject_when_nothing_got_in([staged])
+            arrivals.reject_when_no_row_accepted([staged])
         except InputRejectedError as refusal:
             raise InputRejectedError(f"{path.name}: {refusal}") from refusal
         yield _Staged(path, arrival.staged_name.arriving(nobody.paths, contract.table), staged.tally)

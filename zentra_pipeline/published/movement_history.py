@@ -54,7 +54,7 @@ class MovementHistory:
 
     provider_reference: str
     providers: list[str]
-    standing: list[str]
+    state: list[str]
     entries: list[HistoryEntry] = field(default_factory=list)
 
 
@@ -83,7 +83,7 @@ def history_of(paths: TenantPaths, reference: str, provider: str | None = None) 
     entries.sort(key=lambda entry: (entry.at, KINDS.index(entry.kind)))  # else as each kind orders its own
     kinds = ("line", "entry", "callback", "match", "internal_event")
     providers = sorted({row["provider"] for kind in kinds for row in rows[kind]})
-    return MovementHistory(reference, providers, _standing(rows), entries)
+    return MovementHistory(reference, providers, _state(rows), entries)
 
 
 class _Closeouts:
@@ -319,7 +319,7 @@ def _closeouts(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
             yield HistoryEntry(at=row["sealed_at"], sentence=sealed, actor=row["approved_by"], **common)
 
 
-def _standing(rows: movement_rows.Rows) -> list[str]:
+def _state(rows: movement_rows.Rows) -> list[str]:
     """The movement's state now: its matches, exceptions and seals, each in a few words."""
     matches: dict[str, int] = defaultdict(int)
     for row in rows["match"]:

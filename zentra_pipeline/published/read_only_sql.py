@@ -1,4 +1,4 @@
-"""Tells a query that only reads published tables from one that could do more; running either does not belong here.
+"""Distinguishes a query that only reads published tables from one that could do more; running it does not belong here.
 
 A statement that begins with SELECT or EXPLAIN may still write or read elsewhere: `with x as (copy … to …) select …`,
 `explain analyze copy …`, and functions that execute text do. So the parsed statement is looked at, whole: every node,

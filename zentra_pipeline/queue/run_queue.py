@@ -30,15 +30,15 @@ _FOLLOWED: Final = (_FOLLOWS, "made anew: run ")  # as this and earlier releases
 
 @dataclass(frozen=True)
 class Waiting:
-    """A run that keeps closeouts after it waiting: it is queued, at work, or could not be made again (`failure`)."""
+    """A run that keeps closeouts after it waiting: it is queued, being executed, or could not run again (`failure`)."""
 
     run: Run
     reason: str | None
     failure: str | None
 
     @property
-    def is_made_anew(self) -> bool:
-        """Whether it has to be made again for what a run before it came to."""
+    def is_rerun_after_change(self) -> bool:
+        """Whether it must run again because a run before it changed."""
         return self.reason is not None and self.reason.startswith(_FOLLOWED)
 
 
@@ -56,7 +56,7 @@ def follow(connection: Connection, run: Run, actor: str, now: datetime) -> None:
 
 
 def follow_void(connection: Connection, run: Run, actor: str, now: datetime) -> None:
-    """Record what follows from taking a run back: later runs are made without it, and nobody executes it."""
+    """Record what follows from taking a run back: later runs are made without it, and it is executed no more."""
     closeout_store.withdraw(connection, run.run_id)
     request_store.finish(connection, run.run_id, now)
     why = f"{run.run_id} ({run.settlement_file} {run.ledger_window}) before it is void"
@@ -79,19 +79,19 @@ def answer(connection: Connection, request: Request | None, now: datetime, failu
         request_store.finish(connection, request.run_id, now, failure, request.asked)
 
 
-def take_next(tenant: Tenant, provider: str, but: Collection[str] = ()) -> tuple[Request, Run] | None:
+def take_next(tenant: Tenant, provider: str, excluding: Collection[str] = ()) -> tuple[Request, Run] | None:
     """Take the provider's first queued run that is to be made again, in order of creation; None when there is none.
 
-    What whoever launched it left when they died is queued again before. Runs that were never published are left to
-    whoever serves requests, and so are those named in `but`.
+    Requests of a crashed launcher are queued again first. Runs that were never published are left to whoever serves
+    requests, and so are those of `excluding`.
     """
     now = datetime.now(UTC)
     with tenant.reading() as connection:
-        if not _takeable(connection, provider, but, now):
+        if not _takeable(connection, provider, excluding, now):
             return None
     with tenant.writing() as connection:
         request_store.put_back_dead(connection, now)
-        for request, run in _takeable(connection, provider, but, now):
+        for request, run in _takeable(connection, provider, excluding, now):
             if request.status == "queued":
                 return request_store.launch(connection, run.run_id, request_store.CALLER, now), run
     return None
@@ -110,8 +110,8 @@ def waiting_before(connection: Connection, run: Run) -> list[Waiting]:
 
 
 @contextmanager
-def held(tenant: Tenant, run_id: str) -> Iterator[None]:
-    """Renew the lease of a run's request for as long as it lasts, so that others know that somebody is at it."""
+def lease_renewed(tenant: Tenant, run_id: str) -> Iterator[None]:
+    """Renew the lease of a run's request for as long as it lasts, so that others know that it is being executed."""
     ended = threading.Event()
 
     def renew() -> None:

@@ -42,8 +42,8 @@ def gaps(paths: TenantPaths, before: Revision, run: Revision) -> list[Gap]:
 def predecessor(earlier: Sequence[Run], run: Run) -> Run | None:
     """The run that `run` takes over from, of those made before it in order; None where it has no single one.
 
-    Of windows run out of order a run sees only what is not later than its own: what it opens with is then no one run's
-    closing. So it is while the run made last before it is not of the latest window.
+    Where windows were run out of order, a run sees only those not later than its own: then no single run's closing
+    equals its opening. This is so while the run made last before it is not of the latest window.
     """
     if not earlier or earlier[-1].ledger_window != max(before.ledger_window for before in earlier):
         return None
@@ -51,7 +51,7 @@ def predecessor(earlier: Sequence[Run], run: Run) -> Run | None:
 
 
 def outdated(made_from: Revision, earlier: dict[str, int]) -> list[str]:
-    """Ids of the runs that a revision was made from in another state than today's; `earlier`: run id → revision."""
+    """Ids of runs whose revision changed since this one was made from them; `earlier`: run id → revision today."""
     known = {entry["run_id"]: entry["revision"] for entry in made_from.manifest.get("earlier", ())}
     return sorted(run_id for run_id in known.keys() | earlier.keys() if known.get(run_id) != earlier.get(run_id))
 

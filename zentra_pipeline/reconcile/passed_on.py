@@ -1,6 +1,6 @@
-"""Which files' rows went on to a later run, because every run of theirs before it was taken back; pure.
+"""Which files' rows went on to a later run, because all earlier runs of the file were voided; pure.
 
-Does not belong here: taking a run back (review.voiding), and what a run makes of the rows (dbt).
+Does not belong here: voiding a run (review.voiding), and what a run makes of the rows (dbt).
 """
 
 from collections.abc import Sequence

@@ -92,57 +92,57 @@ def record_decision(tenant: Tenant, request: DecisionRequest, now: datetime) -> 
     Raises UsageError for invalid words and ids, RefusedError where the state, the policy or a seal forbids it,
     and OutdatedError when the exception has been decided on since `expected_version`.
     """
-    wanted = request.checked()
-    access.require_actor(tenant, wanted.actor)
+    request = request.checked()
+    access.require_actor(tenant, request.actor)
     rules = policy.load_policy(tenant.paths)
     with tenant.writing() as connection:
-        row = _published(tenant.paths, wanted.exception_id)
-        log = decision_store.listed(connection, [wanted.exception_id])
+        row = _published(tenant.paths, request.exception_id)
+        log = decision_store.listed(connection, [request.exception_id])
         state = _state(row, log)
-        known = _known(log, state, wanted)
+        known = _repeated_decision(log, state, request)
         if known is not None:
             affected = decision_run.of_known(connection, known)
         else:
-            _check_version(state, wanted.expected_version)
-            verdict, affected = _authorize(connection, tenant.paths, rules, row, state, log, wanted)
+            _check_version(state, request.expected_version)
+            verdict, affected = _authorize(connection, tenant.paths, rules, row, state, log, request)
             decision = Decision(
                 sequence=decision_store.next_sequence(connection),
-                decision_id=exception_state.decision_id_of(tenant.name, wanted.exception_id, state.decisions + 1),
-                exception_id=wanted.exception_id,
+                decision_id=exception_state.decision_id_of(tenant.name, request.exception_id, state.decisions + 1),
+                exception_id=request.exception_id,
                 run_id=affected.run.run_id,
-                action=wanted.action,
-                actor=wanted.actor,
+                action=request.action,
+                actor=request.actor,
                 decided_at=instant_text(now),
-                reason=wanted.reason,
+                reason=request.reason,
                 policy=verdict.passed,
                 result=verdict.result,
-                owner=wanted.owner,
+                owner=request.owner,
                 resolution=verdict.resolution,
-                details={**_details(row, verdict, affected), "origin": wanted.origin.content()},
+                details={**_details(row, verdict, affected), "origin": request.origin.content()},
             )
             decision = _with_approval(connection, tenant.paths, rules, row, log, decision)
             decision_store.append(connection, decision)
             _append_event(connection, tenant.name, row, decision, now)
             if affected.is_changed:
-                why = f"made again: decision {decision.decision_id} of {wanted.actor}"
-                request_store.queue(connection, affected.run.run_id, wanted.actor, now, why)
+                why = f"made again: decision {decision.decision_id} of {request.actor}"
+                request_store.queue(connection, affected.run.run_id, request.actor, now, why)
             state = exception_state.after(state, decision)
     lake.refresh(tenant.paths)
     recorded = known or decision
     return RecordedDecision(state, recorded.decision_id, affected.run, known is None, affected.is_changed)
 
 
-def _known(log: Sequence[Decision], state: ExceptionState, wanted: DecisionRequest) -> Decision | None:
-    """The decision on record that the wanted one would only say again."""
+def _repeated_decision(log: Sequence[Decision], state: ExceptionState, request: DecisionRequest) -> Decision | None:
+    """The recorded decision that the requested one only repeats."""
     return exception_state.repeated(
         log,
         state,
-        action=wanted.action,
-        actor=wanted.actor,
-        owner=wanted.owner,
-        resolution=wanted.resolution,
-        reason=wanted.reason,
-        named=None if wanted.named is None else wanted.named.content(),
+        action=request.action,
+        actor=request.actor,
+        owner=request.owner,
+        resolution=request.resolution,
+        reason=request.reason,
+        named=None if request.named is None else request.named.content(),
     )
 
 
@@ -153,23 +153,23 @@ def _authorize(
     row: Mapping[str, Any],
     state: ExceptionState,
     log: Sequence[Decision],
-    wanted: DecisionRequest,
+    request: DecisionRequest,
 ) -> tuple[policy.PolicyResult, decision_run.DecisionRun]:
     """What the policy says of a decision, and the run it belongs to."""
-    exception_state.check_step(state, wanted.action)
-    match = decision_run.match_of(connection, paths, row, log, wanted.action, wanted.named)
+    exception_state.check_step(state, request.action)
+    match = decision_run.match_of(connection, paths, row, log, request.action, request.named)
     step = policy.DecisionStep(
-        wanted.action,
-        wanted.actor,
-        wanted.role,
-        wanted.resolution,
+        request.action,
+        request.actor,
+        request.role,
+        request.resolution,
         row["currency"] or None,
         _amount_at_stake(row),
         is_forced=match is not None and match.match.is_forced,
-        origin=wanted.origin,
+        origin=request.origin,
     )
     verdict = policy.evaluate(rules, state, step)
-    return verdict, decision_run.of_decision(connection, paths, row, state, log, wanted.action, verdict, match)
+    return verdict, decision_run.of_decision(connection, paths, row, state, log, request.action, verdict, match)
 
 
 def _with_approval(

@@ -214,7 +214,7 @@ class _File:
             "99": self._is_open and self._group is None,
         }
         if self._is_ended or not due[record.code]:
-            raise _FaultError(f"line {record.line:,}: record {record.code} stands where none is due")
+            raise _FaultError(f"line {record.line:,}: unexpected record {record.code}")
 
     def _take(self, record: _Record) -> Iterator[Part]:
         if record.code == "01":

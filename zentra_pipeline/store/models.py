@@ -194,7 +194,7 @@ run_requests = Table(
     Column("finished_at", String(32), nullable=True),
     Column("failure", Text, nullable=True, comment="why the last execution failed and what to do"),
     Column("asked", Integer, nullable=False, server_default="1", comment="how often; an execution answers one of them"),
-    Column("reason", Text, nullable=True, comment="what has to be made anew and why; null where somebody just asked"),
+    Column("reason", Text, nullable=True, comment="what must run again and why; null for a plain request"),
     Column("lease_until", String(32), nullable=True, comment="who launched it is dead unless this is renewed in time"),
     Index("run_requests_by_status", "status", "requested_at"),
 )

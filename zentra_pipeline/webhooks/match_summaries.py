@@ -1,4 +1,4 @@
-"""Tells the matches of a run's revision as one event a rule, for endpoints that do not ask for each.
+"""Emits the matches of a run's revision as one event a rule, for endpoints that do not ask for each.
 
 A million matches are a handful of deliveries then. The log has the events themselves as ever.
 """

@@ -1,7 +1,7 @@
-"""Makes deliveries from the event log, which is the outbox: each endpoint has a place in it, and goes on from there.
+"""Makes deliveries from the event log, which is the outbox: each endpoint has a position in it, and goes on from there.
 
-The place moves in the transaction that records the deliveries, so that none is lost and none made twice. Sending does
-not belong here (sending).
+The position moves in the transaction that records the deliveries, so that none is lost and none is made twice. Sending
+does not belong here (sending).
 """
 
 import hashlib
@@ -27,37 +27,37 @@ _AT_ONCE: Final = 1_000
 
 
 def make(tenant: Tenant, endpoint: Endpoint, now: datetime) -> int:
-    """Make the deliveries of what the log holds behind an endpoint's place; how many are new."""
+    """Make the deliveries of what the log holds after an endpoint's position; how many are new."""
     with tenant.reading() as connection:
         room = MOST_WAITING - webhook_store.waiting(connection, endpoint.endpoint_id)
     if room <= 0:
         return 0
     stream = wanted(tenant, endpoint, endpoint.position)
-    place, made = endpoint.position, 0
+    position, made = endpoint.position, 0
     while True:
         chunk = list(islice(stream.events, min(room, _AT_ONCE)))
         room -= len(chunk)
         is_last = len(chunk) < _AT_ONCE and room > 0
         going_on_from = stream.last if is_last else chunk[-1][0]
-        if going_on_from == place:
+        if going_on_from == position:
             return made
         with tenant.writing() as connection:
             current = webhook_store.find_endpoint(connection, endpoint.endpoint_id)
-            if current is None or current.status != webhook_store.ENABLED or current.position != place:
+            if current is None or current.status != webhook_store.ENABLED or current.position != position:
                 return made  # somebody else has gone on, or the endpoint gets nothing more
             made += webhook_store.add_deliveries(connection, (delivery(endpoint, *event, now) for event in chunk))
             webhook_store.change_endpoint(connection, endpoint.endpoint_id, {"position": going_on_from})
-        place = going_on_from
+        position = going_on_from
         if is_last or room <= 0:
             return made
 
 
 def wanted(tenant: Tenant, endpoint: Endpoint, after: int) -> event_reading.Stream:
-    """The events behind a place that an endpoint asked for, in the form in which it gets them, in order."""
+    """The events behind a position that an endpoint asked for, in the form in which it gets them, in order."""
     is_summarised = not endpoint.is_each_match and endpoints.wants(endpoint, types.MATCH_CREATED)
     is_left_out = is_summarised or not endpoints.wants(endpoint, types.MATCH_CREATED)
     stream = event_reading.follow(tenant.paths, after, without=types.MATCH_CREATED if is_left_out else None)
-    events = ((place, event) for place, event in stream.events if endpoints.wants(endpoint, event["type"]))
+    events = ((position, event) for position, event in stream.events if endpoints.wants(endpoint, event["type"]))
     if is_summarised:
         events = heapq.merge(events, _summaries(tenant, after, stream.last), key=itemgetter(0))
     return event_reading.Stream(events, stream.last)

@@ -1,6 +1,6 @@
--- Grain: a settlement line that several deliveries bring, with the last word on what a later one may name or fill in.
--- That is its batch, and references that were blank: they are no content, and a blank says nothing (contract §10.13).
--- Seen are deliveries of the run's own file and of the files of earlier runs: a file that no run has read says nothing yet.
+-- Grain: a settlement line with several deliveries, with the newest batch and references among its deliveries: a later delivery may
+-- name the batch, or fill in a reference that was blank. They are no content, and a blank changes nothing (contract §10.13).
+-- Deliveries of the run's own file and of the files of earlier runs count; a file that no run has read does not yet.
 
 with scope as (
 

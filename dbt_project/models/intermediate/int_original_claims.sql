@@ -1,6 +1,6 @@
--- Grain: a settled refund, chargeback or reversal that refers to an original of which this run sees something: a claim of its own,
--- or the original itself, whose total may be another by now; claims of earlier runs are judged with them. In order, with what has
--- been applied to the original up to and including it. Blank references make no claim.
+-- Grain: a settled refund, chargeback or reversal (a claim) that refers to an original of which this run sees a claim, or the original
+-- itself, whose total may have changed. Claims of earlier runs are judged too. Claims are in order, each with the amount applied to the
+-- original up to and including it. A blank reference makes no claim.
 -- `original_minor` is the total of the original's settled payment lines, else of its movements; 0 where all that is known is a
 -- payment line that failed, null where nothing is. A line that repeats another adds nothing.
 

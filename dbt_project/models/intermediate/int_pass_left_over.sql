@@ -1,7 +1,7 @@
 -- Grain: an item that no pass up to `batch_total` matched, and what becomes of it with the rest of a group that a reference pass
 -- left over: where the rest has a single item on one side, it matches as one group, by the pass that grouped it, with its
 -- difference shown (contract §5: a partial settlement waits for its rest this way); several on both sides are ambiguous.
--- The passes are asked in their order; what the rest of one takes, the next does not see.
+-- The passes are applied in their order; an item matched here is not offered to later passes.
 
 with scope as (
 

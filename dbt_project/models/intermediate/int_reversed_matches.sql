@@ -1,7 +1,7 @@
 -- Grain: an earlier match with a difference that a later part joins, or one of whose movements the ledger has changed since:
 -- reversed by the system, its legs matched again here with what they come to now.
 -- A later part is a new line or movement of the same currency and class that shares the reference the match was made by;
--- what waited when the match was made is none. A match by decision was made by no reference: operators take it back.
+-- items already open when the match was made do not count. A match by decision was made by no reference: operators take it back.
 
 with matched_items as (
 
