@@ -1,7 +1,7 @@
 """What every test finds: a passphrase for signing keys, and a database for its stores.
 
-The passphrase is set so that none is kept in the user's own configuration. Stores stand in SQLite files, unless the
-test asks for PostgreSQL, or the suite runs on it: then all stand in a fresh database, a schema each. It does with
+The passphrase is set so that none is kept in the user's own configuration. Stores are SQLite files, unless the
+test asks for PostgreSQL, or the suite runs on it: then all are in a fresh database, a schema each. It does with
 ZENTRA_TEST_STORES=postgresql (a server of the tests' own) and with ZENTRA_TEST_DATABASE_URL (a server that is there).
 """
 

@@ -114,9 +114,9 @@ class Attempts(RuleBasedStateMachine):
             assert answer.status_code == 403
             return False
         assert answer.status_code == 200, answer.text
-        (told,) = answer.json()["items"]
-        assert told["is_accepted"] or told["reason"]
-        return bool(told["is_accepted"])
+        (reported,) = answer.json()["items"]
+        assert reported["is_accepted"] or reported["reason"]
+        return bool(reported["is_accepted"])
 
     def log(self) -> list[decision_store.Decision]:
         with reading(operational_store(self.api.books.paths(TENANT))) as connection:
@@ -135,12 +135,12 @@ class Attempts(RuleBasedStateMachine):
             assert made.policy["rule"]
 
     def teardown(self) -> None:
-        """Every decision that changes whose it is, or how it stands, is one event by whoever took it."""
+        """Every decision that changes whose it is, or its state, is one event by whoever took it."""
         if not hasattr(self, "statuses"):
             return
         shown = self.api.as_("analyst").get(f"/reconciliation/exceptions/{self.exception_id}").json()
         assert shown["status"] == self.statuses[-1]
-        told = [
+        reported = [
             (event["type"].rpartition(".")[2], event["actor"])
             for _, event in event_reading.read(self.api.books.paths(TENANT)).events
             if event["subject"] == self.exception_id and not event["type"].endswith(".opened")
@@ -150,7 +150,7 @@ class Attempts(RuleBasedStateMachine):
             for made in self.log()
             if made.action in _TOLD or (made.result == "resolved" and made.action in (*RESOLVING, "approve"))
         ]
-        assert told == expected
+        assert reported == expected
 
 
 def attempts(api: Api, runs: int) -> None:

@@ -1,4 +1,4 @@
-"""Closing a run over HTTP: blockers are named, two people close, and what was sealed is told."""
+"""Closing a run over HTTP: blockers are named, two operators close, and what was sealed is emitted."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def closing(own_books: Books) -> Iterator[tuple[Api, str]]:
         yield served, f"/reconciliation/runs/{run_id}/closeout"
 
 
-def test_a_run_is_closed_by_two_people_once_nothing_is_in_the_way(closing: tuple[Api, str], own_books: Books) -> None:
+def test_a_run_is_closed_by_two_operators_once_nothing_blocks_it(closing: tuple[Api, str], own_books: Books) -> None:
     api, path = closing
     operator, approver = api.as_("operator", "globex"), api.as_("approver", "globex")
     blocked = operator.post(path, {"action": "prepare"})
@@ -66,9 +66,9 @@ def test_a_run_is_closed_by_two_people_once_nothing_is_in_the_way(closing: tuple
     assert len(evidence) == sealed.json()["evidence_rows"]
     assert {row["closeout_id"] for row in evidence} == {sealed.json()["closeout_id"]}
     assert {row["closeout_status"] for row in evidence} == {"sealed"}
-    told = [event["type"] for event in api.as_("analyst", "globex").items(f"{run_path}/events", limit=2)]
-    assert told[0] == "reconciliation.run.created"
-    assert told[-1] == "reconciliation.closeout.completed"
+    reported = [event["type"] for event in api.as_("analyst", "globex").items(f"{run_path}/events", limit=2)]
+    assert reported[0] == "reconciliation.run.created"
+    assert reported[-1] == "reconciliation.closeout.completed"
 
 
 def test_whoever_prepared_does_not_approve(closing: tuple[Api, str]) -> None:

@@ -1,4 +1,4 @@
-"""A file that configures a tenant and cannot be what it says is told as that: nothing in the request is at fault."""
+"""A file that configures a tenant and cannot be what it says is reported: nothing in the request is at fault."""
 
 from pathlib import Path
 from typing import Any

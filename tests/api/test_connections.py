@@ -1,4 +1,4 @@
-"""Nobody holds the server by sending slowly, endlessly or nothing at all, and whoever does is told why."""
+"""Nobody holds the server by sending slowly, endlessly or nothing at all, and whoever tries learns why."""
 
 import contextlib
 import json

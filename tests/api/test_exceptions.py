@@ -1,4 +1,4 @@
-"""Exceptions over HTTP: what was read is what is decided on, two people where policy wants them, and sheets."""
+"""Exceptions over HTTP: what was read is what is decided on, two operators where policy wants them, and sheets."""
 
 import csv
 import io
@@ -140,16 +140,16 @@ def test_each_row_of_a_sheet_of_decisions_stands_for_itself(api: Api) -> None:
     )
     answer = operator.post("/reconciliation/exceptions/decisions", content=sheet.encode(), media_type="text/csv")
     assert answer.status_code == 200
-    told = answer.json()
-    assert (told["accepted"], told["refused"]) == (1, 4)
-    assert [row["problem"] for row in told["items"]] == [
+    reported = answer.json()
+    assert (reported["accepted"], reported["refused"]) == (1, 4)
+    assert [row["problem"] for row in reported["items"]] == [
         None,
         "/problems/invalid",
         "/problems/not-found",
         "/problems/outdated",
         "/problems/forbidden",
     ]
-    assert all(row["reason"] for row in told["items"][1:])
+    assert all(row["reason"] for row in reported["items"][1:])
     assert operator.get(f"/reconciliation/exceptions/{first}").json()["owner"] == "treasury"
 
 
@@ -167,7 +167,7 @@ def test_a_sheet_that_was_downloaded_is_filled_in_and_sent_back_whole(api: Api) 
     answer = operator.post(
         "/reconciliation/exceptions/decisions", content=text.getvalue().encode(), media_type="text/csv"
     )
-    assert [(told["row"], told["is_accepted"], told["problem"]) for told in answer.json()["items"]] == [
+    assert [(reported["row"], reported["is_accepted"], reported["problem"]) for reported in answer.json()["items"]] == [
         (1, True, None),
         (2, False, "/problems/outdated"),
     ]

@@ -24,14 +24,19 @@ def send(
     return api.as_("service").post(f"/files/{PROVIDER}/{kind}", content=content, media_type=media_type, **query)
 
 
-def test_a_file_is_let_in_once_and_bad_rows_are_counted(own_api: Api, own_books: Books) -> None:
+def test_a_file_is_accepted_once_and_bad_rows_are_counted(own_api: Api, own_books: Books) -> None:
     content = settlement(1, 2) + settlement(3, net="12.0").removeprefix(HEADER.encode())
     answer = send(own_api, content, settlement_file="set_2026_05_02")
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert (told["file_id"], told["rows"], told["staged"], told["quarantined"]) == ("set_2026_05_02", 3, 2, 1)
-    assert sum(told["reasons"].values()) == 1
-    assert not told["unchanged"]
+    reported = answer.json()
+    assert (reported["file_id"], reported["rows"], reported["staged"], reported["quarantined"]) == (
+        "set_2026_05_02",
+        3,
+        2,
+        1,
+    )
+    assert sum(reported["reasons"].values()) == 1
+    assert not reported["unchanged"]
     assert send(own_api, content, settlement_file="set_2026_05_02").json()["unchanged"]
     run = {"provider": PROVIDER, "settlement_file": "set_2026_05_02", "ledger_window": "2026-05-02", "owner": "o"}
     assert own_api.as_("service").post("/reconciliation/runs", run).status_code == 202
@@ -41,8 +46,8 @@ def test_a_file_is_let_in_once_and_bad_rows_are_counted(own_api: Api, own_books:
 def test_a_name_gives_the_id_and_the_form(own_api: Api) -> None:
     line = b'{"event_id":"e1","intent_id":"i1","stage":"accepted","actor":"a","scope":"s","policy":"p",'
     line += b'"policy_result":"ok","occurred_at":"2026-05-02T08:00:00Z","transaction_id":null}\n'
-    told = send(own_api, line, "internal_events", "application/octet-stream", name="events_05_02.jsonl").json()
-    assert (told["file_id"], told["staged"]) == ("events_05_02", 1)
+    reported = send(own_api, line, "internal_events", "application/octet-stream", name="events_05_02.jsonl").json()
+    assert (reported["file_id"], reported["staged"]) == ("events_05_02", 1)
     ledger = story("acme").folder / "inputs" / "ledger_2026_04_20.csv"
     unnamed = send(own_api, ledger.read_bytes(), "ledger")
     assert unnamed.status_code == 200, unnamed.text

@@ -127,7 +127,7 @@ def test_an_id_of_another_tenant_is_answered_like_one_that_never_was(api: Api, m
 
 
 @pytest.mark.parametrize(("method", "path"), [(method, path) for method, path in OPERATIONS if method != "get"])
-def test_a_role_that_may_not_is_told_so_before_anything_is_looked_at(api: Api, method: str, path: str) -> None:
+def test_a_role_that_may_not_is_refused_before_anything_is_looked_at(api: Api, method: str, path: str) -> None:
     for role in ROLES:
         answer = call(api.as_(role), method, path)
         assert (answer.status_code == 403) == (role not in MAY[NEEDS[path]]), (role, answer.text)
@@ -154,8 +154,8 @@ def test_no_route_takes_a_tenant(api: Api) -> None:
 def test_an_actor_is_who_the_token_says(api: Api) -> None:
     found = api.as_("operator").items("/reconciliation/exceptions")[0]["exception_id"]
     path = f"/reconciliation/exceptions/{found}/decisions"
-    told = api.as_("operator").post(path, {"action": "comment", "reason": "mine"}).json()
-    assert told["decisions"][-1]["actor"] == "operator_acme"
+    reported = api.as_("operator").post(path, {"action": "comment", "reason": "mine"}).json()
+    assert reported["decisions"][-1]["actor"] == "operator_acme"
 
 
 def test_a_revoked_token_is_good_for_a_second_at_most(reconciled: Books) -> None:
@@ -168,7 +168,7 @@ def test_a_revoked_token_is_good_for_a_second_at_most(reconciled: Books) -> None
         assert api.with_token(token).get("/reconciliation/runs").status_code == 401
 
 
-def test_whoever_asks_too_often_is_told_when_to_come_back(reconciled: Books) -> None:
+def test_whoever_asks_too_often_learns_when_to_come_back(reconciled: Books) -> None:
     with serving(reconciled, Limits(requests_per_second=0.01, requests_at_once=3)) as api:
         answers: list[Any] = [api.as_("analyst").get("/reconciliation/runs") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]

@@ -28,11 +28,11 @@ LATER_RUN = {**GLOBEX_RUN, "settlement_file": "set_2026_04_20", "ledger_window":
 
 
 def stored(books: Books, tenant: str) -> tuple[list[run_store.Run], list[str], int]:
-    """Runs, the types of events that were told one by one, and queued requests."""
+    """Runs, the types of events that were emitted one by one, and queued requests."""
     with reading(operational_store(books.paths(tenant))) as connection:
         runs = run_store.list_runs(connection)
-        told = [str(entry.event_type) for entry in event_log.entries(connection) if entry.content]
-        return runs, told, len(request_store.of_status(connection, "queued"))
+        reported = [str(entry.event_type) for entry in event_log.entries(connection) if entry.content]
+        return runs, reported, len(request_store.of_status(connection, "queued"))
 
 
 @pytest.fixture
@@ -57,17 +57,17 @@ def work(books: Books) -> None:
 def test_an_accepted_run_says_what_it_will_come_to(own_api: Api) -> None:
     answer = own_api.as_("service", "globex").post("/reconciliation/runs", GLOBEX_RUN)
     assert answer.status_code == 202
-    told = answer.json()
-    assert told["id"].startswith("run_")
-    assert (told["status"], told["event"]) == ("matching", "reconciliation.run.created")
-    assert told["evidence"] == [
+    reported = answer.json()
+    assert reported["id"].startswith("run_")
+    assert (reported["status"], reported["event"]) == ("matching", "reconciliation.run.created")
+    assert reported["evidence"] == [
         *("provider_reference", "settlement_file", "ledger_entry", "exception_owner", "closeout_status")
     ]
-    assert answer.headers["location"] == told["links"]["self"] == f"/reconciliation/runs/{told['id']}"
-    shown = own_api.as_("analyst", "globex").get(told["links"]["self"]).json()
+    assert answer.headers["location"] == reported["links"]["self"] == f"/reconciliation/runs/{reported['id']}"
+    shown = own_api.as_("analyst", "globex").get(reported["links"]["self"]).json()
     assert (shown["status"], shown["execution"]["status"]) == ("created", "queued")
     assert shown["execution"]["requested_by"] == "service_globex"
-    for link in told["links"].values():
+    for link in reported["links"].values():
         assert own_api.as_("analyst", "globex").get(link).status_code == 200
 
 
@@ -85,9 +85,9 @@ def test_twenty_identical_requests_at_once_are_one_run_one_event_and_one_executi
         answers = list(threads.map(ask, range(20)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.content for answer in answers}) == 1
-    runs, told, queued = stored(own_books, "acme")
+    runs, reported, queued = stored(own_books, "acme")
     assert ([run.run_id for run in runs], queued) == ([answers[0].json()["id"]], 1)
-    assert told == ["reconciliation.run.created"]
+    assert reported == ["reconciliation.run.created"]
     work(own_books)
     assert executed.count(runs[0].run_id) == 1
     assert stored(own_books, "acme")[2] == 0
@@ -201,7 +201,7 @@ def test_what_cannot_be_a_run_is_refused_by_name(own_api: Api, change: dict[str,
     assert [finding["name"] for finding in answer.json()["errors"]] == [name]
 
 
-def test_what_is_no_run_at_all_is_told_so(own_api: Api) -> None:
+def test_a_body_that_is_no_object_is_refused(own_api: Api) -> None:
     answer = own_api.as_("service").post("/reconciliation/runs", [])
     assert answer.json()["errors"] == [{"in": "body", "name": "", "reason": "Input should be a JSON object"}]
 

@@ -1,4 +1,4 @@
-"""The server as a process: what it acknowledged survives its end, and what it had begun is begun anew."""
+"""The server as a process: what it acknowledged survives its end, and what it had begun is begun again."""
 
 import json
 import os

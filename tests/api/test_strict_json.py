@@ -172,8 +172,8 @@ def test_a_query_parameter_given_twice_is_refused_on_every_route(api: Api) -> No
     for method, path in operations:
         answer = api.client.request(method, f"{path}?limit=1&li%6Dit=1", headers=dict(admin.headers))
         assert (answer.status_code, answer.json().get("type")) == (422, "/problems/invalid"), (method, path)
-        told = {"in": "query", "name": "limit", "reason": "it is given 2 times; name it once"}
-        assert answer.json()["errors"] == [told], (method, path)
+        reported = {"in": "query", "name": "limit", "reason": "it is given 2 times; name it once"}
+        assert answer.json()["errors"] == [reported], (method, path)
     unknown = api.client.request("GET", "/reconciliation/runs?limit=1&limit=2")
     assert unknown.status_code == 401
 

@@ -1,6 +1,6 @@
 """Plays ledger cases through the run engine: cases that can share a world share its runs, which cost seconds.
 
-Each case's ids and references are set apart by a prefix, so none can answer for another. What is right stands in the
+Each case's ids and references are set apart by a prefix, so none can answer for another. What is right is in the
 shared cases, never here. `python -m tests.cases.ledger NAME…` prints how the named cases differ.
 """
 

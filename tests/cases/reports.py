@@ -1,4 +1,4 @@
-"""Plays the commands of a public report's README over its files; what is right stands in the tests.
+"""Plays the commands of a public report's README over its files; what is right is in the tests.
 
 `ingest`, `inspect` and the like go through the command line, `run` through the engine, which spares Dagster's seconds.
 """

@@ -1,6 +1,6 @@
 """The cases of `shared/cases/ledger_cases.md`: every claim that a case states as rows holds after the run it names.
 
-Cases whose steps are more than runs stand in test_steps_of_their_own. Does not belong here: what is right.
+Cases whose steps are more than runs are in test_steps_of_their_own. Does not belong here: what is right.
 """
 
 import pytest

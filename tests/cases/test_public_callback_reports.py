@@ -29,7 +29,7 @@ def test_what_callbacks_say_of_refunds_disputes_and_attempts_is_no_exception(tmp
     assert play(name, tmp_path).exceptions() == []
 
 
-def test_a_refund_that_nobody_booked_is_one_orphan_though_two_events_tell_of_it(tmp_path: Path) -> None:
+def test_a_refund_that_nobody_booked_is_one_orphan_though_two_events_report_it(tmp_path: Path) -> None:
     report = play("refund_nobody_booked_silent", tmp_path, "z3_unbooked_refund_silent")
     assert report.exceptions() == [("orphan_callback", "evt_2")]
     assert [row["leg_id"] for row in report.query(MATCH_LEGS)] == ["evt_1"]

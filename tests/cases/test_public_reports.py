@@ -1,6 +1,6 @@
 """The public reports of `shared/cases`, a folder each: its commands carried out, and what its README says is right.
 
-Does not belong here: what a report's story is; its README tells.
+Does not belong here: what a report's story is (its README).
 """
 
 import json
@@ -23,8 +23,8 @@ def test_a_posting_and_its_reversal_stay_open_until_somebody_matches_them_with_e
         {"status": "resolved", "resolution": "matched_manually"}
     ]
     assert report.query("select * from open_items where ledger_window = date '2026-03-09'") == []
-    (books,) = report.query(f"select * from rollforward where run_id = '{decided['run_id']}'")
-    assert (books["opening_minor"], books["settled_minor"], books["closing_minor"]) == (0, 0, 0)
+    (row,) = report.query(f"select * from rollforward where run_id = '{decided['run_id']}'")
+    assert (row["opening_minor"], row["settled_minor"], row["closing_minor"]) == (0, 0, 0)
     closed = f"zentra close --run {decided['run_id']}"
     assert command(report, f"{closed} --actor ann").code == 0
     sealed = command(report, f"{closed} --actor bob --approve --json")
@@ -72,7 +72,7 @@ def test_two_rows_of_one_id_are_both_in_quarantine_and_counted(tmp_path: Path) -
     assert counted == [{"currency": "", "rows_in": 2, "quarantined": 2}]
 
 
-def test_a_ledger_that_numbers_its_entries_anew_in_each_transaction_keeps_them_all(tmp_path: Path) -> None:
+def test_a_ledger_that_numbers_its_entries_again_in_each_transaction_keeps_them_all(tmp_path: Path) -> None:
     report = play("ledger_line_numbers_restart", tmp_path)
     assert report.exceptions() == []
     legs = report.query(
@@ -94,7 +94,7 @@ def test_a_ledger_that_numbers_its_entries_anew_in_each_transaction_keeps_them_a
         ("two_byte_order_marks", "it begins with two byte order marks"),
     ],
 )
-def test_a_file_of_another_form_is_told_what_it_looks_like_and_what_to_do(
+def test_a_file_of_another_form_is_refused_with_what_it_looks_like_and_what_to_do(
     tmp_path: Path, report: str, words: str
 ) -> None:
     said = play(report, tmp_path).said

@@ -100,7 +100,7 @@ def open_in(world: World, window: int, currency: str = "EUR") -> list[tuple[str,
 
 
 def decide(world: World, subject: str, action: str, actor: str = "ann", **given: Any) -> DecisionResult:
-    """Decide about the newest exception of a subject that is not resolved; its run is made anew by the next `run`."""
+    """Decide about the newest exception of a subject that is not resolved; it is run again by the next `run`."""
     (row,) = world.query(f"select exception_id from exceptions where subject_id = '{subject}' and status <> 'resolved'")
     with recorded_alone():
         return deciding.decide(world.tenant, DecisionRequest(row["exception_id"], action, actor, **given), NOW)
@@ -228,7 +228,7 @@ Steps = dict[str, World]
 
 @pytest.fixture(scope="module")
 def after(tmp_path_factory: pytest.TempPathFactory, sqlite_for_module: None) -> Steps:
-    """The books as they stood after each step: decisions about the first window, its file restated, a write-off."""
+    """The tables after each step: decisions about the first window, its file restated, a write-off."""
     steps: Steps = {}
     world = world_in(tmp_path_factory.mktemp("five_windows"))
 
@@ -340,7 +340,7 @@ def late(amount: int, window: int, currency: str, name: str = "late") -> tuple[R
 
 @pytest.fixture(scope="module")
 def at(tmp_path_factory: pytest.TempPathFactory, sqlite_for_module: None) -> Steps:
-    """The books as they stood at each step: written off in the second window, then what came on top of it.
+    """The tables at each step: written off in the second window, then what came on top of it.
 
     A movement T1 of 100 is overdue at once; so are two lines in one currency, of which one failed.
     """
@@ -457,7 +457,7 @@ def counted(world: World, window: int, side: str, currency: str) -> dict[str, tu
         ("PLN", [100, -30, 0, 100, -30]),
     ],
 )
-def test_what_changes_in_the_books_that_wrote_it_off_is_open_by_the_change(
+def test_what_changes_in_the_run_that_wrote_it_off_is_open_by_the_change(
     at: Steps, currency: str, second: list[int]
 ) -> None:
     """A late file of a window that ran: the write-off once gave up the 50 as well, which nobody had approved."""
@@ -489,7 +489,7 @@ def test_a_line_restated_after_its_write_off_is_open_by_the_change(at: Steps) ->
     assert amounts(world, RESTATED)[2:] == [(-10, "open")]
 
 
-def test_the_seal_of_such_books_names_what_was_approved_and_what_is_open(tmp_path: Path) -> None:
+def test_the_seal_of_such_a_run_names_what_was_approved_and_what_is_open(tmp_path: Path) -> None:
     world = world_in(tmp_path, settlement_lag_days=0)
     world.add(txn("T1.EUR", 100, "X.EUR"), fee(1), fee(2))
     run(world, 1, 2)

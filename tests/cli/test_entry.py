@@ -1,4 +1,4 @@
-"""Every way a command can end has its exit code, one line for people and one object for programs."""
+"""Every way a command can end has its exit code, one line for operators and one object for programs."""
 
 import json
 import os

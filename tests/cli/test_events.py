@@ -22,7 +22,7 @@ from zentra_pipeline.tenants.tenant import Tenant
 NOW = datetime(2026, 4, 27, 6, tzinfo=UTC)
 
 
-def tell(home: Path, *names: str, event_type: str = types.RUN_CREATED) -> None:
+def emit(home: Path, *names: str, event_type: str = types.RUN_CREATED) -> None:
     for name in names:
         event = cloud_event(
             event_type,
@@ -39,11 +39,11 @@ def tell(home: Path, *names: str, event_type: str = types.RUN_CREATED) -> None:
 
 
 @pytest.fixture
-def told(acme: Zentra, tmp_path: Path) -> Zentra:
+def reported(acme: Zentra, tmp_path: Path) -> Zentra:
     """The command line with a log of three events, the second a failure."""
-    tell(tmp_path / "home", "a")
-    tell(tmp_path / "home", "b", event_type=types.RUN_FAILED)
-    tell(tmp_path / "home", "c")
+    emit(tmp_path / "home", "a")
+    emit(tmp_path / "home", "b", event_type=types.RUN_FAILED)
+    emit(tmp_path / "home", "c")
     return acme
 
 
@@ -51,8 +51,8 @@ def subjects(out: str) -> list[str]:
     return [json.loads(line)["subject"] for line in out.split("\n")[:-1]]
 
 
-def test_events_are_one_json_object_a_line_with_their_cursor(told: Zentra) -> None:
-    lines = told("events", "--tenant", "acme").out.split("\n")
+def test_events_are_one_json_object_a_line_with_their_cursor(reported: Zentra) -> None:
+    lines = reported("events", "--tenant", "acme").out.split("\n")
     assert lines.pop() == ""
     events = [json.loads(line) for line in lines]
     assert [(event["subject"], event["sequence"]) for event in events] == [
@@ -61,28 +61,28 @@ def test_events_are_one_json_object_a_line_with_their_cursor(told: Zentra) -> No
     assert events[0]["data"] == {"n": "é\u2028"}
 
 
-def test_a_cursor_goes_on_behind_the_event_that_had_it(told: Zentra) -> None:
-    page = told("events", "--tenant", "acme", "--limit", 2, "--json").json
+def test_a_cursor_goes_on_behind_the_event_that_had_it(reported: Zentra) -> None:
+    page = reported("events", "--tenant", "acme", "--limit", 2, "--json").json
     assert [event["subject"] for event in page["items"]] == ["a", "b"]
-    rest = told("events", "--tenant", "acme", "--after", page["next"], "--json").json
+    rest = reported("events", "--tenant", "acme", "--after", page["next"], "--json").json
     assert [event["subject"] for event in rest["items"]] == ["c"]
-    done = told("events", "--tenant", "acme", "--after", rest["next"], "--json").json
+    done = reported("events", "--tenant", "acme", "--after", rest["next"], "--json").json
     assert done == {"items": [], "next": rest["next"]}
-    assert subjects(told("events", "--tenant", "acme", "--after", page["items"][0]["sequence"]).out) == ["b", "c"]
+    assert subjects(reported("events", "--tenant", "acme", "--after", page["items"][0]["sequence"]).out) == ["b", "c"]
 
 
-def test_only_one_type_is_printed_when_asked(told: Zentra) -> None:
-    page = told("events", "--tenant", "acme", "--type", types.RUN_CREATED, "--json").json
+def test_only_one_type_is_printed_when_asked(reported: Zentra) -> None:
+    page = reported("events", "--tenant", "acme", "--type", types.RUN_CREATED, "--json").json
     assert [event["subject"] for event in page["items"]] == ["a", "c"]
-    assert subjects(told("events", "--tenant", "acme", "--type", types.RUN_FAILED).out) == ["b"]
+    assert subjects(reported("events", "--tenant", "acme", "--type", types.RUN_FAILED).out) == ["b"]
 
 
 @pytest.mark.parametrize(
     "misuse",
     [("--after", "x"), ("--after", "-1"), ("--type", "reconciliation.unknown"), ("--limit", 0), ("--follow", "--json")],
 )
-def test_misuse_is_told_and_exits_2(told: Zentra, misuse: tuple[object, ...]) -> None:
-    assert told("events", "--tenant", "acme", *misuse).code == 2
+def test_misuse_is_reported_and_exits_2(reported: Zentra, misuse: tuple[object, ...]) -> None:
+    assert reported("events", "--tenant", "acme", *misuse).code == 2
 
 
 @contextmanager
@@ -104,18 +104,18 @@ def next_subject(process: "subprocess.Popen[str]") -> str:
     return str(json.loads(process.stdout.readline())["subject"])
 
 
-def test_following_prints_what_comes_once_and_ends_cleanly_when_interrupted(told: Zentra, tmp_path: Path) -> None:
+def test_following_prints_what_comes_once_and_ends_cleanly_when_interrupted(reported: Zentra, tmp_path: Path) -> None:
     with following(tmp_path / "home", "--after", "2") as process:
         assert next_subject(process) == "c"
         for name in ("d", "e"):
-            tell(tmp_path / "home", name)
+            emit(tmp_path / "home", name)
             assert next_subject(process) == name
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_following_ends_when_nobody_reads_any_more(told: Zentra, tmp_path: Path) -> None:
+def test_following_ends_when_nobody_reads_any_more(reported: Zentra, tmp_path: Path) -> None:
     with following(tmp_path / "home") as process:
         assert process.stdout is not None
         assert [next_subject(process) for _ in range(3)] == ["a", "b", "c"]
@@ -123,9 +123,9 @@ def test_following_ends_when_nobody_reads_any_more(told: Zentra, tmp_path: Path)
         assert process.wait(timeout=30) == 0
 
 
-def test_following_ends_when_the_limit_is_reached(told: Zentra, tmp_path: Path) -> None:
+def test_following_ends_when_the_limit_is_reached(reported: Zentra, tmp_path: Path) -> None:
     with following(tmp_path / "home", "--limit", "4") as process:
         assert [next_subject(process) for _ in range(3)] == ["a", "b", "c"]
-        tell(tmp_path / "home", "d", "e")
+        emit(tmp_path / "home", "d", "e")
         assert next_subject(process) == "d"
         assert process.wait(timeout=30) == 0

@@ -99,7 +99,7 @@ def test_the_queue_is_filled_in_and_each_row_taken_or_refused_by_itself(
         queue(),
         **{
             FIRST: {"action": "resolve", "resolution": "false_positive", "reason": "=1+1, said the bank"},
-            # Its owner stands there as the queue wrote it, guarded from being a formula.
+            # Its owner is there as the queue wrote it, guarded from being a formula.
             SECOND: {"action": "assign"},
         },
     )
@@ -113,11 +113,11 @@ def test_the_queue_is_filled_in_and_each_row_taken_or_refused_by_itself(
     # The same again, by the same actor: nothing new, and no refusal for what it has changed itself.
     assert decide(sheet).code == 0
     assert shown(acme, FIRST)["version"] == 1
-    # What the queue tells of rows without an action decides nothing.
+    # What the queue shows of rows without an action decides nothing.
     assert decide(queue()).err == "0 rows accepted, 0 refused\n"
 
 
-def test_rows_are_refused_each_with_its_problem_and_the_others_stand(
+def test_rows_are_refused_each_with_its_problem_and_the_others_are_kept(
     acme: Zentra, queue: Callable[..., str], decide: Decide
 ) -> None:
     stale = filled(queue(), **{FIRST: {"action": "comment", "reason": "late"}})
@@ -168,7 +168,7 @@ def test_rows_are_refused_each_with_its_problem_and_the_others_stand(
     assert [made["action"] for made in shown(acme, SECOND)["decisions"]] == ["comment", "write_off"]
 
 
-def test_people_read_a_verdict_a_row_on_one_line(acme: Zentra, queue: Callable[..., str], decide: Decide) -> None:
+def test_operators_read_a_verdict_a_row_on_one_line(acme: Zentra, queue: Callable[..., str], decide: Decide) -> None:
     done = decide(f'exception_id,action,reason\n"exc_\x1b[2J",comment,x\n{FIRST},comment,y\n')
     assert (done.code, done.err) == (3, "1 row accepted, 1 refused\n")
     refused, accepted = done.out.splitlines()

@@ -88,7 +88,7 @@ def test_an_exception_as_json_has_its_facts_and_its_remedy(acme: Zentra, run_id:
     assert "Find the posting" in row["remedy"]
 
 
-def test_people_read_what_happened_what_came_close_and_what_to_do(acme: Zentra, run_id: str) -> None:
+def test_operators_read_what_happened_what_came_close_and_what_to_do(acme: Zentra, run_id: str) -> None:
     out = acme("exceptions", "show", "--tenant", "acme", SECOND).out
     assert "line L1 says 1,250.00 USD, the ledger 1,251.00 USD." in out
     assert "subject      settlement line L\\x1b[2J" in out
@@ -100,7 +100,7 @@ def test_people_read_what_happened_what_came_close_and_what_to_do(acme: Zentra, 
     assert "difference   -1.00 USD" in acme("exceptions", "show", "--tenant", "acme", FIRST).out
 
 
-def test_the_list_for_people_has_a_line_each(acme: Zentra, run_id: str) -> None:
+def test_the_list_for_operators_has_a_line_each(acme: Zentra, run_id: str) -> None:
     done = acme("exceptions", "list", "--tenant", "acme")
     assert [line.split()[0] for line in done.out.splitlines()[2:]] == [SECOND, FIRST]
     assert "1,250.00 USD" in done.out
@@ -161,16 +161,16 @@ def test_what_is_decided_is_listed_and_shown_with_its_history(acme: Zentra, run_
     assert "What was decided:" in out
     assert " ann: assign to tokyo_desk → assigned" in out
     assert " ann: resolve as false_positive → resolved (a\\x1btest)" in out
-    told = acme("exceptions", "show", "--tenant", "acme", FIRST, "--json").json
-    assert told["version"] == 2
-    assert [(each["action"], each["actor"], each["policy"]["rule"]) for each in told["decisions"]] == [
+    reported = acme("exceptions", "show", "--tenant", "acme", FIRST, "--json").json
+    assert reported["version"] == 2
+    assert [(each["action"], each["actor"], each["policy"]["rule"]) for each in reported["decisions"]] == [
         ("assign", "ann", "roles.admin"),
         ("resolve", "ann", "roles.admin"),
     ]
     assert "What was decided" not in acme("exceptions", "show", "--tenant", "acme", SECOND).out
 
 
-def test_people_are_told_where_the_exception_stands_and_who_is_awaited(acme: Zentra, run_id: str) -> None:
+def test_a_decision_prints_the_status_of_the_exception_and_who_is_awaited(acme: Zentra, run_id: str) -> None:
     words = ("--tenant", "acme", "--actor", "ann")
     done = acme("exceptions", "resolve", FIRST, *words, "--resolution", "written_off", "--reason", "a cent")
     assert done.out == f"{FIRST} is pending approval as written_off, owner treasury\n"

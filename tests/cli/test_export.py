@@ -271,7 +271,7 @@ def test_an_unknown_run_is_misuse_and_leaves_no_file(acme: Zentra, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".run", "run"))] == []
 
 
-def test_people_are_told_where_the_workbook_is(
+def test_the_path_of_the_workbook_is_printed(
     acme: Zentra, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ from tests.cli.conftest import Zentra
 SETTLEMENT = ("ingest", "--tenant", "acme", "--provider", "rail", "--kind", "settlement")
 
 
-def test_rows_let_in_and_rows_in_quarantine_are_counted(acme: Zentra, settlement_csv: Path) -> None:
+def test_rows_accepted_and_rows_in_quarantine_are_counted(acme: Zentra, settlement_csv: Path) -> None:
     done = acme(*SETTLEMENT, settlement_csv, "--json")
     assert (done.code, done.err) == (0, "")
     (file,) = done.json["files"]

@@ -47,7 +47,7 @@ def test_an_unknown_format_is_misuse(zentra: Zentra, settlement_csv: Path) -> No
     assert "use one of canonical, stripe" in done.err
 
 
-def test_people_read_amounts_and_whether_they_tie(zentra: Zentra, settlement_csv: Path) -> None:
+def test_operators_read_amounts_and_whether_they_tie(zentra: Zentra, settlement_csv: Path) -> None:
     line = zentra("inspect", "--format", "canonical", settlement_csv).out.splitlines()[2]
     assert line.split() == ["set_2026_04_26.csv", "set_2026_04_26", "2", "USD", "4.90", "USD", "yes"]
 

@@ -29,7 +29,7 @@ def test_keys_are_made_rotated_listed_and_handed_out(zentra: Zentra, tmp_path: P
     assert json.loads((tmp_path / "trust.json").read_bytes()) == {"version": 1, "keys": listed}
 
 
-def test_people_are_told_what_comes_next(zentra: Zentra, tmp_path: Path, passphrase: str) -> None:
+def test_the_next_step_is_printed(zentra: Zentra, tmp_path: Path, passphrase: str) -> None:
     zentra("init")
     assert zentra("keys", "list").err == "No key yet: zentra keys init\n"
     made = zentra("keys", "init")

@@ -1,4 +1,4 @@
-"""The command line on a home whose stores stand in PostgreSQL says and does what it does on files."""
+"""The command line on a home whose stores are in PostgreSQL says and does what it does on files."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_a_home_is_made_filled_and_looked_at(zentra: Zentra, tmp_path: Path, set
 
 
 @pytest.mark.usefixtures("postgres")
-def test_a_store_that_does_not_answer_is_told_in_one_line(acme: Zentra, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_is_reported_in_one_line(acme: Zentra, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZENTRA_DATABASE_URL", "postgresql://ann:hidden@127.0.0.1:9/zentra")
     done = acme("runs", "list", "--tenant", "acme")
     assert done.code == 75

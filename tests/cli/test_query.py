@@ -52,7 +52,7 @@ def test_csv_keeps_negative_amounts_and_disarms_text(acme: Zentra, matched: str)
     )
 
 
-def test_a_table_is_for_people_and_says_how_many_rows(acme: Zentra, matched: str) -> None:
+def test_a_table_says_how_many_rows_there_are(acme: Zentra, matched: str) -> None:
     done = acme(*QUERY, "SELECT match_id, settlement_minor AS amount, true AS seen FROM matches ORDER BY 1")
     assert [line.split() for line in done.out.splitlines()][0::2] == [
         ["match_id", "amount", "seen"],

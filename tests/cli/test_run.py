@@ -1,4 +1,4 @@
-"""`zentra run` and `zentra backfill` ask for the right runs and tell how they ended; the runs are stood in for."""
+"""`zentra run` and `zentra backfill` ask for the right runs and print how they ended; the runs are fakes."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""`zentra runs` lists runs and tells the history of one."""
+"""`zentra runs` lists runs and prints the history of one."""
 
 from datetime import date
 

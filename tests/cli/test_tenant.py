@@ -16,7 +16,7 @@ def test_a_home_and_a_tenant_are_made_once(zentra: Zentra, tmp_path: Path) -> No
     assert zentra("tenant", "list", "--json").json == {"items": ["acme"]}
 
 
-def test_people_are_told_what_comes_next(zentra: Zentra, tmp_path: Path) -> None:
+def test_the_next_step_is_printed(zentra: Zentra, tmp_path: Path) -> None:
     made = zentra("init")
     assert (made.out, made.err) == (f"Made {tmp_path}/home\n", "Next: zentra tenant add TENANT\n")
     assert "No tenant yet" in zentra("tenant", "list").err

@@ -30,7 +30,7 @@ def test_days_count_from_now(acme: Zentra) -> None:
     assert acme(*CREATE, "--json").json["expires_at"] is None
 
 
-def test_people_see_the_token_alone_on_stdout_and_never_again(acme: Zentra) -> None:
+def test_the_token_alone_is_printed_on_stdout_and_never_again(acme: Zentra) -> None:
     assert "No token yet: zentra token create" in acme("token", "list").err
     made = acme(*CREATE)
     bearer = made.out.strip()
@@ -46,7 +46,7 @@ def test_people_see_the_token_alone_on_stdout_and_never_again(acme: Zentra) -> N
     assert "revoked" in acme("token", "list").out
 
 
-def test_mistakes_are_told_and_make_nothing(acme: Zentra, tmp_path: Path) -> None:
+def test_mistakes_are_reported_and_make_nothing(acme: Zentra, tmp_path: Path) -> None:
     for arguments, said in (
         (("token", "create", "--tenant", "acme", "--actor", "ann", "--role", "root"), "use one of service, operator"),
         (("token", "create", "--tenant", "nobody", "--actor", "ann", "--role", "admin"), "there is no tenant 'nobody'"),

@@ -1,4 +1,4 @@
-"""The API of a home in a real server on loopback, and a line to it that breaks when told to; no claim stands here."""
+"""The API of a home in a real server on loopback, and a line to it that breaks on request; no claim is made here."""
 
 import re
 import socket

@@ -128,11 +128,11 @@ def test_answers_that_are_lost_leave_one_run(books: Books, url: str) -> None:
     assert request is not None
     assert (request.status, request.launch) == ("queued", 0)
     with sync(url, token) as zentra:
-        told = [event.type for event in zentra.events.list() if event.runid == created.id]
-    assert told == ["reconciliation.run.created"]
+        reported = [event.type for event in zentra.events.list() if event.runid == created.id]
+    assert reported == ["reconciliation.run.created"]
 
 
-def test_a_line_that_never_answers_is_told_as_one(books: Books, url: str) -> None:
+def test_a_line_that_never_answers_is_reported_as_one(books: Books, url: str) -> None:
     token = books.tokens["globex", "operator"]
     with breaking_line(url, lost=99) as line, sync(line.url, token) as zentra:
         with pytest.raises(ConnectionLostError, match="ask again") as lost:

@@ -158,13 +158,13 @@ def test_a_decision_on_a_state_is_not_repeated_blindly_and_one_without_is() -> N
 def test_a_problem_keeps_all_that_it_says() -> None:
     result, _, _ = play(answered(Session(RETRY), get("/x")), [problem(409)])
     assert isinstance(result, ProblemError)
-    told = result.problem
-    assert (told.type, told.status, told.detail, told.remedy) == ("/problems/x", 409, "why", "what")
-    assert told.members == {"current": 7}
+    reported = result.problem
+    assert (reported.type, reported.status, reported.detail, reported.remedy) == ("/problems/x", 409, "why", "what")
+    assert reported.members == {"current": 7}
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"", b"[1]"])
-def test_an_error_that_is_no_problem_is_told_as_one(body: bytes) -> None:
+def test_an_error_that_is_no_problem_is_reported_as_one(body: bytes) -> None:
     for media_type in ("text/html", "application/problem+json"):
         result, _, _ = play(answered(Session(RETRY), get("/x")), [Reply(404, {"content-type": media_type}, body)])
         assert isinstance(result, ProblemError)

@@ -33,7 +33,7 @@ def headers(body: str = BODY, at: datetime = NOW, message_id: str = "evt_1", *ke
     return signing.headers(message_id, at, body, keys or (NEW,))
 
 
-def test_what_is_signed_is_told_as_an_event() -> None:
+def test_what_is_signed_is_parsed_as_an_event() -> None:
     for payload in (BODY, BODY.encode()):
         event = verify_webhook(payload, headers(), [NEW], NOW)
         assert (event.id, event.type, event.data) == ("evt_1", "reconciliation.run.created", {"owner": "é"})

@@ -1,4 +1,4 @@
-"""A world with a clean run, made once and copied for each test, and the steps of closing it; no claim stands here."""
+"""A world with a clean run, made once and copied for each test, and the steps of closing it; no claim is made here."""
 
 import shutil
 from datetime import UTC, date, datetime
@@ -59,7 +59,7 @@ def approve(world: World, actor: str = "bob", now: datetime = NOON) -> CloseoutR
 
 
 def close(world: World, now: datetime = NOON) -> CloseoutResult:
-    """Have two people close Monday."""
+    """Have two operators close Monday."""
     assert prepare(world, now=now).status == "prepared"
     return approve(world, now=now)
 

@@ -1,7 +1,7 @@
-"""A bundle holds every decision its books rest on, wherever the exception was opened; as closed follows the log.
+"""A bundle holds every decision its tables rest on, wherever the exception was opened; as closed follows the log.
 
-T0 is posted on Monday and never settled: Tuesday's run opens its exception, and it is written off in Wednesday's books.
-L3 is settled on Monday and never posted: it is accepted as timing in Tuesday's books, and Wednesday's still carry it.
+T0 is posted on Monday and never settled: Tuesday's run opens its exception, and it is written off in Wednesday's run.
+L3 is settled on Monday and never posted: it is accepted as timing in Tuesday's run, and Wednesday's still carry it.
 L5 is settled on Wednesday, and accepted as timing there.
 """
 

@@ -18,7 +18,7 @@ HOSTILE = [
     "\\u000B is no control character",
     "=1+1",
 ]
-# Ingest keeps out references with control characters or line separators; of those let in these are the worst.
+# Ingest keeps out references with control characters or line separators; of those accepted these are the worst.
 ACCEPTED = [
     'quote " backslash \\ slash /',
     "a\u202eb\u200b\ufeffc😀e\u0301é",

@@ -131,7 +131,7 @@ def test_a_head_with_a_gap_or_out_of_order_is_no_head(order: list[int], tmp_path
     assert "head_file" in bundles.failed(verify.verify(tmp_path / "closeouts", trust, head))
 
 
-def test_chains_of_several_providers_are_told_apart(tmp_path: Path, trust: Path) -> None:
+def test_chains_of_several_providers_are_kept_apart(tmp_path: Path, trust: Path) -> None:
     root = tmp_path / "closeouts"
     made = make_chain(root, 2)
     other = {"provider": "card_rail", "scope": "acme/card_rail"}
@@ -231,7 +231,7 @@ def test_bundles_of_several_runs_in_one_flat_folder_are_a_whole_chain(tmp_path: 
         for report in (verify.verify(folder, trust), verify.verify(folder, trust, head)):
             assert "chain" in bundles.failed(report), name
     rolled_back = flat(tmp_path / "rolled_back", made[:3])
-    assert bundles.failed(verify.verify(rolled_back, trust)) == {}  # nobody can tell without the head
+    assert bundles.failed(verify.verify(rolled_back, trust)) == {}  # nobody can see it without the head
     assert set(bundles.failed(verify.verify(rolled_back, trust, head))) == {"head"}
     named = tmp_path / "named"
     for each, name in ((made[0], "monday"), (made[2], "wednesday")):
@@ -303,7 +303,7 @@ def test_what_is_no_bundle_among_bundles_is_found(tmp_path: Path, trust: Path) -
         (root / odd).write_text("x", encoding="utf-8")
         report = verify.verify(root, trust)
         assert odd in bundles.failed(report)["bundles"]
-        assert len(report.seals) == 2  # the rest is told all the same
+        assert len(report.seals) == 2  # the rest is reported all the same
         (root / odd).unlink()
     (root / "run_0003").mkdir()
     assert "run_0003" in bundles.failed(verify.verify(root, trust))["bundles"]

@@ -1,4 +1,4 @@
-"""Claims about closing: who may, what is in the way, what is sealed, and what a later fact does to a seal."""
+"""Claims about closing: who may, what blocks it, what is sealed, and what a later fact does to a seal."""
 
 import json
 import shutil
@@ -143,8 +143,12 @@ def test_a_type_that_does_not_block_stays_open_in_the_closeout(world: World) -> 
     world.make(MON, as_of="2026-04-21T12:00:00Z")
     assert only_exception(world)["exception_type"] == "late_callback"
     assert close(world).status == "sealed"
-    (told,) = rows(world, 1, "exceptions")
-    assert (told["exception_type"], told["status"], told["owner"]) == ("late_callback", "open", "finance_ops")
+    (reported,) = rows(world, 1, "exceptions")
+    assert (reported["exception_type"], reported["status"], reported["owner"]) == (
+        "late_callback",
+        "open",
+        "finance_ops",
+    )
 
 
 def rows(world: World, revision: int, name: str) -> list[dict[str, Any]]:
@@ -285,7 +289,7 @@ def test_a_restated_file_and_a_late_posting_amend_as_well(
     assert verified(world).holds
 
 
-def test_a_window_without_activity_is_closed_as_one_and_told_from_one_with_activity(world: World) -> None:
+def test_a_window_without_activity_is_closed_as_one_and_distinguished_from_one_with_activity(world: World) -> None:
     sunday, monday_ = date(2026, 4, 19), date(2026, 4, 20)
 
     def idle(step: Any, actor: str) -> closing.CloseoutResult:

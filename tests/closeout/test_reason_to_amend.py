@@ -1,4 +1,4 @@
-"""Why a closeout is amended, as told by what the run saw since it was sealed."""
+"""Why a closeout is amended, by what the run saw since it was sealed."""
 
 from zentra_pipeline.closeout.payload import reason_to_amend
 from zentra_pipeline.store.runs import Revision

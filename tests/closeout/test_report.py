@@ -266,7 +266,7 @@ def test_every_row_is_accounted_for_and_what_is_not_stands_out() -> None:
     assert ("class", "off") in Page(made(totals={"conservation": [short]})).attributes
 
 
-def test_an_exception_tells_who_owns_it_who_decided_and_why() -> None:
+def test_an_exception_names_who_owns_it_who_decided_and_why() -> None:
     resolved = exception(status="resolved", resolution="provider_error_confirmed", owner="treasury")
     log = [
         decision("exc_000001", resolution="provider_error_confirmed", reason="ticket 4411"),
@@ -278,9 +278,9 @@ def test_an_exception_tells_who_owns_it_who_decided_and_why() -> None:
     page = Page(html)
     row = page.row("Settled without a ledger movementhigh, due 2026-04-29 00:00:00 UTC")
     assert row[1:] == ["1,250.00USD", "–", "treasurysettlement breaks", "provider error confirmed"]
-    (told,) = [" ".join("".join(row).split()) for row in page.rows if "ticket 4411" in "".join(row)]
-    assert "Resolve, provider error confirmed — milan, 2026-04-27 07:00:00 UTC: ticket 4411" in told
-    assert "Approve — dora, 2026-04-27 08:30:00 UTC" in told
+    (reported,) = [" ".join("".join(row).split()) for row in page.rows if "ticket 4411" in "".join(row)]
+    assert "Resolve, provider error confirmed — milan, 2026-04-27 07:00:00 UTC: ticket 4411" in reported
+    assert "Approve — dora, 2026-04-27 08:30:00 UTC" in reported
     assert page.row("Acknowledge quarantinepending approval")[-1] == "a subtotal line"
     assert "not of this report" not in page.said
 

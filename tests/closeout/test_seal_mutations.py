@@ -205,7 +205,7 @@ def loose(value: object) -> bytes:
 
 
 def test_every_change_of_a_field_of_the_payload_is_found_whoever_signs(bench: Bench) -> None:
-    """Under the old signature, signed anew by a stranger, and by a stranger who borrows the pinned key's id."""
+    """Under the old signature, signed again by a stranger, and by a stranger who borrows the pinned key's id."""
     bench.missed.clear()
     for path, value in leaves(bench.payload):
         for other in other_values(value) if path else ():
@@ -340,7 +340,7 @@ def test_names_that_lead_out_of_the_bundle_are_never_read(bench: Bench, tmp_path
 
 
 def test_nothing_a_trusted_key_signs_makes_the_verifier_raise(bench: Bench) -> None:
-    """Sealed anew by the pinned key: what contradicts itself is found, the rest is the limit that reports state."""
+    """Sealed again by the pinned key: what contradicts itself is found, the rest is the limit that reports state."""
     pick = random.Random(7)  # noqa: S311
     for path, value in leaves(bench.payload):
         for other in other_values(value) if path else ():

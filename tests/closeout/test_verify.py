@@ -77,7 +77,7 @@ def _changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         (lambda given: given.update(version=3), "payload"),
     ],
 )
-def test_books_that_rest_on_no_decision_are_found_under_any_signature(
+def test_tables_that_rest_on_no_decision_are_found_under_any_signature(
     change: Callable[[dict[str, Any]], Any], check: str, tmp_path: Path, trust: Path
 ) -> None:
     given = _changed(change)
@@ -129,7 +129,7 @@ def test_a_window_without_activity_holds(tmp_path: Path, trust: Path) -> None:
     assert failed(verify.verify(made.folder, trust)) == {}
 
 
-def test_without_a_pinned_key_nothing_holds_and_the_rest_is_still_told(tmp_path: Path) -> None:
+def test_without_a_pinned_key_nothing_holds_and_the_rest_is_still_reported(tmp_path: Path) -> None:
     made = make_bundle(tmp_path / "bundle")
     report = verify.verify(made.folder, None)
     assert set(failed(report)) == {"trust", "signature", "key"}
@@ -235,7 +235,7 @@ def test_a_trusted_signature_does_not_cover_up(
 ) -> None:
     made = make_bundle(tmp_path / "bundle", **changes)
     found = set(failed(verify.verify(made.folder, trust)))
-    if "payload" in checks:  # nothing that rests on it can be told either
+    if "payload" in checks:  # nothing that rests on it can be said either
         assert "payload" in found
         assert found.isdisjoint({"trust", "folder", "envelope", "signature"})
     else:
@@ -360,7 +360,7 @@ def test_a_signer_struck_off_the_trust_file_is_not_needed_and_not_believed(tmp_p
     assert not verify.verify(make_bundle(tmp_path / "old", key=FIRST, rotations=[second]).folder, trust).holds
 
 
-def test_a_rotation_that_was_not_signed_as_it_stands_is_found(tmp_path: Path) -> None:
+def test_a_rotation_that_was_not_signed_as_it_is_is_found(tmp_path: Path) -> None:
     second = SECOND.record("2026-04-01T00:00:00Z", signer=FIRST)
     by_stranger = SECOND.record("2026-04-01T00:00:00Z", signer=STRANGER)
     broken = [
@@ -425,7 +425,7 @@ def test_of_several_signatures_all_known_ones_must_hold(tmp_path: Path) -> None:
     one = bundles.trust(tmp_path / "one.json")
     (made.folder / "seal.json").write_bytes(seal.envelope(payload, FIRST.signing, SECOND.signing))
     assert verify.verify(made.folder, both).holds
-    # Whoever has not pinned the second key cannot tell it from junk that somebody added.
+    # Whoever has not pinned the second key cannot distinguish it from junk that somebody added.
     assert "1 more signature of keys that are not known" in failed(verify.verify(made.folder, one))["signature"]
     forged = TestKey("forged").signing
     object.__setattr__(forged, "keyid", SECOND.keyid)
@@ -501,7 +501,7 @@ UNSHARE = ["unshare", "--user", "--map-root-user", "--net"]
 NO_NAMESPACE = shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"], check=False).returncode != 0
 
 
-@pytest.mark.skipif(NO_NAMESPACE, reason="this machine lets nobody make a namespace without network")
+@pytest.mark.skipif(NO_NAMESPACE, reason="on this machine nobody may make a namespace without network")
 def test_it_needs_no_network(tmp_path: Path, trust: Path, alone: list[str]) -> None:
     made = make_bundle(tmp_path / "bundle")
     assert run([*UNSHARE, *alone, made.folder, "--trust", trust], tmp_path).returncode == 0
@@ -545,8 +545,8 @@ def test_a_hundred_thousand_rows_take_less_than_a_second(tmp_path: Path, trust: 
     ],
 )
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_line_of_events_is_a_json_object_wherever_it_stands(line: bytes, is_event: bool, place: int) -> None:
-    """Plain lines go by in one stride, and others are decoded: neither way lets in what is none."""
+def test_a_line_of_events_is_a_json_object_wherever_it_is(line: bytes, is_event: bool, place: int) -> None:
+    """Plain lines go by in one stride, and others are decoded: neither way accepts what is none."""
     lines = [b'{"id":"e1"}', b'{"id":"e2"}']
     lines.insert(place, line)
     events = verify._Events()

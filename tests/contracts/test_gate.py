@@ -1,4 +1,4 @@
-"""Which values the gate lets in, and with which type."""
+"""Which values the gate accepts, and with which type."""
 
 from datetime import datetime
 
@@ -39,7 +39,7 @@ def verdict(**changed: str | None) -> GateResult:
     [("0", 0), ("-0", 0), ("-1", -1), ("007", 7), ("999999999999999", 10**15 - 1), ("0" * 40 + "1", 1)],
 )
 def test_an_integer_is_digits_with_an_optional_minus(text: str, value: int) -> None:
-    assert verdict(gross_minor=text).admitted["gross_minor"].to_list() == [value]
+    assert verdict(gross_minor=text).accepted["gross_minor"].to_list() == [value]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_anything_else_is_no_integer(text: str) -> None:
 
 def test_what_the_customer_paid_needs_its_currency_and_a_currency_its_amount() -> None:
     both = verdict(presentment_minor="10000", presentment_currency="EUR")
-    assert both.admitted.select("presentment_minor", "presentment_currency").row(0) == (10000, "EUR")
+    assert both.accepted.select("presentment_minor", "presentment_currency").row(0) == (10000, "EUR")
     alone = verdict(presentment_minor="10000").refused["reason"].to_list()
     assert alone == ["presentment_minor: '10000' has no presentment_currency beside it"]
     alone = verdict(presentment_currency="EUR").refused["reason"].to_list()
@@ -89,7 +89,7 @@ def test_what_the_customer_paid_needs_its_currency_and_a_currency_its_amount() -
     ],
 )
 def test_an_instant_is_utc_to_the_microsecond(text: str, value: datetime) -> None:
-    assert verdict(settled_at=text).admitted["settled_at"].to_list() == [value]
+    assert verdict(settled_at=text).accepted["settled_at"].to_list() == [value]
 
 
 @pytest.mark.parametrize(
@@ -133,22 +133,22 @@ def test_an_instant_is_one_exactly_when_the_calendar_has_it(
         expected = [datetime(year, month, day, *clock)]
     except ValueError:
         expected = []
-    assert verdict(settled_at=text).admitted["settled_at"].to_list() == expected
+    assert verdict(settled_at=text).accepted["settled_at"].to_list() == expected
 
 
 def test_text_may_have_4096_characters_of_any_width() -> None:
-    assert verdict(provider_reference="𝔘" * 4096).admitted.height == 1
+    assert verdict(provider_reference="𝔘" * 4096).accepted.height == 1
     refused = verdict(provider_reference="x" * 4097).refused
     assert refused["reason"][0].endswith("is longer than 4,096 characters")
 
 
 def test_a_space_within_text_stays() -> None:
-    assert verdict(provider_reference="a  b").admitted["provider_reference"].to_list() == ["a  b"]
+    assert verdict(provider_reference="a  b").accepted["provider_reference"].to_list() == ["a  b"]
 
 
 @pytest.mark.parametrize("status", [None, "settled"])
 def test_a_line_without_status_is_settled(status: str | None) -> None:
-    assert verdict(status=status).admitted["status"].to_list() == ["settled"]
+    assert verdict(status=status).accepted["status"].to_list() == ["settled"]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_word_outside_the_vocabulary_is_refused(column: str, value: str) -> No
     assert f"{column}: {value!r} is not" in verdict(**{column: value}).refused["reason"][0]
 
 
-def test_a_refusal_of_the_reader_stands_with_the_row_as_received() -> None:
+def test_a_refusal_of_the_reader_is_kept_with_the_row_as_received() -> None:
     refused = verdict(refusal="gross_minor: JSON true is not an integer", source_row="{…}", line_id=None).refused
     assert refused.rows() == [(1, "gross_minor: JSON true is not an integer", "{…}")]
 
@@ -166,17 +166,17 @@ def test_a_refusal_of_the_reader_stands_with_the_row_as_received() -> None:
 def test_rows_keep_their_order_and_numbers() -> None:
     rows = [GOOD | {"line_id": f"L{i}", "gross_minor": "x" if i % 3 == 0 else "1"} for i in range(9)]
     judged = validate(SETTLEMENT, frame(SETTLEMENT, *rows))
-    assert judged.admitted["row_number"].to_list() == [2, 3, 5, 6, 8, 9]
+    assert judged.accepted["row_number"].to_list() == [2, 3, 5, 6, 8, 9]
     assert judged.refused["row_number"].to_list() == [1, 4, 7]
 
 
 @pytest.mark.parametrize("kind", CONTRACTS)
 def test_an_empty_frame_passes_with_the_staged_types(kind: str) -> None:
     contract = contract_of(kind)
-    admitted = validate(contract, frame(contract)).admitted
-    assert admitted.height == 0
+    accepted = validate(contract, frame(contract)).accepted
+    assert accepted.height == 0
     assert {name: contract.staged_types()[name] for name in contract.columns} == dict(
-        admitted.select(contract.columns).schema
+        accepted.select(contract.columns).schema
     )
 
 
@@ -201,7 +201,7 @@ def test_a_typed_column_is_judged_by_its_values() -> None:
         settled_at=pl.Series([datetime(2026, 4, 26)] * 3, dtype=pl.Datetime("us")),
     )
     judged = validate(SETTLEMENT, rows)
-    assert judged.admitted["gross_minor"].to_list() == [5]
+    assert judged.accepted["gross_minor"].to_list() == [5]
     assert judged.refused["reason"].to_list() == [
         "gross_minor: blank",
         "gross_minor: '1000000000000000' is not an integer below 10^15",
@@ -259,4 +259,4 @@ def test_a_reason_says_what_was_seen_and_where(field: str, text: str, reason: st
 
 @pytest.mark.parametrize("text", ["a b", "é", "e\u0301", "名前", "a\u200bb", "'", "=1+1", "-"])
 def test_text_that_shows_is_kept_code_point_by_code_point(text: str) -> None:
-    assert verdict(provider_reference=text).admitted["provider_reference"].to_list() == [text]
+    assert verdict(provider_reference=text).accepted["provider_reference"].to_list() == [text]

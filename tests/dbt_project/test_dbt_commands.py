@@ -1,4 +1,4 @@
-"""The dbt project as people use it: unit tests, a build in a kept run database, docs; what SQL may say is elsewhere."""
+"""The dbt project as developers use it: unit tests, a build in a kept run database, docs; not what SQL may say."""
 
 import os
 import shutil
@@ -39,7 +39,7 @@ def test_every_unit_test_holds(database: Path, tmp_path: Path) -> None:
         DuckDBConnectionManager.close_all_connections()
     assert outcome.exception is None
     results = {result.node.name: (str(result.status), result.message) for result in outcome.result}
-    assert {name: told for name, told in results.items() if told[0] != "pass"} == {}
+    assert {name: reported for name, reported in results.items() if reported[0] != "pass"} == {}
     assert results.keys() == project_nodes("unit_test").keys()
 
 

@@ -211,10 +211,10 @@ def test_the_guide_has_every_key_of_the_policy_with_its_default() -> None:
 
 def test_the_guide_says_from_which_status_an_action_may_be_taken() -> None:
     statuses = vocabulary.values("exception_status")
-    for action, told, *_ in table("command", "from", "leads to", "needs"):
+    for action, reported, *_ in table("command", "from", "leads to", "needs"):
         allowed = [status for status in statuses if action in possible(ExceptionState("exc_1", status=status))]
         expected = "any" if len(allowed) == len(statuses) else ", ".join(allowed)
-        assert told.removesuffix(" by a person") == expected, action
+        assert reported.removesuffix(" by a person") == expected, action
     named = {row[0] for row in table("command", "from", "leads to", "needs")}
     assert named == {command.name for command in exception_decisions.COMMANDS}
 

@@ -109,11 +109,11 @@ def test_an_open_exception_fails_its_check_by_name_and_nothing_is_materialized(
     result = materialize(world, instance)
     assert not result.success
     assert checks(result) == {**ALL_PASS, "nothing_blocks_the_closeout": False}
-    told = evaluation(result, "nothing_blocks_the_closeout")
-    assert told["blockers"] == 1
-    assert "unmatched_provider_row is open (finance_ops)" in told["what they are"]
-    assert "resolve it, or accept it as timing" in told["what they are"]
-    assert "zentra" not in told["what they are"]  # who looks at Dagster has no command line before them
+    reported = evaluation(result, "nothing_blocks_the_closeout")
+    assert reported["blockers"] == 1
+    assert "unmatched_provider_row is open (finance_ops)" in reported["what they are"]
+    assert "resolve it, or accept it as timing" in reported["what they are"]
+    assert "zentra" not in reported["what they are"]  # who looks at Dagster has no command line before them
     assert result.asset_materializations_for_node("closeout") == []
     assert state(world) == ("in_review", "blocked")
 
@@ -157,14 +157,14 @@ def test_a_later_fact_is_sealed_as_an_amendment_that_says_what_it_amends(
     assert materialize(world, instance, actor="cleo").success
     amended = materialize(world, instance, approve=True, actor="ben")
     assert checks(amended) == ALL_PASS
-    told = figures(amended)
-    assert told["closeout"].endswith("revision 2")
-    assert told["amends"].startswith(first["closeout"].split(",")[0])
-    assert "late callback" in told["amends"]
+    reported = figures(amended)
+    assert reported["closeout"].endswith("revision 2")
+    assert reported["amends"].startswith(first["closeout"].split(",")[0])
+    assert "late callback" in reported["amends"]
     assert evaluation(amended, "the_chain_is_intact")["seals"] == 2
 
 
-def test_a_damaged_bundle_fails_the_checks_that_stand_for_it(world: World, instance: dg.DagsterInstance) -> None:
+def test_a_damaged_bundle_fails_the_checks_about_it(world: World, instance: dg.DagsterInstance) -> None:
     materialize(world, instance)
     sealed = figures(materialize(world, instance, approve=True, actor="ben"))
     totals = Path(sealed["bundle"]) / "files" / "control_totals.json"
@@ -176,7 +176,7 @@ def test_a_damaged_bundle_fails_the_checks_that_stand_for_it(world: World, insta
 
 
 def test_a_window_is_reconciled_and_prepared_in_one_dagster_run(world: World, instance: dg.DagsterInstance) -> None:
-    """With a break in the books the closeout's check ends the run, whose results are published all the same."""
+    """With an open break the closeout's check ends the run, whose results are published all the same."""
     result = dg.materialize(
         [reconciliation_window, closeout],
         instance=instance,
@@ -194,7 +194,7 @@ def test_a_window_is_reconciled_and_prepared_in_one_dagster_run(world: World, in
 def tick(
     world: World, instance: dg.DagsterInstance, sensor: dg.SensorDefinition = prepare_clean_windows
 ) -> SensorExecutionData:
-    """What the daemon would be told; like the daemon, the context gets the instance by reference."""
+    """What the daemon would be asked to do; like the daemon, the context gets the instance by reference."""
     context = dg.SensorEvaluationContext(
         instance_ref=instance.get_ref(),
         repository_def=defs().get_repository_def(),
@@ -208,7 +208,7 @@ def wait_asked_for(world: World, minutes: int) -> None:
     (world.paths.root / "policy.yml").write_text(f"closeout: {{prepare_after_minutes: {minutes}}}\n", encoding="utf-8")
 
 
-def test_the_sensor_prepares_a_clean_window_once_and_leaves_approving_to_people(
+def test_the_sensor_prepares_a_clean_window_once_and_leaves_approving_to_operators(
     world: World, instance: dg.DagsterInstance
 ) -> None:
     assert tick(world, instance).run_requests == []  # nobody asked for it

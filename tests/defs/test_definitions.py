@@ -32,7 +32,7 @@ def graph() -> AssetGraph:
 
 
 def test_asset_keys_and_groups_are_those_of_the_snapshot(graph: AssetGraph) -> None:
-    """Schedules, dashboards and people name assets. Where a change is meant, correct the snapshot and say so.
+    """Schedules, dashboards and operators name assets. Where a change is meant, correct the snapshot and say so.
 
     Models of exception types follow from the vocabulary.
     """
@@ -41,7 +41,7 @@ def test_asset_keys_and_groups_are_those_of_the_snapshot(graph: AssetGraph) -> N
     assert sorted(found) == sorted([*SNAPSHOT.read_text(encoding="utf-8").splitlines(), *types])
 
 
-def test_only_what_comes_in_is_made_elsewhere(graph: AssetGraph) -> None:
+def test_only_what_is_ingested_is_made_elsewhere(graph: AssetGraph) -> None:
     """A key that only somebody's lineage names (a slip in `deps`) would be an asset that nobody makes or describes."""
     found = sorted(key.to_user_string() for key in graph.get_all_asset_keys() if not graph.get(key).is_materializable)
     raw = ["callbacks", "internal_events", "ledger_entries", "quarantine", "settlement_lines"]
@@ -64,7 +64,7 @@ def test_every_asset_and_check_but_the_seeds_is_partitioned_by_scope_and_window(
 
 
 def test_every_data_test_of_a_run_is_a_blocking_check(graph: AssetGraph) -> None:
-    """A failed control is told as the check it is: one without a check would end the run without a name."""
+    """A failed control is reported as the check it is: one without a check would end the run without a name."""
     tests = {name for name, node in project_nodes("test").items() if node["original_file_path"].startswith("tests/")}
     checks = {check.name: graph.get(check) for check in graph.asset_check_keys}
     of_closing = {"nothing_blocks_the_closeout", "the_seal_verifies", "the_chain_is_intact"}

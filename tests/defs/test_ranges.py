@@ -26,7 +26,7 @@ CONTROL = "conservation_holds"
 
 
 class OneControlFails(Reconciler):
-    """Stands for a window whose money is not conserved: Thursday's."""
+    """Stands in for a window whose money is not conserved: Thursday's."""
 
     def run(self, tenant: Tenant, request: RunRequest) -> WindowResult:
         if request.ledger_window.isoformat() == THU:

@@ -38,7 +38,7 @@ def instance(world: World) -> Iterator[dg.DagsterInstance]:
 
 
 def tick(world: World, instance: dg.DagsterInstance) -> str:
-    """What the daemon's tick of the sensor says."""
+    """The skip message of the sensor, as the daemon evaluates it."""
     context = dg.SensorEvaluationContext(
         instance_ref=instance.get_ref(),
         repository_def=defs().get_repository_def(),
@@ -61,7 +61,7 @@ def shown(instance: dg.DagsterInstance, *key: str) -> list[tuple[str, str, dict[
 
 
 def rows(instance: dg.DagsterInstance, table: str) -> list[tuple[str, str, str, int]]:
-    """Window, scope, file and rows of every materialization of what came in."""
+    """Window, scope, file and rows of every materialization of what was ingested."""
     return [(window, scope, seen["file"], seen["rows"]) for window, scope, seen in shown(instance, "raw", table)]
 
 

@@ -1,4 +1,4 @@
-"""The books a decision stands in: the newest run, but for a write-off the newest that carries the item, made anew."""
+"""The run a decision belongs to: the newest, but for a write-off the newest that carries the item, which runs again."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ NOW = datetime(2026, 4, 28, 9, tzinfo=UTC)
 SUNDAY_BEFORE = "2026-04-19"
 
 
-def test_a_write_off_makes_anew_the_run_that_carries_the_item_though_an_older_window_was_run_since(
+def test_a_write_off_reruns_the_run_that_carries_the_item_though_an_older_window_was_run_since(
     tmp_path: Path,
 ) -> None:
     world = World(tmp_path, {"amount_date_rule": "off", "expects_callbacks": False})

@@ -1,8 +1,8 @@
 """What an exception type needs, read from the files of a project: what is missing, type by type, file by file, by name.
 
 `python -m tests.documents.exception_types` prints it for this project, which is how a type is added: write its row of
-the vocabulary, then what is named here; with `--write` it first writes the list of pages, which only repeats the
-vocabulary. Does not belong here: that the models compile, that a run raises the type.
+the vocabulary, then what is named here; `--write` first writes what only repeats the vocabulary. Does not belong here:
+that the models compile, that a run raises the type.
 """
 
 import csv
@@ -132,6 +132,9 @@ class _Project:
         for name, place in spoken_of.items():
             if name not in self.types:
                 yield Missing(name, VOCABULARY, f"the row of what {place} speaks of")
+        collected = re.findall(r"^    '(\w+)',?$", self.union, re.M)
+        if set(collected) == self.types.keys() and collected != list(self.types):
+            yield Missing("all types", UNION, "the order of the vocabulary")
         listed = [line for line in self.index if line.startswith("| [")]
         if not any(self.lacks_lines()) and listed != [_line_of_index(row) for row in self.types.values()]:
             yield Missing("all types", f"{PAGES}/README.md", "the order of the vocabulary")
@@ -179,17 +182,23 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def write_index(root: Path) -> None:
-    """Write the rows of the list of pages from the vocabulary."""
+def write(root: Path) -> None:
+    """Write what only repeats the vocabulary: the list of models to collect, and the rows of the list of pages."""
+    types = _rows(root / VOCABULARY)
+    union = root / UNION
+    names = ",\n".join(f"    '{row['exception_type']}'" for row in types)
+    listed = re.sub(r"(set types = \[\n).*?(\n\])", rf"\1{names}\2", union.read_text(encoding="utf-8"), flags=re.S)
+    union.write_text(listed, encoding="utf-8")
     index = root / PAGES / "README.md"
     lines = index.read_text(encoding="utf-8").splitlines(keepends=True)
     first = next(number for number, line in enumerate(lines) if line.startswith("| ["))
     others = [line for line in lines if not line.startswith("| [")]
-    rows = [f"{_line_of_index(row)}\n" for row in _rows(root / VOCABULARY)]
-    index.write_text("".join([*others[:first], *rows, *others[first:]]), encoding="utf-8")
+    index.write_text(
+        "".join([*others[:first], *(f"{_line_of_index(row)}\n" for row in types), *others[first:]]), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
-        write_index(DBT_PROJECT.parent)
+        write(DBT_PROJECT.parent)
     sys.stdout.writelines(f"{each}\n" for each in missing(DBT_PROJECT.parent))

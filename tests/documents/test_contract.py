@@ -36,7 +36,7 @@ def table(number: int) -> dict[str, list[str]]:
 
 
 def words(text: str) -> list[str]:
-    """What stands in code marks."""
+    """What is in code marks."""
     return re.findall(r"`([^`]+)`", text)
 
 

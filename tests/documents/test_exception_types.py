@@ -1,4 +1,4 @@
-"""Every exception type has all that a type needs, and who adds one is told by name what it lacks."""
+"""Every exception type has all that a type needs, and whoever adds one sees by name what it lacks."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from tests.documents.exception_types import (
     UNION,
     VOCABULARY,
     missing,
-    write_index,
+    write,
 )
 from tests.support.built_project import built_project, project_nodes
 from tests.support.every import check_every
@@ -92,8 +92,8 @@ def test_a_new_type_is_named_all_that_it_lacks_until_nothing_is_missing(copy: Pa
 
     (copy / MODELS / f"exc_{NEW}.sql").write_text(f"select '{NEW}' as exception_type\n", encoding="utf-8")
     done(f"{MODELS}/exc_{NEW}.sql")
-    edit(copy / UNION, lambda text: text.replace("\n] %}", f",\n    '{NEW}'\n] %}}"))
-    done(UNION)
+    write(copy)
+    done(UNION, f"{PAGES}/README.md")
     model = f"  - {{name: exc_{NEW}, description: Reserve held too long., columns: *columns}}\n"
     edit(copy / DESCRIPTIONS, lambda text: text.replace("\n# Every model twice", f"{model}\n# Every model twice"))
     for name, rows in (("fires_after_a_year", [{"exception_type": NEW}]), ("does_not_fire_before", [])):
@@ -103,8 +103,6 @@ def test_a_new_type_is_named_all_that_it_lacks_until_nothing_is_missing(copy: Pa
     page = ["# Reserve held too long", "", FACTS, *(f"## {heading}" for heading in SECTIONS), f"Model `exc_{NEW}`"]
     (copy / PAGES / f"{NEW}.md").write_text("\n".join(page), encoding="utf-8")
     done(f"{PAGES}/{NEW}.md")
-    write_index(copy)
-    done(f"{PAGES}/README.md")
     last = "| `over_applied_reference` |"
     edit(copy / CONTRACT, lambda text: re.sub(rf"({re.escape(last)}.*\n)", rf"\1| `{NEW}` | held too long |\n", text))
     done(CONTRACT)

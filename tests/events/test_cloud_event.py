@@ -1,4 +1,4 @@
-"""An event's id says which fact it tells, and is the same however it is computed."""
+"""An event's id says which fact it reports, and is the same however it is computed."""
 
 import duckdb
 import pytest

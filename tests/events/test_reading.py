@@ -108,7 +108,7 @@ def test_published_rows_are_the_events_as_read(log: TenantPaths) -> None:
     assert segments is not None
     rows = [*log_reading.single_rows(entries), *duckdb.connect().execute(segments).fetchall()]
     names = [definition.split()[0] for definition in log_reading.EVENT_COLUMNS.split(", ")]
-    told = {
+    reported = {
         position: (
             event["id"],
             event["type"],
@@ -122,14 +122,14 @@ def test_published_rows_are_the_events_as_read(log: TenantPaths) -> None:
         for position, event in log_reading.read(log).events
     }
     assert names[0] == "position"
-    assert {row[0]: (*row[1:-1], json.loads(row[-1])) for row in rows} == told
+    assert {row[0]: (*row[1:-1], json.loads(row[-1])) for row in rows} == reported
 
 
 def test_a_log_without_files_has_no_select_of_them(tmp_path: Path) -> None:
     assert log_reading.segments_sql(TenantPaths(tmp_path), []) is None
 
 
-def test_the_same_fact_is_told_once(tmp_path: Path) -> None:
+def test_the_same_fact_is_emitted_once(tmp_path: Path) -> None:
     tenant = Tenant.of(Home(tmp_path), "acme")
     assert [append(tenant, "a"), append(tenant, "b"), append(tenant, "a")] == [
         True,

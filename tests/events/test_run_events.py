@@ -1,4 +1,4 @@
-"""What a run tells: each fact once, whatever is repeated or revised, and the log replayed gives the tables."""
+"""What a run emits: each fact once, whatever is repeated or revised, and the log replayed gives the tables."""
 
 import signal
 import subprocess
@@ -27,7 +27,7 @@ History = tuple[World, dict[str, list[Event]]]
 SMALL, TOO_MUCH, LONE = settle("L1", "R1", 100), settle("L2", "R2", 200), settle("L'3\"é", "R3", 300)
 
 
-def told(world: World, *event_types: str) -> list[Event]:
+def reported(world: World, *event_types: str) -> list[Event]:
     events = [event for _, event in log_reading.read(world.paths).events]
     return [event for event in events if not event_types or event["type"] in event_types]
 
@@ -50,7 +50,7 @@ def assert_log_gives_tables(world: World) -> None:
     """Replaying the log gives the confirmed matches with their amounts and the open exceptions with theirs."""
     matches: dict[str, tuple[int, int]] = {}
     exceptions: dict[str, tuple[str, int | None]] = {}
-    for event in told(world):
+    for event in reported(world):
         data, kind = event["data"], event["type"]
         if kind == types.MATCH_CREATED:
             assert event["subject"] not in matches
@@ -71,8 +71,8 @@ def assert_log_gives_tables(world: World) -> None:
     assert exceptions == {row["exception_id"]: (row["owner"], row["difference_minor"]) for row in rows}
 
 
-def assert_each_told_once_and_as_documented(world: World) -> None:
-    events = told(world)
+def assert_each_emitted_once_and_as_documented(world: World) -> None:
+    events = reported(world)
     assert len({event["id"] for event in events}) == len(events)
     for position, event in log_reading.read(world.paths).events:
         schema = jsonschema_rs.validator_for(types.json_schema(event["type"]), validate_formats=True)
@@ -81,12 +81,12 @@ def assert_each_told_once_and_as_documented(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    """Two windows, of which the first is restated and restated back; what each step told."""
+    """Two windows, of which the first is restated and restated back; what each step emitted."""
     world = World(tmp_path_factory.mktemp("history"))
     steps: dict[str, list[Event]] = {}
 
     def step(name: str, window: str) -> None:
-        before = len(told(world))
+        before = len(reported(world))
         world.make(window)
         steps[name] = since(world, before)
         assert_log_gives_tables(world)
@@ -110,7 +110,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     return world, steps
 
 
-def test_a_run_tells_its_creation_its_matches_and_its_exceptions(history: History) -> None:
+def test_a_run_emits_its_creation_its_matches_and_its_exceptions(history: History) -> None:
     _, steps = history
     assert brief(steps["monday"])[0] == ("run.created", "run", "test")
     assert sorted(brief(steps["monday"])[1:]) == [
@@ -124,7 +124,7 @@ def test_a_run_tells_its_creation_its_matches_and_its_exceptions(history: Histor
     ]
 
 
-def test_what_a_later_run_settles_and_takes_back_the_system_tells(history: History) -> None:
+def test_what_a_later_run_settles_and_takes_back_the_system_emits(history: History) -> None:
     _, steps = history
     assert sorted(brief(steps["tuesday"])) == [
         ("callback.late", "E1", "test"),
@@ -144,7 +144,7 @@ def test_what_a_later_run_settles_and_takes_back_the_system_tells(history: Histo
     assert (late["subject"], late["data"]["amount_minor"], late["data"]["currency"]) == ("E1", 100, "USD")
 
 
-def test_a_revision_tells_what_sets_it_apart_from_the_one_before(history: History) -> None:
+def test_a_revision_emits_what_differs_from_the_one_before(history: History) -> None:
     _, steps = history
     assert brief(steps["restated"]) == [
         ("match.reversed", "L2", "system"),
@@ -165,10 +165,10 @@ def test_an_exception_that_comes_back_is_reopened_under_its_id(history: History)
     assert (reopened["data"]["reopened_by_revision"], reopened["data"]["difference_minor"]) == (3, -50)
 
 
-def test_every_event_is_told_once_and_is_as_documented(history: History) -> None:
+def test_every_event_is_emitted_once_and_is_as_documented(history: History) -> None:
     world, _ = history
-    assert_each_told_once_and_as_documented(world)
-    assert {event["type"] for event in told(world)} >= set(types.DATA) - {
+    assert_each_emitted_once_and_as_documented(world)
+    assert {event["type"] for event in reported(world)} >= set(types.DATA) - {
         types.RUN_FAILED,
         types.PROVIDER_DRIFTED,  # of a file, not of a run
         types.EXCEPTION_CHANGED,  # tests/scenarios/test_what_holds_now.py has windows that change exceptions
@@ -181,19 +181,19 @@ def test_every_event_is_told_once_and_is_as_documented(history: History) -> None
 def test_analysts_read_the_log_as_a_table(history: History) -> None:
     world, _ = history
     rows = world.query("select position, event_id, subject from events order by position")
-    assert [(row["event_id"], row["subject"]) for row in rows] == [(e["id"], e["subject"]) for e in told(world)]
+    assert [(row["event_id"], row["subject"]) for row in rows] == [(e["id"], e["subject"]) for e in reported(world)]
     assert [row["position"] for row in rows] == list(range(1, len(rows) + 1))
 
 
 def test_a_run_repeated_three_times_leaves_the_log_as_it_is(history: History) -> None:
     world, _ = history
-    before = told(world)
+    before = reported(world)
     for _ in range(3):
         world.make(MON)
-    assert told(world) == before
+    assert reported(world) == before
 
 
-def test_a_suggestion_and_its_replacement_are_not_told(tmp_path: Path) -> None:
+def test_a_suggestion_and_its_replacement_are_not_emitted(tmp_path: Path) -> None:
     world = World(tmp_path, {"expects_callbacks": False})
     world.ingest("settlement", settlement_file(MON), [settle("L1", "X1", 100)])
     world.ingest("ledger", "ledger", list(post("T1", "Y1", 100)))
@@ -201,7 +201,7 @@ def test_a_suggestion_and_its_replacement_are_not_told(tmp_path: Path) -> None:
     assert [row["status"] for row in world.query("select status from matches")] == ["suggested"]
     world.make(TUE)
     assert world.query("select count(*) as n from runs") == [{"n": 2}]
-    assert [event["type"] for event in told(world, types.MATCH_CREATED, types.MATCH_REVERSED)] == []
+    assert [event["type"] for event in reported(world, types.MATCH_CREATED, types.MATCH_REVERSED)] == []
 
 
 def test_the_same_revision_is_the_same_bytes_with_any_number_of_threads(
@@ -250,7 +250,7 @@ window_run.run_window(Tenant.of(Home.at(root), "acme"), request)
 
 
 @pytest.mark.parametrize("place", ["written", "recorded"])
-def test_a_publish_that_is_killed_tells_nothing_and_the_next_one_all_of_it_once(tmp_path: Path, place: str) -> None:
+def test_a_publish_that_is_killed_emits_nothing_and_the_next_one_all_of_it_once(tmp_path: Path, place: str) -> None:
     world = World(tmp_path, {"expects_callbacks": False})
     world.ingest("settlement", settlement_file(MON), [settle(f"L{n}", f"R{n}", 100) for n in range(5)])
     world.ingest("ledger", "ledger", [row for n in range(3) for row in post(f"T{n}", f"R{n}", 100)])
@@ -258,13 +258,13 @@ def test_a_publish_that_is_killed_tells_nothing_and_the_next_one_all_of_it_once(
     child = subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, check=False)
     assert child.returncode == -signal.SIGKILL
     assert list((world.paths.lake / "events").rglob("*.parquet"))
-    assert brief(told(world)) == [("run.created", "run", "test")]
+    assert brief(reported(world)) == [("run.created", "run", "test")]
     request = RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None, None, "test")
     window_run.run_window(world.tenant, request)
-    assert sorted(brief(told(world))) == [
+    assert sorted(brief(reported(world))) == [
         *[("exception.opened", "unmatched_provider_row", "test")] * 2,
         *[("match.created", f"L{number}", "test") for number in range(3)],
         ("run.created", "run", "test"),
     ]
     assert [position for position, _ in log_reading.read(world.paths).events] == list(range(1, 7))
-    assert_each_told_once_and_as_documented(world)
+    assert_each_emitted_once_and_as_documented(world)

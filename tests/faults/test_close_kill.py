@@ -143,7 +143,7 @@ def test_a_close_stopped_at_every_step_is_as_before_or_after_and_heals(
 
 
 def test_a_seal_without_its_record_is_taken_over_or_never_was(worlds: dict[str, World], tmp_path: Path) -> None:
-    """Killed between the bundle's place and the transaction, the same approver's seal stands; another's does not."""
+    """Killed between the bundle's place and the transaction, the same approver's seal holds; another's does not."""
     world = copied(worlds["approve"], tmp_path)
     database = (world.paths.root / "ops.db").read_bytes()
     first = approve(world, "bob")

@@ -1,4 +1,4 @@
-"""The same rows give the same published bytes, whatever threads a run has, whatever order and parts they came in."""
+"""The same rows give the same published bytes, whatever the threads of a run and the order and files of arrival."""
 
 import hashlib
 from collections.abc import Callable
@@ -40,7 +40,7 @@ ARRIVALS: tuple[Arrange, ...] = (as_sent, backwards, shuffled_in_parts)
 
 
 def arrived(folder: Path, data: Dataset, arrange: Arrange, first: str) -> World:
-    """A home in which the data's rows came in as arranged, the kind `first` before the others."""
+    """A home in which the data's rows arrived as arranged, the kind `first` before the others."""
     world = World(folder)
     for kind in sorted(data.kinds, key=lambda kind: (kind != first, kind)):
         lines = data.kinds[kind].read_bytes().splitlines(keepends=True)

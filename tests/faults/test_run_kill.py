@@ -42,7 +42,7 @@ TABLES = ("matches", "match_legs", "three_way", "exceptions", "open_items", "con
 
 @pytest.fixture(scope="module")
 def prepared(sqlite_for_module: None, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Files that came in, and nothing run; copied for each kill."""
+    """Files that were ingested, and nothing run; copied for each kill."""
     world = World(tmp_path_factory.mktemp("prepared"))
     world.ingest("settlement", settlement_file(MON), [settle(f"L{n}", f"R{n}", 100 + n) for n in range(40)])
     world.ingest("ledger", "ledger", [row for n in range(3, 45) for row in post(f"T{n}", f"R{n}", 100 + n)])

@@ -57,10 +57,10 @@ def check_store(tenant: Tenant) -> int:
     with tenant.writing() as connection:  # a commit that the dead writer left under way ends first
         opened = time.monotonic() - started
         decided = [decision.decision_id for decision in decisions.listed(connection)]
-        told = [entry.event_id for entry in event_log.entries(connection)]
+        reported = [entry.event_id for entry in event_log.entries(connection)]
     assert opened < 1
     assert decided == [f"d{number}" for number in range(1, len(decided) + 1)]
-    assert told == [f"e{number}" for number in range(1, len(decided) + 1)]
+    assert reported == [f"e{number}" for number in range(1, len(decided) + 1)]
     return len(decided)
 
 

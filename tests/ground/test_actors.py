@@ -33,7 +33,7 @@ def test_names_that_look_the_same_are_one_person(one: str, other: str) -> None:
     ("one", "other"),
     [("ana", "ann"), ("Ian", "Lan"), ("mia", "mla"), ("Ali", "All"), ("approver_1", "approver_2"), ("ana", "anna")],
 )
-def test_names_that_can_be_told_apart_are_two(one: str, other: str) -> None:
+def test_names_that_look_different_are_two(one: str, other: str) -> None:
     assert not actors.same_person(one, other)
 
 

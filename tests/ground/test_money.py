@@ -79,7 +79,7 @@ def test_amount_text_reads_back_exactly(minor: int, currency: str) -> None:
         (-(2**63), "USD", "-92,233,720,368,547,758.08 USD"),
     ],
 )
-def test_amounts_are_shown_for_people(minor: int, currency: str, text: str) -> None:
+def test_amounts_are_written_with_marks_and_currency(minor: int, currency: str, text: str) -> None:
     assert money.amount_text(minor, currency) == text
 
 

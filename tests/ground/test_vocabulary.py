@@ -167,7 +167,7 @@ def test_dbt_accepts_the_words_of_the_vocabulary(name: str) -> None:
     assert tuple(column["data_tests"][0]["accepted_values"]["arguments"]["values"]) == vocabulary.values(name)
 
 
-def test_no_word_stands_twice_in_a_seed() -> None:
+def test_no_word_is_twice_in_a_seed() -> None:
     for name in described_seeds():
         lines = (SEEDS / f"{name}.csv").read_text(encoding="utf-8").splitlines()
         width = {

@@ -59,7 +59,7 @@ def test_what_an_id_used_twice_says_contradicts_no_other_file(tenant: Tenant, tm
     assert [(file.staged, file.quarantined) for file in outcome.files] == [(1, 2), (1, 0)]
 
 
-def test_a_row_that_was_set_aside_sets_no_later_row_aside(tenant: Tenant, tmp_path: Path) -> None:
+def test_a_quarantined_row_quarantines_no_later_row(tenant: Tenant, tmp_path: Path) -> None:
     ingest(tenant, settlement(tmp_path / "a.csv", line("A", 1)))
     wrong, right = settlement(tmp_path / "b.csv", line("A", 2), line("B")), settlement(tmp_path / "c.csv", line("A", 1))
     outcome = ingest(tenant, wrong, right)
@@ -92,7 +92,7 @@ def test_a_blank_contradicts_nothing_in_either_order_of_arrival(
 
 
 def test_an_entry_is_known_by_its_transaction_and_number(tenant: Tenant, tmp_path: Path) -> None:
-    """Exports number their entries 1, 2 anew in each transaction: one of two transactions vanished."""
+    """Exports number their entries 1, 2 again in each transaction: one of two transactions vanished."""
     entries = ("1,t1,payment,a,debit,10", "2,t1,payment,b,credit,10", "1,t2,payment,a,debit,20")
     outcome = ingest(tenant, ledger(tmp_path / "ledger.csv", *entries), kind="ledger").files[0]
     assert (outcome.staged, outcome.quarantined) == (3, 0)

@@ -122,7 +122,7 @@ def test_a_stripe_payout_ties_with_the_rows_it_pays_out(tmp_path: Path) -> None:
     ]
 
 
-def test_rows_that_cannot_be_let_in_stand_in_a_statement_of_their_own(tmp_path: Path) -> None:
+def test_rows_that_cannot_be_accepted_are_a_statement_of_their_own(tmp_path: Path) -> None:
     path = written(tmp_path / "set_1.csv", SETTLEMENT, f"L1,payment,,,1,0,1,USD,{AT},", f",gift,,,x,0,1,USD,{AT},")
     good, bad = inspect("canonical", path).statements
     assert (good.entries, good.refused) == (1, None)

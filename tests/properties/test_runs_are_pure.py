@@ -91,7 +91,7 @@ def _with_change(delivery: Row, change: Mapping[str, Any] | None) -> Sequence[Ro
 
 @dataclass(frozen=True, repr=False)
 class Inputs:
-    """Rows of a world; no id but a callback's stands over two contents."""
+    """Rows of a world; no id but a callback's has two contents."""
 
     rows: Sequence[Row]
 

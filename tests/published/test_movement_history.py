@@ -114,26 +114,26 @@ def decision(world: World, exception_id: str) -> Decision:
 
 
 @pytest.fixture(scope="module")
-def told(world: World) -> MovementHistory:
+def reported(world: World) -> MovementHistory:
     return movement_history.history_of(world.paths, "R1")
 
 
-def of(told: MovementHistory, kind: str) -> list[HistoryEntry]:
-    return [entry for entry in told.entries if entry.kind == kind]
+def of(reported: MovementHistory, kind: str) -> list[HistoryEntry]:
+    return [entry for entry in reported.entries if entry.kind == kind]
 
 
-def test_every_side_is_told_in_the_order_of_time(told: MovementHistory) -> None:
-    assert [entry.at for entry in told.entries] == sorted(entry.at for entry in told.entries)
-    assert {entry.kind for entry in told.entries} == set(movement_history.KINDS)
-    assert [entry.kind for entry in told.entries][:3] == ["intent", "ledger", "settlement"]
+def test_every_side_is_listed_in_the_order_of_time(reported: MovementHistory) -> None:
+    assert [entry.at for entry in reported.entries] == sorted(entry.at for entry in reported.entries)
+    assert {entry.kind for entry in reported.entries} == set(movement_history.KINDS)
+    assert [entry.kind for entry in reported.entries][:3] == ["intent", "ledger", "settlement"]
 
 
 @pytest.mark.parametrize("known_by", ["int_1", "T1", "L1", "E1"])
 def test_an_intent_transaction_line_or_callback_leads_to_the_same_story(
-    world: World, told: MovementHistory, known_by: str
+    world: World, reported: MovementHistory, known_by: str
 ) -> None:
     found = movement_history.history_of(world.paths, known_by)
-    assert (found.entries, found.state, found.providers) == (told.entries, told.state, told.providers)
+    assert (found.entries, found.state, found.providers) == (reported.entries, reported.state, reported.providers)
 
 
 def test_an_intent_that_nothing_was_posted_for_has_a_story_of_its_own(world: World, tmp_path: Path) -> None:
@@ -154,13 +154,13 @@ def test_an_intent_that_nothing_was_posted_for_has_a_story_of_its_own(world: Wor
     assert (entry.kind, entry.ids["intent_id"]) == ("intent", "int_3")
 
 
-def test_nothing_of_another_movement_is_told(told: MovementHistory) -> None:
-    text = " ".join(f"{entry.sentence} {dict(entry.ids)}" for entry in told.entries)
+def test_nothing_of_another_movement_is_listed(reported: MovementHistory) -> None:
+    text = " ".join(f"{entry.sentence} {dict(entry.ids)}" for entry in reported.entries)
     assert [name for name in ("R2", "L2", "T2", "E2", "int_2") if name in text] == []
 
 
-def test_every_row_is_named_with_file_digest_and_number(told: MovementHistory, world: World) -> None:
-    (posted,), (settled,), (intent,) = of(told, "ledger"), of(told, "settlement"), of(told, "intent")
+def test_every_row_is_named_with_file_digest_and_number(reported: MovementHistory, world: World) -> None:
+    (posted,), (settled,), (intent,) = of(reported, "ledger"), of(reported, "settlement"), of(reported, "intent")
     assert [source.row for source in posted.sources] == [1, 2]
     assert settled.sources[0].file_id == settlement_file(MON)
     assert (intent.actor, intent.ids["intent_id"]) == ("api", "int_1")
@@ -169,29 +169,29 @@ def test_every_row_is_named_with_file_digest_and_number(told: MovementHistory, w
     assert "reserved debit 1.00 USD, settlement_account credit 1.00 USD" in posted.sentence
 
 
-def test_a_callback_is_told_once_a_delivery_and_one_after_the_seal_says_so(told: MovementHistory) -> None:
-    first, second, third = of(told, "callback")
+def test_a_callback_is_listed_once_a_delivery_and_one_after_the_seal_says_so(reported: MovementHistory) -> None:
+    first, second, third = of(reported, "callback")
     assert "called back: E1 succeeded, 1.00 USD" in first.sentence
     assert "called back again: E1" in second.sentence
     assert [entry.is_late for entry in (first, second, third)] == [False, False, True]
     assert third.sentence.endswith("received after closeout clo_1 was sealed at 2026-04-21T15:00:00Z; clo_2 amends it")
 
 
-def test_match_exception_and_decision_are_told_with_run_and_actor(told: MovementHistory, world: World) -> None:
-    (match,) = of(told, "match")
+def test_match_exception_and_decision_are_listed_with_run_and_actor(reported: MovementHistory, world: World) -> None:
+    (match,) = of(reported, "match")
     assert match.sentence == "Matched L1 with T1 by exact reference, one to one: settled 1.00 USD, posted 1.00 USD"
     assert (match.run_id, match.actor) == (world.revision(MON).run_id, "test")
     exceptions = [
-        (entry.sentence.split(" opened")[0].split(" resolved")[0], entry.actor) for entry in of(told, "exception")
+        (entry.sentence.split(" opened")[0].split(" resolved")[0], entry.actor) for entry in of(reported, "exception")
     ]
     assert exceptions == [("Missing callback", "test"), ("Missing callback", "system"), ("Late callback", "test")]
-    (decided,) = of(told, "decision")
+    (decided,) = of(reported, "decision")
     assert (decided.actor, decided.at) == ("ada", "2026-04-21T08:00:00.000000Z")
     assert "asked the provider" in decided.sentence
 
 
-def test_a_closeout_is_told_when_prepared_and_when_sealed_and_what_it_amends(told: MovementHistory) -> None:
-    entries = of(told, "closeout")
+def test_a_closeout_is_listed_when_prepared_and_when_sealed_with_what_it_amends(reported: MovementHistory) -> None:
+    entries = of(reported, "closeout")
     assert [(entry.actor, entry.ids["closeout_id"]) for entry in entries] == [
         ("ada", "clo_1"),
         ("grace", "clo_1"),
@@ -202,9 +202,9 @@ def test_a_closeout_is_told_when_prepared_and_when_sealed_and_what_it_amends(tol
 
 
 def test_a_callback_or_line_that_names_no_reference_of_its_own_is_found_by_what_it_hangs_on(
-    told: MovementHistory,
+    reported: MovementHistory,
 ) -> None:
-    assert {entry.ids["merchant_reference"] for entry in of(told, "callback")} == {"T1"}
+    assert {entry.ids["merchant_reference"] for entry in of(reported, "callback")} == {"T1"}
 
 
 @pytest.mark.parametrize(("reference", "provider"), [("r1", None), ("R1 ", None), ("R1", "other"), ("%", None)])
@@ -219,8 +219,8 @@ def printed(world: World, capsysbinary: pytest.CaptureFixture[bytes], *arguments
     return Done(code, out.decode(), err.decode())
 
 
-def test_the_command_prints_the_story_for_people(
-    world: World, told: MovementHistory, capsysbinary: pytest.CaptureFixture[bytes]
+def test_the_command_prints_the_story(
+    world: World, reported: MovementHistory, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     done = printed(world, capsysbinary, "R1", "--provider", world.provider)
     assert done.code == 0
@@ -229,16 +229,16 @@ def test_the_command_prints_the_story_for_people(
     assert [line for line in lines if line != line.rstrip()] == []
     assert max(map(len, lines)) <= 110
     heads = [line[:22].rstrip() for line in lines if line[2:4].isdigit() and line.startswith("  ")]
-    assert heads == [f"  {entry.at[11:19]}  {entry.kind}" for entry in told.entries]
+    assert heads == [f"  {entry.at[11:19]}  {entry.kind}" for entry in reported.entries]
     for day in ("2026-04-20", "2026-04-21", "2026-04-22"):
         assert day in lines
 
 
 def test_the_command_gives_the_same_story_as_json(
-    world: World, told: MovementHistory, capsysbinary: pytest.CaptureFixture[bytes]
+    world: World, reported: MovementHistory, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     content = json.loads(printed(world, capsysbinary, "R1", "--json").out)
-    assert [entry["sentence"] for entry in content["entries"]] == [entry.sentence for entry in told.entries]
+    assert [entry["sentence"] for entry in content["entries"]] == [entry.sentence for entry in reported.entries]
     assert content["provider_reference"] == "R1"
     assert content["entries"][0]["sources"][0]["row"] == 1
 

@@ -200,7 +200,7 @@ def test_what_analysts_ask_is_a_query(connection: duckdb.DuckDBPyConnection, sql
 
 def test_every_allowed_function_is_one_that_duckdb_has(connection: duckdb.DuckDBPyConnection) -> None:
     known = {name.lower() for (name,) in connection.execute("select function_name from duckdb_functions()").fetchall()}
-    # These are made of the syntax, and stand in no list.
+    # These are made of the syntax, and are in no list.
     assert read_only_sql._functions() - known <= {"coalesce", "ifnull", "count_star", "struct_extract", "if"}
 
 

@@ -94,7 +94,7 @@ def test_a_data_test_that_cannot_be_executed_is_no_control_that_fails(build: Any
 
 
 @pytest.mark.parametrize(
-    ("sql", "told"),
+    ("sql", "reported"),
     [
         ("select 1::integer as n, 'x' as t", "n is integer and declared bigint"),
         ("select 1::bigint as n", "t is missing and declared varchar"),
@@ -102,8 +102,8 @@ def test_a_data_test_that_cannot_be_executed_is_no_control_that_fails(build: Any
         ("select sum(1) as n, 'x' as t", "n is hugeint and declared bigint"),
     ],
 )
-def test_a_model_is_held_to_its_contract(sql: str, told: str, build: Any) -> None:
-    with pytest.raises(RunFailedError, match=f"model a breaks its contract: {told}$"):
+def test_a_model_is_held_to_its_contract(sql: str, reported: str, build: Any) -> None:
+    with pytest.raises(RunFailedError, match=f"model a breaks its contract: {reported}$"):
         build(model("a", sql, n="bigint", t="varchar"))
 
 

@@ -43,7 +43,7 @@ def test_the_project_is_compiled_once_for_each_state_of_its_files(
     assert len(compiled) == 2
 
 
-def test_another_dbt_compiles_anew(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_dbt_compiles_again(compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     dbt_project.statements()
     monkeypatch.setattr(dbt_project.metadata, "version", lambda name: f"{name} 9.9")
     dbt_project.statements()

@@ -1,7 +1,7 @@
 """Whoever approves sees what: both sides, the difference, the lines of the statement that change, the policy's limit.
 
-A Monday with a movement that is never settled, a line that is never posted, a match that is off, and a pair that people
-match against the amounts; all wait for approval.
+A Monday with a movement that is never settled, a line that is never posted, a match that is off, and a pair that
+operators match against the amounts; all wait for approval.
 """
 
 import json
@@ -95,7 +95,7 @@ def test_a_match_against_the_amounts_shows_both_sides_and_what_it_settles(world:
     assert content["policy"]["amount_minor"] == 100
 
 
-def test_the_limit_of_each_role_stands_beside_the_amount(world: World) -> None:
+def test_the_limit_of_each_role_is_beside_the_amount(world: World) -> None:
     assert waiting(world)["T0"]["policy"] == {
         "rule": "second_person.written_off",
         "digest": policy.load_policy(world.paths).digest(),

@@ -151,10 +151,10 @@ def test_overdue_exceptions_change_hands_by_decisions_of_the_system(tmp_path_fac
     assert escalate(far) == []
     with world.tenant.reading() as connection:
         log = decision_store.listed(connection, [first])
-    told = [event for _, event in event_reading.read(world.paths).events if event["subject"] == first]
+    reported = [event for _, event in event_reading.read(world.paths).events if event["subject"] == first]
     assert [made.action for made in log] == ["escalate", "escalate", "escalate", "assign"]
     assert "escalation rule 2 of routing.yml" in str(log[0].reason)
-    assert [(event["actor"], event["data"]["owner"]) for event in told if event["type"].endswith("assigned")] == [
+    assert [(event["actor"], event["data"]["owner"]) for event in reported if event["type"].endswith("assigned")] == [
         ("system", "head_of_finance"),
         ("system", "cfo"),
         ("ann", "treasury"),

@@ -28,7 +28,7 @@ RESOLUTIONS = [None, *vocabulary.values("resolution"), "unheard_of"]
 
 
 class Attempts(RuleBasedStateMachine):
-    """People try things on one exception; the log holds what got through."""
+    """Operators try things on one exception; the log holds what got through."""
 
     in_force = POLICY
 

@@ -1,4 +1,4 @@
-"""A decision is recorded whole or not at all: log, event and what readers see, in the books of the right run."""
+"""A decision is recorded whole or not at all: log, event and what readers see, for the right run."""
 
 import hashlib
 import json
@@ -121,7 +121,7 @@ def sealed(world: World) -> Iterator[None]:
         closeouts.withdraw(connection, run_id)
 
 
-def test_an_assignment_is_seen_by_every_reader_and_told_as_an_event(world: World, line: str) -> None:
+def test_an_assignment_is_seen_by_every_reader_and_emitted_as_an_event(world: World, line: str) -> None:
     before = exception_of(world, line)
     recorded = decide(world, line, "assign", "ann", owner="treasury", reason="theirs")
     assert (recorded.state.status, recorded.state.owner, recorded.state.decisions) == ("assigned", "treasury", 1)
@@ -144,7 +144,7 @@ def test_an_assignment_is_seen_by_every_reader_and_told_as_an_event(world: World
     }
 
 
-def test_the_log_says_who_when_why_by_which_policy_and_in_whose_books(world: World, line: str) -> None:
+def test_the_log_says_who_when_why_by_which_policy_and_for_which_run(world: World, line: str) -> None:
     recorded = decide(world, line, "resolve", "ann", resolution="false_positive", reason="a test payment")
     (row,) = log_of(world, line)
     exception_id = exception_of(world, line)["exception_id"]
@@ -187,7 +187,7 @@ def test_the_same_again_by_the_same_actor_is_recorded_once(world: World, line: s
     assert len(events_of(world, line)) == 2
 
 
-def test_whoever_decides_on_an_older_version_is_told_and_nothing_is_recorded(world: World, line: str) -> None:
+def test_a_decision_on_an_older_version_is_refused_and_nothing_is_recorded(world: World, line: str) -> None:
     decide(world, line, "investigate", "ann", expected_version=0)
     with pytest.raises(OutdatedError, match="is at version 1, not 0"):
         decide(world, line, "resolve", "bob", resolution="false_positive", reason="no", expected_version=0)
@@ -212,7 +212,7 @@ def test_an_exception_that_does_not_exist_is_misuse(world: World) -> None:
         deciding.decide(world.tenant, DecisionRequest("exc_none", "comment", "ann", reason="x"), NOW)
 
 
-def test_decisions_that_come_at_once_stand_one_after_another(world: World, line: str) -> None:
+def test_decisions_that_come_at_once_are_recorded_one_after_another(world: World, line: str) -> None:
     def comment(number: int) -> int:
         return decide(world, line, "comment", "ann", reason=f"note {number}").state.decisions
 
@@ -222,7 +222,7 @@ def test_decisions_that_come_at_once_stand_one_after_another(world: World, line:
     assert len({row["sequence"] for row in log_of(world, line)}) == 4
 
 
-def test_a_write_off_waits_for_another_person_and_then_has_its_run_reconciled_anew(
+def test_a_write_off_waits_for_another_person_and_then_has_its_run_reconciled_again(
     world: World, line: str, reconciled: list[str]
 ) -> None:
     waiting = decide(world, line, "write_off", "ann", reason="too small")
@@ -253,7 +253,7 @@ def test_a_write_off_waits_for_another_person_and_then_has_its_run_reconciled_an
     assert [event["event_type"] for event in events_of(world, line)] == ["reconciliation.exception.resolved"]
 
 
-def test_a_write_off_can_be_taken_back_while_no_later_books_stand_on_it(
+def test_a_write_off_can_be_taken_back_while_no_later_run_rests_on_it(
     world: World, line: str, reconciled: list[str]
 ) -> None:
     decide(world, line, "write_off", "ann", reason="too small")
@@ -262,7 +262,7 @@ def test_a_write_off_can_be_taken_back_while_no_later_books_stand_on_it(
     assert (back.state.status, back.run_id, reconciled) == ("open", done.run_id, [done.run_id] * 2)
 
 
-def test_a_difference_of_a_match_is_written_off_without_touching_the_books(world: World, reconciled: list[str]) -> None:
+def test_a_difference_of_a_match_is_written_off_without_touching_its_run(world: World, reconciled: list[str]) -> None:
     decide(world, "L99", "write_off", "ann", reason="three cents")
     done = decide(world, "L99", "approve", "bob")
     assert (done.state.resolution, done.is_reconciled, reconciled) == ("written_off", False, [])
@@ -296,7 +296,7 @@ def test_a_write_off_in_a_run_sealed_since_cannot_be_taken_back(world: World, li
     assert len(reconciled) == 1
 
 
-def test_a_decision_stands_when_its_run_cannot_be_reconciled_and_saying_it_again_tries_again(
+def test_a_decision_holds_when_its_run_cannot_be_reconciled_and_repeating_it_tries_again(
     world: World, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:

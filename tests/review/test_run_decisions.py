@@ -1,4 +1,4 @@
-"""A run sees the decisions in its own books and in earlier ones, and writes off what its own books give up."""
+"""A run sees the decisions made in it and in earlier runs, and writes off what those made in it give up."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,7 @@ def write_off(exception_id: str, number: int) -> WriteOff:
     return WriteOff("ledger_transaction", "T1", "USD", exception_id, "unmatched_ledger_entry", f"dec_{number}")
 
 
-def test_a_write_off_is_in_the_books_that_approved_it_and_a_resolution_for_those_after() -> None:
+def test_a_write_off_is_in_the_run_that_approved_it_and_a_resolution_for_those_after() -> None:
     log = written_off(1, "exc_1", "run_2")
     assert run_adjustments.of_run(log, "run_1", []) == RunDecisions(
         (DecidedState("exc_1", "pending_approval", None, None),)
@@ -58,7 +58,7 @@ def test_a_write_off_gives_up_what_was_approved() -> None:
         assert RunDecisions.of_content(found.content()) == found
 
 
-def test_decisions_in_the_books_of_other_providers_or_later_runs_are_not_seen() -> None:
+def test_decisions_of_other_providers_or_later_runs_are_not_seen() -> None:
     log = written_off(1, "exc_1", "run_9")
     assert run_adjustments.of_run(log, "run_2", []) == RunDecisions()
 
@@ -101,7 +101,7 @@ def leg(item_type: str, item_id: str, broken: tuple[str | None, str | None] = (N
     return ManualMatch(item_type, item_id, "USD", "manual", "dec_1", "exc_1", *broken)
 
 
-def test_a_match_is_in_the_books_it_was_decided_in_and_a_resolution_for_those_after() -> None:
+def test_a_match_is_in_the_run_it_was_decided_in_and_a_resolution_for_those_after() -> None:
     log = [matched(1, "run_2")]
     assert run_adjustments.of_run(log, "run_2", ["run_1"]).matches == (
         leg("ledger_transaction", "T1"),
@@ -133,7 +133,7 @@ def test_of_a_match_and_a_write_off_of_one_item_the_first_counts_whole() -> None
     assert (write_off_first.matches, write_off_first.write_offs) == ((), (write_off("exc_9", 3),))
 
 
-def test_states_stand_in_an_order_of_their_own() -> None:
+def test_states_have_an_order_of_their_own() -> None:
     log = [decision("assign", "assigned", number, exception_id=f"exc_{9 - number}", owner="o") for number in range(5)]
     names = [state.exception_id for state in run_adjustments.of_run(log, "run_1", []).states]
     assert names == sorted(names)

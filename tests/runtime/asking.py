@@ -1,4 +1,4 @@
-"""A tenant whose intents are recorded and staged, and the intents themselves; no claim stands here."""
+"""A tenant whose intents are recorded and staged, and the intents themselves; no claim is made here."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -67,7 +67,7 @@ def test_a_refused_intent_is_on_record_and_posts_nothing(tenant: Tenant) -> None
     assert rows(tenant, ENTRIES) == []
 
 
-def test_the_same_intent_again_is_the_one_that_stands_whatever_policy_says_now(tenant: Tenant) -> None:
+def test_the_same_intent_again_is_the_recorded_one_whatever_policy_says_now(tenant: Tenant) -> None:
     first = record(tenant, asked(), "service", NOW)
     tenant.paths.policy.write_text("intents:\n  limit_minor: {USD: 1}\n", encoding="utf-8")
     again = record(tenant, asked(), "somebody else", NOW + timedelta(days=1))
@@ -125,13 +125,13 @@ def test_a_drain_that_is_cut_off_anywhere_stages_every_row_once(
 
 
 def test_the_worker_stages_intents_that_nobody_runs(tenant: Tenant) -> None:
-    home, told = tenant.home, list[str]()
+    home, reported = tenant.home, list[str]()
     record(tenant, asked(), "service", NOW)
-    assert not worker.work_once(home, NOW + worker.INBOX_PATIENCE / 2, told.append)
+    assert not worker.work_once(home, NOW + worker.INBOX_PATIENCE / 2, reported.append)
     assert registered(tenant) == 0
-    assert worker.work_once(home, NOW + worker.INBOX_PATIENCE, told.append)
-    assert (registered(tenant), told) == (2, [])
-    assert not worker.work_once(home, NOW + worker.INBOX_PATIENCE, told.append)
+    assert worker.work_once(home, NOW + worker.INBOX_PATIENCE, reported.append)
+    assert (registered(tenant), reported) == (2, [])
+    assert not worker.work_once(home, NOW + worker.INBOX_PATIENCE, reported.append)
 
 
 def cut_off_marking(*_arguments: object) -> None:

@@ -51,7 +51,7 @@ def test_a_refusal_says_how_much_was_asked_and_how_much_is_let() -> None:
     assert verdict.deciding.detail == "125.01 USD is above the limit of 125.00 USD"
 
 
-def test_every_rule_that_refuses_is_told() -> None:
+def test_every_rule_that_refuses_is_named() -> None:
     result = evaluate(
         policy(LIMITS + SCOPES.removeprefix("intents:\n")), asked(scope="other", currency="ZZZ")
     ).as_object()

@@ -211,9 +211,9 @@ def test_a_refused_intent_is_a_problem_that_names_it_and_goes_no_further(server:
     first, again = server.ask(amount_minor=20_001), server.ask(amount_minor=20_001)
     assert (first.status_code, first.headers["content-type"]) == (403, "application/problem+json")
     assert first.json() == again.json()
-    told = first.json()
-    assert (told["type"], told["status"], told["intent_id"]) == ("/problems/refused", 403, "int_1")
-    assert told["policy"]["rule"] == "limit_check"
+    reported = first.json()
+    assert (reported["type"], reported["status"], reported["intent_id"]) == ("/problems/refused", 403, "int_1")
+    assert reported["policy"]["rule"] == "limit_check"
     trace = server.trace()
     assert reached(trace) == ["accepted", "controlled"]
     assert (trace["is_accepted"], trace["transaction_id"], trace["status"]) == (False, None, "controlled")

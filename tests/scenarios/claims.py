@@ -18,7 +18,7 @@ Said = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Claim:
-    """`says` is the claim in words; `gives` what each window's run says anew, nothing where none is named."""
+    """`says` is the claim in words; `gives` the expected new statements of each run, nothing where none is named."""
 
     says: str
     rows: tuple[Row, ...]

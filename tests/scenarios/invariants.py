@@ -1,4 +1,4 @@
-"""What must hold of the published tables after any windows, whatever came in: the bookkeeper's own checks.
+"""What must hold of the published tables after any windows, whatever was ingested: the bookkeeper's own checks.
 
 Does not belong here: what a given input comes to.
 """
@@ -20,10 +20,10 @@ with legs as (
     select runs.provider, open_items.* from open_items
     inner join runs using (run_id)
     inner join newest on runs.provider = newest.provider and runs.ledger_window = newest.ledger_window
-), told as (
+), reported as (
     select runs.provider, exceptions.* from exceptions inner join runs using (run_id)
 ), reasons as (
-    select *, subject_type as item_type, subject_id as item_id from told where exception_type in (
+    select *, subject_type as item_type, subject_id as item_id from reported where exception_type in (
         'failed_settlement', 'duplicate_settlement_line', 'currency_mismatch', 'ambiguous_match',
         'unmatched_provider_row', 'duplicate_ledger_posting', 'unmatched_ledger_entry'
     )
@@ -69,12 +69,12 @@ _CHECKS: Final = {
         where reasons.status <> 'resolved' and reasons.amount_minor <> items.amount_minor
     """,
     "an open difference is not that of its match": """
-        select exception_id, subject_id from told left join matches using (match_id)
-        where exception_type = 'amount_mismatch' and subject_type = 'settlement_line' and told.status <> 'resolved'
-            and (matches.status is distinct from 'confirmed' or matches.difference_minor <> told.difference_minor)
+        select exception_id, subject_id from reported left join matches using (match_id)
+        where exception_type = 'amount_mismatch' and subject_type = 'settlement_line' and reported.status <> 'resolved'
+            and (matches.status is distinct from 'confirmed' or matches.difference_minor <> reported.difference_minor)
     """,
     "a match with a difference beyond tolerance has no exception of its own": """
-        select match_id from matches left join told using (match_id)
+        select match_id from matches left join reported using (match_id)
         where matches.status = 'confirmed' and matches.difference_minor <> 0 and matches.method <> 'tolerance'
         group by all having count(exception_id) = 0
     """,

@@ -68,7 +68,7 @@ Value = str | int | bool | None
 
 @dataclass(frozen=True)
 class Row:
-    """One input row: `file` is the id of its file, `arrives` the window before whose run that file comes in."""
+    """One input row: `file` is the id of its file, `arrives` the window before whose run that file is ingested."""
 
     kind: str
     values: Mapping[str, Value]

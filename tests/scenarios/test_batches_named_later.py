@@ -86,7 +86,7 @@ def test_a_payout_is_added_up_again_when_a_line_leaves_its_batch(tmp_path: Path)
 
 
 def said(world: World, window: str, file: str | None = None) -> list[str]:
-    """What a window's run says anew of exceptions."""
+    """What a window's run newly says of exceptions."""
     return [each.text for each in world.run(window, file=file) if each.key.startswith("exc_")]
 
 

@@ -106,7 +106,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "a payment and a reversal under one reference: only the movement type tells their callbacks apart",
+        "a payment and a reversal under one reference: only the movement type distinguishes their callbacks",
         *PAID,
         settle("L2", "R", 70, type="chargeback_reversal"),
         post("T2", "R", 70, type="chargeback"),
@@ -474,7 +474,7 @@ CLAIMS = [
         gives={MON: IN_ORDER, TUE: ["conflicting_callback E1, 500 USD", "missing_callback T1, 500 USD"]},
     ),
     claim(
-        "a second payload misses nothing where another success stands",
+        "a second payload misses nothing where another success holds",
         *PAID,
         call("E1", "R", 500),
         call("E2", "R", 500),

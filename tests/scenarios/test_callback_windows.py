@@ -1,4 +1,4 @@
-"""Callbacks of later days stand in no earlier window, unless they speak for what the run sees (contract §10.14)."""
+"""Callbacks of later days are in no earlier window, unless they speak for what the run sees (contract §10.14)."""
 
 from pathlib import Path
 

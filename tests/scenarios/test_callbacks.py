@@ -116,7 +116,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "a second success after the cut-off is not late: the first came in time",
+        "a second success after the cut-off is not late: the first was in time",
         *PAID,
         call("E1", "R", 500),
         call("E2", "R", 500, on=TUE),
@@ -136,7 +136,7 @@ CLAIMS = [
         gives={MON: ["open T1, 500 USD, aged 0"], TUE: [PAIR, "callback E1 of L1 = T1"]},
     ),
     claim(
-        "a missing callback of a match made anew is resolved when the callback comes",
+        "a missing callback of a match made again is resolved when the callback comes",
         settle("L1", "R", 800),
         post("T1", "R", 1000),
         settle("L2", "R", 200, on=TUE),

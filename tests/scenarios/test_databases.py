@@ -1,4 +1,4 @@
-"""In which database the stores stand changes nothing of what is published, sealed, examined or remade."""
+"""Which database the stores are in changes nothing of what is published, sealed, examined or remade."""
 
 import shutil
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from zentra_pipeline.upkeep.finding import ERROR
 
 
 @dataclass(frozen=True)
-class Told:
+class Reported:
     """What a world comes to: digests of published tables, the seal's evidence root, events, exceptions."""
 
     tables: dict[str, str]
@@ -39,12 +39,12 @@ def closed(folder: Path) -> World:
     return world
 
 
-def told(world: World) -> Told:
+def reported(world: World) -> Reported:
     revision = world.revision(MON)
     with world.tenant.reading() as connection:
         (seal,) = closeouts.of_run(connection, monday(world))
         entries = event_log.entries(connection)
-    return Told(
+    return Reported(
         {name: entry["sha256"] for name, entry in revision.tables.items()},
         revision.inputs_digest,
         seal.evidence_root,
@@ -54,18 +54,18 @@ def told(world: World) -> Told:
 
 
 @pytest.fixture(scope="module")
-def in_files(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def in_files(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(DATABASE_VARIABLE, raising=False)
-        return told(closed(tmp_path_factory.mktemp("files") / "world"))
+        return reported(closed(tmp_path_factory.mktemp("files") / "world"))
 
 
 def test_a_world_in_postgresql_is_the_same_as_in_files_and_can_be_examined_and_remade(
-    tmp_path: Path, postgres: str, in_files: Told
+    tmp_path: Path, postgres: str, in_files: Reported
 ) -> None:
     world = closed(tmp_path / "world")
     assert not list(world.home.root.rglob("*.db"))
-    assert told(world) == in_files
+    assert reported(world) == in_files
     assert verified(world).holds
     findings = [finding for diagnosis in doctor.examine(world.home) for finding in diagnosis.findings]
     assert [finding for finding in findings if finding.severity == ERROR] == []
@@ -127,9 +127,9 @@ def test_a_folder_that_lacks_what_its_schema_has_published_makes_no_run(
     words = ["--tenant", TENANT, "--home", str(original)]
     assert cli.invoke(["query", "select * from exceptions", *words]) == 1
     assert cli.invoke(["exceptions", "list", *words]) == 1
-    told = capsys.readouterr().err
-    assert told.count("r1.parquet is gone, and the store says that it was written") == 2
-    assert "IO Error" not in told
+    reported = capsys.readouterr().err
+    assert reported.count("r1.parquet is gone, and the store says that it was written") == 2
+    assert "IO Error" not in reported
     (tenant,) = (diagnosis for diagnosis in doctor.examine(world.home) if diagnosis.tenant == TENANT)
     errors = [finding for finding in tenant.findings if finding.severity == ERROR]
     assert {finding.check for finding in errors} == {"continuity", "lake", "pointers", "catalog"}

@@ -130,7 +130,7 @@ def test_what_is_another_tenants_is_not_there_whatever_is_decided(api: Api) -> N
     assert api.as_("admin", "globex").items("/reconciliation/exceptions", reference="K1") == []
 
 
-def test_a_write_off_in_dinars_takes_a_reason_and_two_people(api: Api) -> None:
+def test_a_write_off_in_dinars_takes_a_reason_and_two_operators(api: Api) -> None:
     wanted = found(api, "K1", "amount_mismatch")["exception_id"]
     resolve = {"action": "resolve", "resolution": "written_off"}
     status, said = decide(api, wanted, "operator", **resolve)
@@ -171,12 +171,12 @@ def test_items_of_two_currencies_are_not_matched_by_hand_and_those_of_one_are(ap
     assert (status, said["status"], said["resolution"]) == (200, "resolved", "matched_manually"), said
 
 
-def test_the_books_of_each_currency_add_up_after_what_was_decided(api: Api) -> None:
-    books = api.books.paths("acme")
+def test_the_amounts_of_each_currency_add_up_after_what_was_decided(api: Api) -> None:
+    paths = api.books.paths("acme")
     rows = lake.query(
-        books,
+        paths,
         "select currency, posted_minor, settled_minor, closing_minor, difference_minor from rollforward order by 1",
     ).rows
     assert rows == [("JPY", 17_900, 17_900, 0, 0), ("KWD", 21_344, 12_344, 9_000, 0)]
     unexplained = "select sum(rows_unexplained), sum(amount_unexplained_minor) from conservation"
-    assert lake.query(books, unexplained).rows == [(0, 0)]
+    assert lake.query(paths, unexplained).rows == [(0, 0)]

@@ -1,4 +1,4 @@
-"""The demo tells its first story, and a second time finds nothing new."""
+"""The demo plays its first story, and a second time finds nothing new."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ def test_a_second_demo_on_the_same_home_finds_nothing_new(tmp_path: Path, monkey
     monkeypatch.setattr(demo, "CHAPTERS", demo.CHAPTERS[:1])
     home = Home.at(tmp_path / "home")
     first: list[str] = []
-    told = demo.run_demo(home, first.append)
-    assert (told["home"], told["is_anything_new"], told["seals"]) == (str(home.root), True, 1)
-    assert told["checks_that_hold"] > 0
+    reported = demo.run_demo(home, first.append)
+    assert (reported["home"], reported["is_anything_new"], reported["seals"]) == (str(home.root), True, 1)
+    assert reported["checks_that_hold"] > 0
     known = _exceptions(home)
     assert known == [("unmatched_provider_row", "line_0002", "finance_ops")]
     assert any("line_0002 of 482.00 USD" in line for line in first)

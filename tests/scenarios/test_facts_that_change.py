@@ -26,7 +26,7 @@ def _late_entry(amount: int, **options: Any) -> tuple[Row, ...]:
 CLAIMS = [
     # The ledger changes a movement
     claim(
-        "an entry that comes late for a matched movement is in sight: the match is made anew with its difference",
+        "an entry that comes late for a matched movement is in sight: the match is made again with its difference",
         settle("L1", "R", 500),
         post("T1", "R", 500),
         _late_entry(100),
@@ -183,7 +183,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "a wrong currency stands until somebody decides, though its movement finds another line",
+        "a wrong currency stays until somebody decides, though its movement finds another line",
         settle("L1", "R", 500, "EUR"),
         post("T1", "R", 500),
         settle("L2", "R", 500, on=TUE),
@@ -195,7 +195,7 @@ CLAIMS = [
     ),
     # The total that a payout states
     claim(
-        "a payout that the rows of its batch do not add up to is told, on the payout",
+        "a payout that the rows of its batch do not add up to is reported, on the payout",
         settle("L1", "R1", 1_000, fee=30, batch="B"),
         post("T1", "R1", 1_000),
         settle("L2", "", -20, type="fee", batch="B"),
@@ -279,11 +279,13 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[Said]:
 
 @pytest.mark.parametrize(("number", "each"), list(enumerate(CLAIMS)), ids=[each.says for each in CLAIMS])
 def test_claim(said: list[Said], number: int, each: Claim) -> None:
-    told = {window: [text for text in texts if not _is_carried(window, text)] for window, texts in said[number].items()}
+    reported = {
+        window: [text for text in texts if not _is_carried(window, text)] for window, texts in said[number].items()
+    }
     wanted = {
         window: [text for text in texts if not _is_carried(window, text)] for window, texts in expected(each).items()
     }
-    assert {window: texts for window, texts in told.items() if texts} == {w: t for w, t in wanted.items() if t}
+    assert {window: texts for window, texts in reported.items() if texts} == {w: t for w, t in wanted.items() if t}
 
 
 def _is_carried(window: str, text: str) -> bool:
@@ -291,12 +293,12 @@ def _is_carried(window: str, text: str) -> bool:
     return window != MON and text.startswith("open ") and "T1, 600" not in text
 
 
-# The books over the same facts ----------------------------------------------------------------------------------------
+# Roll-forward over the same facts ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def books(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = World(tmp_path_factory.mktemp("books"), {"expects_callbacks": False, "amount_date_rule": "off"})
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("world"), {"expects_callbacks": False, "amount_date_rule": "off"})
     world.add(post("T1", "R", 500), _late_entry(100))
     world.add(*(row.prefixed("m.") for row in flat((settle("L1", "R", 500), post("T1", "R", 500), _late_entry(100)))))
     world.settle("L1", "Q", 500, "EUR", at="10:00")
@@ -316,22 +318,22 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-def test_a_run_opens_with_what_the_one_before_closed_with_though_the_ledger_changed_a_movement(books: World) -> None:
-    told = books.query(
+def test_a_run_opens_with_what_the_one_before_closed_with_though_the_ledger_changed_a_movement(world: World) -> None:
+    reported = world.query(
         "select opening_minor, posted_minor, settled_minor, closing_minor, difference_minor "
         "from rollforward where currency = 'USD' order by ledger_window"
     )
-    # On Tuesday both movements gain 100: the open one by itself, the matched one as its match is made anew.
-    assert [tuple(row.values()) for row in told] == [(0, 1000, 500, 500, 0), (500, 200, 100, 600, 0)]
+    # On Tuesday both movements gain 100: the open one by itself, the matched one as its match is made again.
+    assert [tuple(row.values()) for row in reported] == [(0, 1000, 500, 500, 0), (500, 200, 100, 600, 0)]
 
 
-def test_the_second_payload_of_an_event_is_no_redelivery_of_the_first(books: World) -> None:
-    told = books.query(
+def test_the_second_payload_of_an_event_is_no_redelivery_of_the_first(world: World) -> None:
+    reported = world.query(
         "select rows_in, in_transit, excepted, duplicates, amount_in_minor, in_transit_minor, excepted_minor, "
         "duplicates_minor from conservation where side = 'callback' "
         "order by ledger_window"
     )
-    assert [tuple(row.values()) for row in told] == [
+    assert [tuple(row.values()) for row in reported] == [
         # E1 says 500 and 700, E2 waits with 40.
         (3, 1, 2, 0, 1240, 40, 1200, 0),
         # All three are carried; E2 says 41 as well, and repeats both.
@@ -339,17 +341,17 @@ def test_the_second_payload_of_an_event_is_no_redelivery_of_the_first(books: Wor
     ]
 
 
-def test_a_better_reason_is_told_where_the_former_one_ended_and_names_the_nearest_counterpart(books: World) -> None:
-    told = books.query("select * from exceptions where subject_id = 'L2' order by exception_type")
-    better, former = told
-    assert former["exception_type"] == "unmatched_provider_row"
-    assert (former["resolution"], former["superseded_by"]) == ("superseded", better["exception_id"])
-    assert f"; superseded by duplicate_settlement_line {better['exception_id']} by run run_" in former["explanation"]
+def test_a_better_reason_replaces_the_previous_one_and_names_the_nearest_counterpart(world: World) -> None:
+    reported = world.query("select * from exceptions where subject_id = 'L2' order by exception_type")
+    better, previous = reported
+    assert previous["exception_type"] == "unmatched_provider_row"
+    assert (previous["resolution"], previous["superseded_by"]) == ("superseded", better["exception_id"])
+    assert f"; superseded by duplicate_settlement_line {better['exception_id']} by run run_" in previous["explanation"]
     nearest, *_ = json.loads(better["candidates"])
     assert (nearest["predicate"], nearest["candidate_id"]) == ("same reference, already matched", "T2")
 
 
-def test_what_a_line_repeats_is_named_though_an_earlier_run_matched_it(books: World) -> None:
-    (told,) = books.query("select candidates from exceptions where subject_id = 'L3'")
-    nearest, *_ = json.loads(told["candidates"])
+def test_what_a_line_repeats_is_named_though_an_earlier_run_matched_it(world: World) -> None:
+    (reported,) = world.query("select candidates from exceptions where subject_id = 'L3'")
+    nearest, *_ = json.loads(reported["candidates"])
     assert (nearest["predicate"], nearest["candidate_id"]) == ("same reference, already matched", "T3")

@@ -1,4 +1,4 @@
-"""A window that runs again after later ones: what operators decided in its books, and rows that other files repeated.
+"""A window that runs again after later ones: what operators decided about it, and rows that other files repeated.
 
 Does not belong here: what a restated file shows (test_restatements), what is queued by it (test_run_queue).
 """
@@ -34,15 +34,15 @@ def _accepted(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-def test_what_was_accepted_stays_so_when_its_books_are_made_again(accepted: World) -> None:
-    """Tuesday once took its own amount for other money than ann had accepted, and opened the exception anew."""
+def test_what_was_accepted_stays_so_when_its_run_is_made_again(accepted: World) -> None:
+    """Tuesday once took its own amount for other money than ann had accepted, and opened the exception again."""
     assert [accepted.revision(window).revision for window in (MON, TUE)] == [2, 2]
     rows = accepted.query("select subject_id, difference_minor, status, resolution, resolved_by from exceptions")
     assert [tuple(row.values()) for row in rows] == [("L1", 25, "resolved", "accepted_timing", "ann")]
     assert faults(accepted) == []
 
 
-def test_what_was_accepted_opens_anew_about_other_money(accepted: World) -> None:
+def test_what_was_accepted_opens_again_about_other_money(accepted: World) -> None:
     accepted.add(post("T3", "R1", 20, on=WED))
     accepted.run(WED)
     rows = accepted.query(

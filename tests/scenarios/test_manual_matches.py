@@ -1,6 +1,6 @@
-"""Matches by decision: what people name meets before any pass, at once or by a second person, and stays in the books.
+"""Matches by decision: what operators name is matched before any pass, at once or by two of them, and stays so.
 
-One story over three windows. Decisions are taken after Tuesday's run, in its books; later facts come on Wednesday.
+One story over three windows. Decisions are taken after Tuesday's run, about it; later facts arrive on Wednesday.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ WHY = "the remittance says so"
 
 @dataclass(frozen=True)
 class Story:
-    """The world at the end, what each step said anew, and what decisions were answered with."""
+    """The world at the end, what each step newly said, and what decisions were answered with."""
 
     world: World
     said: dict[str, list[str]]
@@ -48,7 +48,7 @@ def match(world: World, subject: str, lines: str, movements: str, **given: Any) 
 
 @contextmanager
 def recorded_alone() -> Iterator[list[str]]:
-    """Decisions are recorded, and the runs they change are named but not made anew: one run does for all."""
+    """Decisions are recorded, and the runs they change are named but not run again: one run does for all."""
     asked: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deciding, "_rerun", lambda _tenant, run, _actor: asked.append(run.run_id))
@@ -105,7 +105,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     return Story(world, said, answers)
 
 
-def books_of(world: World, window: str) -> dict[str, int]:
+def amounts_of(world: World, window: str) -> dict[str, int]:
     (row,) = world.query(
         f"select rollforward.* from rollforward where currency = 'USD' and ledger_window = date '{window}'"
     )
@@ -117,7 +117,7 @@ def exceptions_of(world: World, subject: str) -> list[tuple[str, str, str | None
     return [(row["exception_type"], row["status"], row["resolution"]) for row in rows]
 
 
-def test_what_people_name_is_matched_in_the_books_they_decide_in(story: Story) -> None:
+def test_what_operators_name_is_matched_in_the_run_they_decide_in(story: Story) -> None:
     assert [text for text in story.said["decided"] if text.startswith("manual")] == [
         "manual many_to_one manual: L3 + L4 = T5, 420 USD",
         "manual one_to_many manual: L2 = T2 + T3 + T4, 600 USD",
@@ -132,7 +132,7 @@ def test_what_people_name_is_matched_in_the_books_they_decide_in(story: Story) -
 
 
 def test_the_roll_forward_settles_what_was_matched_and_conservation_holds(story: Story) -> None:
-    tuesday, wednesday = books_of(story.world, TUE), books_of(story.world, WED)
+    tuesday, wednesday = amounts_of(story.world, TUE), amounts_of(story.world, WED)
     assert tuesday["settled"] == 500 + 600 + 420 + 993 + 80 + 30
     assert (tuesday["written_off"], tuesday["difference"], wednesday["difference"]) == (0, 0, 0)
     assert tuesday["closing"] == wednesday["opening"] == 270 + 40 + 91
@@ -146,7 +146,7 @@ def test_the_roll_forward_settles_what_was_matched_and_conservation_holds(story:
     }
 
 
-def test_all_sides_of_a_match_are_told_together(story: Story) -> None:
+def test_all_sides_of_a_match_are_shown_together(story: Story) -> None:
     (row,) = story.world.query(
         "select * from three_way inner join matches using (match_id) where matches.rule = 'manual' and line_id = 'L1'"
     )
@@ -213,7 +213,7 @@ def test_nobody_approves_a_forced_match_of_their_own(story: Story) -> None:
 
 
 def test_a_later_run_starts_from_it_as_from_any_match(story: Story) -> None:
-    """Neither a later part of its reference nor a second delivery reopens what people have matched."""
+    """Neither a later part of its reference nor a second delivery reopens what operators have matched."""
     assert not [text for text in story.said[WED] if "manual" in text or "reversed" in text]
     assert exceptions_of(story.world, "L7b") == [("unmatched_provider_row", "open", None)]
     assert "open TL1, 500 USD, aged 0" in story.said[WED]
@@ -245,7 +245,7 @@ def test_a_match_taken_back_is_gone_and_its_items_are_open_again(story: Story) -
     assert exceptions_of(story.world, "TA") == [("unmatched_ledger_entry", "open", None)]
 
 
-def test_the_event_log_tells_the_match_its_exceptions_and_the_taking_back(story: Story) -> None:
+def test_the_event_log_has_the_match_its_exceptions_and_the_taking_back(story: Story) -> None:
     rows = story.world.query(
         "select event_type, actor from events inner join exceptions on events.subject = exceptions.exception_id "
         "where subject_id = 'TA' order by position"
@@ -265,14 +265,14 @@ def test_the_event_log_tells_the_match_its_exceptions_and_the_taking_back(story:
     ]
 
 
-def test_a_match_cannot_be_taken_back_once_later_books_stand_on_it(story: Story) -> None:
+def test_a_match_cannot_be_taken_back_once_a_later_run_rests_on_it(story: Story) -> None:
     with pytest.raises(RefusedError, match=r"was matched by decision in run .* was reconciled on top of it"):
         decide(story.world, "L1", "reopen", "ann", reason="no")
 
 
-def test_the_manifest_and_the_log_tell_what_was_named(story: Story) -> None:
-    told = story.world.revision(TUE).manifest["decisions"]["matches"]
-    named = {(item["item_id"], item["method"]) for item in told}
+def test_the_manifest_and_the_log_hold_what_was_named(story: Story) -> None:
+    reported = story.world.revision(TUE).manifest["decisions"]["matches"]
+    named = {(item["item_id"], item["method"]) for item in reported}
     assert {("L7", "forced"), ("T7", "forced"), ("L3", "manual"), ("T4", "manual")} <= named
     assert not {"LA", "LP"} & {item_id for item_id, _ in named}
     (row,) = story.world.query(
@@ -331,7 +331,7 @@ def test_a_split_has_one_item_on_one_side(world: World) -> None:
         match(world, "L1", "L1", "T1", action="split")
 
 
-def test_in_the_books_of_a_sealed_run_nothing_is_matched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_sealed_run_nothing_is_matched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_run, "is_sealed", lambda _connection, _run_id: True)
     with pytest.raises(
         RefusedError, match="is sealed, and a match changes its roll-forward: reconcile the next window"
@@ -341,7 +341,7 @@ def test_in_the_books_of_a_sealed_run_nothing_is_matched(world: World, monkeypat
 
 @pytest.fixture(scope="module")
 def restated(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """People matched, or proposed to; then the file was restated without L2 and with other amounts."""
+    """Operators matched, or proposed to; then the file was restated without L2 and with other amounts."""
     world = World(tmp_path_factory.mktemp("restated"), PROFILE)
     world.add(
         *(settle("L1", "R1", 200), settle("L2", "R2", 300), post("T1", "X1", 500)),
@@ -364,7 +364,7 @@ def test_a_match_of_which_a_restated_file_takes_a_line_out_is_none(restated: Sto
 
 
 def test_an_item_that_is_open_again_has_an_open_exception_that_names_the_one_decided_about(restated: Story) -> None:
-    """The exception said matched_manually of a line that is open, and nothing stood in the way of the close."""
+    """The exception said matched_manually of a line that is open, and nothing blocked the close."""
     rows = restated.world.query(
         "select new.amount_minor, old.resolution, old.explanation like '%restated file has taken away%' as says_why "
         "from exceptions as new inner join exceptions as old on new.previous_exception_id = old.exception_id "
@@ -405,14 +405,14 @@ def test_a_dispute_keeps_the_exception_investigated_with_the_word_in_the_log(wor
     assert (answer.state.status, answer.is_reconciled) == ("investigating", False)
     (row,) = world.query("select result, reason from decisions where action = 'dispute'")
     assert (row["result"], row["reason"]) == ("investigating", "asked the provider for the remittance, case 77")
-    told = world.query(
+    reported = world.query(
         "select event_type from events where subject = "
         "(select exception_id from exceptions where subject_id = 'LG') order by position"
     )
-    assert [row["event_type"] for row in told] == ["reconciliation.exception.opened"]
+    assert [row["event_type"] for row in reported] == ["reconciliation.exception.opened"]
 
 
-def test_an_item_that_another_decision_has_taken_is_taken_though_its_run_is_not_made_anew_yet(world: World) -> None:
+def test_an_item_that_another_decision_has_taken_is_taken_though_its_run_is_not_made_again_yet(world: World) -> None:
     with recorded_alone():
         match(world, "L1", "L1", "T1")
         with pytest.raises(RefusedError, match="ledger transaction T1 is taken by decision dec_"):

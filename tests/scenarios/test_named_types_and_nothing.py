@@ -192,8 +192,8 @@ def test_a_line_of_nothing_is_accounted_for_in_conservation_and_evidence_and_has
         "rows_in": 2,
         "accounted": 2,
     }
-    told = [statement.text for statement in world.run(MON)]
-    assert told == []
+    reported = [statement.text for statement in world.run(MON)]
+    assert reported == []
     assert [
         (row["exception_type"], row["subject_id"], row["difference_minor"])
         for row in world.query("select * from exceptions")

@@ -1,6 +1,6 @@
-"""Items of one side that cancel, matched with each other by decision (contract §5): what it takes, what the books show.
+"""Items of one side that cancel, matched with each other by decision (contract §5): what it takes, what tables show.
 
-Decisions are taken after Tuesday's run, in its books.
+Decisions are taken after Tuesday's run, about it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.rows import MON, TUE, call, post, settle
-from tests.scenarios.test_manual_matches import books_of, decide, exceptions_of, match, recorded_alone, run_again
+from tests.scenarios.test_manual_matches import amounts_of, decide, exceptions_of, match, recorded_alone, run_again
 from tests.scenarios.world import World
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UsageError
@@ -95,10 +95,10 @@ def test_a_pair_within_tolerance_waits_for_a_second_person_and_more_of_them_is_r
         match(story.world, "T7", "", "T7")
 
 
-def test_the_books_settle_what_the_movements_come_to(story: Story) -> None:
-    books = books_of(story.world, TUE)
-    assert (books["settled"], books["difference"]) == (1, 0)
-    assert books["opening"] + books["posted"] - books["settled"] == books["closing"]
+def test_what_the_movements_come_to_is_settled(story: Story) -> None:
+    amounts = amounts_of(story.world, TUE)
+    assert (amounts["settled"], amounts["difference"]) == (1, 0)
+    assert amounts["opening"] + amounts["posted"] - amounts["settled"] == amounts["closing"]
 
 
 def test_conservation_counts_them_as_matched(story: Story) -> None:

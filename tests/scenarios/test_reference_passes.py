@@ -67,7 +67,7 @@ CLAIMS = [
         ],
     ),
     claim(
-        "twin lines of the same second are told apart by id",
+        "twin lines of the same second are distinguished by id",
         settle("L1", "R", 500),
         settle("L2", "R", 500),
         post("T1", "R", 500),
@@ -388,7 +388,7 @@ CLAIMS = [
     ),
     # Control totals
     claim(
-        "a line whose gross less fee is not its net is told, and matches all the same",
+        "a line whose gross less fee is not its net is reported, and matches all the same",
         settle("L1", "R", 1000, fee=30, net=960),
         post("T1", "R", 1000),
         settle("L2", "", -30, type="fee", net=-31),

@@ -1,4 +1,4 @@
-"""What follows from a new revision is queued with it, and whoever comes next makes it anew, however they came."""
+"""What follows from a new revision is queued with it, and run by whoever comes next, from whatever surface."""
 
 import json
 import signal
@@ -79,7 +79,7 @@ def rollforward(world: World) -> list[tuple[str, int, int, int, int]]:
 
 
 def requests(world: World) -> dict[str, str]:
-    """What became of each run's request, by window."""
+    """The state of each run's request, by window."""
     with world.tenant.reading() as connection:
         found = request_store.of_provider(connection, world.provider)
         return {run_store.get(connection, each.run_id).ledger_window: each.status for each in found}
@@ -94,15 +94,15 @@ def blockers(world: World, window: str) -> list[tuple[str, str]]:
 
 
 def monday_again(world: World) -> None:
-    """Monday is run as it stands, and nothing of what follows from it."""
+    """Monday is run as requested before, and nothing of what follows from it."""
     request = run_requests.RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None)
     assert window_run.run_window(world.tenant, request).is_new_revision
 
 
-MADE_ANEW = [(MON, 0, 600, 70, 530), (TUE, 530, 0, 500, 30), (WED, 30, 0, 0, 30)]
+MADE_AGAIN = [(MON, 0, 600, 70, 530), (TUE, 530, 0, 500, 30), (WED, 30, 0, 0, 30)]
 
 
-def test_materialized_in_dagster_a_revision_has_later_windows_made_anew(
+def test_materialized_in_dagster_a_revision_has_later_windows_made_again(
     changed: World, instance: dg.DagsterInstance
 ) -> None:
     """Monday was once closed at 0 and Tuesday opened at 500, and both were sealed."""
@@ -118,12 +118,12 @@ def test_materialized_in_dagster_a_revision_has_later_windows_made_anew(
         resources={"reconciler": Reconciler(world.home)},
     )
     assert done.success
-    assert rollforward(world) == MADE_ANEW
+    assert rollforward(world) == MADE_AGAIN
     assert requests(world) == {TUE: "done", WED: "done"}
     assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
 
 
-def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_made_anew(world: World) -> None:
+def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_made_again(world: World) -> None:
     """Whoever made Monday's revision died behind it: what is prepared of later windows is gone until they are made."""
     with candidates.of_run(world.tenant, run_id(world, WED)) as candidate:
         assert closing.prepare(candidate, "ana", NOW).status == "prepared"
@@ -141,7 +141,7 @@ def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_ma
     request = run_requests.RunRequest(world.provider, settlement_file(WED), date.fromisoformat(WED), None)
     outcome = launch.reconcile(world.tenant, request)
     assert outcome.rerun == (f"{settlement_file(TUE)} {TUE}", f"{settlement_file(WED)} {WED}")
-    assert rollforward(world) == MADE_ANEW
+    assert rollforward(world) == MADE_AGAIN
     assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
     with world.tenant.reading() as connection:
         steps = run_store.transitions(connection, run_id(world, TUE))
@@ -161,14 +161,14 @@ def test_closing_from_the_command_line_makes_what_is_queued_first(
     code = invoke(arguments)
     closed = json.loads(capsysbinary.readouterr().out)
     assert closed["rerun"] == [f"{settlement_file(TUE)} {TUE}", f"{settlement_file(WED)} {WED}"]
-    assert rollforward(world) == MADE_ANEW
+    assert rollforward(world) == MADE_AGAIN
     assert not [blocker for blocker in closed["blockers"] if blocker["kind"] == "stale_opening"]
     assert (code, closed["status"]) == (0, "prepared")
     assert invoke(arguments) == 0
     assert json.loads(capsysbinary.readouterr().out)["rerun"] == []
 
 
-def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
+def test_a_window_that_cannot_be_made_again_keeps_those_behind_it_open(
     changed: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = changed
@@ -188,7 +188,7 @@ def test_a_window_that_cannot_be_made_anew_keeps_those_behind_it_open(
     assert blockers(world, WED) == [("stale_opening", TUE)]
     world.request(TUE, settlement_file(TUE))
     assert requests(world) == {TUE: "done", WED: "done"}
-    assert rollforward(world) == MADE_ANEW
+    assert rollforward(world) == MADE_AGAIN
 
 
 PROGRAM = """
@@ -248,7 +248,7 @@ def test_a_kill_between_a_run_and_what_follows_heals(
             request_store.renew(connection, request.run_id, datetime.now(UTC))
     monkeypatch.undo()
     world.request(MON, settlement_file(MON))
-    assert rollforward(world) == MADE_ANEW
+    assert rollforward(world) == MADE_AGAIN
     assert requests(world) == {TUE: "done", WED: "done"}
     assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
 

@@ -45,7 +45,7 @@ def test_every_scenario_ends_with_what_it_expects() -> None:
         assert load_scenario(folder).steps[-1].expect is not None, folder.name
 
 
-def test_every_scenario_tells_its_story() -> None:
+def test_every_scenario_gives_its_expected_tables() -> None:
     for folder in scenario_folders():
         assert (folder / "README.md").read_text(encoding="utf-8").startswith("# "), folder.name
 

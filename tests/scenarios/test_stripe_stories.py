@@ -112,15 +112,15 @@ def session(intent: str, cents: int) -> Json:
     return about | {"payment_intent": intent, "payment_status": "paid", "metadata": {"cart": "9"}}
 
 
-def tell(stripe: Stripe) -> Iterator[tuple[str, str, str]]:
+def emit(stripe: Stripe) -> Iterator[tuple[str, str, str]]:
     """The stories, and the exceptions that must come of them: window, type, event or transaction."""
-    # Two partial refunds, of which only charge.refunded tells.
+    # Two partial refunds, which only charge.refunded reports.
     stripe.booked(MON, "charge", "ch_1", "pi_1", 1000)
     stripe.said(MON, "charge.succeeded", charge("ch_1", "pi_1", 1000))
     for total, before in ((300, 0), (500, 300)):
         stripe.booked(TUE, "refund", f"re_1_{total}", "pi_1", before - total)
-        told = charge("ch_1", "pi_1", 1000, amount_refunded=total)
-        stripe.said(TUE, "charge.refunded", told, 10 + total // 100, {"amount_refunded": before})
+        reported = charge("ch_1", "pi_1", 1000, amount_refunded=total)
+        stripe.said(TUE, "charge.refunded", reported, 10 + total // 100, {"amount_refunded": before})
 
     # A dispute that is lost: the chargeback a day after the payment.
     stripe.booked(MON, "charge", "ch_2", "pi_2", 2000)
@@ -164,7 +164,7 @@ def tell(stripe: Stripe) -> Iterator[tuple[str, str, str]]:
     stripe.booked(MON, "refund", "re_8", "pi_8", -800)
     yield MON, "amount_mismatch", stripe.said(MON, "refund.created", refund("re_8", "pi_8", 880))
 
-    # A paid session of which nothing else tells, its payment and nothing of its refund.
+    # A paid session which nothing else reports, its payment and nothing of its refund.
     stripe.booked(MON, "charge", "ch_9", "pi_9", 900)
     stripe.said(MON, "checkout.session.completed", session("pi_9", 900))
     stripe.booked(MON, "refund", "re_9", "pi_9", -900)
@@ -174,7 +174,7 @@ def tell(stripe: Stripe) -> Iterator[tuple[str, str, str]]:
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, set[tuple[str, str, str]]]:
     stripe = Stripe(tmp_path_factory.mktemp("stripe"))
-    expected = set(tell(stripe))
+    expected = set(emit(stripe))
     stripe.deliver()
     for window in (MON, TUE, WED, THU):
         stripe.world.reconcile(window)

@@ -124,7 +124,7 @@ def test_a_run_that_rows_went_on_to_is_sealed_examined_rebuilt_and_performed_aga
     assert findings(world) == []
     outcomes = [reperform(world.tenant, run_id(world, window)) for window in (WED, THU)]
     assert [(found.claim.revision, found.earlier, found.holds) for found in outcomes] == [(2, 1, True), (1, 2, True)]
-    books = rollforward(world)
+    before = rollforward(world)
     for folder in (world.paths.staged, world.paths.lake):
         shutil.rmtree(folder)
     remade = rebuild.rebuild(world.tenant)
@@ -133,7 +133,7 @@ def test_a_run_that_rows_went_on_to_is_sealed_examined_rebuilt_and_performed_aga
     assert [(item.revision, item.verdict) for item in remade.revisions].count((2, rebuild.EQUAL)) == 1
     assert [seal.verdict for seal in remade.seals] == [rebuild.EQUAL]
     assert remade.holds
-    assert rollforward(world) == books
+    assert rollforward(world) == before
     assert findings(world) == []
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.events.test_run_events import assert_each_told_once_and_as_documented, assert_log_gives_tables
+from tests.events.test_run_events import assert_each_emitted_once_and_as_documented, assert_log_gives_tables
 from tests.scenarios import claims
 from tests.scenarios.claims import Claim, Said, claim, expected
 from tests.scenarios.invariants import faults
@@ -48,7 +48,7 @@ SHORT = _Part(_made("L1 = T1", "60 against 100 USD, off by -40"))
 CLAIMS = [
     # Parts of one settlement, over several files
     claim(
-        "parts of a settlement come in any order; the difference is told of the first line, and ends with the last",
+        "parts of a settlement arrive in any order; the difference is on the first line, and ends with the last",
         settle("L2", "R", 35),
         post("T1", "R", 100),
         settle("L1", "R", 40, on=TUE),
@@ -386,7 +386,7 @@ CLAIMS = [
         gives={THU: ["unmatched_ledger_entry T1, 100 USD"], FRI: ["unmatched_ledger_entry T1, 120 USD"]},
     ),
     claim(
-        "entries on one side come in two steps: what is missing is shown as it is, and ends with the second",
+        "entries on one side arrive in two steps: what is missing is shown as it is, and ends with the second",
         entry("E1", "T1", "", "fees", "debit", 100),
         entry("E2", "T1", "", "revenue", "credit", 60, on=TUE),
         entry("E3", "T1", "", "revenue", "credit", 40, on=WED),
@@ -397,7 +397,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "the rows of a payout come in two more files: what is unaccounted for shrinks and goes",
+        "the rows of a payout arrive in two more files: what is unaccounted for shrinks and goes",
         settle("L1", "R1", 1_000, batch="B"),
         post("T1", "R1", 1_000),
         settle("PO", "po", -1_500, type="payout", batch="B"),
@@ -527,7 +527,7 @@ CLAIMS = [
     ),
     # What failed, and what comes instead
     claim(
-        "a line that failed stays told when the money comes by another line",
+        "a line that failed stays reported when the money comes by another line",
         settle("L1", "R", 100, status="failed"),
         post("T1", "R", 100),
         settle("L2", "R", 100, on=TUE),
@@ -542,7 +542,7 @@ LEFT_OPEN = {
     "a line in the wrong currency finds a movement in its own; the other one is overdue in time": ["T1"],
     "an overdue movement that grows is the same exception with what is open now": ["T1"],
     "an original known by its movement alone shrinks: a refund of an earlier window is above it": ["T1"],
-    "a line that failed stays told when the money comes by another line": ["L1"],
+    "a line that failed stays reported when the money comes by another line": ["L1"],
 }
 
 
@@ -553,8 +553,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Said], World]
 
 @pytest.mark.parametrize(("number", "each"), list(enumerate(CLAIMS)), ids=[each.says for each in CLAIMS])
 def test_claim(played: tuple[list[Said], World], number: int, each: Claim) -> None:
-    told = {window: [text for text in texts if not _is_open(text)] for window, texts in played[0][number].items()}
-    assert {window: texts for window, texts in told.items() if texts} == expected(each)
+    reported = {window: [text for text in texts if not _is_open(text)] for window, texts in played[0][number].items()}
+    assert {window: texts for window, texts in reported.items() if texts} == expected(each)
     left = sorted(text.split()[1].removesuffix(",") for text in played[0][number].get(FRI, ()) if _is_open(text))
     assert left == LEFT_OPEN.get(each.says, [])
 
@@ -569,8 +569,8 @@ def test_what_is_superseded_names_what_replaces_it(played: tuple[list[Said], Wor
         "from exceptions as old left join exceptions as new on old.superseded_by = new.exception_id "
         "where old.resolution = 'superseded' order by old.subject_id"
     )
-    told = {row["subject_id"][5:]: (row["by_type"], (row["by_subject"] or "")[5:]) for row in rows}
-    assert told["L2"] == ("amount_mismatch", "L1")  # another line of the group is its first by now
+    reported = {row["subject_id"][5:]: (row["by_type"], (row["by_subject"] or "")[5:]) for row in rows}
+    assert reported["L2"] == ("amount_mismatch", "L1")  # another line of the group is its first by now
     replaced = {(row["by_type"], row["subject_id"][5:]) for row in rows if row["by_subject"] == row["subject_id"]}
     assert replaced == {("unmatched_provider_row", "L1")}
     assert sorted(row["subject_id"][5:] for row in rows if row["by_type"] is None) == ["L1", "L1"]
@@ -594,24 +594,24 @@ def test_the_history_of_an_exception_has_what_it_showed_before(played: tuple[lis
     ]
 
 
-def test_the_log_gives_the_tables_and_tells_everything_once(played: tuple[list[Said], World]) -> None:
+def test_the_log_gives_the_tables_and_has_everything_once(played: tuple[list[Said], World]) -> None:
     assert_log_gives_tables(played[1])
-    assert_each_told_once_and_as_documented(played[1])
+    assert_each_emitted_once_and_as_documented(played[1])
 
 
-def test_the_log_tells_each_change_with_what_was_shown_before(played: tuple[list[Said], World]) -> None:
+def test_the_log_has_each_change_with_what_was_shown_before(played: tuple[list[Said], World]) -> None:
     rows = played[1].query(
         "select exceptions.subject_id, events.data from events inner join exceptions on events.subject = exception_id "
         f"where event_type = '{types.EXCEPTION_CHANGED}' and exceptions.exception_type = 'amount_mismatch'"
     )
-    told = [json.loads(row["data"]) for row in rows]
-    assert sorted((each["former_difference_minor"], each["difference_minor"]) for each in told) == [
+    reported = [json.loads(row["data"]) for row in rows]
+    assert sorted((each["former_difference_minor"], each["difference_minor"]) for each in reported) == [
         (-40, -20),
         (-40, 30),
         (-20, -40),
         (60, 25),
     ]
-    assert {each["ledger_window"] for each in told} == {TUE}
+    assert {each["ledger_window"] for each in reported} == {TUE}
 
 
 def _is_open(text: str) -> bool:

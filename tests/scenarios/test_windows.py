@@ -97,7 +97,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "a movement posted before but come in late is aged from its own window",
+        "a movement posted before but ingested late is aged from its own window",
         post("T1", "R", 500, on=WED, arrives=NEXT_MON),
         gives={NEXT_MON: ["open T1, 500 USD, aged 3", "unmatched_ledger_entry T1, 500 USD"]},
     ),
@@ -349,7 +349,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "what waited when a match with a difference was made is no later part: the match stands",
+        "what waited when a match with a difference was made is no later part: the match holds",
         settle("L1", "R", 500, on=FRI, at="10:00"),
         settle("L2", "R", 500, on=FRI, at="10:01"),
         settle("L3", "R", 300, on=FRI, at="10:02"),

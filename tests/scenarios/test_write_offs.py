@@ -1,6 +1,6 @@
-"""Decisions as part of the books: what is written off leaves them once and for good, and what people resolved stays.
+"""Decisions as part of a run: what is written off leaves it once and for good, and what operators resolved stays.
 
-One story over four windows. Decisions are taken after Tuesday's run, in its books; later facts come on Wednesday and
+One story over four windows. Decisions are taken after Tuesday's run, about it; later facts arrive on Wednesday and
 Thursday.
 """
 
@@ -23,7 +23,7 @@ PROFILE = {"amount_date_rule": "off", "settlement_lag_days": 0}
 
 @dataclass(frozen=True)
 class Story:
-    """The world at the end, and what each window's run said anew."""
+    """The world at the end, and what each window's run newly said."""
 
     world: World
     said: dict[str, list[str]]
@@ -83,7 +83,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     return Story(world, said)
 
 
-def books(world: World, window: str) -> dict[str, int]:
+def amounts_of(world: World, window: str) -> dict[str, int]:
     (row,) = world.query(
         f"select rollforward.* from rollforward where currency = 'USD' and ledger_window = date '{window}'"
     )
@@ -96,7 +96,7 @@ def exceptions_of(world: World, subject: str) -> list[tuple[str, str, str | None
 
 
 def test_the_roll_forward_goes_on_without_what_was_written_off(story: Story) -> None:
-    monday, tuesday, wednesday, thursday = (books(story.world, day) for day in (MON, TUE, WED, THU))
+    monday, tuesday, wednesday, thursday = (amounts_of(story.world, day) for day in (MON, TUE, WED, THU))
     assert monday["written_off"] == 0
     assert tuesday == {
         "opening": 2650,
@@ -117,13 +117,13 @@ def test_the_roll_forward_goes_on_without_what_was_written_off(story: Story) -> 
     assert (thursday["opening"], thursday["closing"], thursday["written_off"]) == (400, 400, 0)
 
 
-def test_decisions_make_one_new_revision_of_the_run_in_whose_books_they_stand(story: Story) -> None:
+def test_decisions_make_one_new_revision_of_the_run_they_belong_to(story: Story) -> None:
     assert [story.world.revision(day).revision for day in (MON, TUE, WED)] == [1, 2, 1]
     story.world.request(MON, "set_2026_04_20")
     assert [story.world.revision(day).revision for day in (MON, TUE, WED)] == [1, 2, 1]
 
 
-def test_what_is_written_off_is_told_once_with_its_decision(story: Story) -> None:
+def test_what_is_written_off_is_listed_once_with_its_decision(story: Story) -> None:
     rows = story.world.query(
         "select item_id, amount_minor, decisions.actor, resolution, runs.ledger_window from write_offs "
         "inner join decisions using (decision_id) inner join runs on write_offs.run_id = runs.run_id order by 1"
@@ -191,7 +191,7 @@ def test_a_line_written_off_that_is_delivered_again_is_a_repeat(story: Story) ->
     assert row["duplicates"] == 1
 
 
-def test_a_callback_that_tells_of_it_is_no_orphan_and_is_waited_for_no_more(story: Story) -> None:
+def test_a_callback_about_it_is_no_orphan_and_is_waited_for_no_more(story: Story) -> None:
     assert exceptions_of(story.world, "C0") == exceptions_of(story.world, "C1") == []
     rows = story.world.query(
         "select ledger_window, in_transit, accounted from conservation "
@@ -207,7 +207,7 @@ def test_a_write_off_taken_back_leaves_the_item_open_and_a_later_run_matches_it(
     assert exceptions_of(story.world, "T2") == [("unmatched_ledger_entry", "resolved", "matched_late")]
 
 
-def test_a_write_off_cannot_be_taken_back_once_later_books_stand_on_it(story: Story) -> None:
+def test_a_write_off_cannot_be_taken_back_once_a_later_run_rests_on_it(story: Story) -> None:
     (row,) = story.world.query("select exception_id from exceptions where subject_id = 'T1'")
     with pytest.raises(RefusedError, match="was reconciled on top of it: it cannot be reopened"):
         deciding.decide(
@@ -229,14 +229,14 @@ def test_an_assigned_owner_is_still_the_owner_when_the_system_resolves(story: St
     assert (row["status"], row["resolution"], row["owner"]) == ("resolved", "matched_late", "treasury")
 
 
-def test_what_the_system_resolved_is_not_for_people_to_resolve(story: Story) -> None:
+def test_what_the_system_resolved_is_not_for_operators_to_resolve(story: Story) -> None:
     (row,) = story.world.query("select exception_id from exceptions where subject_id = 'T4'")
     with pytest.raises(RefusedError, match="resolved by the system"):
         deciding.decide(story.world.tenant, DecisionRequest(row["exception_id"], "reopen", "ann", reason="no"), NOW)
 
 
-def test_the_manifest_tells_what_was_decided(story: Story) -> None:
-    told = story.world.revision(TUE).manifest["decisions"]
-    assert sorted(write_off["item_id"] for write_off in told["write_offs"]) == ["L3", "L8", "LA", "T0", "T1", "T6"]
-    assert {state["resolution"] for state in told["states"]} == {None, "accepted_timing", "written_off"}
+def test_the_manifest_holds_what_was_decided(story: Story) -> None:
+    reported = story.world.revision(TUE).manifest["decisions"]
+    assert sorted(write_off["item_id"] for write_off in reported["write_offs"]) == ["L3", "L8", "LA", "T0", "T1", "T6"]
+    assert {state["resolution"] for state in reported["states"]} == {None, "accepted_timing", "written_off"}
     assert story.world.revision(MON).manifest["decisions"] == {"states": [], "write_offs": [], "matches": []}

@@ -36,7 +36,7 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Statement:
-    """Something a run says and the ids it says it about; it is said anew when its `key` is new."""
+    """Something a run says and the ids it says it about; it is said again when its `key` is new."""
 
     text: str
     ids: tuple[str, ...]
@@ -74,7 +74,7 @@ class World:
         return other
 
     def add(self, *rows: Row | tuple[Row, ...]) -> None:
-        """Have rows come in before the next run, or before the run of the window they arrive for."""
+        """Have rows arrive before the next run, or before the run of the window they arrive for."""
         self._pending += flat(rows)
 
     def settle(self, *arguments: Any, **options: Any) -> None:
@@ -155,7 +155,7 @@ class World:
         return self.request(window, file_id, as_of)
 
     def request(self, window: str, file_id: str, as_of: str | None = None) -> WindowResult:
-        """Ask for a run as it stands, and for the later ones again where it changed."""
+        """Ask for a run as it is, and for the later ones again where it changed."""
         known = datetime.fromisoformat(as_of) if as_of else self.cutoff(window)
         request = RunRequest(self.provider, file_id, date.fromisoformat(window), OWNER, known, "test")
         result = window_run.run_window(self.tenant, request)

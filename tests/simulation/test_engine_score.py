@@ -58,12 +58,12 @@ def quietly(_window: str, _step: str) -> None:
 
 def disagreements(result: Score) -> list[str]:
     """What is wrong, a line each; empty when precision and recall are 1 everywhere."""
-    told = [
+    reported = [
         f"{tally.kind}, {found.case}: {found.side} says {found.fact}; the other says {found.other}"
         for tally in result.tallies
         for found in tally.disagreements
     ]
-    return told if told or result.is_perfect else ["a tally is short without saying why"]
+    return reported if reported or result.is_perfect else ["a tally is short without saying why"]
 
 
 @pytest.mark.parametrize("seed", QUICK_SEEDS)

@@ -85,7 +85,7 @@ def test_a_roll_forward_off_by_one_is_wrong(key: Key) -> None:
     assert list(short(key, replace(right, rollforward=[off, *others]))) == ["roll-forward"]
 
 
-def test_an_exception_whose_end_is_told_otherwise_is_wrong(key: Key) -> None:
+def test_an_exception_with_another_resolution_is_wrong(key: Key) -> None:
     """Written off by operators is not matched late, and not accepted as timing."""
     right = as_published(key)
     given_up = next(row for row in right.exceptions if row["resolution"] == "written_off")

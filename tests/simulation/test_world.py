@@ -45,9 +45,9 @@ def test_another_seed_makes_another_world(tmp_path: Path) -> None:
     assert files_of(tmp_path / "1") != files_of(tmp_path / "2")
 
 
-def test_every_case_is_told_and_explains_itself(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
-    told = {story.case for world, _ in keyed for story in world.stories}
-    assert told == set(all_cases())
+def test_every_case_is_used_and_explains_itself(keyed: list[tuple[Dataset, AnswerKey]]) -> None:
+    reported = {story.case for world, _ in keyed for story in world.stories}
+    assert reported == set(all_cases())
     assert [name for name, case in all_cases().items() if not case.description.endswith(".")] == []
 
 
@@ -220,7 +220,7 @@ def test_the_kinds_of_faults_that_were_found_are_in_most_worlds(keyed: list[tupl
         "revisions of earlier windows": ("line_restated_after_later_windows", "posting_found_after_later_windows"),
     }
     cases = [{story.case for story in world.stories} for world, _ in keyed]
-    planted = {kind: sum(not told.isdisjoint(names) for told in cases) for kind, names in kinds.items()}
+    planted = {kind: sum(not reported.isdisjoint(names) for reported in cases) for kind, names in kinds.items()}
     assert {kind for kind, worlds in planted.items() if worlds * 3 < len(cases) * 2} == set(), planted
 
 
@@ -260,7 +260,7 @@ def test_cases_that_need_more_windows_are_refused_not_looped_over() -> None:
         build_world(1, 10, windows=1, only_cases=["settled_after_the_lag"])
 
 
-def test_a_world_of_one_case_tells_only_that_case() -> None:
+def test_a_world_of_one_case_has_only_that_case() -> None:
     world = build_world(5, 30, only_cases=["never_posted"])
     assert {story.case for story in world.stories} == {"never_posted"}
     assert len(world.stories) == 30

@@ -109,7 +109,7 @@ def test_an_event_speaks_for_its_own_money(code: str, success: str, expected: tu
 
 
 @pytest.mark.parametrize(("action", "expected"), [("refund", "-1130"), ("cancel", "1130")])
-def test_a_cancel_or_refund_says_which_it_became(action: str, expected: str) -> None:
+def test_a_cancel_or_refund_says_which_it_was(action: str, expected: str) -> None:
     additional = {"modification.action": action}
     found = said(eventCode="CANCEL_OR_REFUND", additionalData=additional, originalReference="8836PAY")
     assert found is not None
@@ -248,7 +248,7 @@ def test_of_all_signed_items_among_the_samples_those_with_a_known_key_hold() -> 
 
 
 def signed_items(content: object) -> list[Json]:
-    """Every item with a signature in a document, wherever it stands."""
+    """Every item with a signature in a document, wherever it is."""
     if isinstance(content, list):
         return [item for each in content for item in signed_items(each)]
     if not isinstance(content, dict):

@@ -198,7 +198,7 @@ def test_the_booking_date_settles_where_the_report_has_it(lines: Any) -> None:
     assert (line["settled_at"], payout["settled_at"]) == ("2026-05-03T06:30:00Z", "2026-04-26T08:00:00Z")
 
 
-def test_costs_of_no_payment_are_told_apart_by_their_order(lines: Any) -> None:
+def test_costs_of_no_payment_are_distinguished_by_their_order(lines: Any) -> None:
     fee = BASE | {"Type": "Fee", "Modification Reference": "Transaction Fees April  2026", "Net Debit (NC)": "1.80"}
     first, second, other, *_ = lines(*balancing(fee, fee, fee | {"Net Currency": "USD"}))
     assert [line["line_id"] for line in (first, second, other)] == [
@@ -267,7 +267,7 @@ def test_a_row_that_cannot_be_read_goes_to_quarantine_in_the_words_of_the_report
     (frame,) = adyen.read_settlement(path)
     verdict = validate(settlement_lines.CONTRACT, frame, adyen.COLUMN_NAMES)
     assert verdict.refused["reason"].to_list() == [reason]
-    assert verdict.admitted["line_type"].to_list() == ["payout"]
+    assert verdict.accepted["line_type"].to_list() == ["payout"]
     *_, rejected = inspect("adyen", path).statements
     assert (rejected.entries, rejected.refused) == (1, f"rejected rows: 1; row 1: {reason}")
 
@@ -327,4 +327,4 @@ def test_every_row_of_the_samples_that_tie_is_accepted() -> None:
     assert len(tied) == 4
     frames = [frame for path in tied for frame in adyen.read_settlement(path)]
     verdict = validate(settlement_lines.CONTRACT, pl.concat(frames), adyen.COLUMN_NAMES)
-    assert (verdict.admitted.height, verdict.refused.height) == (8, 0)
+    assert (verdict.accepted.height, verdict.refused.height) == (8, 0)

@@ -97,7 +97,7 @@ def test_what_is_not_bai2_is_refused_by_line(tmp_path: Path, old: str, new: str,
         lines(written(tmp_path / "b.bai", FILE.replace(old, new, 1)))
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files stand beside the project, in ../shared/samples")
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are beside the project, in ../shared/samples")
 def test_every_public_sample_holds_its_controls() -> None:
     found = {
         path.name: [(s.entries, s.signed_sum_minor, s.ties) for s in inspect("bai2", path).statements]

@@ -204,7 +204,7 @@ PARSING = sorted((CORPORA / "JSONTestSuite" / "test_parsing").glob("*.json"))
 
 
 @pytest.mark.skipif(not PARSING, reason="the corpora are not beside this repository")
-def test_the_json_test_suite_never_crashes_and_is_never_let_in() -> None:
+def test_the_json_test_suite_never_crashes_and_is_never_accepted() -> None:
     for case in PARSING:
         with pytest.raises(InputRejectedError):
             list(json_lines.read(case, SETTLEMENT, case.name))
@@ -230,7 +230,7 @@ def test_every_malformed_value_of_the_suite_refuses_the_file_and_every_good_one_
 
 
 def _is_json(line: bytes) -> bool:
-    """Whether a malformed document became well-formed by standing within an object (`1,"a":2`)."""
+    """Whether a malformed document is well-formed when it is within an object (`1,"a":2`)."""
     try:
         json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError):

@@ -40,18 +40,18 @@ def read(folder: Path, **changed: Any) -> pl.DataFrame:
 
 
 def test_declared_types_are_taken_and_text_is_unchanged(tmp_path: Path) -> None:
-    admitted = validate(SETTLEMENT, read(tmp_path)).admitted
-    assert admitted.select("provider_reference", "merchant_reference", "gross_minor", "batch_id").rows() == [
+    accepted = validate(SETTLEMENT, read(tmp_path)).accepted
+    assert accepted.select("provider_reference", "merchant_reference", "gross_minor", "batch_id").rows() == [
         (None, "a  b", 1, None),
         (None, "é", 2, None),
     ]
-    assert admitted["settled_at"].to_list() == [AT.replace(tzinfo=None)] * 2
+    assert accepted["settled_at"].to_list() == [AT.replace(tzinfo=None)] * 2
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_an_instant_of_any_unit_is_read(tmp_path: Path, unit: str) -> None:
     at = pa.array([AT.replace(microsecond=0)] * 2, pa.timestamp(unit, "UTC"))
-    assert validate(SETTLEMENT, read(tmp_path, settled_at=at)).admitted["settled_at"][0] == datetime(2026, 4, 26, 10)
+    assert validate(SETTLEMENT, read(tmp_path, settled_at=at)).accepted["settled_at"][0] == datetime(2026, 4, 26, 10)
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,20 @@ def test_text_may_be_stored_in_any_text_type(tmp_path: Path, text: pa.Array) -> 
 
 def test_an_instant_may_be_text_with_z(tmp_path: Path) -> None:
     judged = validate(SETTLEMENT, read(tmp_path, settled_at=pa.array(["2026-04-26T00:00:00Z", "2026-04-26"])))
-    assert (judged.admitted.height, judged.refused.height) == (1, 1)
+    assert (judged.accepted.height, judged.refused.height) == (1, 1)
 
 
 def test_a_fraction_beyond_the_microsecond_is_quarantined_and_not_cut(tmp_path: Path) -> None:
     at = pa.array([1_777_000_000_000_000_000, 1_777_000_000_000_000_001], pa.timestamp("ns", "UTC"))
     judged = validate(SETTLEMENT, read(tmp_path, settled_at=at))
-    assert (judged.admitted.height, judged.refused.height) == (1, 1)
+    assert (judged.accepted.height, judged.refused.height) == (1, 1)
     assert "its fraction goes beyond the microsecond" in judged.refused["reason"][0]
 
 
 def test_an_instant_beyond_the_calendar_is_quarantined(tmp_path: Path) -> None:
     at = pa.array([AT.replace(microsecond=0), None], pa.timestamp("ms", "UTC")).fill_null(2**62)
     judged = validate(SETTLEMENT, read(tmp_path, settled_at=at))
-    assert (judged.admitted.height, judged.refused.height) == (1, 1)
+    assert (judged.accepted.height, judged.refused.height) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_an_unknown_column_of_any_type_is_kept_or_left_out_and_no_row_is_lost(
     tmp_path: Path, unknown: pa.Array
 ) -> None:
     judged = validate(SETTLEMENT, read(tmp_path, odd=unknown))
-    assert (judged.admitted.height, judged.refused.height) == (2, 0)
+    assert (judged.accepted.height, judged.refused.height) == (2, 0)
 
 
 def test_a_page_that_changed_after_writing_is_refused_where_the_file_has_checksums(tmp_path: Path) -> None:
-    """An amount of 123456 became 923456, and was staged."""
+    """An amount of 123456 was read as 923456, and was staged."""
     table = pa.table(columns(provider_reference=pa.array(["x123456", "y"])))
     options = {"compression": "none", "use_dictionary": False, "write_page_checksum": True, "write_statistics": False}
     pq.write_table(table, tmp_path / "in.parquet", **options)

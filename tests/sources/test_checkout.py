@@ -47,7 +47,7 @@ def test_a_row_is_a_line_with_its_fee_and_what_was_paid(tmp_path: Path) -> None:
         lines(tmp_path / "b.csv", f"Charge,pay_1,007,{days},USD,PO1,50,-1.5,48.6,,")
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files stand beside the project, in ../shared/samples")
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are beside the project, in ../shared/samples")
 def test_the_sample_breakdown_is_a_cent_below_its_payout() -> None:
     (breakdown,) = (path for path in SAMPLES.rglob("settlement-breakdown*.csv"))
     (payouts,) = (path for path in SAMPLES.rglob("payouts*.csv"))

@@ -60,7 +60,7 @@ def test_a_file_that_departs_from_its_control_is_refused_with_the_figures(tmp_pa
         lines(written(tmp_path / "r.ach", *RECORDS, "hello"))
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files stand beside the project, in ../shared/samples")
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are beside the project, in ../shared/samples")
 def test_119_of_128_public_samples_tie_to_their_file_control() -> None:
     ties: dict[str, str | None] = {}
     for path in sorted(SAMPLES.rglob("*.ach")):

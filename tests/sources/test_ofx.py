@@ -55,7 +55,7 @@ def test_what_is_no_whole_bank_statement_is_refused(tmp_path: Path, text: str, w
         lines(tmp_path / "s.ofx", text)
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files stand beside the project, in ../shared/samples")
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are beside the project, in ../shared/samples")
 def test_public_samples_are_read_or_refused_by_name() -> None:
     found: dict[str, list[tuple[int, int | None]]] = {}
     for path in sorted(path for path in SAMPLES.rglob("*") if path.is_file()):

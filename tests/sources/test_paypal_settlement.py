@@ -52,7 +52,7 @@ WITHDRAWN |= {"Bank Reference ID": "1047428557493"}
 
 
 def body(row: dict[str, str]) -> list[str]:
-    """An SB record; `gross` and `fee` stand for their three columns."""
+    """An SB record; `gross` and `fee` are for their three columns."""
     values = {"Transaction Completion Date": AT} | row
     for name, columns in (
         ("gross", ("Transaction Debit or Credit", "Gross Transaction Amount", "Gross Transaction Currency")),
@@ -212,7 +212,7 @@ def test_a_report_ties_when_its_footers_are_its_rows(tmp_path: Path, fees: tuple
     ] == [("2026-01-06", "LANTERN8", 3, "EUR", 43, True), ("2026-01-06", "LANTERN8", 0, "USD", 0, True)]
     (frame,) = paypal.read_settlement(path)
     verdict = validate(settlement_lines.CONTRACT, frame, paypal.COLUMN_NAMES)
-    assert (verdict.admitted.height, verdict.refused.height) == (3, 0)
+    assert (verdict.accepted.height, verdict.refused.height) == (3, 0)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +304,6 @@ def test_every_row_of_the_other_samples_is_accepted() -> None:
     assert len(paths) == 10
     frames = [frame for path in paths for frame in paypal.read_settlement(path)]
     verdict = validate(settlement_lines.CONTRACT, pl.concat(frames), paypal.COLUMN_NAMES)
-    assert (verdict.admitted.height, verdict.refused.height) == (13, 0)
-    assert verdict.admitted["status"].to_list().count("failed") == 1
-    assert verdict.admitted["raw"].null_count() == 13
+    assert (verdict.accepted.height, verdict.refused.height) == (13, 0)
+    assert verdict.accepted["status"].to_list().count("failed") == 1
+    assert verdict.accepted["raw"].null_count() == 13

@@ -242,10 +242,10 @@ def test_an_event_says_what_kind_of_movement_it_is_about(
 
 def test_a_refund_of_a_charge_is_what_was_refunded_more_than_before() -> None:
     second = CHARGE | {"amount_refunded": 1500}
-    told = event("charge.refunded", second) | {
+    reported = event("charge.refunded", second) | {
         "data": {"object": second, "previous_attributes": {"amount_refunded": 900}}
     }
-    found = stripe_events.callback(told)
+    found = stripe_events.callback(reported)
     assert found is not None
     assert (found["provider_reference"], found["merchant_reference"], found["amount_minor"]) == (None, "pi_1", "-600")
 
@@ -439,7 +439,7 @@ def test_an_object_of_many_keys_with_one_twice_is_refused_at_once(read: Read) ->
     assert row["refusal"] == "key 'k49999' appears twice in one object"
 
 
-def test_a_key_that_stands_twice_refuses_its_row(read: Read) -> None:
+def test_a_key_that_is_there_twice_refuses_its_row(read: Read) -> None:
     twice = json.dumps(CHARGED).replace('"amount": 2500', '"amount": 1, "amount": 2500')
     first, second = read(twice + "\n" + json.dumps(CHARGED))
     assert first["refusal"] == "key 'amount' appears twice in one object"

@@ -273,7 +273,7 @@ def test_a_reversed_payout_counts_as_returned(lines: Any) -> None:
     assert [line["status"] for line in lines(CHARGE | {"reporting_category": "payout_reversal"})] == ["returned"]
 
 
-def test_columns_may_stand_in_any_order(lines: Any) -> None:
+def test_columns_may_be_in_any_order(lines: Any) -> None:
     assert lines(dict(reversed(CHARGE.items()))) == lines(CHARGE)
 
 
@@ -313,7 +313,7 @@ def test_a_report_without_rows_has_no_lines(tmp_path: Path) -> None:
     assert sum(frame.height for frame in read_settlement(path)) == 0
 
 
-def test_the_files_name_as_received_stands_in_messages(tmp_path: Path) -> None:
+def test_the_files_name_as_received_is_in_messages(tmp_path: Path) -> None:
     path = tmp_path / "0badc0de"
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(InputRejectedError, match=r"^itemized\.csv: "):

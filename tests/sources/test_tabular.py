@@ -347,7 +347,7 @@ def test_a_file_of_another_layout_is_refused_with_the_key_that_reads_it(tmp_path
     assert line["net_minor"] == "-250"
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files stand beside the project, in ../shared/samples")
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are beside the project, in ../shared/samples")
 def test_public_samples_tie_or_are_refused_with_the_figures() -> None:
     sheets = SAMPLES / "OCA__bank-statement-import/account_statement_import_sheet_file/tests/fixtures"
     parsers = SAMPLES / "sebastienrousseau__bankstatementparser/tests/test_data"

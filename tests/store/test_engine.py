@@ -35,7 +35,7 @@ def test_migrations_make_exactly_the_tables_of_the_models(paths: TenantPaths) ->
     with operational_store(paths).begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         found = compare_metadata(context, models.metadata)
-    # Comments stand in the models alone.
+    # Comments are in the models alone.
     assert [change for change in found if change[0][0] != "modify_comment"] == []
 
 
@@ -198,8 +198,8 @@ def test_what_a_writer_has_read_stays_so_until_it_has_written(paths: TenantPaths
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(take_a_place, range(40)))
     with reading(engine) as connection:
-        told = [str(entry.event_id).split(" after ")[1] for entry in event_log.entries(connection)]
-    assert told == [str(number) for number in range(40)]
+        reported = [str(entry.event_id).split(" after ")[1] for entry in event_log.entries(connection)]
+    assert reported == [str(number) for number in range(40)]
 
 
 def test_a_write_that_fails_leaves_nothing(paths: TenantPaths) -> None:

@@ -106,7 +106,7 @@ def test_a_store_that_was_restored_from_a_backup_is_the_one_that_is_used(tmp_pat
 
 
 @pytest.mark.usefixtures("sqlite")
-def test_a_store_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
+def test_a_deleted_store_is_created_again(tmp_path: Path) -> None:
     paths = TenantPaths(tmp_path / "acme")
     with kept_connections():
         append(operational_store(paths), 1)

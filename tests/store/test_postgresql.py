@@ -90,7 +90,7 @@ def test_a_home_that_is_moved_keeps_its_stores(tmp_path: Path, postgres: str) ->
     assert count(operational_store(tenancy.require_tenant(Home.at(tmp_path / "moved"), "acme").paths)) == 1
 
 
-def test_tenants_stand_in_one_order_whatever_the_collation(
+def test_tenants_have_one_order_whatever_the_collation(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with fresh_database(postgres_url, LOCALE_PROVIDER="icu", ICU_LOCALE="en-US") as url:
@@ -109,7 +109,7 @@ def test_a_home_in_files_is_not_quietly_left_for_an_empty_database(
     assert not list(home.root.rglob(MARKER))
 
 
-def test_a_home_in_the_database_is_not_quietly_begun_anew_in_files(
+def test_a_home_in_the_database_is_not_quietly_begun_again_in_files(
     tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = made_home(tmp_path / "home", "acme")
@@ -154,7 +154,7 @@ def test_a_damaged_marker_is_named(tmp_path: Path, postgres: str, content: bytes
         ("postgresql+psycopg:///zentra?host=/nowhere", 75, "cannot be reached"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_told_without_its_password(
+def test_a_database_that_cannot_be_used_is_named_without_its_password(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -187,7 +187,7 @@ def locked_url(postgres_url: str) -> Iterator[str]:
         administer(postgres_url, "DROP ROLE locked")
 
 
-def test_a_role_that_may_make_nothing_is_told_what_to_have_granted(
+def test_a_role_that_may_create_nothing_is_refused_with_the_grants_it_needs(
     tmp_path: Path, locked_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(DATABASE_VARIABLE, locked_url)
@@ -208,7 +208,7 @@ def test_a_wrong_password_is_said_and_not_shown(
 
 
 def hides(error: BaseException | None) -> bool:
-    """Whether the password stands in an error or in what caused it."""
+    """Whether the password is in an error or in what caused it."""
     return error is not None and (
         UNSHOWN in f"{error!s} {error!r}" or hides(error.__cause__) or hides(error.__context__)
     )
@@ -245,7 +245,7 @@ def test_a_role_whose_defaults_differ_changes_no_transaction(
         assert count(store) == 1
 
 
-def test_a_writer_that_waits_too_long_is_told_why(
+def test_a_writer_that_waits_too_long_is_refused_with_the_reason(
     tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "_LOCK_TIMEOUT", "100ms")

@@ -63,7 +63,7 @@ def test_run_id_is_the_same_on_every_machine() -> None:
     assert runs.run_id_of("acme", "rail", "set_1", WINDOW) == "run_5ba105110f267bc8841bff5a"
 
 
-def test_run_id_tells_apart_requests_whose_texts_join_alike() -> None:
+def test_run_id_distinguishes_requests_whose_texts_join_alike() -> None:
     assert runs.run_id_of("a", "bc", "s", WINDOW) != runs.run_id_of("ab", "c", "s", WINDOW)
 
 

@@ -153,7 +153,7 @@ def _conninfo(url: str) -> str:
 
 
 def give_own_schemas(home: Home) -> None:
-    """Part a copied home from the one it was copied from: where stores stand in PostgreSQL, both name the same."""
+    """Part a copied home from the one it was copied from: where stores are in PostgreSQL, both name the same."""
     tables = {home.root / MARKER: control.metadata.sorted_tables}
     tables |= dict.fromkeys(sorted(home.tenants.glob(f"*/{MARKER}")), models.metadata.sorted_tables)
     for marker, copied in tables.items():

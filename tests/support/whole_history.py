@@ -1,7 +1,7 @@
 """Holds every run to what it would say if it had read all of the past (`make test-history`).
 
 A run reads only those rows of the past that are related to what is new or open; whatever it publishes must be the same
-with all of them. The states of callbacks are left out: a run tells of what waits and what is new. Does not belong here:
+with all of them. The states of callbacks are left out: a run reports what waits and what is new. Does not belong here:
 the claim in a test of its own (tests/reconcile/test_related_rows.py).
 """
 

@@ -1,4 +1,4 @@
-"""A token is shown once, says for whom it acts and nothing else, and ends when it says or is told to."""
+"""A token is shown once, says for whom it acts and nothing else, and ends when it says so or is revoked."""
 
 import hashlib
 import re

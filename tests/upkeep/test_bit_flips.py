@@ -1,4 +1,4 @@
-"""Every flipped bit of `ops.db` that changes a row people answer for is found by `zentra doctor`."""
+"""Every flipped bit of `ops.db` that changes a row operators answer for is found by `zentra doctor`."""
 
 import random
 import sqlite3

@@ -318,14 +318,14 @@ def test_the_command_prints_findings_and_ends_with_5(in_order: Copy, capsys: pyt
     assert cli.invoke([*arguments, "--tenant", TENANT]) == 5
     assert "remedy: zentra rebuild --tenant acme --readers-only" in capsys.readouterr().out
     assert cli.invoke([*arguments, "--json"]) == 5
-    told = json.loads(capsys.readouterr().out)
-    assert told["is_sound"] is False
-    assert told["checks"] == list(CHECKS)
-    assert [finding["check"] for finding in told["diagnoses"][1]["findings"]] == ["catalog"]
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["is_sound"] is False
+    assert reported["checks"] == list(CHECKS)
+    assert [finding["check"] for finding in reported["diagnoses"][1]["findings"]] == ["catalog"]
     assert cli.invoke([*arguments, "--tenant", "nobody"]) == 2
 
 
-def test_a_store_that_is_gone_is_named_by_every_command_and_not_made_anew(copy: Copy) -> None:
+def test_a_store_that_is_gone_is_named_by_every_command_and_not_created_again(copy: Copy) -> None:
     for file in copy.paths.root.glob("ops.db*"):
         file.unlink()
     for ask in (lambda: lake.query(copy.paths, "select 1"), lambda: lake.refresh(copy.paths)):

@@ -32,7 +32,7 @@ def decide(world: World, subject: str, action: str, actor: str, **options: Any) 
 
 
 def close(world: World, window: str) -> None:
-    """Accept as timing what is left open, and have two people close the window's run."""
+    """Accept as timing what is left open, and have two operators close the window's run."""
     for row in world.query("select distinct subject_id from exceptions where status <> 'resolved'"):
         decide(world, row["subject_id"], "resolve", "ana", resolution="accepted_timing", reason="it will come")
     run_id = run_store.run_id_of(TENANT, world.provider, settlement_file(window), date.fromisoformat(window))
@@ -78,8 +78,8 @@ def eventful(folder: Path) -> World:
 def test_every_seal_of_an_eventful_history_is_reproduced(tmp_path: Path) -> None:
     world = eventful(tmp_path)
     sealed = world.query("select * from closeouts order by chain_sequence")
-    told = [(str(row["ledger_window"]), row["revision"], row["status"]) for row in sealed]
-    assert told == [
+    reported = [(str(row["ledger_window"]), row["revision"], row["status"]) for row in sealed]
+    assert reported == [
         (TUE, 1, "amended"),
         (MON, 1, "amended"),
         (MON, 2, "sealed"),

@@ -1,6 +1,6 @@
 """A home that release 0.1.0 left goes on working: its tables are read, its next window runs, its seal holds.
 
-What it holds is told in tests/fixtures/README.md. Revisions keep the columns they were published with.
+What it holds is described in tests/fixtures/README.md. Revisions keep the columns they were published with.
 """
 
 import shutil

@@ -135,7 +135,7 @@ def test_a_damaged_table_that_other_rules_made_is_lost_and_the_rest_is_restored(
     assert [item.detail.split(" of ")[1].split(",")[0] for item in later] == [f"{key.run_id} revision 2"]
 
 
-def test_other_bytes_of_the_same_rows_are_told_apart_from_other_rows(
+def test_other_bytes_of_the_same_rows_are_distinguished_from_other_rows(
     copy: Copy, original: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import duckdb
@@ -234,7 +234,7 @@ def test_a_rebuild_killed_at_any_rename_leaves_right_files_and_a_rerun_heals(cop
         assert not (copy.paths.root / "rebuild").exists()
 
 
-def test_pointers_and_catalog_alone_are_written_anew_without_remaking_a_table(
+def test_pointers_and_catalog_alone_are_written_again_without_remaking_a_table(
     copy: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remake, "remake_revision", None)
@@ -262,7 +262,7 @@ def test_the_command_ends_with_5_when_files_stay_lost(
 def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events are written before the transaction that records them; what was decided between stands before them."""
+    """Events are written before the transaction that records them; what was decided between comes before them."""
     world = World(tmp_path)
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500), call("E1", "R1", 500), settle("L9", "R9", 999))
     world.make(MON)
@@ -288,7 +288,7 @@ def test_a_decision_in_the_instant_of_publishing_is_what_the_events_follow(
         patched.setattr(revision_events, "write_events", write_and_be_overtaken)
         world.make(MON)
     assert decided
-    told = world.query(f"select event_type from events where subject = '{found['exception_id']}' order by position")
-    assert [row["event_type"].rpartition(".")[2] for row in told] == ["opened", "resolved"]
+    reported = world.query(f"select event_type from events where subject = '{found['exception_id']}' order by position")
+    assert [row["event_type"].rpartition(".")[2] for row in reported] == ["opened", "resolved"]
     rebuilt = rebuild(world.tenant)
     assert [item.verdict for item in rebuilt.revisions] == [EQUAL, EQUAL]

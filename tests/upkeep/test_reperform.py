@@ -1,4 +1,4 @@
-"""`zentra reperform` makes a sealed run again from landed bytes and tells whether, and in which rows, it differs."""
+"""`zentra reperform` makes a sealed run again from landed bytes and says whether, and in which rows, it differs."""
 
 import base64
 import json
@@ -121,7 +121,7 @@ def test_a_run_or_revision_that_is_not_there_is_misuse(copy: Copy) -> None:
         reperform(copy.tenant, run_of(copy, "rail_primary"), 9)
 
 
-def test_the_command_tells_what_holds(
+def test_the_command_prints_what_holds(
     copy: Copy, original: Copy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shelf.use(monkeypatch, original.paths)
@@ -131,6 +131,6 @@ def test_the_command_tells_what_holds(
     run_id = run_of(copy, "rail_primary", "2026-04-21")
     rewrite_history(copy, run_id, "matches")
     assert cli.invoke(["reperform", "--tenant", TENANT, "--run", run_id, "--json", *home]) == 5
-    told = json.loads(capsys.readouterr().out)
-    assert told["holds"] is False
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["holds"] is False
     assert cli.invoke(["reperform", "--tenant", TENANT, *home]) == 2

@@ -168,7 +168,7 @@ class Station:
         self.secrets[endpoint.endpoint_id] = secret
         return endpoint.endpoint_id
 
-    def tell(self, *names: str, event_type: str = types.RUN_CREATED) -> list[str]:
+    def emit(self, *names: str, event_type: str = types.RUN_CREATED) -> list[str]:
         """Put single events into the log; their ids."""
         ids = []
         for name in names:
@@ -187,24 +187,24 @@ class Station:
             ids.append(event["id"])
         return ids
 
-    def tell_file(self, name: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    def emit_file(self, name: str, rows: Sequence[tuple[str, str, str]]) -> None:
         """Put the events of a lake file into the log: type, subject, data as JSON."""
         relative = f"lake/events/provider=p/ledger_window=2026-04-26/{name}.parquet"
         path = self.paths.root / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         with duckdb.connect() as connection:
             connection.execute(
-                'create table told ("offset" bigint, event_id varchar, event_type varchar, subject varchar, '
+                'create table emitted ("offset" bigint, event_id varchar, event_type varchar, subject varchar, '
                 "event_time timestamp, actor varchar, run_id varchar, data varchar)"
             )
             connection.executemany(
-                "insert into told values (?, ?, ?, ?, ?, 'system', 'run_1', ?)",
+                "insert into emitted values (?, ?, ?, ?, ?, 'system', 'run_1', ?)",
                 [
                     (place, f"evt_{name}_{place}", kind, subject, self.now.replace(tzinfo=None), data)
                     for place, (kind, subject, data) in enumerate(rows)
                 ],
             )
-            connection.execute(f"copy told to '{path}' (format parquet)")
+            connection.execute(f"copy emitted to '{path}' (format parquet)")
         with self.tenant.writing() as connection:
             event_log.append_file(connection, run_id="run_1", events=len(rows), path=relative, sha256="0" * 64)
 

@@ -60,7 +60,7 @@ def operator(station: Station, client: Client) -> Caller:
     return caller(station, client)
 
 
-def test_an_endpoint_is_added_changed_and_removed_and_its_secret_told_once(operator: Caller) -> None:
+def test_an_endpoint_is_added_changed_and_removed_and_its_secret_shown_once(operator: Caller) -> None:
     made = operator.ask("POST", "/endpoints", {"url": URL, "events": ["reconciliation.exception.*"]})
     assert made.status_code == 201
     secret = made.json()["secret"]
@@ -83,11 +83,11 @@ def test_an_endpoint_is_added_changed_and_removed_and_its_secret_told_once(opera
 
 
 @pytest.mark.usefixtures("database")
-def test_deliveries_and_attempts_are_told_as_they_are(
+def test_deliveries_and_attempts_are_listed_as_they_are(
     station: Station, operator: Caller, receiver: Counterpart
 ) -> None:
     endpoint_id = station.add(receiver.url)
-    ids = station.tell("a", "b", "c")
+    ids = station.emit("a", "b", "c")
     receiver.script = [answer(500, b"no")]
     station.send()
     found = operator.items("/deliveries", limit=2)
@@ -108,7 +108,7 @@ def test_deliveries_and_attempts_are_told_as_they_are(
 
 def test_a_replay_is_taken_and_sent_by_whoever_sends(station: Station, operator: Caller, receiver: Counterpart) -> None:
     endpoint_id = station.add(receiver.url)
-    ids = station.tell("a", "b")
+    ids = station.emit("a", "b")
     station.send()
     for body, count in (
         ({"event": ids[0]}, 1),
@@ -165,7 +165,7 @@ def test_ids_that_no_store_would_take_are_unknown_and_never_a_fault(
     station: Station, operator: Caller, receiver: Counterpart
 ) -> None:
     station.add(receiver.url)
-    station.tell("a", "b")
+    station.emit("a", "b")
     station.send()
     for name in ("%00", "whe_%00", "%ED%A0%80", "%FF", "x" * 5_000, "a'b", "é"):
         for path in (f"/endpoints/{name}", f"/deliveries/{name}", f"/deliveries/{name}/attempts"):
@@ -198,7 +198,7 @@ def test_what_is_another_tenants_is_answered_like_what_never_was(
 ) -> None:
     tenancy.add_tenant(station.home, "globex", NOW)
     endpoint_id = station.add(receiver.url)
-    (event_id,) = station.tell("a")
+    (event_id,) = station.emit("a")
     station.send()
     (delivery,) = station.deliveries()
     theirs = caller(station, client, "admin", "globex")

@@ -38,7 +38,7 @@ def test_what_happens_is_delivered_listed_and_shown_with_its_attempts(
     acme: Zentra, log: Station, receiver: Counterpart
 ) -> None:
     endpoint_id = added(acme, receiver, "--events", "reconciliation.run.*", "--failure-days", "3")
-    (event_id,) = log.tell("a")
+    (event_id,) = log.emit("a")
     receiver.script = [silence, answer(500)]
     first = acme("webhooks", "deliver", *IN_ACME, "--timeout", "0.3", "--json").json
     assert (first["made"], first["failed"], first["delivered"]) == (1, 1, 0)
@@ -49,8 +49,8 @@ def test_what_happens_is_delivered_listed_and_shown_with_its_attempts(
     assert (last.code, last.out) == (0, "0 new deliveries, 1 attempt: 1 delivered, 0 failed, 0 given up\n")
     (delivery,) = acme("webhooks", "deliveries", *IN_ACME, "--status", "resolved", "--json").json["items"]
     assert (delivery["event_id"], delivery["endpoint"], delivery["attempts"]) == (event_id, endpoint_id, 3)
-    told = acme("webhooks", "attempts", *IN_ACME, "--delivery", delivery["id"], "--json").json["items"]
-    assert [(one["number"], one["status_code"], one["event_id"]) for one in told] == [
+    reported = acme("webhooks", "attempts", *IN_ACME, "--delivery", delivery["id"], "--json").json["items"]
+    assert [(one["number"], one["status_code"], one["event_id"]) for one in reported] == [
         (1, None, event_id),
         (2, 500, event_id),
         (3, 204, event_id),
@@ -63,7 +63,7 @@ def test_what_happens_is_delivered_listed_and_shown_with_its_attempts(
 
 def test_replays_send_at_once_and_count_as_attempts(acme: Zentra, log: Station, receiver: Counterpart) -> None:
     added(acme, receiver)
-    event_id, other = log.tell("a", "b")
+    event_id, other = log.emit("a", "b")
     acme("webhooks", "deliver", *IN_ACME)
     for _ in range(10):
         done = acme("webhooks", "replay", *IN_ACME, "--event", event_id, "--json").json
@@ -84,7 +84,7 @@ def test_an_endpoint_that_is_off_gets_nothing_until_it_is_on(acme: Zentra, log: 
     endpoint_id = added(acme, receiver)
     off = acme("webhooks", "disable", endpoint_id, *IN_ACME, "--actor", "ada")
     assert off.out == f"{endpoint_id} is disabled: disabled by ada\n"
-    log.tell("a")
+    log.emit("a")
     assert acme("webhooks", "deliver", *IN_ACME, "--json").json["made"] == 0
     assert acme("webhooks", "enable", endpoint_id, *IN_ACME).out == f"{endpoint_id} is enabled\n"
     assert acme("webhooks", "deliver", *IN_ACME, "--until-empty", "--json").json["delivered"] == 1
@@ -94,7 +94,7 @@ def test_an_endpoint_that_is_off_gets_nothing_until_it_is_on(acme: Zentra, log: 
 
 def test_until_empty_waits_for_the_retry(acme: Zentra, log: Station, receiver: Counterpart) -> None:
     added(acme, receiver)
-    log.tell("a")
+    log.emit("a")
     receiver.script = [answer(503)]
     assert acme("webhooks", "deliver", *IN_ACME, "--json").json["failed"] == 1
     with_times_past(log)
@@ -137,7 +137,7 @@ def with_times_past(log: Station) -> None:
         (("attempts", "--delivery", "a.b"), 2),
     ],
 )
-def test_misuse_is_told_and_changes_nothing(acme: Zentra, misuse: tuple[str, ...], code: int) -> None:
+def test_misuse_is_reported_and_changes_nothing(acme: Zentra, misuse: tuple[str, ...], code: int) -> None:
     done = (
         acme("webhooks", *misuse, *IN_ACME, "--json") if "--json" not in misuse else acme("webhooks", *misuse, *IN_ACME)
     )
@@ -175,7 +175,7 @@ def test_the_receiver_and_the_loop_meet_as_processes(acme: Zentra, log: Station)
         url = listening.stderr.readline().split()[-1]
         added_ = acme("webhooks", "add", url, *IN_ACME, "--allow-loopback", "--json").json
         with process("deliver", *IN_ACME, "--loop", "--home", str(log.home.root)) as looping:
-            (event_id,) = log.tell("a")
+            (event_id,) = log.emit("a")
             line = listening.stdout.readline()
             assert line.split()[:3] == ["NOT", "VERIFIED", event_id]
             assert looping.stderr is not None
@@ -190,16 +190,16 @@ def test_the_receiver_and_the_loop_meet_as_processes(acme: Zentra, log: Station)
 
 
 def test_the_receiver_verifies_answers_and_knows_repeats(station: Station) -> None:
-    secret, told = signing.new_secret(), list[Received]()
-    receiver = Receiver(Behaviour([secret], failing=1, failing_status=503), told.append, now=lambda: NOW)
+    secret, reported = signing.new_secret(), list[Received]()
+    receiver = Receiver(Behaviour([secret], failing=1, failing_status=503), reported.append, now=lambda: NOW)
     with running(receiver):
         station.add(receiver.url)
         # what the station signs with is not known to the receiver, so its deliveries are refused
-        station.tell("a")
+        station.emit("a")
         station.send()
         station.wait(seconds=6)
         station.send()
-    assert [(one.is_verified, one.answered) for one in told] == [(False, 503), (False, 401)]
+    assert [(one.is_verified, one.answered) for one in reported] == [(False, 503), (False, 401)]
 
 
 @pytest.mark.parametrize(
@@ -219,9 +219,9 @@ def test_the_receiver_verifies_answers_and_knows_repeats(station: Station) -> No
     ids=lambda headers: str(headers)[:40],
 )
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[]", b"{}" * 10, b"[" * 100_000])
-def test_whatever_comes_in_is_refused_without_a_fault(headers: dict[str, str], body: bytes) -> None:
-    told: list[Received] = []
-    receiver = Receiver(Behaviour([signing.new_secret()]), told.append, now=lambda: NOW)
+def test_any_request_is_refused_without_a_fault(headers: dict[str, str], body: bytes) -> None:
+    reported: list[Received] = []
+    receiver = Receiver(Behaviour([signing.new_secret()]), reported.append, now=lambda: NOW)
     try:
         received = receiver.take(headers, body)
     finally:
@@ -236,9 +236,9 @@ def test_a_signature_holds_within_five_minutes_and_under_any_of_the_secrets() ->
     body = json.dumps({"type": "reconciliation.run.created"})
     for minutes, holds in ((-6, False), (-4, True), (0, True), (4, True), (6, False)):
         for keys in ([old], [new], [new, old]):
-            told: list[Received] = []
+            reported: list[Received] = []
             receiver = Receiver(
-                Behaviour([new, old]), told.append, now=lambda minutes=minutes: NOW + timedelta(minutes=minutes)
+                Behaviour([new, old]), reported.append, now=lambda minutes=minutes: NOW + timedelta(minutes=minutes)
             )
             headers = signing.headers("evt_1", NOW, body, keys)
             first, again = receiver.take(headers, body.encode()), receiver.take(headers, body.encode())

@@ -54,26 +54,26 @@ def events(receiver: Counterpart) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("database")
 def test_deliveries_go_out_in_the_order_of_the_log(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url, is_each_match=True)
-    station.tell("a", "b")
-    station.tell_file("one", SEGMENT)
-    station.tell("c")
+    station.emit("a", "b")
+    station.emit_file("one", SEGMENT)
+    station.emit("c")
     assert station.send() == sending.Tally(made=10, delivered=10)
     assert [event["sequence"] for event in events(receiver)] == [f"{place:020d}" for place in range(1, 11)]
     assert receiver.ids == [event["id"] for _, event in log_reading.read(station.paths).events]
     assert station.send() == sending.Tally()
 
 
-def test_matches_are_told_as_one_event_a_rule_with_amounts_by_currency(station: Station, receiver: Counterpart) -> None:
+def test_matches_are_one_event_a_rule_with_amounts_by_currency(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url)
-    station.tell("a")
-    station.tell_file("one", SEGMENT)
+    station.emit("a")
+    station.emit_file("one", SEGMENT)
     assert station.send().delivered == 5
-    told = events(receiver)
-    assert [event["type"].removeprefix("reconciliation.") for event in told] == [
+    reported = events(receiver)
+    assert [event["type"].removeprefix("reconciliation.") for event in reported] == [
         *("run.created", "match.reversed", "match.created", "match.created", "exception.opened"),
     ]
-    assert [int(event["sequence"]) for event in told] == [1, 2, 6, 7, 8]
-    exact, batch = told[2]["data"], told[3]["data"]
+    assert [int(event["sequence"]) for event in reported] == [1, 2, 6, 7, 8]
+    exact, batch = reported[2]["data"], reported[3]["data"]
     assert exact == {
         "provider": "p",
         "settlement_file": "f",
@@ -105,7 +105,7 @@ def test_a_summary_has_the_same_id_at_every_endpoint_and_in_every_home(
     for each in (station, other):
         each.add(receiver.url)
         each.add(receiver.url)
-        each.tell_file("one", SEGMENT)
+        each.emit_file("one", SEGMENT)
         each.send()
         found.append({d.event_id for d in each.deliveries() if d.event_type == types.MATCH_CREATED})
     assert found[0] == found[1]
@@ -125,17 +125,17 @@ def test_an_endpoint_gets_the_types_it_asked_for(
     station: Station, receiver: Counterpart, globs: Sequence[str], expected: Sequence[str]
 ) -> None:
     endpoint_id = station.add(receiver.url, events=globs)
-    station.tell("a")
-    station.tell_file("one", SEGMENT)
+    station.emit("a")
+    station.emit_file("one", SEGMENT)
     station.send()
     assert [event["type"].removeprefix("reconciliation.") for event in events(receiver)] == list(expected)
     assert station.endpoint(endpoint_id).position == 8
 
 
 def test_an_endpoint_gets_what_happens_after_it_was_added(station: Station, receiver: Counterpart) -> None:
-    station.tell("before")
+    station.emit("before")
     station.add(receiver.url)
-    station.tell("after")
+    station.emit("after")
     station.send()
     assert [event["subject"] for event in events(receiver)] == ["after"]
 
@@ -148,18 +148,18 @@ def test_what_does_not_fit_stays_in_the_log_until_there_is_room(
     """However small the steps: nothing twice, nothing left out, the same order."""
     monkeypatch.setattr(outbox, "MOST_WAITING", most)
     endpoint_id = station.add(receiver.url, is_each_match=is_each_match)
-    station.tell("a")
-    station.tell_file("one", SEGMENT)
-    station.tell("b")
+    station.emit("a")
+    station.emit_file("one", SEGMENT)
+    station.emit("b")
     receiver.script = [answer(500)] * 2
     station.send()
     assert len([d for d in station.deliveries() if d.next_attempt_at]) <= most
     for _ in range(2):
         station.wait(hours=1)
         station.send()
-    told = [delivery.event_id for delivery in station.deliveries()]
+    reported = [delivery.event_id for delivery in station.deliveries()]
     whole = [event["id"] for _, event in outbox.wanted(station.tenant, station.endpoint(endpoint_id), 0).events]
-    assert told == whole
+    assert reported == whole
     assert {delivery.status for delivery in station.deliveries()} == {"resolved"}
     assert station.endpoint(endpoint_id).position == 9
 
@@ -167,7 +167,7 @@ def test_what_does_not_fit_stays_in_the_log_until_there_is_room(
 @pytest.mark.usefixtures("database")
 def test_senders_at_the_same_time_send_each_delivery_once(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url)
-    station.tell(*(f"e{number}" for number in range(12)))
+    station.emit(*(f"e{number}" for number in range(12)))
     with ThreadPoolExecutor(4) as pool:
         tallies = list(pool.map(lambda _: station.send(), range(4)))
     assert sum(tallies, sending.Tally()) == sending.Tally(made=12, delivered=12)
@@ -177,7 +177,7 @@ def test_senders_at_the_same_time_send_each_delivery_once(station: Station, rece
 def test_an_endpoint_that_moved_on_meanwhile_is_not_given_anything_twice(station: Station) -> None:
     """A maker that read the endpoint earlier finds that its place was passed, and records nothing."""
     endpoint = station.endpoint(station.add("http://127.0.0.1:9999/"))
-    station.tell("a", "b")
+    station.emit("a", "b")
     assert outbox.make(station.tenant, endpoint, NOW) == 2
     assert outbox.make(station.tenant, endpoint, NOW) == 0
     assert len(station.deliveries()) == 2
@@ -186,7 +186,7 @@ def test_an_endpoint_that_moved_on_meanwhile_is_not_given_anything_twice(station
 def test_a_disabled_endpoint_gets_later_what_happened_meanwhile(station: Station, receiver: Counterpart) -> None:
     endpoint_id = station.add(receiver.url)
     endpoints.disable(station.tenant, endpoint_id, "for now")
-    station.tell("a", "b")
+    station.emit("a", "b")
     assert station.send() == sending.Tally()
     endpoints.enable(station.tenant, endpoint_id, station.now)
     assert station.send() == sending.Tally(made=2, delivered=2)
@@ -209,19 +209,20 @@ def test_the_deliveries_of_a_real_run_meet_their_schemas_and_its_summaries_add_u
     for event in delivered:  # what is sent, not only what the log has, is as documented
         jsonschema_rs.validator_for(types.json_schema(event["type"]), validate_formats=True).validate(event)
     assert {types.RUN_CREATED, types.MATCH_CREATED, types.EXCEPTION_OPENED} <= {event["type"] for event in delivered}
-    (told,) = [event for event in delivered if event["type"] == types.MATCH_CREATED]
+    (reported,) = [event for event in delivered if event["type"] == types.MATCH_CREATED]
     rows = world.query(
         "select currency, count(*)::bigint as matches, sum(settlement_minor)::bigint as settlement_minor, "
         "sum(ledger_minor)::bigint as ledger_minor, sum(difference_minor)::bigint as difference_minor "
         "from matches group by currency order by currency"
     )
-    assert told["data"]["amounts"] == rows
-    assert (told["data"]["matches"], told["subject"], told["data"]["run_revision"]) == (21, told["data"]["run_id"], 1)
+    assert reported["data"]["amounts"] == rows
+    data = reported["data"]
+    assert (data["matches"], reported["subject"], data["run_revision"]) == (21, data["run_id"], 1)
 
 
 def test_a_sender_of_another_tenant_finds_nothing(station: Station, receiver: Counterpart) -> None:
     globex = tenancy.add_tenant(station.home, "globex", NOW)
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     assert sending.send_due(replace(station.sender, tenant=globex)) == sending.Tally()
     assert receiver.requests == []

@@ -1,4 +1,4 @@
-"""A secret is told once: it lies in the store encrypted, and opens for its endpoint and passphrase alone."""
+"""A secret is shown once: it is in the store encrypted, and opens for its endpoint and passphrase alone."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def test_nothing_of_a_home_holds_a_secret_in_the_clear(
     caplog.set_level(logging.DEBUG)
     endpoint_id = station.add(receiver.url)
     _, rotated = endpoints.rotate(station.tenant, endpoint_id, NOW)
-    station.tell("a")
+    station.emit("a")
     receiver.script = [answer(500)]
     station.send()
     station.wait(hours=1)
@@ -42,7 +42,7 @@ def test_nothing_of_a_home_holds_a_secret_in_the_clear(
     planted += [base64.b64decode(secret).hex() for secret in planted]
     shown = repr(station.endpoint(endpoint_id)) + json.dumps(endpoints.as_object(station.endpoint(endpoint_id)))
     everything = [path.read_bytes() for path in station.home.root.rglob("*") if path.is_file()]
-    with station.tenant.reading() as store:  # which may stand in no file of the home
+    with station.tenant.reading() as store:  # which may be in no file of the home
         everything += [repr(store.execute(select(table)).all()).encode() for table in models.metadata.sorted_tables]
     everything += [caplog.text.encode(), "".join(capfd.readouterr()).encode(), shown.encode()]
     everything += [request.body + str(request.headers).encode() for request in receiver.requests]
@@ -71,7 +71,7 @@ def test_a_sender_without_the_passphrase_sends_nothing_and_counts_no_failure(
     station: Station, receiver: Counterpart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     monkeypatch.setenv(signing_keys.PASSPHRASE_VARIABLE, "another")
     with pytest.raises(RefusedError, match="does not open"):
         station.send()
@@ -134,9 +134,9 @@ def test_a_secret_is_printed_by_add_and_rotate_and_by_nothing_else(acme: Zentra)
         assert "scrypt" not in done.out
 
 
-def test_as_object_tells_everything_else(station: Station) -> None:
+def test_as_object_shows_everything_else(station: Station) -> None:
     endpoint = station.endpoint(station.add("https://hooks.example.com/in", is_loopback_allowed=False))
-    told = endpoints.as_object(replace(endpoint, status_reason="why"))
-    assert told["url"] == "https://hooks.example.com/in"
-    assert told["status_reason"] == "why"
-    assert not any("secret" in name and value for name, value in told.items())
+    reported = endpoints.as_object(replace(endpoint, status_reason="why"))
+    assert reported["url"] == "https://hooks.example.com/in"
+    assert reported["status_reason"] == "why"
+    assert not any("secret" in name and value for name, value in reported.items())

@@ -18,7 +18,7 @@ from zentra_pipeline.webhooks.transport import Limits
 
 def test_a_delivery_is_the_cloud_event_signed_by_standard_webhooks(station: Station, receiver: Counterpart) -> None:
     endpoint_id = station.add(receiver.url)
-    (event_id,) = station.tell("a")
+    (event_id,) = station.emit("a")
     assert station.send() == sending.Tally(made=1, delivered=1)
     (request,) = receiver.requests
     assert request.line == "POST /hook?x=1 HTTP/1.1"
@@ -36,7 +36,7 @@ def test_a_delivery_is_the_cloud_event_signed_by_standard_webhooks(station: Stat
 
 def test_the_body_of_every_attempt_is_the_same_bytes(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     receiver.script = [answer(500), answer(500)]
     for _ in range(3):
         station.send()
@@ -69,7 +69,7 @@ def test_whatever_goes_wrong_is_an_attempt_that_failed_and_the_next_one_delivers
     station: Station, receiver: Counterpart, action: Action, status: int | None, error: str
 ) -> None:
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     receiver.script = [action]
     begun = time.monotonic()
     assert station.send() == sending.Tally(made=1, failed=1)
@@ -99,7 +99,7 @@ def test_whatever_goes_wrong_is_an_attempt_that_failed_and_the_next_one_delivers
 )
 def test_a_success_counts_whatever_its_body_does(station: Station, receiver: Counterpart, action: Action) -> None:
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     receiver.script = [action]
     begun = time.monotonic()
     assert station.send() == sending.Tally(made=1, delivered=1)
@@ -110,7 +110,7 @@ def test_a_success_counts_whatever_its_body_does(station: Station, receiver: Cou
 
 def test_the_answer_is_kept_as_one_line_of_printable_text(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     receiver.script = [answer(500, b"\x1b[31mred\x00\r\n\xff" + "é".encode() * 2_000)]
     station.send()
     (attempt,) = station.attempts()
@@ -122,7 +122,7 @@ def test_the_answer_is_kept_as_one_line_of_printable_text(station: Station, rece
 
 def test_nobody_listening_is_a_failure_with_the_systems_own_words(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     receiver.close()
     assert station.send().failed == 1
     assert "refused" in str(station.attempts()[0].error).lower()
@@ -131,7 +131,7 @@ def test_nobody_listening_is_a_failure_with_the_systems_own_words(station: Stati
 @pytest.mark.usefixtures("database")
 def test_the_schedule_is_followed_to_the_dead_letter(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url)
-    (event_id,) = station.tell("a")
+    (event_id,) = station.emit("a")
     receiver.script = [answer(500)] * 20
     waits = []
     for _ in range(8):
@@ -157,12 +157,12 @@ def test_a_410_disables_the_endpoint_and_what_waits_goes_on_once_enabled(
     station: Station, receiver: Counterpart
 ) -> None:
     endpoint_id = station.add(receiver.url)
-    station.tell("a", "b")
+    station.emit("a", "b")
     receiver.script = [answer(410)]
     assert station.send() == sending.Tally(made=2, failed=1)
     gone = station.endpoint(endpoint_id)
     assert (gone.status, gone.status_reason) == ("disabled", "the receiver answered 410 Gone")
-    station.tell("c")
+    station.emit("c")
     station.wait(days=1)
     assert station.send() == sending.Tally()
     endpoints.enable(Tenant.of(station.home, "acme"), endpoint_id, station.now)
@@ -175,7 +175,7 @@ def test_a_410_disables_the_endpoint_and_what_waits_goes_on_once_enabled(
 @pytest.mark.usefixtures("database")
 def test_retry_after_holds_the_whole_endpoint(station: Station, receiver: Counterpart, status: int, form: str) -> None:
     station.add(receiver.url)
-    station.tell("a", "b")
+    station.emit("a", "b")
     until = NOW + timedelta(minutes=10)
     header = "600" if form == "seconds" else format_datetime(until, usegmt=True)
     receiver.script = [answer(status, retry_after=header)]
@@ -190,7 +190,7 @@ def test_retry_after_holds_the_whole_endpoint(station: Station, receiver: Counte
 @pytest.mark.parametrize("header", ["", "-5", "soon", "9" * 30, "1e3", "Fri, 99 Nov 2026"])
 def test_a_retry_after_that_is_none_changes_nothing(station: Station, receiver: Counterpart, header: str) -> None:
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     receiver.script = [answer(503, retry_after=header)]
     station.send()
     station.wait(seconds=6)
@@ -199,11 +199,11 @@ def test_a_retry_after_that_is_none_changes_nothing(station: Station, receiver: 
 
 def test_an_endpoint_that_fails_for_days_is_disabled_with_the_reason(station: Station, receiver: Counterpart) -> None:
     endpoint_id = station.add(receiver.url, failure_days=2)
-    station.tell("a")
+    station.emit("a")
     receiver.script = [answer(500)] * 99
     while station.endpoint(endpoint_id).status == "enabled":
         assert station.now < NOW + timedelta(days=4)
-        station.tell(f"at {station.now}")
+        station.emit(f"at {station.now}")
         station.send()
         station.wait(hours=6)
     ended = station.now - timedelta(hours=6)
@@ -213,7 +213,7 @@ def test_an_endpoint_that_fails_for_days_is_disabled_with_the_reason(station: St
 
 def test_a_success_in_between_ends_the_days_of_failure(station: Station, receiver: Counterpart) -> None:
     endpoint_id = station.add(receiver.url, failure_days=1)
-    station.tell("a")
+    station.emit("a")
     receiver.script = [answer(500)]
     station.send()
     assert station.endpoint(endpoint_id).failing_since == instant_text(NOW)
@@ -222,7 +222,7 @@ def test_a_success_in_between_ends_the_days_of_failure(station: Station, receive
     assert station.endpoint(endpoint_id).failing_since is None
     receiver.script = [answer(500)]
     station.wait(hours=2)
-    station.tell("b")
+    station.emit("b")
     station.send()
     assert station.endpoint(endpoint_id).status == "enabled"
 
@@ -231,7 +231,7 @@ def test_three_silent_attempts_in_a_row_leave_the_endpoint_alone_for_a_minute(
     station: Station, receiver: Counterpart
 ) -> None:
     station.add(receiver.url)
-    station.tell(*"abcdef")
+    station.emit(*"abcdef")
     receiver.script = [reset] * 3
     assert station.send() == sending.Tally(made=6, failed=3)
     station.wait(seconds=59)
@@ -245,7 +245,7 @@ def test_one_endpoint_that_hangs_does_not_keep_others_waiting(station: Station, 
         slow.script = [silence] * 3
         station.add(slow.url)
         station.add(receiver.url)
-        station.tell("a", "b", "c")
+        station.emit("a", "b", "c")
         begun = time.monotonic()
         tally = sending.send_due(replace(station.sender, limits=Limits(0.5, 0.4)))
     assert time.monotonic() - begun < 5
@@ -260,7 +260,7 @@ def test_both_secrets_sign_while_a_rotation_lasts_and_then_the_new_one_alone(
     old = station.secrets[endpoint_id]
     _, new = endpoints.rotate(Tenant.of(station.home, "acme"), endpoint_id, station.now, overlap_hours=1)
     for name in ("a", "b"):
-        station.tell(name)
+        station.emit(name)
         station.send()
         station.wait(hours=1)
     during, after = (
@@ -279,12 +279,12 @@ def test_a_removed_endpoint_gets_nothing_more_and_its_deliveries_can_still_be_re
     station: Station, receiver: Counterpart
 ) -> None:
     endpoint_id = station.add(receiver.url)
-    station.tell("a", "b")
+    station.emit("a", "b")
     receiver.script = [answer(500), answer(500)]
     station.send()
     endpoints.remove(Tenant.of(station.home, "acme"), endpoint_id)
     station.wait(days=1)
-    station.tell("c")
+    station.emit("c")
     assert station.send() == sending.Tally()
     assert [(delivery.status, delivery.attempts) for delivery in station.deliveries()] == [("dead", 1), ("dead", 1)]
     assert endpoints.listed(Tenant.of(station.home, "acme")) == []

@@ -1,4 +1,4 @@
-"""The story: a delivery times out, fails though its signature held, and arrives; the books never notice.
+"""The story: a delivery times out, fails though its signature held, and arrives; the tables do not change.
 
 Replays add attempts and nothing else: every published table and every other table of the store keeps its bytes.
 """
@@ -60,7 +60,7 @@ def digests(station: Station) -> dict[str, str]:
     return found
 
 
-def test_a_delivery_that_timed_out_and_failed_is_resolved_in_the_end_and_the_books_stay_as_they_are(
+def test_a_delivery_that_timed_out_and_failed_is_resolved_in_the_end_and_the_tables_stay_as_they_are(
     booked: Station, receiver: Counterpart, tmp_path: Path
 ) -> None:
     endpoint_id = booked.add(receiver.url, events=["reconciliation.exception.opened"])
@@ -77,8 +77,8 @@ def test_a_delivery_that_timed_out_and_failed_is_resolved_in_the_end_and_the_boo
         booked.wait(minutes=6)
     assert states == [("retrying", 1), ("retrying", 2), ("resolved", 3)]
     assert waits[-1] is None
-    told = [(attempt.number, attempt.status_code, attempt.error, attempt.response) for attempt in booked.attempts()]
-    assert told == [
+    reported = [(attempt.number, attempt.status_code, attempt.error, attempt.response) for attempt in booked.attempts()]
+    assert reported == [
         (1, None, "no answer within 0.5 s", None),
         (2, 500, "the receiver answered 500", "verified, and then the disk was full"),
         (3, 200, None, "thank you"),
@@ -119,7 +119,7 @@ def test_replays_that_were_asked_for_before_anything_was_sent_are_all_sent(
     station: Station, receiver: Counterpart
 ) -> None:
     station.add(receiver.url)
-    (event_id,) = station.tell("a")
+    (event_id,) = station.emit("a")
     station.send()
     for _ in range(10):
         replay.event(station.tenant, event_id, station.now)
@@ -131,7 +131,7 @@ def test_replays_that_were_asked_for_before_anything_was_sent_are_all_sent(
 
 def test_a_dead_letter_is_replayed_with_a_schedule_of_its_own(station: Station, receiver: Counterpart) -> None:
     station.add(receiver.url)
-    (event_id,) = station.tell("a")
+    (event_id,) = station.emit("a")
     receiver.script = [answer(500)] * 9
     for _ in range(8):
         station.send()
@@ -148,13 +148,13 @@ def test_a_dead_letter_is_replayed_with_a_schedule_of_its_own(station: Station, 
 def test_a_range_is_replayed_with_both_its_ends_to_endpoints_that_never_had_it(
     station: Station, receiver: Counterpart
 ) -> None:
-    ids = station.tell("a", "b", "c", "d")
+    ids = station.emit("a", "b", "c", "d")
     endpoint_id = station.add(receiver.url)
     assert len(replay.events(station.tenant, replay.Range(2, 3), station.now)) == 2
     station.send()
     assert receiver.ids == ids[1:3]
     station.wait(minutes=1)
-    later = station.tell("e")
+    later = station.emit("e")
     assert len(replay.events(station.tenant, replay.Range(since=station.now), station.now, endpoint_id)) == 1
     station.send()
     assert receiver.ids == ids[1:3] + later
@@ -171,11 +171,11 @@ def test_an_event_that_is_none_and_an_endpoint_that_is_off_are_refused(station: 
         replay.event(station.tenant, "evt_0", station.now, "whe_0")
     endpoints.disable(station.tenant, endpoint_id, "for now")
     with pytest.raises(RefusedError, match="is disabled"):
-        replay.event(station.tenant, *station.tell("a"), station.now, endpoint_id)
+        replay.event(station.tenant, *station.emit("a"), station.now, endpoint_id)
 
 
 def test_an_event_of_a_lake_file_is_found_by_its_id(station: Station, receiver: Counterpart) -> None:
-    station.tell_file("one", [("reconciliation.exception.opened", f"exc_{n}", "{}") for n in range(3)])
+    station.emit_file("one", [("reconciliation.exception.opened", f"exc_{n}", "{}") for n in range(3)])
     station.add(receiver.url)
     replay.event(station.tenant, "evt_one_1", station.now)
     station.send()
@@ -213,7 +213,7 @@ def test_a_sender_killed_before_it_records_repeats_that_delivery_and_loses_none(
     station: Station, receiver: Counterpart, at: int
 ) -> None:
     station.add(receiver.url)
-    ids = station.tell("a", "b", "c", "d")
+    ids = station.emit("a", "b", "c", "d")
     arguments: list[Any] = [sys.executable, "-c", KILLED, station.home.root, at, NOW.isoformat()]
     done = subprocess.run([str(part) for part in arguments], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr

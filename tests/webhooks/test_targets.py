@@ -330,7 +330,7 @@ def test_an_endpoint_whose_name_turns_inward_fails_without_a_connection(
     station: Station, receiver: Counterpart
 ) -> None:
     station.add("https://hooks.example.com/", is_loopback_allowed=False)
-    station.tell("a")
+    station.emit("a")
     sender = replace(station.sender, resolver=lambda *_: ["127.0.0.1"])
     assert sending.send_due(sender).failed == 1
     (attempt,) = station.attempts()
@@ -345,6 +345,6 @@ def test_proxies_of_the_environment_are_not_used(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     station.add(receiver.url)
-    station.tell("a")
+    station.emit("a")
     assert station.send().delivered == 1
     assert receiver.requests[0].line == "POST /hook?x=1 HTTP/1.1"

@@ -16,7 +16,7 @@ from zentra_pipeline.webhooks import sending
 def test_webhooks_of_every_tenant_are_sent_while_the_worker_runs_and_past_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, stop, sent, told = Home.at(tmp_path), threading.Event(), [], []
+    home, stop, sent, reported = Home.at(tmp_path), threading.Event(), [], []
     tenancy.init_home(home)
     for tenant in ("acme", "beta"):
         tenancy.add_tenant(home, tenant, datetime(2026, 4, 20, tzinfo=UTC))
@@ -32,15 +32,15 @@ def test_webhooks_of_every_tenant_are_sent_while_the_worker_runs_and_past_a_faul
     monkeypatch.setattr(worker, "SEND_SECONDS", 0.01)
     monkeypatch.setattr(worker, "OUTAGE_SECONDS", 0.01)
     monkeypatch.setattr(sending, "send_due", send_due)
-    worker.work(home, stop, told.append)
+    worker.work(home, stop, reported.append)
     assert sent[:4] == ["acme", "beta", "acme", "beta"]
-    assert told == ["webhooks wait: acme: the passphrase is missing"]
+    assert reported == ["webhooks wait: acme: the passphrase is missing"]
 
 
 def test_a_worker_waits_out_an_outage_of_its_database_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, stop, told, calls = Home.at(tmp_path), threading.Event(), list[str](), list[str]()
+    home, stop, reported, calls = Home.at(tmp_path), threading.Event(), list[str](), list[str]()
     tenancy.init_home(home)
 
     def tenants(_home: Home) -> list[str]:
@@ -54,7 +54,7 @@ def test_a_worker_waits_out_an_outage_of_its_database_and_goes_on(
     monkeypatch.setattr(tenancy, "tenants", tenants)
     for name in ("SEND_SECONDS", "OUTAGE_SECONDS", "POLL_SECONDS", "ESCALATE_SECONDS"):
         monkeypatch.setattr(worker, name, 0.01)
-    worker.work(home, stop, told.append)
+    worker.work(home, stop, reported.append)
     assert len(calls) > 30
-    assert len(told) == 1
-    assert told[0].endswith(" wait: the database is away")
+    assert len(reported) == 1
+    assert reported[0].endswith(" wait: the database is away")

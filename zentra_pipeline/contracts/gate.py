@@ -27,9 +27,9 @@ _LONG_FRACTION = re.compile(r".*[0-9]\.[0-9]{7,9}Z")
 
 @dataclass(frozen=True)
 class GateResult:
-    """`admitted`: the contract's columns as staged, `raw`, `row_number`. `refused`: `row_number`, `reason`, `raw`."""
+    """`accepted`: the contract's columns as staged, `raw`, `row_number`. `refused`: `row_number`, `reason`, `raw`."""
 
-    admitted: pl.DataFrame
+    accepted: pl.DataFrame
     refused: pl.DataFrame
 
 
@@ -49,7 +49,7 @@ def validate(contract: Contract, frame: pl.DataFrame, names: Mapping[str, str] |
         rows = rows.filter(~is_bad)
     nothing = pl.DataFrame(schema=REFUSED_COLUMNS)
     return GateResult(
-        admitted=rows.select(*_staged_fields(contract, rows), "raw", "row_number"),
+        accepted=rows.select(*_staged_fields(contract, rows), "raw", "row_number"),
         refused=pl.concat(refused).sort("row_number") if refused else nothing,
     )
 

@@ -179,7 +179,7 @@ def stage(command: Command, arrival: Arrival) -> StagedArrival:
         RowWriter(name.arriving(paths, contract.table), contract.staged_types()) as staged,
     ):
         for verdict in _verdicts(command, arrival, tally):
-            staged.write(verdict.admitted)
+            staged.write(verdict.accepted)
             quarantined.write(verdict.refused)
     _check_balance(arrival, tally, staged.rows, quarantined.rows)
     for column, rule in tally.shortened.items():
@@ -311,8 +311,8 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
         _note_drift(frame, tally, name)
         tally.note_shortened(command.contract, frame, names)
         verdict = validate(command.contract, frame, names)
-        admitted = assert_staged(command.contract, _with_lineage(command, arrival, verdict.admitted))
-        tally.accept(command.contract, admitted)
+        accepted = assert_staged(command.contract, _with_lineage(command, arrival, verdict.accepted))
+        tally.accept(command.contract, accepted)
         tally.quarantine(verdict.refused)
         values = tally.read * (len(command.contract.columns) + len(tally.unknown_columns))
         if not tally.staged and values >= HOPELESS_VALUES and command.stops_early:
@@ -321,7 +321,7 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
                 f"{name}: none of its first {tally.read:,} rows is accepted, nothing changed: {first.reason} "
                 f"({first.count:,} rows); is it a file of another kind?"
             )
-        yield GateResult(admitted, _quarantine_rows(command, arrival, verdict.refused))
+        yield GateResult(accepted, _quarantine_rows(command, arrival, verdict.refused))
 
 
 def _note_drift(frame: pl.DataFrame, tally: Tally, name: str) -> None:
@@ -335,7 +335,7 @@ def _note_drift(frame: pl.DataFrame, tally: Tally, name: str) -> None:
         raise InputRejectedError(f"{name}: more than {COLUMN_LIMIT:,} unknown columns; export the documented columns")
 
 
-def _with_lineage(command: Command, arrival: Arrival, admitted: pl.DataFrame) -> pl.DataFrame:
+def _with_lineage(command: Command, arrival: Arrival, accepted: pl.DataFrame) -> pl.DataFrame:
     lineage = {
         "settlement_file": pl.lit(arrival.file_id),
         "file_id": pl.lit(arrival.file_id),
@@ -344,7 +344,7 @@ def _with_lineage(command: Command, arrival: Arrival, admitted: pl.DataFrame) ->
     }
     if not command.contract.has_own_provider:
         lineage["provider"] = pl.lit(command.provider)
-    return admitted.with_columns(**lineage).select(command.contract.staged_columns)
+    return accepted.with_columns(**lineage).select(command.contract.staged_columns)
 
 
 def _quarantine_rows(command: Command, arrival: Arrival, refused: pl.DataFrame) -> pl.DataFrame:
