@@ -243,7 +243,7 @@ def refusals() -> Iterator[tuple[str, str | bytes, str]]:
     )
     yield "a balance", statement(entry, opening="260425EUR500,00"), ":60F: '260425EUR500,00' is not a balance such as"
     yield "no currency", "\n".join((*HEAD, entry, "-")), "before any field that names a currency"
-    yield "after the end", statement(entry, closing="C260426EUR510,00").replace("\r\n-", f"\r\n{entry}"), "stands after"
+    yield "after the end", statement(entry, closing="C260426EUR510,00").replace("\r\n-", f"\r\n{entry}"), "comes after"
     yield "CSV", "a,b\n1,2\n", "it has no field :20:, :25: or :60F:"
     yield "empty", "", "the file is empty, which is not MT940"
     yield "XML", "<?xml version='1.0'?><Document/>", "it is XML or HTML, not MT940"

@@ -84,7 +84,7 @@ def inspect(file_format: str, path: Path, mapping: ColumnMapping | None = None) 
 
 
 def refused(path: Path, reason: str, entries: int = 0) -> InspectedStatement:
-    """What stands for a file, or for some of its rows, that is not accepted."""
+    """A file, or some of its rows, that are not accepted, as a statement."""
     return replace(_nothing(path), entries=entries, refused=reason)
 
 
@@ -263,7 +263,7 @@ def _with_balances(
 
 
 def _canonical_kind(path: Path) -> Contract:
-    """The contract whose columns the file has; told by the first rows, for every kind has an id that is never blank."""
+    """The contract whose columns the file has, by its first rows: every kind has an id that is never blank."""
     reasons: list[str] = []
     for contract in CONTRACTS.values():
         try:
@@ -310,7 +310,7 @@ def _inspected(rows: _Staged, totals: pl.DataFrame) -> Inspected:
 
 
 def _rejected(rows: _Staged) -> Iterator[InspectedStatement]:
-    """What stands for the rows of a file that are not accepted, if there are any."""
+    """The rows of a file that are not accepted as a statement, if there are any."""
     if rows.tally.quarantined:
         reason = f"rejected rows: {rows.tally.quarantined:,}; {'; '.join(_reasons(rows.tally))}"
         yield refused(rows.path, reason, rows.tally.quarantined)

@@ -101,7 +101,7 @@ class AdyenReader:
 
 
 def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
-    """Settlement lines of a report; `name` stands for the file in messages.
+    """Settlement lines of a report; messages call the file `name`.
 
     InputRejectedError with the figures when a batch does not add up to 0: the file is read twice, to know it first.
     """

@@ -138,7 +138,7 @@ def _lines(path: Path) -> Iterator[str]:
             if not shown:
                 blank += 1
             elif blank:
-                raise _FaultError("a blank line stands between its records")
+                raise _FaultError("a blank line between its records")
             else:
                 yield shown
 
@@ -175,7 +175,7 @@ class _Group:
 
 
 class _File:
-    """Follows the records of one file and checks each control where it stands."""
+    """Follows the records of one file and checks each control at its place."""
 
     def __init__(self, name: str, notes: MutableMapping[str, int]) -> None:
         self._name = name
@@ -203,7 +203,7 @@ class _File:
             yield Statement(None, None, 0, None, None, ties=False, refused="; ".join(self._faults))
 
     def _check_place(self, record: _Record) -> None:
-        """_FaultError where a record stands where it may not."""
+        """_FaultError where a record is at a place where it may not be."""
         due = {
             "01": not self._is_open,
             "02": self._is_open and self._group is None,
@@ -350,7 +350,7 @@ def _summaries(record: _Record) -> Iterator[tuple[str, int]]:
             place += 1
             continue
         if not re.fullmatch(r"[0-9]{3}", code):
-            raise _FaultError(f"line {record.line:,}: {code[:12]!r} stands where a type code of three digits is due")
+            raise _FaultError(f"line {record.line:,}: {code[:12]!r} is no type code, which has three digits")
         yield code, _amount(record, place + 1)
         place = _after_funds(record, place + 3)
 

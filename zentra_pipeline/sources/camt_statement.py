@@ -273,7 +273,7 @@ class OpenStatement:
         return next((balance.on for balance in self._balances if balance.code in _CLOSING and balance.on), self._dated)
 
     def _read_head(self) -> None:
-        """Read what stands before balances and entries, once it is there."""
+        """Read what comes before balances and entries, once it is there."""
         if self._entries and self._id is not None and self._account is not None:
             return
         if self._id is None:

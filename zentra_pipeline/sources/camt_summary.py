@@ -23,7 +23,7 @@ class Total:
     booked_debits_minor: int = 0
 
     def add(self, minor: int, *, transactions: int, is_booked: bool) -> None:
-        """Count an entry and the transactions it stands for."""
+        """Count an entry and the transactions it sums up."""
         credit, debit = (minor, 0) if minor >= 0 else (0, -minor)
         self.entries += 1
         self.minor += minor

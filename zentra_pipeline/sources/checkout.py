@@ -1,6 +1,6 @@
 """Checkout.com's settlement breakdown and payouts reports as settlement lines.
 
-The transfer stands in the payouts report, its rows in the breakdown; both carry the Payout ID, and a run compares them
+The transfer is in the payouts report, its rows are in the breakdown; both carry the Payout ID, and a run compares them
 (control_total_mismatch). Does not belong here: the grammar of the file (csv_grammar).
 """
 

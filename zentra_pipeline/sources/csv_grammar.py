@@ -43,8 +43,8 @@ def csv_text(path: Path, name: str | None = None, separator: str = ",") -> Itera
     """Data rows of a UTF-8 CSV file with a header, in order, in frames of some megabytes; at least one frame.
 
     Every field is text exactly as written between its separators or quotes; an empty field, quoted or not, is null.
-    A byte order mark, CRLF line ends and blank lines at the end are accepted. `name` stands in messages instead of the
-    path's name, `separator` (one ASCII character) between fields instead of the comma. InputRejectedError when any byte
+    A byte order mark, CRLF line ends and blank lines at the end are accepted. Messages have `name` instead of the
+    path's name; `separator` (one ASCII character) is between fields instead of the comma. InputRejectedError when any byte
     departs from RFC 4180 or a record from the header.
     """
     name = name or path.name

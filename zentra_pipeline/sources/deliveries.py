@@ -39,7 +39,7 @@ class Delivery:
     received_at: str | None = None
 
     def header(self, name: str) -> str:
-        """A header by its name in any case; blank when it is absent or stands there twice."""
+        """A header by its name in any case; blank when it is absent or there twice."""
         found = [value for key, value in self.headers.items() if key.lower() == name.lower()]
         return found[0] if len(found) == 1 else ""
 

@@ -31,7 +31,7 @@ _BEGINNINGS = (
     (b"SQLite format 3\x00", "it is an SQLite database, not CSV; export the table as CSV"),
     (b"bplist00", "it is a property list of macOS, not CSV; export the report as CSV"),
     (b"PAR1", "it is Parquet, not CSV; give it a name that ends in .parquet where that form is read"),
-    (b"version https://git-lfs", "it is a Git LFS pointer, not the file it stands for; fetch the file itself"),
+    (b"version https://git-lfs", "it is a Git LFS pointer, not the file that it points to; fetch the file itself"),
     (b"OFXHEADER", "it is a bank statement (OFX), not CSV; choose the format that reads it, or export it as CSV"),
     (b"!Type:", "it is a bank statement (QIF), not CSV; choose the format that reads it, or export it as CSV"),
     (BYTE_ORDER_MARK * 2, "it begins with two byte order marks (U+FEFF, which shows nothing); remove one of them"),

@@ -83,7 +83,7 @@ def parts(path: Path, name: str) -> Iterator[Part]:
 
 
 def _fields(path: Path, name: str) -> Iterator[tuple[str, str]]:
-    """Every field with its lines joined by newlines; envelopes and what stands between messages are skipped."""
+    """Every field with its lines joined by newlines; envelopes and what is between messages are skipped."""
     tag: str | None = None
     held: list[str] = []
     size, is_bounded = 0, False

@@ -126,6 +126,6 @@ def _free(text: str) -> dict[str, str]:
 
 
 def _named(text: str) -> str | None:
-    """A reference, null where it is blank, NONREF, or only names the place where the reference stands."""
+    """A reference, null where it is blank, NONREF, or only names the place where the reference is."""
     value = reference(text)
     return None if value is None or value.rstrip("+") in ("EREF", "KREF", "PREF", "MREF") else value

@@ -64,12 +64,12 @@ class OpenStatement:
             self._number = value
         elif tag[:2] == "60":
             if self._opening is not None or self._entries:
-                raise self._refused(f":{tag}: stands before the closing balance :62F: of the statement it follows")
+                raise self._refused(f":{tag}: comes before the closing balance :62F: of the statement it follows")
             self._opening, self._opening_text = self._balance(tag, value), value
             self._currency = self._opening[1]
         elif tag == "61":
             if self._closing is not None:
-                raise self._refused("an entry (:61:) stands after the closing balance :62F:")
+                raise self._refused("an entry (:61:) comes after the closing balance :62F:")
             self._entry = text
         elif tag[:2] == "62":
             self._closing = self._balance(tag, value)
@@ -130,7 +130,7 @@ class OpenStatement:
             return
         self._entries += 1
         if self._currency is None:
-            raise self._refused("an entry (:61:) stands before any field that names a currency (:60F:, :34F:)")
+            raise self._refused("an entry (:61:) comes before any field that names a currency (:60F:, :34F:)")
         try:
             line = line_of(text, self._currency)
         except ValueError as cause:

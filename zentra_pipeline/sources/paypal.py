@@ -91,7 +91,7 @@ class PaypalReader:
 
 
 def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
-    """Settlement lines of a report; `name` stands for the file in messages.
+    """Settlement lines of a report; messages call the file `name`.
 
     InputRejectedError with the figures when a section's footer is not what its rows come to: the file is read twice.
     """

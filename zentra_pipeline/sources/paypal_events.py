@@ -45,7 +45,7 @@ def callback(event: Json) -> dict[str, str | None] | None:
     """
     event_type, resource = _text(event, "event_type"), event.get("resource")
     if not isinstance(resource, Mapping):
-        raise ValueError("resource: missing")  # noqa: TRY004 - a reason for people, not a type of ours
+        raise ValueError("resource: missing")  # noqa: TRY004 - a reason for operators, not a type of ours
     found = vocabulary.event_types(_FORMAT).get(event_type)
     if found is None or found.status is None:
         return None
@@ -107,7 +107,7 @@ def _amount(resource: Json, key: str) -> tuple[int, str]:
     given: Json = amount if isinstance(amount, Mapping) else {}
     text, currency = given.get("value", given.get("total")), given.get("currency_code", given.get("currency"))
     if not isinstance(text, str) or not isinstance(currency, str):
-        raise ValueError(f"{key}: no value with a currency")  # noqa: TRY004 - a reason for people, not a type of ours
+        raise ValueError(f"{key}: no value with a currency")  # noqa: TRY004 - a reason for operators, not a type of ours
     try:
         exponent = vocabulary.exponent(currency)
     except ZentraError as cause:

@@ -98,7 +98,7 @@ def verify_standard(
     """Whether one of `secrets` signed `raw` by Standard Webhooks within the tolerance of `at` (an aware instant).
 
     `webhook-signature: v1,<base64>[ v1,<base64>]`, HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<raw>`
-    (github.com/standard-webhooks/standard-webhooks, spec). A secret is `whsec_` and base64, or the key as it stands.
+    (github.com/standard-webhooks/standard-webhooks, spec). A secret is `whsec_` and base64, or the key as it is.
     Headers of any other form are false, never an error.
     """
     if len(header) > MAX_HEADER or not _MESSAGE_ID.fullmatch(message_id) or not _TIMESTAMP.fullmatch(timestamp):
@@ -147,7 +147,7 @@ def verify_adyen(item: Mapping[str, Any], secrets: Sequence[str]) -> bool:
 
 
 def adyen_items(content: object) -> list[Any]:
-    """The items of a notification, or of what stands in its place: an item with or without its wrapping."""
+    """The items of a notification, or of what is in its place: an item with or without its wrapping."""
     if not isinstance(content, Mapping):
         return []
     listed = content.get("notificationItems", [content])

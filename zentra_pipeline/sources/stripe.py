@@ -97,7 +97,7 @@ class StripeReader:
 
 
 def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFrame]:
-    """Settlement lines of an itemized report; `name` stands for the file in messages."""
+    """Settlement lines of an itemized report; messages call the file `name`."""
     name = name or path.name
     start = start_of(path)
     refuse_other_forms(start, name)

@@ -21,7 +21,7 @@ _LAST_SECOND = 253_402_300_799
 
 @dataclass(frozen=True)
 class _Movement:
-    """What an event's object says: the reference, the amount in Stripe's minor units, signed, and how it stands.
+    """What an event's object says: the reference, the amount in Stripe's minor units, signed, and its state.
 
     `reference` is None where the event names none of the movement's own. `movement_type` is None for payouts, transfers
     and top-ups, which are none of the contract's types. `merchant_reference` is given where it is not the object's.

@@ -203,7 +203,7 @@ idempotency_keys = Table(
     "idempotency_keys",
     metadata,
     Column("key", String(255), primary_key=True),
-    Column("request_digest", String(64), nullable=False, comment="of the request that the key stands for"),
+    Column("request_digest", String(64), nullable=False, comment="of the request that the key identifies"),
     Column("run_id", String(64), ForeignKey("runs.run_id"), nullable=False),
     Column("created_at", String(32), nullable=False),
 )
