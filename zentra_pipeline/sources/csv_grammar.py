@@ -44,8 +44,8 @@ def csv_text(path: Path, name: str | None = None, separator: str = ",") -> Itera
 
     Every field is text exactly as written between its separators or quotes; an empty field, quoted or not, is null.
     A byte order mark, CRLF line ends and blank lines at the end are accepted. Messages have `name` instead of the
-    path's name; `separator` (one ASCII character) is between fields instead of the comma. InputRejectedError when any byte
-    departs from RFC 4180 or a record from the header.
+    path's name; `separator` (one ASCII character) is between fields instead of the comma. InputRejectedError when any
+    byte departs from RFC 4180 or a record from the header.
     """
     name = name or path.name
     header: list[str] | None = None
