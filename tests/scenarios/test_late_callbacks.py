@@ -108,6 +108,25 @@ def test_callbacks_about_a_run_in_review_have_it_made_again_once_by_the_system(t
     assert stored(world, tuesday)[0].as_of == instant_text(world.cutoff(TUE))
 
 
+def test_a_callback_is_about_a_run_by_the_references_as_the_profile_normalizes_them(tmp_path: Path) -> None:
+    world = prepared(tmp_path)
+    monday = run(world, MON)
+    cases = [
+        ("none", "r-1", False),
+        ("alphanumeric", "r-1", True),
+        ("'^(R[0-9])/'", "R2/2026", True),
+        ("'^(R[0-9])/'", "R2-2026", False),
+    ]
+    for minute, (normalizer, reference, is_asked_for) in enumerate(cases, start=1):
+        world.paths.providers.joinpath(f"{world.provider}.yml").write_text(
+            f"reference_normalizer: {normalizer}\n", encoding="utf-8"
+        )
+        before, at = stored(world, monday)[0].as_of, LATER.replace(minute=minute)
+        receive(world, f"E{minute}", reference, at)
+        callback_staging.stage_callbacks(world.tenant, world.provider, at)
+        assert stored(world, monday)[0].as_of == (instant_text(at) if is_asked_for else before), (normalizer, reference)
+
+
 def test_a_profile_leaves_late_callbacks_to_the_next_run(tmp_path: Path) -> None:
     world = prepared(tmp_path, {"late_callbacks": "next_run"})
     monday = run(world, MON)
