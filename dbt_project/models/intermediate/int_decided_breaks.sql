@@ -1,8 +1,8 @@
 -- Grain: an exception of this run whose item a decision in the same run matched: it remains reported after the item closed. The
 -- one that was decided about is resolved by the person; the others are settled now. What an earlier run opened is not repeated
 -- here: the run resolves it like any other.
--- If a restated file removed an item of the decision, the decision matches nothing. `is_undone` marks the exception that it was about, where
--- its item is left: it stays as it was decided, and the item, open again, gets another.
+-- If a restated file removed an item of the decision, the decision matches nothing. `is_undone` marks the exception that it was about,
+-- where its item is left: it stays as it was decided, and the item, open again, gets another.
 {{ config(materialized='view') }}
 
 with matched as (
