@@ -32,17 +32,17 @@ ui: setup  ## Dagster's UI on the demo's home, http://127.0.0.1:3000
 	ZENTRA_HOME=$(abspath $(DEMO_HOME)) DAGSTER_HOME=$(abspath $(DEMO_HOME))/dagster $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: setup  ## every test but the slow ones
-	$(PYTEST) -m "not slow"
+	$(PYTEST)
 
 test-postgresql: setup  ## the tests marked on_postgresql, with every store in PostgreSQL
 	ZENTRA_TEST_STORES=postgresql ZENTRA_REQUIRE_POSTGRES=1 \
 	$(PYTEST) -m "on_postgresql and not slow"
 
 test-history: setup  ## scenarios and cases, every run held to what it would say had it read all of the past
-	ZENTRA_TEST_WHOLE_HISTORY=1 $(PYTEST) -m "not slow" tests/scenarios tests/cases
+	ZENTRA_TEST_WHOLE_HISTORY=1 $(PYTEST) tests/scenarios tests/cases
 
 test-all: setup  ## the slow ones too
-	ZENTRA_FUZZ_EXAMPLES=100 $(PYTEST)
+	ZENTRA_FUZZ_EXAMPLES=100 $(PYTEST) -m "slow or not slow"
 
 lint: setup  ## ruff, mypy, the layers of the package, sqlfluff
 	$(BIN)/ruff check .
