@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from urllib.parse import urlencode
 
 PROVIDER = "signed_rail"
 STRIPE = "stripe"
@@ -77,3 +78,37 @@ def adyen_notification(*items: dict[str, object]) -> bytes:
     """The body of an Adyen delivery."""
     wrapped = [{"NotificationRequestItem": item} for item in items]
     return json.dumps({"live": "true", "notificationItems": wrapped}).encode()
+
+
+def _square() -> tuple[bytes, dict[str, str], str]:
+    payment = {"id": "pay_1", "status": "COMPLETED", "total_money": {"amount": 1250, "currency": "USD"}}
+    event = {"event_id": "sq_1", "type": "payment.updated", "created_at": "2026-04-26T08:00:00Z"}
+    body = json.dumps(event | {"data": {"object": {"payment": payment}}}).encode()
+    digest = hmac.new(SECRET.encode(), b"https://shop.example/hooks" + body, hashlib.sha256).digest()
+    return body, _JSON | {"x-square-hmacsha256-signature": base64.b64encode(digest).decode()}, "sq_1"
+
+
+def _gocardless() -> tuple[bytes, dict[str, str], str]:
+    event = {"id": "EV1", "resource_type": "payments", "action": "confirmed", "created_at": "2026-04-26T08:00:00Z"}
+    linked = {"payments": [{"id": "PM1", "amount": 1250, "currency": "GBP"}]}
+    body = json.dumps({"events": [event | {"links": {"payment": "PM1"}}], "linked": linked}).encode()
+    return body, _JSON | {"webhook-signature": hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()}, "EV1"
+
+
+def _braintree() -> tuple[bytes, dict[str, str], str]:
+    sale = "<transaction><id>t1</id><amount>12.50</amount><currency-iso-code>USD</currency-iso-code></transaction>"
+    text = (
+        '<notification><timestamp type="datetime">2026-04-26T08:00:00Z</timestamp>'
+        f"<kind>transaction_settled</kind><subject>{sale}</subject></notification>"
+    )
+    payload = base64.encodebytes(text.encode()).decode()
+    key = hashlib.sha1(SECRET.encode(), usedforsecurity=False).digest()
+    signature = f"public|{hmac.new(key, payload.encode(), hashlib.sha1).hexdigest()}"
+    body = urlencode({"bt_signature": signature, "bt_payload": payload}).encode()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    return body, form, "transaction_settled:t1:2026-04-26T08:00:00Z"
+
+
+_JSON = {"Content-Type": "application/json"}
+SIGNED_BODIES = {"square": _square(), "gocardless": _gocardless(), "braintree": _braintree()}
+"""Provider that signs the whole body → a signed delivery about 12.50, its headers and its event id."""

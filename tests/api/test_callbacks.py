@@ -16,6 +16,7 @@ from tests.api.deliveries import (
     ADYEN_KEY,
     PROVIDER,
     SECRET,
+    SIGNED_BODIES,
     STRIPE,
     adyen_item,
     adyen_notification,
@@ -37,12 +38,16 @@ pytestmark = pytest.mark.on_postgresql
 
 @pytest.fixture(scope="module")
 def signing(own_books: Books) -> Iterator[Api]:
-    """The API with secrets of three providers; two sign as Stripe and Adyen do."""
+    """The API with secrets of our own callbacks and of the providers that sign in a way of theirs."""
     with pytest.MonkeyPatch.context() as patch:
         for provider in (PROVIDER, STRIPE):
             patch.setenv(f"ZENTRA_CALLBACK_SECRETS__ACME__{provider.upper()}", f"an old one, {SECRET}")
         patch.setenv(f"ZENTRA_CALLBACK_SECRETS__ACME__{ADYEN.upper()}", f"00ff, {ADYEN_KEY}")
-        for provider in (STRIPE, ADYEN):
+        patch.setenv("ZENTRA_CALLBACK_SECRETS__ACME__SQUARE", f"{SECRET}@https://shop.example/hooks")
+        patch.setenv("ZENTRA_CALLBACK_SECRETS__ACME__BRAINTREE", f"public={SECRET}")
+        patch.setenv("ZENTRA_CALLBACK_SECRETS__ACME__GOCARDLESS", SECRET)
+        patch.setenv("ZENTRA_CALLBACK_SECRETS__ACME__MOLLIE", SECRET)
+        for provider in (STRIPE, ADYEN, *SIGNED_BODIES, "mollie"):
             profile = own_books.paths("acme").providers / f"{provider}.yml"
             profile.write_text(f"callback_format: {provider}\n", encoding="utf-8")
         with serving(own_books) as served:
@@ -52,7 +57,7 @@ def signing(own_books: Books) -> Iterator[Api]:
 @pytest.fixture
 def tenant(own_books: Books) -> Tenant:
     """Acme, its inbox emptied."""
-    for provider in (PROVIDER, STRIPE, ADYEN, "plain"):
+    for provider in (PROVIDER, STRIPE, ADYEN, "plain", *SIGNED_BODIES, "mollie"):
         callback_staging.stage_callbacks(own_books.tenant("acme"), provider, datetime.now(UTC))
     return own_books.tenant("acme")
 
@@ -153,6 +158,28 @@ def test_a_delivery_of_adyen_without_a_signed_item_is_refused(signing: Api, tena
         answer = deliver(signing, body, headers, ADYEN)
         assert (answer.status_code, answer.json()["type"]) == (400, "/problems/signature")
     assert waiting(tenant) == {ADYEN: 5}
+
+
+def test_providers_that_sign_the_whole_body_are_verified_on_it(signing: Api, tenant: Tenant) -> None:
+    for provider, (body, headers, event_id) in SIGNED_BODIES.items():
+        altered = body.replace(b"1250", b"9250") if provider != "braintree" else body.replace(b"%7C", b"%7C0")
+        assert altered != body
+        assert [deliver(signing, sent, headers, provider).status_code for sent in (body, altered)] == [200, 400], (
+            provider
+        )
+        (outcome,) = callback_staging.stage_callbacks(tenant, provider, datetime.now(UTC))
+        assert (outcome.files[0].staged, outcome.files[0].quarantined) == (1, 1), provider
+        sql = f"select provider_event_id, amount_minor, signature_verified from callbacks where provider = '{provider}'"
+        assert rows(tenant, sql) == [(event_id, 1250, True)], provider
+
+
+def test_a_classic_webhook_of_mollie_is_refused_with_what_to_do_instead(signing: Api, tenant: Tenant) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert deliver(signing, b"id=tr_7UhSN1zuXS", form, "mollie").status_code == 400
+    callback_staging.stage_callbacks(tenant, "mollie", datetime.now(UTC))
+    ((reason,),) = rows(tenant, "select reason from quarantine where reason like '%classic webhook%'")
+    assert "carries only the id tr_7UhSN1zuXS and no signature, and cannot be believed" in reason
+    assert deliver(signing, b"id=tr_7UhSN1zuXS", form, "square").status_code == 415
 
 
 def test_without_a_secret_our_own_callbacks_rest_on_the_token_and_others_are_refused(

@@ -14,6 +14,7 @@ from zentra_pipeline.api import problems, strict_json
 from zentra_pipeline.api.problems import ProblemError
 
 JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 CSV: Final = "text/csv"
 JSON_BYTES: Final = 256 * 1024
 

@@ -30,6 +30,8 @@ BODY_BYTES: Final = 256 * 1024
 _PATH: Final = "/callbacks/"
 _ACKNOWLEDGEMENTS: Final = {"adyen": "[accepted]"}
 """`callback_format` → the answer without which its provider takes a delivery for lost."""
+_FORMS: Final = ("braintree", "mollie")
+"""`callback_format`s whose provider posts forms: Braintree always, Mollie its classic webhooks, which are refused."""
 
 
 class Delivered(BaseModel):
@@ -98,7 +100,7 @@ async def deliver(request: Request, provider: str) -> Response:
     callback_format = serving.callback_formats.of(caller.tenant, provider)
     secrets = callback_secrets(caller.tenant.name, provider)
     _require_configured(provider, callback_format, secrets)
-    bodies.require_media_type(request, bodies.JSON)
+    bodies.require_media_type(request, bodies.JSON, *([bodies.FORM] if callback_format in _FORMS else []))
     body = await bodies.read_whole(request, BODY_BYTES)
     headers = _headers(request, callback_format)
     if callback_format == CANONICAL:

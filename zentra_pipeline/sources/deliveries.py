@@ -11,7 +11,7 @@ import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -130,8 +130,13 @@ class _Window:
         self._at = 0
 
 
-def read_deliveries(path: Path, name: str | None = None) -> Iterator[Delivery]:
-    """Every delivery of a file in order; InputRejectedError when the file is no JSON of an accepted shape."""
+def read_deliveries(
+    path: Path, name: str | None = None, event_of: Callable[[bytes], dict[str, Any]] | None = None
+) -> Iterator[Delivery]:
+    """Every delivery of a file in order; InputRejectedError when the file is no JSON of an accepted shape.
+
+    `event_of` reads the body of an envelope where it is no JSON object itself, as a form; ValueError refuses the row.
+    """
     name = name or path.name
     decoder = _Decoder()
     with path.open("rb") as stream:
@@ -142,7 +147,7 @@ def read_deliveries(path: Path, name: str | None = None) -> Iterator[Delivery]:
         stream.seek(start)
         values = _lines(stream, name, decoder) if is_lines else _document(stream, name, decoder)
         for row_number, (text, value) in enumerate(values, start=1):
-            yield _delivery(row_number, text, value, decoder)
+            yield _delivery(row_number, text, value, decoder, event_of)
 
 
 def _begins_with_object_line(stream: BinaryIO, decoder: _Decoder) -> bool:
@@ -215,7 +220,27 @@ def _reason(cause: ValueError) -> str:
     return str(cause)
 
 
-def _delivery(row_number: int, text: str, value: object, decoder: _Decoder) -> Delivery:
+def strict_object(text: str) -> dict[str, Any]:
+    """The one JSON object of a text, numbers exact; ValueError with the reason, also where a key is there twice."""
+    decoder = _Decoder()
+    try:
+        value = decoder.whole(text)
+    except ValueError as cause:
+        raise UnreadableError(_reason(cause)) from cause
+    if decoder.repeated is not None:
+        raise UnreadableError(f"key {decoder.repeated!r} appears twice in one object")
+    if not isinstance(value, dict):
+        raise UnreadableError("not a JSON object")
+    return value
+
+
+def _delivery(
+    row_number: int,
+    text: str,
+    value: object,
+    decoder: _Decoder,
+    event_of: Callable[[bytes], dict[str, Any]] | None,
+) -> Delivery:
     if decoder.repeated is not None:
         return Delivery(row_number, text, refusal=f"key {decoder.repeated!r} appears twice in one object")
     if not isinstance(value, dict):
@@ -224,7 +249,7 @@ def _delivery(row_number: int, text: str, value: object, decoder: _Decoder) -> D
         return Delivery(row_number, text, event=value)
     try:
         body = _body(value)
-        event = decoder.whole(body.decode("utf-8"))
+        event = decoder.whole(body.decode("utf-8")) if event_of is None else event_of(body)
     except ValueError as cause:
         return Delivery(row_number, text, refusal=f"body: {_reason(cause)}")
     headers, received_at = value.get("headers"), value.get("received_at")

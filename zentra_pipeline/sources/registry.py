@@ -143,6 +143,30 @@ def _paypal() -> Reader:
     return PaypalReader()
 
 
+def _square() -> Reader:
+    from zentra_pipeline.sources.square import SquareReader
+
+    return SquareReader()
+
+
+def _gocardless() -> Reader:
+    from zentra_pipeline.sources.gocardless import GocardlessReader
+
+    return GocardlessReader()
+
+
+def _mollie() -> Reader:
+    from zentra_pipeline.sources.mollie import MollieReader
+
+    return MollieReader()
+
+
+def _braintree() -> Reader:
+    from zentra_pipeline.sources.braintree import BraintreeReader
+
+    return BraintreeReader()
+
+
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         CANONICAL: Format(FILE_KINDS, _canonical),
@@ -156,6 +180,10 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "bai2": Format(("settlement",), _bai2, shows_its_end=True),
         "amazon": Format(("settlement",), _amazon),
         "checkout": Format(("settlement",), _checkout),
+        "square": Format(("settlement", "callbacks"), _square),
+        "gocardless": Format(("settlement", "callbacks"), _gocardless),
+        "mollie": Format(("settlement", "callbacks"), _mollie),
+        "braintree": Format(("settlement", "callbacks"), _braintree),
         "nacha": Format(("settlement",), _nacha, shows_its_end=True),
         "ofx": Format(("settlement",), _ofx, shows_its_end=True),
         TABULAR: Format(("settlement",), _tabular),

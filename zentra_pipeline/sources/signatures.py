@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zentra_pipeline.errors import ConfigurationError
+from zentra_pipeline.sources import body_signatures
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -47,6 +48,10 @@ SIGNATURE_HEADERS: Mapping[str, tuple[str, ...]] = {
     "stripe": STRIPE_HEADERS,
     "adyen": (),
     "paypal": PAYPAL_HEADERS,
+    "square": body_signatures.SQUARE_HEADERS,
+    "gocardless": body_signatures.GOCARDLESS_HEADERS,
+    "mollie": body_signatures.MOLLIE_HEADERS,
+    "braintree": (),
 }
 """`callback_format` → the headers, in lower case, that the signature of a delivery needs."""
 
@@ -257,4 +262,29 @@ def _paypal(raw: bytes, given: Sequence[str], secrets: Sequence[str], _: datetim
     return verify_paypal(raw, given, secrets)
 
 
-_VERIFIERS = {"canonical": _standard, "stripe": _stripe, "adyen": _adyen, "paypal": _paypal}
+def _square(raw: bytes, given: Sequence[str], secrets: Sequence[str], _: datetime) -> bool:
+    return body_signatures.verify_square(raw, given[0], secrets)
+
+
+def _gocardless(raw: bytes, given: Sequence[str], secrets: Sequence[str], _: datetime) -> bool:
+    return body_signatures.verify_gocardless(raw, given[0], secrets)
+
+
+def _mollie(raw: bytes, given: Sequence[str], secrets: Sequence[str], _: datetime) -> bool:
+    return body_signatures.verify_mollie(raw, given[0], secrets)
+
+
+def _braintree(raw: bytes, _: Sequence[str], secrets: Sequence[str], __: datetime) -> bool:
+    return body_signatures.verify_braintree(raw, secrets)
+
+
+_VERIFIERS = {
+    "canonical": _standard,
+    "stripe": _stripe,
+    "adyen": _adyen,
+    "paypal": _paypal,
+    "square": _square,
+    "gocardless": _gocardless,
+    "mollie": _mollie,
+    "braintree": _braintree,
+}
