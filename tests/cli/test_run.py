@@ -59,7 +59,7 @@ SUMMARY = RunSummary(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunRequest]:
-    """Requests that reached the reconciliation, which is stood in for; a window of 2026-04-30 fails."""
+    """Requests that reached the reconciliation, which is a fake; a window of 2026-04-30 fails."""
     requests: list[RunRequest] = []
 
     def stand_in(

@@ -10,7 +10,7 @@ MATCH = {"expects_callbacks": False, "amount_date_rule": "match"}
 
 BATCHES = [
     claim(
-        "the net of a batch's settled lines but its payout equals the one movement that bears the batch, fees included",
+        "the net of a batch's settled lines but its payout equals the one movement that names the batch, fees included",
         settle("L1", "x1", 11_100, fee=59, batch="B"),
         settle("L2", "x2", -2_200, type="refund", batch="B"),
         settle("L3", "", -55, type="fee", batch="B"),

@@ -52,7 +52,7 @@ def test_a_payout_that_was_sent_again_takes_its_lines_along(tmp_path: Path) -> N
 
 
 def test_a_line_that_moved_to_another_batch_is_no_part_of_the_one_it_left(tmp_path: Path) -> None:
-    """The movement of 1000 bears po_1, of which the fee is no part any more."""
+    """The movement of 1000 names po_1, of which the fee is no part any more."""
     world = World(tmp_path, {"expects_callbacks": False})
     fee = settle("F1", "", -20, type="fee", batch="po_1")
     world.ingest("settlement", "first", [settle("L1", "R1", 1000, batch="po_1"), fee])

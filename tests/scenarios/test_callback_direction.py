@@ -142,7 +142,7 @@ CLAIMS = [
     ),
     # References
     claim(
-        "a callback whose reference something bears does not speak by its merchant reference",
+        "a callback whose reference something has does not speak by its merchant reference",
         *PAID,
         settle("L2", "Q", 600),
         call("E1", "Q", 500, merchant="T1"),
@@ -280,7 +280,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "a payout's callback speaks for the batch that its movement bears, whichever way it is signed",
+        "a payout's callback speaks for the batch that its movement names, whichever way it is signed",
         settle("L1", "A", 600, batch="PO"),
         settle("L2", "B", 400, batch="PO"),
         post("T1", "PO", 1000, type="payout"),
@@ -500,7 +500,7 @@ NORMALIZED = [
         gives=[*IN_ORDER, "callback E2 of L1 = T1", "status_conflict T1, 500 USD"],
     ),
     claim(
-        "a reference that something bears once it is normalized does not speak by the merchant reference",
+        "a reference that something has once it is normalized does not speak by the merchant reference",
         *PAID,
         settle("L2", "pay-2", 600),
         call("E1", "PAY 2", 500, merchant="T1"),

@@ -112,7 +112,7 @@ CLAIMS = [
         },
     ),
     claim(
-        "a movement that bears the reference is original enough, and a blank reference claims nothing",
+        "a movement that has the reference is original enough, and a blank reference claims nothing",
         settle("L1", "r1", -100, type="refund", original="pay"),
         post("T1", "r1", -100, type="refund"),
         post("T2", "pay", 100),

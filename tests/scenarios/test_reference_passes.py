@@ -98,7 +98,7 @@ CLAIMS = [
         ],
     ),
     claim(
-        "equal amounts pair off, a repeat is set aside, and the last pair matches with its difference",
+        "equal amounts pair off, a repeat is left out, and the last pair matches with its difference",
         settle("L1", "R", 500, at="10:00"),
         settle("L2", "R", 500, at="10:01"),
         settle("L3", "R", 300, at="10:02"),
@@ -113,7 +113,7 @@ CLAIMS = [
         ],
     ),
     claim(
-        "a repeat is set aside even when a movement of another amount is left over",
+        "a repeat is left out even when a movement of another amount is left over",
         settle("L1", "R", 500, at="10:00"),
         settle("L2", "R", 500, at="10:01"),
         post("T1", "R", 500),
@@ -345,7 +345,7 @@ CLAIMS = [
         gives=["exact_reference one_to_one exact: L1 = T1, 940 USD"],
     ),
     claim(
-        "a movement bears the reference, type and intent of its first clearing entry by id",
+        "a movement has the reference, type and intent of its first clearing entry by id",
         settle("L1", "R1", 500),
         settle("L2", "R2", 500),
         entry("E1", "T1", "R0", "reserved", "debit", 500),

@@ -122,10 +122,10 @@ def test_revoking_what_is_not_there_is_refused(home: Home) -> None:
 
 
 def test_tokens_are_listed_by_tenant_without_what_they_are(home: Home) -> None:
-    bearers = [create(home, tenant) for tenant in ("acme", "zeta", "acme")]
-    assert {token.token_id for token in access.listed(home)} == {token_id for _, token_id in bearers}
+    created = [create(home, tenant) for tenant in ("acme", "zeta", "acme")]
+    assert {token.token_id for token in access.listed(home)} == {token_id for _, token_id in created}
     assert [token.tenant_id for token in access.listed(home, "acme")] == ["acme", "acme"]
-    assert not [bearer for bearer, _ in bearers if bearer in repr(access.listed(home))]
+    assert not [bearer for bearer, _ in created if bearer in repr(access.listed(home))]
 
 
 @pytest.mark.parametrize("other", ["ANN", "ann ", "ａｎｎ", " Ann"])
