@@ -112,11 +112,16 @@ def of_run(tenant: Tenant, run_id: str) -> Iterator[CloseoutCandidate]:
         provider = run_store.get(connection, run_id).provider
     _stage_waiting(tenant, provider)
     with locks.holding(tenant.paths, locks.provider_lock(provider)):
-        with tenant.reading() as connection:
-            run = run_store.get(connection, run_id)
-            revision = run_store.current_revision(connection, run_id) if run.revision else _NOTHING
-            known = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
-        yield CloseoutCandidate(tenant, run, revision, *known)
+        yield seen(tenant, run_id)
+
+
+def seen(tenant: Tenant, run_id: str) -> CloseoutCandidate:
+    """A run as somebody looks at it: nothing is staged, and it may be made again meanwhile."""
+    with tenant.reading() as connection:
+        run = run_store.get(connection, run_id)
+        revision = run_store.current_revision(connection, run_id) if run.revision else _NOTHING
+        known = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
+    return CloseoutCandidate(tenant, run, revision, *known)
 
 
 @contextmanager

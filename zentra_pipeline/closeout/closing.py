@@ -99,6 +99,22 @@ def prepare(
     return CloseoutResult("prepared", closeout, None, approval=to_approve)
 
 
+def preview(candidate: CloseoutCandidate, actor: str, now: datetime) -> CloseoutResult:
+    """What preparing it now would come to, blockers and figures alike; nothing is recorded, no root is worked out."""
+    blocking = candidate.not_in_review()
+    if blocking or not candidate.has_run:
+        return CloseoutResult("blocked", None, None, tuple(blocking))
+    with candidate.tables() as opened:
+        blocking = [*candidate.newer_facts(), *blockers.of_tables(opened, candidate.decisions)]
+        (found,) = opened.rows(
+            "select count(*) as rows, count(*) filter (where evidence_status <> 'audit_ready') as gaps from evidence"
+        )
+        status = "audit_ready" if found["rows"] and not found["gaps"] else "incomplete"
+        closeout = _prepared(candidate, actor, now, None, "", found["rows"], status)
+        to_approve = approval.content(opened, closeout, load_policy(candidate.paths))
+    return CloseoutResult("blocked" if blocking else "open", None, None, tuple(blocking), approval=to_approve)
+
+
 def approve(candidate: CloseoutCandidate, actor: str, now: datetime, origin: Origin = PROGRAM) -> CloseoutResult:
     """Approve and seal what somebody else prepared; approving again changes nothing.
 

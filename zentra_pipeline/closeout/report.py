@@ -37,7 +37,7 @@ _STATEMENT: Final = (
 )
 
 # What an evidence row may lack (dbt: evidence_items), and what brings it.
-_GAPS: Final = {
+GAPS: Final = {
     "provider_reference": "the line or posting has no reference: have the provider or the ledger send one",
     "settlement_file": "no settlement line answers the movement: ingest the provider's file when it comes",
     "ledger_entry": "no ledger movement answers the line: have it posted, or decide about its exception",
@@ -162,7 +162,7 @@ def _gap(row: Mapping[str, Any]) -> dict[str, Any]:
     """What some evidence rows lack, what to do about each part, and the first of the rows."""
     return {
         **row,
-        "missing": [{"word": word, "remedy": _GAPS.get(word, _OTHER_GAP)} for word in row["missing"]],
+        "missing": [{"word": word, "remedy": GAPS.get(word, _OTHER_GAP)} for word in row["missing"]],
         "left": row["rows"] - len(row["examples"]),
     }
 

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zentra_pipeline.api import problems
-from zentra_pipeline.console import approvals, exception_page, queue, rendering, sign_in, visits
+from zentra_pipeline.console import approvals, closeouts, exception_page, queue, rendering, runs, sign_in, visits
 from zentra_pipeline.console.rendering import PREFIX
 
 POLICY: Final = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -27,7 +27,7 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_PAGES: Final = (sign_in, approvals, queue, exception_page)
+_PAGES: Final = (sign_in, approvals, queue, exception_page, runs, closeouts)
 
 
 def add_console(app: FastAPI) -> FastAPI:

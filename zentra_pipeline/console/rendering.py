@@ -54,7 +54,9 @@ def _environment() -> Environment:
         "amount": amount,
         "cell": cell,
         "count": report_text.count,
+        "counted": counted,
         "day": day,
+        "percent": percent,
         "said": report_text.text,
         "when": when,
         "words": report_text.words,
@@ -87,6 +89,16 @@ def when(value: str | datetime | None) -> Markup:
     if isinstance(value, datetime):
         value = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC).isoformat().replace("+00:00", "Z")
     return Markup('<time datetime="{}">{} UTC</time>').format(value, value[:16].replace("T", " "))
+
+
+def counted(number: int, noun: str) -> str:
+    """A count with its noun: `1 row`, `1,204 rows`."""
+    return f"{report_text.count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(bps: int | None) -> str:
+    """Hundredths of a percent: `98.75 %`."""
+    return NOTHING if bps is None else f"{bps // 100}.{bps % 100:02} %"
 
 
 def type_title(exception_type: str) -> str:

@@ -18,6 +18,7 @@ from zentra_pipeline.settings import TenantPaths
 
 # What happens at one instant is listed in this order.
 KINDS: Final = ("intent", "ledger", "callback", "settlement", "match", "exception", "decision", "closeout")
+MOST_REFERENCE: Final = 4_096
 _SYSTEM: Final = "system"
 _COUNTERPARTS: Final = ("settlement_line", "ledger_transaction", "callback")
 

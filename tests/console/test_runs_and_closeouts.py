@@ -1,0 +1,112 @@
+"""Runs as a calendar and one by one, a payment's history, and a closeout by two people from blockers to the zip."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from openpyxl import load_workbook
+
+from tests.api.conftest import Books
+from tests.console.conftest import HOSTILE
+from tests.console.test_sign_in_and_approvals import rows
+from tests.console.visitor import Visitor
+from zentra_pipeline.closeout.verify import verify
+
+Visit = Callable[..., Visitor]
+
+
+def run_of(books: Books, provider: str, window: str, tenant: str = "acme") -> str:
+    sql = f"select run_id from runs where provider = '{provider}' and ledger_window = '{window}'"
+    (row,) = rows(books, sql, tenant)
+    return str(row["run_id"])
+
+
+def test_a_month_shows_every_providers_windows_and_their_states(visit: Visit, books: Books) -> None:
+    analyst = visit("analyst")
+    page = analyst.open("/console/runs")
+    assert "Runs of 2026-04" in page.text
+    labels = [str(each) for each in page.tree.xpath("//table[contains(@class, 'calendar')]//@aria-label")]
+    assert {"many, 2026-04-21: open", "rail_primary, 2026-04-20: open"} <= set(labels)
+    titles = [str(each) for each in page.tree.xpath("//span/@title")]
+    assert "rail_primary, 2026-04-16: missing" in titles
+    assert "No run in this month." in analyst.open("/console/runs?month=2031-01").text
+    assert analyst.open("/console/runs?month=yesterday").status == 422
+
+
+def test_a_run_shows_its_spine_statement_and_where_every_row_went(visit: Visit, books: Books) -> None:
+    path = f"/console/runs/{run_of(books, 'rail_primary', '2026-04-15')}"
+    page = visit("analyst").open(path)
+    spine = page.of("spine")[0]
+    for step in ("Ingest", "Match", "Compare", "Own", "Close"):
+        assert step in spine
+    for said in ("Brought forward", "unexplained", "Lines matched", "Who owns what", "in review"):
+        assert said in page.text
+    assert page.buttons == []
+    assert visit("operator").open(path).press("Run it again").of("good") == [
+        "Asked for. The run is made as soon as the worker gets to it: load this page again."
+    ]
+    workbook = visit("analyst").client.get(f"{path}/workbook")
+    assert workbook.headers["content-disposition"] == 'attachment; filename="rail_primary-2026-04-15.xlsx"'
+    assert "Matches" in load_workbook(io.BytesIO(workbook.content)).sheetnames
+    assert not list(books.paths("acme").scratch.glob("download-*"))
+
+
+def test_a_payments_history_is_a_page_and_an_unknown_one_says_so(visit: Visit) -> None:
+    analyst = visit("analyst")
+    page = analyst.open("/console/exceptions").press("Find", reference="pay_02")
+    assert page.status == 200
+    assert "pay_02" in page.text
+    assert {"ledger", "settlement", "callback"} <= set(page.of("badge"))
+    hostile = analyst.open("/console/exceptions").press("Find", reference=HOSTILE[0])
+    assert hostile.status == 200
+    assert not hostile.tree.xpath("//main//script")
+    unknown = analyst.open("/console/exceptions").press("Find", reference="<img src=x>")
+    assert (unknown.status, "nothing has the provider reference" in unknown.text) == (404, True)
+    assert not unknown.tree.xpath("//main//img")
+    for wrong in ("", "?reference=", "?reference=%00", "?reference=" + "x" * 5_000):
+        assert analyst.open(f"/console/payments{wrong}").status == 422
+
+
+def test_a_closeout_goes_from_blockers_to_a_seal_by_two_people(visit: Visit, books: Books, tmp_path: Path) -> None:
+    run_id = run_of(books, "rail_primary", "2026-04-26", "globex")
+    path = f"/console/runs/{run_id}/closeout"
+    operator, approver = visit("operator", "globex"), visit("approver", "globex")
+    page = operator.open(path)
+    for said in ("1 in the way", "unmatched_provider_row", "What would be sealed", "Why evidence is incomplete"):
+        assert said in page.text, said
+    assert "Prepare" not in page.buttons
+    word = operator.csrf
+    assert operator.send(path, {"csrf": word, "action": "prepare"}).status == 409
+    (decide,) = [link for link in page.links() if "/exceptions/exc_" in link]
+    operator.open(decide).press("Resolve", resolution="adjustment_required", reason="posted by hand tomorrow")
+    assert operator.open(path).press("Prepare").of("good") == ["Prepared. A second person has to approve it."]
+    assert "an approver or admin approves a closeout" in operator.open(path).text
+    assert operator.send(path, {"csrf": word, "action": "approve"}).status == 403
+    seen = approver.open("/console/approvals")
+    assert "Closeout of rail_primary, 2026-04-26" in seen.text
+    assert approver.send(path, {"csrf": approver.csrf, "action": "approve", "seen": "another"}).status == 409
+    assert seen.press("Approve and seal").of("good") == ["Approved and sealed."]
+    checked = approver.open(f"{path}?check=yes")
+    assert "Every check holds." in checked.text
+    assert "prepared by operator_globex, approved by approver_globex" in checked.text
+    packed = approver.client.get(f"{path}/1/bundle")
+    assert packed.headers["content-disposition"] == 'attachment; filename="rail_primary-2026-04-26-r1.zip"'
+    assert packed.content == approver.client.get(f"{path}/1/bundle").content
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        archive.extractall(tmp_path)
+    assert verify(tmp_path / "rail_primary-2026-04-26-r1", books.home.trust).holds
+    report = approver.client.get(f"{path}/1/report")
+    assert report.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert report.headers["x-content-type-options"] == "nosniff"
+    assert approver.client.get(f"{path}/2/report").status_code == 404
+
+
+def test_another_tenants_run_is_none_and_a_readers_forms_are_refused(visit: Visit, books: Books) -> None:
+    acme, analyst = visit("admin"), visit("analyst", "globex")
+    path = f"/console/runs/{run_of(books, 'rail_primary', '2026-04-26', 'globex')}"
+    for part in ("", "/closeout", "/closeout/1/bundle", "/closeout/1/report", "/workbook"):
+        assert acme.open(path + part).status == 404, part
+    for part, fields in (("/again", {}), ("/closeout", {"action": "prepare"})):
+        assert acme.send(path + part, {"csrf": acme.csrf, **fields}).status == 404, part
+        assert analyst.send(path + part, {"csrf": analyst.csrf, **fields}).status == 403, part

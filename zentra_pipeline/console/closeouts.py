@@ -1,0 +1,166 @@
+"""The page of a run's closeout, its forms and its downloads; what a closeout is does not belong here (closeout)."""
+
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
+
+from zentra_pipeline.api import problems
+from zentra_pipeline.api import runs as api_runs
+from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.security import APPROVE, PREPARE
+from zentra_pipeline.closeout import approval, bundle_zip, candidate, closing
+from zentra_pipeline.closeout.closing import CloseoutResult
+from zentra_pipeline.closeout.report import GAPS
+from zentra_pipeline.closeout.workbook import write_workbook
+from zentra_pipeline.console import approvals, visits
+from zentra_pipeline.console.rendering import link
+from zentra_pipeline.console.visits import Visit
+from zentra_pipeline.errors import OutdatedError
+from zentra_pipeline.store.closeouts import Closeout
+
+# The sealed report brings its own style and nothing else: it may show it, and may do nothing.
+_REPORT_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def show(visit: Visit) -> Response:
+    """What is sealed, what is prepared, and what is in the way."""
+    run = api_runs.find_run(visit.caller, visit.named("run_id"))
+    case = candidate.seen(visit.tenant, run.run_id)
+    prepared = case.prepared
+    preview = None
+    if prepared is None and not case.is_sealed:
+        preview = closing.preview(case, visit.caller.actor, visit.serving.now())
+    return visit.page(
+        "closeout.html",
+        run=case.run,
+        case=case,
+        prepared=prepared,
+        content=None if prepared is None else approval.kept(case.decisions, prepared.closeout_id),
+        obstacle=None if prepared is None else approvals.closeout_obstacle(visit.caller, prepared.prepared_by),
+        preview=preview,
+        blocker_page=_blocker_page,
+        lacking=_lacking,
+        checked=_checked(visit, case.sealed) if visit.query.get("check") else None,
+        may_prepare=visit.may(PREPARE),
+    )
+
+
+def take_step(visit: Visit) -> Response:
+    """Prepare the closeout, or approve the one that was seen."""
+    run = api_runs.find_run(visit.caller, visit.named("run_id"))
+    form, caller = visit.form, visit.caller
+    action = form.text("action")
+    page = link("runs", run.run_id, "closeout")
+    if action == "approve":
+        caller.require(APPROVE)
+        with candidate.of_run(visit.tenant, run.run_id) as case:
+            _check_seen(case.prepared, form.text("seen"))
+            result = closing.approve(case, caller.actor, visit.serving.now(), caller.origin)
+        _raise_blocked(result)
+        return visits.to(page, "sealed")
+    if action != "prepare":
+        raise ProblemError("invalid", "Choose prepare or approve.")
+    with candidate.of_run(visit.tenant, run.run_id) as case:
+        result = closing.prepare(
+            case, caller.actor, visit.serving.now(), form.text("reason"), form.text("accept_quarantine"), caller.origin
+        )
+    _raise_blocked(result)
+    return visits.to(page, "prepared")
+
+
+def report(visit: Visit) -> Response:
+    """The sealed report, to be looked at."""
+    closeout, bundle = _sealed(visit)
+    headers = {"Content-Security-Policy": _REPORT_POLICY}
+    name = f"{closeout.provider}-{closeout.ledger_window}-r{closeout.revision}.html"
+    return FileResponse(
+        bundle / "files" / "report.html", headers=headers, filename=name, content_disposition_type="inline"
+    )
+
+
+def bundle(visit: Visit) -> Response:
+    """The sealed bundle as a zip."""
+    closeout, folder = _sealed(visit)
+    name = f"{closeout.provider}-{closeout.ledger_window}-r{closeout.revision}"
+    return _made(visit, f"{name}.zip", "application/zip", lambda file: bundle_zip.write_zip(folder, file, name))
+
+
+def workbook(visit: Visit) -> Response:
+    """The run as an Excel workbook."""
+    run = api_runs.find_run(visit.caller, visit.named("run_id"))
+    name = f"{run.provider}-{run.ledger_window}.xlsx"
+    return _made(visit, name, _XLSX, lambda file: write_workbook(file, visit.caller.paths, run.run_id))
+
+
+def _made(visit: Visit, name: str, media_type: str, write: Callable[[Path], Any]) -> Response:
+    """A file made for this visit, which is gone once it was sent."""
+    visit.caller.paths.scratch.mkdir(parents=True, exist_ok=True)
+    file = visit.caller.paths.scratch / f"download-{secrets.token_hex(8)}{Path(name).suffix}"
+    try:
+        write(file)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    return FileResponse(
+        file, media_type=media_type, filename=name, background=BackgroundTask(file.unlink, missing_ok=True)
+    )
+
+
+def _sealed(visit: Visit) -> tuple[Closeout, Path]:
+    """The sealed closeout of a run of this revision, and its folder."""
+    run = api_runs.find_run(visit.caller, visit.named("run_id"))
+    case = candidate.seen(visit.tenant, run.run_id)
+    for closeout in case.closeouts:
+        if closeout.bundle is not None and str(closeout.revision) == visit.named("revision"):
+            return closeout, closing.bundle_of(visit.caller.paths, closeout)
+    raise problems.not_found()
+
+
+def _checked(visit: Visit, sealed: Closeout | None) -> Any:
+    """What checking the newest seal says, against the home's own keys."""
+    from zentra_pipeline.closeout import verify
+
+    if sealed is None:
+        return None
+    return verify.verify(closing.bundle_of(visit.caller.paths, sealed), visit.serving.home.trust)
+
+
+def _check_seen(prepared: Closeout | None, seen: str | None) -> None:
+    """Refuse an approval of what has been prepared again since it was looked at."""
+    if prepared is not None and seen != f"{prepared.closeout_id} {prepared.prepared_at}":
+        raise OutdatedError("it has been prepared again since you looked: look at what there is to approve now")
+
+
+def _raise_blocked(result: CloseoutResult) -> None:
+    if result.closeout is None:
+        blocked = [{"explanation": item.explanation, "remedy": item.remedy.words} for item in result.blockers]
+        raise ProblemError("blocked", "Something is in the way.", members={"blockers": blocked})
+
+
+def _lacking(content: Mapping[str, Any]) -> list[tuple[str, int, str | None]]:
+    """What rows of evidence lack, each with how many and what brings it; the commonest first."""
+    found: Counter[str] = Counter()
+    for row in content["evidence"]["gaps"]:
+        for word in (row["missing"] or "a reason recorded").split(", "):
+            found[word] += row["rows"]
+    return [(word, rows, GAPS.get(word)) for word, rows in found.most_common()]
+
+
+def _blocker_page(about: dict[str, str]) -> str | None:
+    """Where somebody clears a blocker about an exception."""
+    return link("exceptions", about["exception_id"]) if "exception_id" in about else None
+
+
+ROUTES: Final = [
+    visits.page("/runs/{run_id}/closeout", show),
+    visits.form("/runs/{run_id}/closeout", take_step, PREPARE),
+    visits.page("/runs/{run_id}/closeout/{revision}/report", report),
+    visits.page("/runs/{run_id}/closeout/{revision}/bundle", bundle),
+    visits.page("/runs/{run_id}/workbook", workbook),
+]
