@@ -12,6 +12,7 @@ import click
 from zentra_pipeline import vocabulary
 from zentra_pipeline.cli.group import zentra
 from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.console.app import PAGES
 from zentra_pipeline.contracts import CONTRACTS
 from zentra_pipeline.events import types
 from zentra_pipeline.settings import DBT_PROJECT
@@ -63,6 +64,26 @@ def test_formats_are_those_of_the_contract() -> None:
         named = set(words(rows[f"`{key}`"][1]))
         assert named - not_built(1, key) == set(readers)
         assert not_built(1, key) <= named
+
+
+def test_the_guide_names_every_route_of_the_console_and_the_contract_what_it_lacks() -> None:
+    guide = (ROOT / "docs" / "guides" / "console.md").read_text(encoding="utf-8").split("## Routes")[1]
+    named = {
+        (method, line.split("`")[1])
+        for line in guide.splitlines()
+        if line.startswith("| `/console")
+        for method in re.findall(r"`(GET|POST)`", line)
+    }
+    assert named == {
+        (method, f"/console{route.path}")
+        for module in PAGES
+        for route in module.ROUTES
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    lacks = next(line for line in section(11).splitlines() if line.startswith("| §3 `zentra serve`"))
+    paths = " ".join(path for _, path in named)
+    assert re.findall(r"OIDC|attached|period", lacks) == ["OIDC", "attached", "period"]
+    assert not re.findall(r"oidc|attach|period", paths)
 
 
 def test_input_columns_are_those_of_the_contract() -> None:

@@ -15,7 +15,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zentra_pipeline.api import problems
-from zentra_pipeline.console import approvals, closeouts, exception_page, queue, rendering, runs, sign_in, visits
+from zentra_pipeline.console import (
+    api_docs,
+    approvals,
+    closeouts,
+    exception_page,
+    queue,
+    rendering,
+    runs,
+    sign_in,
+    visits,
+)
 from zentra_pipeline.console.rendering import PREFIX
 
 POLICY: Final = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -27,12 +37,12 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_PAGES: Final = (sign_in, approvals, queue, exception_page, runs, closeouts)
+PAGES: Final = (sign_in, approvals, queue, exception_page, runs, closeouts)
 
 
 def add_console(app: FastAPI) -> FastAPI:
     """The server's app with the console beside its routes."""
-    pages = [route for module in _PAGES for route in module.ROUTES]
+    pages = [route for module in PAGES for route in module.ROUTES]
     console = Starlette(
         routes=[
             *pages,
@@ -41,6 +51,7 @@ def add_console(app: FastAPI) -> FastAPI:
         ]
     )
     console.state.service = app.state.service
+    app.router.routes.append(Route("/docs", _documentation, methods=["GET"]))
     app.router.routes.append(Route("/", _start, methods=["GET"]))
     app.router.routes.append(Route(PREFIX, _start, methods=["GET"]))
     app.router.routes.append(Mount(PREFIX, _Guarded(console)))
@@ -49,6 +60,13 @@ def add_console(app: FastAPI) -> FastAPI:
 
 async def _start(_request: Request) -> Response:
     return RedirectResponse(f"{PREFIX}/", 303)
+
+
+async def _documentation(request: Request) -> Response:
+    """Every route of the API, as its description has it; needs no token."""
+    app = request.app
+    content = {"sections": api_docs.sections(app), "version": app.version, "description": app.description}
+    return rendering.page("docs.html", headers={**_HEADERS, "Cache-Control": "no-cache"}, **content)
 
 
 async def _nothing_here(_request: Request) -> Response:

@@ -32,13 +32,13 @@ def show_month(visit: Visit) -> Response:
     with visit.tenant.reading() as connection:
         runs = run_store.list_runs(connection)
         closeouts = closeout_store.listed(connection)
-    known = [item.ledger_window for item in (*runs, *closeouts)]
+    known = [*(run.ledger_window for run in runs), *(closeout.ledger_window for closeout in closeouts)]
+    providers = {*(run.provider for run in runs), *(closeout.provider for closeout in closeouts)}
     first = _first_day(visit.query.get("month"), max(known, default=visit.serving.now().date().isoformat()))
     last = date(first.year, first.month, monthrange(first.year, first.month)[1])
     days = [first + timedelta(days=number) for number in range(last.day)]
     rows = [
-        (provider, _by_day(calendar.windows(visit.tenant, provider, first, last)))
-        for provider in sorted({item.provider for item in (*runs, *closeouts)})
+        (provider, _by_day(calendar.windows(visit.tenant, provider, first, last))) for provider in sorted(providers)
     ]
     month = first.isoformat()[:7]
     return visit.page(

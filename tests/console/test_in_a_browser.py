@@ -1,0 +1,131 @@
+"""The console in Chromium: two people write off and close, without JavaScript; every page fits, wide and narrow.
+
+It needs Debian's package `chromium` (`apt-get install chromium`), or CHROMIUM to name another; Playwright brings no
+browser of its own.
+"""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from tests.api.conftest import NOW, ingest_story, run_story
+from zentra_pipeline.console.app import create_app
+from zentra_pipeline.settings import Home
+from zentra_pipeline.tenants import access, tenancy
+from zentra_pipeline.tenants.tenant import Tenant
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+sync_api = pytest.importorskip("playwright.sync_api", reason="install playwright (it is in the group dev)")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium, or set CHROMIUM")
+PAGES = ("approvals", "exceptions?status=any", "runs", "payments?reference=pay_9XKD", "payments?reference=none")
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Tokens by role at globex, whose one line nobody posted; under `home` the home's path."""
+    home = Home.at(tmp_path_factory.mktemp("browser") / "home")
+    tenancy.init_home(home)
+    tenancy.add_tenant(home, "globex", NOW)
+    tenant = Tenant.of(home, "globex")
+    ingest_story(tenant)
+    run_story(tenant)
+    made = {
+        role: access.create_token(home, tenant="globex", actor=f"{role} of globex", role=role, now=NOW)[0]
+        for role in ("operator", "approver")
+    }
+    return {**made, "home": str(home.root)}
+
+
+@pytest.fixture(scope="module")
+def url(tokens: dict[str, str]) -> Iterator[str]:
+    """The console as `zentra serve` has it, at a free port."""
+    app = create_app(Home.at(tokens["home"]))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--headless=new"])
+        yield found
+        found.close()
+
+
+def signed_in(browser: Any, url: str, token: str, **options: Any) -> Any:
+    page = browser.new_context(**options).new_page()
+    page.set_default_timeout(150_000)  # a decision that makes a run again answers when it is made
+    page.goto(f"{url}/console/")
+    page.fill("input[name=token]", token)
+    page.click("main button")
+    return page
+
+
+def test_two_people_write_off_and_close_a_window_without_javascript(
+    browser: Any, url: str, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    operator = signed_in(browser, url, tokens["operator"], java_script_enabled=False)
+    approver = signed_in(browser, url, tokens["approver"], java_script_enabled=False)
+    operator.click("text=pay_9XKD")
+    operator.fill(".actions textarea[name=reason] >> nth=0", "not worth the chase")
+    operator.click("button:has-text('Write off')")
+    assert operator.locator("text=Waits for approval: written off").count() == 1
+    approver.goto(f"{url}/console/approvals")
+    assert approver.locator("text=not worth the chase").count() == 1
+    assert approver.locator(".figure:has-text('482.00 USD')").count() == 2
+    approver.click("button:has-text('Approve')")
+    assert approver.locator(".notice.good").inner_text() == "Approved."
+    operator.click("nav >> text=Runs")
+    operator.click(".calendar a")
+    operator.click("text=The closeout")
+    operator.click("button:has-text('Prepare')")
+    approver.goto(f"{url}/console/approvals")
+    approver.click("button:has-text('Approve and seal')")
+    assert approver.locator(".notice.good").inner_text() == "Approved and sealed."
+    approver.click("text=Check the seal now")
+    assert approver.locator("text=Every check holds.").count() == 1
+    with approver.expect_download() as download:
+        approver.click("text=Bundle as zip")
+    assert download.value.suggested_filename == "rail_primary-2026-04-26-r1.zip"
+    approver.click("text=Sign out")
+    assert approver.url.startswith(f"{url}/console/sign-in")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_every_page_fits_and_breaks_no_policy(
+    browser: Any, url: str, tokens: dict[str, str], width: int, scheme: str
+) -> None:
+    options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+    page = signed_in(browser, url, tokens["operator"], **options)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{url}/console/exceptions?status=any")
+    exception = page.get_attribute(".queue tbody a", "href")
+    page.goto(f"{url}/console/runs")
+    run = page.get_attribute(".calendar a", "href")
+    for path in (*(f"/console/{each}" for each in PAGES), exception, run, f"{run}/closeout?check=yes", "/docs"):
+        status = page.goto(url + path).status
+        assert status == (404 if path.endswith("=none") else 200), path
+        widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert widths[0] <= widths[1], path
+        unnamed = page.evaluate(
+            "[...document.querySelectorAll('input:not([type=hidden]),select,textarea,button,a')]"
+            ".filter(e => !(e.labels?.length || e.ariaLabel || e.textContent.trim() || e.title)).map(e => e.outerHTML)"
+        )
+        assert unnamed == [], path
+    assert not [message for message in said if "Content Security Policy" in message]
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (dark == "rgb(255, 255, 255)") == (scheme == "light")
