@@ -93,6 +93,14 @@ def sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
+def catalog_as_shipped() -> Iterator[None]:
+    """Have the module's homes keep `catalog.duckdb` up to date, as the product does."""
+    with pytest.MonkeyPatch.context() as patched:
+        quick.catalog_as_shipped(patched)
+        yield
+
+
+@pytest.fixture(scope="module")
 def sqlite_for_module() -> Iterator[None]:
     """Have all homes of the module live in SQLite files: for homes that are copied as folders, stores and all."""
     with pytest.MonkeyPatch.context() as patched:

@@ -1,4 +1,5 @@
 -- A line or movement is a leg of at most one match, earlier runs included. Blocks the publication of the run.
+{{ config(meta={'dagster': {'ref': {'name': 'matches'}}}) }}
 with outcomes as (
 
     select * from {{ ref('int_item_outcomes') }}

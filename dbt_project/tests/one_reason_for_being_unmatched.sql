@@ -1,6 +1,6 @@
 -- An open line has exactly one reason for being unmatched, an open movement one when it repeats another or is overdue and
 -- none while it is in transit; what is not open has none. A failed line of a type that needs no movement is not open.
-{{ config(meta={'dagster': {'ref': {'name': 'int_open_items'}}}) }}
+{{ config(meta={'dagster': {'ref': {'name': 'open_items'}}}) }}
 
 with open_items as (
 

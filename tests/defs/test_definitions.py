@@ -1,9 +1,11 @@
 """The code location as Dagster sees it: which assets and checks there are, whose they are, and that tools find them."""
 
+import itertools
 import os
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import dagster as dg
@@ -23,7 +25,9 @@ from zentra_pipeline.settings import DBT_PROJECT, HOME_VARIABLE
 
 ROOT = DBT_PROJECT.parent
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "asset_keys.txt"
-GROUPS = {"ingest", "staging", "matching", "exceptions", "closeout"}
+SUBJECTS = {"settlement_line": "lines", "ledger_transaction": "movements", "callback": "callbacks"}
+OF_SUBJECTS = {f"exceptions_of_{name}" for name in SUBJECTS.values()}
+GROUPS = {"ingest", "passes", "matches", "review", "controls", "closeout", *OF_SUBJECTS}
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +41,26 @@ def test_asset_keys_and_groups_are_those_of_the_snapshot(graph: AssetGraph) -> N
     Models of exception types follow from the vocabulary.
     """
     found = [f"{graph.get(key).group_name} {key.to_user_string()}" for key in graph.get_all_asset_keys()]
-    types = [f"exceptions exc_{row.exception_type}" for row in vocabulary.exception_types()]
+    types = [
+        f"exceptions_of_{SUBJECTS[row.subject_type]} exc_{row.exception_type}" for row in vocabulary.exception_types()
+    ]
     assert sorted(found) == sorted([*SNAPSHOT.read_text(encoding="utf-8").splitlines(), *types])
+
+
+def test_a_group_is_small_enough_to_look_at(graph: AssetGraph) -> None:
+    counted = Counter(graph.get(key).group_name for key in graph.get_all_asset_keys())
+    assert max(counted.values()) <= 12, counted
+
+
+def test_the_passes_follow_one_another_and_all_that_is_said_comes_after_them(graph: AssetGraph) -> None:
+    """Models between the passes are not followed; what is made from them is shown behind the nearest that is."""
+    by_reference = ("exact_reference", "normalized_reference", "internal_reference", "callback_bridge")
+    names = ("manual", *by_reference, "batch_total", "left_over", "amount_date")
+    passes = [dg.AssetKey(f"int_pass_{name}") for name in names]
+    for before, after in itertools.pairwise(passes):
+        assert graph.get(after).parent_keys == {before}
+    assert graph.get(dg.AssetKey("matches")).parent_keys == {passes[-1]}
+    assert graph.get(dg.AssetKey("conservation")).parent_keys == {passes[-1], dg.AssetKey(["raw", "quarantine"])}
 
 
 def test_only_what_is_ingested_is_made_elsewhere(graph: AssetGraph) -> None:
@@ -73,9 +95,9 @@ def test_every_data_test_of_a_run_is_a_blocking_check(graph: AssetGraph) -> None
     assert [name for name, check in checks.items() if not check.description] == []
 
 
-def test_every_dbt_model_is_an_asset_and_no_unit_test_is_a_check(graph: AssetGraph) -> None:
-    models = {dg.AssetKey(name) for name in project_nodes("model")}
-    assert models <= graph.get_all_asset_keys()
+def test_every_published_table_is_an_asset_and_no_unit_test_is_a_check(graph: AssetGraph) -> None:
+    marts = {dg.AssetKey(name) for name, node in project_nodes("model").items() if node["fqn"][1] == "marts"}
+    assert marts <= graph.get_all_asset_keys()
     assert project_nodes("unit_test").keys().isdisjoint(check.name for check in graph.asset_check_keys)
 
 

@@ -163,7 +163,7 @@ def test_a_run_shows_what_it_was_made_from_before_itself(world: World) -> None:
     reconcile(world.tenant, RunRequest("rail_primary", "set_2026_04_20", date(2026, 4, 20), "finance_ops"))
     with dagster_instance(world.home) as instance:
         (raw,) = instance.fetch_materializations(dg.AssetKey(["raw", "settlement_lines"]), limit=9).records
-        (staged,) = instance.fetch_materializations(dg.AssetKey("stg_settlement_lines"), limit=9).records
+        (staged,) = instance.fetch_materializations(dg.AssetKey("open_items"), limit=9).records
         assert raw.partition_key == staged.partition_key
         assert raw.storage_id < staged.storage_id
         assert [run.job_name for run in instance.get_runs()] == ["reconcile_window"]

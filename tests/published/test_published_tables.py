@@ -15,6 +15,8 @@ from zentra_pipeline import sql_text
 from zentra_pipeline.published import declared_tables, lake, operational_tables
 from zentra_pipeline.settings import DBT_PROJECT
 
+pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
+
 CONTRACT = DBT_PROJECT.parent / "docs" / "contract.md"
 
 # contract §4, word for word where it names columns.

@@ -26,7 +26,7 @@ from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.runs import Run
 from zentra_pipeline.tenants.tenant import Tenant
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
 
 NOW = datetime(2026, 4, 28, 9, tzinfo=UTC)
 _lines = (f"L{number:02d}" for number in count(1))

@@ -17,6 +17,8 @@ from zentra_pipeline.store.place import MARKER
 from zentra_pipeline.upkeep import doctor, rebuild
 from zentra_pipeline.upkeep.finding import ERROR
 
+pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
+
 
 @dataclass(frozen=True)
 class Reported:

@@ -27,7 +27,7 @@ from zentra_pipeline.reconcile import run_requests, window_run
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 CALLBACKS_OFF = {"expects_callbacks": False}

@@ -1,8 +1,9 @@
 """Spares every test what costs time and proves nothing: waiting for the disk, migrating each new store step by step.
 
 Tests kill processes, not machines, so what they write need not have reached the disk. The first new store of a process
-is migrated; those after it replay the statements that this took. Does not belong here: anything a test relies on; one
-that is about durability or migrations says `as_shipped`.
+is migrated; those after it replay the statements that this took. `catalog.duckdb` stays as a tenant's first moment has
+it: queries do not read it. Does not belong here: anything a test relies on; one that is about durability or migrations
+says `as_shipped`, a module that reads the catalog asks for the fixture `catalog_as_shipped`.
 """
 
 import gc
@@ -14,10 +15,14 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Connection, event
 
+from zentra_pipeline.published import catalog, lake
+from zentra_pipeline.published.lake_views import Snapshot
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import engine, sqlite
 from zentra_pipeline.store.place import StorePlace
 
 _fsync, _on_connect, _migrate = os.fsync, sqlite._on_connect, engine._migrate
+_write_catalog = lake._write_catalog
 _READING: Final = ("SELECT", "PRAGMA")
 _statements: dict[str, list[tuple[str, Any]]] = {}
 
@@ -29,6 +34,7 @@ def without_waiting() -> Iterator[None]:
         patched.setattr(os, "fsync", lambda descriptor: None)
         patched.setattr(sqlite, "_on_connect", _connect)
         patched.setattr(engine, "_migrate", _make)
+        patched.setattr(lake, "_write_catalog", _write_first_catalog)
         gc.freeze()  # what is imported by now stays, and need not be looked through again and again
         try:
             yield
@@ -41,6 +47,17 @@ def as_shipped(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(os, "fsync", _fsync)
     patched.setattr(sqlite, "_on_connect", _on_connect)
     patched.setattr(engine, "_migrate", _migrate)
+    catalog_as_shipped(patched)
+
+
+def catalog_as_shipped(patched: pytest.MonkeyPatch) -> None:
+    """Have `catalog.duckdb` follow the store as the product has it."""
+    patched.setattr(lake, "_write_catalog", _write_catalog)
+
+
+def _write_first_catalog(paths: TenantPaths, snapshot: Snapshot) -> None:
+    if not paths.catalog.exists():
+        paths.catalog.write_bytes(catalog._template())
 
 
 def _connect(connection: Any, record: object) -> None:

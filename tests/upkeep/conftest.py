@@ -12,6 +12,7 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
+from tests.support import quick
 from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.published import lake
@@ -86,6 +87,11 @@ def seal(tenant: Tenant, run_id: str) -> None:
         assert outcome.closeout is not None, outcome.blockers
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _with_a_catalog(catalog_as_shipped: None) -> None:
+    """The catalog is looked at like everything else of a home."""
+
+
 @pytest.fixture(autouse=True)
 def _in_files(sqlite: None) -> None:
     """What is damaged here are files, whatever database the suite runs on."""
@@ -100,6 +106,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     with (folder / "lock").open("a") as lock, pytest.MonkeyPatch.context() as patched:
         fcntl.flock(lock, fcntl.LOCK_EX)
         patched.setenv("ZENTRA_KEY_PASSPHRASE", "only for tests")
+        quick.catalog_as_shipped(patched)
         patched.delenv(DATABASE_VARIABLE, raising=False)
         if not (folder / "made").exists():
             history(folder / "world")

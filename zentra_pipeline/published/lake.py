@@ -6,9 +6,11 @@ command if a crash came between. Does not belong here: the files themselves (lak
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,15 +81,15 @@ def write_moment(paths: TenantPaths, file: Path, link: Path) -> list[Path]:
 
 
 def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> QueryResult:
-    """Run one read-only statement over the published tables of a tenant, all of one moment.
+    """Run one statement of Zentra's own over the published tables of a tenant, all of one moment.
 
-    The statement sees nothing but those tables: no other file, no network, no setting can be reached from it.
+    What a person brings is answered in a process of its own that reaches nothing else (queries.query_process).
     Raises UsageError for anything that is not a single query, or that DuckDB refuses.
     """
     with reading(operational_store(paths)) as store:
         snapshot = lake_views.read_snapshot(paths, store)
     views = {name: rows or lake_views.no_rows(name) for name, rows in lake_views.views(paths, snapshot).items()}
-    with duckdb.connect() as connection:
+    with _database(os.getpid()).cursor() as connection:  # its temporary tables are its own, and end with it
         try:
             named = read_only_sql.tables_read(connection, sql, views.keys() | operational_tables.COLUMNS.keys())
         except duckdb.Error as cause:
@@ -97,13 +99,10 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
         needed = _with_their_sources(named, views)
         for name in operational_tables.COLUMNS:
             if name in needed:
-                operational_tables.create_table(connection, name, snapshot.tables.rows[name])
+                operational_tables.create_table(connection, name, snapshot.tables.rows[name], "temp")
         for name, definition in views.items():
             if name in needed:
-                connection.execute(f"create view {name} as {definition}")
-        connection.execute(sql_text.allowed_paths(snapshot.paths(paths)))
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
+                connection.execute(f"create temp view {name} as {definition}")
         try:
             answer = connection.execute(sql, list(parameters))
             columns = [column[0] for column in answer.description or []]
@@ -113,6 +112,15 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
             if known := machine_errors.explained(cause):
                 raise known from cause
             raise UsageError(f"the query cannot be answered: {cause}") from cause
+
+
+@cache
+def _database(process: int) -> duckdb.DuckDBPyConnection:
+    """An empty database for the queries of a process: opening one costs as much as a query. A fork opens its own.
+
+    It keeps no pages of files: a restored or damaged file is read as it is.
+    """
+    return duckdb.connect(config={"enable_external_file_cache": False})
 
 
 def _with_their_sources(names: Iterable[str], views: Mapping[str, str]) -> set[str]:

@@ -146,8 +146,12 @@ def create(connection: duckdb.DuckDBPyConnection, tables: OperationalTables, sch
 def create_table(
     connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[Any, ...]], schema: str = "main"
 ) -> None:
-    """Make one table of COLUMNS; its rows go over as texts in one parameter, which spares the import of pandas."""
-    connection.execute(f"create table {schema}.{name} ({COLUMNS[name]})")
+    """Make one table of COLUMNS; in `temp` it is this connection's alone.
+
+    The rows go over as texts in one parameter, which spares the import of pandas.
+    """
+    kind = "temp table" if schema == "temp" else "table"
+    connection.execute(f"create {kind} {schema}.{name} ({COLUMNS[name]})")
     if not rows:
         return
     types = [definition.split()[1] for definition in COLUMNS[name].split(", ")]

@@ -1,18 +1,21 @@
-"""The dbt models as Dagster assets: keys, groups, descriptions and checks; running them does not belong here.
+"""The dbt models that finance follows as Dagster assets: keys, groups, descriptions, checks; not how they are run.
 
-They are read from the manifest: importing dagster_dbt takes longer than a small window.
+They are the passes, the exception types and the marts; what lies between is in dbt's documentation (ADR 0050). They are
+read from the manifest: importing dagster_dbt takes longer than a small window.
 """
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from graphlib import TopologicalSorter
 from typing import Any, Final
 
 import dagster as dg
 
+from zentra_pipeline import vocabulary
 from zentra_pipeline.defs.partitions import partitioned_check, previous_window
 from zentra_pipeline.reconcile import dbt_project
 
@@ -23,18 +26,19 @@ FRESHNESS: Final = dg.FreshnessPolicy.time_window(
 )
 SCOPE_KEY: Final = dg.AssetKey(["run", "scope"])
 EARLIER_KEY: Final = dg.AssetKey(["earlier", "runs"])
-_GROUP_OF_FOLDER: Final = {
-    "staging": "staging",
-    "intermediate": "matching",
-    "exceptions": "exceptions",
-    "marts": "matching",
-}
+_PASSES: Final = "int_pass_"
 _GROUP_OF_MART: Final = {
-    "exceptions": "exceptions",
-    "conservation": "closeout",
-    "rollforward": "closeout",
-    "run_metrics": "closeout",
+    "exceptions": "review",
+    "open_items": "review",
+    "conservation": "controls",
+    "rollforward": "controls",
+    "run_metrics": "controls",
     "evidence_items": "closeout",
+}
+_GROUP_OF_SUBJECT: Final = {
+    "settlement_line": "exceptions_of_lines",
+    "ledger_transaction": "exceptions_of_movements",
+    "callback": "exceptions_of_callbacks",
 }
 
 
@@ -54,22 +58,59 @@ class ModelSpecs:
 
 @cache
 def model_specs() -> ModelSpecs:
-    """Every model as an asset, and every data test by the model it tests."""
+    """Every model that is followed as an asset, and every data test by the asset it is a check of."""
     nodes = dbt_project.manifest()["nodes"]
-    models = {unique_id: node for unique_id, node in nodes.items() if node["resource_type"] == "model"}
-    asset_of_node = {unique_id: dg.AssetKey(node["name"]) for unique_id, node in models.items()}
+    groups = {unique_id: group for unique_id, node in nodes.items() if (group := _group(node)) is not None}
+    dependencies = _dependencies(nodes, groups.keys())
+    asset_of_node = {unique_id: dg.AssetKey(nodes[unique_id]["name"]) for unique_id in groups}
     check_of_node = {
         unique_id: dg.AssetCheckKey(dg.AssetKey(tested), node["name"])
         for unique_id, node in nodes.items()
-        if node["resource_type"] == "test" and (tested := _tested(node)) in {model["name"] for model in models.values()}
+        if node["resource_type"] == "test" and (tested := _tested(node)) in {nodes[each]["name"] for each in groups}
     }
     claims = {key: _first_comment(nodes[unique_id]) for unique_id, key in check_of_node.items()}
-    return ModelSpecs([_spec(node) for node in models.values()], claims, asset_of_node, check_of_node)
+    assets = [_spec(nodes[unique_id], group, dependencies[unique_id]) for unique_id, group in groups.items()]
+    return ModelSpecs(assets, claims, asset_of_node, check_of_node)
 
 
-def _spec(node: Mapping[str, Any]) -> dg.AssetSpec:
+def _group(node: Mapping[str, Any]) -> str | None:
+    """The group of a model that is followed; null for any other node."""
+    if node["resource_type"] != "model":
+        return None
+    name, folder = str(node["name"]), node["fqn"][1]
+    if folder == "marts":
+        return _GROUP_OF_MART.get(name, "matches")
+    if folder == "exceptions":
+        return _GROUP_OF_SUBJECT[vocabulary.exception_type(name.removeprefix("exc_")).subject_type]
+    return "passes" if name.startswith(_PASSES) else None
+
+
+def _dependencies(
+    nodes: Mapping[str, Mapping[str, Any]], followed: Collection[str]
+) -> dict[str, frozenset[dg.AssetKey]]:
+    """What each followed model is made from among sources, seeds and followed models, through what lies between.
+
+    What another of them is made from is left out: the picture shows the way from one to the next.
+    """
+    parents = {name: node["depends_on"]["nodes"] for name, node in nodes.items() if node["resource_type"] == "model"}
+    nearest: dict[str, frozenset[dg.AssetKey]] = {}  # what a node shows as, or what shows of its own parents
+    behind: dict[dg.AssetKey, frozenset[dg.AssetKey]] = {}
+    found = {}
+    for name in TopologicalSorter(parents).static_order():
+        made_from = frozenset(key for parent in parents.get(name, ()) for key in nearest[parent])
+        beyond = frozenset(key for each in made_from for key in behind[each])
+        if name in followed or name not in parents:
+            behind[_key(name)] = made_from | beyond
+            nearest[name] = frozenset({_key(name)})
+            found[name] = made_from - beyond
+        else:
+            nearest[name] = made_from
+    return found
+
+
+def _spec(node: Mapping[str, Any], group: str, made_from: Collection[dg.AssetKey]) -> dg.AssetSpec:
     """A model as an asset, skippable: a window that is skipped or fails materializes nothing."""
-    deps = [dg.AssetDep(key) for key in sorted({_key(parent) for parent in node["depends_on"]["nodes"]})]
+    deps = [dg.AssetDep(key) for key in sorted(made_from)]
     if node["name"] == "open_items":
         deps.append(dg.AssetDep("open_items", partition_mapping=previous_window))
     columns = [
@@ -80,7 +121,7 @@ def _spec(node: Mapping[str, Any]) -> dg.AssetSpec:
         node["name"],
         deps=deps,
         description=_first_comment(node) or node["description"],
-        group_name=_GROUP_OF_MART.get(node["name"], _GROUP_OF_FOLDER[node["fqn"][1]]),
+        group_name=group,
         metadata={
             "dagster/column_schema": dg.TableSchema(columns=columns),
             "dagster/table_name": node["relation_name"].replace('"', ""),
