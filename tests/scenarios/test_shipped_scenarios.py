@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,14 +12,34 @@ from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.scenarios import operator_steps
 from zentra_pipeline.scenarios.scenario import ExpectedTable, Run, Scenario, load_scenario, scenario_folders
 from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.sources.registry import formats_of
 from zentra_pipeline.sql_text import statement
 from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.tenants.tenant import Tenant
 
 NOW = datetime(2026, 5, 31, tzinfo=UTC)
+OF_FORMATS = (
+    *(
+        "amazon_settlement",
+        "bai2_report",
+        "braintree_batch",
+        "checkout_payout",
+        "gocardless_payout",
+        "mollie_settlement",
+    ),
+    *("mt940_statement", "nacha_returns", "ofx_statement", "paypal_report", "square_payout", "tabular_wise"),
+)
+"""Stories of one window whose point is a provider's format: `make test-all` plays them, `make test` the others."""
 
 
-@pytest.mark.parametrize("folder", scenario_folders(), ids=lambda folder: folder.name)
+def _played() -> list[Any]:
+    return [
+        pytest.param(folder, id=folder.name, marks=[pytest.mark.slow] if folder.name in OF_FORMATS else [])
+        for folder in scenario_folders()
+    ]
+
+
+@pytest.mark.parametrize("folder", _played())
 def test_scenario_publishes_what_its_story_says(folder: Path, tmp_path: Path) -> None:
     scenario = load_scenario(folder)
     home = Home.at(tmp_path)
@@ -38,6 +59,13 @@ def test_scenario_publishes_what_its_story_says(folder: Path, tmp_path: Path) ->
             assert operator_steps.close(tenant, scenario, step.close, NOW).status == "sealed"
         elif step.expect is not None:
             _compare(tenant.paths, scenario, step.expect)
+
+
+def test_every_format_has_a_story_of_its_own() -> None:
+    """The camt of a closed day stands for its two sisters; every other format is read in some story."""
+    read = {load_scenario(folder).settings.settlement_format for folder in scenario_folders()}
+    assert set(formats_of("settlement")) - read == {"camt052", "camt054"}
+    assert set(OF_FORMATS) < {folder.name for folder in scenario_folders()}
 
 
 def test_every_scenario_ends_with_what_it_expects() -> None:
