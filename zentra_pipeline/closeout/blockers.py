@@ -35,7 +35,7 @@ _IS_SEALED: Final = """(
 
 @dataclass(frozen=True)
 class Blocker:
-    """One thing in the way: what it is (`open_exception`, …), what it is about, the fact, and what clears it."""
+    """One blocker: what it is (`open_exception`, …), what it is about, the fact, and what clears it."""
 
     kind: str
     subject: str

@@ -69,7 +69,7 @@ def prepare(
     accepted: str | None = None,
     origin: Origin = PROGRAM,
 ) -> CloseoutResult:
-    """Prepare a closeout, or say what is in the way; where the current revision is sealed, it stays as it is.
+    """Prepare a closeout, or say what blocks it; where the current revision is sealed, it stays as it is.
 
     `reason` says why an earlier seal is amended; without it the files that arrived since are named. With `accepted`, a
     reason, the actor answers for the quarantined rows. `origin` is how the actor came.

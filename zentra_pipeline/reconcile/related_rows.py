@@ -1,7 +1,7 @@
 """Rows of the past that are related to what a run must look at, however many rows lie between, found by key files.
 
 Two rows are related when they share a reference or an id, whatever columns these are in; so are the rows of a match,
-and the lines of a batch to its payout and to a movement that bears the batch. The search starts from all that is new or
+and the lines of a batch to its payout and to a movement that names the batch. The search starts from all that is new or
 open and ends where nothing new is found: what is left out shares no key with anything that is read. Finding too much
 costs time and changes nothing. What is new does not belong here (visible_rows).
 """

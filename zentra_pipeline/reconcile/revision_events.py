@@ -279,7 +279,7 @@ def _matches_made() -> Iterator[_Fact]:
         is_return=True,
         first=(types.MATCH_CREATED, ["match_id"]),
     )
-    standing = "(select match_id from matches_earlier group by match_id having bool_and(status = 'confirmed'))"
+    confirmed = "(select match_id from matches_earlier group by match_id having bool_and(status = 'confirmed'))"
     dropped = _left_out(_rows("matches_before", _REVERSED), _rows("matches_now", _REVERSED), ["match_id"])
     yield _Fact(
         types.MATCH_CREATED,
@@ -287,7 +287,7 @@ def _matches_made() -> Iterator[_Fact]:
         ["match_id", "about.run_id", _REVISION],
         f"'{SYSTEM}'",
         back,
-        f"(select * from {dropped} as dropped semi join {standing} as standing using (match_id))",
+        f"(select * from {dropped} as dropped semi join {confirmed} as confirmed using (match_id))",
         follows=[types.MATCH_REVERSED],
     )
 

@@ -36,7 +36,7 @@ class Keyed:
     condition: str = "true"
 
 
-# The lines of a batch matter to its payout and to a movement that bears it, not to each other: providers number batches
+# The lines of a batch matter to its payout and to a movement that names it, not to each other: providers number batches
 # from 1 again every day.
 _BATCH: Final = "case when batch_id <> '' then 'batch ' || batch_id end"
 _PAYOUT: Final = "case when batch_id <> '' then 'payout ' || batch_id end"

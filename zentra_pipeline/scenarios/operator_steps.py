@@ -34,7 +34,7 @@ def decide(tenant: Tenant, scenario: Scenario, step: Decide, now: datetime) -> D
 
 
 def close(tenant: Tenant, scenario: Scenario, step: Close, now: datetime) -> CloseoutResult:
-    """Have a window prepared by one and approved by the other; RefusedError names what is in the way."""
+    """Have a window prepared by one and approved by the other; RefusedError names what blocks it."""
     run_id = run_id_of(tenant.name, scenario.provider, step.settlement_file, step.ledger_window)
     with candidates.of_run(tenant, run_id) as candidate:
         prepared = closing.prepare(candidate, step.prepared_by, now)

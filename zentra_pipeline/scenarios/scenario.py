@@ -1,4 +1,4 @@
-"""Reads a scenario: a business story as files that come in, windows that run, and the rows that must be published then.
+"""Reads a scenario: a business story as files that arrive, windows that run, and the rows that must be published then.
 
     data/scenarios/<name>/
         README.md                the story
@@ -47,7 +47,7 @@ _CLOSED = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
 class Ingest(BaseModel):
-    """Files of one kind come in; a settlement file goes by its stem unless `settlement_file` names it."""
+    """Files of one kind are ingested; a settlement file goes by its stem unless `settlement_file` names it."""
 
     model_config = _CLOSED
 
@@ -93,7 +93,7 @@ class Close(BaseModel):
 
 
 class ScenarioStep(BaseModel):
-    """One thing that happens: files come in, a window runs, somebody decides or closes, or rows are expected."""
+    """One thing that happens: files are ingested, a window runs, somebody decides or closes, or rows are expected."""
 
     model_config = _CLOSED
 

@@ -51,7 +51,7 @@ late files bring is known to their own window as if they had arrived in time.
 - `open_items.csv` ({open_items:,}): every item still unmatched at the end of every run, with its age.
 - `rollforward.csv` ({rollforward:,}): per run and currency; a currency in which nothing is or moves is left out.
 - `closeouts.csv` ({closeouts:,}): every seal, with what late files had amended.
-- `quarantine.csv` ({quarantine:,}): rows that ingest must set aside, by file and position.
+- `quarantine.csv` ({quarantine:,}): rows that ingest must quarantine, by file and position.
 - `undecidable.csv` ({undecidable:,}): legs that no honest reader can decide. The only right answer is an exception or a
   suggestion; a confident match counts as wrong.
 

@@ -95,7 +95,7 @@ class WriteOff:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A row that ingest must set aside: its kind, the run whose files bring it, the row as sent."""
+    """A row that ingest must quarantine: its kind, the run whose files bring it, the row as sent."""
 
     kind: str
     run: int

@@ -341,7 +341,7 @@ class CaseScript:
     ) -> None:
         """State that each run of `stages` matches what has come by then, and takes the match before it back.
 
-        The first line by id bears the difference: the same exception while that stays the same line, else
+        The first line by id has the difference: the same exception while that stays the same line, else
         one that supersedes it; it ends when what has come is the whole.
         """
         shown: list[tuple[int, int]] = []  # the differences of the exception that is open, each from a run on
@@ -435,7 +435,7 @@ class CaseScript:
     def post_more(self, movement: Movement, run: int, amount: int) -> Movement:
         """An entry of a later window that changes a movement seen before; returns the movement as it is from then on.
 
-        Its id is the last of the transaction's: what the movement bears stays as it was.
+        Its id is the last of the transaction's: what the movement has stays as it was.
         """
         self._add_entries(movement, run, amount)
         self.posted_more.append((run, movement.transaction_id, movement.currency, amount))

@@ -32,7 +32,7 @@ _SOURCES = {"settlement": "settlement_lines", "ledger": "ledger_entries", "callb
 
 @dataclass(frozen=True, slots=True)
 class KeyQuarantine:
-    """A row that ingest must set aside: the table, its file and its position among the data rows."""
+    """A row that ingest must quarantine: the table, its file and its position among the data rows."""
 
     source: str
     file_id: str

@@ -1,6 +1,6 @@
 """Adyen's standard webhooks as canonical callbacks: one per NotificationRequestItem, each with a signature of its own.
 
-Amounts come in Adyen's minor units, always positive, and leave in ISO 4217's, signed like the settlement line. What an
+Amounts are in Adyen's minor units, always positive, and become ISO 4217's, signed like the settlement line. What an
 event code says is data (dbt_project/seeds/provider_event_types.csv). Does not belong here: settlement reports (adyen).
 Sources: docs.adyen.com/development-resources/webhooks/webhook-types, …/currency-codes.
 """

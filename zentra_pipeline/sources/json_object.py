@@ -29,7 +29,7 @@ _DUE = {
 
 @dataclass(frozen=True)
 class Row:
-    """A line's values by contract column, its unknown columns as JSON, why it cannot be let in, and all its keys."""
+    """A line's values by contract column, its unknown columns as JSON, why it cannot be accepted, and all its keys."""
 
     values: tuple[str | None, ...]
     raw: str | None

@@ -9,7 +9,7 @@ _END = object()
 
 
 def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The items in order, the next one being made in another thread while one is used; errors come in their turn."""
+    """The items in order, the next one being made in another thread while one is used; errors are raised in turn."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader") as thread:
         coming = thread.submit(next, items, _END)
         while (item := coming.result()) is not _END:

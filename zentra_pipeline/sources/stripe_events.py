@@ -1,6 +1,6 @@
 """What one Stripe webhook event says about one movement of money, as a canonical callback.
 
-Amounts come in Stripe's minor units and leave in ISO 4217's, signed like the settlement line: money out (refunds,
+Amounts are in Stripe's minor units and become ISO 4217's, signed like the settlement line: money out (refunds,
 disputes, payouts, transfers) is negative. Does not belong here: files, signatures, settlement reports.
 Sources: docs.stripe.com/api/events/types, docs.stripe.com/currencies, docs.stripe.com/api/disputes/object,
 docs.stripe.com/api/checkout/sessions/object, docs.stripe.com/changelog/2022-11-15/deprecates-charges-auto-expand.

@@ -1,4 +1,4 @@
-"""The closeout of a window as an asset: prepared or sealed, with what is in the way and whether the seal holds.
+"""The closeout of a window as an asset: prepared or sealed, with what blocks it and whether the seal holds.
 
 Closing itself is in `zentra_pipeline.closeout`, which the command line and the API use as well.
 """

@@ -1,4 +1,4 @@
-"""What comes in, as assets that Dagster shows and does not make: ingest does, and `defs.reporting` says when."""
+"""Ingested rows, as assets that Dagster shows and does not make: ingest does, and `defs.reporting` says when."""
 
 from datetime import date
 from typing import Final
@@ -31,7 +31,7 @@ _SEEDS: Final = {
 
 
 def raw_specs(partitions: dg.MultiPartitionsDefinition) -> list[dg.AssetSpec]:
-    """What comes in, and the seeds that are shipped."""
+    """Ingested rows, and the seeds that are shipped."""
     accepted = [
         dg.AssetSpec(
             ["raw", name],
@@ -120,7 +120,7 @@ def _of_partition(context: dg.AssetCheckExecutionContext, reconciler: Reconciler
 
 @dg.definitions
 def code_location() -> dg.Definitions:
-    """What comes in, over the windows that the home has."""
+    """Ingested rows, over the windows that the home has."""
     partitions = windows_shown()
     counts = [count_check(table, partitions) for table in _ACCEPTED]
     return dg.Definitions(assets=raw_specs(partitions), asset_checks=[quarantine_check(partitions), *counts])

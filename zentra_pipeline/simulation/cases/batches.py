@@ -1,4 +1,4 @@
-"""Cases about batches settled by one movement that bears the batch id (contract §10.5)."""
+"""Cases about batches settled by one movement that names the batch id (contract §10.5)."""
 
 from zentra_pipeline.simulation.cases import case
 from zentra_pipeline.simulation.rows import Callback
@@ -31,7 +31,7 @@ def _net(lines: list[PlacedLine]) -> int:
 
 @case(weight=2)
 def batch_total(story: CaseScript) -> None:
-    """All lines of a batch against the one movement that bears its id: matched by net, fees and refunds included."""
+    """All lines of a batch against the one movement that names its id: matched by net, fees and refunds included."""
     currency, batch, run = story.currency(), story.name("po_"), story.any_run()
     lines = _batch(story, run, batch, currency)
     kind = story.rng.choice(["payout", "payment", "adjustment"])
@@ -121,7 +121,7 @@ def batch_borne_by_two_movements(story: CaseScript) -> None:
 
 @case()
 def batch_over_two_files(story: CaseScript) -> None:
-    """The batch's lines come in two files: unmatched in the first run, matched as a whole by the second."""
+    """The batch's lines arrive in two files: unmatched in the first run, matched as a whole by the second."""
     currency, batch = story.currency(), story.name("po_")
     run = story.any_run(spare=1)
     later = story.later_run(run)

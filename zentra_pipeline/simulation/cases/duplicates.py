@@ -107,7 +107,7 @@ def duplicate_posting_answered_later(story: CaseScript) -> None:
 
 @case()
 def twin_beside_a_stranger(story: CaseScript) -> None:
-    """A duplicate line and an unlike movement are left over: the duplicate is set aside, in later runs too."""
+    """A duplicate line and an unlike movement are left over: the duplicate is left out, in later runs too."""
     currency, reference, amount = story.currency(), story.reference(), story.amount(least=50_000)
     run = story.any_run()
     *lines, twin = lines_in_order(story, run, currency, reference, [amount] * 3)
@@ -138,7 +138,7 @@ def duplicates_on_both_sides(story: CaseScript) -> None:
 
 @case()
 def difference_beside_a_duplicate(story: CaseScript) -> None:
-    """A duplicate is set aside; the one line and one movement then left over match with their difference."""
+    """A duplicate is left out; the one line and one movement then left over match with their difference."""
     reference, currency = story.reference(), "EUR"
     run = story.any_run()
     amount, rest = distinct_amounts(story, 2)
@@ -154,7 +154,7 @@ def difference_beside_a_duplicate(story: CaseScript) -> None:
 
 @case()
 def ambiguity_beside_a_duplicate(story: CaseScript) -> None:
-    """A duplicate is set aside; two lines and two movements are left, ambiguous even where they add up.
+    """A duplicate is left out; two lines and two movements are left, ambiguous even where they add up.
 
     Where references are normalized, a later pass sees what is left as a group of its own (contract §10.7), so that it
     must not add up there.

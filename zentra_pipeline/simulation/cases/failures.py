@@ -98,7 +98,7 @@ def settled_and_disputed(story: CaseScript) -> None:
 
 @case()
 def reversed_after_the_match(story: CaseScript) -> None:
-    """The reversal comes in a later run: from then on the provider's last word contradicts settled money."""
+    """The reversal arrives in a later run: from then on the provider's last word contradicts settled money."""
     currency, amount, reference = story.currency(), story.amount(), story.reference()
     run = story.any_run(spare=1)
     later = story.later_run(run)

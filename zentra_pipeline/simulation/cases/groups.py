@@ -27,7 +27,7 @@ def movements_in_order(
 
 
 def _named_by_reference(story: CaseScript, run: int, amount: int, currency: str, reference: str) -> list[Callback]:
-    """A success that bears the reference alone: an intent would bridge it to one of several movements."""
+    """A success that has the reference alone: an intent would bridge it to one of several movements."""
     received = story.instant_in(story.calendar.runs[run])
     return [story.callback(amount, currency, reference, received_at=received)]
 

@@ -60,7 +60,7 @@ def entry_that_makes_good(story: CaseScript) -> None:
 
 @case()
 def payout_without_a_batch(story: CaseScript) -> None:
-    """A payout or adjustment posted on the clearing account bears no known batch: it waits and falls overdue."""
+    """A payout or adjustment posted on the clearing account names no known batch: it waits and falls overdue."""
     amount = story.amount() * story.rng.choice([1, -1])
     story.movement(
         story.any_run(), amount, story.currency(), story.reference(), kind=story.rng.choice(["payout", "adjustment"])

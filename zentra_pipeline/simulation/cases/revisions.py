@@ -1,6 +1,6 @@
 """Cases about files of an earlier window that come when later ones have run: it runs again, and what followed with it.
 
-What such a file brings is known to its own window in the end, as if it had come in time.
+What such a file brings is known to its own window in the end, as if it had been in time.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from zentra_pipeline.simulation.story import CaseScript
 
 
 def _comes_late(story: CaseScript, *rows: PlacedLine | Movement | Callback) -> None:
-    """These rows are missing from the files that come in time."""
+    """These rows are missing from the files that are in time."""
     for row in rows:
         if isinstance(row, PlacedLine):
             story.late.add(row.row.line_id)
