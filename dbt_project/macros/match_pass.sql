@@ -1,8 +1,9 @@
 {#
   The rule every reference pass applies to its groups (contract §5). An item is a line or a movement; a group shares
-  group_key, currency and class. Each model passes in one relation `keyed` (items with a group_key, null = takes no part)
-  and one relation `paired_before` (amounts of earlier matched items of the same group: item_type, group_key, currency,
-  line_class, amount_minor), and gets back every item with its disposition:
+  group_key, class and the currency in which its items are compared (contract §10.1). Each model passes in one relation
+  `keyed` (items with a group_key, null = takes no part) and one relation `paired_before` (compared amounts of earlier matched
+  items of the same group: item_type, group_key, currency, line_class, amount_minor), and gets back every item with its
+  disposition:
 
     disposition  matched    a leg of match_id
                  duplicate  repeats an amount already paired: set aside for this run
@@ -19,14 +20,14 @@ line_groups as (
 
     select
         group_key,
-        currency,
+        compared_currency,
         line_class,
         cast(count(*) as bigint) as lines,
-        cast(sum(amount_minor) as bigint) as settlement_minor,
+        cast(sum(compared_minor) as bigint) as settlement_minor,
         min(item_id) as first_line_id
     from {{ keyed }}
     where item_type = 'settlement_line' and group_key is not null and line_class is not null
-    group by group_key, currency, line_class
+    group by group_key, compared_currency, line_class
 
 ),
 
@@ -34,14 +35,14 @@ movement_groups as (
 
     select
         group_key,
-        currency,
+        compared_currency,
         line_class,
         cast(count(*) as bigint) as movements,
-        cast(sum(amount_minor) as bigint) as ledger_minor,
+        cast(sum(compared_minor) as bigint) as ledger_minor,
         min(item_id) as first_transaction_id
     from {{ keyed }}
     where item_type = 'ledger_transaction' and group_key is not null and line_class is not null
-    group by group_key, currency, line_class
+    group by group_key, compared_currency, line_class
 
 ),
 
@@ -49,7 +50,7 @@ match_groups as (
 
     select
         coalesce(line_groups.group_key, movement_groups.group_key) as group_key,
-        coalesce(line_groups.currency, movement_groups.currency) as currency,
+        coalesce(line_groups.compared_currency, movement_groups.compared_currency) as compared_currency,
         coalesce(line_groups.line_class, movement_groups.line_class) as line_class,
         coalesce(line_groups.lines, 0) as lines,
         coalesce(movement_groups.movements, 0) as movements,
@@ -61,7 +62,7 @@ match_groups as (
     full outer join movement_groups
         on
             line_groups.group_key = movement_groups.group_key
-            and line_groups.currency = movement_groups.currency
+            and line_groups.compared_currency = movement_groups.compared_currency
             and line_groups.line_class = movement_groups.line_class
 
 ),
@@ -70,7 +71,7 @@ groups_paired_before as (
 
     select distinct
         group_key,
-        currency,
+        currency as compared_currency,
         line_class
     from {{ paired_before }}
 
@@ -80,7 +81,7 @@ judged_groups as (
 
     select
         match_groups.group_key,
-        match_groups.currency,
+        match_groups.compared_currency,
         match_groups.line_class,
         case
             when match_groups.lines > 0 and match_groups.movements > 0 and match_groups.settlement_minor = match_groups.ledger_minor then 'equal'
@@ -90,14 +91,14 @@ judged_groups as (
         end as verdict,
         case
             when match_groups.lines > 0 and match_groups.movements > 0 and match_groups.settlement_minor = match_groups.ledger_minor
-                then {{ match_id(rule, 'match_groups.group_key', 'match_groups.currency', 'match_groups.line_class', "cast(match_groups.lines as varchar) || ':' || cast(match_groups.movements as varchar) || ':' || cast(match_groups.ledger_minor as varchar)", 'match_groups.first_line_id', 'match_groups.first_transaction_id') }}
+                then {{ match_id(rule, 'match_groups.group_key', 'match_groups.compared_currency', 'match_groups.line_class', "cast(match_groups.lines as varchar) || ':' || cast(match_groups.movements as varchar) || ':' || cast(match_groups.ledger_minor as varchar)", 'match_groups.first_line_id', 'match_groups.first_transaction_id') }}
         end as match_id
     from match_groups
     cross join scope
     left join groups_paired_before
         on
             match_groups.group_key = groups_paired_before.group_key
-            and match_groups.currency = groups_paired_before.currency
+            and match_groups.compared_currency = groups_paired_before.compared_currency
             and match_groups.line_class = groups_paired_before.line_class
 
 ),
@@ -106,7 +107,7 @@ contested_groups as (
 
     select
         group_key,
-        currency,
+        compared_currency,
         line_class
     from judged_groups
     where verdict = 'contested'
@@ -118,14 +119,14 @@ contested as (
     select
         keyed.*,
         row_number() over (
-            partition by keyed.group_key, keyed.currency, keyed.line_class, keyed.item_type, keyed.amount_minor
+            partition by keyed.group_key, keyed.compared_currency, keyed.line_class, keyed.item_type, keyed.compared_minor
             order by keyed.sort_at asc nulls last, keyed.item_id asc nulls last
         ) as amount_rank
     from {{ keyed }} as keyed
     inner join contested_groups
         on
             keyed.group_key = contested_groups.group_key
-            and keyed.currency = contested_groups.currency
+            and keyed.compared_currency = contested_groups.compared_currency
             and keyed.line_class = contested_groups.line_class
 
 ),
@@ -134,15 +135,15 @@ equal_amounts as (
 
     select
         group_key,
-        currency,
+        compared_currency,
         line_class,
-        amount_minor,
+        compared_minor,
         least(
             sum(case when item_type = 'settlement_line' then 1 else 0 end),
             sum(case when item_type = 'ledger_transaction' then 1 else 0 end)
         ) as pairs
     from contested
-    group by group_key, currency, line_class, amount_minor
+    group by group_key, compared_currency, line_class, compared_minor
 
 ),
 
@@ -151,9 +152,9 @@ amounts_paired_before as (
     select distinct
         item_type,
         group_key,
-        currency,
+        currency as compared_currency,
         line_class,
-        amount_minor
+        amount_minor as compared_minor
     from {{ paired_before }}
 
 ),
@@ -169,16 +170,16 @@ paired as (
     inner join equal_amounts
         on
             contested.group_key = equal_amounts.group_key
-            and contested.currency = equal_amounts.currency
+            and contested.compared_currency = equal_amounts.compared_currency
             and contested.line_class = equal_amounts.line_class
-            and contested.amount_minor = equal_amounts.amount_minor
+            and contested.compared_minor = equal_amounts.compared_minor
     left join amounts_paired_before
         on
             contested.item_type = amounts_paired_before.item_type
             and contested.group_key = amounts_paired_before.group_key
-            and contested.currency = amounts_paired_before.currency
+            and contested.compared_currency = amounts_paired_before.compared_currency
             and contested.line_class = amounts_paired_before.line_class
-            and contested.amount_minor = amounts_paired_before.amount_minor
+            and contested.compared_minor = amounts_paired_before.compared_minor
 
 ),
 
@@ -186,13 +187,13 @@ left_over as (
 
     select
         group_key,
-        currency,
+        compared_currency,
         line_class,
         sum(case when item_type = 'settlement_line' then 1 else 0 end) as lines,
         sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as movements
     from paired
     where not is_paired and not is_duplicate
-    group by group_key, currency, line_class
+    group by group_key, compared_currency, line_class
 
 ),
 
@@ -202,7 +203,7 @@ pair_names as (
         paired.*,
         case
             when paired.is_paired
-                then cast(paired.amount_minor as varchar) || '#' || cast(paired.amount_rank as varchar)
+                then cast(paired.compared_minor as varchar) || '#' || cast(paired.amount_rank as varchar)
             when left_over.lines = 1 and left_over.movements = 1 and not paired.is_duplicate then 'difference'
         end as pair_name,
         case
@@ -216,7 +217,7 @@ pair_names as (
     left join left_over
         on
             paired.group_key = left_over.group_key
-            and paired.currency = left_over.currency
+            and paired.compared_currency = left_over.compared_currency
             and paired.line_class = left_over.line_class
 
 ),
@@ -225,14 +226,14 @@ pairs as (
 
     select
         group_key,
-        currency,
+        compared_currency,
         line_class,
         pair_name,
         min(case when item_type = 'settlement_line' then item_id end) as line_id,
         min(case when item_type = 'ledger_transaction' then item_id end) as transaction_id
     from pair_names
     where pair_name is not null
-    group by group_key, currency, line_class, pair_name
+    group by group_key, compared_currency, line_class, pair_name
 
 ),
 
@@ -240,7 +241,7 @@ named_pairs as (
 
     select
         pairs.*,
-        {{ match_id(rule, 'pairs.group_key', 'pairs.currency', 'pairs.line_class', 'pairs.pair_name', 'pairs.line_id', 'pairs.transaction_id') }} as match_id
+        {{ match_id(rule, 'pairs.group_key', 'pairs.compared_currency', 'pairs.line_class', 'pairs.pair_name', 'pairs.line_id', 'pairs.transaction_id') }} as match_id
     from pairs
     cross join scope
 
@@ -259,7 +260,7 @@ outcomes as (
     left join judged_groups
         on
             keyed.group_key = judged_groups.group_key
-            and keyed.currency = judged_groups.currency
+            and keyed.compared_currency = judged_groups.compared_currency
             and keyed.line_class = judged_groups.line_class
     where judged_groups.verdict is null or judged_groups.verdict <> 'contested'
 
@@ -276,7 +277,7 @@ outcomes as (
     left join named_pairs
         on
             pair_names.group_key = named_pairs.group_key
-            and pair_names.currency = named_pairs.currency
+            and pair_names.compared_currency = named_pairs.compared_currency
             and pair_names.line_class = named_pairs.line_class
             and pair_names.pair_name = named_pairs.pair_name
 
@@ -297,9 +298,10 @@ outcomes as (
         {{ rule }}.item_type,
         {{ rule }}.item_id,
         {{ rule }}.currency,
+        {{ rule }}.compared_currency,
         {{ rule }}.line_class,
         {{ rule }}.rest_key,
-        {{ rule }}.amount_minor
+        {{ rule }}.compared_minor
     from {{ rule }}
     inner join items
         on
@@ -324,15 +326,15 @@ outcomes as (
 
     select
         rest_key,
-        currency,
+        compared_currency,
         line_class,
         cast(sum(case when item_type = 'settlement_line' then 1 else 0 end) as bigint) as lines,
         cast(sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as bigint) as movements,
-        cast(sum(case when item_type = 'ledger_transaction' then amount_minor else 0 end) as bigint) as ledger_minor,
+        cast(sum(case when item_type = 'ledger_transaction' then compared_minor else 0 end) as bigint) as ledger_minor,
         min(case when item_type = 'settlement_line' then item_id end) as first_line_id,
         min(case when item_type = 'ledger_transaction' then item_id end) as first_transaction_id
     from {{ rule }}_rest
-    group by rest_key, currency, line_class
+    group by rest_key, compared_currency, line_class
 
 ),
 
@@ -342,7 +344,7 @@ outcomes as (
         sides.*,
         case
             when sides.lines = 1 or sides.movements = 1
-                then {{ match_id(rule, 'sides.rest_key', 'sides.currency', 'sides.line_class', "'rest ' || cast(sides.lines as varchar) || ':' || cast(sides.movements as varchar) || ':' || cast(sides.ledger_minor as varchar)", 'sides.first_line_id', 'sides.first_transaction_id') }}
+                then {{ match_id(rule, 'sides.rest_key', 'sides.compared_currency', 'sides.line_class', "'rest ' || cast(sides.lines as varchar) || ':' || cast(sides.movements as varchar) || ':' || cast(sides.ledger_minor as varchar)", 'sides.first_line_id', 'sides.first_transaction_id') }}
         end as match_id
     from {{ rule }}_sides as sides
     cross join scope
@@ -362,7 +364,7 @@ outcomes as (
     inner join {{ rule }}_groups as grouped
         on
             rest.rest_key = grouped.rest_key
-            and rest.currency = grouped.currency
+            and rest.compared_currency = grouped.compared_currency
             and rest.line_class = grouped.line_class
 
 ),
@@ -376,6 +378,8 @@ outcomes as (
         {{ alias }}.currency,
         {{ alias }}.line_class,
         {{ alias }}.amount_minor,
+        {{ alias }}.compared_currency,
+        {{ alias }}.compared_minor,
         {{ alias }}.provider_reference,
         {{ alias }}.normalized_reference,
         {{ alias }}.merchant_reference,

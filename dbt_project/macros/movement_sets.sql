@@ -14,7 +14,7 @@ movement_names as (
     select
         item_id as movement_name,
         item_id,
-        currency,
+        compared_currency as currency,
         line_class
     from items
     where item_type = 'ledger_transaction' and line_class is not null
@@ -24,7 +24,7 @@ movement_names as (
     select
         intent_id as movement_name,
         item_id,
-        currency,
+        compared_currency as currency,
         line_class
     from items
     where item_type = 'ledger_transaction' and line_class is not null and intent_id <> ''
@@ -34,7 +34,7 @@ movement_names as (
     select
         item_id as movement_name,
         item_id,
-        currency,
+        compared_currency as currency,
         line_class
     from matched_before
     where item_type = 'ledger_transaction'
@@ -44,7 +44,7 @@ movement_names as (
     select
         intent_id as movement_name,
         item_id,
-        currency,
+        compared_currency as currency,
         line_class
     from matched_before
     where item_type = 'ledger_transaction' and intent_id <> ''
@@ -225,18 +225,18 @@ keyed as (
         on
             items.item_type = 'settlement_line'
             and items.line_name = line_sets.line_name
-            and items.currency = line_sets.currency
+            and items.compared_currency = line_sets.currency
             and items.line_class = line_sets.line_class
     left join unique_members
         on
             items.item_type = 'ledger_transaction'
             and items.item_id = unique_members.item_id
-            and items.currency = unique_members.currency
+            and items.compared_currency = unique_members.currency
             and items.line_class = unique_members.line_class
     left join overlapping_sets
         on
             coalesce(line_sets.set_key, unique_members.set_key) = overlapping_sets.set_key
-            and items.currency = overlapping_sets.currency
+            and items.compared_currency = overlapping_sets.currency
             and items.line_class = overlapping_sets.line_class
 
 ),
@@ -246,7 +246,7 @@ set_amounts as (
     select
         matched_before.item_type,
         set_members.set_key as group_key,
-        matched_before.currency,
+        matched_before.compared_currency as currency,
         matched_before.line_class,
         matched_before.amount_minor
     from matched_before
@@ -257,7 +257,7 @@ set_amounts as (
     inner join set_members
         on
             matched_movement.item_id = set_members.item_id
-            and matched_movement.currency = set_members.currency
+            and matched_movement.compared_currency = set_members.currency
             and matched_movement.line_class = set_members.line_class
 
 ),

@@ -8,9 +8,32 @@ with named as (
 
 ),
 
+-- An item with each currency in which a decision may match it.
 items as (
 
-    select * from {{ ref('int_items') }}
+    select
+        item_type,
+        item_id,
+        currency
+    from {{ ref('int_items') }}
+
+    union
+
+    select
+        item_type,
+        item_id,
+        compared_currency as currency
+    from {{ ref('int_items') }}
+
+    union
+
+    select
+        items.item_type,
+        items.item_id,
+        lines.presentment_currency as currency
+    from {{ ref('int_items') }} as items
+    inner join {{ ref('int_settlement_lines') }} as lines on items.item_id = lines.line_id and items.currency = lines.currency
+    where items.item_type = 'settlement_line' and lines.presentment_currency is not null and lines.written_off_minor = 0
 
 ),
 
@@ -92,7 +115,7 @@ misstated as (
         on
             named.item_type = open_items.item_type
             and named.item_id = open_items.item_id
-            and named.currency = open_items.currency
+            and (named.currency = open_items.currency or named.item_type = 'settlement_line')
 
 )
 

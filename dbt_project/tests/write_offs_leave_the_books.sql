@@ -97,7 +97,10 @@ misstated as (
     inner join {{ ref('match_legs') }} as legs
         on write_offs.item_type = legs.leg_type and write_offs.item_id = legs.leg_id
     inner join {{ ref('matches') }} as matches
-        on legs.match_id = matches.match_id and write_offs.currency = matches.currency and matches.status = 'confirmed'
+        on
+            legs.match_id = matches.match_id
+            and write_offs.currency = coalesce(legs.item_currency, matches.currency)
+            and matches.status = 'confirmed'
 
 )
 

@@ -10,7 +10,8 @@ from tests.scenarios.world import World
 # What is confirmed, item by item; what is open in the newest run of each provider; exceptions that say why.
 _WITH: Final = """
 with legs as (
-    select runs.provider, match_legs.leg_type as item_type, match_legs.leg_id as item_id, matches.currency, match_id
+    select runs.provider, match_legs.leg_type as item_type, match_legs.leg_id as item_id,
+        coalesce(match_legs.item_currency, matches.currency) as currency, match_id
     from match_legs inner join matches using (match_id) inner join runs on matches.run_id = runs.run_id
     where matches.status = 'confirmed' and match_legs.leg_type <> 'callback'
     group by all

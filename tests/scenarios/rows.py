@@ -21,6 +21,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "settled_at",
         "batch_id",
         "status",
+        "presentment_minor",
+        "presentment_currency",
     ),
     "ledger": (
         "entry_id",
@@ -100,10 +102,12 @@ def settle(
     original: str = "",
     batch: str = "",
     status: str = "",
+    paid: tuple[int, str] | None = None,
     file: str | None = None,
     arrives: str | None = None,
 ) -> Row:
-    """A settlement line, in the settlement file of its day unless `file` names another."""
+    """A settlement line, in the settlement file of its day unless `file` names another; `paid` by the customer."""
+    paid_minor, paid_currency = paid or ("", "")
     values: dict[str, Value] = {
         "line_id": line_id,
         "line_type": type,
@@ -117,6 +121,8 @@ def settle(
         "settled_at": _instant(on, at),
         "batch_id": batch,
         "status": status,
+        "presentment_minor": paid_minor,
+        "presentment_currency": paid_currency,
     }
     return Row("settlement", values, file or settlement_file(on), arrives)
 

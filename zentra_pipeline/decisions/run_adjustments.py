@@ -147,7 +147,7 @@ def _taken(
         if not changes_items(decision):
             continue
         found = _write_off(decision) if "item" in decision.details else _match(decision)
-        keys = {(item.item_type, item.item_id, item.currency) for item in found}
+        keys = {(item.item_type, item.item_id, "" if item.item_type == LINE else item.currency) for item in found}
         if keys.isdisjoint(taken):
             taken |= keys
             write_offs += (item for item in found if isinstance(item, WriteOff))

@@ -129,7 +129,7 @@ def _content(
     run = next((item.run for item in open_items.values()), published[-1])
     sides = _sides(row, [*open_items.values()], facts.legs, named)
     amounts = {side: sum(item["amount_minor"] or 0 for item in items) for side, items in sides.items()}
-    statement = _statement(facts, open_items, currency, is_match=named is not None) if changes_items else []
+    statement = _statement(facts, open_items, is_match=named is not None) if changes_items else []
     return {
         "exception_id": row["exception_id"],
         "decision_id": proposal.decision_id,
@@ -190,24 +190,24 @@ def _item(item_id: str, reference: str | None, window: str | None, amount_minor:
 
 
 def _statement(
-    facts: _Facts, open_items: Mapping[Item, decision_run.OpenItem], currency: str, *, is_match: bool
+    facts: _Facts, open_items: Mapping[Item, decision_run.OpenItem], *, is_match: bool
 ) -> list[dict[str, Any]]:
     """The lines of the run's statement that change: the roll-forward's first, then conservation by side."""
-    changes: dict[tuple[str, str, str], int] = {}
+    changes: dict[tuple[str, str, str, str], int] = {}
 
-    def change(table: str, side: str, line: str, amount: int) -> None:
-        changes[table, side, line] = changes.get((table, side, line), 0) + amount
+    def change(table: str, item: decision_run.OpenItem, line: str, amount: int) -> None:
+        place = (table, SIDES[item.item_type], line, item.own_currency)
+        changes[place] = changes.get(place, 0) + amount
 
     for item in open_items.values():
-        side = SIDES[item.item_type]
         if item.item_type == MOVEMENT:
-            change("rollforward", side, "settled_minor" if is_match else "written_off_minor", item.amount_minor)
-            change("rollforward", side, "closing_minor", -item.amount_minor)
-        change("conservation", side, f"{item.item_state}_minor", -item.amount_minor)
-        change("conservation", side, "matched_minor" if is_match else "accounted_minor", item.amount_minor)
+            change("rollforward", item, "settled_minor" if is_match else "written_off_minor", item.own_minor)
+            change("rollforward", item, "closing_minor", -item.own_minor)
+        change("conservation", item, f"{item.item_state}_minor", -item.own_minor)
+        change("conservation", item, "matched_minor" if is_match else "accounted_minor", item.own_minor)
     run_id = next((item.run.run_id for item in open_items.values()), "")
     lines = []
-    for (table, side, line), amount in sorted(changes.items(), key=lambda entry: entry[0][0] != "rollforward"):
+    for (table, side, line, currency), amount in sorted(changes.items(), key=lambda each: each[0][0] != "rollforward"):
         before = facts.statement.get((table, run_id, side, currency), {}).get(line, 0)
         lines.append(
             {

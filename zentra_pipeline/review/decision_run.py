@@ -14,7 +14,7 @@ from zentra_pipeline import money, vocabulary
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.decisions import policy, run_adjustments
 from zentra_pipeline.decisions.exception_state import KEEPS_STATUS, ExceptionState
-from zentra_pipeline.decisions.manual_match import Match, Named
+from zentra_pipeline.decisions.manual_match import LINE, Match, Named
 from zentra_pipeline.decisions.run_adjustments import ManualMatch, WriteOff
 from zentra_pipeline.errors import NotPossibleError
 from zentra_pipeline.published import lake
@@ -47,7 +47,11 @@ class FoundMatch:
 
 @dataclass(frozen=True)
 class OpenItem:
-    """An item in the newest run that sees it and leaves it open."""
+    """An item in the newest run that sees it and leaves it open.
+
+    `amount_minor` is what it comes to in the currency that was asked for: of a line that settled in another, what the
+    customer paid. `own_minor` of `own_currency` is what it is open with.
+    """
 
     run: run_store.Run
     item_type: str
@@ -56,6 +60,8 @@ class OpenItem:
     provider_reference: str | None
     opened_window: str
     item_state: str
+    own_currency: str
+    own_minor: int
 
 
 def of_known(connection: Connection, known: Decision) -> DecisionRun:
@@ -110,13 +116,13 @@ def match_of(
     if named is None:
         return None
     _check_subject(row, named)
-    items = _open_items(paths, published_runs(connection, row), named.items, row["currency"])
+    currency, items = _items_in_one_currency(paths, published_runs(connection, row), named.items, row["currency"])
     run = _one_run(row, named, items)
     _check_unsealed(connection, run, "a match")
-    _check_unclaimed(connection, run, named, row["currency"])
-    found = FoundMatch(run, _judged(paths, run, named, row["currency"], items))
+    _check_unclaimed(connection, run, named, currency)
+    found = FoundMatch(run, _judged(paths, run, named, currency, items))
     if named.is_one_sided:
-        found.match.check_cancels(load_profile(paths, run.provider).tolerance_minor(row["currency"]))
+        found.match.check_cancels(load_profile(paths, run.provider).tolerance_minor(currency))
     if proposed is not None:
         _check_as_proposed(proposed, found.match)
     return found
@@ -137,15 +143,31 @@ def _open_items(
     paths: TenantPaths, published: Sequence[run_store.Run], items: Sequence[tuple[str, str]], currency: str
 ) -> dict[tuple[str, str], OpenItem]:
     """The items that are open in the newest run that sees them, with that run and their amount there."""
+    return newest_open(_open_rows(paths, items), published, items, currency)
+
+
+def _items_in_one_currency(
+    paths: TenantPaths, published: Sequence[run_store.Run], items: Sequence[tuple[str, str]], currency: str
+) -> tuple[str, dict[tuple[str, str], OpenItem]]:
+    """The currency in which all items can be compared (contract §10.1), and the items; as asked where there is none."""
+    rows = _open_rows(paths, items)
+    others = {each for row in rows for each in (row["currency"], row["presentment_currency"]) if each}
+    for each in (currency, *sorted(others - {currency})):
+        found = newest_open(rows, published, items, each)
+        if len(found) == len(items):
+            return each, found
+    return currency, newest_open(rows, published, items, currency)
+
+
+def _open_rows(paths: TenantPaths, items: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     answer = lake.query(
         paths,
-        "SELECT run_id, item_type, item_id, currency, provider_reference, amount_minor, "
-        "cast(opened_window AS varchar) AS opened_window, item_state FROM open_items "
-        "WHERE currency = ? AND list_contains(?::varchar[], item_id)",
-        [currency, sorted({item_id for _, item_id in items})],
+        "SELECT run_id, item_type, item_id, currency, provider_reference, amount_minor, presentment_currency, "
+        "presentment_minor, cast(opened_window AS varchar) AS opened_window, item_state FROM open_items "
+        "WHERE list_contains(?::varchar[], item_id)",
+        [sorted({item_id for _, item_id in items})],
     )
-    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    return newest_open(rows, published, items, currency)
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
 def newest_open(
@@ -154,14 +176,15 @@ def newest_open(
     items: Sequence[tuple[str, str]],
     currency: str,
 ) -> dict[tuple[str, str], OpenItem]:
-    """The same from rows of open_items, whose `opened_window` is text."""
+    """The same from rows of open_items, with `opened_window` as text: items open in the currency, or paid in it."""
     known = {run.run_id for run in published}
     found: dict[tuple[str, str], OpenItem] = {}
     for item in items:
         by_run = {
             row["run_id"]: row
             for row in rows
-            if (row["item_type"], row["item_id"]) == item and row["currency"] == currency and row["run_id"] in known
+            if (row["item_type"], row["item_id"]) == item and row["run_id"] in known
+            if currency in (row["currency"], row["presentment_currency"])
         }
         if not by_run:
             continue
@@ -170,7 +193,15 @@ def newest_open(
         if newest.run_id in by_run:
             row = by_run[newest.run_id]
             found[item] = OpenItem(
-                newest, *item, row["amount_minor"], row["provider_reference"], row["opened_window"], row["item_state"]
+                run=newest,
+                item_type=item[0],
+                item_id=item[1],
+                amount_minor=row["amount_minor" if row["currency"] == currency else "presentment_minor"],
+                provider_reference=row["provider_reference"],
+                opened_window=row["opened_window"],
+                item_state=row["item_state"],
+                own_currency=row["currency"],
+                own_minor=row["amount_minor"],
             )
     return found
 
@@ -191,7 +222,7 @@ def _written_off(
         "item_id": row["subject_id"],
         "currency": row["currency"],
         "exception_type": row["exception_type"],
-        "amount_minor": open_item.amount_minor,
+        "amount_minor": open_item.own_minor,
     }
     return DecisionRun(open_item.run, {"item": details}, is_changed=True)
 
@@ -228,7 +259,8 @@ def _one_run(row: Mapping[str, Any], named: Named, items: Mapping[tuple[str, str
         if (item_type, item_id) not in items:
             raise NotPossibleError(
                 f"{_words(item_type)} {item_id} is not open in {row['currency']} in the newest run that sees it: a "
-                "match takes items of one currency and provider that nothing has matched or written off"
+                "match takes items of one currency and provider that nothing has matched or written off (a line also "
+                "counts in the currency that the customer paid in)"
             )
     runs = {item.run.run_id: item.run for item in items.values()}
     if len(runs) > 1:
@@ -245,7 +277,8 @@ def _check_unclaimed(connection: Connection, run: run_store.Run, named: Named, c
     taken = run_adjustments.of_run(decision_store.listed(connection), run.run_id, ())
     claims: list[WriteOff | ManualMatch] = [*taken.write_offs, *taken.matches]
     for claim in claims:
-        if (claim.item_type, claim.item_id) in named.items and claim.currency == currency:
+        is_same = claim.item_type == LINE or claim.currency == currency  # a line is one, whatever it is compared in
+        if (claim.item_type, claim.item_id) in named.items and is_same:
             raise NotPossibleError(
                 f"{_words(claim.item_type)} {claim.item_id} is taken by decision {claim.decision_id} about exception "
                 f"{claim.exception_id} in run {run.run_id}: reopen that one first"
@@ -262,14 +295,14 @@ def _judged(
     """The match with its sums and the exceptions that its run opened; NotPossibleError for a line that has failed."""
     rows = lake.query(
         paths,
-        "SELECT subject_type, subject_id, exception_id, exception_type, run_id FROM exceptions "
-        "WHERE currency = ? AND list_contains(?::varchar[], subject_id) "
+        "SELECT subject_type, subject_id, exception_id, exception_type, run_id, currency FROM exceptions "
+        "WHERE list_contains(?::varchar[], subject_id) "
         "AND list_contains(?::varchar[], exception_type) ORDER BY subject_type, subject_id, exception_id",
-        [currency, sorted({item_id for _, item_id in named.items}), sorted(vocabulary.unmatched_reasons())],
+        [sorted({item_id for _, item_id in named.items}), sorted(vocabulary.unmatched_reasons())],
     ).rows
     breaks = []
-    for item_type, item_id, exception_id, exception_type, run_id in rows:
-        if (item_type, item_id) not in named.items:
+    for item_type, item_id, exception_id, exception_type, run_id, own_currency in rows:
+        if (item_type, item_id) not in items or items[item_type, item_id].own_currency != own_currency:
             continue
         if exception_type == _FAILED:
             raise NotPossibleError(f"settlement line {item_id} has failed or was returned: it cannot be matched")

@@ -33,6 +33,13 @@ final as (
         'settlement line ' || open_items.item_id || ' and ledger transaction ' || mismatches.transaction_id
         || ' share reference ' || open_items.provider_reference || ', but '
         || {{ money('open_items.amount_minor', 'open_items.currency', 'currencies.exponent') }}
+        || case
+            when open_items.compared_currency = open_items.currency then ''
+            else
+                ', for which the customer paid '
+                || {{ money('open_items.compared_minor', 'open_items.compared_currency', 'compared_currencies.exponent') }}
+                || ','
+        end
         || ' is not '
         || {{ money('mismatches.movement_minor', 'mismatches.movement_currency', 'movement_currencies.exponent') }}
             as explanation
@@ -40,6 +47,7 @@ final as (
     inner join open_items
         on mismatches.line_id = open_items.item_id and mismatches.currency = open_items.currency
     left join currencies on open_items.currency = currencies.currency
+    left join currencies as compared_currencies on open_items.compared_currency = compared_currencies.currency
     left join currencies as movement_currencies on mismatches.movement_currency = movement_currencies.currency
 
 )

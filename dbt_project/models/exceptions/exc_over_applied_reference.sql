@@ -20,16 +20,16 @@ final as (
         'settlement_line' as subject_type,
         claims.line_id as subject_id,
         claims.provider_reference,
-        claims.currency,
-        claims.gross_minor as amount_minor,
+        claims.claim_currency as currency,
+        claims.claim_minor as amount_minor,
         claims.applied_minor - claims.original_minor as difference_minor,
         cast(null as varchar) as match_id,
         claims.line_type || ' line ' || claims.line_id || ' raises the refunds and chargebacks of ' || claims.original_reference || ' to '
-        || {{ money('claims.applied_minor', 'claims.currency', 'currencies.exponent') }}
+        || {{ money('claims.applied_minor', 'claims.claim_currency', 'currencies.exponent') }}
         || ', above the original '
-        || {{ money('claims.original_minor', 'claims.currency', 'currencies.exponent') }} as explanation
+        || {{ money('claims.original_minor', 'claims.claim_currency', 'currencies.exponent') }} as explanation
     from claims
-    left join currencies on claims.currency = currencies.currency
+    left join currencies on claims.claim_currency = currencies.currency
 
 )
 

@@ -1,4 +1,5 @@
--- Grain: an unmatched line and the first open movement of the same reference and class in another currency.
+-- Grain: an unmatched line and the first open movement of the same reference and class in another currency than the line is
+-- compared in.
 
 with open_items as (
 
@@ -60,7 +61,7 @@ pairs as (
         on
             lines.reference = first_movements.reference
             and lines.line_class = first_movements.line_class
-            and lines.currency <> first_movements.currency
+            and lines.compared_currency <> first_movements.currency
 
 ),
 

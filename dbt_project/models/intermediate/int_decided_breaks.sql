@@ -65,7 +65,7 @@ decided as (
         on
             named.item_type = items.item_type
             and named.item_id = items.item_id
-            and named.currency = items.currency
+            and (named.currency = items.currency or named.item_type = 'settlement_line')
     left join matched on named.decision_id = matched.decision_id
     where named.break_id = named.exception_id and matched.decision_id is null
 

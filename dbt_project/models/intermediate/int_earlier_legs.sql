@@ -1,4 +1,5 @@
 -- Grain: a leg of a match of an earlier run that still holds: what is consumed and may match no more.
+-- `currency` is the item's own; `amount_minor` is what it counted for, in the currency of its match.
 
 with legs as (
 
@@ -21,7 +22,9 @@ final as (
         legs.amount_minor,
         matches.run_id,
         matches.rule,
-        matches.currency,
+        coalesce(legs.item_currency, matches.currency) as currency,
+        matches.currency as compared_currency,
+        legs.item_minor,
         matches.line_class,
         matches.difference_minor
     from legs

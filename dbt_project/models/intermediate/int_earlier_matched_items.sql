@@ -3,6 +3,7 @@
 -- `amount_minor` is the compared amount of the leg as it was matched, `current_minor` what the item comes to by now: entries that
 -- were restated or came late change a movement, and its match is looked up without anybody referring to it. A match of a later
 -- window, or made with other clearing accounts, has nothing to say of that. `own_class` is the item's, whatever that of the match.
+-- Compared amounts are in `compared_currency`; `item_minor` is what a line compared by what the customer paid settled, in `currency`.
 
 with scope as (
 
@@ -87,9 +88,13 @@ all_legs as (
         legs.leg_type as item_type,
         legs.leg_id as item_id,
         legs.currency,
+        legs.compared_currency,
         legs.line_class,
         legs.difference_minor,
         legs.amount_minor,
+        legs.item_minor,
+        deliveries.presentment_currency,
+        deliveries.presentment_minor,
         deliveries.provider_reference,
         deliveries.merchant_reference,
         cast(null as varchar) as intent_id,
@@ -116,9 +121,13 @@ all_legs as (
         legs.leg_type as item_type,
         legs.leg_id as item_id,
         legs.currency,
+        legs.compared_currency,
         legs.line_class,
         legs.difference_minor,
         legs.amount_minor,
+        cast(null as bigint) as item_minor,
+        cast(null as varchar) as presentment_currency,
+        cast(null as bigint) as presentment_minor,
         transactions.provider_reference,
         cast(null as varchar) as merchant_reference,
         transactions.intent_id,

@@ -17,7 +17,7 @@ window_days as (
 open_items as (
 
     select * from {{ ref('int_open_items') }}
-    where disposition in ('free', 'ambiguous') and not is_written_off and amount_minor <> 0 and line_class is not null
+    where disposition in ('free', 'ambiguous') and not is_written_off and compared_minor <> 0 and line_class is not null
 
 ),
 
@@ -26,9 +26,10 @@ dated as (
     select
         open_items.item_type,
         open_items.item_id,
-        open_items.currency,
+        open_items.compared_currency as currency,
+        open_items.currency as own_currency,
         open_items.line_class,
-        open_items.amount_minor,
+        open_items.compared_minor as amount_minor,
         open_items.disposition,
         window_days.window_date,
         window_days.business_day_number
@@ -138,7 +139,7 @@ final as (
 
     select
         dated.item_id as line_id,
-        dated.currency,
+        dated.own_currency as currency,
         movements_of_a_day.movements,
         rivals.lines,
         movements_of_a_day.days_in_words

@@ -26,14 +26,36 @@ events as (
 
 ),
 
+-- The provider may speak of what it would have settled or of what the customer was to pay.
+amounts_of_lines as (
+
+    select
+        *,
+        currency as callback_currency,
+        gross_minor as callback_minor
+    from lines
+
+    union all
+
+    select
+        *,
+        presentment_currency as callback_currency,
+        presentment_minor as callback_minor
+    from lines
+    where presentment_currency <> currency
+
+),
+
 keyed_lines as (
 
     select
-        lines.*,
+        lines.line_id,
+        lines.merchant_reference,
+        lines.callback_currency as currency,
         coalesce(nullif(reference_keys.normalized_reference, ''), lines.provider_reference) as reference,
         lines.line_type as callback_class,
-        {{ money_direction('lines.line_type', 'lines.gross_minor') }} as direction
-    from lines
+        {{ money_direction('lines.line_type', 'lines.callback_minor') }} as direction
+    from amounts_of_lines as lines
     left join reference_keys on lines.provider_reference = reference_keys.reference
 
 ),

@@ -1,4 +1,5 @@
 -- Grain: an item and what all passes together made of it: matched, duplicate, ambiguous or free.
+-- `currency` and `amount_minor` are the item's own; in its match it counts for `leg_minor` of `leg_currency`.
 {{ config(materialized='view') }}
 
 with manual as (
@@ -74,7 +75,8 @@ settled as (
         by_reference.match_id,
         by_reference.rule,
         by_reference.line_class as match_class,
-        by_reference.amount_minor as leg_minor,
+        by_reference.compared_currency as leg_currency,
+        by_reference.compared_minor as leg_minor,
         false as is_batch_line
     from by_reference
 
@@ -86,7 +88,8 @@ settled as (
         manual.match_id,
         'manual' as rule,
         'manual' as match_class,
-        manual.amount_minor as leg_minor,
+        manual.compared_currency as leg_currency,
+        manual.compared_minor as leg_minor,
         false as is_batch_line
     from manual
 
@@ -98,6 +101,7 @@ settled as (
         batch_total.match_id,
         'batch_total' as rule,
         'batch' as match_class,
+        batch_total.currency as leg_currency,
         batch_total.leg_minor,
         batch_total.is_batch_line
     from batch_total
@@ -111,7 +115,8 @@ settled as (
         left_over.match_id,
         left_over.rule,
         left_over.line_class as match_class,
-        left_over.amount_minor as leg_minor,
+        left_over.compared_currency as leg_currency,
+        left_over.compared_minor as leg_minor,
         false as is_batch_line
     from left_over
 
@@ -133,7 +138,8 @@ final as (
         case when amount_date.disposition = 'matched' then amount_date.match_id end as match_id,
         case when amount_date.disposition = 'matched' then 'amount_date' end as rule,
         amount_date.line_class as match_class,
-        amount_date.amount_minor as leg_minor,
+        amount_date.compared_currency as leg_currency,
+        amount_date.compared_minor as leg_minor,
         false as is_batch_line
     from amount_date
 

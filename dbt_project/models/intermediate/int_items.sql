@@ -1,6 +1,7 @@
 -- Grain: a line or a movement that may match in this run, both sides in one shape.
--- `amount_minor` is what passes compare: gross or net of a line by profile, the clearing net of a movement; of either without what
--- an earlier run wrote off.
+-- `amount_minor` is what an item comes to in its own currency: gross or net of a line by profile, the clearing net of a movement; of
+-- either without what an earlier run wrote off. The passes compare `compared_minor` in `compared_currency`: the same, or what the
+-- customer paid (int_presented_lines).
 -- Returned items come from matches this run reverses; failed and already disposed lines take no part.
 {{ config(materialized='view') }}
 
@@ -43,6 +44,12 @@ matched_items as (
 reversed as (
 
     select * from {{ ref('int_reversed_matches') }}
+
+),
+
+presented_lines as (
+
+    select * from {{ ref('int_presented_lines') }}
 
 ),
 
@@ -97,7 +104,7 @@ returned_items as (
         matched_items.item_id,
         matched_items.currency,
         matched_items.own_class as line_class,
-        matched_items.current_minor as amount_minor,
+        coalesce(matched_items.item_minor, matched_items.current_minor) as amount_minor,
         matched_items.provider_reference,
         matched_items.merchant_reference,
         matched_items.intent_id,
@@ -126,9 +133,12 @@ final as (
 
     select
         items.*,
-        reference_keys.normalized_reference
+        reference_keys.normalized_reference,
+        coalesce(presented_lines.compared_currency, items.currency) as compared_currency,
+        coalesce(presented_lines.compared_minor, items.amount_minor) as compared_minor
     from items
     left join reference_keys on items.provider_reference = reference_keys.reference
+    left join presented_lines on items.item_type = 'settlement_line' and items.item_id = presented_lines.line_id
 
 )
 

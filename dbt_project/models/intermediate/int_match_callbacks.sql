@@ -1,7 +1,8 @@
 -- Grain: a callback event and a match it speaks for, made now or earlier, found now (contract §10.8).
 -- An event speaks for the matches of its currency, direction and class with a line or movement whose provider_reference equals
--- its own, exactly or normalized. Only one whose provider_reference is blank or that nothing known has speaks by its
--- merchant_reference: a transaction, intent or merchant reference.
+-- its own, exactly or normalized; the currency is that of the match, whatever its lines settled in. Only one whose
+-- provider_reference is blank or that nothing known has speaks by its merchant_reference: a transaction, intent or merchant
+-- reference.
 
 with outcomes as (
 
@@ -54,7 +55,7 @@ matched_items as (
         rule,
         item_type,
         item_id,
-        currency,
+        leg_currency as currency,
         provider_reference,
         normalized_reference,
         merchant_reference,
@@ -71,7 +72,7 @@ matched_items as (
         earlier_items.rule,
         earlier_items.item_type,
         earlier_items.item_id,
-        earlier_items.currency,
+        earlier_items.compared_currency as currency,
         earlier_items.provider_reference,
         earlier_items.normalized_reference,
         earlier_items.merchant_reference,

@@ -1,6 +1,7 @@
 -- Grain: a match made by this run. `difference_minor` is settlement − ledger of what was compared.
 -- Tolerance applies to a pair only; a larger difference stays visible as amount_mismatch, also where operators matched against
--- the amounts. By decision items of one side that cancel are matched with each other: the side without an item comes to 0.
+-- the amounts. `settled_minor` of `settled_currency` is what its lines settled where all of them are compared by what the
+-- customer paid and settled in one currency, else null. By decision items of one side that cancel are matched with each other: the side without an item comes to 0.
 
 with outcomes as (
 
@@ -29,7 +30,7 @@ line_sums as (
     select
         match_id,
         rule,
-        currency,
+        leg_currency as currency,
         match_class,
         cast(count(*) as bigint) as lines,
         cast(sum(leg_minor) as bigint) as settlement_minor,
@@ -37,7 +38,7 @@ line_sums as (
         min(provider_reference) as line_reference
     from outcomes
     where item_type = 'settlement_line'
-    group by match_id, rule, currency, match_class
+    group by match_id, rule, leg_currency, match_class
 
 ),
 
@@ -46,7 +47,7 @@ movement_sums as (
     select
         match_id,
         rule,
-        currency,
+        leg_currency as currency,
         match_class,
         cast(count(*) as bigint) as movements,
         cast(sum(leg_minor) as bigint) as ledger_minor,
@@ -54,7 +55,22 @@ movement_sums as (
         min(provider_reference) as movement_reference
     from outcomes
     where item_type = 'ledger_transaction'
-    group by match_id, rule, currency, match_class
+    group by match_id, rule, leg_currency, match_class
+
+),
+
+-- What lines that are compared by what the customer paid settled.
+presented_sums as (
+
+    select
+        match_id,
+        cast(count(*) as bigint) as lines,
+        cast(sum(amount_minor) as bigint) as settled_minor,
+        min(currency) as settled_currency,
+        max(currency) as last_currency
+    from outcomes
+    where item_type = 'settlement_line' and currency <> leg_currency
+    group by match_id
 
 ),
 
@@ -95,6 +111,8 @@ final as (
         sums.first_transaction_id,
         coalesce(tolerances.tolerance_minor, any_currency.tolerance_minor, cast(0 as bigint)) as tolerance_minor,
         coalesce(nullif(sums.line_reference, ''), sums.movement_reference) as provider_reference,
+        presented_sums.settled_currency,
+        presented_sums.settled_minor,
         case
             when sums.lines = 1 and sums.movements = 1 then 'one_to_one'
             when sums.lines = 0 then 'none_to_many'
@@ -115,6 +133,11 @@ final as (
         end as method
     from sums
     left join by_decision on sums.match_id = by_decision.match_id
+    left join presented_sums
+        on
+            sums.match_id = presented_sums.match_id
+            and sums.lines = presented_sums.lines
+            and presented_sums.settled_currency = presented_sums.last_currency
     left join tolerances on sums.currency = tolerances.currency
     left join tolerances as any_currency on any_currency.currency = '*'
 

@@ -41,6 +41,12 @@ reversed as (
 
 ),
 
+presented_lines as (
+
+    select * from {{ ref('int_presented_lines') }}
+
+),
+
 reference_keys as (
 
     select * from {{ source('run', 'reference_keys') }}
@@ -52,11 +58,11 @@ items as (
     select
         outcomes.item_type,
         outcomes.item_id,
-        outcomes.currency,
+        outcomes.leg_currency as currency,
         case when outcomes.disposition = 'matched' then outcomes.match_id end as match_id,
         outcomes.rule,
         coalesce(nullif(outcomes.normalized_reference, ''), nullif(outcomes.provider_reference, '')) as reference,
-        outcomes.amount_minor
+        case when outcomes.leg_currency = outcomes.currency then outcomes.amount_minor else outcomes.leg_minor end as amount_minor
     from outcomes
 
     union all
@@ -64,7 +70,7 @@ items as (
     select
         earlier_items.item_type,
         earlier_items.item_id,
-        earlier_items.currency,
+        earlier_items.compared_currency as currency,
         earlier_items.match_id,
         earlier_items.rule,
         coalesce(nullif(earlier_items.normalized_reference, ''), nullif(earlier_items.provider_reference, '')) as reference,
@@ -91,10 +97,11 @@ subjects as (
     select
         cast(null as varchar) as match_id,
         failed_line_words.line_id,
-        failed_line_words.currency,
+        coalesce(presented_lines.compared_currency, failed_line_words.currency) as currency,
         coalesce(nullif(reference_keys.normalized_reference, ''), failed_line_words.provider_reference) as reference
     from failed_line_words
     left join reference_keys on failed_line_words.provider_reference = reference_keys.reference
+    left join presented_lines on failed_line_words.line_id = presented_lines.line_id
 
 ),
 

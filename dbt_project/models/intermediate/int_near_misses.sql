@@ -16,8 +16,8 @@ outcomes as (
     select
         item_type,
         item_id,
-        currency,
-        amount_minor,
+        leg_currency as currency,
+        case when leg_currency = currency then amount_minor else leg_minor end as amount_minor,
         sort_at,
         coalesce(nullif(normalized_reference, ''), provider_reference) as reference
     from {{ ref('int_item_outcomes') }}
@@ -28,7 +28,7 @@ outcomes as (
     select
         earlier_items.item_type,
         earlier_items.item_id,
-        earlier_items.currency,
+        earlier_items.compared_currency as currency,
         earlier_items.amount_minor,
         earlier_items.sort_at,
         coalesce(nullif(earlier_items.normalized_reference, ''), earlier_items.provider_reference) as reference
@@ -62,7 +62,7 @@ by_amount as (
         select
             open_items.*,
             row_number() over (
-                partition by item_type, currency, line_class, amount_minor
+                partition by item_type, compared_currency, line_class, compared_minor
                 order by sort_at asc nulls last, item_id asc nulls last
             ) as candidate_rank
         from open_items
@@ -152,7 +152,7 @@ candidates as (
         open_items.currency,
         1 as predicate_order,
         case
-            when by_reference.currency <> open_items.currency then 'same reference, currency differs'
+            when by_reference.compared_currency <> open_items.compared_currency then 'same reference, currency differs'
             when coalesce(by_reference.line_class, '') <> coalesce(open_items.line_class, '') then 'same reference, class differs'
             else 'same reference, one of several counterparts'
         end as predicate,
@@ -198,12 +198,12 @@ candidates as (
     from open_items
     inner join by_amount
         on
-            open_items.currency = by_amount.currency
+            open_items.compared_currency = by_amount.compared_currency
             and open_items.line_class = by_amount.line_class
-            and open_items.amount_minor = by_amount.amount_minor
+            and open_items.compared_minor = by_amount.compared_minor
             and open_items.item_type <> by_amount.item_type
             and coalesce(open_items.reference, '') <> coalesce(by_amount.reference, '')
-    where open_items.amount_minor <> 0
+    where open_items.compared_minor <> 0
 
     union all
 

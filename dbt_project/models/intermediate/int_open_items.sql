@@ -73,6 +73,8 @@ unmatched as (
         outcomes.currency,
         outcomes.line_class,
         outcomes.amount_minor,
+        outcomes.compared_currency,
+        outcomes.compared_minor,
         outcomes.provider_reference,
         outcomes.normalized_reference,
         outcomes.merchant_reference,
@@ -97,6 +99,8 @@ unmatched as (
         items.currency,
         items.line_class,
         items.amount_minor,
+        items.compared_currency,
+        items.compared_minor,
         items.provider_reference,
         items.normalized_reference,
         items.merchant_reference,
@@ -126,6 +130,9 @@ unmatched as (
         lines.line_type as line_class,
         case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
             as amount_minor,
+        lines.currency as compared_currency,
+        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
+            as compared_minor,
         lines.provider_reference,
         lines.provider_reference as normalized_reference,
         lines.merchant_reference,

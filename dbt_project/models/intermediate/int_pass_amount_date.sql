@@ -33,9 +33,9 @@ dated as (
     select
         items.item_type,
         items.item_id,
-        items.currency,
+        items.compared_currency as currency,
         items.line_class,
-        items.amount_minor,
+        items.compared_minor as amount_minor,
         window_days.business_day_number
     from items
     cross join profile
@@ -44,7 +44,7 @@ dated as (
             cast(items.sort_at as date) = window_days.utc_day
             and items.sort_at >= window_days.starts_at
             and items.sort_at < window_days.ends_at
-    where profile.amount_date_rule <> 'off' and items.line_class is not null and items.amount_minor <> 0
+    where profile.amount_date_rule <> 'off' and items.line_class is not null and items.compared_minor <> 0
 
 ),
 
@@ -179,17 +179,17 @@ outcomes as (
         on
             items.item_type = 'settlement_line'
             and items.item_id = line_pairs.line_id
-            and items.currency = line_pairs.currency
+            and items.compared_currency = line_pairs.currency
     left join sole_pairs as movement_pairs
         on
             items.item_type = 'ledger_transaction'
             and items.item_id = movement_pairs.transaction_id
-            and items.currency = movement_pairs.currency
+            and items.compared_currency = movement_pairs.currency
     left join contested_lines
         on
             items.item_type = 'settlement_line'
             and items.item_id = contested_lines.item_id
-            and items.currency = contested_lines.currency
+            and items.compared_currency = contested_lines.currency
 
 )
 

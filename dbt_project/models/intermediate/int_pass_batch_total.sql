@@ -334,6 +334,8 @@ outcomes as (
         matched_lines.currency,
         matched_lines.line_type as line_class,
         matched_lines.gross_minor as amount_minor,
+        matched_lines.currency as compared_currency,
+        matched_lines.gross_minor as compared_minor,
         matched_lines.provider_reference,
         matched_lines.provider_reference as normalized_reference,
         matched_lines.merchant_reference,

@@ -66,7 +66,7 @@ paired_before as (
     select
         matched_before.item_type,
         matched_before.provider_reference as group_key,
-        matched_before.currency,
+        matched_before.compared_currency as currency,
         matched_before.own_class as line_class,
         matched_before.amount_minor
     from matched_before

@@ -49,7 +49,7 @@ paired_before as (
     select
         matched_before.item_type,
         matched_before.normalized_reference as group_key,
-        matched_before.currency,
+        matched_before.compared_currency as currency,
         matched_before.own_class as line_class,
         matched_before.amount_minor
     from matched_before
@@ -66,9 +66,9 @@ paired_before as (
     select
         previous.item_type,
         previous.normalized_reference as group_key,
-        previous.currency,
+        previous.compared_currency as currency,
         previous.line_class,
-        previous.amount_minor
+        previous.compared_minor as amount_minor
     from previous
     cross join profile
     where

@@ -32,7 +32,8 @@ claims as (
     select distinct
         earlier.exception_id,
         deliveries.original_reference,
-        deliveries.currency
+        deliveries.currency,
+        coalesce(deliveries.presentment_currency, deliveries.currency) as presentment_currency
     from earlier
     inner join deliveries on earlier.subject_id = deliveries.line_id and earlier.currency = deliveries.currency
     where deliveries.original_reference <> ''
@@ -43,14 +44,22 @@ final as (
 
     select claims.exception_id
     from claims
-    inner join lines on claims.original_reference = lines.provider_reference and claims.currency = lines.currency
+    inner join lines
+        on
+            claims.original_reference = lines.provider_reference
+            and (
+                claims.currency = lines.currency
+                or claims.presentment_currency = coalesce(lines.presentment_currency, lines.currency)
+            )
 
     union
 
     select claims.exception_id
     from claims
     inner join transactions
-        on claims.original_reference = transactions.provider_reference and claims.currency = transactions.currency
+        on
+            claims.original_reference = transactions.provider_reference
+            and transactions.currency in (claims.currency, claims.presentment_currency)
 
 )
 

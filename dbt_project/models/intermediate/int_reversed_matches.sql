@@ -1,7 +1,8 @@
 -- Grain: an earlier match with a difference that a later part joins, or one of whose movements the ledger has changed since:
 -- reversed by the system, its legs matched again here with what they come to now.
--- A later part is a new line or movement of the same currency and class that shares the reference the match was made by;
--- items already open when the match was made do not count. A match by decision was made by no reference: operators take it back.
+-- A later part is a new line or movement of the same class, compared in the same currency, that shares the reference the match
+-- was made by; items already open when the match was made do not count. A match by decision was made by no reference: operators
+-- take it back.
 
 with matched_items as (
 
@@ -12,6 +13,12 @@ with matched_items as (
 lines as (
 
     select * from {{ ref('int_settlement_lines') }}
+
+),
+
+presented_lines as (
+
+    select * from {{ ref('int_presented_lines') }}
 
 ),
 
@@ -46,10 +53,11 @@ new_parts as (
         'settlement_line' as item_type,
         lines.provider_reference,
         lines.merchant_reference as other_reference,
-        lines.currency,
+        coalesce(presented_lines.compared_currency, lines.currency) as compared_currency,
         lines.line_type as line_class
     from lines
     inner join match_line_types on lines.line_type = match_line_types.line_type
+    left join presented_lines on lines.line_id = presented_lines.line_id
     where
         not lines.is_seen_before
         and not lines.is_carried
@@ -61,7 +69,7 @@ new_parts as (
         'ledger_transaction' as item_type,
         provider_reference,
         intent_id as other_reference,
-        currency,
+        currency as compared_currency,
         line_class
     from movements
     where not is_carried
@@ -92,7 +100,7 @@ by_reference as (
     inner join keyed_parts
         on
             unequal_items.provider_reference = keyed_parts.provider_reference
-            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.compared_currency = keyed_parts.compared_currency
             and unequal_items.line_class = keyed_parts.line_class
     where unequal_items.provider_reference <> ''
 
@@ -105,7 +113,7 @@ by_normalized_reference as (
     inner join keyed_parts
         on
             unequal_items.normalized_reference = keyed_parts.normalized_reference
-            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.compared_currency = keyed_parts.compared_currency
             and unequal_items.line_class = keyed_parts.line_class
     where unequal_items.rule = 'normalized_reference' and unequal_items.normalized_reference <> ''
 
@@ -119,7 +127,7 @@ by_internal_reference as (
     inner join keyed_parts
         on
             unequal_items.item_id = keyed_parts.other_reference
-            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.compared_currency = keyed_parts.compared_currency
             and unequal_items.line_class = keyed_parts.line_class
     where
         unequal_items.rule = 'internal_reference'
@@ -134,7 +142,7 @@ by_internal_reference as (
     inner join keyed_parts
         on
             unequal_items.intent_id = keyed_parts.other_reference
-            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.compared_currency = keyed_parts.compared_currency
             and unequal_items.line_class = keyed_parts.line_class
     where
         unequal_items.rule = 'internal_reference'
@@ -149,7 +157,7 @@ by_internal_reference as (
     inner join keyed_parts
         on
             unequal_items.merchant_reference = keyed_parts.other_reference
-            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.compared_currency = keyed_parts.compared_currency
             and unequal_items.line_class = keyed_parts.line_class
     where
         unequal_items.rule = 'internal_reference'
@@ -174,7 +182,7 @@ by_bridge as (
         on
             events.merchant_reference = keyed_parts.other_reference
             and keyed_parts.item_type = 'ledger_transaction'
-            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.compared_currency = keyed_parts.compared_currency
             and unequal_items.line_class = keyed_parts.line_class
 
     union
@@ -190,7 +198,7 @@ by_bridge as (
         on
             events.provider_reference = keyed_parts.provider_reference
             and keyed_parts.item_type = 'settlement_line'
-            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.compared_currency = keyed_parts.compared_currency
             and unequal_items.line_class = keyed_parts.line_class
 
     union
@@ -206,7 +214,7 @@ by_bridge as (
         on
             events.provider_reference = keyed_parts.provider_reference
             and keyed_parts.item_type = 'settlement_line'
-            and unequal_items.currency = keyed_parts.currency
+            and unequal_items.compared_currency = keyed_parts.compared_currency
             and unequal_items.line_class = keyed_parts.line_class
 
 ),
@@ -238,7 +246,7 @@ final as (
 
     select distinct
         matched_items.match_id,
-        matched_items.currency,
+        matched_items.compared_currency as currency,
         matched_items.line_class
     from matched_items
     inner join joined on matched_items.match_id = joined.match_id

@@ -10,6 +10,8 @@ with outcomes as (
         currency,
         line_class,
         amount_minor,
+        compared_currency,
+        compared_minor,
         disposition,
         coalesce(nullif(normalized_reference, ''), provider_reference) as reference
     from {{ ref('int_item_outcomes') }}
@@ -32,6 +34,7 @@ zero_lines as (
         outcomes.item_type = 'settlement_line'
         and outcomes.disposition = 'free'
         and outcomes.amount_minor = 0
+        and outcomes.compared_minor = 0
         and (
             outcomes.line_class in ('payment', 'refund', 'chargeback', 'chargeback_reversal')
             or coalesce(lines.net_minor, 0) = 0
@@ -49,7 +52,7 @@ in_other_currency as (
         on
             zero_lines.reference = movements.reference
             and zero_lines.line_class = movements.line_class
-            and zero_lines.currency <> movements.currency
+            and zero_lines.compared_currency <> movements.currency
             and movements.item_type = 'ledger_transaction'
     where zero_lines.reference <> ''
 

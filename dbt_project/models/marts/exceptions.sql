@@ -574,7 +574,8 @@ made_items as (
         outcomes.match_id,
         outcomes.item_type,
         outcomes.item_id,
-        outcomes.currency
+        outcomes.currency,
+        outcomes.leg_currency
     from outcomes
 
 ),
@@ -598,7 +599,7 @@ rejoined as (
         on
             unresolved.subject_type = lines.item_type
             and unresolved.subject_id = lines.item_id
-            and unresolved.currency = lines.currency
+            and unresolved.currency = lines.leg_currency
     inner join made_items as movements on lines.match_id = movements.match_id and movements.item_type = 'ledger_transaction'
     inner join earlier_items
         on
@@ -681,7 +682,7 @@ settled_late as (
         unresolved.exception_id,
         cast(null as varchar) as match_id
     from unresolved
-    inner join original_claims on unresolved.subject_id = original_claims.line_id and unresolved.currency = original_claims.currency
+    inner join original_claims on unresolved.subject_id = original_claims.line_id
     left join found_ids on unresolved.exception_id = found_ids.exception_id
     where unresolved.exception_type = 'over_applied_reference' and found_ids.exception_id is null
 

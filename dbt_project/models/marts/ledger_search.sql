@@ -74,6 +74,8 @@ subjects as (
         items.currency,
         items.line_class,
         items.amount_minor,
+        items.compared_currency,
+        items.compared_minor,
         items.sort_at,
         nullif(items.provider_reference, '') as provider_reference,
         nullif(items.normalized_reference, '') as normalized_reference,
@@ -102,6 +104,8 @@ passes as (
         currency,
         line_class,
         amount_minor,
+        compared_currency,
+        compared_minor,
         provider_reference,
         normalized_reference,
         merchant_reference,
@@ -121,6 +125,8 @@ passes as (
         currency,
         line_class,
         amount_minor,
+        compared_currency,
+        compared_minor,
         provider_reference,
         normalized_reference,
         merchant_reference,
@@ -140,6 +146,8 @@ passes as (
         currency,
         line_class,
         amount_minor,
+        compared_currency,
+        compared_minor,
         provider_reference,
         normalized_reference,
         merchant_reference,
@@ -159,6 +167,8 @@ passes as (
         currency,
         line_class,
         amount_minor,
+        compared_currency,
+        compared_minor,
         provider_reference,
         normalized_reference,
         merchant_reference,
@@ -178,6 +188,8 @@ passes as (
         currency,
         line_class,
         amount_minor,
+        currency as compared_currency,
+        amount_minor as compared_minor,
         provider_reference,
         normalized_reference,
         merchant_reference,
@@ -198,6 +210,8 @@ passes as (
         currency,
         line_class,
         amount_minor,
+        compared_currency,
+        compared_minor,
         provider_reference,
         normalized_reference,
         merchant_reference,
@@ -265,13 +279,13 @@ keys as (
             when rules.rule = 'callback_bridge' then subjects.provider_reference
             when rules.rule = 'batch_total' and subjects.item_type = 'settlement_line' then subjects.batch_id
             when rules.rule = 'batch_total' then subjects.provider_reference
-            when profile.amount_date_rule <> 'off' and subjects.amount_minor <> 0 and subjects.line_class is not null
-                then {{ money('subjects.amount_minor', 'subjects.currency', 'currencies.exponent') }}
+            when profile.amount_date_rule <> 'off' and subjects.compared_minor <> 0 and subjects.line_class is not null
+                then {{ money('subjects.compared_minor', 'subjects.compared_currency', 'currencies.exponent') }}
         end as search_key
     from subjects
     cross join profile
     inner join rules on subjects.item_type = rules.item_type
-    left join currencies on subjects.currency = currencies.currency
+    left join currencies on subjects.compared_currency = currencies.currency
 
 ),
 
@@ -367,13 +381,13 @@ counted as (
     select
         offered.pass_order,
         offered.item_type,
-        offered.currency,
+        offered.compared_currency as currency,
         offered.line_class,
         offered.offered_key,
         cast(count(*) as bigint) as items
     from offered
     inner join wanted_keys on offered.pass_order = wanted_keys.pass_order and offered.offered_key = wanted_keys.key_there
-    group by offered.pass_order, offered.item_type, offered.currency, offered.line_class, offered.offered_key
+    group by offered.pass_order, offered.item_type, offered.compared_currency, offered.line_class, offered.offered_key
 
     union all
 
@@ -396,9 +410,9 @@ equal_amounts as (
 
     select
         passes.item_type,
-        passes.currency,
+        passes.compared_currency,
         passes.line_class,
-        passes.amount_minor,
+        passes.compared_minor,
         window_days.business_day_number,
         cast(count(*) as bigint) as items
     from passes
@@ -408,7 +422,7 @@ equal_amounts as (
             and passes.sort_at >= window_days.starts_at
             and passes.sort_at < window_days.ends_at
     where passes.pass_order = 6
-    group by passes.item_type, passes.currency, passes.line_class, passes.amount_minor, window_days.business_day_number
+    group by passes.item_type, passes.compared_currency, passes.line_class, passes.compared_minor, window_days.business_day_number
 
 ),
 
@@ -425,7 +439,7 @@ examined as (
             sought.pass_order = counted.pass_order
             and sought.key_there = counted.offered_key
             and subjects.other_type = counted.item_type
-            and subjects.currency = counted.currency
+            and case sought.pass_order when 5 then subjects.currency else subjects.compared_currency end = counted.currency
             and (sought.pass_order = 5 or subjects.line_class = counted.line_class)
     group by sought.exception_id, sought.pass_order
 
@@ -441,11 +455,11 @@ examined as (
     inner join equal_amounts
         on
             subjects.other_type = equal_amounts.item_type
-            and subjects.currency = equal_amounts.currency
+            and subjects.compared_currency = equal_amounts.compared_currency
             and subjects.line_class = equal_amounts.line_class
-            and subjects.amount_minor = equal_amounts.amount_minor
+            and subjects.compared_minor = equal_amounts.compared_minor
             and abs(subject_days.business_day_number - equal_amounts.business_day_number) <= profile.settlement_lag_days
-    where profile.amount_date_rule <> 'off' and subjects.amount_minor <> 0
+    where profile.amount_date_rule <> 'off' and subjects.compared_minor <> 0
     group by subjects.exception_id
 
 ),

@@ -1,4 +1,5 @@
 -- Grain: a leg of a match this run made or suggests, or a callback this run found for an earlier match.
+-- Of a line that is compared by what the customer paid `item_minor` of `item_currency` is what it settled; of all else null.
 {{ config(materialized='view') }}
 
 with scope as (
@@ -41,7 +42,9 @@ final as (
         scope.run_id,
         outcomes.item_type as leg_type,
         outcomes.item_id as leg_id,
-        outcomes.leg_minor as amount_minor
+        outcomes.leg_minor as amount_minor,
+        case when outcomes.currency <> outcomes.leg_currency then outcomes.currency end as item_currency,
+        case when outcomes.currency <> outcomes.leg_currency then outcomes.amount_minor end as item_minor
     from outcomes
     cross join scope
 
@@ -52,7 +55,9 @@ final as (
         scope.run_id,
         suggestions.item_type as leg_type,
         suggestions.item_id as leg_id,
-        suggestions.amount_minor
+        suggestions.compared_minor as amount_minor,
+        case when suggestions.currency <> suggestions.compared_currency then suggestions.currency end as item_currency,
+        case when suggestions.currency <> suggestions.compared_currency then suggestions.amount_minor end as item_minor
     from suggestions
     cross join scope
 
@@ -63,7 +68,9 @@ final as (
         scope.run_id,
         'callback' as leg_type,
         events.provider_event_id as leg_id,
-        events.amount_minor
+        events.amount_minor,
+        cast(null as varchar) as item_currency,
+        cast(null as bigint) as item_minor
     from match_callbacks
     inner join events on match_callbacks.provider_event_id = events.provider_event_id
     cross join scope

@@ -38,15 +38,17 @@ suggested as (
 
     select
         match_id,
-        currency,
+        compared_currency as currency,
         line_class,
-        amount_minor,
+        compared_minor as amount_minor,
+        max(case when item_type = 'settlement_line' and currency <> compared_currency then currency end) as settled_currency,
+        max(case when item_type = 'settlement_line' and currency <> compared_currency then amount_minor end) as settled_minor,
         max(case when item_type = 'settlement_line' then item_id end) as line_id,
         max(case when item_type = 'ledger_transaction' then item_id end) as transaction_id,
         max(case when item_type = 'settlement_line' then provider_reference end) as line_reference,
         max(case when item_type = 'ledger_transaction' then provider_reference end) as movement_reference
     from suggestions
-    group by match_id, currency, line_class, amount_minor
+    group by match_id, compared_currency, line_class, compared_minor
 
 ),
 
@@ -69,7 +71,9 @@ final as (
         matches.first_line_id,
         matches.first_transaction_id,
         scope.review_cutoff_at,
-        cast(null as varchar) as reversed_run_id
+        cast(null as varchar) as reversed_run_id,
+        matches.settled_currency,
+        matches.settled_minor
     from matches
     cross join scope
 
@@ -92,7 +96,9 @@ final as (
         earlier_matches.first_line_id,
         earlier_matches.first_transaction_id,
         earlier_matches.review_cutoff_at,
-        scope.run_id as reversed_run_id
+        scope.run_id as reversed_run_id,
+        earlier_matches.settled_currency,
+        earlier_matches.settled_minor
     from earlier_matches
     inner join reversed on earlier_matches.match_id = reversed.match_id
     cross join scope
@@ -116,7 +122,9 @@ final as (
         suggested.line_id as first_line_id,
         suggested.transaction_id as first_transaction_id,
         scope.review_cutoff_at,
-        cast(null as varchar) as reversed_run_id
+        cast(null as varchar) as reversed_run_id,
+        suggested.settled_currency,
+        suggested.settled_minor
     from suggested
     cross join scope
 

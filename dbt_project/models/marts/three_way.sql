@@ -87,7 +87,9 @@ matched as (
         end as callback_amount_minor,
         case when matches.lines > 0 then matches.settlement_minor end as settlement_minor,
         case when matches.movements > 0 then matches.ledger_minor end as ledger_minor,
-        matches.settlement_minor as sign_minor
+        matches.settlement_minor as sign_minor,
+        matches.settled_currency,
+        matches.settled_minor
     from matches
     left join callback_state on matches.match_id = callback_state.match_id
     left join group_callbacks on matches.match_id = group_callbacks.match_id
@@ -206,6 +208,8 @@ open_rows as (
         case when open_items.item_type = 'settlement_line' then open_items.amount_minor end as settlement_minor,
         case when open_items.item_type = 'ledger_transaction' then open_items.amount_minor end as ledger_minor,
         open_items.amount_minor as sign_minor,
+        cast(null as varchar) as settled_currency,
+        cast(null as bigint) as settled_minor,
         open_item_words.provider_event_id
     from open_items
     left join open_item_words
@@ -238,6 +242,8 @@ lone_callbacks as (
         cast(null as bigint) as settlement_minor,
         cast(null as bigint) as ledger_minor,
         waiting.amount_minor as sign_minor,
+        cast(null as varchar) as settled_currency,
+        cast(null as bigint) as settled_minor,
         waiting.provider_event_id
     from waiting
     left join answered on waiting.provider_event_id = answered.provider_event_id
@@ -292,7 +298,9 @@ final as (
         signed.settlement_minor - signed.callback_minor as settlement_vs_callback_minor,
         signed.match_id,
         signed.line_id,
-        signed.provider_event_id
+        signed.provider_event_id,
+        signed.settled_currency,
+        signed.settled_minor
     from signed
     cross join scope
 

@@ -12,7 +12,9 @@ still_open as (
         provider_reference,
         amount_minor,
         opened_window,
-        item_state
+        item_state,
+        presentment_currency,
+        presentment_minor
     from open_items
     where item_id in (select wanted.item_id from wanted)
 ),
