@@ -387,7 +387,8 @@ outcomes as (
         {{ alias }}.sort_at,
         {{ alias }}.opened_window,
         {{ alias }}.is_carried,
-        {{ alias }}.released_from_match_id
+        {{ alias }}.released_from_match_id,
+        {{ alias }}.is_fee
 {%- endmacro %}
 
 {# A match is named by its run, rule, group and legs; lengths keep the parts apart. `scope` must be in reach. #}

@@ -1,4 +1,5 @@
--- What is carried forward is what conservation says is left, on both sides, and what the roll-forward closes with.
+-- What is carried forward is what conservation says is left, on both sides, and what the roll-forward closes with. A fee that is
+-- posted separately is an amount of its line's row and no row.
 {{ config(meta={'dagster': {'ref': {'name': 'conservation'}}}) }}
 
 with open_items as (
@@ -6,7 +7,7 @@ with open_items as (
     select
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
         currency,
-        cast(count(*) as bigint) as items,
+        cast(sum(case when is_fee then 0 else 1 end) as bigint) as items,
         cast(sum(amount_minor) as bigint) as amount_minor
     from {{ ref('open_items') }}
     group by 1, 2

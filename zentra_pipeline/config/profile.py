@@ -67,6 +67,7 @@ class Profile(BaseModel):
         "chargeback",
         "chargeback_reversal",
     )
+    fee_posting: Literal["inside", "separate"] = "inside"
     late_callbacks: Literal["revise", "next_run"] = "revise"
     timezone: str = "UTC"
     window_cutoff: str = "00:00"
@@ -165,6 +166,15 @@ class Profile(BaseModel):
         )
         return self
 
+    @model_validator(mode="after")
+    def _fees_once(self) -> Self:
+        _require(
+            self.fee_posting == "inside" or self.compare_amount == "gross",
+            "fee_posting separate goes with compare_amount gross: compared by net, the movement holds the fee already, "
+            "and it would count twice",
+        )
+        return self
+
     def settlement_file(self, window: date) -> str:
         """The settlement file id a window expects."""
         return window.strftime(self.settlement_file_name)
@@ -178,7 +188,7 @@ class Profile(BaseModel):
         return hashlib.sha256(self.canonical_json()).hexdigest()
 
     def canonical_json(self) -> bytes:
-        """The whole profile as JSON with sorted keys and no white space; without `tabular` where it has none."""
+        """The whole profile as JSON with sorted keys and no white space; without keys of `_absent`."""
         import orjson
 
         return orjson.dumps(self.model_dump(mode="json", exclude=_absent(self)), option=orjson.OPT_SORT_KEYS)
@@ -223,7 +233,8 @@ def callback_secrets(tenant: str, provider: str, environment: Mapping[str, str] 
 
 def _absent(profile: Profile) -> set[str]:
     """Keys that older releases did not know, left out where they say nothing: the digest is what it was."""
-    return {"tabular"} if profile.tabular is None else set()
+    absent = {"tabular"} if profile.tabular is None else set()
+    return absent | ({"fee_posting"} if profile.fee_posting == "inside" else set())
 
 
 def _variable_part(name: str) -> str:
@@ -333,6 +344,10 @@ amount_date_rule: suggest
 # Line types that need a ledger movement; the others count in batch totals. fee, payout, adjustment and reserve may be
 # named too: they meet movements of their own type only.
 match_line_types: [payment, refund, chargeback, chargeback_reversal]
+
+# inside: a line's fee is in its movement or nowhere. separate: it is an item of class fee, of -fee_minor, that needs a
+# fee movement, by reference or as the sum of its batch.
+fee_posting: inside
 
 # A callback received over HTTP about a run in review whose as_of nobody gave: revise asks for that run again as of the
 # callback, next_run leaves it to the provider's next run, as files of callbacks always do.

@@ -137,6 +137,8 @@ def _open_keys(waiting: str) -> str:
     names = """
         select item_id as text from earlier.open_items
         union all
+        select left(item_id, length(item_id) - 4) as text from earlier.open_items where is_fee
+        union all
         select unnest([newest.subject_id, newest.match_id]) as text
         from (
             select * from earlier.exceptions
@@ -265,6 +267,11 @@ def _fetch_matches(connection: duckdb.DuckDBPyConnection, past: Sequence[Source]
     return f"""select hash(legs.leg_id) as key from related.match_legs as legs
                inner join related.match_units as units
                    on legs.run_sequence = units.run_sequence and hash(legs.match_id) = units.unit and units.hop = {hop}
+               union all
+               select hash(left(legs.leg_id, length(legs.leg_id) - 4)) as key from related.match_legs as legs
+               inner join related.match_units as units
+                   on legs.run_sequence = units.run_sequence and hash(legs.match_id) = units.unit and units.hop = {hop}
+               where legs.is_fee
                union all
                select unit as key from related.match_units where hop = {hop}"""
 

@@ -134,7 +134,7 @@ def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> No
         connection,
         "run.profile",
         "expects_callbacks boolean, settlement_lag_days bigint, compare_amount varchar, reference_normalizer varchar, "
-        "amount_date_rule varchar",
+        "amount_date_rule varchar, fee_posting varchar",
         [
             (
                 profile.expects_callbacks,
@@ -142,6 +142,7 @@ def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> No
                 profile.compare_amount,
                 profile.reference_normalizer,
                 profile.amount_date_rule,
+                profile.fee_posting,
             )
         ],
     )

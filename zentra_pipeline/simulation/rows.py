@@ -24,6 +24,8 @@ class Line:
     currency: str
     settled_at: datetime
     batch_id: str
+    presentment_minor: int | None = None
+    presentment_currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

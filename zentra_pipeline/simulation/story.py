@@ -147,8 +147,12 @@ class CaseScript:
         gross_and_fee: tuple[int, int] | None = None,
         net_off: int = 0,
         at: datetime | None = None,
+        paid: tuple[int, str] | None = None,
     ) -> PlacedLine:
-        """A line of the run's settlement file that is compared by `amount` (gross or net, as the profile says)."""
+        """A line of the run's settlement file that is compared by `amount` (gross or net, as the profile says).
+
+        `paid` is what the customer paid, in another currency; what is stated of a match by it is the case's part.
+        """
         gross, fee = gross_and_fee or self.terms.gross_and_fee(amount, line_type, currency)
         row = Line(
             line_id=self.name("L"),
@@ -163,6 +167,8 @@ class CaseScript:
             currency=currency,
             settled_at=at or self.instant_in(self.calendar.runs[run]),
             batch_id=f"po_{self.calendar.runs[run]}" if batch is None else batch,
+            presentment_minor=None if paid is None else paid[0],
+            presentment_currency="" if paid is None else paid[1],
         )
         placed = PlacedLine(row, run, self.terms.compared(row.gross_minor, row.net_minor))
         self.lines.append(placed)

@@ -38,7 +38,11 @@ final as (
         open_items.amount_minor,
         cast(null as bigint) as difference_minor,
         cast(null as varchar) as match_id,
-        'settlement line ' || open_items.item_id || ' of '
+        case
+            when open_items.is_fee then 'the fee of settlement line ' || {{ fee_line_id('open_items.item_id') }}
+            else 'settlement line ' || open_items.item_id
+        end
+        || ' of '
         || {{ money('open_items.amount_minor', 'open_items.currency', 'currencies.exponent') }}
         || ' (reference ' || coalesce(nullif(open_items.provider_reference, ''), 'none')
         || ') has no ledger movement: '

@@ -25,6 +25,7 @@ final as (
         coalesce(legs.item_currency, matches.currency) as currency,
         matches.currency as compared_currency,
         legs.item_minor,
+        coalesce(legs.is_fee, false) as is_fee,
         matches.line_class,
         matches.difference_minor
     from legs

@@ -93,24 +93,27 @@ all_legs as (
         legs.difference_minor,
         legs.amount_minor,
         legs.item_minor,
-        deliveries.presentment_currency,
+        case when not legs.is_fee then deliveries.presentment_currency end as presentment_currency,
         deliveries.presentment_minor,
         deliveries.provider_reference,
         deliveries.merchant_reference,
         cast(null as varchar) as intent_id,
         deliveries.settled_at as sort_at,
         case
-            when legs.rule <> 'batch_total' then legs.amount_minor
+            when legs.rule <> 'batch_total' or legs.is_fee then legs.amount_minor
             when profile.compare_amount = 'net' then deliveries.net_minor
             else deliveries.gross_minor
         end as current_minor,
-        deliveries.line_type as own_class,
+        case when legs.is_fee then 'fee' else deliveries.line_type end as own_class,
+        legs.is_fee,
         deliveries.file_sequence,
         deliveries.row_number
     from legs
     cross join profile
     inner join deliveries
-        on legs.leg_id = deliveries.line_id and legs.currency = deliveries.currency
+        on
+            case when legs.is_fee then {{ fee_line_id('legs.leg_id') }} else legs.leg_id end = deliveries.line_id
+            and legs.currency = deliveries.currency
     where legs.leg_type = 'settlement_line'
 
     union all
@@ -137,6 +140,7 @@ all_legs as (
             else coalesce(transactions.clearing_minor, cast(0 as bigint)) - coalesce(written_off.written_off_minor, cast(0 as bigint))
         end as current_minor,
         transactions.line_class as own_class,
+        false as is_fee,
         cast(0 as bigint) as file_sequence,
         cast(0 as bigint) as row_number
     from legs

@@ -39,6 +39,7 @@ items as (
         open_items.item_type,
         open_items.item_id,
         open_items.currency,
+        coalesce(open_items.is_fee, false) as is_fee,
         min(open_items.opened_window) as opened_window,
         {{ first_by('open_items.amount_minor', '-open_items.run_sequence') }} as amount_minor
     from open_items
@@ -48,7 +49,7 @@ items as (
             and open_items.item_id = written_off.item_id
             and open_items.currency = written_off.currency
     where open_items.run_sequence >= coalesce(written_off.last_sequence, -1)
-    group by open_items.item_type, open_items.item_id, open_items.currency
+    group by open_items.item_type, open_items.item_id, open_items.currency, coalesce(open_items.is_fee, false)
 
 ),
 

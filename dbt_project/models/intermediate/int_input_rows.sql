@@ -18,6 +18,12 @@ lines as (
 
 ),
 
+fee_items as (
+
+    select * from {{ ref('int_fee_items') }}
+
+),
+
 movements as (
 
     select * from {{ ref('int_movements') }}
@@ -82,6 +88,18 @@ final as (
         end as row_text
     from lines
     where not is_seen_before
+
+    union all
+
+    -- The line of a carried fee is not listed again.
+    select
+        'settlement' as side,
+        item_id as row_id,
+        currency,
+        {{ row_text("'fee'", ['amount_minor', 'currency', 'settled_at'], ['item_id', 'provider_reference', 'merchant_reference']) }}
+            as row_text
+    from fee_items
+    where is_carried
 
     union all
 

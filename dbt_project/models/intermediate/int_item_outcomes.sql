@@ -100,7 +100,7 @@ settled as (
         batch_total.disposition,
         batch_total.match_id,
         'batch_total' as rule,
-        'batch' as match_class,
+        batch_total.match_class,
         batch_total.currency as leg_currency,
         batch_total.leg_minor,
         batch_total.is_batch_line

@@ -2,6 +2,7 @@
 -- `amount_minor` is what an item comes to in its own currency: gross or net of a line by profile, the clearing net of a movement; of
 -- either without what an earlier run wrote off. The passes compare `compared_minor` in `compared_currency`: the same, or what the
 -- customer paid (int_presented_lines).
+-- The fee of a line is an item of its own where fees are posted separately (`is_fee`, int_fee_items).
 -- Returned items come from matches this run reverses; failed and already disposed lines take no part.
 {{ config(materialized='view') }}
 
@@ -47,6 +48,12 @@ reversed as (
 
 ),
 
+fee_items as (
+
+    select * from {{ ref('int_fee_items') }}
+
+),
+
 presented_lines as (
 
     select * from {{ ref('int_presented_lines') }}
@@ -68,13 +75,34 @@ line_items as (
         lines.settled_at as sort_at,
         lines.opened_window,
         lines.is_carried,
-        cast(null as varchar) as released_from_match_id
+        cast(null as varchar) as released_from_match_id,
+        false as is_fee
     from lines
     inner join match_line_types on lines.line_type = match_line_types.line_type
     cross join profile
     where
         not lines.is_seen_before
         and lines.settlement_status = 'settled'
+
+),
+
+fees as (
+
+    select
+        'settlement_line' as item_type,
+        item_id,
+        currency,
+        'fee' as line_class,
+        amount_minor,
+        provider_reference,
+        merchant_reference,
+        cast(null as varchar) as intent_id,
+        settled_at as sort_at,
+        opened_window,
+        is_carried,
+        cast(null as varchar) as released_from_match_id,
+        true as is_fee
+    from fee_items
 
 ),
 
@@ -92,7 +120,8 @@ movement_items as (
         posted_at as sort_at,
         opened_window,
         is_carried,
-        cast(null as varchar) as released_from_match_id
+        cast(null as varchar) as released_from_match_id,
+        false as is_fee
     from movements
 
 ),
@@ -111,17 +140,20 @@ returned_items as (
         matched_items.sort_at,
         cast(null as date) as opened_window,
         false as is_carried,
-        matched_items.match_id as released_from_match_id
+        matched_items.match_id as released_from_match_id,
+        matched_items.is_fee
     from matched_items
     inner join reversed on matched_items.match_id = reversed.match_id
     left join match_line_types on matched_items.own_class = match_line_types.line_type
-    where matched_items.item_type = 'ledger_transaction' or match_line_types.line_type is not null
+    where matched_items.item_type = 'ledger_transaction' or matched_items.is_fee or match_line_types.line_type is not null
 
 ),
 
 items as (
 
     select * from line_items
+    union all
+    select * from fees
     union all
     select * from movement_items
     union all

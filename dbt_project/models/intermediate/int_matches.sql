@@ -1,7 +1,8 @@
 -- Grain: a match made by this run. `difference_minor` is settlement − ledger of what was compared.
 -- Tolerance applies to a pair only; a larger difference stays visible as amount_mismatch, also where operators matched against
--- the amounts. `settled_minor` of `settled_currency` is what its lines settled where all of them are compared by what the
--- customer paid and settled in one currency, else null. By decision items of one side that cancel are matched with each other: the side without an item comes to 0.
+-- the amounts. `settled_minor` of `settled_currency` is what its lines settled where all of them are compared by what the customer
+-- paid and settled in one currency, else null. By decision items of one side that cancel are matched with each other: the side
+-- without an item comes to 0.
 
 with outcomes as (
 

@@ -82,6 +82,7 @@ unmatched as (
         outcomes.sort_at,
         outcomes.opened_window,
         outcomes.released_from_match_id,
+        outcomes.is_fee,
         outcomes.disposition
     from outcomes
     left join zero_lines
@@ -108,6 +109,7 @@ unmatched as (
         items.sort_at,
         items.opened_window,
         items.released_from_match_id,
+        items.is_fee,
         case
             when written_off.exception_type in ('duplicate_settlement_line', 'duplicate_ledger_posting') then 'duplicate'
             when written_off.exception_type = 'ambiguous_match' then 'ambiguous'
@@ -140,6 +142,7 @@ unmatched as (
         lines.settled_at as sort_at,
         lines.opened_window,
         cast(null as varchar) as released_from_match_id,
+        false as is_fee,
         'failed' as disposition
     from lines
     inner join match_line_types on lines.line_type = match_line_types.line_type

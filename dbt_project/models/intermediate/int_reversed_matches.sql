@@ -16,6 +16,12 @@ lines as (
 
 ),
 
+fee_items as (
+
+    select * from {{ ref('int_fee_items') }}
+
+),
+
 presented_lines as (
 
     select * from {{ ref('int_presented_lines') }}
@@ -62,6 +68,17 @@ new_parts as (
         not lines.is_seen_before
         and not lines.is_carried
         and lines.settlement_status = 'settled'
+
+    union all
+
+    select
+        'settlement_line' as item_type,
+        provider_reference,
+        merchant_reference as other_reference,
+        currency as compared_currency,
+        'fee' as line_class
+    from fee_items
+    where not is_carried
 
     union all
 

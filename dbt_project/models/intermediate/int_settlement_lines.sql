@@ -20,7 +20,7 @@ deliveries as (
 carried as (
 
     select * from {{ ref('int_earlier_open_items') }}
-    where item_type = 'settlement_line'
+    where item_type = 'settlement_line' and not is_fee
 
 ),
 

@@ -1,6 +1,6 @@
 -- Grain: a ledger transaction in one currency, over the provider's entries posted before the window's end.
 -- The clearing columns are null where no entry is on a clearing account: then it is no movement.
--- Fees, payouts and adjustments have a class where the profile's match_line_types names it.
+-- Fees, payouts and adjustments have a class where the profile's match_line_types names it; fees also where they are posted separately.
 -- An entry is known by its transaction and entry_id. The last delivery of an entry is its content; equal deliveries that no
 -- earlier run has met are counted in `redeliveries`.
 
@@ -13,6 +13,12 @@ with scope as (
 clearing_accounts as (
 
     select * from {{ source('run', 'clearing_accounts') }}
+
+),
+
+profile as (
+
+    select * from {{ source('run', 'profile') }}
 
 ),
 
@@ -177,10 +183,12 @@ final as (
             when first_entry.movement_type = 'chargeback' and totals.clearing_minor > 0 then 'chargeback_reversal'
             when first_entry.movement_type = 'chargeback' then 'chargeback'
             when match_line_types.line_type is not null then first_entry.movement_type
+            when first_entry.movement_type = 'fee' and profile.fee_posting = 'separate' then 'fee'
         end as line_class,
         first_entry.provider_reference,
         first_entry.intent_id
     from totals
+    cross join profile
     left join on_clearing as first_entry
         on
             totals.transaction_id = first_entry.transaction_id

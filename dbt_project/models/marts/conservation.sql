@@ -56,6 +56,13 @@ open_items as (
 
 ),
 
+-- A fee that is posted separately is a part of its line's row: an amount, and no row (ADR 0047).
+fee_items as (
+
+    select * from {{ ref('int_fee_items') }}
+
+),
+
 zero_lines as (
 
     select * from {{ ref('int_zero_lines') }}
@@ -109,6 +116,15 @@ inflow as (
     union all
 
     select
+        'settlement' as side,
+        currency,
+        cast(0 as bigint) as row_count,
+        amount_minor
+    from fee_items
+
+    union all
+
+    select
         'ledger' as side,
         currency,
         cast(1 as bigint) as row_count,
@@ -129,7 +145,7 @@ inflow as (
     select
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
         currency,
-        cast(1 as bigint) as row_count,
+        cast(case when is_fee then 0 else 1 end as bigint) as row_count,
         amount_minor
     from outcomes
     where released_from_match_id is not null
@@ -139,7 +155,7 @@ inflow as (
     select
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
         currency,
-        cast(1 as bigint) as row_count,
+        cast(case when is_fee then 0 else 1 end as bigint) as row_count,
         item_minor as amount_minor
     from open_items
     where is_written_off and released_from_match_id is not null
@@ -185,7 +201,7 @@ dispositions as (
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
         currency,
         'matched' as bucket,
-        cast(1 as bigint) as row_count,
+        cast(case when is_fee then 0 else 1 end as bigint) as row_count,
         amount_minor
     from outcomes
     where disposition = 'matched' and not is_batch_line
@@ -208,7 +224,7 @@ dispositions as (
         case when item_type = 'settlement_line' then 'settlement' else 'ledger' end as side,
         currency,
         'accounted' as bucket,
-        cast(case when open_minor = 0 then 1 else 0 end as bigint) as row_count,
+        cast(case when open_minor = 0 and not is_fee then 1 else 0 end as bigint) as row_count,
         amount_minor
     from open_items
     where is_written_off
@@ -223,7 +239,7 @@ dispositions as (
             when is_written_off or (disposition in ('free', 'ambiguous') and not is_overdue) then 'in_transit'
             else 'excepted'
         end as bucket,
-        cast(1 as bigint) as row_count,
+        cast(case when is_fee then 0 else 1 end as bigint) as row_count,
         open_minor as amount_minor
     from open_items
     where not is_written_off or open_minor <> 0
@@ -344,7 +360,7 @@ in_sums as (
         sum(amount_minor) as amount_in_minor
     from inflow
     group by side, currency
-    having sum(row_count) > 0
+    having sum(row_count) > 0 or max(case when side = 'settlement' and row_count = 0 then 1 else 0 end) = 1
 
     union all
 

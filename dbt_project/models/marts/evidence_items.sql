@@ -256,16 +256,33 @@ all_rows as (
 
 ),
 
+-- The files of lines that this run does not read again: of matches it takes back, and of fees.
+items_elsewhere as (
+
+    select
+        item_id,
+        {{ line_id_of('outcomes') }} as line_id
+    from outcomes
+    where item_type = 'settlement_line' and (released_from_match_id is not null or is_fee)
+
+    union all
+
+    select
+        item_id,
+        {{ fee_line_id('item_id') }} as line_id
+    from open_items
+    where is_fee
+
+),
+
 returned_lines as (
 
     select
-        line_deliveries.line_id,
+        items_elsewhere.item_id as line_id,
         min(line_deliveries.file_id) as settlement_file
-    from line_deliveries
-    inner join outcomes
-        on line_deliveries.line_id = outcomes.item_id and outcomes.item_type = 'settlement_line'
-    where outcomes.released_from_match_id is not null
-    group by line_deliveries.line_id
+    from items_elsewhere
+    inner join line_deliveries on items_elsewhere.line_id = line_deliveries.line_id
+    group by items_elsewhere.item_id
 
 ),
 

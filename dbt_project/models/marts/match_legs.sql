@@ -44,7 +44,8 @@ final as (
         outcomes.item_id as leg_id,
         outcomes.leg_minor as amount_minor,
         case when outcomes.currency <> outcomes.leg_currency then outcomes.currency end as item_currency,
-        case when outcomes.currency <> outcomes.leg_currency then outcomes.amount_minor end as item_minor
+        case when outcomes.currency <> outcomes.leg_currency then outcomes.amount_minor end as item_minor,
+        outcomes.is_fee
     from outcomes
     cross join scope
 
@@ -57,7 +58,8 @@ final as (
         suggestions.item_id as leg_id,
         suggestions.compared_minor as amount_minor,
         case when suggestions.currency <> suggestions.compared_currency then suggestions.currency end as item_currency,
-        case when suggestions.currency <> suggestions.compared_currency then suggestions.amount_minor end as item_minor
+        case when suggestions.currency <> suggestions.compared_currency then suggestions.amount_minor end as item_minor,
+        suggestions.is_fee
     from suggestions
     cross join scope
 
@@ -70,7 +72,8 @@ final as (
         events.provider_event_id as leg_id,
         events.amount_minor,
         cast(null as varchar) as item_currency,
-        cast(null as bigint) as item_minor
+        cast(null as bigint) as item_minor,
+        false as is_fee
     from match_callbacks
     inner join events on match_callbacks.provider_event_id = events.provider_event_id
     cross join scope

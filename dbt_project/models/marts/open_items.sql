@@ -53,7 +53,8 @@ final as (
             when open_items.is_written_off then null
             when presented_lines.line_id is not null then presented_lines.presentment_minor
             when open_items.compared_currency <> open_items.currency then open_items.compared_minor
-        end as presentment_minor
+        end as presentment_minor,
+        open_items.is_fee
     from open_items
     cross join scope
     left join presented_lines

@@ -18,7 +18,7 @@ lines as (
 outcomes as (
 
     select * from {{ ref('int_item_outcomes') }}
-    where not is_batch_line and released_from_match_id is null
+    where not is_batch_line and released_from_match_id is null and not is_fee
 
 ),
 

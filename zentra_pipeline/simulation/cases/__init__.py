@@ -15,6 +15,7 @@ _MODULES = (
     "groups",
     "duplicates",
     "amounts",
+    "currencies",
     "timing",
     "callbacks",
     "deliveries",
