@@ -194,6 +194,9 @@ def test_values_in_messages_are_short_and_control_no_terminal(tmp_path: Path) ->
     said = said_of(tmp_path, other(",usd,", f",\x1b[31m{'x' * 9_000},"))
     assert "\x1b" not in said and "currency: '\ufffd[31mxxx" in said
     assert len(said) < 400
+    named = said_of(tmp_path, other("reporting_category", f"Reporting_Category{'[' * 9_000}"))
+    assert "no column reporting_category" in named or "'Reporting_Category[[[" in named
+    assert len(named) < 600
 
 
 def test_blank_lines_without_end_are_no_long_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

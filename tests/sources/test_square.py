@@ -109,6 +109,7 @@ def test_an_entrys_type_says_what_it_is(tmp_path: Path, entry: Any, line_type: s
         ),
         ({"payout_entries": [CHARGE | {"gross_amount_money": money(1, "ZZZ")}]}, "'ZZZ' is not an ISO 4217 currency"),
         ({"payout_entries": [CHARGE | {"id": None}]}, "id: missing"),
+        ({"payout_entries": [CHARGE | {"id": "\ud800"}]}, "id: half of a surrogate pair is not text"),
     ],
 )
 def test_what_is_no_payout_is_refused_with_the_reason(tmp_path: Path, page: object, words: str) -> None:

@@ -76,7 +76,7 @@ def check_columns(header: Sequence[str], name: str, expected: Expected) -> None:
         raise InputRejectedError(f"{name}: header: line 1 is blank; delete the blank lines above the header")
     alike = _alike(missing, header)
     if alike:
-        pairs = ", ".join(f"{found!r} for {column}" for column, found in alike.items())
+        pairs = ", ".join(f"{_short(found)!r} for {column}" for column, found in alike.items())
         others = [column for column in missing if column not in alike]
         also = f"; no column {', '.join(others)}" if others else ""
         raise InputRejectedError(
@@ -88,6 +88,10 @@ def check_columns(header: Sequence[str], name: str, expected: Expected) -> None:
             f"{expected.report}; {expected.remedy}"
         )
     raise InputRejectedError(f"{name}: no column {', '.join(missing)}; {expected.remedy}")
+
+
+def _short(column: str) -> str:
+    return column if len(column) <= _SHOWN else f"{column[:_SHOWN]}…"
 
 
 def _separated_otherwise(lines: Sequence[str], expected: Expected) -> str | None:

@@ -48,16 +48,21 @@ def inner(content: Json, *keys: str) -> Json:
 
 def text(content: Json, key: str) -> str:
     """A text that must be there."""
-    value = content.get(key)
-    if not isinstance(value, str) or not value:
+    value = optional(content, key)
+    if value is None:
         raise ValueError(f"{key}: missing")
     return value
 
 
 def optional(content: Json, *keys: str) -> str | None:
-    """The first of these that is a text."""
-    values = (content.get(key) for key in keys)
-    return next((value for value in values if isinstance(value, str) and value), None)
+    """The first of these that is a text; ValueError where it is none that UTF-8 can hold."""
+    for key in keys:
+        value = content.get(key)
+        if isinstance(value, str) and value:
+            if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+                raise ValueError(f"{key}: half of a surrogate pair is not text")
+            return value
+    return None
 
 
 def time_of(content: Json, *keys: str) -> str | None:
