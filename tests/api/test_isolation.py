@@ -59,7 +59,7 @@ WITH_ID = [(method, path) for method, path in OPERATIONS if "{run_id}" in path o
 def call(api: Api, method: str, path: str, **names: str) -> httpx.Response:
     """Ask with a body that the route takes."""
     names = {"run_id": "run_0", "exception_id": "exc_0", "provider": PROVIDER, "kind": "ledger"} | names
-    names = {"endpoint_id": "whe_0", "delivery_id": "whd_0", "intent_id": "int_0"} | names
+    names = {"revision": "1", "endpoint_id": "whe_0", "delivery_id": "whd_0", "intent_id": "int_0"} | names
     place = path.format(**names)
     if method == "get":
         return api.get(place)

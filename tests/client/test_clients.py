@@ -60,7 +60,7 @@ def test_both_clients_have_the_same_calls() -> None:
 
     names = {name.removeprefix("Async") for name, noun in vars(clients).items() if inspect.isclass(noun)}
     nouns = [name for name in names if operations(getattr(clients, f"Async{name}", object))]
-    assert sorted(nouns) == ["Events", "Exceptions", "Intents", "Runs"]
+    assert sorted(nouns) == ["Closeouts", "Events", "Exceptions", "Intents", "Payments", "Runs", "Token"]
     for name in nouns:
         assert operations(getattr(clients, f"Async{name}")) == operations(getattr(clients, f"Sync{name}"))
 
@@ -163,6 +163,15 @@ def test_a_list_is_read_to_its_end_whatever_the_size_of_its_pages(books: Books, 
         about = zentra.reconciliation.exceptions.list(reference=one.subject_id)
         assert one.exception_id in [item.exception_id for item in about]
         of_type = list(zentra.reconciliation.exceptions.list(exception_type=one.exception_type))
+        run = next(iter(zentra.reconciliation.runs.list()))
+        statement = list(zentra.reconciliation.runs.rollforward(run.id))
+        assert {row.run_id for row in statement} == {run.id}
+        assert next(iter(zentra.reconciliation.runs.conservation(run.id))).run_id == run.id
+        assert list(zentra.reconciliation.runs.open_items(run.id, page_size=1))
+        assert zentra.reconciliation.payments.history("pay_02", provider="rail_primary").entries
+        windows = zentra.reconciliation.closeouts.calendar("rail_primary", first="2026-04-15", last="2026-04-15").items
+        assert [window.run_id for window in windows] == [run.id]
+        assert (zentra.token.whoami().actor, zentra.token.whoami().role) == ("analyst_acme", "analyst")
     assert one.exception_id in [item.exception_id for item in of_type]
     assert {item.exception_type for item in of_type} == {one.exception_type}
 

@@ -1,5 +1,8 @@
 """Somebody with a browser that runs no script: opens pages, reads them, fills in the forms that are on them."""
 
+import asyncio
+import threading
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -7,9 +10,37 @@ from urllib.parse import urlencode
 import httpx
 from fastapi import FastAPI
 from lxml import html
-from starlette.testclient import TestClient
 
 BASE = "http://zentra"
+
+
+class Loop:
+    """An event loop of its own thread: apps answer in it, whoever asks."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def run(self, asked: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout=300)
+
+
+LOOP = Loop()
+
+
+class Client:
+    """A browser's side of HTTP: its cookies, its address; redirects are followed unless it is said."""
+
+    def __init__(self, app: FastAPI) -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._client = httpx.AsyncClient(transport=transport, base_url=BASE, follow_redirects=True)
+        self.cookies = self._client.cookies
+
+    def get(self, url: str, **options: Any) -> httpx.Response:
+        return LOOP.run(self._client.get(url, **options))
+
+    def post(self, url: str, **options: Any) -> httpx.Response:
+        return LOOP.run(self._client.post(url, **options))
 
 
 @dataclass
@@ -80,10 +111,10 @@ class Visitor:
     """One browser with its cookies."""
 
     app: FastAPI
-    client: TestClient = field(init=False)
+    client: Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = TestClient(self.app, base_url=BASE, raise_server_exceptions=False)
+        self.client = Client(self.app)
 
     def open(self, path: str) -> Page:
         return Page(self, self.client.get(path))

@@ -19,6 +19,7 @@ from zentra_pipeline.api import (
     bodies,
     callbacks,
     closeouts,
+    downloads,
     events,
     examples,
     exception_sheets,
@@ -29,6 +30,7 @@ from zentra_pipeline.api import (
     run_results,
     runs,
     runtime,
+    views,
     webhooks,
 )
 from zentra_pipeline.api.identities import Identities
@@ -50,6 +52,7 @@ _ROUTERS = (
     runs,
     run_results,
     closeouts,
+    downloads,
     exception_sheets,
     exceptions,
     approvals,
@@ -57,6 +60,7 @@ _ROUTERS = (
     events,
     runtime,
     webhooks,
+    views,
 )
 
 _open = APIRouter(tags=["server"], dependencies=[Depends(queries.require_once)])

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from zentra_pipeline.api import events, exceptions, problems, tables
-from zentra_pipeline.api.paging import Paging, cursor, page, page_schema, place_of
+from zentra_pipeline.api.paging import PageQuery, Paging, cursor, page, page_schema, place_of
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.runs import find_run
 from zentra_pipeline.api.security import Caller, Reader
@@ -60,15 +60,25 @@ def exceptions_of_run(caller: Reader, serving: Serving, run_id: str, query: Pagi
 @router.get("/three-way", summary="Three-way view.", responses=_answer(tables.row_schema("three_way")))
 def three_way(caller: Reader, run_id: str, query: Paging) -> Response:
     """Each money movement of the run as seen by callback, settlement and ledger."""
-    run = find_run(caller, run_id)
-    first = _first_row(run, query.after)
-    order = ", ".join(f"{column} NULLS LAST" for column in lake_files.ROW_ORDER["three_way"].split(", "))
-    found = tables.query(
-        caller.paths,
-        f"SELECT * FROM three_way WHERE run_id = ? ORDER BY {order} LIMIT ? OFFSET ?",
-        [run.run_id, query.limit + 1, first],
-    )
-    return json_response(_numbered(run, found, first, query.limit))
+    return _rows_of(caller, run_id, query, "three_way")
+
+
+@router.get("/rollforward", summary="Statement of a run.", responses=_answer(tables.row_schema("rollforward")))
+def rollforward(caller: Reader, run_id: str, query: Paging) -> Response:
+    """What was unsettled before, what was posted, settled and written off, and what is carried forward, by currency."""
+    return _rows_of(caller, run_id, query, "rollforward")
+
+
+@router.get("/conservation", summary="Where every row went.", responses=_answer(tables.row_schema("conservation")))
+def conservation(caller: Reader, run_id: str, query: Paging) -> Response:
+    """Rows and amounts by side and currency: those read are those matched, in transit, excepted and so on."""
+    return _rows_of(caller, run_id, query, "conservation")
+
+
+@router.get("/open-items", summary="Open items of a run.", responses=_answer(tables.row_schema("open_items")))
+def open_items(caller: Reader, run_id: str, query: Paging) -> Response:
+    """Everything unmatched when the run ended, in transit or excepted, with its age."""
+    return _rows_of(caller, run_id, query, "open_items")
 
 
 @router.get("/evidence", summary="Evidence of a run.", responses=_answer(tables.schema_of(_EVIDENCE_COLUMNS)))
@@ -105,6 +115,19 @@ def events_of_run(caller: Reader, run_id: str, query: Paging) -> Response:
     more = len(found) > query.limit
     last = found[query.limit - 1]["sequence"] if more else None
     return json_response({"items": found[: query.limit], "next": last})
+
+
+def _rows_of(caller: Caller, run_id: str, query: PageQuery, table: str) -> Response:
+    """A page of the run's rows of a published table, in the table's order."""
+    run = find_run(caller, run_id)
+    first = _first_row(run, query.after)
+    order = ", ".join(f"{column} NULLS LAST" for column in lake_files.ROW_ORDER[table].split(", "))
+    found = tables.query(
+        caller.paths,
+        f"SELECT * FROM {table} WHERE run_id = ? ORDER BY {order} LIMIT ? OFFSET ?",
+        [run.run_id, query.limit + 1, first],
+    )
+    return json_response(_numbered(run, found, first, query.limit))
 
 
 def _first_row(run: run_store.Run, after: str | None) -> int:

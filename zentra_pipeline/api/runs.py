@@ -29,7 +29,17 @@ from zentra_pipeline.store import runs as run_store
 router = APIRouter(prefix="/reconciliation/runs", tags=["runs"])
 
 EVIDENCE: Final = ("provider_reference", "settlement_file", "ledger_entry", "exception_owner", "closeout_status")
-RESULTS: Final = ("matches", "exceptions", "three-way", "evidence", "closeout", "events")
+RESULTS: Final = (
+    "matches",
+    "exceptions",
+    "three-way",
+    "evidence",
+    "closeout",
+    "events",
+    "rollforward",
+    "conservation",
+    "open-items",
+)
 _PROVIDER: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _DAY: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _MAX_NAME: Final = 256
@@ -109,6 +119,9 @@ class Links(BaseModel):
     evidence: str
     closeout: str
     events: str
+    rollforward: str
+    conservation: str
+    open_items: str
 
 
 class RunAccepted(BaseModel):

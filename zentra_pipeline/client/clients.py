@@ -29,6 +29,9 @@ class AsyncRuns(AsyncNoun):
     wait = AsyncCall(operations.wait_for_run)
     void = AsyncCall(operations.void_run)
     list = AsyncList(operations.list_runs)
+    rollforward = AsyncList(operations.list_rollforward)
+    conservation = AsyncList(operations.list_conservation)
+    open_items = AsyncList(operations.list_open_items)
 
 
 class SyncRuns(SyncNoun):
@@ -39,6 +42,9 @@ class SyncRuns(SyncNoun):
     wait = SyncCall(operations.wait_for_run)
     void = SyncCall(operations.void_run)
     list = SyncList(operations.list_runs)
+    rollforward = SyncList(operations.list_rollforward)
+    conservation = SyncList(operations.list_conservation)
+    open_items = SyncList(operations.list_open_items)
 
 
 class AsyncExceptions(AsyncNoun):
@@ -85,23 +91,63 @@ class SyncIntents(SyncNoun):
     trace = SyncCall(operations.trace_intent)
 
 
+class AsyncPayments(AsyncNoun):
+    """Payments as all sides see them."""
+
+    history = AsyncCall(operations.payment_history)
+
+
+class AsyncCloseouts(AsyncNoun):
+    """Closed windows."""
+
+    calendar = AsyncCall(operations.closeout_calendar)
+
+
+class AsyncToken(AsyncNoun):
+    """The token that the client has."""
+
+    whoami = AsyncCall(operations.whoami)
+
+
 class AsyncReconciliation(AsyncNoun):
-    """Runs, exceptions and events."""
+    """Runs, exceptions, payments, closeouts and events."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         super().__init__(transport)
         self.runs = AsyncRuns(transport)
         self.exceptions = AsyncExceptions(transport)
+        self.payments = AsyncPayments(transport)
+        self.closeouts = AsyncCloseouts(transport)
         self.events = AsyncEvents(transport)
 
 
+class SyncPayments(SyncNoun):
+    """Payments as all sides see them."""
+
+    history = SyncCall(operations.payment_history)
+
+
+class SyncCloseouts(SyncNoun):
+    """Closed windows."""
+
+    calendar = SyncCall(operations.closeout_calendar)
+
+
+class SyncToken(SyncNoun):
+    """The token that the client has."""
+
+    whoami = SyncCall(operations.whoami)
+
+
 class SyncReconciliation(SyncNoun):
-    """Runs, exceptions and events."""
+    """Runs, exceptions, payments, closeouts and events."""
 
     def __init__(self, transport: SyncTransport) -> None:
         super().__init__(transport)
         self.runs = SyncRuns(transport)
         self.exceptions = SyncExceptions(transport)
+        self.payments = SyncPayments(transport)
+        self.closeouts = SyncCloseouts(transport)
         self.events = SyncEvents(transport)
 
 
@@ -143,6 +189,7 @@ class Zentra:
         play = AsyncTransport(Session(retry or Retry()), self._http)
         self.reconciliation = AsyncReconciliation(play)
         self.runtime = AsyncRuntime(play)
+        self.token = AsyncToken(play)
         self.events = self.reconciliation.events
 
     @staticmethod
@@ -186,6 +233,7 @@ class ZentraSync:
         play = SyncTransport(Session(retry or Retry()), self._http)
         self.reconciliation = SyncReconciliation(play)
         self.runtime = SyncRuntime(play)
+        self.token = SyncToken(play)
         self.events = self.reconciliation.events
 
     def close(self) -> None:

@@ -232,3 +232,46 @@ class RawPage(Answer):
     items: tuple[dict[str, Any], ...]
     next: str | None
     last: str | None = None
+
+
+class RunRow(Answer):
+    """A row of a run's statement, conservation or open items: the columns of the published table."""
+
+    run_id: str
+    currency: str
+
+
+class PaymentHistory(Answer):
+    """All that is known of a payment, oldest first: `state` is what it is now, in words."""
+
+    provider_reference: str
+    providers: tuple[str, ...]
+    state: tuple[str, ...]
+    entries: tuple[dict[str, Any], ...]
+
+
+class WindowState(Answer):
+    """A ledger window and the status of its closeout."""
+
+    ledger_window: date
+    state: str
+    settlement_file: str
+    run_id: str | None
+    closeout_id: str | None
+
+
+class Calendar(Answer):
+    """The windows of a range of days, in order."""
+
+    items: tuple[WindowState, ...]
+
+
+class Whoami(Answer):
+    """For whom the token acts, and what it may."""
+
+    tenant: str
+    actor: str
+    role: str
+    token_id: str
+    may: tuple[str, ...]
+    decisions: tuple[str, ...]

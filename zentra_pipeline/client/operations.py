@@ -23,15 +23,19 @@ from zentra_pipeline.client.exchange import (
 )
 from zentra_pipeline.client.models import (
     Answer,
+    Calendar,
     Event,
     ExceptionDetail,
     ExceptionRow,
     Intent,
+    PaymentHistory,
     RawPage,
     Run,
     RunAccepted,
     RunDetail,
+    RunRow,
     Trace,
+    Whoami,
 )
 
 Item = TypeVar("Item", bound=Answer)
@@ -40,6 +44,8 @@ _RUNS: Final = "/reconciliation/runs"
 _EXCEPTIONS: Final = "/reconciliation/exceptions"
 _EVENTS: Final = "/events"
 _INTENTS: Final = "/runtime/intents"
+_PAYMENTS: Final = "/reconciliation/payments"
+_CALENDAR: Final = "/reconciliation/calendar"
 _LONGEST_POLL: Final = 5.0
 
 
@@ -245,6 +251,51 @@ def trace_intent(session: Session, intent_id: str) -> Script[Trace]:
     """The six states of an intent and what shows each."""
     trace = yield from answer_of(session, get(_path(_INTENTS, intent_id, "trace")), Trace)
     return trace
+
+
+def list_rollforward(
+    session: Session, run_id: str, *, after: str | None = None, page_size: int = 100
+) -> Listing[RunRow]:
+    """The statement of a run, a row a currency."""
+    return _listing(session, _path(_RUNS, run_id, "rollforward"), RunRow, {"limit": page_size}, after)
+
+
+def list_conservation(
+    session: Session, run_id: str, *, after: str | None = None, page_size: int = 100
+) -> Listing[RunRow]:
+    """Where every row of a run went, by side and currency."""
+    return _listing(session, _path(_RUNS, run_id, "conservation"), RunRow, {"limit": page_size}, after)
+
+
+def list_open_items(
+    session: Session, run_id: str, *, after: str | None = None, page_size: int = 100
+) -> Listing[RunRow]:
+    """Everything unmatched when a run ended."""
+    return _listing(session, _path(_RUNS, run_id, "open-items"), RunRow, {"limit": page_size}, after)
+
+
+def payment_history(session: Session, reference: str, *, provider: str | None = None) -> Script[PaymentHistory]:
+    """Everything that happened to a payment, by its reference or the id of anything it consists of.
+
+    Raises NotFoundError where nothing is known by it.
+    """
+    history = yield from answer_of(session, get(_PAYMENTS, reference=reference, provider=provider), PaymentHistory)
+    return history
+
+
+def closeout_calendar(
+    session: Session, provider: str, *, first: date | str | None = None, last: date | str | None = None
+) -> Script[Calendar]:
+    """Every expected window of a provider, sealed, open or missing; without days from its first to its last."""
+    days = {"from": None if first is None else str(first), "to": None if last is None else str(last)}
+    calendar = yield from answer_of(session, get(_CALENDAR, provider=provider, **days), Calendar)
+    return calendar
+
+
+def whoami(session: Session) -> Script[Whoami]:
+    """For whom the token acts, and what it may."""
+    found = yield from answer_of(session, get("/whoami"), Whoami)
+    return found
 
 
 def _exception(session: Session, request: Request) -> Script[ExceptionDetail]:

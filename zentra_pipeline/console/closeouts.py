@@ -1,31 +1,23 @@
 """The page of a run's closeout, its forms and its downloads; what a closeout is does not belong here (closeout)."""
 
-import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
-from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
-from zentra_pipeline.api import problems
+from zentra_pipeline.api import downloads
 from zentra_pipeline.api import runs as api_runs
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import APPROVE, PREPARE
-from zentra_pipeline.closeout import approval, bundle_zip, candidate, closing
+from zentra_pipeline.closeout import approval, candidate, closing
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.closeout.report import GAPS
-from zentra_pipeline.closeout.workbook import write_workbook
 from zentra_pipeline.console import approvals, visits
 from zentra_pipeline.console.rendering import link
 from zentra_pipeline.console.visits import Visit
 from zentra_pipeline.errors import OutdatedError
 from zentra_pipeline.store.closeouts import Closeout
-
-# The sealed report brings its own style and nothing else: it may show it, and may do nothing.
-_REPORT_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def show(visit: Visit) -> Response:
@@ -76,50 +68,17 @@ def take_step(visit: Visit) -> Response:
 
 def report(visit: Visit) -> Response:
     """The sealed report, to be looked at."""
-    closeout, bundle = _sealed(visit)
-    headers = {"Content-Security-Policy": _REPORT_POLICY}
-    name = f"{closeout.provider}-{closeout.ledger_window}-r{closeout.revision}.html"
-    return FileResponse(
-        bundle / "files" / "report.html", headers=headers, filename=name, content_disposition_type="inline"
-    )
+    return downloads.report(visit.caller, visit.named("run_id"), visit.named("revision"))
 
 
 def bundle(visit: Visit) -> Response:
     """The sealed bundle as a zip."""
-    closeout, folder = _sealed(visit)
-    name = f"{closeout.provider}-{closeout.ledger_window}-r{closeout.revision}"
-    return _made(visit, f"{name}.zip", "application/zip", lambda file: bundle_zip.write_zip(folder, file, name))
+    return downloads.bundle(visit.caller, visit.named("run_id"), visit.named("revision"))
 
 
 def workbook(visit: Visit) -> Response:
     """The run as an Excel workbook."""
-    run = api_runs.find_run(visit.caller, visit.named("run_id"))
-    name = f"{run.provider}-{run.ledger_window}.xlsx"
-    return _made(visit, name, _XLSX, lambda file: write_workbook(file, visit.caller.paths, run.run_id))
-
-
-def _made(visit: Visit, name: str, media_type: str, write: Callable[[Path], Any]) -> Response:
-    """A file made for this visit, which is gone once it was sent."""
-    visit.caller.paths.scratch.mkdir(parents=True, exist_ok=True)
-    file = visit.caller.paths.scratch / f"download-{secrets.token_hex(8)}{Path(name).suffix}"
-    try:
-        write(file)
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise
-    return FileResponse(
-        file, media_type=media_type, filename=name, background=BackgroundTask(file.unlink, missing_ok=True)
-    )
-
-
-def _sealed(visit: Visit) -> tuple[Closeout, Path]:
-    """The sealed closeout of a run of this revision, and its folder."""
-    run = api_runs.find_run(visit.caller, visit.named("run_id"))
-    case = candidate.seen(visit.tenant, run.run_id)
-    for closeout in case.closeouts:
-        if closeout.bundle is not None and str(closeout.revision) == visit.named("revision"):
-            return closeout, closing.bundle_of(visit.caller.paths, closeout)
-    raise problems.not_found()
+    return downloads.workbook(visit.caller, visit.named("run_id"))
 
 
 def _checked(visit: Visit, sealed: Closeout | None) -> Any:

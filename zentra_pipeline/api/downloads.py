@@ -1,0 +1,89 @@
+"""Routes of files to take along: a run's workbook, a sealed bundle and its report. Writing them is not done here."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, Response
+from starlette.background import BackgroundTask
+
+from zentra_pipeline.api import problems
+from zentra_pipeline.api.runs import find_run
+from zentra_pipeline.api.security import Reader
+from zentra_pipeline.desk import hand_out
+
+router = APIRouter(prefix="/reconciliation/runs/{run_id}")
+
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ZIP: Final = "application/zip"
+_HTML: Final = "text/html"
+# The sealed report brings its own style and nothing else: it may show it, and may do nothing.
+REPORT_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_SAFE: Final = {"X-Content-Type-Options": "nosniff"}
+
+
+def _answer(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": description, "content": content}, **problems.responses("not-found")}
+
+
+@router.get(
+    "/workbook",
+    tags=["runs"],
+    response_class=Response,
+    summary="A run as an Excel workbook.",
+    responses=_answer(XLSX, "The workbook."),
+)
+def workbook(caller: Reader, run_id: str) -> Response:
+    """The workbook of `zentra export`; a run that has published nothing has none."""
+    run = find_run(caller, run_id)
+    if not run.is_published:
+        raise problems.not_found()
+    file = hand_out.workbook(caller.paths, run.run_id)
+    return FileResponse(
+        file,
+        headers=_SAFE,
+        media_type=XLSX,
+        filename=f"{run.provider}-{run.ledger_window}.xlsx",
+        background=BackgroundTask(file.unlink, missing_ok=True),
+    )
+
+
+@router.get(
+    "/closeout/{revision}/bundle",
+    tags=["closeouts"],
+    response_class=Response,
+    summary="A sealed bundle as a zip.",
+    responses=_answer(ZIP, "The bundle; the same bundle gives the same bytes."),
+)
+def bundle(caller: Reader, run_id: str, revision: str) -> Response:
+    """What `zentra verify` checks, once it is unpacked; `revision` counts the closeouts of the run from 1."""
+    run = find_run(caller, run_id)
+    closeout, folder = hand_out.sealed(caller.tenant, run.run_id, revision)
+    file = hand_out.zipped(caller.paths, closeout, folder)
+    return FileResponse(
+        file,
+        headers=_SAFE,
+        media_type=ZIP,
+        filename=f"{hand_out.name_of(closeout)}.zip",
+        background=BackgroundTask(file.unlink, missing_ok=True),
+    )
+
+
+@router.get(
+    "/closeout/{revision}/report",
+    tags=["closeouts"],
+    response_class=Response,
+    summary="A sealed report.",
+    responses=_answer(_HTML, "The report, as sealed."),
+)
+def report(caller: Reader, run_id: str, revision: str) -> Response:
+    """The page that a sealed bundle holds."""
+    run = find_run(caller, run_id)
+    closeout, folder = hand_out.sealed(caller.tenant, run.run_id, revision)
+    return FileResponse(
+        folder / "files" / "report.html",
+        headers={**_SAFE, "Content-Security-Policy": REPORT_POLICY},
+        media_type=_HTML,
+        filename=f"{hand_out.name_of(closeout)}.html",
+        content_disposition_type="inline",
+    )
