@@ -1,6 +1,5 @@
 -- Grain: an item and what all passes together made of it: matched, duplicate, ambiguous or free.
 -- `currency` and `amount_minor` are the item's own; in its match it counts for `leg_minor` of `leg_currency`.
-{{ config(materialized='view') }}
 
 with manual as (
 
