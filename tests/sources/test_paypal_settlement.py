@@ -307,3 +307,10 @@ def test_every_row_of_the_other_samples_is_accepted() -> None:
     assert (verdict.accepted.height, verdict.refused.height) == (13, 0)
     assert verdict.accepted["status"].to_list().count("failed") == 1
     assert verdict.accepted["raw"].null_count() == 13
+
+
+def test_a_first_line_that_is_no_csv_by_any_separator_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "stl.csv"
+    path.write_bytes(b"RH\rx;y\n")
+    with pytest.raises(InputRejectedError):
+        list(paypal.read_settlement(path))

@@ -7,11 +7,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import polars as pl
 
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import settlement_lines
+from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.sources.statement import Statement, refuse_what_does_not_tie
 
 _FRAME_ROWS = 8_192
@@ -20,6 +22,7 @@ _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?", r
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
 )
+_SAFE_DIGITS = 18
 _NO_REFERENCE = frozenset(("NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOTAVAILABLE", "NOREF"))
 
 Row = dict[str, str | int | None]
@@ -78,19 +81,24 @@ def minor_units(text: str, currency: str, *, point: str = ".") -> int:
     Zeros beyond the currency's decimals add nothing; any other digit there makes the amount inexact. With a decimal
     comma there may be two decimals of any currency, no more: 1,000 is not believed to be 1.
     """
-    if currency not in vocabulary.currencies():
-        raise ValueError(f"{currency!r} is not an ISO 4217 currency")
+    try:
+        exponent = vocabulary.exponent(currency)
+    except ZentraError as cause:
+        raise ValueError(f"{currency!r} is not an ISO 4217 currency") from cause
     found = _AMOUNT.fullmatch(text.replace(point, ".") if "." not in text or point == "." else "")
     if not found or not (found.group(2) or found.group(3)):
         raise ValueError(f"{text!r} is not an amount such as 40{point}00")
     sign, whole, fraction = found.group(1), found.group(2) or "0", found.group(3) or ""
-    exponent = vocabulary.exponent(currency)
     kept = fraction[:exponent] + fraction[exponent:].rstrip("0")
     if len(kept) > exponent or (point == "," and len(fraction) > max(exponent, 2)):
         raise ValueError(f"{text!r} has more than the {exponent} decimals of {currency}")
+    digits = whole + kept.ljust(exponent, "0")
+    if len(digits) <= _SAFE_DIGITS:
+        return -int(digits) if sign == "-" else int(digits)
     return money.minor_units(f"{'-' if sign == '-' else ''}{whole}{'.' if kept else ''}{kept}", exponent)
 
 
+@lru_cache(maxsize=4096)
 def instant(text: str) -> str:
     """A day or time of a bank as an instant: a day at 00:00 UTC, a time without an offset as UTC.
 

@@ -4,6 +4,7 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from zentra_pipeline.sources.bank_statements import minor_units, reference
 
@@ -66,6 +67,7 @@ def line_of(text: str, currency: str) -> Line:
     )
 
 
+@lru_cache(maxsize=4096)
 def day_of(text: str) -> str:
     """YYMMDD as an ISO date; 30 February, as banks count interest, is the last day of it. No day: as it is written."""
     year, month, day = int(text[:2]), int(text[2:4]), int(text[4:6])
@@ -78,6 +80,7 @@ def day_of(text: str) -> str:
         return text
 
 
+@lru_cache(maxsize=4096)
 def _entry_day(valued: str, booked: str) -> str | None:
     """MMDD in the year that brings it nearest to the value date; null without one."""
     if not booked:

@@ -61,6 +61,7 @@ _WITH_ORIGINAL = ("refund", "chargeback", "chargeback_reversal")
 _CONVERSION = "T02"
 _HUNDREDTHS = re.compile(r"[0-9]{1,15}", re.ASCII)
 _FRAME_ROWS = 8_192
+_INSTANT = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2}) ([0-9:]{8}) ([+-][0-9]{2})([0-9]{2})", re.ASCII)
 _SHOWN = 60
 
 
@@ -276,8 +277,14 @@ def _iso_minor_or_none(hundredths: int, currency: str) -> int | None:
 def _settled_at(values: Mapping[str, str]) -> str:
     """When a transaction completed, else began, in UTC."""
     text = _first(values, "Transaction Completion Date", "Transaction Initiation Date") or ""
+    usual = _INSTANT.fullmatch(text)
     try:
-        return datetime.strptime(text, "%Y/%m/%d %H:%M:%S %z").astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if usual:
+            year, month, day, clock, hours, minutes = usual.groups()
+            at = datetime.fromisoformat(f"{year}-{month}-{day}T{clock}{hours}:{minutes}")
+        else:
+            at = datetime.strptime(text, "%Y/%m/%d %H:%M:%S %z")
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError) as cause:
         raise ValueError(
             f"Transaction Completion Date: {text[:_SHOWN]!r} is not an instant such as 2026/01/06 03:12:28 -0800"

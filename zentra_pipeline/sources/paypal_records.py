@@ -70,7 +70,7 @@ def body_rows(path: Path, name: str, sections: list[Section] | None = None) -> I
     start = start_of(path)
     refuse_other_forms(start, name)
     first = start.removeprefix(BYTE_ORDER_MARK).partition(b"\n")[0].decode("utf-8", "replace")
-    other = separators.other_than(",", first, lambda fields: fields[0] in _FIRST)
+    other = separators.other_than(",", first, lambda fields: any(field in _FIRST for field in fields[:1]))
     if other is not None:
         raise _refused(name, 1, f"its columns are separated by {other.plural}, not by commas")
     report = _Report(name, [] if sections is None else sections)
