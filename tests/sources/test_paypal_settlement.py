@@ -311,6 +311,6 @@ def test_every_row_of_the_other_samples_is_accepted() -> None:
 
 def test_a_first_line_that_is_no_csv_by_any_separator_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "stl.csv"
-    path.write_bytes(b"RH\rx;y\n")
+    path.write_bytes(b'"RH",2026/05/08 02:00:00 \r0000,"A","LANTERN8",009\n"FH",01\n')
     with pytest.raises(InputRejectedError):
         list(paypal.read_settlement(path))
