@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.cli.conftest import Zentra
+from zentra_pipeline.scenarios.scenario import SCENARIOS
 
 KEYS = {
     "file",
@@ -75,3 +76,17 @@ def test_inspect_and_ingest_say_the_same_of_a_file(acme: Zentra, settlement_csv:
     assert all(reason in rejected["refused"] for reason in file["reasons"])
     assert all(row_id in rejected["refused"] and row_id in ingest.err for row_id in file["ids_used_twice"])
     assert file["ids_used_twice"].keys() == {f"line_id {line['line_id']}"}
+
+
+def test_without_a_format_the_readers_are_named_that_could_take_a_file(zentra: Zentra, tmp_path: Path) -> None:
+    batch = SCENARIOS / "adyen_batch" / "inputs"
+    other = tmp_path / "other.csv"
+    other.write_text("When,How much\n2026-01-01,5\n", encoding="utf-8")
+    done = zentra("inspect", batch / "settlement_detail_report_2026_05_06.csv", other)
+    assert done.code == 0
+    assert "settlement_detail_report_2026_05_06.csv: --format adyen reads it as settlement" in done.out
+    assert f"other.csv: for a table of other columns: zentra profile draft {other}" in done.out
+    found = zentra("inspect", "--json", batch / "notifications_2026_05_06.jsonl").json["files"]
+    assert [file["readers"] for file in found] == [[{"format": "adyen", "kind": "callbacks"}]]
+    assert zentra("inspect", other).code == 4
+    assert zentra("inspect", "--profile", other, other).code == 2

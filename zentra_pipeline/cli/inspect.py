@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zentra_pipeline.cli import options
-from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.errors import InputRejectedError, UsageError
 from zentra_pipeline.settings import Home
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--format", "file_format", metavar="F", required=True, help="Reader: canonical, stripe, camt053, tabular, …"
+    "--format",
+    "file_format",
+    metavar="F",
+    help="Reader: canonical, stripe, camt053, …; without it, which could.",
 )
 @click.option(
     "--profile",
@@ -30,14 +33,22 @@ if TYPE_CHECKING:
 )
 @options.home
 @options.as_json
-def command(files: tuple[Path, ...], file_format: str, profile_file: Path | None, home: Home, as_json: bool) -> None:
+def command(
+    files: tuple[Path, ...], file_format: str | None, profile_file: Path | None, home: Home, as_json: bool
+) -> None:
     """Show what a reader makes of FILES: entries and sums per statement, batch or report, and whether they tie.
 
-    Reads them as `ingest` would, needs no home and changes nothing. Exits 4 when every file is refused.
+    Reads them as `ingest` would, needs no home and changes nothing. Exits 4 when every file is refused. Without
+    --format it names the readers that could take each file; ingest never guesses.
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest import inspection
 
+    if file_format is None:
+        if profile_file is not None:
+            raise UsageError("--profile goes with --format tabular")
+        _name_readers(files, as_json)
+        return
     mapping = _mapping(profile_file)
     statements: list[InspectedStatement] = []
     notes: list[dict[str, Any]] = []
@@ -56,6 +67,27 @@ def command(files: tuple[Path, ...], file_format: str, profile_file: Path | None
     else:
         _print_result(statements, notes)
     if refused == len(files):
+        raise click.exceptions.Exit(InputRejectedError.exit_code)
+
+
+def _name_readers(files: Sequence[Path], as_json: bool) -> None:
+    """Say which readers could take each file; exits 4 when none takes any."""
+    from zentra_pipeline.cli import printing
+    from zentra_pipeline.ingest.recognition import recognize
+
+    said = [(file, *recognize(file)) for file in files]
+    if as_json:
+        found = [
+            {"file": file.name, "readers": [asdict(reader) for reader in readers], "refused": reason}
+            for file, readers, reason in said
+        ]
+        printing.print_json({"files": found})
+    for file, readers, reason in () if as_json else said:
+        for reader in readers:
+            click.echo(f"{file.name}: --format {reader.format} reads it as {reader.kind}")
+        if reason is not None:
+            click.echo(f"{reason}\n{file.name}: for a table of other columns: zentra profile draft {file}")
+    if not any(readers for _, readers, _ in said):
         raise click.exceptions.Exit(InputRejectedError.exit_code)
 
 
