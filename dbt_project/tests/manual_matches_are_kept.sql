@@ -8,32 +8,22 @@ with named as (
 
 ),
 
--- An item with each currency in which a decision may match it.
+-- What is named and is there, in a currency in which a decision may match it.
 items as (
 
-    select
-        item_type,
-        item_id,
-        currency
-    from {{ ref('int_items') }}
-
-    union
-
-    select
-        item_type,
-        item_id,
-        compared_currency as currency
-    from {{ ref('int_items') }}
-
-    union
-
-    select
-        items.item_type,
-        items.item_id,
-        lines.presentment_currency as currency
-    from {{ ref('int_items') }} as items
-    inner join {{ ref('int_settlement_lines') }} as lines on items.item_id = lines.line_id and items.currency = lines.currency
-    where items.item_type = 'settlement_line' and lines.presentment_currency is not null and lines.written_off_minor = 0
+    select distinct
+        named.item_type,
+        named.item_id,
+        named.currency
+    from named
+    inner join {{ ref('int_items') }} as items on named.item_type = items.item_type and named.item_id = items.item_id
+    left join {{ ref('int_settlement_lines') }} as lines
+        on
+            named.item_type = 'settlement_line'
+            and named.item_id = lines.line_id
+            and named.currency = lines.presentment_currency
+            and lines.written_off_minor = 0
+    where named.currency in (items.currency, items.compared_currency) or lines.line_id is not null
 
 ),
 

@@ -12,6 +12,7 @@ from zentra_pipeline.decisions.manual_match import Named
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import NotPossibleError
+from zentra_pipeline.published import movement_history
 from zentra_pipeline.review.record import DecisionRequest
 
 SILENT = {"expects_callbacks": False}
@@ -478,6 +479,9 @@ def test_a_match_shows_what_was_compared_and_what_was_settled(books: World) -> N
         ("settlement_line", "L1", 10_000, "USD", 10_832),
         ("ledger_transaction", "T1", 10_000, None, None),
     ]
+    sentences = [entry.sentence for entry in movement_history.history_of(books.paths, "P").entries]
+    by = "exact reference, one to one"
+    assert f"Matched L1 with T1 by {by}: settled 100.00 EUR (as 108.32 USD), posted 100.00 EUR" in sentences
     (row,) = books.query("select * from three_way where line_id = 'L1'")
     assert {name: row[name] for name in (*of_t1, *settled)} == of_t1 | settled
     assert row["settlement_vs_ledger_minor"] == 0

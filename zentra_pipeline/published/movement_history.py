@@ -228,7 +228,7 @@ def _match_sentence(match: Mapping[str, Any], rows: movement_rows.Rows) -> str:
     movements = movements or match.get("first_transaction_id")
     size = next((row["legs"] for row in rows["size"] if row["match_id"] == match["match_id"]), 0)
     more = f" (the first of {size} legs)" if not legs and size else ""
-    settled = money.amount_text(match["settlement_minor"], match["currency"])
+    settled = money.amount_text(match["settlement_minor"], match["currency"]) + _as_settled(match["match_id"], rows)
     posted = money.amount_text(match["ledger_minor"], match["currency"])
     difference = match["difference_minor"]
     off = f", off by {money.amount_text(difference, match['currency'])}" if difference else ""
@@ -237,6 +237,14 @@ def _match_sentence(match: Mapping[str, Any], rows: movement_rows.Rows) -> str:
         verb = "Matched again"
     how = f"{_words(match['rule'])}, {_words(match['cardinality'])}"
     return f"{verb} {lines} with {movements}{more} by {how}: settled {settled}, posted {posted}{off}"
+
+
+def _as_settled(match_id: str, rows: movement_rows.Rows) -> str:
+    """What the lines of a match settled in their own currency, in words, where it is by what the customer paid."""
+    row = next((row for row in rows["match"] if row["match_id"] == match_id), {})
+    if row.get("settled_minor") is None:
+        return ""
+    return f" (as {money.amount_text(row['settled_minor'], row['settled_currency'])})"
 
 
 def _reversal_sentence(data: Mapping[str, Any], run_id: str) -> str:

@@ -810,7 +810,7 @@ replaced_matches as (
         on
             without_match.subject_type = found_ids.subject_type
             and without_match.subject_id = found_ids.subject_id
-            and without_match.currency = found_ids.currency
+            and (without_match.currency = found_ids.currency or without_match.subject_type = 'settlement_line')
             and found_ids.is_reason
 
     union all
