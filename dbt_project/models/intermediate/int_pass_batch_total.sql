@@ -272,7 +272,7 @@ separate_fees as (
         false as is_free
     from settled_lines
     inner join taken on {{ fee_item_id('settled_lines.line_id') }} = taken.line_id
-    where taken.line_id like '%#fee'
+    where settled_lines.fee_minor <> 0
 
 ),
 
