@@ -81,21 +81,22 @@ def write_moment(paths: TenantPaths, file: Path, link: Path) -> list[Path]:
 
 
 def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> QueryResult:
-    """Run one statement of Zentra's own over the published tables of a tenant, all of one moment.
+    """Run one query of Zentra's own over the published tables of a tenant, all of one moment.
 
-    What a person brings is answered in a process of its own that reaches nothing else (queries.query_process).
-    Raises UsageError for anything that is not a single query, or that DuckDB refuses.
+    It may read those tables and compute, nothing else (read_only_sql.check); what a person brings is answered in a
+    confined process besides (queries.query_process). Raises UsageError for any other statement, or what DuckDB refuses.
     """
     with reading(operational_store(paths)) as store:
         snapshot = lake_views.read_snapshot(paths, store)
     views = {name: rows or lake_views.no_rows(name) for name, rows in lake_views.views(paths, snapshot).items()}
     with _database(os.getpid()).cursor() as connection:  # its temporary tables are its own, and end with it
         try:
-            named = read_only_sql.tables_read(connection, sql, views.keys() | operational_tables.COLUMNS.keys())
+            tables = views.keys() | operational_tables.COLUMNS.keys()
+            read_only_sql.check(connection, sql, tables)
+            named = read_only_sql.tables_read(connection, sql, tables)
         except duckdb.Error as cause:
             raise UsageError(f"the query cannot be answered: {cause}") from cause
-        if named is None:
-            raise UsageError(read_only_sql.ALLOWED)
+        assert named is not None, "it was checked that it is a query"
         needed = _with_their_sources(named, views)
         for name in operational_tables.COLUMNS:
             if name in needed:
