@@ -120,6 +120,8 @@ def _groups(proposals: Sequence[Proposal]) -> list[Group]:
         content = proposal.content
         names = ("action", "resolution", "method", "currency", "proposed_by", "reason")
         found.setdefault((proposal.obstacle, *(content[name] for name in names)), []).append(proposal)
+    for each in found.values():  # the largest first: it is what one looks at
+        each.sort(key=lambda proposal: -proposal.content["policy"]["amount_minor"])
     return sorted((Group(each) for each in found.values()), key=lambda group: group.obstacle is not None)
 
 

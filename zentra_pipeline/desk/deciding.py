@@ -10,6 +10,7 @@ from datetime import date, datetime
 from zentra_pipeline.decisions.exception_state import ExceptionState
 from zentra_pipeline.decisions.policy import check_role
 from zentra_pipeline.errors import ConfigurationError, RunFailedError, ZentraError
+from zentra_pipeline.published import lake
 from zentra_pipeline.review import record
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store.runs import Run
@@ -63,7 +64,7 @@ def decide_all(tenant: Tenant, requests: Iterable[DecisionRequest], now: Callabl
     for request in requests:
         try:
             check_role(request.actor, request.role, request.action)
-            recorded = record.record_decision(tenant, request, now())
+            recorded = record.record_decision(tenant, request, now(), is_one_of_many=True)
         except ConfigurationError:
             raise
         except ZentraError as error:
@@ -72,6 +73,7 @@ def decide_all(tenant: Tenant, requests: Iterable[DecisionRequest], now: Callabl
         if recorded.is_run_queued:
             changed.setdefault(recorded.run.run_id, (recorded.run, []))[1].append(len(verdicts))
         verdicts.append(Verdict(request, None))
+    lake.refresh(tenant.paths)
     for run, numbers in changed.values():
         try:
             _rerun(tenant, run, verdicts[numbers[0]].request.actor)

@@ -84,10 +84,13 @@ class DecisionRequest:
         return manual_match.named(self.action, self.settlement_lines, self.ledger_transactions)
 
 
-def record_decision(tenant: Tenant, request: DecisionRequest, now: datetime) -> RecordedDecision:
+def record_decision(
+    tenant: Tenant, request: DecisionRequest, now: datetime, *, is_one_of_many: bool = False
+) -> RecordedDecision:
     """Decide about an exception and record it; the same again by the same actor changes nothing.
 
-    With a proposal and its approval the log keeps what was to be approved.
+    With a proposal and its approval the log keeps what was to be approved. One of many leaves the catalog file as it
+    was: who records them brings it up to date (lake.refresh) after the last.
 
     Raises UsageError for invalid words and ids, RefusedError where the state, the policy or a seal forbids it,
     and OutdatedError when the exception has been decided on since `expected_version`.
@@ -127,7 +130,8 @@ def record_decision(tenant: Tenant, request: DecisionRequest, now: datetime) -> 
                 why = f"made again: decision {decision.decision_id} of {request.actor}"
                 request_store.queue(connection, affected.run.run_id, request.actor, now, why)
             state = exception_state.after(state, decision)
-    lake.refresh(tenant.paths)
+    if not is_one_of_many:
+        lake.refresh(tenant.paths)
     recorded = known or decision
     return RecordedDecision(state, recorded.decision_id, affected.run, known is None, affected.is_changed)
 
