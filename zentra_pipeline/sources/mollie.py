@@ -85,9 +85,12 @@ class _Settlement:
 
 
 def parts(path: Path, name: str) -> Iterator[Part]:
-    """Lines in the order of the file, then the rounding and the statement of each settlement."""
+    """Lines in the order of the file, then the rounding and the statement of each settlement.
+
+    A page that was saved twice counts once in its settlement; its lines come again, as a redelivery.
+    """
     settlements: dict[str, _Settlement] = {}
-    ids, latest = LineIds(), ""
+    ids, seen, latest = LineIds(), set[int](), ""
     for place, page in json_pages.pages(path, name):
         try:
             embedded = json_pages.inner(page, "_embedded")
@@ -99,7 +102,7 @@ def parts(path: Path, name: str) -> Iterator[Part]:
                 yield from _settlement(each, settlements, ids)
             for key, line_type in _LISTS.items():
                 for item in json_pages.listed(embedded, key):
-                    yield _item(item, line_type, json_pages.optional(item, "settlementId") or latest, settlements)
+                    yield _item(item, line_type, json_pages.optional(item, "settlementId") or latest, settlements, seen)
         except ValueError as cause:
             raise InputRejectedError(f"{place}: {cause}; save the API's answers again") from cause
     for settlement in settlements.values():
@@ -136,7 +139,8 @@ def _costs(stated: Json) -> Iterator[tuple[str, Json]]:
                 yield f"{year}-{month}", cost
 
 
-def _item(item: Json, line_type: str, settlement_id: str, settlements: dict[str, _Settlement]) -> Line:
+def _item(item: Json, line_type: str, settlement_id: str, settlements: dict[str, _Settlement], seen: set[int]) -> Line:
+    """The line of a payment, capture, refund or chargeback; one that was saved before is not counted again."""
     id, amount = json_pages.text(item, "id"), json_pages.inner(item, "settlementAmount")
     if not settlement_id:
         raise ValueError(f"{id}: no settlementId, and no settlement before it")
@@ -145,7 +149,10 @@ def _item(item: Json, line_type: str, settlement_id: str, settlements: dict[str,
     exact = _exact(amount, currency)
     if exact != int(exact):
         raise ValueError(f"{id}: settlementAmount {amount.get('value')!r} has a fraction of a minor unit")
-    minor = _counted(settlement, exact)
+    minor = int(exact)
+    if (digest := int(bank_statements.short_digest(id), 16)) not in seen:
+        seen.add(digest)
+        _counted(settlement, exact)
     payment = json_pages.optional(item, "paymentId")
     is_capture = line_type == "payment" and payment is not None
     line = _line(settlement, id, line_type, minor) | {
