@@ -9,6 +9,9 @@ from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, MetaData, Strin
 
 metadata = MetaData()
 
+# Tables that homes of earlier releases lack until something writes to their control store, which adds them.
+ADDED_LATER = frozenset({"sessions", "saved_views"})
+
 tenants = Table(
     "tenants",
     metadata,

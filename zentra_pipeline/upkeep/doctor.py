@@ -76,7 +76,8 @@ def examine(home: Home, tenant: str | None = None, progress: Progress | None = N
     if not tenancy.is_initialised(home) and not home.tenants.is_dir():
         raise UsageError(f"{home.root} is not a Zentra home: make it with `zentra init`, or give yours with --home")
     report("home", "control.db and keys")
-    found = [*schema_checks.check_store(control_place(home), list(control.metadata.tables), revision=False)]
+    tables = [name for name in control.metadata.tables if name not in control.ADDED_LATER]
+    found = [*schema_checks.check_store(control_place(home), tables, revision=False)]
     dagster = queue_checks.check_dagster(home)
     diagnoses = [Diagnosis(HOME, (*found, *seal_checks.check_keys(home), *dagster, *_check_permissions(home)))]
     for each in _tenants(home, tenant, is_readable=not _errors(found)):
