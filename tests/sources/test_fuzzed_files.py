@@ -30,7 +30,7 @@ from zentra_pipeline.sources.registry import ControlledReader, reader_of
 SHORT_ROUNDS = 12
 SLOW_SECONDS = 60
 LONGEST_SECONDS = 10
-MEMORY_BYTES = 256 * 1024 * 1024
+MEMORY_BYTES = 200 * 1024 * 1024  # beside the 55 MiB of a process that only has the reader: 256 MiB in all
 LARGEST_BYTES = 8 * 1024 * 1024
 _BOMB = b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha">%s]>' % b"".join(
     b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 10) for n in range(9)
@@ -261,8 +261,8 @@ def test_mutations_are_the_same_for_the_same_number() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SEEDS))
-def test_a_minute_of_mutations_finds_nothing_within_256_mib(name: str, tmp_path: Path) -> None:
-    """In a process of its own: a minute of its processor time, and memory that is only the reader's."""
+def test_a_minute_of_mutations_finds_nothing_within_its_memory(name: str, tmp_path: Path) -> None:
+    """In a process of its own: a minute of its processor time, and what memory grows by while it reads."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.sources.test_fuzzed_files", name, str(tmp_path), str(SLOW_SECONDS)],
         capture_output=True,
@@ -271,12 +271,14 @@ def test_a_minute_of_mutations_finds_nothing_within_256_mib(name: str, tmp_path:
         cwd=Path(__file__).resolve().parents[2],
     )
     assert ran.returncode == 0, ran.stderr[-2_000:]
-    rounds, peak = map(int, ran.stdout.split())
+    rounds, grown = map(int, ran.stdout.split())
     assert rounds > 100
-    assert peak < MEMORY_BYTES, f"{peak:,} bytes"
+    assert grown < MEMORY_BYTES, f"{grown:,} bytes"
 
 
 if __name__ == "__main__":
     _, fuzzed, folder_given, seconds = sys.argv
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ended = fuzz(fuzzed, Path(folder_given), range(1, sys.maxsize), time.process_time() + float(seconds))
-    print(ended, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)  # noqa: T201 - what the parent reads
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(ended, grown * 1024)  # noqa: T201 - what the parent reads

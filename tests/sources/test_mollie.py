@@ -94,6 +94,7 @@ def test_a_settlement_and_what_is_in_it_are_lines_that_come_to_zero(tmp_path: Pa
     )
     (statement,) = inspect("mollie", path).statements
     assert (statement.id, statement.entries, statement.signed_sum_minor, statement.ties) == ("stl_1", 6, 1_743, True)
+    assert len(lines(path, settlement("17.43", "0.3509", "0.2175"), *pages, pages[0])) == len(found) + 1
     with pytest.raises(
         InputRejectedError, match=r"settlement stl_1: its amount is 17\.43 EUR, and its 3 items come to 24\.43"
     ):

@@ -314,3 +314,15 @@ def test_a_first_line_that_is_no_csv_by_any_separator_is_refused(tmp_path: Path)
     path.write_bytes(b'"RH",2026/05/08 02:00:00 \r0000,"A","LANTERN8",009\n"FH",01\n')
     with pytest.raises(InputRejectedError):
         list(paypal.read_settlement(path))
+
+
+def test_totals_and_currencies_of_any_length_are_refused_in_a_few_words(tmp_path: Path) -> None:
+    path = tmp_path / "stl.csv"
+    for currency, total in (("E" * 9_000, "2500"), ("EUR", "9" * 9_000)):
+        foot = f'"{currency}",{total},0,95,0,"CR",0,"CR",43,"CR",0,"CR",43,"CR",0,"CR",0,0'
+        content = [f'"SF",{foot}', '"SC",0', f'"RF",{foot.replace(",95,", ",96,")}', '"RC",0', '"FF",0']
+        opening = ['"RH",2026/05/08 02:00:00 +0000,"A","L",009', '"FH",01', '"SH",x,y,"L",""', '"CH","Transaction ID"']
+        path.write_text("\n".join([*opening, *content]) + "\n", encoding="utf-8")
+        with pytest.raises(InputRejectedError) as refusal:
+            list(paypal.read_settlement(path))
+        assert len(str(refusal.value)) < 1_000

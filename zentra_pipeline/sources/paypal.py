@@ -173,10 +173,10 @@ def _why_refused(section: Section, currency: str, totals: _Totals) -> str | None
         return None
     said = section.footers.get(currency)
     if said is None:
-        named = currency or "a blank currency"
+        named = currency[:_SHOWN] or "a blank currency"
         return f"no SF record of {named}, in which {totals.entries:,} rows are: rows or footers are missing"
     if len(said) != len(_TOTALS) or not all(_HUNDREDTHS.fullmatch(text) for text in said):
-        return f"SF {currency}: {', '.join(said)[:_SHOWN]!r} are not four totals; download the report again"
+        return f"SF {currency[:_SHOWN]}: {', '.join(said)[:_SHOWN]!r} are not four totals; download the report again"
     stated, counted = [int(text) for text in said], totals.controlled
     # PayPal's definition and its files name the two fee totals in different orders: either is taken.
     if counted in (stated, [*stated[:2], stated[3], stated[2]]):
@@ -187,7 +187,9 @@ def _why_refused(section: Section, currency: str, totals: _Totals) -> str | None
         if footer != rows
     )
     unread = "" if totals.unread is None else f" (row {totals.unread:,} has no readable amounts)"
-    return f"SF {currency}: {named}{unread}, in hundredths: rows are missing or wrong; download the report again"
+    return (
+        f"SF {currency[:_SHOWN]}: {named}{unread}, in hundredths: rows are missing or wrong; download the report again"
+    )
 
 
 def _line(row: BodyRow) -> Line:

@@ -7,6 +7,7 @@ it, SF states a section's totals per currency, SC its rows, RF and RC those of t
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ _KNOWN = ("RH", "FH", "SH", "CH", "SB", "SF", "SC", "RF", "RC", "FF")
 _FIRST = ("RH", "FH", "SH", "CH")
 _COUNTED = {"SC": "this section", "RC": "the report", "FF": "the file"}
 _SHOWN = 60
+_TOTAL = re.compile(r"[0-9]{1,40}", re.ASCII)
 
 
 @dataclass
@@ -133,11 +135,13 @@ class _Report:
         for currency, stated in () if self._has_parts_before else self._totals.items():
             of_sections = [section.footers[currency] for section in self._sections if currency in section.footers]
             summed = [
-                str(sum(int(text) for text in texts if text.isdecimal())) for texts in zip(*of_sections, strict=False)
+                str(sum(int(text) for text in texts if _TOTAL.fullmatch(text)))
+                for texts in zip(*of_sections, strict=False)
             ]
-            if summed != [str(int(text)) if text.isdecimal() else text for text in stated]:
+            if summed != [str(int(text)) if _TOTAL.fullmatch(text) else text for text in stated]:
+                said = ", ".join(text[:_SHOWN] for text in stated)
                 raise InputRejectedError(
-                    f"{self._name}: RF {currency} states {', '.join(stated)}, its sections (SF) {', '.join(summed)}: "
+                    f"{self._name}: RF {currency[:_SHOWN]} states {said}, its sections (SF) {', '.join(summed)}: "
                     "a section is missing or wrong; download the report again"
                 )
 
