@@ -1,5 +1,6 @@
 """OFX statements: SGML and XML give the same lines, and what is no bank statement is refused."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,10 @@ def test_public_samples_are_read_or_refused_by_name() -> None:
     assert found["sample.ofx"] == [(2, 117025)]
     assert found["test_ofx.ofx"] == [(4, -36000), (0, 0)]
     assert found["fidelity.ofx"] == []
+
+
+def test_a_tag_without_an_end_is_read_over_in_no_time(tmp_path: Path) -> None:
+    began = time.process_time()
+    with pytest.raises(InputRejectedError):
+        lines(tmp_path / "s.ofx", SGML[: SGML.index("</BANKTRANLIST>")] + "<S" + "0" * 110_000)
+    assert time.process_time() - began < 3

@@ -24,7 +24,7 @@ from zentra_pipeline.sources.statement import Statement
 
 _BLOCK: Final = 64 * 1024
 _TEXT_LIMIT: Final = 64 * 1024
-_TOKEN: Final = re.compile(r"<([/?!]?)([A-Za-z0-9._]+)[^<>]*>([^<]*)")
+_TOKEN: Final = re.compile(r"<([/?!]?)([A-Za-z0-9._]++)[^<>]*+>([^<]*+)")
 _DATE: Final = re.compile(
     r"([0-9]{8})([0-9]{6})?(?:\.[0-9]+)?(?:\[([+-]?[0-9]{1,2}(?:\.[0-9]{1,2})?)(?::[^\]]*)?\])?", re.A
 )
