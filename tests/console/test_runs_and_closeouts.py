@@ -73,7 +73,7 @@ def test_a_closeout_goes_from_blockers_to_a_seal_by_two_people(visit: Visit, boo
     path = f"/console/runs/{run_id}/closeout"
     operator, approver = visit("operator", "globex"), visit("approver", "globex")
     page = operator.open(path)
-    for said in ("1 in the way", "unmatched_provider_row", "What would be sealed", "Why evidence is incomplete"):
+    for said in ("1 blocker", "unmatched_provider_row", "What would be sealed", "Why evidence is incomplete"):
         assert said in page.text, said
     assert "Prepare" not in page.buttons
     word = operator.csrf

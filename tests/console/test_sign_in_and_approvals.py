@@ -129,14 +129,17 @@ def test_a_form_without_the_sessions_word_or_from_another_site_is_refused(visit:
     assert row["status"] == "pending_approval"
 
 
-def test_who_approves_sees_both_sides_the_effect_and_the_limit_and_two_people_write_off(
+def test_who_approves_sees_sides_effect_and_limit_and_two_write_offs_make_their_run_again_once(
     visit: Visit, books: Books
 ) -> None:
-    propose(books, exception_id := of_many(books, 30), reason="bank <b>fee</b>")
+    ids = [of_many(books, number) for number in (30, 31)]
+    for exception_id in ids:
+        propose(books, exception_id, reason="bank <b>fee</b>")
+    (run,) = rows(books, "select revision from runs where provider = 'many'")
     page = visit("approver").open("/console/approvals")
     (card,) = [each for each in page.of("card") if "bank <b>fee</b>" in each]
     for said in (
-        "Resolve as written off 10.30 EUR",
+        "Resolve as written off: 2 alike, differences 20.61 EUR in all",
         "Proposed by operator_acme",
         "Provider settled 10.30 EUR line_030",
         "Ledger posted nothing",
@@ -147,23 +150,23 @@ def test_who_approves_sees_both_sides_the_effect_and_the_limit_and_two_people_wr
         assert said in card
     operator = visit("operator").open("/console/approvals")
     assert "an approver or admin approves this" in operator.text
-    assert "Approve" not in operator.buttons
-    done = page.press("Approve", among="bank <b>fee</b>")
+    assert "Approve the ticked" not in operator.buttons
+    done = page.press("Approve the ticked", among="bank <b>fee</b>")
     assert (done.status, done.of("good")) == (200, ["Approved."])
-    (row,) = rows(
-        books, f"select status, resolution, resolved_by from exceptions where exception_id = '{exception_id}'"
-    )
-    assert row == {"status": "resolved", "resolution": "written_off", "resolved_by": "approver_acme"}
+    ended = rows(books, f"select status, resolution, resolved_by from exceptions where exception_id in {tuple(ids)}")
+    assert ended == [{"status": "resolved", "resolution": "written_off", "resolved_by": "approver_acme"}] * 2
+    (again,) = rows(books, "select revision from runs where provider = 'many'")
+    assert again["revision"] == run["revision"] + 1
     (row,) = rows(books, "select accounted_minor from conservation where side = 'settlement' and currency = 'EUR'")
-    assert row["accounted_minor"] == 1_030
+    assert row["accounted_minor"] == 2_061
 
 
 def test_equal_proposals_are_approved_at_once_and_each_stands_for_itself(visit: Visit, books: Books) -> None:
-    ids = [of_many(books, number) for number in (31, 32, 33)]
+    ids = [of_many(books, number) for number in (32, 33, 35)]
     for exception_id in ids:
         propose(books, exception_id, reason="three alike", resolution="provider_error_confirmed")
     page = visit("approver").open("/console/approvals")
-    assert any("3 alike, differences 30.96 EUR in all" in card for card in page.of("card"))
+    assert any("3 alike, differences 31.00 EUR in all" in card for card in page.of("card"))
     assert "No line of it changes." in page.text
     deciding.decide(
         books.tenant("acme"), DecisionRequest(ids[0], "reject", "admin_acme", reason="no", role="admin"), NOW

@@ -21,7 +21,7 @@ from zentra_pipeline.store.closeouts import Closeout
 
 
 def show(visit: Visit) -> Response:
-    """What is sealed, what is prepared, and what is in the way."""
+    """What is sealed, what is prepared, and what blocks."""
     run = api_runs.find_run(visit.caller, visit.named("run_id"))
     case = candidate.seen(visit.tenant, run.run_id)
     prepared = case.prepared
@@ -99,7 +99,7 @@ def _check_seen(prepared: Closeout | None, seen: str | None) -> None:
 def _raise_blocked(result: CloseoutResult) -> None:
     if result.closeout is None:
         blocked = [{"explanation": item.explanation, "remedy": item.remedy.words} for item in result.blockers]
-        raise ProblemError("blocked", "Something is in the way.", members={"blockers": blocked})
+        raise ProblemError("blocked", "The closeout is blocked.", members={"blockers": blocked})
 
 
 def _lacking(content: Mapping[str, Any]) -> list[tuple[str, int, str | None]]:
