@@ -197,6 +197,9 @@ def test_values_in_messages_are_short_and_control_no_terminal(tmp_path: Path) ->
     named = said_of(tmp_path, other("reporting_category", f"Reporting_Category{'[' * 9_000}"))
     assert "no column reporting_category" in named or "'Reporting_Category[[[" in named
     assert len(named) < 600
+    doubled = ",".join((f"{'[' * 9_000}", *map(str, range(50))))
+    said = said_of(tmp_path, TEXT.replace(HEADER, f"{HEADER},{doubled},{doubled}"))
+    assert "and 31 more appears twice; name each once" in said and len(said) < 600
 
 
 def test_blank_lines_without_end_are_no_long_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

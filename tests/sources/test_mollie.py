@@ -122,6 +122,8 @@ def test_costs_with_fractions_of_a_cent_are_rounded_as_a_sum(tmp_path: Path) -> 
         ((page(payments=[PAYMENT | {"settlementAmount": eur("1.005")}]),), "'1.005' has a fraction of a minor unit"),
         ((settlement("1e400"),), "amount.value: '1e400' is not an amount in EUR"),
         ((settlement("1.00", "NaN"),), "'NaN' 'EUR' is not an amount in EUR"),
+        ((settlement("1.00", "1e999999"),), "'1e999999' 'EUR' is not an amount in EUR"),
+        ((settlement("1.00", "1_0"),), "'1_0' 'EUR' is not an amount in EUR"),
         ((settlement("1.00"), settlement("1.00")), "settlement stl_1 is there twice"),
     ],
 )

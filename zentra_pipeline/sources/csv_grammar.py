@@ -19,6 +19,7 @@ from zentra_pipeline.sources import record_refusals
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, CHUNK_BYTES, COLUMN_LIMIT, FRAME_VALUES, RECORD_BYTES
 
 _LEAST_ROWS = 512
+_SHOWN, _NAMED = 60, 20
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 
 
@@ -218,7 +219,9 @@ def _header(records: _Records, name: str, separator: str) -> tuple[list[str], _R
             raise InputRejectedError(
                 f"{name}: header: columns {', '.join(nameless)} have no name; name each column, or delete those"
             )
-        raise InputRejectedError(f"{name}: header: column {', '.join(twice)} appears twice; name each once")
+        named = [column if len(column) <= _SHOWN else f"{column[:_SHOWN]}…" for column in twice[:_NAMED]]
+        more = f" and {len(twice) - _NAMED:,} more" if len(twice) > _NAMED else ""
+        raise InputRejectedError(f"{name}: header: column {', '.join(named)}{more} appears twice; name each once")
     rest = _Records(records.data[end:], records.marks[width:] - end, records.kinds[width:], records.is_quoted)
     return header, rest
 

@@ -6,9 +6,10 @@ Does not belong here: webhooks' meaning (mollie_events).
 Sources: docs.mollie.com/reference/get-settlement, …/list-settlement-payments.
 """
 
+import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,7 @@ _LISTS: Final = {"payments": "payment", "captures": "payment", "refunds": "refun
 """List of a page → the line type of what is in it."""
 _REMEDY: Final = "save the settlement and every page of its payments, captures, refunds and chargebacks"
 _STATUS: Final = {"failed": "failed"}
-_LARGEST: Final = Decimal(10) ** 15
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,8})?", re.ASCII)
 COLUMN_NAMES: Final = {
     "line_id": "id",
     "line_type": "resource",
@@ -212,13 +213,9 @@ def _counted(settlement: _Settlement, exact: Decimal) -> int:
 def _exact(amount: Json, currency: str) -> Decimal:
     """An amount in minor units, fractions kept."""
     value = amount.get("value")
-    try:
-        found = Decimal(value).scaleb(vocabulary.exponent(currency)) if isinstance(value, str) else None
-    except InvalidOperation:
-        found = None
-    if found is None or not found.is_finite() or abs(found) >= _LARGEST or amount.get("currency") != currency:
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value) or amount.get("currency") != currency:
         raise ValueError(f"{str(value)[:40]!r} {str(amount.get('currency'))[:8]!r} is not an amount in {currency}")
-    return found
+    return Decimal(value).scaleb(vocabulary.exponent(currency))
 
 
 def _line(settlement: _Settlement, id: str, line_type: str, amount: int) -> dict[str, str | None]:
