@@ -54,3 +54,10 @@ def test_the_sample_breakdown_is_a_cent_below_its_payout() -> None:
     (rows,), (paid,) = inspect("checkout", breakdown).statements, inspect("checkout", payouts).statements
     assert (rows.id, rows.entries, rows.signed_sum_minor) == ("00000003K599", 9, 7950)
     assert (paid.id, paid.entries, paid.signed_sum_minor) == ("00000003K599", 1, -7951)
+
+
+def test_an_amount_of_any_length_is_refused_in_a_few_words(tmp_path: Path) -> None:
+    days = "2026-07-01T10:00:00.000,2026-07-02T00:00:00.000"
+    with pytest.raises(InputRejectedError) as refusal:
+        lines(tmp_path / "b.csv", f"Charge,pay_1,007,{days},USD,PO1,50{'x' * 9_000},-1.5,48.5,,")
+    assert len(str(refusal.value)) < 300

@@ -23,6 +23,7 @@ _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
 )
 _SAFE_DIGITS = 18
+_SHOWN = 60
 _NO_REFERENCE = frozenset(("NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOTAVAILABLE", "NOREF"))
 
 Row = dict[str, str | int | None]
@@ -84,26 +85,35 @@ def minor_units(text: str, currency: str, *, point: str = ".") -> int:
     try:
         exponent = vocabulary.exponent(currency)
     except ZentraError as cause:
-        raise ValueError(f"{currency!r} is not an ISO 4217 currency") from cause
+        raise ValueError(f"{currency[:_SHOWN]!r} is not an ISO 4217 currency") from cause
     found = _AMOUNT.fullmatch(text.replace(point, ".") if "." not in text or point == "." else "")
     if not found or not (found.group(2) or found.group(3)):
-        raise ValueError(f"{text!r} is not an amount such as 40{point}00")
+        raise ValueError(f"{text[:_SHOWN]!r} is not an amount such as 40{point}00")
     sign, whole, fraction = found.group(1), found.group(2) or "0", found.group(3) or ""
     kept = fraction[:exponent] + fraction[exponent:].rstrip("0")
     if len(kept) > exponent or (point == "," and len(fraction) > max(exponent, 2)):
-        raise ValueError(f"{text!r} has more than the {exponent} decimals of {currency}")
+        raise ValueError(f"{text[:_SHOWN]!r} has more than the {exponent} decimals of {currency}")
     digits = whole + kept.ljust(exponent, "0")
     if len(digits) <= _SAFE_DIGITS:
         return -int(digits) if sign == "-" else int(digits)
     return money.minor_units(f"{'-' if sign == '-' else ''}{whole}{'.' if kept else ''}{kept}", exponent)
 
 
-@lru_cache(maxsize=4096)
 def instant(text: str) -> str:
     """A day or time of a bank as an instant: a day at 00:00 UTC, a time without an offset as UTC.
 
     Text of another form comes back as it is, for the gate to refuse.
     """
+    return _known_instant(text) if len(text) <= _SHOWN else _instant(text)
+
+
+@lru_cache(maxsize=4096)
+def _known_instant(text: str) -> str:
+    """One of the few that most lines of a file share."""
+    return _instant(text)
+
+
+def _instant(text: str) -> str:
     day = _DAY.fullmatch(text)
     if day:
         return f"{day.group(1)}T00:00:00Z"
