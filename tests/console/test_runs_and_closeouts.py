@@ -11,6 +11,7 @@ from tests.api.conftest import Books
 from tests.console.conftest import HOSTILE
 from tests.console.test_sign_in_and_approvals import rows
 from tests.console.visitor import Visitor
+from zentra_pipeline import money
 from zentra_pipeline.closeout.verify import verify
 
 Visit = Callable[..., Visitor]
@@ -28,6 +29,13 @@ def test_a_month_shows_every_providers_windows_and_their_states(visit: Visit, bo
     assert "Runs of 2026-04" in page.text
     labels = [str(each) for each in page.tree.xpath("//table[contains(@class, 'calendar')]//@aria-label")]
     assert {"many, 2026-04-21: open", "rail_primary, 2026-04-20: open"} <= set(labels)
+    flows = rows(
+        books,
+        "select cast(sum(posted_minor) as bigint) as posted, currency from rollforward join runs using (run_id) "
+        "where runs.provider = 'rail_primary' and currency = 'USD' group by currency",
+    )
+    assert money.amount_text(flows[0]["posted"], "USD") in page.of("amount")
+    assert "The month is closed when all are sealed." in page.text
     titles = [str(each) for each in page.tree.xpath("//span/@title")]
     assert "rail_primary, 2026-04-16: missing" in titles
     assert "No run in this month." in analyst.open("/console/runs?month=2031-01").text

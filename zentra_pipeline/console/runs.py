@@ -1,6 +1,7 @@
 """Pages of runs: the calendar of a month, one run with its spine and statement, a payment's history."""
 
 from calendar import monthrange
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
@@ -48,6 +49,8 @@ def show_month(visit: Visit) -> Response:
         later=_month_of(last + timedelta(days=1)),
         days=days,
         rows=rows,
+        counts=_counts(rows),
+        flows=run_figures.flows(visit.caller.paths, first, last),
         runs=[run for run in runs if run.ledger_window[:7] == month][::-1],
     )
 
@@ -114,6 +117,11 @@ def _by_day(states: Sequence[calendar.WindowState]) -> dict[str, list[calendar.W
     for state in states:
         found.setdefault(state.ledger_window, []).append(state)
     return found
+
+
+def _counts(rows: Sequence[tuple[str, Mapping[str, Sequence[calendar.WindowState]]]]) -> dict[str, int]:
+    """How many windows of the month are in which state."""
+    return dict(Counter(state.state for _, days in rows for states in days.values() for state in states))
 
 
 def _times(steps: Sequence[run_store.Transition]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ Does not belong here: how figures look (console), or working out any that is not
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from zentra_pipeline.published import lake
@@ -55,6 +56,19 @@ def conservation(paths: TenantPaths, run_id: str) -> list[dict[str, Any]]:
         "ORDER BY list_position(['settlement', 'ledger', 'callback'], side), currency",
         run_id,
     )
+
+
+def flows(paths: TenantPaths, first: date, last: date) -> list[dict[str, Any]]:
+    """What the runs of a range of windows posted, settled and wrote off, a row a provider and currency."""
+    found = lake.query(
+        paths,
+        "SELECT runs.provider, rollforward.currency, count(*) AS windows, "
+        "cast(sum(posted_minor) AS bigint) AS posted_minor, cast(sum(settled_minor) AS bigint) AS settled_minor, "
+        "cast(sum(written_off_minor) AS bigint) AS written_off_minor FROM rollforward JOIN runs USING (run_id) "
+        "WHERE runs.ledger_window BETWEEN ? AND ? GROUP BY ALL ORDER BY runs.provider, rollforward.currency",
+        [first, last],
+    )
+    return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 
 
 def _rows(paths: TenantPaths, sql: str, run_id: str) -> list[dict[str, Any]]:
