@@ -144,7 +144,7 @@ def _amount(stated: Json, key: str) -> tuple[int, str]:
 
 
 def _batch(transaction: Json) -> str | None:
-    """The settlement batch that the history of a transaction names; steps it does not tell are empty lists there."""
+    """The settlement batch that the history of a transaction names; steps it does not show are empty lists there."""
     history = transaction.get("statusHistory")
     steps = [step for step in history if isinstance(step, Mapping)] if isinstance(history, list) else []
     return next((batch for step in steps if (batch := json_pages.optional(step, "settlementBatchId"))), None)

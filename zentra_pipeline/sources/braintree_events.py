@@ -1,6 +1,6 @@
 """Braintree's webhooks as canonical callbacks: a form of `bt_signature` and `bt_payload`, which is XML in base64.
 
-A notification has no id of its own: kind, subject and timestamp stand for it. What a kind says is data (seed
+A notification has no id of its own: kind, subject and timestamp identify it. What a kind says is data (seed
 provider_event_types). Does not belong here: settled transactions (braintree).
 Sources: developer.paypal.com/braintree/docs/reference/general/webhooks.
 """

@@ -21,7 +21,7 @@ _HALF = Decimal("0.5")
 
 
 def pages(path: Path, name: str) -> Iterator[tuple[str, Json]]:
-    """The objects of a file with where each stands, for messages; InputRejectedError where one is none."""
+    """The objects of a file with where each is, for messages; InputRejectedError where one is none."""
     for delivery in read_deliveries(path, name):
         place = f"{name}: object {delivery.row_number:,}"
         if delivery.event is None:

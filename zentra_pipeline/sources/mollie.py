@@ -1,7 +1,7 @@
 """Mollie's settlements with what is in them, as its API returns them, as settlement lines.
 
 A file is the settlement (`GET /v2/settlements/stl_…`) followed by the pages of its payments, captures, refunds and
-chargebacks. What Mollie deducts stands in the settlement's periods, with fractions of a cent; only the sum is rounded.
+chargebacks. What Mollie deducts is in the settlement's periods, with fractions of a cent; only the sum is rounded.
 Does not belong here: webhooks' meaning (mollie_events).
 Sources: docs.mollie.com/reference/get-settlement, …/list-settlement-payments.
 """
