@@ -208,3 +208,14 @@ def test_a_signed_event_is_believed_and_a_classic_webhook_never(tmp_path: Path) 
     )
     signed = {"received_at": UTC_AT, "headers": {"X-Mollie-Signature": signature}, "body": body.decode()}
     assert [row["signature_verified"] for row in read(tmp_path / "e.json", signed, ("new",))] == ["true"]
+
+
+def test_ids_of_any_length_are_refused_in_a_few_words(tmp_path: Path) -> None:
+    long = "x" * 9_000
+    for pages in (
+        (settlement("1.00") | {"id": long}, page(payments=[PAYMENT | {"settlementId": long}])),
+        (page(payments=[PAYMENT | {"id": long, "settlementAmount": None}]),),
+    ):
+        with pytest.raises(InputRejectedError) as refusal:
+            lines(tmp_path / "s.json", *pages)
+        assert len(str(refusal.value)) < 1_500

@@ -16,7 +16,6 @@ from typing import Final
 import polars as pl
 
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements, braintree_events, json_pages, provider_events
 from zentra_pipeline.sources.bank_statements import Line, Part
 from zentra_pipeline.sources.json_pages import Json
@@ -79,7 +78,7 @@ def parts(path: Path, name: str, notes: MutableMapping[str, int]) -> Iterator[Pa
                 continue
             line = _line(transaction)
         except ValueError as cause:
-            raise InputRejectedError(f"{place}: {cause}; save the API's answers again") from cause
+            raise json_pages.refusal(place, cause) from cause
         key = (line["batch_id"] or "", line["currency"] or "")
         entries, total = sums.get(key, (0, 0))
         sums[key] = (entries + 1, total + int(line["net_minor"] or 0))

@@ -17,7 +17,6 @@ import polars as pl
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements, gocardless_events, json_pages, provider_events
 from zentra_pipeline.sources.bank_statements import Line, LineIds, Part
 from zentra_pipeline.sources.json_pages import Json
@@ -99,7 +98,7 @@ def parts(path: Path, name: str) -> Iterator[Part]:
                     raise ValueError("payout_items name no payout: save the one payout they are of before them")  # noqa: TRY301
                 yield _item(item, current)
         except ValueError as cause:
-            raise InputRejectedError(f"{place}: {cause}; save the API's answers again") from cause
+            raise json_pages.refusal(place, cause) from cause
     if current is not None:
         yield from _ended(current)
 

@@ -18,6 +18,7 @@ from zentra_pipeline.sources.statement import Statement
 Json = Mapping[str, Any]
 
 _HALF = Decimal("0.5")
+_SAID = 400
 
 
 def pages(path: Path, name: str) -> Iterator[tuple[str, Json]]:
@@ -27,6 +28,11 @@ def pages(path: Path, name: str) -> Iterator[tuple[str, Json]]:
         if delivery.event is None:
             raise InputRejectedError(f"{place}: {delivery.refusal}; save the API's answers as they came")
         yield place, delivery.event
+
+
+def refusal(place: str, cause: ValueError) -> InputRejectedError:
+    """Why the object at a place refuses the file, in a few words whatever it holds."""
+    return InputRejectedError(f"{place}: {str(cause)[:_SAID]}; save the API's answers again")
 
 
 def listed(page: Json, key: str) -> list[Json]:

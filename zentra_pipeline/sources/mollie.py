@@ -17,7 +17,6 @@ import polars as pl
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements, json_pages, mollie_events, provider_events
 from zentra_pipeline.sources.bank_statements import Line, LineIds, Part
 from zentra_pipeline.sources.json_pages import Json
@@ -105,7 +104,7 @@ def parts(path: Path, name: str) -> Iterator[Part]:
                 for item in json_pages.listed(embedded, key):
                     yield _item(item, line_type, json_pages.optional(item, "settlementId") or latest, settlements, seen)
         except ValueError as cause:
-            raise InputRejectedError(f"{place}: {cause}; save the API's answers again") from cause
+            raise json_pages.refusal(place, cause) from cause
     for settlement in settlements.values():
         yield from _ended(settlement)
 

@@ -15,7 +15,6 @@ import polars as pl
 
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements, json_pages, provider_events, square_events
 from zentra_pipeline.sources.bank_statements import Line, Part
 from zentra_pipeline.sources.json_pages import Json
@@ -93,7 +92,7 @@ def parts(path: Path, name: str) -> Iterator[Part]:
             for stated in (*json_pages.listed(page, "payouts"), *json_pages.listed(page, "payout")):
                 yield _payout(stated, payouts)
         except ValueError as cause:
-            raise InputRejectedError(f"{place}: {cause}; save the API's answers again") from cause
+            raise json_pages.refusal(place, cause) from cause
     for id, payout in payouts.items():
         yield json_pages.payout_statement(
             what="payout",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from zentra_pipeline.errors import InputRejectedError
 
 _NAMED = 20
+_SAID = 1_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Statement:
 
 def refuse_what_does_not_tie(statements: Iterable[Statement], name: str) -> None:
     """InputRejectedError with the figures of every statement that is refused: no row of such a file is accepted."""
-    reasons = [statement.refused for statement in statements if statement.refused is not None]
+    reasons = [statement.refused[:_SAID] for statement in statements if statement.refused is not None]
     if reasons:
         more = f"; and {len(reasons) - _NAMED:,} more" if len(reasons) > _NAMED else ""
         raise InputRejectedError(f"{name}: {'; '.join(reasons[:_NAMED])}{more}")
