@@ -95,16 +95,16 @@ def _rule(policy: Policy, action: str, currency: str | None) -> str | None:
     if action in exception_state.MATCHING:
         always = _RESOLUTIONS[action] in policy.second_person
         return "A second person approves it." if always else "A second person approves it where amounts differ."
-    if _RESOLUTIONS.get(action) not in policy.second_person:
+    resolution = _RESOLUTIONS.get(action)
+    if resolution not in policy.second_person:
         return None
-    if action != "write_off":
+    if resolution != WRITE_OFF:
         return "A second person approves it."
     limits = [
         f"{role} up to {approvals.shown(limit, currency)}"
         for role, actions in ROLE_ACTIONS.items()
         if "approve" in actions and (limit := policy.limit(role, currency)) is not None
     ]
-    assert WRITE_OFF in policy.second_person
     return f"A second person approves it{': ' + ', '.join(limits) if limits else ', whatever the amount'}."
 
 
