@@ -112,3 +112,9 @@ def test_every_public_sample_holds_its_controls() -> None:
         "sample1.txt": [(11, 0, True), (6, 0, True)],
         "sample2.txt": [(1, 450000, True), (1, 500000, True), (2, 30000000, True), (0, 0, True), (0, 0, True)],
     }
+
+
+def test_an_amount_of_any_length_is_refused_in_a_few_words(tmp_path: Path) -> None:
+    with pytest.raises(InputRejectedError, match="is not an amount of record 16") as refusal:
+        lines(written(tmp_path / "b.bai", FILE.replace("16,142,25000,", f"16,142,{'0' * 9_000}25000,")))
+    assert len(str(refusal.value)) < 300

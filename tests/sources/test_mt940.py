@@ -289,3 +289,8 @@ def test_the_library_counts_and_adds_up_the_public_statements_as_we_do() -> None
             assert (int(row["entries"]), Decimal(row["signed_sum"])) in theirs, f"{path.name} {row['id']}"
             agreed += 1
     assert agreed == 74
+
+
+def test_a_statements_id_of_any_length_is_named_in_a_few_words(tmp_path: Path) -> None:
+    said = refusal(tmp_path, statement(opening="none").replace("RUN7", "R" * 9_000))
+    assert "is not a balance" in said and len(said) < 600

@@ -27,6 +27,7 @@ _EXPECTED: Final = Expected(
     separator="\t",
     cures=Cures(separator="download it again as Flat File V2, and leave it as it comes"),
 )
+_SAID: Final = 400
 _KINDS: Final = ("amount-type", "amount-description", "price-type", "item-related-fee-type", "shipment-fee-type")
 _KINDS_OF: Final = {
     "amount": ("amount-type", "amount-description"),
@@ -115,7 +116,9 @@ def parts(path: Path, name: str) -> Iterator[Part]:
                     current.found += amount
                     yield _line(row, column, amount, current, ids)
         except ValueError as cause:
-            raise InputRejectedError(f"{name}: data row {number:,}: {cause}; download the report again") from cause
+            raise InputRejectedError(
+                f"{name}: data row {number:,}: {str(cause)[:_SAID]}; download the report again"
+            ) from cause
     if current is None:
         raise InputRejectedError(f"{name}: it has no row that states a total-amount; download the report again")
     yield from _ended(current)

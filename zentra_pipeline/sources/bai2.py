@@ -34,7 +34,7 @@ COLUMN_NAMES: Final = {
 }
 """Settlement field → what it is read from."""
 _CODES: Final = ("01", "02", "03", "16", "49", "98", "99")
-_AMOUNT: Final = re.compile(r"[+-]?0*[0-9]{1,15}", re.ASCII)
+_AMOUNT: Final = re.compile(r"[+-]?0{0,64}[0-9]{1,15}", re.ASCII)
 _COUNT: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _DATE: Final = re.compile(r"[0-9]{6}", re.ASCII)
 _LINE_TYPES: Final = {

@@ -19,6 +19,7 @@ from zentra_pipeline.sources.header_refusals import Expected
 from zentra_pipeline.sources.report_rows import Row
 from zentra_pipeline.sources.statement import Statement
 
+_SAID: Final = 400
 _GROSS: Final = "Gross In Holding Currency"
 _DEDUCTION: Final = "Deduction In Holding Currency"
 _NET: Final = "Net In Holding Currency"
@@ -91,7 +92,9 @@ def parts(path: Path, name: str) -> Iterator[Part]:
             currency = _currency(row)
             line, net = _payout(row, currency) if is_payouts else _line(row, currency, ids)
         except ValueError as cause:
-            raise InputRejectedError(f"{name}: data row {number:,}: {cause}; download the report again") from cause
+            raise InputRejectedError(
+                f"{name}: data row {number:,}: {str(cause)[:_SAID]}; download the report again"
+            ) from cause
         entries, total = sums.get((row["Payout ID"], currency), (0, 0))
         sums[(row["Payout ID"], currency)] = (entries + 1, total + net)
         yield line

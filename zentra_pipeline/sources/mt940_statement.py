@@ -187,4 +187,4 @@ class OpenStatement:
             raise self._refused(f":{tag}: {cause}") from cause
 
     def _refused(self, why: str) -> InputRejectedError:
-        return InputRejectedError(f"{self._name}: statement {self._id or '(without :20:)'}: {why[:400]}")
+        return InputRejectedError(f"{self._name}: statement {(self._id or '(without :20:)')[:60]}: {why[:400]}")
