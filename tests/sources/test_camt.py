@@ -444,3 +444,9 @@ def test_public_statements_that_do_not_tie_are_refused_and_the_others_give_every
             booked = sum(int(line["net_minor"]) for line in lines)
             stated = sum(each.signed_sum_minor or 0 for each in statements_of(path, FORMATS[kind]))
             assert booked == stated or b"PDNG" in path.read_bytes() or b"INFO" in path.read_bytes(), path.name
+
+
+def test_a_fault_of_any_length_is_named_in_a_few_words(tmp_path: Path) -> None:
+    odd = document(entry("1.00")).replace("camt.053", "camt.053" + "\u2800" * 9_000 + " ", 1)
+    for text in (odd, document(balance("OPBD", "1.00"), balance("CLBD", "3.00"), entry("1.00"), name="S" * 9_000)):
+        assert len(refusal(tmp_path, text)) < 1_200

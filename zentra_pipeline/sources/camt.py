@@ -101,7 +101,7 @@ def parts(path: Path, name: str, file_format: str, notes: MutableMapping[str, in
         yield from reader.take(parser, 0)
     except etree.XMLSyntaxError as cause:
         raise InputRejectedError(
-            f"{name}: it is not whole XML: {cause.msg}; was the file cut or edited? Download it again"
+            f"{name}: it is not whole XML: {str(cause.msg)[:400]}; was the file cut or edited? Download it again"
         ) from cause
     if not reader.statements:
         raise InputRejectedError(f"{name}: {_nothing_found(root, file_format)}")

@@ -148,7 +148,7 @@ class OpenStatement:
                 (opening.minor, opening.currency), (closing.minor, closing.currency), minor, currency
             )
             ties = fault is None
-        named = f"statement {self._id or '(without id)'} of account {self._account or '(none given)'}"
+        named = f"statement {(self._id or '(without id)')[:60]} of account {(self._account or '(none given)')[:60]}"
         if self._summary is not None and not self._is_page and len(self._totals) <= 1:
             difference = self._summary.difference(total, currency)
             if difference is not None and ties:
@@ -310,7 +310,7 @@ class OpenStatement:
         return _SIGNS[indicator]
 
     def _refused(self, why: str) -> InputRejectedError:
-        return InputRejectedError(f"{self._name}: statement {self._id or '(without id)'}: {why[:400]}")
+        return InputRejectedError(f"{self._name}: statement {(self._id or '(without id)')[:60]}: {why[:400]}")
 
     def _note(self, what: str) -> None:
         self._notes[what] = self._notes.get(what, 0) + 1
