@@ -229,6 +229,7 @@ def test_an_unknown_kind_is_a_usage_error() -> None:
         ),
         ("batch_id", "\x1a", "batch_id: '\\x1a' has a control character (U+001A) at character 1"),
         ("line_id", "L1 ", "line_id: 'L1 ' begins or ends with white space"),
+        ("line_id", "L1#fee", "line_id: 'L1#fee' ends with #fee, as only Zentra's own ids do"),
         (
             "merchant_reference",
             "\ufeffo",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.scenarios import invariants
 from tests.scenarios.claims import Claim, Said, claim, expected, played
-from tests.scenarios.rows import MON, THU, TUE, WED, post, settle
+from tests.scenarios.rows import MON, THU, TUE, WED, call, post, settle
 from tests.scenarios.world import NOW, World
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.review.record import DecisionRequest
@@ -277,3 +277,14 @@ def test_a_fee_is_an_amount_of_its_line_s_row_and_no_row_and_can_be_written_off(
     assert of_side(world, TUE) == {"amount_in_minor": -290, "matched_minor": -290}
     assert world.query(f"select * from open_items where ledger_window = date '{TUE}'") == []
     assert invariants.faults(world) == []
+
+
+def test_a_payment_that_went_back_is_no_conflict_because_the_provider_kept_its_fee(tmp_path: Path) -> None:
+    """Settled and posted 100.00 and −100.00: everyone agrees that the money went back, whatever the fee (§10.9)."""
+    world = World(tmp_path, {"fee_posting": "separate"})
+    world.add(settle("L1", "R", 10_000, fee=290), post("T1", "R", 10_000))
+    world.add(settle("L2", "R", -10_000, type="refund"), post("T2", "R", -10_000, type="refund"))
+    world.add(call("C1", "R", 10_000), call("C2", "R", 10_000, status="reversed", at="11:00"), call("C3", "R", -10_000))
+    world.run(MON)
+    found = world.query("select exception_type, subject_id from exceptions order by all")
+    assert [tuple(row.values()) for row in found] == [("unmatched_provider_row", "L1#fee")]

@@ -35,7 +35,8 @@ class Field:
     `is_required`: a file without the column is refused. `may_be_blank`: a row without a value is accepted.
     `vocabulary`: the seed vocabulary a value must belong to (`currency` means the currencies).
     `when_blank`: what is staged for a blank value. `refused_value`: a value that keeps its row out, and why.
-    `goes_with`: the field that must have a value where this one has one.
+    `goes_with`: the field that must have a value where this one has one. `reserved_end`: how no value may end, as ids
+    that Zentra gives itself do.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Field:
     when_blank: str | None = None
     refused_value: tuple[str, str] | None = None
     goes_with: str | None = None
+    reserved_end: str | None = None
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,9 @@ def may_be_null(contract: Contract, column: str) -> bool:
 def rules_of(field: Field, *, is_typed: bool) -> list[Rule]:
     """The rules of a field as read: of its text, or of its staged type where the source is typed."""
     rules = typed_rules(field) if is_typed else _text_rules(field)
+    if field.reserved_end is not None:
+        free = ~pl.col(field.name).str.ends_with(field.reserved_end)
+        rules = [*rules, Rule(free, f"ends with {field.reserved_end}, as only Zentra's own ids do")]
     if field.goes_with is None:
         return rules
     together = pl.when(pl.col(field.name).is_not_null()).then(pl.col(field.goes_with).is_not_null())

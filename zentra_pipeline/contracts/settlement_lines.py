@@ -9,7 +9,7 @@ CONTRACT = Contract(
     not_content=("batch_id",),
     fillable=("merchant_reference", "original_reference"),
     fields=(
-        Field("line_id"),
+        Field("line_id", reserved_end="#fee"),  # the fee of a line, where it is an item of its own (contract §1)
         Field("line_type", vocabulary="line_type"),
         Field("provider_reference", may_be_blank=True),
         Field("merchant_reference", may_be_blank=True),

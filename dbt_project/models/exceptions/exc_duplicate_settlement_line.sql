@@ -25,11 +25,16 @@ final as (
         open_items.amount_minor as difference_minor,
         cast(null as varchar) as match_id,
         'settlement line ' || open_items.item_id || ' repeats '
-        || {{ money('open_items.amount_minor', 'open_items.currency', 'currencies.exponent') }}
+        || case
+            when open_items.compared_currency <> open_items.currency
+                then {{ money('open_items.compared_minor', 'open_items.compared_currency', 'compared_currencies.exponent') }}
+            else {{ money('open_items.amount_minor', 'open_items.currency', 'currencies.exponent') }}
+        end
         || ' of reference ' || coalesce(nullif(open_items.provider_reference, ''), 'none')
         || ', which another line has already settled' as explanation
     from open_items
     left join currencies on open_items.currency = currencies.currency
+    left join currencies as compared_currencies on open_items.compared_currency = compared_currencies.currency
 
 )
 

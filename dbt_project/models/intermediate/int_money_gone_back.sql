@@ -1,9 +1,16 @@
 -- Grain: a match or failed line that its last word contradicts, but whose reference settled and posted nothing in sum. Then everyone
 -- agrees that the money went back (contract §10.9).
 -- The reference is that of the last word, where it speaks by it, else those of the match. Failed lines settled nothing; what a
--- match of such a reference brings together counts as a whole, a batch line by line.
+-- match of such a reference brings together counts as a whole, a batch line by line. Fees that are posted separately count on
+-- neither side: a provider that keeps its fee has given the payment back all the same.
 
-with callback_state as (
+with profile as (
+
+    select * from {{ source('run', 'profile') }}
+
+),
+
+callback_state as (
 
     select * from {{ ref('int_match_callback_state') }}
     where last_status in ('failed', 'reversed')
@@ -64,6 +71,8 @@ items as (
         coalesce(nullif(outcomes.normalized_reference, ''), nullif(outcomes.provider_reference, '')) as reference,
         case when outcomes.leg_currency = outcomes.currency then outcomes.amount_minor else outcomes.leg_minor end as amount_minor
     from outcomes
+    cross join profile
+    where profile.fee_posting = 'inside' or coalesce(outcomes.line_class, '') <> 'fee'
 
     union all
 
@@ -76,8 +85,9 @@ items as (
         coalesce(nullif(earlier_items.normalized_reference, ''), nullif(earlier_items.provider_reference, '')) as reference,
         earlier_items.current_minor as amount_minor
     from earlier_items
+    cross join profile
     left join reversed on earlier_items.match_id = reversed.match_id
-    where reversed.match_id is null
+    where reversed.match_id is null and (profile.fee_posting = 'inside' or coalesce(earlier_items.own_class, '') <> 'fee')
 
 ),
 

@@ -11,10 +11,20 @@ with settled_lines as (
 
 ),
 
+written_off as (
+
+    select distinct item_id as line_id
+    from {{ ref('stg_earlier_write_offs') }}
+    where item_type = 'settlement_line'
+
+),
+
 matched_lines as (
 
-    select * from {{ ref('int_earlier_matched_items') }}
-    where presentment_currency is not null
+    select items.*
+    from {{ ref('int_earlier_matched_items') }} as items
+    left join written_off on items.item_id = written_off.line_id
+    where items.presentment_currency is not null and written_off.line_id is null
 
 ),
 

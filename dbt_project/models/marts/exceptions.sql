@@ -267,15 +267,18 @@ judged as (
 
 ),
 
+-- An item that is written off, for an exception of an earlier run or for one that this run itself has opened.
 written_off as (
 
     select
-        item_type,
-        item_id,
-        currency,
-        exception_id
+        open_items.item_type,
+        open_items.item_id,
+        open_items.currency,
+        open_items.exception_id,
+        earlier.exception_id is null as is_of_this_run
     from open_items
-    where is_written_off
+    left join earlier on open_items.exception_id = earlier.exception_id
+    where open_items.is_written_off
 
 ),
 
@@ -299,6 +302,7 @@ opening_now as (
             judged.subject_type = written_off.item_type
             and judged.subject_id = written_off.item_id
             and judged.currency = written_off.currency
+            and not (judged.is_reason and written_off.is_of_this_run)
     where
         judged.last_exception_id is null
         or (
