@@ -29,7 +29,7 @@ def written(path: Path, text: str) -> Path:
 
 
 def lines(path: Path, notes: dict[str, int] | None = None) -> list[dict[str, Any]]:
-    found = bank_statements.settlement_frames(parts(path, path.name, notes), path.name)
+    found = bank_statements.settlement_frames(parts(path, path.name, {} if notes is None else notes), path.name)
     return [line for frame in found for line in frame.to_dicts()]
 
 

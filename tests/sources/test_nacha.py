@@ -29,7 +29,7 @@ def written(path: Path, *records: str, end: str = "\n") -> Path:
 
 
 def lines(path: Path, notes: dict[str, int] | None = None) -> list[dict[str, Any]]:
-    found = bank_statements.settlement_frames(parts(path, path.name, notes), path.name)
+    found = bank_statements.settlement_frames(parts(path, path.name, {} if notes is None else notes), path.name)
     return [line for frame in found for line in frame.to_dicts()]
 
 
@@ -65,7 +65,7 @@ def test_119_of_128_public_samples_tie_to_their_file_control() -> None:
     ties: dict[str, str | None] = {}
     for path in sorted(SAMPLES.rglob("*.ach")):
         try:
-            (statement,) = bank_statements.statements(parts(path, path.name))
+            (statement,) = bank_statements.statements(parts(path, path.name, {}))
             ties[str(path)] = statement.refused
         except InputRejectedError as refusal:
             ties[str(path)] = str(refusal)

@@ -4,19 +4,17 @@ The first row of a settlement states its total; every amount of the rows below a
 grammar of the file (csv_grammar).
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from zentra_pipeline import money, vocabulary
-from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements, report_rows
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.header_refusals import Cures, Expected
+from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
 from zentra_pipeline.sources.report_rows import Row
 from zentra_pipeline.sources.statement import Statement
 
@@ -55,30 +53,6 @@ COLUMN_NAMES: Final = {
     "batch_id": "settlement-id",
 }
 """Settlement field → the column it is read from."""
-
-
-class AmazonReader:
-    """Reads settlement reports; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """A line per amount and the payout; refused where a settlement does not come to its total."""
-        return bank_statements.settlement_frames(parts(path, name), name)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """A statement per settlement."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → the column it is read from."""
-        return COLUMN_NAMES
 
 
 @dataclass
@@ -201,3 +175,6 @@ def _line_type(row: Row, column: str, amount: int) -> str:
     if transaction == "refund":
         return "refund"
     return "payment" if transaction == "order" else "adjustment"
+
+
+READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES)

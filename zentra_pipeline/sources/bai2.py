@@ -5,20 +5,18 @@ belong here: what a line must be (contracts).
 """
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from zentra_pipeline import vocabulary
-from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, RECORD_BYTES
+from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 from zentra_pipeline.sources.statement import Statement
 
 COLUMN_NAMES: Final = {
@@ -50,30 +48,6 @@ _OPENING, _CLOSING = "010", "015"
 _DELETION, _TEST = "2", "4"
 
 
-class Bai2Reader:
-    """Reads BAI2 files; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of the detail records; refused where a control sum disagrees."""
-        return bank_statements.settlement_frames(parts(path, name, notes), name)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """A statement per account and as-of date."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → what it is read from."""
-        return COLUMN_NAMES
-
-
 @dataclass(frozen=True)
 class _Record:
     """A record with its continuations: the line it begins in, how many lines it has, and its fields."""
@@ -87,14 +61,14 @@ class _Record:
         return self.fields[place].strip() if place < len(self.fields) else ""
 
 
-def parts(path: Path, name: str, notes: MutableMapping[str, int] | None = None) -> Iterator[Part]:
+def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
     """Lines of the detail records and, after those of each, the account's statement, in the order of the file.
 
     `notes` counts what gives no line, and counts of records that are wrong. InputRejectedError when the file is not
     BAI2, or was cut.
     """
     try:
-        yield from _File(name, {} if notes is None else notes).parts(_records(path))
+        yield from _File(name, notes).parts(_records(path))
     except _FaultError as fault:
         raise InputRejectedError(f"{name}: {fault}; ask the bank for the file again") from fault
 
@@ -412,3 +386,6 @@ def _day(record: _Record) -> str:
     except ValueError:
         pass
     raise _FaultError(f"line {record.line:,}: as-of date {text[:12]!r} is not a day of the form YYMMDD")
+
+
+READER: Final = PartsReader(parts, COLUMN_NAMES)

@@ -9,16 +9,14 @@ Sources: developer.paypal.com/braintree/graphql/reference/#transaction.
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
-from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.sources import bank_statements, braintree_events, json_pages, provider_events
+from zentra_pipeline.sources import braintree_events, json_pages
 from zentra_pipeline.sources.bank_statements import Line, Part
 from zentra_pipeline.sources.json_pages import Json
+from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 from zentra_pipeline.sources.statement import Statement
 
 _KINDS: Final = ("transaction", "refund", "dispute")
@@ -41,33 +39,7 @@ COLUMN_NAMES: Final = {
 """Settlement field → the API's field it is read from."""
 
 
-class BraintreeReader:
-    """Reads saved transactions and recorded webhooks; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of transactions, or callbacks of webhooks."""
-        if contract.kind == "settlement":
-            return bank_statements.settlement_frames(parts(path, name, {} if notes is None else notes), name)
-        return provider_events.read_callbacks(braintree_events.EVENTS, path, secrets, name, notes)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """A statement per settlement batch and currency."""
-        return bank_statements.statements(parts(path, name, {}))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → where it is read from."""
-        return COLUMN_NAMES if kind == "settlement" else {}
-
-
-def parts(path: Path, name: str, notes: MutableMapping[str, int]) -> Iterator[Part]:
+def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
     """Lines in the order of the file, then a statement per batch and currency; `notes` counts what is not settled."""
     sums: dict[tuple[str, str], tuple[int, int]] = {}
     for place, transaction in json_pages.pages(path, name):
@@ -147,3 +119,6 @@ def _batch(transaction: Json) -> str | None:
     history = transaction.get("statusHistory")
     steps = [step for step in history if isinstance(step, Mapping)] if isinstance(history, list) else []
     return next((batch for step in steps if (batch := json_pages.optional(step, "settlementBatchId"))), None)
+
+
+READER: Final = PartsReader(parts, COLUMN_NAMES, braintree_events.EVENTS)

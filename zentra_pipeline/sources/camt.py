@@ -5,22 +5,19 @@ A statement's own arithmetic is checked where it ends: balances, else its summar
 a bank transaction code means (seed `bank_transaction_codes`), what an entry of one statement is (camt_entry).
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Final, cast
 
-import polars as pl
 from lxml import etree
 
-from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.camt_entry import Details, Node, batch_of, details_of, local_name
 from zentra_pipeline.sources.camt_statement import OpenStatement
 from zentra_pipeline.sources.file_refusals import refuse_other_xml, start_of
 from zentra_pipeline.sources.limits import RECORD_BYTES
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 
 _BLOCK = 64 * 1024
 _MESSAGES: Final = {
@@ -48,40 +45,13 @@ COLUMN_NAMES: Final = {
 _WATCHED = (*_STATEMENTS, "Bal", "TxsSummry", "Ntry", "TxDtls")
 
 
-class CamtReader:
-    """The reader of one of the three messages: camt052, camt053 or camt054."""
-
-    def __init__(self, file_format: str) -> None:
-        self._format = file_format
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of the booked entries; refused where the figures of a statement disagree. See registry.Reader."""
-        return bank_statements.settlement_frames(parts(path, name, self._format, notes), name)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """The statements of a file. See registry.ControlledReader."""
-        return bank_statements.statements(parts(path, name, self._format))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → the element it is read from."""
-        return COLUMN_NAMES
-
-
-def parts(path: Path, name: str, file_format: str, notes: MutableMapping[str, int] | None = None) -> Iterator[Part]:
+def parts(path: Path, name: str, file_format: str, notes: Notes) -> Iterator[Part]:
     """Lines of the booked entries and, after those of each, the statements, in the order of the file.
 
     `notes` counts what gives no line. InputRejectedError when the file is not of the format, or cannot be read.
     """
     refuse_other_xml(start_of(path), name)
-    reader = _Reader(name, file_format, notes if notes is not None else {})
+    reader = _Reader(name, file_format, notes)
     parser = etree.XMLPullParser(
         events=("start", "end"),
         tag=[f"{{*}}{tag}" for tag in _WATCHED],
@@ -206,3 +176,8 @@ def _nothing_found(root: Node, file_format: str) -> str:
     inner = next((local_name(child) for child in root), None)
     shown = f"<{local_name(root)}>" + (f" with <{inner}>" if inner else "")
     return f"it is XML, but {shown} is not {wanted}; is it a file of another kind?"
+
+
+def reader_of(file_format: str) -> PartsReader:
+    """The reader of one of the three messages: camt052, camt053 or camt054."""
+    return PartsReader(lambda path, name, notes: parts(path, name, file_format, notes), COLUMN_NAMES)

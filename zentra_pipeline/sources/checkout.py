@@ -4,18 +4,16 @@ The transfer is in the payouts report, its rows are in the breakdown; both carry
 (control_total_mismatch). Does not belong here: the grammar of the file (csv_grammar).
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from zentra_pipeline import money, vocabulary
-from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources import bank_statements, report_rows
+from zentra_pipeline.sources import report_rows
 from zentra_pipeline.sources.bank_statements import Line, LineIds, Part
 from zentra_pipeline.sources.header_refusals import Expected
+from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
 from zentra_pipeline.sources.report_rows import Row
 from zentra_pipeline.sources.statement import Statement
 
@@ -58,32 +56,8 @@ COLUMN_NAMES: Final = {
 """Settlement field → the column it is read from."""
 
 
-class CheckoutReader:
-    """Reads the two reports, each by its own columns; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of a breakdown, or payouts."""
-        return bank_statements.settlement_frames(parts(path, name), name)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """A statement per payout and currency; whether it ties only both reports together say."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → the column it is read from."""
-        return COLUMN_NAMES
-
-
 def parts(path: Path, name: str) -> Iterator[Part]:
-    """Lines in the order of the file, then a statement per payout and currency."""
+    """Lines in the order of the file, then a statement per payout and currency, which both reports together tie."""
     is_payouts = "Payout Amount" in report_rows.header_of(path, name, _BREAKDOWN)
     ids = LineIds()
     sums: dict[tuple[str | None, str], tuple[int, int]] = {}
@@ -150,3 +124,6 @@ def _line(row: Row, currency: str, ids: LineIds) -> tuple[Line, int]:
         line["presentment_minor"] = str(report_rows.minor_units(row, "Gross In Processing Currency", paid_in))
         line["presentment_currency"] = paid_in
     return line, net
+
+
+READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES)

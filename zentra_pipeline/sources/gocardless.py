@@ -7,20 +7,17 @@ Sources: developer.gocardless.com/api-reference/#core-endpoints-payout-items.
 """
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from zentra_pipeline import vocabulary
-from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.sources import bank_statements, gocardless_events, json_pages, provider_events
+from zentra_pipeline.sources import gocardless_events, json_pages
 from zentra_pipeline.sources.bank_statements import Line, LineIds, Part
 from zentra_pipeline.sources.json_pages import Json
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
 
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?", re.ASCII)
 _REMEDY: Final = "save the payout and every page of its items"
@@ -38,32 +35,6 @@ COLUMN_NAMES: Final = {
     "batch_id": "id of the payout",
 }
 """Settlement field → the API's field it is read from."""
-
-
-class GocardlessReader:
-    """Reads saved payouts and recorded webhooks; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of payouts and their items, or callbacks of webhooks."""
-        if contract.kind == "settlement":
-            return bank_statements.settlement_frames(parts(path, name), name)
-        return provider_events.read_callbacks(gocardless_events.EVENTS, path, secrets, name, notes)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """A statement per payout."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → where it is read from."""
-        return COLUMN_NAMES if kind == "settlement" else {}
 
 
 @dataclass
@@ -179,3 +150,6 @@ def _line(payout: _Payout, id: str, line_type: str, amount: int) -> dict[str, st
         "settled_at": payout.made,
         "batch_id": payout.id,
     }
+
+
+READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES, gocardless_events.EVENTS)

@@ -7,20 +7,17 @@ Sources: docs.mollie.com/reference/get-settlement, …/list-settlement-payments.
 """
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from zentra_pipeline import vocabulary
-from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.sources import bank_statements, json_pages, mollie_events, provider_events
+from zentra_pipeline.sources import bank_statements, json_pages, mollie_events
 from zentra_pipeline.sources.bank_statements import Line, LineIds, Part
 from zentra_pipeline.sources.json_pages import Json
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
 
 _LISTS: Final = {"payments": "payment", "captures": "payment", "refunds": "refund", "chargebacks": "chargeback"}
 """List of a page → the line type of what is in it."""
@@ -43,32 +40,6 @@ COLUMN_NAMES: Final = {
     "presentment_currency": "amount.currency",
 }
 """Settlement field → the API's field it is read from."""
-
-
-class MollieReader:
-    """Reads saved settlements and recorded webhooks; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of settlements, or callbacks of webhooks."""
-        if contract.kind == "settlement":
-            return bank_statements.settlement_frames(parts(path, name), name)
-        return provider_events.read_callbacks(mollie_events.EVENTS, path, secrets, name, notes)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """A statement per settlement."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → where it is read from."""
-        return COLUMN_NAMES if kind == "settlement" else {}
 
 
 @dataclass
@@ -228,3 +199,6 @@ def _line(settlement: _Settlement, id: str, line_type: str, amount: int) -> dict
         "settled_at": settlement.made,
         "batch_id": settlement.id,
     }
+
+
+READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES, mollie_events.EVENTS)

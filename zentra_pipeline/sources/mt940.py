@@ -5,20 +5,16 @@ belong here: what one entry says (mt940_entry), which line type a code means (se
 """
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
-from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.file_refusals import refuse_other_swift, start_of
 from zentra_pipeline.sources.mt940_statement import OpenStatement
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
 
 _LINE_LIMIT: Final = 64 * 1024
 _FIELD_LIMIT: Final = 1024 * 1024
@@ -37,30 +33,6 @@ COLUMN_NAMES: Final = {
     "batch_id": ":86: KREF",
 }
 """Settlement field → the field it is read from."""
-
-
-class Mt940Reader:
-    """The reader of MT940 and MT942."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of the entries; refused where the figures of a statement disagree. See registry.Reader."""
-        return bank_statements.settlement_frames(parts(path, name), name)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """The statements of a file. See registry.ControlledReader."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → the field of the file it is read from."""
-        return COLUMN_NAMES
 
 
 def parts(path: Path, name: str) -> Iterator[Part]:
@@ -128,3 +100,6 @@ def _decoded(line: str) -> str:
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError:
         return octets.decode("cp1252", "replace")
+
+
+READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES)

@@ -4,19 +4,16 @@ Does not belong here: entries that are no returns; they are instructions, not wh
 """
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from zentra_pipeline import money
-from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import LineIds, Part
+from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 from zentra_pipeline.sources.statement import Statement
 
 _WIDTH: Final = 94
@@ -37,30 +34,6 @@ COLUMN_NAMES: Final = {
     "batch_id": "batch number",
 }
 """Settlement field → the field of the record it is read from."""
-
-
-class NachaReader:
-    """Reads ACH files; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of returned entries; refused where the file's control disagrees."""
-        return bank_statements.settlement_frames(parts(path, name, notes), name)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """One statement: the file."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → the field of the record it is read from."""
-        return COLUMN_NAMES
 
 
 @dataclass
@@ -90,14 +63,13 @@ class _Entry:
     original: str = ""
 
 
-def parts(path: Path, name: str, notes: MutableMapping[str, int] | None = None) -> Iterator[Part]:
+def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
     """Lines of returned entries, then the file as one statement. `notes` counts entries that give no line.
 
     InputRejectedError when a record is none of NACHA's.
     """
     file, ids = _File(), LineIds()
     entry: _Entry | None = None
-    said: MutableMapping[str, int] = {} if notes is None else notes
     for number, record in enumerate(_records(path), start=1):
         kind = record[0]
         if kind == "7":
@@ -105,7 +77,7 @@ def parts(path: Path, name: str, notes: MutableMapping[str, int] | None = None) 
             _take_addenda(record, entry)
             continue
         if entry is not None:
-            yield from _line(entry, file, ids, said)
+            yield from _line(entry, file, ids, notes)
             entry = None
         if kind == "6":
             entry = _begin_entry(record, number, file)
@@ -120,8 +92,8 @@ def parts(path: Path, name: str, notes: MutableMapping[str, int] | None = None) 
                 f"{name}: record {number:,} ({record[:24]!r}) is none of an ACH file; ask the bank for the file again"
             )
     if entry is not None:
-        yield from _line(entry, file, ids, said)
-    yield _statement(file, said)
+        yield from _line(entry, file, ids, notes)
+    yield _statement(file, notes)
 
 
 def _records(path: Path) -> Iterator[str]:
@@ -236,3 +208,6 @@ def _day(text: str) -> str:
         return date(2000 + int(text[:2]), int(text[2:4]), int(text[4:])).isoformat()
     except ValueError:
         return ""
+
+
+READER: Final = PartsReader(parts, COLUMN_NAMES)

@@ -6,20 +6,18 @@ belong here: investment statements.
 
 import codecs
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from zentra_pipeline import vocabulary
-from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import Part
+from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
 from zentra_pipeline.sources.statement import Statement
 
 _BLOCK: Final = 64 * 1024
@@ -42,30 +40,6 @@ COLUMN_NAMES: Final = {
     "settled_at": "DTPOSTED",
 }
 """Settlement field → the element it is read from."""
-
-
-class OfxReader:
-    """Reads OFX statements; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of the transactions of every account."""
-        return bank_statements.settlement_frames(parts(path, name), name)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """A statement per account."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → the element it is read from."""
-        return COLUMN_NAMES
 
 
 @dataclass
@@ -230,3 +204,6 @@ def _statement(current: _Open) -> Statement:
         signed_sum_minor=current.total if known and not current.unread else None,
         closing_minor=current.closing,
     )
+
+
+READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES)

@@ -88,41 +88,41 @@ def _adyen() -> Reader:
 
 def _camt(name: str) -> Callable[[], Reader]:
     def reader() -> Reader:
-        from zentra_pipeline.sources.camt import CamtReader
+        from zentra_pipeline.sources import camt
 
-        return CamtReader(name)
+        return camt.reader_of(name)
 
     return reader
 
 
 def _bai2() -> Reader:
-    from zentra_pipeline.sources.bai2 import Bai2Reader
+    from zentra_pipeline.sources import bai2
 
-    return Bai2Reader()
+    return bai2.READER
 
 
 def _amazon() -> Reader:
-    from zentra_pipeline.sources.amazon import AmazonReader
+    from zentra_pipeline.sources import amazon
 
-    return AmazonReader()
+    return amazon.READER
 
 
 def _checkout() -> Reader:
-    from zentra_pipeline.sources.checkout import CheckoutReader
+    from zentra_pipeline.sources import checkout
 
-    return CheckoutReader()
+    return checkout.READER
 
 
 def _nacha() -> Reader:
-    from zentra_pipeline.sources.nacha import NachaReader
+    from zentra_pipeline.sources import nacha
 
-    return NachaReader()
+    return nacha.READER
 
 
 def _ofx() -> Reader:
-    from zentra_pipeline.sources.ofx import OfxReader
+    from zentra_pipeline.sources import ofx
 
-    return OfxReader()
+    return ofx.READER
 
 
 def _tabular() -> Reader:
@@ -132,9 +132,9 @@ def _tabular() -> Reader:
 
 
 def _mt940() -> Reader:
-    from zentra_pipeline.sources.mt940 import Mt940Reader
+    from zentra_pipeline.sources import mt940
 
-    return Mt940Reader()
+    return mt940.READER
 
 
 def _paypal() -> Reader:
@@ -144,27 +144,27 @@ def _paypal() -> Reader:
 
 
 def _square() -> Reader:
-    from zentra_pipeline.sources.square import SquareReader
+    from zentra_pipeline.sources import square
 
-    return SquareReader()
+    return square.READER
 
 
 def _gocardless() -> Reader:
-    from zentra_pipeline.sources.gocardless import GocardlessReader
+    from zentra_pipeline.sources import gocardless
 
-    return GocardlessReader()
+    return gocardless.READER
 
 
 def _mollie() -> Reader:
-    from zentra_pipeline.sources.mollie import MollieReader
+    from zentra_pipeline.sources import mollie
 
-    return MollieReader()
+    return mollie.READER
 
 
 def _braintree() -> Reader:
-    from zentra_pipeline.sources.braintree import BraintreeReader
+    from zentra_pipeline.sources import braintree
 
-    return BraintreeReader()
+    return braintree.READER
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(

@@ -5,20 +5,17 @@ one after the other, are one. Does not belong here: webhooks' meaning (square_ev
 Sources: developer.squareup.com/docs/payouts-api/list-payout-entries, …/reference/square/enums/ActivityType.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from zentra_pipeline import money, vocabulary
-from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.sources import bank_statements, json_pages, provider_events, square_events
+from zentra_pipeline.sources import bank_statements, json_pages, square_events
 from zentra_pipeline.sources.bank_statements import Line, Part
 from zentra_pipeline.sources.json_pages import Json
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
 
 _KEYS: Final = ("payout_entries", "payouts", "payout")
 _REMEDY: Final = "save every page, until none has a cursor"
@@ -40,32 +37,6 @@ COLUMN_NAMES: Final = {
 """Settlement field → the API's field it is read from."""
 
 
-class SquareReader:
-    """Reads saved payout entries and recorded webhooks; see registry.ControlledReader."""
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Lines of entries and payouts, or callbacks of webhooks."""
-        if contract.kind == "settlement":
-            return bank_statements.settlement_frames(parts(path, name), name)
-        return provider_events.read_callbacks(square_events.EVENTS, path, secrets, name, notes)
-
-    def statements(self, path: Path, name: str) -> Sequence[Statement]:
-        """A statement per payout; it ties where the file has the payout too."""
-        return bank_statements.statements(parts(path, name))
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """Field → where it is read from."""
-        return COLUMN_NAMES if kind == "settlement" else {}
-
-
 @dataclass
 class _Payout:
     """What the entries of a payout come to, and what the payout itself states."""
@@ -77,7 +48,7 @@ class _Payout:
 
 
 def parts(path: Path, name: str) -> Iterator[Part]:
-    """Lines in the order of the file, then a statement per payout.
+    """Lines in the order of the file, then a statement per payout, which ties where the file has the payout too.
 
     A page that was saved twice counts once in its payout; its lines come again, as a redelivery.
     """
@@ -173,3 +144,6 @@ def _money(content: Json, key: str) -> tuple[int, str]:
         return 0, _money(content, "net_amount_money")[1]
     amount = json_pages.whole(stated.get("amount"), key)
     return amount, json_pages.currency_of(stated.get("currency_code") or stated.get("currency"), key)
+
+
+READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES, square_events.EVENTS)
