@@ -108,7 +108,7 @@ def test_twins_on_two_days_are_said_to_be_on_which_days_and_for_a_decision(world
 def test_what_is_ambiguous_by_reference_says_so(world: World) -> None:
     assert explanation(world, "L9") == (
         "settlement line L9 of 0.50 USD (reference R9) has several possible counterparts by its reference or batch, "
-        "and neither amounts nor sums distinguish them: pair them by decision"
+        "and neither amounts nor sums tell them apart: pair them by decision"
     )
 
 
