@@ -74,5 +74,5 @@ async def _multipart(request: Request, content: bytes, limit: int) -> Form:
 
 
 def is_same(given: str | None, expected: str) -> bool:
-    """Whether a form carries the word it has to."""
+    """Whether a form carries the CSRF token that is expected."""
     return hmac.compare_digest((given or "").encode("utf-8", "backslashreplace"), expected.encode())

@@ -15,7 +15,7 @@ from zentra_pipeline.console.rendering import PREFIX
 from zentra_pipeline.console.visits import COOKIE, CSRF_FIELD, SIGN_IN, Visit
 from zentra_pipeline.tenants import sessions
 
-# Holds the word of the form to sign in with: nobody else's page can have somebody signed in as another.
+# Holds the CSRF token of the sign-in form: nobody else's page can have somebody signed in as another.
 _FORM_COOKIE: Final = "zentra_sign_in"
 _FORM_SECONDS: Final = 3_600
 
@@ -32,8 +32,8 @@ async def sign_in(request: Request) -> Response:
     except ProblemError as problem:
         return visits.error_page(problem, back=SIGN_IN)
     wanted = _next(form.text("next"))
-    word = request.cookies.get(_FORM_COOKIE)
-    if not word or not forms.is_same(form.text(CSRF_FIELD), word):
+    token = request.cookies.get(_FORM_COOKIE)
+    if not token or not forms.is_same(form.text(CSRF_FIELD), token):
         return _form(request, wanted, 403, "The page had expired, or the browser keeps no cookies. Try again.")
     serving = visits.service_of(request)
     try:
@@ -62,9 +62,9 @@ def start(visit: Visit) -> Response:
 
 
 def _form(request: Request, wanted: str, status: int = 200, failure: str | None = None) -> Response:
-    word = secrets.token_urlsafe(32)
-    answer = rendering.page("sign_in.html", status, csrf=word, wanted=wanted, failure=failure)
-    answer.set_cookie(_FORM_COOKIE, word, max_age=_FORM_SECONDS, **{**_kept(request), "samesite": "strict"})
+    token = secrets.token_urlsafe(32)
+    answer = rendering.page("sign_in.html", status, csrf=token, wanted=wanted, failure=failure)
+    answer.set_cookie(_FORM_COOKIE, token, max_age=_FORM_SECONDS, **{**_kept(request), "samesite": "strict"})
     return answer
 
 

@@ -1,6 +1,6 @@
 """Turns requests into visits of somebody signed in, and errors into pages: every page and form goes through here.
 
-A session's cookie says who visits; a form must carry the session's word as well. What a page shows, and what a form
+A session's cookie says who visits; a form must carry its CSRF token as well. What a page shows, and what a form
 does, does not belong here.
 """
 

@@ -28,7 +28,7 @@ _MOST_QUERY: Final = 8_192
 
 @dataclass(frozen=True)
 class Session:
-    """Somebody signed in: who, and the word that every form of the session carries."""
+    """Somebody signed in: who, and the CSRF token that every form of the session carries."""
 
     identity: Identity
     csrf: str
