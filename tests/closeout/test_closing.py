@@ -187,6 +187,17 @@ def test_facts_that_change_nothing_stop_blocking_once_the_run_has_seen_them(worl
     assert prepare(world).status == "prepared"
 
 
+def test_an_amendment_names_no_file_that_was_there_before_the_seal_and_changed_nothing(world: World) -> None:
+    world.ingest("ledger", "ledger_again", list(post("T1", "R1", 500)))
+    world.make(MON)
+    assert close(world).status == "sealed"
+    world.ingest("ledger", "ledger_late", list(post("T9", "R9", 100)))
+    world.make(MON)
+    amended = prepare(world).closeout
+    assert amended is not None
+    assert amended.reason == "late ledger posting (ledger_late)"
+
+
 def test_facts_of_a_later_window_do_not_block(world: World) -> None:
     world.add(post("T9", "R9", 100, on=TUE), call("E9", "R9", 100, on=TUE, received="2026-04-28T10:00:00Z"))
     world.deliver()

@@ -99,9 +99,10 @@ def payload(
 def reason_to_amend(sealed: run_store.Revision, now: run_store.Revision) -> str:
     """Why a run has a newer revision than the sealed one, shown by the files that arrived in between.
 
-    A file of which the run saw no row (a callback after its as_of, repeats, rows in quarantine) is no reason.
+    A file of which the run saw no row (a callback after its as_of, repeats, rows in quarantine) is no reason, nor is
+    one that was there before the seal and changed nothing.
     """
-    known = {file["sequence"] for file in sealed.manifest.get("files", [])}
+    known = sealed.files_seen
     same_rows = sealed.inputs_digest == now.inputs_digest
     came = [file for file in now.manifest.get("files", []) if file["sequence"] not in known and not same_rows]
     words = {

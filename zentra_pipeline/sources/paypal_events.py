@@ -6,7 +6,6 @@ Sources: developer.paypal.com/api/rest/webhooks/event-names, …/webhooks/rest/#
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import polars as pl
 
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.errors import InputRejectedError, ZentraError
-from zentra_pipeline.sources import callback_rows, signatures
+from zentra_pipeline.sources import callback_rows, provider_events, signatures
 from zentra_pipeline.sources.deliveries import Delivery, read_deliveries
 
 Json = Mapping[str, Any]
@@ -43,7 +42,7 @@ def callback(event: Json) -> dict[str, str | None] | None:
 
     ValueError with the reason when it cannot be believed.
     """
-    event_type, resource = _text(event, "event_type"), event.get("resource")
+    event_type, resource = provider_events.text(event, "event_type"), event.get("resource")
     if not isinstance(resource, Mapping):
         raise ValueError("resource: missing")  # noqa: TRY004 - a reason for operators, not a type of ours
     found = vocabulary.event_types(_FORMAT).get(event_type)
@@ -52,14 +51,14 @@ def callback(event: Json) -> dict[str, str | None] | None:
     is_dispute = "dispute_id" in resource
     amount, currency = _amount(resource, "dispute_amount" if is_dispute else "amount")
     return {
-        "provider_event_id": _text(event, "id"),
+        "provider_event_id": provider_events.text(event, "id"),
         "event_type": event_type,
-        "provider_reference": _text(resource, "dispute_id" if is_dispute else "id"),
+        "provider_reference": provider_events.text(resource, "dispute_id" if is_dispute else "id"),
         "merchant_reference": _merchant_reference(resource),
         "amount_minor": str(-amount if found.movement_type in _MONEY_OUT else amount),
         "currency": currency,
         "status": found.status,
-        "occurred_at": _occurred(event),
+        "occurred_at": provider_events.occurred(event, "create_time"),
         "movement_type": found.movement_type,
     }
 
@@ -149,23 +148,3 @@ def _parent(resource: Json) -> str | None:
         if isinstance(value, str) and value:
             return value
     return None
-
-
-def _occurred(event: Json) -> str:
-    said = _text(event, "create_time")
-    why = f"create_time: {said!r} is not an instant such as 2026-01-31T09:30:00Z"
-    try:
-        at = datetime.fromisoformat(said)
-        occurred = at.astimezone(UTC)
-    except (ValueError, OverflowError) as cause:
-        raise ValueError(why) from cause
-    if at.tzinfo is None:
-        raise ValueError(why)
-    return occurred.strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")
-
-
-def _text(content: Json, key: str) -> str:
-    value = content.get(key)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{key}: missing")
-    return value
