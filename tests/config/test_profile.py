@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from zentra_pipeline.config import profile, strict_yaml
+from zentra_pipeline.config.drops import Drop
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import TenantPaths
@@ -31,6 +32,7 @@ def test_the_defaults_are_the_contracts() -> None:
         "fee_schedule": None,
         "compare_amount": "gross",
         "settlement_file_name": "set_%Y_%m_%d",
+        "drops": (),
         "reference_normalizer": "none",
         "amount_date_rule": "suggest",
         "match_line_types": ("payment", "refund", "chargeback", "chargeback_reversal"),
@@ -75,6 +77,12 @@ def test_the_starter_file_names_every_key_at_its_default() -> None:
         ("amount_tolerance_minor: {USD: 1}", "amount_tolerance_minor", {"USD": 1}),
         ("compare_amount: net", "compare_amount", "net"),
         ("settlement_file_name: stl-%y%j", "settlement_file_name", "stl-%y%j"),
+        ("drops: [{url: /srv/drop}]", "drops", (Drop(kind="settlement", url="/srv/drop", files="*"),)),
+        (
+            "drops: [{kind: ledger, url: 's3://inbox/rail', files: 'l_*'}]",
+            "drops",
+            (Drop(kind="ledger", url="s3://inbox/rail", files="l_*"),),
+        ),
         ("reference_normalizer: alphanumeric", "reference_normalizer", "alphanumeric"),
         (r"reference_normalizer: '^PAY-0*([0-9]+)$'", "reference_normalizer", r"^PAY-0*([0-9]+)$"),
         ("amount_date_rule: off", "amount_date_rule", "off"),
@@ -103,6 +111,14 @@ def test_a_key_is_read_as_written(text: str, key: str, value: object) -> None:
         ("clearing_accounts: [1200]", "clearing_accounts.0: "),
         ("expects_callbacks: NO", "expects_callbacks: "),
         ("expects_callbacks: 1", "expects_callbacks: "),
+        ("drops: /srv/drop", "drops: must be a list"),
+        ("drops: [/srv/drop]", "drops.0: "),
+        ("drops: [{files: '*'}]", "drops.0.url: field required"),
+        ("drops: [{url: drop}]", "drops: 'drop' is neither a whole path (/srv/drop) nor a URL (s3://bucket/folder)"),
+        ("drops: [{url: /a, kind: bank}]", "drops.0.kind: input should be 'settlement', 'ledger', "),
+        ("drops: [{url: /a, pattern: '*'}]", "unknown key 'drops.0.pattern'"),
+        ("drops: [{url: /a, files: 'b/*'}]", "drops.0.files: 'b/*' holds a '/': it is a pattern of names"),
+        ("drops: [{url: /a}, {url: /a, kind: ledger}]", "drops: names a folder and its files twice"),
         ("settlement_lag_days: -1", "settlement_lag_days: "),
         ("settlement_lag_days: '2'", "settlement_lag_days: "),
         ("settlement_lag_days: 2.0", "settlement_lag_days: "),
@@ -193,6 +209,12 @@ def test_the_digest_depends_on_meaning_not_on_layout() -> None:
     assert plain.digest() == other.digest()
     assert len(plain.digest()) == 64
     assert plain.digest() != Profile().digest()
+
+
+def test_where_files_arrive_changes_no_result() -> None:
+    arriving = read("drops: [{url: 's3://key:secret@inbox/rail'}]")
+    assert arriving.digest() == Profile().digest()
+    assert arriving.judging() == Profile().judging() and "drops" not in arriving.judging()
 
 
 def test_a_window_expects_the_file_its_profile_names() -> None:

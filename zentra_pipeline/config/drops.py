@@ -1,21 +1,20 @@
-"""A tenant's drop folders (`drops.yml`): where files of which provider and kind arrive. Pure but for reading that file.
+"""A drop folder: where files of one kind arrive, and which names are taken. Pure.
 
-Does not belong here: looking into a folder (defs/ingest/file_drop), ingest.
+Does not belong here: which folders a tenant has (drop_folders), looking into one (defs/ingest/file_drop), ingest.
 """
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from zentra_pipeline import identifiers
-from zentra_pipeline.config import strict_yaml
-from zentra_pipeline.errors import ConfigurationError, UsageError
-from zentra_pipeline.settings import TenantPaths
 
-FILE_NAME = "drops.yml"
 # What programs call a file that they have not finished.
-_UNFINISHED = (".part", ".partial", ".tmp", ".filepart", ".crdownload", "~")
+_UNFINISHED = (
+    *(".part", ".partial", ".filepart", ".tmp", ".temp", ".swp", ".crdownload", ".download", ".opdownload"),
+    *(".inprogress", ".in_progress", ".uploading", ".writing", ".lock", "~"),
+)
 
 
 class Drop(BaseModel):
@@ -23,38 +22,18 @@ class Drop(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    provider: str
-    kind: identifiers.FileKind
+    kind: identifiers.FileKind = "settlement"
     url: Annotated[str, Field(min_length=1)]
     files: Annotated[str, Field(min_length=1)] = "*"
 
-    @field_validator("provider")
+    @field_validator("files")
     @classmethod
-    def _named_provider(cls, value: str) -> str:
-        try:
-            return identifiers.provider_id(value)
-        except UsageError as cause:
-            raise ValueError(str(cause)) from cause
+    def _pattern_of_names(cls, value: str) -> str:
+        if "/" in value:
+            raise ValueError(f"{value!r} holds a '/': it is a pattern of names; a subfolder belongs to the url")
+        return value
 
     def takes(self, name: str) -> bool:
         """Whether a file of this name is one to ingest: finished, not hidden, and as `files` says."""
-        is_finished = not name.startswith(".") and not name.lower().endswith(_UNFINISHED)
+        is_finished = not name.startswith((".", "~")) and not name.lower().endswith(_UNFINISHED)
         return is_finished and fnmatchcase(name, self.files)
-
-
-_DROPS: TypeAdapter[list[Drop]] = TypeAdapter(list[Drop])
-
-
-def load_drops(paths: TenantPaths) -> list[Drop]:
-    """The tenant's drop folders, none without a file. ConfigurationError names file, entry and key."""
-    path = paths.root / FILE_NAME
-    if not path.exists():
-        return []
-    content: dict[str, Any] = dict(strict_yaml.read_mapping(path))
-    if content.keys() != {"drops"}:
-        raise ConfigurationError(f"{FILE_NAME}: one key `drops` with a list of folders is expected")
-    try:
-        return _DROPS.validate_python(content["drops"])
-    except ValidationError as cause:
-        found = "; ".join(f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in cause.errors())
-        raise ConfigurationError(f"{FILE_NAME}: {found}") from cause

@@ -8,13 +8,14 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zentra_pipeline import identifiers, vocabulary
 from zentra_pipeline.config import strict_yaml
+from zentra_pipeline.config.drops import Drop
 from zentra_pipeline.errors import ConfigurationError, UsageError
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.sources.column_mapping import ColumnMapping
@@ -30,6 +31,7 @@ _NAMED_NORMALIZERS = ("none", "alphanumeric")
 _CUTOFF = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 _FILE_NAME_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
 _FILE_NAME_DIRECTIVES = "YymdjGV"
+_NOT_JUDGING: Final = {"drops"}
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
@@ -59,6 +61,7 @@ class Profile(BaseModel):
     fee_schedule: dict[str, dict[str, FeeRule]] | None = None
     compare_amount: Literal["gross", "net"] = "gross"
     settlement_file_name: str = "set_%Y_%m_%d"
+    drops: Annotated[tuple[Drop, ...], Field(strict=False)] = ()
     reference_normalizer: str = "none"
     amount_date_rule: Literal["off", "suggest", "match"] = "suggest"
     match_line_types: Annotated[tuple[str, ...], Field(strict=False)] = (
@@ -82,7 +85,7 @@ class Profile(BaseModel):
     def _known_callback_format(cls, value: str) -> str:
         return _one_of(value, formats_of("callbacks"))
 
-    @field_validator("clearing_accounts", "match_line_types", mode="before")
+    @field_validator("clearing_accounts", "match_line_types", "drops", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
         _require(isinstance(value, list | tuple), "must be a list")
@@ -124,6 +127,15 @@ class Profile(BaseModel):
             identifiers.settlement_file_id(date(2026, 1, 2).strftime(value))
         except UsageError as cause:
             raise ValueError(str(cause)) from cause
+        return value
+
+    @field_validator("drops")
+    @classmethod
+    def _distinct_folders(cls, value: tuple[Drop, ...]) -> tuple[Drop, ...]:
+        for drop in value:
+            is_certain = drop.url.startswith("/") or "://" in drop.url
+            _require(is_certain, f"{drop.url!r} is neither a whole path (/srv/drop) nor a URL (s3://bucket/folder)")
+        _require(len({(drop.url, drop.files) for drop in value}) == len(value), "names a folder and its files twice")
         return value
 
     @field_validator("reference_normalizer")
@@ -187,11 +199,16 @@ class Profile(BaseModel):
         """Hex SHA-256 of the profile as canonical JSON: the file's layout, order and comments do not count."""
         return hashlib.sha256(self.canonical_json()).hexdigest()
 
+    def judging(self) -> dict[str, Any]:
+        """What results depend on, as JSON: every key but where files arrive."""
+        return self.model_dump(mode="json", exclude=_NOT_JUDGING)
+
     def canonical_json(self) -> bytes:
-        """The whole profile as JSON with sorted keys and no white space; without keys of `_absent`."""
+        """What results depend on, as JSON with sorted keys and no white space; without keys of `_absent`."""
         import orjson
 
-        return orjson.dumps(self.model_dump(mode="json", exclude=_absent(self)), option=orjson.OPT_SORT_KEYS)
+        content = self.model_dump(mode="json", exclude=_NOT_JUDGING | _absent(self))
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def load_profile(paths: TenantPaths, provider: str) -> Profile:
@@ -334,6 +351,12 @@ compare_amount: gross
 
 # The settlement file id a window expects; %Y, %m, %d are the window's day.
 settlement_file_name: set_%Y_%m_%d
+
+# Where files arrive, none by default; Dagster's sensor file_drop ingests them (docs/guides/arrival.md). Examples:
+#   drops:
+#   - {{kind: settlement, url: /srv/drop/{provider}, files: 'set_*.csv'}}
+#   - {{kind: callbacks, url: 's3://acme-inbox/{provider}', files: '*.jsonl'}}
+drops: []
 
 # none, alphanumeric, or a regular expression with one group, such as '^PAY-([0-9]+)$'.
 reference_normalizer: none

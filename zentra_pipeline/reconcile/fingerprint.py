@@ -46,7 +46,7 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
             }
             for file in inputs.files
         ],
-        "profile": inputs.profile.model_dump(mode="json"),
+        "profile": inputs.profile.judging(),
         "routing": [rule.model_dump(mode="json") for rule in inputs.routing],
         "business_days": {
             "weekend": sorted(inputs.business_days.weekend),

@@ -1,10 +1,13 @@
 """The sensor that ingests what arrives in drop folders, each file once, and asks for the run of a settlement file.
 
-Which folders there are: zentra_pipeline/config/drops.py. Does not belong here: what ingest does with a file.
+Which folders there are: zentra_pipeline/config/drop_folders.py. Does not belong here: what ingest does with a file.
 """
 
+import hashlib
 import json
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -13,12 +16,14 @@ from typing import Any, Final
 
 import dagster as dg
 import fsspec
+from fsspec import AbstractFileSystem
 
-from zentra_pipeline.config.drops import Drop, load_drops
+from zentra_pipeline import identifiers
+from zentra_pipeline.config.drop_folders import DropFolder, drop_folders
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, is_shown, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
-from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.errors import UnavailableError, UsageError, ZentraError
 from zentra_pipeline.ingest.file_windows import named_window
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.reconcile import run_requests
@@ -28,18 +33,36 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 _ACTOR: Final = "drop_folder"
 _MOST_FILES: Final = 20
+_LONGEST_SECONDS: Final = 20.0  # Dagster gives up on a tick after 60
+_MOST_SAID: Final = 20
+_SAID_CHARACTERS: Final = 500
 _ARRIVING: Final = "arriving"
 _INGESTED: Final = "ingested"
+_WHAT_CHANGES: Final = ("size", "ETag", "etag", "md5Hash", "mtime", "LastModified", "updated", "created", "ino")
+_NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_KEPT_OF_A_NAME: Final = 100
+
+Seen = dict[str, list[str]]
+"""File → [what it looks like, its state, the profile it was read by]; state: arriving, ingested, or why refused."""
 
 
 @dataclass
 class _Tick:
-    """What a look into the folders came to; `seen` is the cursor: folder → file → [what it looks like, its state]."""
+    """What a look into the folders came to; `seen` is the cursor: folder → its files."""
 
-    seen: dict[str, dict[str, list[str]]]
+    seen: dict[str, Seen] = field(default_factory=dict)
     requests: list[dg.RunRequest] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     ingested: int = 0
+    ends: float = field(default_factory=lambda: time.monotonic() + _LONGEST_SECONDS)
+
+    def has_room(self) -> bool:
+        """Whether one more file may be ingested; the others wait for the next tick."""
+        return self.ingested < _MOST_FILES and time.monotonic() < self.ends
+
+    def say(self, what: str) -> None:
+        """Note what a person should know; bytes of a name that are no text are shown as `?`."""
+        self.said.append(_text(what)[:_SAID_CHARACTERS])
 
 
 @dg.sensor(
@@ -51,22 +74,22 @@ class _Tick:
 )
 def file_drop(context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[Reconciler]) -> dg.SensorResult:
     """Ingest every file that looks as it did a tick ago; one that still grows waits for the next."""
-    tick = _Tick({})
+    tick = _Tick()
     before = json.loads(context.cursor or "{}")
     for tenant in reconciler.tenants():
-        try:
-            drops = load_drops(tenant.paths)
-        except ZentraError as cause:
-            tick.said.append(f"{tenant.name}: {cause}")
-            continue
-        for drop in drops:
-            name = f"{tenant.name} {drop.provider} {drop.kind} {drop.url}"
+        folders, faults = drop_folders(tenant.paths)
+        for fault in faults:
+            tick.say(f"{tenant.name}: {fault}")
+        for folder in folders:
+            drop = folder.drop
+            name = f"{tenant.name} {folder.provider} {drop.kind} {drop.url} {drop.files}"
             tick.seen[name] = dict(before.get(name, {}))
             try:
-                _look(context.instance, tenant, drop, tick, tick.seen[name])
-            except (OSError, ImportError, ValueError) as cause:
-                tick.said.append(f"{name}: the folder cannot be read: {cause}")
-    said = "; ".join(tick.said) or "no new file"
+                _look(context.instance, tenant, folder, tick, tick.seen[name])
+            except Exception as cause:  # a bucket's client raises errors of its own, and one folder stops no other
+                tick.say(f"{tenant.name} {folder.provider}: {drop.url} cannot be read: {cause}")
+    more = f"; and {len(tick.said) - _MOST_SAID} more" if len(tick.said) > _MOST_SAID else ""
+    said = "; ".join(tick.said[:_MOST_SAID]) + more or "no new file"
     return dg.SensorResult(
         run_requests=tick.requests,
         skip_reason=None if tick.requests else dg.SkipReason(f"{tick.ingested} files ingested; {said}"),
@@ -74,59 +97,119 @@ def file_drop(context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[
     )
 
 
-def _look(instance: dg.DagsterInstance, tenant: Tenant, drop: Drop, tick: _Tick, seen: dict[str, list[str]]) -> None:
-    files, root = fsspec.core.url_to_fs(drop.url)
-    found = {PurePosixPath(item["name"]).name: item for item in files.ls(root, detail=True) if item["type"] == "file"}
+def _look(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, tick: _Tick, seen: Seen) -> None:
+    files, root = fsspec.core.url_to_fs(folder.drop.url)
+    found = _listed(files, root)
     for gone in seen.keys() - found.keys():
         del seen[gone]
+    profile = load_profile(tenant.paths, folder.provider).digest()[:16]
+    resting: list[str] = []
     for name, item in sorted(found.items()):
-        if not drop.takes(name):
+        if not folder.drop.takes(name):
             continue
-        looks, (looked, state) = _looks(item), seen.get(name, ["", ""])
+        looks, (looked, state, read_by) = _looks(item), seen.get(name, ["", "", ""])
         if looks != looked:
-            seen[name] = [looks, _ARRIVING]
-        elif state == _ARRIVING and tick.ingested < _MOST_FILES:
+            seen[name] = [looks, _ARRIVING, ""]
+        elif state != _INGESTED and read_by != profile and tick.has_room():
             tick.ingested += 1
-            with tempfile.TemporaryDirectory(dir=tenant.paths.scratch) as folder:
-                copy = Path(folder) / name
-                files.get_file(item["name"], str(copy))
-                seen[name] = [looks, _INGESTED]
-                try:
-                    tick.requests += _ingest(instance, tenant, drop, copy)
-                except ZentraError as cause:
-                    seen[name] = [looks, f"{name} was refused: {cause}"]
-        if seen[name][1] not in (_ARRIVING, _INGESTED):
-            tick.said.append(seen[name][1])
+            resting.append(name)
+    with tempfile.TemporaryDirectory(dir=tenant.paths.scratch) as scratch:
+        for name, copy in _copied(files, {name: found[name] for name in resting}, Path(scratch), tick).items():
+            state = _taken(instance, tenant, folder, copy, tick)
+            seen[name] = [seen[name][0], state, "" if state == _ARRIVING else profile]
+    for _looked, state, _read_by in seen.values():
+        if state not in (_ARRIVING, _INGESTED):
+            tick.say(state)
+
+
+def _listed(files: AbstractFileSystem, root: str) -> dict[str, dict[str, Any]]:
+    """The files of a folder by name. A link is none: who may write there must not have others' files read."""
+    files.invalidate_cache(root)
+    return {PurePosixPath(item["name"]).name: item for item in files.ls(root, detail=True) if item["type"] == "file"}
 
 
 def _looks(item: dict[str, Any]) -> str:
-    """What distinguishes one content of a file from another without reading it."""
-    times = (item.get(name) for name in ("ETag", "mtime", "LastModified", "created"))
-    return f"{item['size']} {next((str(time) for time in times if time is not None), '')}"
+    """A digest of what distinguishes one content of a file from another without reading it."""
+    parts = "|".join(str(item.get(name, "")) for name in _WHAT_CHANGES)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def _ingest(instance: dg.DagsterInstance, tenant: Tenant, drop: Drop, file: Path) -> Iterator[dg.RunRequest]:
+def _copied(
+    files: AbstractFileSystem, wanted: dict[str, dict[str, Any]], scratch: Path, tick: _Tick
+) -> dict[str, Path]:
+    """Copies of the wanted files by name; those that went, changed while they were copied or cannot be read are out."""
+    copies: dict[str, Path] = {}
+    for position, (name, item) in enumerate(wanted.items()):
+        copy = scratch / str(position) / _text(name)
+        copy.parent.mkdir()
+        try:
+            files.get_file(item["name"], str(copy))
+        except FileNotFoundError:
+            continue
+        except Exception as cause:  # as the client of a bucket puts it
+            tick.say(f"{name} cannot be read and is tried again at the next tick: {cause}")
+            continue
+        copies[name] = copy
+    if not copies:
+        return {}
+    now = _listed(files, str(PurePosixPath(next(iter(wanted.values()))["name"]).parent))
+    return {
+        name: copy
+        for name, copy in copies.items()
+        if name in now and _looks(now[name]) == _looks(wanted[name]) and copy.stat().st_size == wanted[name]["size"]
+    }
+
+
+def _text(name: str) -> str:
+    """A name as text that can be stored: bytes that are none are `?`."""
+    return name.encode("utf-8", "replace").decode()
+
+
+def _taken(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, copy: Path, tick: _Tick) -> str:
+    """Ingest the copy of a file; the state that the file is in then."""
+    try:
+        tick.requests += _ingest(instance, tenant, folder, copy)
+    except (ZentraError, OSError) as cause:
+        if isinstance(cause, ZentraError) and not isinstance(cause, UnavailableError):
+            return f"{copy.name} was refused: {cause}"[:_SAID_CHARACTERS]
+        tick.say(f"{copy.name} cannot be ingested now and is tried again at the next tick: {cause}")
+        return _ARRIVING
+    return _INGESTED
+
+
+def _ingest(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, file: Path) -> Iterator[dg.RunRequest]:
     """Ingest a file, and ask for the run of the window that a settlement file names."""
+    provider, kind = folder.provider, folder.drop.kind
     outcome = ingest_files(
         tenant,
-        provider=drop.provider,
-        kind=drop.kind,
+        provider=provider,
+        kind=kind,
         files=[file],
-        file_id=None,
-        format=_format(tenant.paths, drop),
+        file_id=_id_of(file),
+        format=_format(tenant.paths, folder),
         now=datetime.now(UTC),
+        received_by=_ACTOR,
     )
     (ingested,) = outcome.files
-    profile = load_profile(tenant.paths, drop.provider)
-    window = named_window(profile, ingested.file_id) if drop.kind == "settlement" else None
+    profile = load_profile(tenant.paths, provider)
+    window = named_window(profile, ingested.file_id) if kind == "settlement" else None
     if window is None:
         return
     if not is_shown(window):
         # Dagster learns of the window when its definitions are loaded again; whoever serves the queue does not wait.
-        request = RunRequest(drop.provider, ingested.file_id, window, DEFAULT_OWNER, None, _ACTOR)
+        request = RunRequest(provider, ingested.file_id, window, DEFAULT_OWNER, None, _ACTOR)
         run_requests.submit(tenant, request, datetime.now(UTC))
         return
-    yield _request(instance, tenant.name, drop.provider, window, f"{ingested.file_id}-{ingested.sha256[:16]}")
+    yield _request(instance, tenant.name, provider, window, f"{ingested.file_id}-{ingested.sha256[:16]}")
+
+
+def _id_of(file: Path) -> str:
+    """The file's stem; where that is no settlement file id, what can be kept of it and a digest of the whole."""
+    try:
+        return identifiers.settlement_file_id(file.stem)
+    except UsageError:
+        kept = _NOT_IN_AN_ID.sub("_", file.stem).strip("._-")[:_KEPT_OF_A_NAME] or "file"
+        return f"{kept}-{hashlib.sha256(file.stem.encode()).hexdigest()[:8]}"
 
 
 def _request(instance: dg.DagsterInstance, tenant: str, provider: str, window: date, content: str) -> dg.RunRequest:
@@ -139,7 +222,7 @@ def _request(instance: dg.DagsterInstance, tenant: str, provider: str, window: d
     )
 
 
-def _format(paths: TenantPaths, drop: Drop) -> str:
-    profile = load_profile(paths, drop.provider)
+def _format(paths: TenantPaths, folder: DropFolder) -> str:
+    profile = load_profile(paths, folder.provider)
     formats = {"settlement": profile.settlement_format, "callbacks": profile.callback_format}
-    return formats.get(drop.kind, "canonical")
+    return formats.get(folder.drop.kind, "canonical")
