@@ -2,13 +2,17 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from sqlalchemy import Connection, Engine, create_engine, event
+from dagster._core.storage.event_log.schema import AssetKeyTable
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.event import listen
 from sqlalchemy.pool import StaticPool
 
 # A file a Dagster run: a web server that shows many of them closes the one it has not used for longest.
@@ -26,7 +30,7 @@ class KeptSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
-        self._tables: set[str] = set()
+        self._known_to_hold: set[tuple[str, str]] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -43,10 +47,32 @@ class KeptSqliteEventLogStorage(SqliteEventLogStorage):
             yield connection
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the cross-run file has a table, which is asked with nearly every event and never becomes untrue."""
-        if table_name not in self._tables and super().has_table(table_name):
-            self._tables.add(table_name)
-        return table_name in self._tables
+        """Whether the cross-run file has a table; like all that is asked here with each event, it stays so."""
+        return self._is_so("table", table_name, lambda: super(KeptSqliteEventLogStorage, self).has_table(table_name))
+
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of the cross-run file is done."""
+        return self._is_so("index", name, lambda: super(KeptSqliteEventLogStorage, self).has_secondary_index(name))
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        ask = super()._has_asset_key_col_on_connection
+        return self._is_so("asset column", column_name, lambda: ask(conn, column_name))
+
+    def _is_so(self, kind: str, name: str, ask: Callable[[], bool]) -> bool:
+        """An answer that never becomes untrue; asked again until it is true."""
+        if (kind, name) not in self._known_to_hold and ask():
+            self._known_to_hold.add((kind, name))
+        return (kind, name) in self._known_to_hold
+
+    def _store_asset_event(self, conn: Connection, event: EventLogEntry, event_id: int) -> None:
+        """The newest event of an asset, in one statement: Dagster inserts, and updates where that fails."""
+        if not (event.dagster_event and event.dagster_event.asset_key):
+            return
+        values = self._get_asset_entry_values(event, event_id, self._has_asset_key_index_cols_on_connection(conn))
+        if values:
+            key = event.dagster_event.asset_key.to_string()
+            statement = insert(AssetKeyTable).values(asset_key=key, **values)
+            conn.execute(statement.on_conflict_do_update(index_elements=[AssetKeyTable.c.asset_key], set_=values))
 
     def _engine(self, shard: str) -> Engine:
         """The engine of a file, made when the file is first asked for, or is gone; needs the storage's own lock."""
@@ -66,7 +92,7 @@ class KeptSqliteEventLogStorage(SqliteEventLogStorage):
             poolclass=StaticPool,
             connect_args={"timeout": _BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
         )
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = NORMAL"))
+        listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = NORMAL"))
         self._initdb(engine)
         return engine
 
