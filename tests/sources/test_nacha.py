@@ -65,7 +65,7 @@ def test_119_of_128_public_samples_tie_to_their_file_control() -> None:
     ties: dict[str, str | None] = {}
     for path in sorted(SAMPLES.rglob("*.ach")):
         try:
-            (statement,) = bank_statements.statements(parts(path, path.name, {}))
+            (statement,) = bank_statements.statements(parts(path, path.name, {}), path.name)
             ties[str(path)] = statement.refused
         except InputRejectedError as refusal:
             ties[str(path)] = str(refusal)

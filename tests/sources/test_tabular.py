@@ -270,6 +270,79 @@ def test_what_a_mapping_may_not_say_is_named() -> None:
         profile.parse_profile({"settlement_format": "tabular"}, "rail.yml")
 
 
+MOLLIE = "Date,Payment method,Currency,Amount,Status,ID,Description,Consumer name,Consumer bank account,Consumer BIC,"
+MOLLIE += "Settlement currency,Settlement amount,Settlement reference,Amount refunded"
+DUTCH = "Datum,Betaalmethode,Valuta,Bedrag,Status,ID,Omschrijving,Naam consument,Rekening consument,BIC consument,"
+DUTCH += "Uitbetalingsvaluta,Uitbetalingsbedrag,Uitbetalingsreferentie,Teruggestort bedrag"
+SETTLED = (
+    "2026-04-13 10:00:00,ideal,EUR,100.00,paidout,tr_1,Order 17,A. Jansen,NL01BANK012,BANKNL2A,EUR,100.00,1.2604.1,",
+    "2026-04-13 11:00:00,creditcard,USD,108.32,paidout,tr_2,Order 18,,,,EUR,100.00,1.2604.1,",
+    "2026-04-14 09:30:00,ideal,EUR,-25.00,refunded,re_1,Order 17,,,,EUR,-25.00,1.2604.1,",
+    "2026-04-14 09:31:00,directdebit,EUR,-10.00,charged_back,chb_1,Order 9,,,,EUR,-10.00,1.2604.1,",
+    "2026-04-15 00:00:00,,EUR,,,,Withheld fees 2026.10001,,,,EUR,-2.54,1.2604.1,",
+)
+
+
+def test_exports_of_the_dashboards_of_mollie_and_gocardless_are_read_by_their_templates(tmp_path: Path) -> None:
+    def lines(template: str, *rows: str) -> list[tuple[str | None, ...]]:
+        content = strict_yaml.parse_mapping(templates.profile_text(template, "rail"), "rail.yml")
+        found = profile.parse_profile(content, "rail.yml").tabular
+        assert found is not None
+        columns = ("line_id", "line_type", "provider_reference", "gross_minor", "fee_minor", "net_minor", "currency")
+        columns += ("settled_at", "batch_id", "presentment_minor", "presentment_currency", "refusal")
+        frames = read_settlement(table(tmp_path / "in.csv", *rows), "in.csv", found)
+        return [row for frame in frames for row in frame.select(columns).rows()]
+
+    one, ten = "1.2604.1", "2026-04-13T08:00:00Z"
+    english = lines("mollie-csv", MOLLIE, *SETTLED)
+    assert english == [
+        ("1.2604.1:tr_1:Order 17", "payment", "tr_1", "10000", "0", "10000", "EUR", ten, one, None, None, None),
+        (
+            *("1.2604.1:tr_2:Order 18", "payment", "tr_2", "10000", "0", "10000", "EUR"),
+            *("2026-04-13T09:00:00Z", one, "10832", "USD", None),
+        ),
+        (
+            *("1.2604.1:re_1:Order 17", "refund", "re_1", "-2500", "0", "-2500", "EUR"),
+            *("2026-04-14T07:30:00Z", one, None, None, None),
+        ),
+        (
+            *("1.2604.1:chb_1:Order 9", "chargeback", "chb_1", "-1000", "0", "-1000", "EUR"),
+            *("2026-04-14T07:31:00Z", one, None, None, None),
+        ),
+        (
+            *("1.2604.1::Withheld fees 2026.10001", "fee", None, "-254", "0", "-254", "EUR"),
+            *("2026-04-14T22:00:00Z", one, None, None, None),
+        ),
+    ]
+    assert lines("mollie-csv-nl", DUTCH, *SETTLED) == english
+    header = "customers.id,resources.type,resources.status,resources.reference,gross_amount,gocardless_fees,app_fees,"
+    header += "net_amount,currency,payouts.id,payouts.arrival_date,payments.id,refunds.id"
+    found = lines(
+        "gocardless-csv",
+        header,
+        "CU1,payment,paid_out,INV-1,100.00,1.20,0.00,98.80,GBP,PO1,2026-04-14,PM1,",
+        "CU2,payment,charged_back,INV-0,-50.00,-0.70,0.00,-49.30,GBP,PO1,2026-04-14,PM0,",
+        "CU1,refund,paid,INV-1,-20.00,0.50,0.00,-20.50,GBP,PO1,2026-04-14,PM1,RF1",
+        "CU1,instalment,paid,INV-1,1.00,0.00,0.00,1.00,GBP,PO1,2026-04-14,PM2,",
+    )
+    assert [row[:6] for row in found[:3]] == [
+        ("PO1:PM1::100.00", "payment", "PM1", "10000", "120", "9880"),
+        ("PO1:PM0::-50.00", "payment", "PM0", "-5000", "-70", "-4930"),
+        ("PO1:PM1:RF1:-20.00", "refund", "RF1", "-2000", "50", "-2050"),
+    ]
+    assert str(found[3][-1]).startswith("resources.type: 'instalment' is not known; name it under line_type")
+    assert found[0][7:9] == ("2026-04-14T00:00:00Z", "PO1")
+
+
+def test_a_mapping_without_beginnings_has_the_digest_it_always_had() -> None:
+    plain = mapping(SIMPLE + "line_type: {column: kind, values: {Sale: payment}}")
+    assert b"begins" not in plain.canonical_json()
+    begun = mapping(SIMPLE + "line_type: {column: kind, begins: {S: payment, SR: refund}}")
+    assert ColumnMapping.from_json(begun.canonical_json()) == begun
+    with pytest.raises(ConfigurationError, match="a beginning must not be blank"):
+        mapping(SIMPLE + "line_type: {column: kind, begins: {'': payment}}")
+
+
 def test_every_template_is_a_profile_whose_mapping_reads_back() -> None:
     for name in templates.names():
         text = templates.profile_text(name, "rail_1")

@@ -13,7 +13,7 @@ import polars as pl
 
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import settlement_lines
-from zentra_pipeline.errors import ZentraError
+from zentra_pipeline.errors import InputRejectedError, ZentraError
 from zentra_pipeline.sources.statement import Statement, refuse_what_does_not_tie
 
 _FRAME_ROWS = 8_192
@@ -23,6 +23,7 @@ _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
 )
 _SAFE_DIGITS = 18
+_MOST_STATEMENTS = 100_000
 _SHOWN = 60
 _NO_REFERENCE = frozenset(("NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOTAVAILABLE", "NOREF"))
 
@@ -38,25 +39,36 @@ Part = Statement | Line
 def settlement_frames(parts: Iterator[Part], name: str) -> Iterator[pl.DataFrame]:
     """Lines as frames of the contract's columns; InputRejectedError at the end when a statement's figures disagree."""
     rows: list[Row] = []
-    ended: list[Statement] = []
+    refused: list[Statement] = []
     number, has_yielded = 0, False
-    for part in parts:
+    for part in _bounded(parts, name):
         if isinstance(part, Statement):
-            ended.append(part)
+            if part.refused is not None:
+                refused.append(part)
             continue
         number += 1
         rows.append({**part, "row_number": number})
         if len(rows) == _FRAME_ROWS:
             yield _frame(rows)
             rows, has_yielded = [], True
-    refuse_what_does_not_tie(ended, name)
+    refuse_what_does_not_tie(refused, name)
     if rows or not has_yielded:
         yield _frame(rows)
 
 
-def statements(parts: Iterator[Part]) -> Sequence[Statement]:
+def statements(parts: Iterator[Part], name: str) -> Sequence[Statement]:
     """The statements of a file, in its order, without their lines."""
-    return [part for part in parts if isinstance(part, Statement)]
+    return [part for part in _bounded(parts, name) if isinstance(part, Statement)]
+
+
+def _bounded(parts: Iterator[Part], name: str) -> Iterator[Part]:
+    """The parts of a file; InputRejectedError when it has more statements than a file of statements has."""
+    found = 0
+    for part in parts:
+        found += isinstance(part, Statement)
+        if found > _MOST_STATEMENTS:
+            raise InputRejectedError(f"{name}: more than {_MOST_STATEMENTS:,} statements or batches; split the file")
+        yield part
 
 
 def balance_fault(opening: tuple[int, str], closing: tuple[int, str], entries: int, currency: str | None) -> str | None:

@@ -16,10 +16,11 @@ from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.camt_entry import Details, Node, batch_of, details_of, local_name
 from zentra_pipeline.sources.camt_statement import OpenStatement
 from zentra_pipeline.sources.file_refusals import refuse_other_xml, start_of
-from zentra_pipeline.sources.limits import RECORD_BYTES
 from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 
 _BLOCK = 64 * 1024
+_HELD_BYTES = 2 * 1024 * 1024  # elements take some twenty times the room of their text
+_MOST_DETAILS: Final = 250_000  # of one entry, held until it ends
 _MESSAGES: Final = {
     "BkToCstmrStmt": ("camt053", "a camt.053 statement"),
     "BkToCstmrAcctRpt": ("camt052", "a camt.052 report"),
@@ -64,6 +65,9 @@ def parts(path: Path, name: str, file_format: str, notes: Notes) -> Iterator[Par
     )
     try:
         with path.open("rb") as stream:
+            # XML has nothing before its declaration; banks' portals put blank lines there.
+            parser.feed(stream.read(_BLOCK).lstrip(b" \t\r\n"))
+            yield from reader.take(parser, _BLOCK)
             while block := stream.read(_BLOCK):
                 parser.feed(block)
                 yield from reader.take(parser, len(block))
@@ -101,9 +105,9 @@ class _Reader:
                 self._begin(node)
             else:
                 yield from self._end(node)
-        if self._held > RECORD_BYTES:
+        if self._held > _HELD_BYTES:
             raise InputRejectedError(
-                f"{self._name}: more than {RECORD_BYTES // 1024 // 1024} MiB without an end of an entry; "
+                f"{self._name}: more than {_HELD_BYTES // 1024 // 1024} MiB without an end of an entry; "
                 "is it an account statement?"
             )
 
@@ -133,6 +137,11 @@ class _Reader:
             if parent is not None and local_name(parent) in ("NtryDtls", "Ntry"):
                 if parent is not self._group:
                     self._group, self._batch = parent, batch_of(parent)
+                if len(self._details) >= _MOST_DETAILS:
+                    raise InputRejectedError(
+                        f"{self._name}: an entry has more than {_MOST_DETAILS:,} transactions (TxDtls); "
+                        "ask the bank for smaller batches"
+                    )
                 self._details.append(details_of(node, self._batch))
                 self._release(node)
         elif node is statement.node:
@@ -143,6 +152,7 @@ class _Reader:
         elif parent is statement.node:
             if tag == "Bal":
                 statement.add_balance(node)
+                self._release(node)
             elif tag == "TxsSummry":
                 statement.add_summary(node)
             elif tag == "Ntry":

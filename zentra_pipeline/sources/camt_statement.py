@@ -30,6 +30,7 @@ _OPENING: Final = ("OPBD", "PRCD")
 _CLOSING: Final = ("CLBD",)
 _BOOKED: Final = ("", "BOOK")
 _NOT_BOOKED: Final = ("PDNG", "INFO", "FUTR")
+_MOST_BALANCES: Final = 10_000
 _SIGNS: Final = {"CRDT": 1, "DBIT": -1}
 _ORDER: Final = ("EndToEndId", "PmtInfId", "TxId", "UETR", "Strd", "StrdV01", "Ustrd")
 _OF_THE_BANK: Final = ("AcctSvcrRef", "TxId", "UETR", "InstrId", "EndToEndId")
@@ -81,9 +82,11 @@ class OpenStatement:
         kind = child(node, "Tp")
         words: list[str] = [] if kind is None else [(part.text or "").strip() for part in kind.iter()]
         code = next((word for word in words if word in (*_OPENING, *_CLOSING)), None)
+        self._read_head()
         if code is None:
             return
-        self._read_head()
+        if len(self._balances) >= _MOST_BALANCES:
+            raise self._refused(f"it has more than {_MOST_BALANCES:,} balances; is it an account statement?")
         where, fields = f"balance {code}", fields_of(node)
         minor, currency = self._amount(amount(fields, "Amt"), where)
         sign = self._sign(fields.get("CdtDbtInd", "CRDT"), where)

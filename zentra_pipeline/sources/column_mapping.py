@@ -9,7 +9,16 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.sources.separators import MARKS
@@ -170,12 +179,13 @@ class Instant(BaseModel):
 
 
 class Meanings(BaseModel):
-    """Values of a column by what they mean; a value that is not named is `default`, or refused without one."""
+    """Values of a column by what they mean, else their beginnings; what is not named is `default`, else refused."""
 
     model_config = _STRICT
 
     column: ColumnName | None = None
     values: dict[str, str] = {}
+    begins: dict[str, str] = {}
     default: str | None = None
 
     @model_validator(mode="before")
@@ -185,14 +195,22 @@ class Meanings(BaseModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        _require(bool(self.column) == bool(self.values), "column and values go together")
-        _require(bool(self.column) or self.default is not None, "needs column and values, or a default for every row")
+        is_said = bool(self.values or self.begins)
+        _require((self.column is not None) == is_said, "column and values go together")
+        _require(is_said or self.default is not None, "needs column and values, or a default for every row")
+        _require(all(self.begins), "a beginning must not be blank")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_older_releases(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `begins` where there are none, which older releases did not know: digests are what they were."""
+        found: dict[str, Any] = dump(self)
+        return found if self.begins else {key: value for key, value in found.items() if key != "begins"}
 
 
 def _of_vocabulary(name: str) -> Any:
     def check(found: Meanings) -> Meanings:
-        for word in (*found.values.values(), *filter(None, (found.default,))):
+        for word in (*found.values.values(), *found.begins.values(), *filter(None, (found.default,))):
             allowed = vocabulary.values(name)
             _require(word in allowed, f"{word!r} is not one of {', '.join(allowed)}")
         return found

@@ -40,7 +40,7 @@ class PartsReader:
 
     def statements(self, path: Path, name: str) -> Sequence[Statement]:
         """The statements of a file, in its order."""
-        return bank_statements.statements(self.parts(path, name, {}))
+        return bank_statements.statements(self.parts(path, name, {}), name)
 
     def column_names(self, kind: str) -> Mapping[str, str]:
         """Field → where it is read from; what a webhook's is read from depends on its event."""

@@ -250,9 +250,11 @@ def _lines(frame: pl.DataFrame, header: Sequence[str], mapping: ColumnMapping) -
 
 
 def _joined(header: Sequence[str], source: Source) -> pl.Expr:
-    """All of a source's columns, joined by a colon; null where one is blank."""
+    """All of a source's columns, joined by a colon, blank ones as nothing; null where the first is blank."""
     columns = [pl.col(_name(header, column)) for column in source.columns]
-    return pl.lit(source.constant) if not columns else pl.concat_str(columns, separator=":")
+    if not columns:
+        return pl.lit(source.constant)
+    return pl.concat_str(columns[0], *(column.fill_null("") for column in columns[1:]), separator=":")
 
 
 def _first(header: Sequence[str], source: Source | None) -> pl.Expr:
@@ -266,9 +268,12 @@ def _first(header: Sequence[str], source: Source | None) -> pl.Expr:
 def _meaning(header: Sequence[str], words: Meanings) -> pl.Expr:
     if words.column is None:
         return pl.lit(words.default)
-    return pl.col(_name(header, words.column)).replace_strict(
-        words.values, default=words.default, return_dtype=pl.String
-    )
+    value = pl.col(_name(header, words.column))
+    otherwise = pl.lit(words.default, pl.String)
+    for beginning in sorted(words.begins, key=lambda each: (len(each), each)):
+        is_it = value.str.starts_with(beginning)
+        otherwise = pl.when(is_it).then(pl.lit(words.begins[beginning])).otherwise(otherwise)
+    return pl.coalesce(value.replace_strict(words.values, default=None, return_dtype=pl.String), otherwise)
 
 
 def _date_text(header: Sequence[str], mapping: ColumnMapping) -> pl.Expr:
@@ -391,7 +396,7 @@ def _faults(
     frame: pl.DataFrame, lines: pl.DataFrame, header: Sequence[str], mapping: ColumnMapping
 ) -> Iterator[tuple[str, str, pl.Series]]:
     """Column of the file, what is wrong with it ({}: its value), and in which rows."""
-    for column in mapping.line_id.columns:
+    for column in mapping.line_id.columns[:1]:
         yield _name(header, column), "blank", frame[_name(header, column)].is_null()
     for field, words in (("line_type", mapping.line_type), ("status", mapping.status)):
         if words is not None and words.column is not None:
