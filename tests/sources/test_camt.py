@@ -1,5 +1,6 @@
 """camt.053, camt.052 and camt.054 as settlement lines: signs, ids, details, dates, balances, and the public samples."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from zentra_pipeline import vocabulary
 from zentra_pipeline.contracts import contract_of, settlement_lines
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.ingest.inspection import InspectedStatement, inspect
+from zentra_pipeline.sources import bank_statements, camt, camt_statement
 from zentra_pipeline.sources.reading import frames
 
 FORMATS = {"Stmt": "camt053", "Rpt": "camt052", "Ntfctn": "camt054"}
@@ -400,6 +402,30 @@ def test_other_files_are_refused_in_words(tmp_path: Path, content: str | bytes, 
 def test_utf_16_is_read_as_it_declares(tmp_path: Path) -> None:
     text = document(entry()).replace("UTF-8", "UTF-16")
     assert [line["gross_minor"] for line in lines_of(written(tmp_path, text.encode("utf-16")))] == ["1000"]
+
+
+def test_blank_lines_above_the_declaration_are_skipped_and_the_account_is_its_own_number(tmp_path: Path) -> None:
+    account = "<Acct><Id><Othr><Id>12345</Id></Othr></Id><Ccy>EUR</Ccy><Ownr><Id><OrgId><Othr><Id>9</Id></Othr></OrgId>"
+    account += "</Id></Ownr><Svcr><FinInstnId><Othr><Id>DE 1</Id></Othr></FinInstnId></Svcr></Acct>"
+    text = re.sub("<Acct>.*</Acct>", account, document(balance("OPBD", "1.00"), balance("CLBD", "1.00")))
+    (found,) = inspect("camt053", written(tmp_path, f"\n \r\n{text}")).statements
+    assert (found.account, found.ties) == ("12345", True)
+
+
+def test_what_is_held_until_an_entry_ends_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camt, "_MOST_DETAILS", 3)
+    monkeypatch.setattr(camt, "_HELD_BYTES", 200_000)
+    monkeypatch.setattr(camt_statement, "_MOST_BALANCES", 4)
+    monkeypatch.setattr(bank_statements, "_MOST_STATEMENTS", 5)
+    four = entry(details="".join(part("1.00", refs=f"<TxId>{n}</TxId>") for n in range(4)))
+    six = re.sub("(<Stmt>.*</Stmt>)", r"\1" * 6, document())
+    for text, words in (
+        (document(four), "an entry has more than 3 transactions (TxDtls); ask the bank for smaller batches"),
+        (document(*[balance("OPBD", "1.00")] * 5), "statement S1: it has more than 4 balances"),
+        (document("<Foo>x</Foo>" * 50_000), "more than 195 KiB without an end of an entry"),
+        (six, "more than 5 statements or batches; split the file"),
+    ):
+        assert words in refusal(tmp_path, text)
 
 
 def test_every_line_type_of_a_code_is_one_of_the_contract() -> None:

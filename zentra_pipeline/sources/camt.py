@@ -19,7 +19,7 @@ from zentra_pipeline.sources.file_refusals import refuse_other_xml, start_of
 from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 
 _BLOCK = 64 * 1024
-_HELD_BYTES = 2 * 1024 * 1024  # elements take some twenty times the room of their text
+_HELD_BYTES = 512 * 1024  # elements take some twenty times the room of their text
 _MOST_DETAILS: Final = 250_000  # of one entry, held until it ends
 _MESSAGES: Final = {
     "BkToCstmrStmt": ("camt053", "a camt.053 statement"),
@@ -107,7 +107,7 @@ class _Reader:
                 yield from self._end(node)
         if self._held > _HELD_BYTES:
             raise InputRejectedError(
-                f"{self._name}: more than {_HELD_BYTES // 1024 // 1024} MiB without an end of an entry; "
+                f"{self._name}: more than {_HELD_BYTES // 1024} KiB without an end of an entry; "
                 "is it an account statement?"
             )
 
