@@ -388,7 +388,7 @@ def hostile() -> Iterator[tuple[str, str | bytes, str]]:
     entity = f'<!DOCTYPE Document [<!ENTITY a "{"x" * 100}"><!ENTITY b "&a;&a;">]>'
     yield "entities", whole.replace("?>", f"?>{entity}", 1).replace("BANK1", "&b;"), "it has a document type (DTD)"
     yield "deep", "<a>" * 100_000, "it is not whole XML"
-    yield "no end", whole.replace("<Ntry>", "<Other/>" * 2_000_000, 1), "MiB without an end of an entry"
+    yield "no end", whole.replace("<Ntry>", "<Other/>" * 2_000_000, 1), "512 KiB without an end of an entry"
     yield "status", document(entry(status="<Sts>MAYBE</Sts>")), "status 'MAYBE' is none of BOOK, PDNG, INFO, FUTR"
     yield "indicator", document(entry(indicator="CRED")), "CdtDbtInd 'CRED' is neither CRDT nor DBIT"
     yield "currency", document(entry(currency="XXX")), "'XXX' is not an ISO 4217 currency"

@@ -20,7 +20,7 @@ from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 
 _BLOCK = 64 * 1024
 _HELD_BYTES = 512 * 1024  # elements take some twenty times the room of their text
-_MOST_DETAILS: Final = 250_000  # of one entry, held until it ends
+_MOST_DETAILS: Final = 150_000  # of one entry, held until it ends
 _MESSAGES: Final = {
     "BkToCstmrStmt": ("camt053", "a camt.053 statement"),
     "BkToCstmrAcctRpt": ("camt052", "a camt.052 report"),
