@@ -15,6 +15,8 @@ from tests.support import quick, whole_history
 from zentra_pipeline.settings import DATABASE_VARIABLE
 
 os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
+# Each worker has a processor of its own; a second thread of a small run costs a tenth more and brings nothing.
+os.environ.setdefault("ZENTRA_THREADS", "1")
 
 # Files of these folders take longest, and a file goes to one worker as a whole: they come first.
 LONG = (

@@ -12,7 +12,7 @@ from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.reconcile.dbt_project import CompiledNode
 
 ONE = CompiledNode(
-    "model.zentra.a", "a", "model", "table", '"window"."zentra"."a"', "select 1 as n", ("x",), {"n": "int"}
+    "model.zentra.a", "a", "model", "table", '"window"."zentra"."a"', "select 1 as n", ("x",), {"n": "int"}, (("b",),)
 )
 
 
@@ -91,3 +91,24 @@ def test_what_a_run_would_not_heed_is_refused(resource_type: str, config: dict[s
 @pytest.mark.parametrize("resource_type", ["model", "test"])
 def test_parents_are_those_that_a_run_executes(resource_type: str) -> None:
     assert dbt_project._statement(node(resource_type), {"model.zentra.b"}).parents == ("model.zentra.b",)
+
+
+@pytest.mark.parametrize(
+    ("sql", "reported"),
+    [
+        ("select 1::integer as n, 'x' as t", "n is integer and declared bigint"),
+        ("select 1::bigint as n", "t is missing and declared varchar"),
+        ("select 1::bigint as n, 'x' as t, true as extra", "extra is boolean and declared nowhere"),
+        ("select sum(1) as n, 'x' as t", "n is hugeint and declared bigint"),
+    ],
+)
+def test_a_model_is_held_to_its_contract(sql: str, reported: str) -> None:
+    model = CompiledNode("a", "a", "model", "table", '"window"."zentra"."a"', sql, ())
+    with pytest.raises(RunFailedError, match=f"model a breaks its contract: {reported}$"):
+        dbt_project._with_shapes([model], {"a": {"n": "bigint", "t": "varchar"}})
+
+
+def test_what_duckdb_cannot_bind_is_named_when_the_project_is_compiled() -> None:
+    model = CompiledNode("a", "a", "model", "table", '"window"."zentra"."a"', "select no_such_column", ())
+    with pytest.raises(RunFailedError, match="DuckDB cannot execute: a: Binder Error: .*no_such_column"):
+        dbt_project._with_shapes([model], {})

@@ -1,9 +1,10 @@
-"""Spares every test what costs time and proves nothing: waiting for the disk, migrating each new store step by step.
+"""Spares every test what costs time and proves nothing: waiting for the disk, opening and migrating stores once more.
 
-Tests kill processes, not machines, so what they write need not have reached the disk. The first new store of a process
-is migrated; those after it replay the statements that this took. `catalog.duckdb` stays as a tenant's first moment has
-it: queries do not read it. Does not belong here: anything a test relies on; one that is about durability or migrations
-says `as_shipped`, a module that reads the catalog asks for the fixture `catalog_as_shipped`.
+Stores stay open from one transaction to the next, as a server has it. Tests kill processes, not machines, so what they
+write need not have reached the disk. The first new store of a process is migrated; those after it replay the statements
+that this took. `catalog.duckdb` stays as a tenant's first moment has it: queries do not read it. Does not belong here:
+anything a test relies on; one that is about durability or migrations says `as_shipped`, a module that reads the catalog
+asks for the fixture `catalog_as_shipped`.
 """
 
 import gc
@@ -37,7 +38,8 @@ def without_waiting() -> Iterator[None]:
         patched.setattr(lake, "_write_catalog", _write_first_catalog)
         gc.freeze()  # what is imported by now stays, and need not be looked through again and again
         try:
-            yield
+            with engine.kept_connections():
+                yield
         finally:
             gc.unfreeze()
 
@@ -47,7 +49,13 @@ def as_shipped(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(os, "fsync", _fsync)
     patched.setattr(sqlite, "_on_connect", _on_connect)
     patched.setattr(engine, "_migrate", _migrate)
+    nothing_kept(patched)
     catalog_as_shipped(patched)
+
+
+def nothing_kept(patched: pytest.MonkeyPatch) -> None:
+    """Have every transaction open its store, as the command line does."""
+    patched.setattr(engine, "_kept", None)
 
 
 def catalog_as_shipped(patched: pytest.MonkeyPatch) -> None:

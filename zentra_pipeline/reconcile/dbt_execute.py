@@ -26,9 +26,10 @@ _TOO_LARGE: Final = re.compile(r"INT128 with value (-?[0-9]+) can't be cast .* o
 
 @dataclass(frozen=True)
 class NodeResult:
-    """The outcome of one dbt node: its id and name, resource type, status, seconds, and failing rows of a test.
+    """The outcome of one dbt node: its id and name, resource type, status, seconds, and rows.
 
     `status` is success or error of a model, pass, fail or error of a test, and skipped where a parent has no success.
+    `rows` are those of a table, `failures` the failing rows of a test.
     """
 
     unique_id: str
@@ -37,6 +38,7 @@ class NodeResult:
     status: str
     seconds: float
     failures: int | None
+    rows: int | None
     message: str | None
 
 
@@ -52,7 +54,6 @@ def build(connection: duckdb.DuckDBPyConnection, on_node: Callable[[str], None] 
     broken = next((result for result in results if result.status == "error"), None)
     if broken is not None:
         raise RunFailedError(_why_not_built(broken))
-    _check_contracts(connection, statements)
     failed = tuple((result.name, result.failures or 0) for result in results if result.status == "fail")
     if failed:
         named = "; ".join(f"{name} ({rows} rows)" for name, rows in failed)
@@ -63,30 +64,60 @@ def build(connection: duckdb.DuckDBPyConnection, on_node: Callable[[str], None] 
 def _execute(
     connection: duckdb.DuckDBPyConnection, statements: Sequence[CompiledNode], on_node: Callable[[str], None]
 ) -> list[NodeResult]:
-    """Execute each statement once its parents are there, as many at a time as the run has threads."""
+    """Execute each statement once its parents are there, as many at a time as the run has threads.
+
+    A statement that has no rows for want of rows that it needs is not executed: its table is made empty.
+    """
     by_id = {statement.unique_id: statement for statement in statements}
     order = TopologicalSorter({statement.unique_id: statement.parents for statement in statements})
     order.prepare()
     place = {node: number for number, node in enumerate(by_id)}
     results: dict[str, NodeResult] = {}
     under_way: dict[Future[NodeResult], str] = {}
+    empty = _empty_sources(connection, statements)
     pool = ThreadPoolExecutor(settings.threads(), "model")
+
+    def keep(node: str, result: NodeResult) -> None:
+        results[node] = result
+        if result.rows == 0 and (table := by_id[node].table) is not None:
+            empty.add(table)
+        order.done(node)
+
     try:
         while order.is_active():
             for node in sorted(order.get_ready(), key=place.__getitem__):
                 statement = by_id[node]
-                if all(results[parent].status in ("success", "pass") for parent in statement.parents):
-                    under_way[pool.submit(_execute_one, connection, statement, on_node)] = node
+                if not all(results[parent].status in ("success", "pass") for parent in statement.parents):
+                    keep(node, _result(statement, "skipped"))
+                elif any(empty.issuperset(tables) for tables in statement.empty_when):
+                    on_node(statement.name)
+                    keep(node, _without_rows(connection, statement))
                 else:
-                    results[node] = _result(statement, "skipped")
-                    order.done(node)
+                    under_way[pool.submit(_execute_one, connection, statement, on_node)] = node
             for done in wait(under_way, return_when=FIRST_COMPLETED).done:
-                node = under_way.pop(done)
-                results[node] = done.result()
-                order.done(node)
+                keep(under_way.pop(done), done.result())
     finally:  # also when somebody interrupts: what has begun ends, and nothing else begins
         pool.shutdown(cancel_futures=True)
     return [results[node] for node in by_id]
+
+
+def _empty_sources(connection: duckdb.DuckDBPyConnection, statements: Sequence[CompiledNode]) -> set[str]:
+    """Which of the tables that models read and do not make have no rows."""
+    needed = {table for statement in statements for tables in statement.empty_when for table in tables}
+    sources = sorted(needed - {statement.table for statement in statements})
+    if not sources:
+        return set()
+    asked = " union all ".join(f"select '{table}' where not exists (select 1 from {table})" for table in sources)
+    return {table for (table,) in connection.execute(asked).fetchall()}
+
+
+def _without_rows(connection: duckdb.DuckDBPyConnection, statement: CompiledNode) -> NodeResult:
+    """The result of a statement that has no rows, without executing it."""
+    if statement.relation is None:
+        return _result(statement, "pass", failures=0)
+    columns = ", ".join(f'"{column}" {data_type}' for column, data_type in statement.columns.items())
+    connection.execute(f"create or replace table {statement.relation} ({columns})")
+    return _result(statement, "success", rows=0)
 
 
 def _execute_one(
@@ -94,18 +125,19 @@ def _execute_one(
 ) -> NodeResult:
     on_node(statement.name)
     started = time.perf_counter()
-    failures = None
+    failures = rows = None
     try:
         with connection.cursor() as cursor:
             if statement.relation is None:
                 (failures,) = cursor.execute(_parsed(f"select count(*) from (\n{statement.sql}\n)")).fetchall()[0]
             else:
                 made = f"create or replace {statement.materialized} {statement.relation}"
-                cursor.execute(_parsed(f"{made} as (\n{statement.sql}\n)")).fetchall()
+                counted = cursor.execute(_parsed(f"{made} as (\n{statement.sql}\n)")).fetchall()
+                rows = counted[0][0] if statement.materialized == "table" else None
     except duckdb.Error as error:
         return _result(statement, "error", time.perf_counter() - started, message=str(error))
     status = "success" if failures is None else "fail" if failures else "pass"
-    return _result(statement, status, time.perf_counter() - started, failures)
+    return _result(statement, status, time.perf_counter() - started, failures, rows)
 
 
 @lru_cache(maxsize=512)
@@ -119,30 +151,15 @@ atexit.register(_parsed.cache_clear)  # DuckDB complains on standard error of st
 
 
 def _result(
-    statement: CompiledNode, status: str, seconds: float = 0.0, failures: int | None = None, message: str | None = None
+    statement: CompiledNode,
+    status: str,
+    seconds: float = 0.0,
+    failures: int | None = None,
+    rows: int | None = None,
+    message: str | None = None,
 ) -> NodeResult:
-    return NodeResult(statement.unique_id, statement.name, statement.resource_type, status, seconds, failures, message)
-
-
-def _check_contracts(connection: duckdb.DuckDBPyConnection, statements: Sequence[CompiledNode]) -> None:
-    """Hold every contracted model to its columns and their types; raises RunFailedError that names what differs."""
-    found: dict[str, dict[str, str]] = {}
-    for relation, column, data_type in connection.execute(
-        """select format('"{}"."{}"."{}"', database_name, schema_name, table_name), column_name, lower(data_type)
-        from duckdb_columns() where not internal"""
-    ).fetchall():
-        found.setdefault(relation, {})[column] = data_type
-    for statement in statements:
-        if not statement.columns or statement.relation is None:
-            continue
-        made, declared = found[statement.relation], dict(statement.columns)
-        unlike = sorted(
-            f"{column} is {made.get(column, 'missing')} and declared {declared.get(column, 'nowhere')}"
-            for column in made.keys() | declared.keys()
-            if made.get(column) != declared.get(column)
-        )
-        if unlike:
-            raise RunFailedError(f"model {statement.name} breaks its contract: {'; '.join(unlike)}")
+    named = (statement.unique_id, statement.name, statement.resource_type)
+    return NodeResult(*named, status, seconds, failures, rows, message)
 
 
 def _why_not_built(result: NodeResult) -> str:

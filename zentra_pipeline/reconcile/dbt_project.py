@@ -8,7 +8,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib import metadata
@@ -19,6 +19,7 @@ import orjson
 
 from zentra_pipeline import settings
 from zentra_pipeline.errors import RunFailedError
+from zentra_pipeline.reconcile import statement_shapes
 
 DATABASE_VARIABLE: Final = "ZENTRA_RUN_DATABASE"
 # What a run heeds of a node's configuration, as dbt defaults it: it counts a test's rows, and makes a table or a view.
@@ -45,7 +46,8 @@ class CompiledNode:
     """A model or data test as dbt compiled it.
 
     `relation` is what a model makes, a `table` or `view` by `materialized`, null for a test. `parents` are the ids of
-    the statements that must have been executed before. `columns` gives the types of a model's enforced contract.
+    the statements that must have been executed before. `columns` gives the types of what a model makes. It has no rows
+    where all tables of one list of `empty_when`, each `<schema>.<table>`, are empty.
     """
 
     unique_id: str
@@ -55,7 +57,13 @@ class CompiledNode:
     relation: str | None
     sql: str
     parents: tuple[str, ...]
-    columns: Mapping[str, str]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    empty_when: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def table(self) -> str | None:
+        """`<schema>.<table>` of what a model makes."""
+        return None if self.relation is None else self.relation.replace('"', "").split(".", 1)[1]
 
 
 @cache
@@ -87,12 +95,17 @@ def manifest() -> dict[str, Any]:
 def statements() -> tuple[CompiledNode, ...]:
     """What a run executes, parents first: every model, and every data test that reads no seed."""
     kept = orjson.loads(_kept("statements").read_bytes())
-    return tuple(CompiledNode(**{**entry, "parents": tuple(entry["parents"])}) for entry in kept)
+    return tuple(
+        CompiledNode(
+            **{**entry, "parents": tuple(entry["parents"]), "empty_when": tuple(map(tuple, entry["empty_when"]))}
+        )
+        for entry in kept
+    )
 
 
 def _kept(name: str) -> Path:
     """The file of the compiled project in one of its two forms; has dbt compile the project where it is missing."""
-    made_from = f"{digest()[:16]}-dbt-{metadata.version('dbt-core')}"
+    made_from = f"{digest()[:16]}-dbt-{metadata.version('dbt-core')}-duckdb-{metadata.version('duckdb')}"
     kept = target_folder() / f"{name}-{made_from}.json"
     if not kept.exists():
         parsed, compiled = _compile()
@@ -132,7 +145,46 @@ def _compile() -> tuple[dict[str, Any], list[CompiledNode]]:
                 os.environ[DATABASE_VARIABLE] = before
     nodes = {result.node.unique_id: result.node for result in compiled.results}
     content = parsed.writable_manifest().to_dict(omit_none=False)
-    return content, _parents_first([_statement(node, nodes.keys()) for _, node in sorted(nodes.items())])
+    statements = _parents_first([_statement(node, nodes.keys()) for _, node in sorted(nodes.items())])
+    return content, _with_shapes(statements, {name: _contract(node) for name, node in nodes.items()})
+
+
+def _with_shapes(
+    statements: Sequence[CompiledNode], contracts: Mapping[str, Mapping[str, str]]
+) -> list[CompiledNode]:
+    """The statements with what they make and when that is nothing; raises RunFailedError where that breaks a contract.
+
+    `contracts` are the declared columns and their types, by id; a statement without any is held to none.
+    """
+    try:
+        shapes = statement_shapes.shapes((one.name, one.materialized, one.relation, one.sql) for one in statements)
+    except statement_shapes.UnplannableError as error:
+        raise RunFailedError(f"dbt compiled what DuckDB cannot execute: {error}") from error
+    for statement, shape in zip(statements, shapes, strict=True):
+        declared = contracts.get(statement.unique_id)
+        if declared:
+            _check_contract(statement.name, shape.columns, declared)
+    return [
+        replace(statement, columns=dict(shape.columns), empty_when=shape.empty_when)
+        for statement, shape in zip(statements, shapes, strict=True)
+    ]
+
+
+def _contract(node: Any) -> dict[str, str]:
+    """The columns of a model's enforced contract and their types."""
+    if str(node.resource_type) != "model" or not node.config.contract.enforced:
+        return {}
+    return {column.name: column.data_type for column in node.columns.values()}
+
+
+def _check_contract(name: str, made: Mapping[str, str], declared: Mapping[str, str]) -> None:
+    unlike = sorted(
+        f"{column} is {made.get(column, 'missing')} and declared {declared.get(column, 'nowhere')}"
+        for column in made.keys() | declared.keys()
+        if made.get(column) != declared.get(column)
+    )
+    if unlike:
+        raise RunFailedError(f"model {name} breaks its contract: {'; '.join(unlike)}")
 
 
 def _dbt(parsed: Any, command: str, *arguments: str) -> Any:
@@ -167,7 +219,6 @@ def _statement(node: Any, selected: Any) -> CompiledNode:
     differing = [key for key, value in plain.items() if getattr(node.config, key) not in value]
     if differing:
         raise RunFailedError(f"{resource_type} {node.name} sets {', '.join(differing)}, which a run ignores")
-    is_contracted = resource_type == "model" and node.config.contract.enforced
     return CompiledNode(
         unique_id=node.unique_id,
         name=node.name,
@@ -176,7 +227,6 @@ def _statement(node: Any, selected: Any) -> CompiledNode:
         relation=node.relation_name if resource_type == "model" else None,
         sql=node.compiled_code,
         parents=tuple(sorted(parent for parent in node.depends_on.nodes if parent in selected)),
-        columns={column.name: column.data_type for column in node.columns.values()} if is_contracted else {},
     )
 
 
