@@ -103,6 +103,14 @@ def catalog_as_shipped() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def stores_opened_anew() -> Iterator[None]:
+    """Have every transaction open its store, as the command line does: for stores that change behind our back."""
+    with pytest.MonkeyPatch.context() as patched:
+        quick.nothing_kept(patched)
+        yield
+
+
+@pytest.fixture(scope="module")
 def sqlite_for_module() -> Iterator[None]:
     """Have all homes of the module live in SQLite files: for homes that are copied as folders, stores and all."""
     with pytest.MonkeyPatch.context() as patched:

@@ -99,19 +99,19 @@ def test_a_statement_without_the_rows_it_needs_is_not_executed(build: Any, tmp_p
     results = build(
         model("a", "select 1 as n where false"),
         model("b", "select 1::bigint as n"),
-        replace(model("both", broken, "a", "b"), columns={"n": "bigint"}, empty_when=(("main.a",), ("main.b",))),
-        replace(model("any", "select n + 1 as n from b", "a", "b"), empty_when=(("main.a", "main.b"),)),
-        replace(check("none", "select * from both", "both"), empty_when=(("main.both",),)),
+        replace(model("inner", broken, "a", "b"), columns={"n": "bigint"}, empty_when=(("main.a",), ("main.b",))),
+        replace(model("union", "select n + 1 as n from b", "a", "b"), empty_when=(("main.a", "main.b"),)),
+        replace(check("none", "select * from a", "a"), empty_when=(("main.a",),)),
     )
     assert [(result.name, result.status, result.rows) for result in results] == [
         ("a", "success", 0),
         ("b", "success", 1),
-        ("both", "success", 0),
-        ("any", "success", 1),
+        ("inner", "success", 0),
+        ("union", "success", 1),
         ("none", "pass", None),
     ]
-    assert sorted(build.started) == ["a", "any", "b", "both", "none"]
-    assert rows(tmp_path, "select * from both union all select * from \"any\"") == [(2,)]
+    assert sorted(build.started) == ["a", "b", "inner", "none", "union"]
+    assert rows(tmp_path, 'select * from "inner" union all select * from "union"') == [(2,)]
 
 
 def test_when_progress_cannot_be_recorded_nothing_else_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,5 +110,5 @@ def test_a_model_is_held_to_its_contract(sql: str, reported: str) -> None:
 
 def test_what_duckdb_cannot_bind_is_named_when_the_project_is_compiled() -> None:
     model = CompiledNode("a", "a", "model", "table", '"window"."zentra"."a"', "select no_such_column", ())
-    with pytest.raises(RunFailedError, match="DuckDB cannot execute: a: Binder Error: .*no_such_column"):
+    with pytest.raises(RunFailedError, match=r"DuckDB cannot execute: a: Binder Error: .*no_such_column"):
         dbt_project._with_shapes([model], {})

@@ -1,7 +1,6 @@
 """When a statement has no rows, by DuckDB's plan of it: literal statements, and every statement of the project."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import duckdb
 import pytest

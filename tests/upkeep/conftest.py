@@ -88,8 +88,8 @@ def seal(tenant: Tenant, run_id: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _with_a_catalog(catalog_as_shipped: None) -> None:
-    """The catalog is looked at like everything else of a home."""
+def _as_files(catalog_as_shipped: None, stores_opened_anew: None) -> None:
+    """The catalog is looked at like everything else of a home, and stores are damaged behind our back."""
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +107,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Copy:
         fcntl.flock(lock, fcntl.LOCK_EX)
         patched.setenv("ZENTRA_KEY_PASSPHRASE", "only for tests")
         quick.catalog_as_shipped(patched)
+        quick.nothing_kept(patched)
         patched.delenv(DATABASE_VARIABLE, raising=False)
         if not (folder / "made").exists():
             history(folder / "world")

@@ -149,9 +149,7 @@ def _compile() -> tuple[dict[str, Any], list[CompiledNode]]:
     return content, _with_shapes(statements, {name: _contract(node) for name, node in nodes.items()})
 
 
-def _with_shapes(
-    statements: Sequence[CompiledNode], contracts: Mapping[str, Mapping[str, str]]
-) -> list[CompiledNode]:
+def _with_shapes(statements: Sequence[CompiledNode], contracts: Mapping[str, Mapping[str, str]]) -> list[CompiledNode]:
     """The statements with what they make and when that is nothing; raises RunFailedError where that breaks a contract.
 
     `contracts` are the declared columns and their types, by id; a statement without any is held to none.

@@ -5,7 +5,7 @@ Whatever a plan does not say for certain counts as having rows. Does not belong 
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -99,22 +99,28 @@ def _empty_when(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[tuple[
 def _without_rows(operator: Mapping[str, Any], ctes: Mapping[str, Alternatives]) -> Alternatives:
     """When an operator of a physical plan has no rows; `ctes` says it of those that are defined above it."""
     name, inputs, details = operator["name"], operator["children"], operator["extra_info"]
-    if name == "EMPTY_RESULT":
-        return _IS_EMPTY
-    if name == "SEQ_SCAN":
-        return frozenset([frozenset([_plain(details["Table"])])])
-    if name == "CTE":
-        defined, user = inputs
-        return _without_rows(user, {**ctes, details["Table Index"]: _without_rows(defined, ctes)})
-    if name == "CTE_SCAN":
-        return ctes.get(details["CTE Index"], _HAS_ROWS)
-    sides = [_without_rows(each, ctes) for each in inputs]
+    match name:
+        case "EMPTY_RESULT":
+            found = _IS_EMPTY
+        case "SEQ_SCAN":
+            found = frozenset([frozenset([_plain(details["Table"])])])
+        case "CTE":
+            defined, user = inputs
+            found = _without_rows(user, {**ctes, details["Table Index"]: _without_rows(defined, ctes)})
+        case "CTE_SCAN":
+            found = ctes.get(details["CTE Index"], _HAS_ROWS)
+        case _:
+            found = _of_inputs(name, details, [_without_rows(each, ctes) for each in inputs])
+    return found
+
+
+def _of_inputs(name: str, details: Mapping[str, Any], inputs: Sequence[Alternatives]) -> Alternatives:
     if name in _ROW_FOR_ROW or (name in _GROUPED and details.get("Groups")):
-        return sides[0]
+        return inputs[0]
     if name == "UNION":
-        return _all_of(sides)
+        return _all_of(inputs)
     if name in _JOINS:
-        return _of_join(details.get("Join Type", "INNER"), *sides)
+        return _of_join(details.get("Join Type", "INNER"), *inputs)
     return _HAS_ROWS
 
 
