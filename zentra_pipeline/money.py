@@ -70,6 +70,16 @@ def minor_units_column(decimal: pl.Expr, exponent: pl.Expr) -> pl.Expr:
     return pl.when(is_well_formed & is_safe & is_exact).then(minor).cast(pl.String)
 
 
+def minor_units_column_as_written(decimal: pl.Expr, written: pl.Expr, standard: pl.Expr) -> pl.Expr:
+    """Minor units of ISO 4217 (`standard`), as integer text, of decimals that may have more digits (`written`).
+
+    Null where the amount is no whole number of them: `100.00` ISK is 100, `100.50` is none.
+    """
+    amount = minor_units_column(decimal, written).cast(pl.Int64)
+    scale = pl.lit(10, dtype=pl.Int64).pow((written - standard).cast(pl.UInt32))
+    return pl.when(amount % scale == 0).then(amount // scale).cast(pl.String)
+
+
 def amount_text_column(minor: pl.Expr, currency: pl.Expr) -> pl.Expr:
     """`amount_text` of an integer column beside its currency column; null where either is null."""
     exponent = currency.replace_strict(vocabulary.currencies(), return_dtype=pl.Int64)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from types import MappingProxyType
 
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.settings import DBT_PROJECT
@@ -77,6 +78,17 @@ def provider_exponent(provider_format: str, surface: str, currency: str, on: dat
 
 
 @cache
+@cache
+def written_decimals(provider_format: str) -> Mapping[str, int]:
+    """Currency → decimals a provider's reports may write it with: those of ISO 4217, or of its API where more."""
+    return MappingProxyType(
+        {
+            currency: max(exponent, provider_exponent(provider_format, "api", currency, date.max))
+            for currency, exponent in currencies().items()
+        }
+    )
+
+
 def exception_types() -> tuple[ExceptionType, ...]:
     """Every exception type, in the order of the seed (that of contract §6)."""
     return tuple(

@@ -408,8 +408,9 @@ def test_blank_lines_above_the_declaration_are_skipped_and_the_account_is_its_ow
     account = "<Acct><Id><Othr><Id>12345</Id></Othr></Id><Ccy>EUR</Ccy><Ownr><Id><OrgId><Othr><Id>9</Id></Othr></OrgId>"
     account += "</Id></Ownr><Svcr><FinInstnId><Othr><Id>DE 1</Id></Othr></FinInstnId></Svcr></Acct>"
     text = re.sub("<Acct>.*</Acct>", account, document(balance("OPBD", "1.00"), balance("CLBD", "1.00")))
-    (found,) = inspect("camt053", written(tmp_path, f"\n \r\n{text}")).statements
-    assert (found.account, found.ties) == ("12345", True)
+    for above in ("\n \r\n", "\ufeff", "\ufeff\r\n"):
+        (found,) = inspect("camt053", written(tmp_path, f"{above}{text}")).statements
+        assert (found.account, found.ties) == ("12345", True)
 
 
 def test_what_is_held_until_an_entry_ends_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,8 @@ def test_every_event_of_a_body_is_judged_by_itself(tmp_path: Path) -> None:
         "(GET /events?include=payment)"
     )
     assert notes == {"mandates created: no movement of money": 1}
+    (odd,) = read(tmp_path / "e.json", {"events": [event(4, "payments", "confirmed", payment="\ud800PM1")]})
+    assert str(odd["refusal"]).startswith("payments confirmed of ?PM1: the event states no amount")
 
 
 def test_the_body_is_signed_to_its_last_byte(tmp_path: Path) -> None:

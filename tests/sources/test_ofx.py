@@ -43,6 +43,21 @@ def test_transactions_are_lines_of_their_account(tmp_path: Path) -> None:
     assert lines(tmp_path / "x.ofx", closed.replace("OFXHEADER:100", "<?OFX OFXHEADER='200'?>")) == [first, second]
 
 
+def test_times_are_written_in_full_or_to_the_minute_and_zones_by_hours_and_minutes_or_parts(tmp_path: Path) -> None:
+    for written, instant in (
+        ("20260705", "2026-07-05T00:00:00Z"),
+        ("202607052330", "2026-07-05T23:30:00Z"),
+        ("202607052330[-5]", "2026-07-06T04:30:00Z"),
+        ("20260705233000[+5.30:IST]", "2026-07-05T18:00:00Z"),
+        ("20260705233000[5.5:IST]", "2026-07-05T18:00:00Z"),
+        ("20260705233000[-3.30:NST]", "2026-07-06T03:00:00Z"),
+        ("20260705233000[+5.75:NPT]", "2026-07-05T17:45:00Z"),
+        ("20260705233000[+5.45:NPT]", "2026-07-05T17:45:00Z"),
+    ):
+        first, _ = lines(tmp_path / "s.ofx", SGML.replace("20260705233000.000[-5:EST]", written))
+        assert (first["settled_at"], first["refusal"]) == (instant, None), written
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -280,6 +280,9 @@ def test_the_report_of_the_guide_is_read_as_the_guide_says(tmp_path: Path) -> No
         43,
         True,
     )
+    (tmp_path / "stl.TAB").write_text(path.read_text(encoding="utf-8").replace(",", "\t"), encoding="utf-8")
+    (by_tabs,) = inspect("paypal", tmp_path / "stl.TAB").statements
+    assert (by_tabs.entries, by_tabs.signed_sum_minor, by_tabs.ties) == (3, 43, True)
 
 
 @needs_samples

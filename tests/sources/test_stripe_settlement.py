@@ -207,6 +207,8 @@ def test_a_row_settled_at_the_first_instant_it_gives(
         ("kwd", "1.234", "1234"),
         ("mga", "5", "500"),
         ("isk", "5", "5"),
+        ("isk", "100.00", "100"),
+        ("ugx", "-100.00", "-100"),
         ("usd", "-0.00", "0"),
         ("usd", "12,50", "1250"),
     ],
@@ -239,6 +241,10 @@ def test_major_units_become_iso_minor_units_exactly(lines: Any, currency: str, g
         (
             {"currency": "jpy", "fee": "0", "net": "0", "gross": "1500.00"},
             "gross: '1500.00' is not an exact amount of its currency: it has more decimals, or is too large",
+        ),
+        (
+            {"currency": "isk", "fee": "0", "net": "0", "gross": "100.50"},
+            "gross: '100.50' is not an exact amount of its currency: it has more decimals, or is too large",
         ),
         ({"balance_transaction_id": ""}, "balance_transaction_id: blank"),
         ({"fee": ""}, "fee: blank"),

@@ -8,7 +8,6 @@ Does not belong here: webhooks (adyen_events), typing and quarantine.
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -292,21 +291,10 @@ def _minor(frame: pl.DataFrame, column: str, currency: str) -> pl.Expr:
     """Minor units of a column; 0 where it is blank, null where its text is no exact amount of the row's currency."""
     text = _column(frame, column).str.replace(r"\A(-?)\.", "${1}0.")
     code = _column(frame, currency)
-    written = code.replace_strict(_decimals(), default=None, return_dtype=pl.Int64)
+    written = code.replace_strict(vocabulary.written_decimals(FORMAT), default=None, return_dtype=pl.Int64)
     iso = code.replace_strict(vocabulary.currencies(), default=None, return_dtype=pl.Int64)
-    amount = money.minor_units_column(text, written).cast(pl.Int64)
-    scale = pl.lit(10, dtype=pl.Int64).pow((written - iso).cast(pl.UInt32))
-    exact = pl.when(amount % scale == 0).then(amount // scale)
+    exact = money.minor_units_column_as_written(text, written, iso).cast(pl.Int64)
     return pl.when(_column(frame, column).is_null() & iso.is_not_null()).then(pl.lit(0)).otherwise(exact)
-
-
-@cache
-def _decimals() -> Mapping[str, int]:
-    """Currency → decimals a report may write it with: those of ISO 4217, or of Adyen where they are more."""
-    return {
-        currency: max(exponent, vocabulary.provider_exponent(FORMAT, "api", currency, date.max))
-        for currency, exponent in vocabulary.currencies().items()
-    }
 
 
 def _settled_at(frame: pl.DataFrame) -> pl.Expr:

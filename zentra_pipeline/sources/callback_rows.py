@@ -30,7 +30,12 @@ def frame(rows: Iterable[Row]) -> pl.DataFrame:
     """One frame of rows; a column that a row lacks is null."""
     schema: dict[str, pl.DataType] = {column: pl.String() for column in callbacks.CONTRACT.columns}
     schema |= {"raw": pl.String(), "row_number": pl.Int64(), "refusal": pl.String(), "source_row": pl.String()}
-    return pl.DataFrame(list(rows), schema=schema)
+    return pl.DataFrame([{**row, "refusal": _sayable(row.get("refusal"))} for row in rows], schema=schema)
+
+
+def _sayable(refusal: str | int | None) -> str | None:
+    """A refusal with `?` for halves of surrogate pairs, which it may quote from the event and no file can hold."""
+    return None if refusal is None else str(refusal).encode("utf-8", "replace").decode()
 
 
 def received(text: str | None) -> datetime:

@@ -16,6 +16,7 @@ from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.camt_entry import Details, Node, batch_of, details_of, local_name
 from zentra_pipeline.sources.camt_statement import OpenStatement
 from zentra_pipeline.sources.file_refusals import refuse_other_xml, start_of
+from zentra_pipeline.sources.limits import BYTE_ORDER_MARK
 from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 
 _BLOCK = 64 * 1024
@@ -66,7 +67,8 @@ def parts(path: Path, name: str, file_format: str, notes: Notes) -> Iterator[Par
     try:
         with path.open("rb") as stream:
             # XML has nothing before its declaration; banks' portals put blank lines there.
-            parser.feed(stream.read(_BLOCK).lstrip(b" \t\r\n"))
+            first = stream.read(_BLOCK)
+            parser.feed(first.removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n") or first)
             yield from reader.take(parser, _BLOCK)
             while block := stream.read(_BLOCK):
                 parser.feed(block)

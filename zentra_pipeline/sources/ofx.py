@@ -24,7 +24,7 @@ _BLOCK: Final = 64 * 1024
 _TEXT_LIMIT: Final = 64 * 1024
 _TOKEN: Final = re.compile(r"<([/?!]?)([A-Za-z0-9._]++)[^<>]*+>([^<]*+)")
 _DATE: Final = re.compile(
-    r"([0-9]{8})([0-9]{6})?(?:\.[0-9]+)?(?:\[([+-]?[0-9]{1,2}(?:\.[0-9]{1,2})?)(?::[^\]]*)?\])?", re.A
+    r"([0-9]{8})([0-9]{4}(?:[0-9]{2})?)?(?:\.[0-9]+)?(?:\[([+-]?[0-9]{1,2}(?:\.[0-9]{1,2})?)(?::[^\]]*)?\])?", re.A
 )
 _STATEMENTS: Final = ("STMTRS", "CCSTMTRS")
 _PAYOUTS: Final = ("CHECK", "XFER", "DIRECTDEBIT", "PAYMENT", "REPEATPMT", "ATM", "POS", "CASH")
@@ -185,9 +185,10 @@ def _instant(text: str) -> str:
         return text
     day, clock, offset = found.groups()
     try:
-        local = datetime.strptime(day + (clock or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        local = datetime.strptime(day + (clock or "").ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         hours, _, part = (offset or "0").partition(".")
-        minutes = int(part.ljust(2, "0")) * 60 // 100 if part else 0
+        # Banks write half an hour as .5 and as .30; no zone is 18 minutes off, as .30 of an hour would be.
+        minutes = int(part) if part in ("30", "45") else int((part or "0").ljust(2, "0")) * 60 // 100
         behind = timedelta(hours=int(hours), minutes=-minutes if hours.startswith("-") else minutes)
         return f"{(local - behind).strftime('%Y-%m-%dT%H:%M:%S')}Z"
     except (ValueError, OverflowError):

@@ -73,10 +73,10 @@ def body_rows(path: Path, name: str, sections: list[Section] | None = None) -> I
     refuse_other_forms(start, name)
     first = start.removeprefix(BYTE_ORDER_MARK).partition(b"\n")[0].decode("utf-8", "replace")
     other = separators.other_than(",", first, lambda fields: any(field in _FIRST for field in fields[:1]))
-    if other is not None:
-        raise _refused(name, 1, f"its columns are separated by {other.plural}, not by commas")
+    if other is not None and other.mark != "\t":
+        raise _refused(name, 1, f"its columns are separated by {other.plural}, not by commas or tabs")
     report = _Report(name, [] if sections is None else sections)
-    for line, record in _records(path, name):
+    for line, record in _records(path, name, "," if other is None else "\t"):
         row = report.take(line, record)
         if row is not None:
             yield row
@@ -185,19 +185,19 @@ class _Report:
         return _refused(self._name, line, why)
 
 
-def _records(path: Path, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Records of comma-separated fields with the line each ends in; blank lines are skipped."""
+def _records(path: Path, name: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Records of fields with the line each ends in; blank lines are skipped."""
     with path.open("rb") as stream:
         if stream.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
             stream.seek(0)
-        reader = csv.reader(_lines(stream, name), strict=True)
+        reader = csv.reader(_lines(stream, name), strict=True, delimiter=separator)
         while True:
             try:
                 record = next(reader)
             except StopIteration:
                 return
             except csv.Error as cause:
-                raise _refused(name, reader.line_num, f"{cause}; put a field with commas in quotes") from cause
+                raise _refused(name, reader.line_num, f"{cause}; put a field with commas or tabs in quotes") from cause
             if record:
                 yield reader.line_num, record
 

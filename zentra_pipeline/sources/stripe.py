@@ -187,21 +187,28 @@ def _settlement_lines(frame: pl.DataFrame) -> pl.DataFrame:
         *_presentment(frame),
         _undocumented(frame).alias("raw"),
         pl.col("row_number"),
-        _exponent(currency).alias("exponent"),
+        currency.replace_strict(vocabulary.currencies(), default=None, return_dtype=pl.Int64).alias("exponent"),
     )
     has_original = pl.col("line_type").is_in(_WITH_ORIGINAL) & pl.col("original_reference").ne(
         pl.col("provider_reference")
     )
     lines = lines.with_columns(
-        *(money.minor_units_column(pl.col(f"{amount}_minor"), pl.col("exponent")) for amount in _AMOUNTS),
-        money.minor_units_column(pl.col("presentment_minor"), _exponent(pl.col("presentment_currency"))),
+        *(_minor(f"{amount}_minor", "currency").alias(f"{amount}_minor") for amount in _AMOUNTS),
+        _minor("presentment_minor", "presentment_currency").alias("presentment_minor"),
         pl.when(has_original).then(pl.col("original_reference")).alias("original_reference"),
     )
     return lines.drop("exponent").with_columns(_refusals(frame, lines))
 
 
-def _exponent(currency: pl.Expr) -> pl.Expr:
-    return currency.replace_strict(vocabulary.currencies(), default=None, return_dtype=pl.Int64)
+def _minor(amount: str, currency: str) -> pl.Expr:
+    """Minor units of an amount's text, as text; null where it is no exact amount of its currency.
+
+    Stripe counts some currencies of no decimals in hundredths, and may write them so: `100.00` ISK is 100.
+    """
+    code = pl.col(currency)
+    standard = code.replace_strict(vocabulary.currencies(), default=None, return_dtype=pl.Int64)
+    written = code.replace_strict(vocabulary.written_decimals("stripe"), default=None, return_dtype=pl.Int64)
+    return money.minor_units_column_as_written(pl.col(amount), written, standard)
 
 
 def _presentment(frame: pl.DataFrame) -> list[pl.Expr]:
