@@ -139,7 +139,11 @@ def test_every_reader_of_tables_says_which_separator_a_file_has(tmp_path: Path) 
         ("amazon", amazon.replace("\t", ";"), "semicolons, not by tabs; download it again as Flat File V2"),
         ("checkout", breakdown.replace(",", ";") + "a;1,5\n", "semicolons, not by commas; export it with commas"),
         ("checkout", payouts.replace(",", "\t") + "a\t1,5\n", "tabs, not by commas; export it with commas"),
-        ("paypal", '"RH";2026/04/21 00:00:00 -0700;"A";"X"\n', "semicolons, not by commas or tabs; download the report again"),
+        (
+            "paypal",
+            '"RH";2026/04/21 00:00:00 -0700;"A";"X"\n',
+            "semicolons, not by commas or tabs; download the report again",
+        ),
     ]
 
     def is_said(case: tuple[str, str, str]) -> None:
