@@ -8,7 +8,7 @@ DEMO_HOME ?= data/demo
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo ui test test-postgresql test-history test-all lint format bench lock clean
+.PHONY: help setup demo ui test test-ci test-postgresql test-history test-all lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -31,8 +31,11 @@ ui: setup  ## Dagster's UI on the demo's home, http://127.0.0.1:3000
 	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
 	ZENTRA_HOME=$(abspath $(DEMO_HOME)) DAGSTER_HOME=$(abspath $(DEMO_HOME))/dagster $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
-test: setup  ## every test but the slow ones
-	$(PYTEST)
+test: setup  ## every test but the slow ones and those of CI
+	$(PYTEST) -m "not slow and not ci"
+
+test-ci: setup  ## the tests of CI: kills, races, servers, a browser, Dagster, whole simulated worlds
+	$(PYTEST) -m "ci and not slow"
 
 test-postgresql: setup  ## the tests marked on_postgresql, with every store in PostgreSQL
 	ZENTRA_TEST_STORES=postgresql ZENTRA_REQUIRE_POSTGRES=1 \

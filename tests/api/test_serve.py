@@ -15,6 +15,8 @@ import pytest
 from benchmarks.callback_intake import free_port, measure, wait_until_it_answers
 from tests.api.conftest import PROVIDER, Books, make_books
 
+pytestmark = pytest.mark.ci
+
 RUN = {"provider": PROVIDER, "settlement_file": "set_2026_04_26", "ledger_window": "2026-04-26", "owner": "o"}
 
 

@@ -24,9 +24,12 @@ from zentra_pipeline.tenants.tenant import Tenant
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 sync_api = pytest.importorskip("playwright.sync_api", reason="install playwright (it is in the group dev)")
 IS_REQUIRED = os.environ.get("ZENTRA_REQUIRE_CHROMIUM") == "1"  # in CI it is never skipped
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not IS_REQUIRED, reason="no chromium: apt-get install chromium, or set CHROMIUM"
-)
+pytestmark = [
+    pytest.mark.ci,
+    pytest.mark.skipif(
+        CHROMIUM is None and not IS_REQUIRED, reason="no chromium: apt-get install chromium, or set CHROMIUM"
+    ),
+]
 PAGES = ("approvals", "exceptions?status=any", "runs", "payments?reference=pay_9XKD", "payments?reference=none")
 
 

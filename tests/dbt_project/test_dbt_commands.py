@@ -14,7 +14,7 @@ from tests.support.built_project import built_project, project_nodes
 from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.settings import DBT_PROJECT
 
-pytestmark = pytest.mark.xdist_group("built_project")
+pytestmark = [pytest.mark.ci, pytest.mark.xdist_group("built_project")]
 
 
 @pytest.fixture

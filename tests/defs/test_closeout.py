@@ -31,6 +31,8 @@ from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.tenants.tenant import Tenant
 
+pytestmark = pytest.mark.ci
+
 # A process of its own that materializes the closeout and dies when the evidence is about to be written.
 CHILD = """
 import sys

@@ -22,6 +22,8 @@ from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.reconcile.daily import reconcile_previous_window
 from zentra_pipeline.defs.resources import Reconciler
 
+pytestmark = pytest.mark.ci
+
 SCOPE = f"{TENANT}/rail_primary"
 
 

@@ -17,6 +17,8 @@ from zentra_pipeline.defs.instance import dagster_instance, prepare_instance
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants import dagster_files
 
+pytestmark = pytest.mark.ci
+
 BALANCE = dg.AssetKey("balance")
 
 

@@ -21,6 +21,8 @@ from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.reconcile.window_run import WindowResult
 from zentra_pipeline.tenants.tenant import Tenant
 
+pytestmark = pytest.mark.ci
+
 SCOPE = scope_key(TENANT, "rail_primary")
 CONTROL = "conservation_holds"
 

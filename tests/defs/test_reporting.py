@@ -25,6 +25,8 @@ from zentra_pipeline.defs.partitions import partition_key, windows
 from zentra_pipeline.defs.reporting import COUNT_CHECK, QUARANTINE_CHECK, QUARANTINE_KEY, recorded_files_and_closeouts
 from zentra_pipeline.defs.resources import Reconciler
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:

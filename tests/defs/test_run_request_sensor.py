@@ -22,7 +22,7 @@ from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = [pytest.mark.ci, pytest.mark.on_postgresql]
 
 
 @pytest.fixture

@@ -249,6 +249,7 @@ window_run.run_window(Tenant.of(Home.at(root), "acme"), request)
 """
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("place", ["written", "recorded"])
 def test_a_publish_that_is_killed_emits_nothing_and_the_next_one_all_of_it_once(tmp_path: Path, place: str) -> None:
     world = World(tmp_path, {"expects_callbacks": False})

@@ -14,7 +14,7 @@ from tests.support.forked import forking
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store
 
-pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("catalog_as_shipped")]
 
 CHILD = """
 from datetime import UTC, datetime

@@ -14,6 +14,8 @@ from zentra_pipeline.settings import Home
 from zentra_pipeline.store import files as registered
 from zentra_pipeline.tenants.tenant import Tenant
 
+pytestmark = pytest.mark.ci
+
 ROWS = 3_000
 KILLS = 8
 CHILD = """

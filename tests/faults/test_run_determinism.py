@@ -13,6 +13,8 @@ from tests.scenarios.world import World
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import dbt_execute
 
+pytestmark = pytest.mark.ci
+
 # DuckDB gives work to a second thread from 122,880 rows on, in its own tables and in a Parquet file; the ledger has
 # twice as many entries as there are movements. Forced, it parts its own tables every 2,048 rows: fewer movements then
 # show an order that nobody stated more often than many do unforced.

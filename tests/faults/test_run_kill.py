@@ -18,7 +18,7 @@ from zentra_pipeline.reconcile import window_run
 from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.tenants.tenant import Tenant
 
-pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("catalog_as_shipped")]
 
 CHILD = """
 from datetime import UTC, date, datetime

@@ -14,6 +14,8 @@ from zentra_pipeline.settings import Home
 from zentra_pipeline.store import decisions, event_log
 from zentra_pipeline.tenants.tenant import Tenant
 
+pytestmark = pytest.mark.ci
+
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 40
 # Imports once and forks a writer a round: a writer says "n" on stdout once transaction n is committed.

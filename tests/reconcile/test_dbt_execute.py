@@ -139,6 +139,7 @@ def test_when_progress_cannot_be_recorded_nothing_else_begins(tmp_path: Path, mo
     assert started in (["a"], ["a", "b"])
 
 
+@pytest.mark.ci
 def test_dbts_own_build_makes_the_same_relations_of_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,9 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.runtime.asking import NOW, PROVIDER, new_tenant, rows
 from zentra_pipeline.runtime.intents import stage_intents
 from zentra_pipeline.settings import DBT_PROJECT
+
+pytestmark = pytest.mark.ci
 
 ROOT = DBT_PROJECT.parent
 KILLED_AFTER = (1, 4, 9, 16, 23)

@@ -17,7 +17,7 @@ from zentra_pipeline.store.place import MARKER
 from zentra_pipeline.upkeep import doctor, rebuild
 from zentra_pipeline.upkeep.finding import ERROR
 
-pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("catalog_as_shipped")]
 
 
 @dataclass(frozen=True)

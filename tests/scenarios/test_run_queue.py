@@ -102,6 +102,7 @@ def monday_again(world: World) -> None:
 MADE_AGAIN = [(MON, 0, 600, 70, 530), (TUE, 530, 0, 500, 30), (WED, 30, 0, 0, 30)]
 
 
+@pytest.mark.ci
 def test_materialized_in_dagster_a_revision_has_later_windows_made_again(
     changed: World, instance: dg.DagsterInstance
 ) -> None:
@@ -233,6 +234,7 @@ def runs() -> Iterator[Forking]:
         yield process
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("point", ["within the transaction", "behind the transaction", "in what follows"])
 def test_a_kill_between_a_run_and_what_follows_heals(
     changed: World, point: str, runs: Forking, monkeypatch: pytest.MonkeyPatch

@@ -8,6 +8,8 @@ from tests.cli.conftest import Zentra, zentra
 from zentra_pipeline.simulation import replay
 from zentra_pipeline.simulation.replay import Published
 
+pytestmark = pytest.mark.ci
+
 __all__ = ["zentra"]
 
 

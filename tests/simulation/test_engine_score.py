@@ -20,6 +20,8 @@ from zentra_pipeline.simulation.write import write_world
 from zentra_pipeline.store.runs import Run
 from zentra_pipeline.tenants.tenant import Tenant
 
+pytestmark = pytest.mark.ci
+
 QUICK_SEEDS = range(2)
 SLOW_SEEDS = range(2, 50)
 

@@ -114,6 +114,7 @@ def test_foreign_keys_are_enforced(paths: TenantPaths) -> None:
         )
 
 
+@pytest.mark.ci
 def test_processes_that_come_first_at_once_all_find_the_store(tmp_path: Path, database: str) -> None:
     program = (
         "import sys; from pathlib import Path; from zentra_pipeline.settings import Home, TenantPaths;"

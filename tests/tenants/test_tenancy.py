@@ -120,6 +120,7 @@ def test_a_name_that_file_systems_or_variables_take_for_anothers_is_refused(home
     tenancy.add_tenant(home, "acme-euro", NOW)
 
 
+@pytest.mark.ci
 def test_processes_that_add_the_same_tenant_at_once_agree(home: Home) -> None:
     program = (
         "import sys; from datetime import UTC, datetime; from zentra_pipeline.tenants import tenancy;"

@@ -189,6 +189,7 @@ def damaged(copies: Copies, name: str) -> Copy:
     return copy
 
 
+@pytest.mark.ci
 def test_a_rebuild_that_fails_on_the_way_leaves_right_files_and_a_rerun_heals(
     copies: Copies, original: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

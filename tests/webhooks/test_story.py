@@ -24,6 +24,8 @@ from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.webhooks import endpoints, replay, sending
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.fixture
 def booked(tmp_path: Path) -> Station:
