@@ -7,7 +7,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from zentra_pipeline.errors import ZentraError
@@ -194,7 +194,7 @@ def utc_offsets() -> dict[str, int]:
     return {row["abbreviation"]: int(row["utc_offset_minutes"]) for row in _seed("time_zones")}
 
 
-@cache
+@lru_cache(maxsize=1024)
 def bank_line_type(scheme: str, codes: tuple[str, ...], direction: str) -> str | None:
     """The line type that a bank's transaction code means; null where no row of the seed fits it.
 

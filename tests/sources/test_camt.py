@@ -429,6 +429,12 @@ def test_what_is_held_until_an_entry_ends_is_bounded(tmp_path: Path, monkeypatch
         assert words in refusal(tmp_path, text)
 
 
+def test_codes_without_end_are_not_all_remembered() -> None:
+    for number in range(3_000):
+        assert bank_statements.line_type((("swift", (f"{number}{'X' * 10_000}",)),), 1) == "payment"
+    assert vocabulary.bank_line_type.cache_info().currsize <= 1_024
+
+
 def test_every_line_type_of_a_code_is_one_of_the_contract() -> None:
     assert vocabulary.bank_line_type("iso20022", ("", "", ""), "credit") == "payment"
     assert vocabulary.bank_line_type("swift", ("CHG",), "debit") == "fee"

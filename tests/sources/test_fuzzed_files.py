@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from zentra_pipeline import memory
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.contracts.gate import validate
 from zentra_pipeline.errors import InputRejectedError
@@ -242,6 +243,8 @@ def fuzz(name: str, folder: Path, numbers: range, until: float = float("inf")) -
         took = time.process_time() - began
         assert took < LONGEST_SECONDS, f"{name}, mutation {number}: {took:.1f} s of processor time"
         done += 1
+        if done % 50 == 0:
+            memory.give_back()  # as a server does after each file
         if time.process_time() > until:
             break
     return done

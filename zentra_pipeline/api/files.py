@@ -1,7 +1,5 @@
 """Upload routes: the body as it comes, to the same ingest as `zentra ingest`. No reader belongs here."""
 
-import contextlib
-import ctypes
 import hashlib
 import secrets
 import shutil
@@ -14,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from zentra_pipeline import identifiers
+from zentra_pipeline import identifiers, memory
 from zentra_pipeline.api import bodies, problems
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import Asker, Caller
@@ -140,10 +138,9 @@ def _ingest(caller: Caller, serving: Service, provider: str, kind: str, query: F
 
 
 def _clear_away(folder: Path) -> None:
-    """Remove an upload, and give back the memory that reading it took: glibc keeps it for each thread."""
+    """Remove an upload, and give back the memory that reading it took."""
     shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no malloc_trim, and need none
-        ctypes.CDLL(None).malloc_trim(0)
+    memory.give_back()
 
 
 def _format(paths: TenantPaths, provider: str, kind: str) -> str:

@@ -25,6 +25,7 @@ _TIME = re.compile(
 _SAFE_DIGITS = 18
 _MOST_STATEMENTS = 100_000
 _SHOWN = 60
+_LONGEST_CODE = 60  # beyond that of any bank, and what is remembered of them stays small
 _NO_REFERENCE = frozenset(("NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOTAVAILABLE", "NOREF"))
 
 Row = dict[str, str | int | None]
@@ -155,7 +156,9 @@ def line_type(codes: Iterable[tuple[str, Sequence[str | None]]], amount_minor: i
     """
     direction = "debit" if amount_minor < 0 else "credit"
     for scheme, code in codes:
-        found = vocabulary.bank_line_type(scheme, tuple((part or "").strip().upper() for part in code), direction)
+        found = vocabulary.bank_line_type(
+            scheme, tuple((part or "").strip().upper()[:_LONGEST_CODE] for part in code), direction
+        )
         if found is not None:
             return found
     return "refund" if amount_minor < 0 else "payment"

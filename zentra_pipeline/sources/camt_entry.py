@@ -56,7 +56,7 @@ Fields = dict[str, str]
 """The texts in an element by the path of local names to each, the first where a path repeats; `…@Ccy` of amounts."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _local(tag: str) -> str:
     return tag.rpartition("}")[2]
 

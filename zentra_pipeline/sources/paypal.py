@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -307,7 +307,7 @@ def _first(values: Mapping[str, str], *columns: str) -> str | None:
     return next((values[column] for column in columns if column in values), None)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _record_type(code: str) -> vocabulary.RecordType | None:
     known = vocabulary.record_types(FORMAT)
     return known.get(code) or (known.get(f"{code[:3]}*") if re.fullmatch(r"T[0-9]{4}", code, re.ASCII) else None)
