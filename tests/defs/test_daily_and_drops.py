@@ -97,6 +97,9 @@ def test_a_dropped_file_is_ingested_once_it_rests_and_its_run_is_asked_for_once(
     assert again.run_key != asked.run_key
     files.mv(monday, f"{url}/set_renamed.csv")
     renamed = look(world, instance, look(world, instance, restated.cursor).cursor)
+    assert str(renamed.skip_message).startswith(
+        "1 files ingested; set_renamed.csv is ingested as set_renamed, which is no window's (settlement_file_name"
+    )
     assert (renamed.run_requests, ingested(world)[-1]) == ([], ("set_renamed", 1))
     assert world.query("select count(distinct line_id) as lines from settlement_lines") == [{"lines": 2}]
 

@@ -68,6 +68,9 @@ CHARGEBACK = {
 CAPTURE = {"id": "cpt_1", "amount": eur("8.00"), "settlementAmount": eur("8.00"), "paymentId": "tr_3", "createdAt": AT}
 
 
+MONTH = {"periods": {"2026": {"\ud800": settlement("-0.35", "0.35")["periods"]["2026"]["04"]}}}
+
+
 def lines(path: Path, *pages: object) -> list[dict[str, Any]]:
     path.write_text("\n".join(json.dumps(page) for page in pages), encoding="utf-8")
     found = bank_statements.settlement_frames(parts(path, path.name), path.name)
@@ -125,6 +128,7 @@ def test_costs_with_fractions_of_a_cent_are_rounded_as_a_sum(tmp_path: Path) -> 
         ((settlement("1.00", "1e999999"),), "'1e999999' 'EUR' is not an amount in EUR"),
         ((settlement("1.00", "1_0"),), "'1_0' 'EUR' is not an amount in EUR"),
         ((settlement("1.00"), settlement("1.00")), "settlement stl_1 is there twice"),
+        ((settlement("-0.35", "0.35") | MONTH,), r"'\ud800' is half of a surrogate pair, which is no text"),
     ],
 )
 def test_what_is_no_settlement_is_refused_with_the_reason(

@@ -50,11 +50,11 @@ def settlement_frames(parts: Iterator[Part], name: str) -> Iterator[pl.DataFrame
         number += 1
         rows.append({**part, "row_number": number})
         if len(rows) == _FRAME_ROWS:
-            yield _frame(rows)
+            yield _frame(rows, name)
             rows, has_yielded = [], True
     refuse_what_does_not_tie(refused, name)
     if rows or not has_yielded:
-        yield _frame(rows)
+        yield _frame(rows, name)
 
 
 def statements(parts: Iterator[Part], name: str) -> Sequence[Statement]:
@@ -191,7 +191,13 @@ def short_digest(content: str) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _frame(rows: list[Row]) -> pl.DataFrame:
+def _frame(rows: list[Row], name: str) -> pl.DataFrame:
     schema: dict[str, pl.DataType] = {column: pl.String() for column in settlement_lines.CONTRACT.columns}
     schema |= {"raw": pl.String(), "row_number": pl.Int64(), "refusal": pl.String(), "source_row": pl.String()}
-    return pl.DataFrame(rows, schema=schema)
+    try:
+        return pl.DataFrame(rows, schema=schema)
+    except UnicodeEncodeError as cause:
+        half = ascii(cause.object[cause.start])
+        raise InputRejectedError(
+            f"{name}: {half} is half of a surrogate pair, which is no text; save it again"
+        ) from cause

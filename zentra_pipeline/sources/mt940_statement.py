@@ -130,7 +130,10 @@ class OpenStatement:
             return
         self._entries += 1
         if self._currency is None:
-            raise self._refused("an entry (:61:) comes before any field that names a currency (:60F:, :34F:)")
+            raise self._refused(
+                "an entry (:61:) comes before any field that names a currency (:60F:, :34F:); "
+                "ask the bank for the whole statement"
+            )
         try:
             line = line_of(text, self._currency)
         except ValueError as cause:

@@ -58,7 +58,11 @@ class _Tick:
 
     def has_room(self) -> bool:
         """Whether one more file may be ingested; the others wait for the next tick."""
-        return self.ingested < _MOST_FILES and time.monotonic() < self.ends
+        return self.ingested < _MOST_FILES and self.has_time()
+
+    def has_time(self) -> bool:
+        """Whether the tick may begin with another file."""
+        return time.monotonic() < self.ends
 
     def say(self, what: str) -> None:
         """Note what a person should know; bytes of a name that are no text are shown as `?`."""
@@ -88,13 +92,19 @@ def file_drop(context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[
                 _look(context.instance, tenant, folder, tick, tick.seen[name])
             except Exception as cause:  # a bucket's client raises errors of its own, and one folder stops no other
                 tick.say(f"{tenant.name} {folder.provider}: {drop.url} cannot be read: {cause}")
-    more = f"; and {len(tick.said) - _MOST_SAID} more" if len(tick.said) > _MOST_SAID else ""
-    said = "; ".join(tick.said[:_MOST_SAID]) + more or "no new file"
+    said = [f"{tick.ingested} files ingested", *tick.said[:_MOST_SAID], *_more(tick)]
     return dg.SensorResult(
         run_requests=tick.requests,
-        skip_reason=None if tick.requests else dg.SkipReason(f"{tick.ingested} files ingested; {said}"),
+        skip_reason=None if tick.requests else dg.SkipReason("; ".join(said)),
         cursor=json.dumps(tick.seen, sort_keys=True),
     )
+
+
+def _more(tick: _Tick) -> list[str]:
+    """What ends a message: how many faults are left out, or that there was nothing."""
+    if len(tick.said) > _MOST_SAID:
+        return [f"and {len(tick.said) - _MOST_SAID} more"]
+    return [] if tick.said or tick.ingested else ["no new file"]
 
 
 def _look(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, tick: _Tick, seen: Seen) -> None:
@@ -114,7 +124,10 @@ def _look(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, tick
             tick.ingested += 1
             resting.append(name)
     with tempfile.TemporaryDirectory(dir=tenant.paths.scratch) as scratch:
-        for name, copy in _copied(files, {name: found[name] for name in resting}, Path(scratch), tick).items():
+        copies = _copied(files, {name: found[name] for name in resting}, Path(scratch), tick)
+        for position, (name, copy) in enumerate(copies.items()):
+            if position and not tick.has_time():
+                break
             state = _taken(instance, tenant, folder, copy, tick)
             seen[name] = [seen[name][0], state, "" if state == _ARRIVING else profile]
     for _looked, state, _read_by in seen.values():
@@ -140,6 +153,8 @@ def _copied(
     """Copies of the wanted files by name; those that went, changed while they were copied or cannot be read are out."""
     copies: dict[str, Path] = {}
     for position, (name, item) in enumerate(wanted.items()):
+        if position and not tick.has_time():
+            break
         copy = scratch / str(position) / _text(name)
         copy.parent.mkdir()
         try:
@@ -168,7 +183,7 @@ def _text(name: str) -> str:
 def _taken(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, copy: Path, tick: _Tick) -> str:
     """Ingest the copy of a file; the state that the file is in then."""
     try:
-        tick.requests += _ingest(instance, tenant, folder, copy)
+        tick.requests += _ingest(instance, tenant, folder, copy, tick)
     except (ZentraError, OSError) as cause:
         if isinstance(cause, ZentraError) and not isinstance(cause, UnavailableError):
             return f"{copy.name} was refused: {cause}"[:_SAID_CHARACTERS]
@@ -177,7 +192,9 @@ def _taken(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, cop
     return _INGESTED
 
 
-def _ingest(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, file: Path) -> Iterator[dg.RunRequest]:
+def _ingest(
+    instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, file: Path, tick: _Tick
+) -> Iterator[dg.RunRequest]:
     """Ingest a file, and ask for the run of the window that a settlement file names."""
     provider, kind = folder.provider, folder.drop.kind
     outcome = ingest_files(
@@ -194,6 +211,9 @@ def _ingest(instance: dg.DagsterInstance, tenant: Tenant, folder: DropFolder, fi
     profile = load_profile(tenant.paths, provider)
     window = named_window(profile, ingested.file_id) if kind == "settlement" else None
     if window is None:
+        if kind == "settlement" and not ingested.unchanged:
+            form = f"settlement_file_name {profile.settlement_file_name}"
+            tick.say(f"{file.name} is ingested as {ingested.file_id}, which is no window's ({form}): ask for its run")
         return
     if not is_shown(window):
         # Dagster learns of the window when its definitions are loaded again; whoever serves the queue does not wait.
