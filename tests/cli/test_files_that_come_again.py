@@ -55,8 +55,10 @@ def test_a_report_that_comes_again_under_another_id_changes_no_money(name: str, 
 
     for step in scenario.steps:
         if step.ingest is not None:
+            named = step.ingest.settlement_file
             for file in step.ingest.files:
-                ingest(step.ingest.kind, SCENARIOS / name / "inputs" / file)
+                under = () if named is None else ("--settlement-file", named)
+                ingest(step.ingest.kind, SCENARIOS / name / "inputs" / file, *under)
         elif step.run is not None:
             run(step.run.settlement_file, str(step.run.ledger_window), "2026-05-20T12:00:00Z")
             break
