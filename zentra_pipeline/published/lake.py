@@ -8,7 +8,7 @@ command if a crash came between. Does not belong here: the files themselves (lak
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -88,7 +88,7 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
     """
     with reading(operational_store(paths)) as store:
         snapshot = lake_views.read_snapshot(paths, store)
-    views = {name: rows or lake_views.no_rows(name) for name, rows in lake_views.views(paths, snapshot).items()}
+    views = lake_views.view_makers(paths, snapshot)
     with _database(os.getpid()).cursor() as connection:  # its temporary tables are its own, and end with it
         try:
             tables = views.keys() | operational_tables.COLUMNS.keys()
@@ -100,10 +100,10 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
         needed = _with_their_sources(named, views)
         for name in operational_tables.COLUMNS:
             if name in needed:
-                operational_tables.create_table(connection, name, snapshot.tables.rows[name], "temp")
-        for name, definition in views.items():
+                operational_tables.create_table(connection, name, snapshot.tables.rows_of[name](), "temp")
+        for name in views:
             if name in needed:
-                connection.execute(f"create temp view {name} as {definition}")
+                connection.execute(f"create temp view {name} as {needed[name]}")
         try:
             answer = connection.execute(sql, list(parameters))
             columns = [column[0] for column in answer.description or []]
@@ -124,14 +124,16 @@ def _database(process: int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"enable_external_file_cache": False})
 
 
-def _with_their_sources(names: Iterable[str], views: Mapping[str, str]) -> set[str]:
-    """Tables with all that their views read: making what a query does not name costs more than most queries."""
-    found, waiting = set(), list(names)
+def _with_their_sources(names: Iterable[str], views: Mapping[str, Callable[[], str | None]]) -> dict[str, str]:
+    """Tables, and all that their views read, with the select behind each view: making more would cost the most."""
+    found: dict[str, str] = {}
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += _WORD.findall(_QUOTED.sub("", views.get(name, "")))
+        if name in found:
+            continue
+        found[name] = (views[name]() or lake_views.no_rows(name)) if name in views else ""
+        waiting += _WORD.findall(_QUOTED.sub("", found[name]))
     return found
 
 

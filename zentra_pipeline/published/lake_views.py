@@ -1,9 +1,10 @@
 """What readers find at one moment, and the select behind every table that lies in the lake; answering queries: lake."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -30,13 +31,25 @@ AS_CLOSED: Final = ("matches", "match_legs", "three_way", "exceptions", "open_it
 
 
 @dataclass(frozen=True)
+class PublishedRevision:
+    """A published state of a run and its tables, each with `path`, `rows` and `sha256`."""
+
+    run_id: str
+    revision: int
+    tables: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """What readers see at one moment: operational tables, current and sealed revisions, and the registered files."""
+    """What readers see at one moment: operational tables, current and sealed revisions, and the registered files.
+
+    `revisions` are in the runs' order of creation, `sealed_revisions` by closeout.
+    """
 
     tenant: str
     tables: OperationalTables
-    revisions: list[run_store.Revision]
-    sealed_revisions: dict[str, run_store.Revision]
+    revisions: list[PublishedRevision]
+    sealed_revisions: dict[str, PublishedRevision]
     sequences: dict[str, int]
     outlived: list[str]
     files: list[file_store.StagedFile]
@@ -77,15 +90,23 @@ def read_snapshot(paths: TenantPaths, connection: Connection) -> Snapshot:
     tenant = paths.root.name
     runs = run_store.list_runs(connection)
     tables = operational_tables.read(tenant, connection, runs)
-    current = [run_store.current_revision(connection, run.run_id) for run in runs if run.is_published]
+    current = [(run.run_id, run.revision) for run in runs if run.is_published]
     sealed = {
-        closeout.closeout_id: run_store.revision(connection, closeout.run_id, closeout.run_revision)
+        closeout.closeout_id: (closeout.run_id, closeout.run_revision)
         for closeout in tables.sealed
         if closeout.run_revision > 0
     }
-    registered = [file for kind in identifiers.FILE_KINDS for file in file_store.staged_files(connection, kind)]
-    sequences = {run.run_id: run.sequence for run in runs}
-    return Snapshot(tenant, tables, current, sealed, sequences, _outlived(runs), registered)
+    tables_of = run_store.tables_of(connection, {*current, *sealed.values()})
+    kinds: dict[str, int] = {kind: place for place, kind in enumerate(identifiers.FILE_KINDS)}
+    return Snapshot(
+        tenant=tenant,
+        tables=tables,
+        revisions=[PublishedRevision(*one, tables_of[one]) for one in current],
+        sealed_revisions={closeout: PublishedRevision(*one, tables_of[one]) for closeout, one in sealed.items()},
+        sequences={run.run_id: run.sequence for run in runs},
+        outlived=_outlived(runs),
+        files=sorted((file for file in tables.files if file.kind in kinds), key=lambda file: kinds[file.kind]),
+    )
 
 
 def _outlived(runs: Sequence[run_store.Run]) -> list[str]:
@@ -103,24 +124,45 @@ def _outlived(runs: Sequence[run_store.Run]) -> list[str]:
 
 def views(paths: TenantPaths, snapshot: Snapshot) -> dict[str, str | None]:
     """The select behind every published table that lies in the lake; null for one that has no file yet."""
+    return {name: make() for name, make in view_makers(paths, snapshot).items()}
+
+
+def view_makers(paths: TenantPaths, snapshot: Snapshot) -> dict[str, Callable[[], str | None]]:
+    """What makes the select of each of these tables: one names every file of its table, and few queries need many."""
+    from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
+
+    makers: dict[str, Callable[[], str | None]] = {
+        table: partial(_current_rows, paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL
+    }
+    makers |= {f"{table}_as_closed": partial(_rows_as_closed, paths, snapshot, table) for table in AS_CLOSED}
+    makers["open_items_now"] = partial(_open_items_now, paths, snapshot)
+    makers["closeout_evidence"] = partial(_evidence_rows, paths, snapshot)
+    makers["events"] = partial(_event_rows, paths, snapshot)
+    for kind in TABLE_OF_KIND:
+        makers[TABLE_OF_KIND[kind]] = partial(_staged_rows, paths, snapshot, kind)
+    makers["quarantine"] = partial(_staged_rows, paths, snapshot, None)
+    return makers
+
+
+def _staged_rows(paths: TenantPaths, snapshot: Snapshot, kind: str | None) -> str | None:
+    """The staged rows of a kind of file, or the quarantined ones of all kinds."""
     from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND, staged_columns
 
-    selects = {table: _current_rows(paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL}
-    selects |= {f"{table}_as_closed": _rows_as_closed(paths, snapshot, table) for table in AS_CLOSED}
-    selects["open_items_now"] = _open_items_now(paths, snapshot)
-    selects["closeout_evidence"] = _evidence_rows(paths, snapshot)
+    found = snapshot.quarantined(paths) if kind is None else snapshot.staged(paths, kind)
+    if not found:
+        return None
+    rows = staged_rows(staged_columns("quarantine" if kind is None else TABLE_OF_KIND[kind]), found)
+    return f"select {sql_text.literal(snapshot.tenant)} as tenant_id, * from ({rows})"
+
+
+def _event_rows(paths: TenantPaths, snapshot: Snapshot) -> str:
     singles = "select * from single_events"
     segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)
     emitted = f"{singles} union all {segments}" if segments else singles
-    selects["events"] = (
+    return (
         f"select emitted.*, runs.provider, runs.ledger_window from ({emitted}) as emitted "
         "left join runs on emitted.run_id = runs.run_id order by emitted.position nulls last"
     )
-    staged = {TABLE_OF_KIND[kind]: snapshot.staged(paths, kind) for kind in TABLE_OF_KIND}
-    for table, found in {**staged, "quarantine": snapshot.quarantined(paths)}.items():
-        rows = staged_rows(staged_columns(table), found)
-        selects[table] = f"select {sql_text.literal(snapshot.tenant)} as tenant_id, * from ({rows})" if found else None
-    return selects
 
 
 def _evidence_rows(paths: TenantPaths, snapshot: Snapshot) -> str | None:
@@ -171,7 +213,7 @@ def _in_force(newest: str, published: str, outlived: Sequence[str]) -> str:
 def _open_items_now(paths: TenantPaths, snapshot: Snapshot) -> str | None:
     """The open items of each provider's newest run: the last of those of its latest window."""
     newest: dict[str, tuple[str, int, Path]] = {}
-    windows = {run[0]: (str(run[3]), str(run[5])) for run in snapshot.tables.rows["runs"]}
+    windows = {run[0]: (str(run[3]), str(run[5])) for run in snapshot.tables.rows_of["runs"]()}
     for revision in snapshot.revisions:
         provider, window = windows[revision.run_id]
         place = (window, snapshot.sequences[revision.run_id], paths.root / revision.tables["open_items"]["path"])

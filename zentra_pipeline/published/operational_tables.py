@@ -5,7 +5,7 @@ here: queries on the store, the lake's files.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,11 +57,12 @@ COLUMNS: Final = {
 
 @dataclass(frozen=True)
 class OperationalTables:
-    """Rows of every table of COLUMNS at one moment, as tuples in column order, and the log's entries."""
+    """Every table of COLUMNS at one moment, whose rows are made when they are asked for, and the log's entries."""
 
-    rows: dict[str, list[tuple[Any, ...]]]
+    rows_of: Mapping[str, Callable[[], list[tuple[Any, ...]]]]
     closeouts: list[closeout_store.Closeout]
     event_entries: list[event_log.Entry]
+    files: list[file_store.StagedFile]
 
     @property
     def sealed(self) -> list[closeout_store.Closeout]:
@@ -74,6 +75,24 @@ def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> 
     decisions = decision_store.listed(connection)
     closeouts = closeout_store.listed(connection)
     entries = event_log.entries(connection)
+    files = file_store.registered_files(connection)
+    facts = file_facts.recorded(connection)
+    by_id = {run.run_id: run for run in runs}
+    rows_of: dict[str, Callable[[], list[tuple[Any, ...]]]] = {
+        "runs": lambda: [_run_row(tenant, run) for run in runs],
+        "decisions": lambda: [_decision_row(tenant, each, by_id.get(each.run_id or "")) for each in decisions],
+        "closeouts": lambda: [_closeout_row(tenant, closeout) for closeout in closeouts],
+        "exception_states": lambda: _state_rows(decisions, closeouts),
+        "files": lambda: _file_rows(tenant, files, facts),
+        "single_events": lambda: event_reading.single_rows(entries),
+        "currencies": vocabulary.currency_rows,
+    }
+    return OperationalTables(rows_of, closeouts, entries, files)
+
+
+def _state_rows(
+    decisions: Sequence[decision_store.Decision], closeouts: Sequence[closeout_store.Closeout]
+) -> list[tuple[Any, ...]]:
     states: list[tuple[Any, ...]] = [(None, *row) for row in exception_states(decisions)]
     for closeout in closeouts:
         if closeout.sealed_at is not None:
@@ -85,23 +104,13 @@ def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> 
                 if (decision.decided_at <= closeout.sealed_at if position is None else decision.sequence <= position)
             ]
             states += [(closeout.closeout_id, *row) for row in exception_states(known)]
-    by_id = {run.run_id: run for run in runs}
-    rows = {
-        "runs": [_run_row(tenant, run) for run in runs],
-        "decisions": [_decision_row(tenant, decision, by_id.get(decision.run_id or "")) for decision in decisions],
-        "closeouts": [_closeout_row(tenant, closeout) for closeout in closeouts],
-        "exception_states": states,
-        "files": file_rows(tenant, connection),
-        "single_events": event_reading.single_rows(entries),
-        "currencies": vocabulary.currency_rows(),
-    }
-    return OperationalTables(rows, closeouts, entries)
+    return states
 
 
-def file_rows(tenant: str, connection: Connection) -> list[tuple[Any, ...]]:
+def _file_rows(
+    tenant: str, files: Sequence[file_store.StagedFile], facts: Mapping[int, file_facts.FileFacts]
+) -> list[tuple[Any, ...]]:
     """The table `files`: every registration in order of arrival; one that was restated names by which content."""
-    files = file_store.registered_files(connection)
-    facts = file_facts.recorded(connection)
     digests = {file.sequence: file.sha256 for file in files}
     superseded_by = {
         older: digests[newer]
@@ -140,7 +149,7 @@ def _file_row(
 def create(connection: duckdb.DuckDBPyConnection, tables: OperationalTables, schema: str) -> None:
     """Make the tables in a schema of a DuckDB connection (`main`, or `catalog.main`)."""
     for name in COLUMNS:
-        create_table(connection, name, tables.rows[name], schema)
+        create_table(connection, name, tables.rows_of[name](), schema)
 
 
 def create_table(

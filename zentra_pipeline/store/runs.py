@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Connection, Select, func, insert, select
 
 from zentra_pipeline.errors import UsageError, ZentraError
@@ -304,6 +305,20 @@ def current_revision(connection: Connection, run_id: str) -> Revision:
     if row is None:
         raise UsageError(f"run {run_id} has published nothing yet")
     return _revision(dict(row._mapping))
+
+
+def tables_of(
+    connection: Connection, wanted: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], dict[str, dict[str, Any]]]:
+    """The tables of revisions, as Revision has them, by run and number; UsageError when one of them never was."""
+    table = models.run_revisions
+    rows = connection.execute(select(table.c.run_id, table.c.revision, table.c.tables)).all()
+    found = {(row.run_id, row.revision): row.tables for row in rows}
+    missing = sorted(set(wanted) - found.keys())
+    if missing:
+        run_id, number = missing[0]
+        raise UsageError(f"run {run_id} has no revision {number}")
+    return {one: orjson.loads(found[one]) for one in wanted}
 
 
 def transitions(connection: Connection, run_id: str) -> list[Transition]:
