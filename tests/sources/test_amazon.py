@@ -50,6 +50,19 @@ def test_each_amount_is_a_line_and_the_total_a_payout(tmp_path: Path) -> None:
     assert (statement.id, statement.entries, statement.signed_sum_minor, statement.ties) == ("1001", 3, 640, True)
 
 
+def test_dates_of_every_marketplace_are_instants(tmp_path: Path) -> None:
+    row = "1001||||Order|302-1|{}|ItemPrice|Principal|10.00"
+    for written_as, instant in (
+        ("2026/07/01 09:30:00 JST", "2026-07-01T00:30:00Z"),
+        ("2026/07/01", "2026-07-01T00:00:00Z"),
+        ("01.07.2026 10:00:00 UTC", "2026-07-01T10:00:00Z"),
+        ("2026-07-01T10:00:00+02:00", "2026-07-01T08:00:00Z"),
+        ("2026-07-01 10:00:00 XYZ", "2026-07-01 10:00:00 XYZ"),
+    ):
+        path = written(tmp_path / "s.txt", V2, "1001|2026-07-05|10.00|EUR||||||", row.format(written_as))
+        assert lines(path)[0]["settled_at"] == instant
+
+
 def test_promotions_are_part_of_the_total_and_a_total_that_fails_refuses_the_file(tmp_path: Path) -> None:
     rows = [FLAT, "1|2026-07-05|{total}|GBP||||||||", "1||||Order|o1|2026-07-01|Principal|10,00|Commission|-1,50|-0,50"]
     path = written(tmp_path / "s.txt", rows[0], rows[1].format(total="8,00"), rows[2])
