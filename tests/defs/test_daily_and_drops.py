@@ -109,7 +109,10 @@ def test_a_file_that_cannot_be_taken_is_named_and_stops_no_other(
 ) -> None:
     folder = tmp_path / "drop"
     folder.mkdir()
-    drops(world, f"- {{url: '{tmp_path}/nowhere'}}\n- {{url: 'zentra-no-such://bucket/in'}}\n- {{url: '{folder}'}}")
+    drops(
+        world,
+        f"- {{url: '{tmp_path}/nowhere'}}\n- {{url: 'zentra-no-such://key:secret@bucket/in'}}\n- {{url: '{folder}'}}",
+    )
     (world.paths.providers / "rail_broken.yml").write_text("drops: /srv/drop\n", encoding="utf-8")
     (tmp_path / "secret.csv").write_bytes(as_csv("settlement", [settle("S1", "R1", 900)]))
     (folder / "set_2026_04_19.csv").symlink_to(tmp_path / "secret.csv")
@@ -145,6 +148,7 @@ def test_a_file_that_cannot_be_taken_is_named_and_stops_no_other(
         "rail_broken.yml: drops: must be a list",
     ):
         assert words in said
+    assert "secret@" not in said and "secret@" not in str(done.cursor)
     assert ("locked", 1) in ingested(world) and ("grows", 1) not in ingested(world)
     (world.paths.root / "providers" / "rail_primary.yml").write_text(
         f"reference_normalizer: alphanumeric\ndrops: [{{url: '{folder}', files: set_2026_04_20.csv}}]\n"

@@ -41,6 +41,7 @@ _INGESTED: Final = "ingested"
 _WHAT_CHANGES: Final = ("size", "ETag", "etag", "md5Hash", "mtime", "LastModified", "updated", "created", "ino")
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _KEPT_OF_A_NAME: Final = 100
+_USER: Final = re.compile(r"//[^/@]*@")  # a user and a password in a URL, which nobody is shown
 
 Seen = dict[str, list[str]]
 """File → [what it looks like, its state, the profile it was read by]; state: arriving, ingested, or why refused."""
@@ -86,12 +87,13 @@ def file_drop(context: dg.SensorEvaluationContext, reconciler: dg.ResourceParam[
             tick.say(f"{tenant.name}: {fault}")
         for folder in folders:
             drop = folder.drop
-            name = f"{tenant.name} {folder.provider} {drop.kind} {drop.url} {drop.files}"
+            place = _USER.sub("//", drop.url)
+            name = f"{tenant.name} {folder.provider} {drop.kind} {place} {drop.files}"
             tick.seen[name] = dict(before.get(name, {}))
             try:
                 _look(context.instance, tenant, folder, tick, tick.seen[name])
             except Exception as cause:  # a bucket's client raises errors of its own, and one folder stops no other
-                tick.say(f"{tenant.name} {folder.provider}: {drop.url} cannot be read: {cause}")
+                tick.say(f"{tenant.name} {folder.provider}: {place} cannot be read: {_USER.sub('//', str(cause))}")
     said = [f"{tick.ingested} files ingested", *tick.said[:_MOST_SAID], *_more(tick)]
     return dg.SensorResult(
         run_requests=tick.requests,
