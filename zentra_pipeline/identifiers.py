@@ -12,6 +12,7 @@ from zentra_pipeline.errors import UsageError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SETTLEMENT_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 # Windows before this have no partition.
 FIRST_YEAR = 2000
 
@@ -51,6 +52,13 @@ def ledger_window(value: str) -> date:
     if not FIRST_YEAR <= day.year < date.max.year:
         raise UsageError(f"ledger window {value!r} is not kept: use a day from {FIRST_YEAR}-01-01 on")
     return day
+
+
+def period(value: str) -> str:
+    """Return a month unchanged; UsageError unless the text is YYYY-MM of 2000 to 9998."""
+    if not _MONTH.fullmatch(value) or not FIRST_YEAR <= int(value[:4]) < date.max.year:
+        raise UsageError(f"period {value!r} is not a month of the form YYYY-MM, such as 2026-04")
+    return value
 
 
 def _checked(form: re.Pattern[str], value: str, what: str, rule: str) -> str:

@@ -35,6 +35,8 @@ class _Form:
 
 
 _CLOSEOUT: Final = "/reconciliation/runs/{run_id}/closeout"
+_SIGN_OFF: Final = "/reconciliation/periods/{period}/sign-off"
+_WINDOWS: Final = "/reconciliation/periods/{period}/windows"
 _DECISIONS: Final = "/reconciliation/exceptions/{exception_id}/decisions"
 FORMS: Final[Mapping[str, _Form]] = {
     "approve_exception": _Form(
@@ -58,6 +60,28 @@ FORMS: Final[Mapping[str, _Form]] = {
     ),
     "prepare_closeout": _Form(
         "close --tenant {tenant} --run {run_id} --actor {actor}", "POST", _CLOSEOUT, {"action": "prepare"}
+    ),
+    "approve_closeout": _Form(
+        "close --tenant {tenant} --run {run_id} --actor {second_person} --approve",
+        "POST",
+        _CLOSEOUT,
+        {"action": "approve"},
+    ),
+    "close_idle_window": _Form(
+        "close --tenant {tenant} --provider {provider} --ledger-window {ledger_window} --no-activity --actor {actor}",
+        "POST",
+        _WINDOWS,
+        {"action": "prepare", "provider": "{provider}", "ledger_window": "{ledger_window}"},
+    ),
+    "approve_idle_window": _Form(
+        "close --tenant {tenant} --provider {provider} --ledger-window {ledger_window} --no-activity "
+        "--actor {second_person} --approve",
+        "POST",
+        _WINDOWS,
+        {"action": "approve", "provider": "{provider}", "ledger_window": "{ledger_window}"},
+    ),
+    "prepare_period": _Form(
+        "period prepare {period} --tenant {tenant} --actor {actor}", "POST", _SIGN_OFF, {"action": "prepare"}
     ),
     "run_window": _Form(
         "run --tenant {tenant} --provider {provider} --settlement-file {settlement_file} "

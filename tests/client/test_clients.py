@@ -60,7 +60,7 @@ def test_both_clients_have_the_same_calls() -> None:
 
     names = {name.removeprefix("Async") for name, noun in vars(clients).items() if inspect.isclass(noun)}
     nouns = [name for name in names if operations(getattr(clients, f"Async{name}", object))]
-    assert sorted(nouns) == ["Closeouts", "Events", "Exceptions", "Intents", "Payments", "Runs", "Token"]
+    assert sorted(nouns) == ["Closeouts", "Events", "Exceptions", "Intents", "Payments", "Periods", "Runs", "Token"]
     for name in nouns:
         assert operations(getattr(clients, f"Async{name}")) == operations(getattr(clients, f"Sync{name}"))
 

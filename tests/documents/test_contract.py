@@ -82,8 +82,8 @@ def test_the_guide_names_every_route_of_the_console_and_the_contract_what_it_lac
     }
     lacks = next(line for line in section(11).splitlines() if line.startswith("| §3 `zentra serve`"))
     paths = " ".join(path for _, path in named)
-    assert re.findall(r"OIDC|attached|period", lacks) == ["OIDC", "attached", "period"]
-    assert not re.findall(r"oidc|attach|period", paths)
+    assert re.findall(r"OIDC|attached", lacks) == ["OIDC", "attached"]
+    assert not re.findall(r"oidc|attach", paths)
 
 
 def test_input_columns_are_those_of_the_contract() -> None:

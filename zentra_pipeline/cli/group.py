@@ -27,6 +27,8 @@ COMMANDS = {
     "story": "Show the timeline of one payment.",
     "close": "Close a run: prepare, approve and seal its evidence.",
     "closeouts": "List closeouts and see which windows are closed.",
+    "period": "See a month, close its windows together, sign it off by two people.",
+    "journal": "Propose journal entries of a month; nothing is posted.",
     "query": "Read the published tables of a tenant with SQL.",
     "export": "Write a run as an Excel workbook.",
     "doctor": "Check a home for damage and contradictions, and name the remedies.",

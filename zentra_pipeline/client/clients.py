@@ -103,6 +103,16 @@ class AsyncCloseouts(AsyncNoun):
     calendar = AsyncCall(operations.closeout_calendar)
 
 
+class AsyncPeriods(AsyncNoun):
+    """Months and their sign-offs."""
+
+    list = AsyncCall(operations.list_periods)
+    get = AsyncCall(operations.get_period)
+    sign_off = AsyncCall(operations.sign_off_period)
+    close_windows = AsyncCall(operations.close_period_windows)
+    journal = AsyncCall(operations.period_journal)
+
+
 class AsyncToken(AsyncNoun):
     """The token that the client has."""
 
@@ -118,6 +128,7 @@ class AsyncReconciliation(AsyncNoun):
         self.exceptions = AsyncExceptions(transport)
         self.payments = AsyncPayments(transport)
         self.closeouts = AsyncCloseouts(transport)
+        self.periods = AsyncPeriods(transport)
         self.events = AsyncEvents(transport)
 
 
@@ -131,6 +142,16 @@ class SyncCloseouts(SyncNoun):
     """Closed windows."""
 
     calendar = SyncCall(operations.closeout_calendar)
+
+
+class SyncPeriods(SyncNoun):
+    """Months and their sign-offs."""
+
+    list = SyncCall(operations.list_periods)
+    get = SyncCall(operations.get_period)
+    sign_off = SyncCall(operations.sign_off_period)
+    close_windows = SyncCall(operations.close_period_windows)
+    journal = SyncCall(operations.period_journal)
 
 
 class SyncToken(SyncNoun):
@@ -148,6 +169,7 @@ class SyncReconciliation(SyncNoun):
         self.exceptions = SyncExceptions(transport)
         self.payments = SyncPayments(transport)
         self.closeouts = SyncCloseouts(transport)
+        self.periods = SyncPeriods(transport)
         self.events = SyncEvents(transport)
 
 

@@ -266,6 +266,76 @@ class Calendar(Answer):
     items: tuple[WindowState, ...]
 
 
+class SignOff(Answer):
+    """A revision of a month's sign-off; `is_new` and `pending_approval` only of the one that a step answers."""
+
+    closeout_id: str
+    period: str
+    revision: int
+    status: str
+    prepared_by: str
+    approved_by: str | None
+    sealed_at: datetime | None
+    evidence_root: str
+    evidence_rows: int
+    seal_digest: str | None
+    amends: str | None
+    reason: str | None
+    is_new: bool = True
+    pending_approval: dict[str, Any] | None = None
+
+
+class Period(Answer):
+    """A month: `state` is open, prepared, signed_off or reopened; `windows` counts its windows by state."""
+
+    period: str
+    state: str
+    windows: dict[str, int]
+    sign_off: SignOff | None
+
+
+class Periods(Answer):
+    """Months, the newest first."""
+
+    items: tuple[Period, ...]
+
+
+class PeriodDetail(Period):
+    """A month with its windows by provider, its totals, its sign-offs, what blocks and what changed since one."""
+
+    calendar: dict[str, tuple[WindowState, ...]]
+    totals: dict[str, Any]
+    sign_offs: tuple[SignOff, ...]
+    changes: tuple[dict[str, Any], ...]
+    blockers: tuple[dict[str, Any], ...]
+
+
+class WindowOutcome(Answer):
+    """What became of a window of a month: prepared, sealed, blocked or refused, and why."""
+
+    provider: str
+    ledger_window: date
+    run_id: str | None
+    closeout_id: str | None
+    status: str
+    detail: str | None
+
+
+class WindowOutcomes(Answer):
+    """What became of each window."""
+
+    items: tuple[WindowOutcome, ...]
+
+
+class Journal(Answer):
+    """Proposed journal entries of a month: lines, and debits and credits by account."""
+
+    period: str
+    has_accounts: bool
+    items: tuple[dict[str, Any], ...]
+    totals: tuple[dict[str, Any], ...]
+
+
 class Whoami(Answer):
     """For whom the token acts, and what it may."""
 

@@ -28,14 +28,19 @@ from zentra_pipeline.client.models import (
     ExceptionDetail,
     ExceptionRow,
     Intent,
+    Journal,
     PaymentHistory,
+    PeriodDetail,
+    Periods,
     RawPage,
     Run,
     RunAccepted,
     RunDetail,
     RunRow,
+    SignOff,
     Trace,
     Whoami,
+    WindowOutcomes,
 )
 
 Item = TypeVar("Item", bound=Answer)
@@ -45,6 +50,7 @@ _EXCEPTIONS: Final = "/reconciliation/exceptions"
 _EVENTS: Final = "/events"
 _INTENTS: Final = "/runtime/intents"
 _PAYMENTS: Final = "/reconciliation/payments"
+_PERIODS: Final = "/reconciliation/periods"
 _CALENDAR: Final = "/reconciliation/calendar"
 _LONGEST_POLL: Final = 5.0
 
@@ -290,6 +296,51 @@ def closeout_calendar(
     days = {"from": None if first is None else str(first), "to": None if last is None else str(last)}
     calendar = yield from answer_of(session, get(_CALENDAR, provider=provider, **days), Calendar)
     return calendar
+
+
+def list_periods(session: Session) -> Script[Periods]:
+    """Every month that has a run or a closeout, the newest first."""
+    found = yield from answer_of(session, get(_PERIODS), Periods)
+    return found
+
+
+def get_period(session: Session, period: str) -> Script[PeriodDetail]:
+    """A month, `2026-04`: windows, totals, sign-offs, what blocks the next, what changed since the last."""
+    found = yield from answer_of(session, get(_path(_PERIODS, period)), PeriodDetail)
+    return found
+
+
+def sign_off_period(session: Session, period: str, *, action: str, reason: str | None = None) -> Script[SignOff]:
+    """`prepare` the sign-off of a month, or `approve` what somebody else prepared; a repeat changes nothing.
+
+    Raises ConflictError where a window is not sealed, ForbiddenError for whoever prepared it.
+    """
+    content = {"action": action, **({} if reason is None else {"reason": reason})}
+    found = yield from answer_of(session, post(_path(_PERIODS, period, "sign-off"), content), SignOff)
+    return found
+
+
+def close_period_windows(
+    session: Session,
+    period: str,
+    *,
+    action: str,
+    provider: str | None = None,
+    ledger_window: date | str | None = None,
+    no_activity: bool = False,
+) -> Script[WindowOutcomes]:
+    """`prepare` every window of a month that can be, or `approve` what others prepared; each by itself."""
+    stated = {"provider": provider, "ledger_window": None if ledger_window is None else str(ledger_window)}
+    content: dict[str, Any] = {"action": action, **({"no_activity": True} if no_activity else {})}
+    content |= {name: value for name, value in stated.items() if value is not None}
+    found = yield from answer_of(session, post(_path(_PERIODS, period, "windows"), content), WindowOutcomes)
+    return found
+
+
+def period_journal(session: Session, period: str, *, provider: str | None = None) -> Script[Journal]:
+    """Proposed journal entries of a month for fees, write-offs, adjustments and FX; nothing is posted anywhere."""
+    found = yield from answer_of(session, get(_path(_PERIODS, period, "journal"), provider=provider), Journal)
+    return found
 
 
 def whoami(session: Session) -> Script[Whoami]:

@@ -51,7 +51,7 @@ def windows(tenant: Tenant, provider: str, first: date, last: date) -> list[Wind
     """The windows of a range of days in order; a window with several runs is named once for each."""
     profile, business_days = load_profile(tenant.paths, provider), load_business_days(tenant.paths)
     with tenant.reading() as connection:
-        runs = run_store.list_runs(connection, provider)
+        runs = [run for run in run_store.list_runs(connection, provider) if not run.is_void]
         closeouts = closeout_store.listed(connection, provider)
     found: list[WindowState] = []
     for offset in range((last - first).days + 1):

@@ -138,7 +138,7 @@ def of_idle_window(
             runs = run_store.list_runs(connection, provider)
             closeouts, decisions = closeout_store.of_run(connection, run_id), decision_store.listed(connection)
         for run in runs:
-            if run.ledger_window == window.isoformat():
+            if run.ledger_window == window.isoformat() and not run.is_void:
                 raise UsageError(
                     f"window {window} of {provider} has run {run.run_id}: close that one",
                     remedy=Remedy("close that run", "prepare_closeout", {"run_id": run.run_id}),

@@ -2,7 +2,8 @@
 
     python verify.py BUNDLE --trust FILE [--head FILE]
 
-BUNDLE is a bundle, the folder of a run's bundles, or the folder of all closeouts. The form is docs/guides/verify.md's.
+BUNDLE is a bundle, the folder of a run's or a month's bundles, or the folder of all closeouts. The form is
+docs/guides/verify.md's.
 Whatever a bundle holds ends as a finding, never as an exception; a package that is not installed ends with exit code 2.
 Nothing of the rest of the package belongs here, so that an auditor can read this file and take it away (which is why it
 is longer than others); `seal` does the sealing, with hashing code of its own.
@@ -32,6 +33,8 @@ KEY_TYPE: Final = "application/vnd.zentra.key+json"
 EXIT_CANNOT_CHECK: Final = 2
 EXIT_DOES_NOT_HOLD: Final = 5
 PACKAGES: Final = ("cryptography", "rfc8785")
+ALL_PROVIDERS: Final = "*"
+PERIOD: Final = "period_"
 
 _BLOCK = 1 << 20
 _MAX_LINE = 16 << 20
@@ -71,7 +74,13 @@ class Seal:
 
     @property
     def scope(self) -> tuple[str, str]:
-        return self.payload["tenant"], self.payload["provider"]
+        """Tenant and provider whose chain it is in; sign-offs of months are of all providers and have their own."""
+        return self.payload["tenant"], self.payload.get("provider", ALL_PROVIDERS)
+
+    @property
+    def subject(self) -> str:
+        """What is closed, which is the name of its folder: a run, or a month."""
+        return str(self.payload["run_id"]) if "run_id" in self.payload else f"{PERIOD}{self.payload['period']}"
 
 
 @dataclass(frozen=True)
@@ -151,8 +160,9 @@ def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report
     seals = [checked.seal for checked in bundles if checked.seal is not None]
     if not single:
         is_flat = all("/" not in name for name, _ in folders)
-        is_one_run = is_flat and len({(*seal.scope, seal.payload["run_id"]) for seal in seals}) == 1
+        is_one_run = is_flat and len({(*seal.scope, seal.subject) for seal in seals}) == 1
         findings += _chains(seals, heads[0] if heads else None, is_one_run)
+        findings += _periods(bundles, is_one_run)
     warnings = [f"{checked.name}: {text}" if checked.name else text for checked in bundles for text in checked.warnings]
     limits = tuple(_limits(single, head is not None))
     return Report(tuple(findings), tuple(seals), limits, tuple(map(_printable, warnings)))
@@ -285,8 +295,23 @@ _PAYLOAD: dict[Any, Any] = {
     "chain": {"sequence": int, "previous_seal": (_HEX, None)},
     "amends": (None, {"closeout_id": _TEXT, "seal_digest": _HEX, "reason": str}),
 }
+_MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
+_OF_A_MONTH = ("closeout_id", "tenant", "scope", "actor", "prepared_by", "approved_by", "closeout_revision")
+_PERIOD_PAYLOAD: dict[Any, Any] = {
+    **{name: _PAYLOAD[name] for name in (*_OF_A_MONTH, "sealed_at", "prepared_at", "approved_at")},
+    **{name: _PAYLOAD[name] for name in ("evidence_root", "evidence_rows", "files", "chain", "amends")},
+    "type": "zentra.period_closeout",
+    "version": 1,
+    "period": _MONTH,
+    "policy": {**_PAYLOAD["policy"], "name": "period_closeout"},
+    "digests": {"code": _HEX},
+}
 # Version 2 names the place in the log of the last decision it includes, and lists what was written off.
-_PAYLOADS: dict[Any, dict[Any, Any]] = {1: _PAYLOAD, 2: {**_PAYLOAD, "version": 2, "log_position": int}}
+_PAYLOADS: dict[Any, dict[Any, Any]] = {
+    ("zentra.closeout", 1): _PAYLOAD,
+    ("zentra.closeout", 2): {**_PAYLOAD, "version": 2, "log_position": int},
+    ("zentra.period_closeout", 1): _PERIOD_PAYLOAD,
+}
 _KEY_RECORD: dict[Any, Any] = {
     "keyid": _HEX,
     "public_key": _BASE64,
@@ -309,6 +334,34 @@ _TOTALS: dict[Any, Any] = {
     **dict.fromkeys(("decisions", "events"), int),
     "rollforward": [{"currency": _CURRENCY, **dict.fromkeys((*_ROLLFORWARD, "difference_minor"), _MINOR)}],
 }
+_FLOWS = ("posted_minor", "settled_minor", "written_off_minor")
+_STATEMENT = dict.fromkeys(("opening_minor", *_FLOWS, "between_minor", "closing_minor"), _MINOR)
+_PERIOD_TOTALS: dict[Any, Any] = {
+    "windows": int,
+    "providers": [{"provider": _TEXT, "currency": _CURRENCY, "windows": int, **_STATEMENT}],
+    "currencies": [{"currency": _CURRENCY, "windows": int, **_STATEMENT}],
+}
+_WINDOW: dict[Any, Any] = {
+    **dict.fromkeys(("provider", "settlement_file", "run_id", "closeout_id", "prepared_by", "approved_by"), _TEXT),
+    **dict.fromkeys(("place", "closeout_revision", "chain_sequence", "evidence_rows"), int),
+    **dict.fromkeys(("evidence_root", "seal_digest"), _HEX),
+    "evidence_status": ("audit_ready", "incomplete"),
+    "has_activity": bool,
+    "ledger_window": _DAY,
+    "sealed_at": _INSTANT,
+    "rollforward": _TOTALS["rollforward"],
+}
+# What a sign-off repeats of a window's payload.
+_CITED = (
+    *("closeout_id", "closeout_revision", "provider", "settlement_file", "ledger_window", "run_id", "evidence_root"),
+    *("evidence_rows", "evidence_status", "has_activity", "sealed_at", "prepared_by", "approved_by"),
+)
+_CHANGE: dict[Any, Any] = {
+    **dict.fromkeys(("provider", "run_id"), _TEXT),
+    "ledger_window": _DAY,
+    **dict.fromkeys(("before", "after"), (_TEXT, None)),
+}
+_HEADS: dict[Any, Any] = {"heads": [{"provider": _TEXT, "closeout_id": _TEXT, "sequence": int, "seal_digest": _HEX}]}
 _GAP: dict[Any, Any] = {
     "missing": [str],
     "rows": int,
@@ -634,36 +687,16 @@ def _check_order(rows: Sequence[Any], last: Any, in_order: Callable[[Any, Any], 
     return rows[-1]
 
 
-class _Evidence(_Lines):
-    """Takes evidence rows of a run: the RFC 6962 root over their lines, and how many are audit_ready."""
+class _Leaves(_Lines):
+    """Takes lines in ascending order and works out their RFC 6962 root."""
 
-    def __init__(self, run_id: str, closeout_statuses: Iterable[str]) -> None:
-        texts = ("provider_reference", "settlement_file", "ledger_entry", "exception_owner", "actor", "scope", "policy")
-        line = _line_of(
-            dict.fromkeys((*texts, "intent_id", "signature", "evidence_status"), _STRING_OR_NULL)
-            | {"run_id": re.escape(_ENCODE(run_id).encode())}
-            | {
-                "closeout_status": rb"(?:"
-                + b"|".join(b'"%s"' % status.encode() for status in closeout_statuses)
-                + rb")"
-            }
-        )
-        self._line, self._block = re.compile(line), re.compile(rb"(?:" + line + rb")*+")
-        self.audit_ready = 0
+    def __init__(self) -> None:
         self._levels: list[list[bytes]] = []  # of each level of the tree the node that waits for its right neighbour
         self._last = b""
 
-    def take(self, lines: bytes) -> None:
-        _require_text(lines)
-        leaves = lines.split(b"\n")[:-1]
-        if self._block.fullmatch(lines) is None:
-            bad = next(number for number, leaf in enumerate(leaves) if self._line.fullmatch(leaf + b"\n") is None)
-            raise _FailedError(
-                f"line {self.rows + bad + 1:,} is not a canonical row of this closeout: {_shown(leaves[bad])}"
-            )
+    def add(self, leaves: Sequence[bytes]) -> None:
         self._last = _check_order(leaves, self._last, le)
         self.rows += len(leaves)
-        self.audit_ready += lines.count(b'"evidence_status":"audit_ready"')  # within a text its quotes are escaped
         nodes, level = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves], 0
         while nodes:
             if level == len(self._levels):
@@ -681,6 +714,60 @@ class _Evidence(_Lines):
         for left in lefts:
             node = hashlib.sha256(b"\x01" + left + node).digest()
         return node.hex()
+
+
+class _Evidence(_Leaves):
+    """Takes evidence rows of a run: the root over their lines, and how many are audit_ready."""
+
+    def __init__(self, run_id: str, closeout_statuses: Iterable[str]) -> None:
+        texts = ("provider_reference", "settlement_file", "ledger_entry", "exception_owner", "actor", "scope", "policy")
+        line = _line_of(
+            dict.fromkeys((*texts, "intent_id", "signature", "evidence_status"), _STRING_OR_NULL)
+            | {"run_id": re.escape(_ENCODE(run_id).encode())}
+            | {
+                "closeout_status": rb"(?:"
+                + b"|".join(b'"%s"' % status.encode() for status in closeout_statuses)
+                + rb")"
+            }
+        )
+        self._line, self._block = re.compile(line), re.compile(rb"(?:" + line + rb")*+")
+        self.audit_ready = 0
+        super().__init__()
+
+    def take(self, lines: bytes) -> None:
+        _require_text(lines)
+        leaves = lines.split(b"\n")[:-1]
+        if self._block.fullmatch(lines) is None:
+            bad = next(number for number, leaf in enumerate(leaves) if self._line.fullmatch(leaf + b"\n") is None)
+            raise _FailedError(
+                f"line {self.rows + bad + 1:,} is not a canonical row of this closeout: {_shown(leaves[bad])}"
+            )
+        self.add(leaves)
+        self.audit_ready += lines.count(b'"evidence_status":"audit_ready"')  # within a text its quotes are escaped
+
+
+class _Windows(_Leaves):
+    """Takes the windows that a month's sign-off cites; `cited` by closeout."""
+
+    def __init__(self, period: str) -> None:
+        super().__init__()
+        self._period, self.cited = period, dict[str, Mapping[str, Any]]()
+
+    def take(self, lines: bytes) -> None:
+        leaves = lines.split(b"\n")[:-1]
+        for number, leaf in enumerate(leaves, start=self.rows + 1):
+            window = _canonical(leaf, f"line {number:,}")
+            _fit(window, _WINDOW, f"line {number:,}")
+            is_within = window["ledger_window"].startswith(f"{self._period}-")
+            _require(is_within, f"line {number:,} is of {window['ledger_window']}, outside of {self._period}")
+            _require(window["closeout_id"] not in self.cited, f"{window['closeout_id']} is cited twice")
+            self.cited[window["closeout_id"]] = window
+        self.add(leaves)
+
+    @property
+    def by_run(self) -> dict[tuple[str, str, str], str]:
+        """The closeout cited of each run."""
+        return {(row["provider"], row["ledger_window"], row["run_id"]): name for name, row in self.cited.items()}
 
 
 @dataclass
@@ -828,6 +915,17 @@ class _WriteOffs(_Rows):
         self.decided.append((row["decision_id"], row["exception_id"]))
 
 
+class _Changes(_Rows):
+    """Takes what changed since the sign-off before, and keeps it."""
+
+    def __init__(self, form: Mapping[str, Any]) -> None:
+        super().__init__(form)
+        self.kept: list[Mapping[str, Any]] = []
+
+    def taken(self, row: Mapping[str, Any]) -> None:
+        self.kept.append(row)
+
+
 class _Events(_Lines):
     """Counts events; their keys are open, and the file's digest holds their bytes."""
 
@@ -854,6 +952,7 @@ class _Events(_Lines):
 # A bundle -------------------------------------------------------------------------------------------------------------
 
 _DOCUMENTS = ("files/control_totals.json", "files/inputs.json", "files/key_rotations.json")
+_PERIOD_DOCUMENTS = ("files/control_totals.json", "files/heads.json", "files/key_rotations.json")
 
 
 class _Bundle:
@@ -893,15 +992,48 @@ class _Bundle:
             ("amendment", self._check_amendment),
             ("evidence", self._check_evidence),
             ("evidence_root", self._check_root),
+            *(self._of_a_month() if self.is_period else self._of_a_run()),
+        ]
+        if head is not None:
+            checks.append(("head", lambda: _agree_with_head(self._sealed, head)))
+        self.findings += [_judge(check, self.name, judge) for check, judge in checks]
+
+    def _of_a_run(self) -> list[tuple[str, Callable[[], str]]]:
+        return [
             ("evidence_status", self._check_statuses),
             ("control_totals", self._check_totals),
             ("rollforward", self._check_rollforward),
             *([("decisions", self._check_decisions)] if self.seal is not None and self._is_second else []),
             ("inputs", self._check_inputs),
         ]
-        if head is not None:
-            checks.append(("head", lambda: _agree_with_head(self._sealed, head)))
-        self.findings += [_judge(check, self.name, judge) for check, judge in checks]
+
+    def _of_a_month(self) -> list[tuple[str, Callable[[], str]]]:
+        return [
+            ("control_totals", self._check_period_totals),
+            ("heads", self._check_heads),
+            ("changes", self._check_changes),
+        ]
+
+    @property
+    def is_period(self) -> bool:
+        """Whether it is the sign-off of a month, and not the closeout of a run."""
+        return self.seal is not None and "period" in self.seal.payload
+
+    @property
+    def _leaves(self) -> Any:
+        """What the root is over: rows of evidence, or the windows of a month."""
+        return self._taken("files/windows.jsonl" if self.is_period else "files/evidence.jsonl")
+
+    @property
+    def cited(self) -> Any:
+        """The windows that a month's sign-off cites."""
+        return self._taken("files/windows.jsonl")
+
+    @property
+    def changes(self) -> Sequence[Mapping[str, Any]]:
+        """What a sign-off says that changed since the one before it."""
+        rows: Sequence[Mapping[str, Any]] = self._taken("files/changes.jsonl").kept
+        return rows
 
     @property
     def _opened(self) -> bytes:
@@ -957,39 +1089,32 @@ class _Bundle:
     def _read_payload(self) -> str:
         signed = self._opened
         payload = _canonical(signed, "the payload")
-        version = payload.get("version") if isinstance(payload, dict) else None
-        form = _PAYLOADS.get(version) if type(version) is int else None
+        kind, version = (payload.get("type"), payload.get("version")) if isinstance(payload, dict) else (None, None)
+        form = _PAYLOADS.get((kind, version)) if type(version) is int and isinstance(kind, str) else None
         if form is None:
-            raise _FailedError(f"version {_shown(version)} is not known to this verifier: get the newer verify.py")
+            known = f"version {_shown(version)} of {_shown(kind)}"
+            raise _FailedError(f"{known} is not known to this verifier: get the newer verify.py")
         _fit(payload, form, "payload")
         for name in ("as_of", "sealed_at", "prepared_at", "approved_at", "ledger_window"):
-            _instant(payload[name])  # refuses what is on no calendar
-        scope = f"{payload['tenant']}/{payload['provider']}"
+            _instant(payload.get(name, payload["sealed_at"]))  # refuses what is on no calendar
+        seal = Seal(self.name, hashlib.sha256(signed).hexdigest(), payload)
+        scope = "/".join(seal.scope)
         _require(payload["scope"] == scope, f"scope is {_shown(payload['scope'])}, not {_shown(scope)}")
-        _require(payload["run_revision"] > 0 or not payload["has_activity"], "activity without a run")
+        is_of_a_run = "run_id" in payload
+        has_run = not is_of_a_run or payload["run_revision"] > 0
+        _require(has_run or not payload["has_activity"], "activity without a run")
         place = self.folder.absolute()
-        if re.fullmatch(r"r[0-9]+", place.name) and place.parent.name.startswith("run_"):
-            own = (payload["run_id"], f"r{payload['closeout_revision']}")
+        if re.fullmatch(r"r[0-9]+", place.name) and place.parent.name.startswith(("run_", PERIOD)):
+            own = (seal.subject, f"r{payload['closeout_revision']}")
             _require(own == (place.parent.name, place.name), f"the bundle is {'/'.join(own)}, and lies elsewhere")
-        self.seal = Seal(self.name, hashlib.sha256(signed).hexdigest(), payload)
+        self.seal = seal
+        if not is_of_a_run:
+            return f"{payload['closeout_id']}, month {payload['period']} of {payload['tenant']}"
         return f"{payload['closeout_id']} of {payload['run_id']}, window {payload['ledger_window']} of {scope}"
 
     def _read_files(self) -> str:
-        listed, is_first = self._payload["files"], self._payload["closeout_revision"] == 1
-        rows = {
-            "files/evidence.jsonl": _Evidence(
-                self._payload["run_id"], ("sealed",) if is_first else ("sealed", "amended")
-            ),
-            "files/matches.jsonl": _Matches(self._payload["run_id"]),
-            "files/exceptions.jsonl": _Exceptions(),
-            "files/open_items.jsonl": _Rows(_OPEN_ITEM, _Sums(("item_type", "currency"), "items", ("amount_minor",))),
-            "files/decisions.jsonl": _Decisions(
-                _DECISION_2 if self._is_second else _DECISION, self._payload.get("log_position")
-            ),
-            "files/events.jsonl": _Events(),
-            **({"files/write_offs.jsonl": _WriteOffs()} if self._is_second else {}),
-        }
-        self._takers = {**rows, **{name: _Document() for name in _DOCUMENTS}}
+        listed = self._payload["files"]
+        self._takers = self._takers_of_a_month() if self.is_period else self._takers_of_a_run()
         wrong: list[str] = [
             f"{name} is not listed" for name in sorted(self._sizes) if name != "seal.json" and name not in listed
         ]
@@ -1005,6 +1130,30 @@ class _Bundle:
                 self._faults.setdefault(name, fault)
         _require(not wrong, "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""))
         return f"{_count(len(listed), 'file')} of the listed size and SHA-256"
+
+    def _takers_of_a_month(self) -> dict[str, Any]:
+        return {
+            "files/windows.jsonl": _Windows(self._payload["period"]),
+            "files/changes.jsonl": _Changes(_CHANGE),
+            **{name: _Document() for name in _PERIOD_DOCUMENTS},
+        }
+
+    def _takers_of_a_run(self) -> dict[str, Any]:
+        is_first = self._payload["closeout_revision"] == 1
+        rows = {
+            "files/evidence.jsonl": _Evidence(
+                self._payload["run_id"], ("sealed",) if is_first else ("sealed", "amended")
+            ),
+            "files/matches.jsonl": _Matches(self._payload["run_id"]),
+            "files/exceptions.jsonl": _Exceptions(),
+            "files/open_items.jsonl": _Rows(_OPEN_ITEM, _Sums(("item_type", "currency"), "items", ("amount_minor",))),
+            "files/decisions.jsonl": _Decisions(
+                _DECISION_2 if self._is_second else _DECISION, self._payload.get("log_position")
+            ),
+            "files/events.jsonl": _Events(),
+            **({"files/write_offs.jsonl": _WriteOffs()} if self._is_second else {}),
+        }
+        return {**rows, **{name: _Document() for name in _DOCUMENTS}}
 
     def _read_file(self, name: str, listed: Mapping[str, Any]) -> str | None:
         """Read a file once, to hash it and to take what it holds; says why it is not the listed one."""
@@ -1109,12 +1258,12 @@ class _Bundle:
         return "amends nothing" if amends is None else f"revision {revision}, amends {amends['closeout_id']}"
 
     def _check_evidence(self) -> str:
-        rows, listed = self._taken("files/evidence.jsonl").rows, self._payload["evidence_rows"]
+        rows, listed = self._leaves.rows, self._payload["evidence_rows"]
         _require(rows == listed, f"{_count(rows, 'row')}, and {listed:,} in the payload")
         return f"{_count(rows, 'row')}, canonical and in order"
 
     def _check_root(self) -> str:
-        root = self._taken("files/evidence.jsonl").root()
+        root = self._leaves.root()
         _require(root == self._payload["evidence_root"], f"the rows' root is {root}, not the payload's")
         return f"RFC 6962 root {root[:12]}… of the rows"
 
@@ -1192,6 +1341,71 @@ class _Bundle:
         inputs = self._taken("files/inputs.json").value
         _require(isinstance(inputs.get("files"), list), "inputs.json names no files")
         return f"{_count(len(inputs['files']), 'input file')} named"
+
+    def _check_period_totals(self) -> str:
+        totals = self._taken("files/control_totals.json").value
+        _fit(totals, _PERIOD_TOTALS, "control_totals")
+        windows = sorted(self.cited.cited.values(), key=lambda row: (row["provider"], row["place"], row["run_id"]))
+        of_providers: dict[tuple[str, str], dict[str, int]] = {}
+        for window in windows:
+            for row in window["rollforward"]:
+                opening, posted, gone, written_off, left = (int(row[name]) for name in _ROLLFORWARD)
+                holds = opening + posted - gone - written_off == left and row["difference_minor"] == "0"
+                _require(holds, f"{window['closeout_id']}: {row['currency']} does not roll forward")
+                known = of_providers.get((window["provider"], row["currency"]))
+                if known is None:
+                    known = dict.fromkeys(("windows", *_STATEMENT), 0) | {"opening_minor": opening}
+                    of_providers[window["provider"], row["currency"]] = known
+                    known["closing_minor"] = opening
+                known["windows"] += 1
+                known["between_minor"] += opening - known["closing_minor"]
+                for name, amount in zip(_FLOWS, (posted, gone, written_off), strict=True):
+                    known[name] += amount
+                known["closing_minor"] = left
+        of_currencies: dict[str, dict[str, int]] = {}
+        for (_, currency), known in of_providers.items():
+            sums = of_currencies.setdefault(currency, dict.fromkeys(known, 0))
+            for name, amount in known.items():
+                sums[name] += amount
+
+        def stated(sums: Mapping[str, int]) -> dict[str, Any]:
+            return {name: amount if name == "windows" else str(amount) for name, amount in sums.items()}
+
+        expected = {
+            "windows": len(windows),
+            "providers": [
+                {"provider": provider, "currency": currency, **stated(sums)}
+                for (provider, currency), sums in sorted(of_providers.items())
+            ],
+            "currencies": [{"currency": name, **stated(sums)} for name, sums in sorted(of_currencies.items())],
+        }
+        wrong = [name for name, value in expected.items() if totals[name] != value]
+        _require(not wrong, f"the windows do not add up to the totals of {', '.join(wrong)}")
+        currencies = _count(len(of_currencies), "currency", "currencies")
+        return f"{_count(len(windows), 'window')} add up to the totals of {currencies}"
+
+    def _check_heads(self) -> str:
+        heads = self._taken("files/heads.json").value
+        _fit(heads, _HEADS, "heads")
+        known = {row["provider"]: row for row in heads["heads"]}
+        _require(len(known) == len(heads["heads"]), "a provider has two heads")
+        for window in self.cited.cited.values():
+            head, name = known.get(window["provider"]), window["closeout_id"]
+            if head is None or head["sequence"] < window["chain_sequence"]:
+                raise _FailedError(f"{name} is number {window['chain_sequence']}, after the head of its provider")
+            is_head = head["sequence"] == window["chain_sequence"]
+            same = (head["closeout_id"], head["seal_digest"]) == (name, window["seal_digest"])
+            _require(same or not is_head, f"{name} is not the head that has its number")
+        return f"heads of {_count(len(known), 'provider')}, none before a window"
+
+    def _check_changes(self) -> str:
+        rows, cited = self.changes, self.cited.by_run
+        is_first = self._payload["closeout_revision"] == 1
+        _require(not (is_first and rows), "the first sign-off of a month changes nothing, and changes are listed")
+        for row in rows:
+            now = cited.get((row["provider"], row["ledger_window"], row["run_id"]))
+            _require(row["after"] == now != row["before"], f"{row['run_id']} is listed as {row['after']}, and is {now}")
+        return f"{_count(len(rows), 'window')} changed since the sign-off before" if rows else "nothing changed before"
 
 
 # Several bundles ------------------------------------------------------------------------------------------------------
@@ -1274,10 +1488,56 @@ def _check_links(chain: Sequence[Seal], is_one_run: bool) -> str:
     return f"{scope}: {_count(len(chain), 'seal')} without gap or fork"
 
 
+def _periods(bundles: Sequence[_Bundle], is_one_run: bool) -> Iterator[Finding]:
+    """Findings about sign-offs of months: what they cite is there, and what they say that changed did."""
+    signed = sorted((each for each in bundles if each.is_period), key=_month_and_revision)
+    if signed:
+        yield _judge("month_changes", "", lambda: _check_month_changes(signed))
+    if signed and not is_one_run:
+        seals = {
+            (each.seal.payload["tenant"], each.seal.payload["closeout_id"]): each.seal for each in bundles if each.seal
+        }
+        yield _judge("cited_windows", "", lambda: _check_citations(signed, seals))
+
+
+def _month_and_revision(bundle: _Bundle) -> tuple[Any, ...]:
+    seal = bundle.seal
+    return () if seal is None else (seal.scope, seal.subject, seal.payload["closeout_revision"])
+
+
+def _check_month_changes(signed: Sequence[_Bundle]) -> str:
+    for before, after in pairwise(signed):
+        assert before.seal is not None and after.seal is not None
+        if (before.seal.scope, before.seal.subject) == (after.seal.scope, after.seal.subject):
+            then, now = before.cited.by_run, after.cited.by_run
+            expected = {key: (then.get(key), now.get(key)) for key in {*then, *now} if then.get(key) != now.get(key)}
+            listed = {
+                (row["provider"], row["ledger_window"], row["run_id"]): (row["before"], row["after"])
+                for row in after.changes
+            }
+            _require(listed == expected, f"{after.name} does not list what changed since {before.name}")
+    return f"{_count(len(signed), 'sign-off')}, each lists what changed since the one before"
+
+
+def _check_citations(signed: Sequence[_Bundle], seals: Mapping[tuple[str, str], Seal]) -> str:
+    count = 0
+    for bundle in signed:
+        assert bundle.seal is not None
+        for name, window in bundle.cited.cited.items():
+            seal = seals.get((bundle.seal.payload["tenant"], name))
+            if seal is None:
+                raise _FailedError(f"{bundle.name} cites {name}, which is gone")
+            same = {field: seal.payload.get(field) for field in _CITED} == {field: window[field] for field in _CITED}
+            digests = (seal.seal_digest, seal.sequence) == (window["seal_digest"], window["chain_sequence"])
+            _require(same and digests, f"{bundle.name} cites {name} otherwise than its seal")
+            count += 1
+    return f"{_count(count, 'window')} cited by {_count(len(signed), 'sign-off')}, each as it is sealed"
+
+
 def _check_amendments(seals: Sequence[Seal]) -> str:
     by_revision: dict[tuple[str, int], Seal] = {}
     for seal in seals:
-        run_id, revision = seal.payload["run_id"], seal.payload["closeout_revision"]
+        run_id, revision = seal.subject, seal.payload["closeout_revision"]
         _require((run_id, revision) not in by_revision, f"{seal.bundle}: a second revision {revision} of {run_id}")
         by_revision[run_id, revision] = seal
     amending = {key: seal for key, seal in by_revision.items() if seal.payload["amends"] is not None}
@@ -1308,14 +1568,14 @@ def _check_against_head(chain: Sequence[Seal], head: Head, is_one_run: bool) -> 
 
 def _check_revisions_against_head(chain: Sequence[Seal], head: Head) -> None:
     """Refuse a run's folder that lacks a revision which was published; the id of a closeout follows from its run."""
-    payload = chain[0].payload
+    payload, subject = chain[0].payload, chain[0].subject
     published = {closeout_id: number for number, (closeout_id, _) in head.seals.items()}
     present = {seal.payload["closeout_id"] for seal in chain}
     for revision in range(1, len(published) + 1):
-        canonical = _ENCODE([payload["tenant"], payload["run_id"], revision])
+        canonical = _ENCODE([payload["tenant"], subject, revision])
         closeout_id = "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
         is_gone = closeout_id in published and closeout_id not in present
-        _require(not is_gone, f"revision {revision} of {payload['run_id']} was published, and it is gone")
+        _require(not is_gone, f"revision {revision} of {subject} was published, and it is gone")
 
 
 # Names that look alike ------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from zentra_pipeline.console import (
     approvals,
     closeouts,
     exception_page,
+    periods,
     queue,
     rendering,
     runs,
@@ -37,7 +38,7 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-PAGES: Final = (sign_in, approvals, queue, exception_page, runs, closeouts)
+PAGES: Final = (sign_in, approvals, queue, exception_page, runs, closeouts, periods)
 
 
 def add_console(app: FastAPI) -> FastAPI:

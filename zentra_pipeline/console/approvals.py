@@ -11,6 +11,7 @@ from zentra_pipeline import money
 from zentra_pipeline.actors import same_person
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import APPROVE, DECIDE, Caller
+from zentra_pipeline.closeout.period_closing import preparation_of
 from zentra_pipeline.console import outcomes, visits
 from zentra_pipeline.console.rendering import PREFIX
 from zentra_pipeline.console.visits import Visit
@@ -59,6 +60,7 @@ def show(visit: Visit) -> Response:
         contents = waiting.exceptions(visit.caller.paths, connection)
         log = decision_store.listed(connection, [content["exception_id"] for content in contents])
         closeouts = waiting.closeouts(connection)
+        sign_offs = waiting.sign_offs(connection)
     versions = Counter(decision.exception_id for decision in log)
     proposals = [
         Proposal(content, versions[content["exception_id"]], obstacle(visit.caller, content)) for content in contents
@@ -71,6 +73,14 @@ def show(visit: Visit) -> Response:
         "approvals.html",
         groups=_groups(proposals),
         closeouts=sorted(prepared, key=lambda entry: entry["obstacle"] is not None),
+        months=[
+            {
+                "sign_off": item,
+                "seen": preparation_of(item),
+                "obstacle": closeout_obstacle(visit.caller, item.prepared_by),
+            }
+            for item in sign_offs
+        ],
         may_reject="reject" in ROLE_ACTIONS[visit.caller.role],
     )
 

@@ -11,6 +11,7 @@ away. Does not belong here: the states of exceptions (decisions), recording anyt
     closeout:
       prepare_after_minutes: 120
     approvals_by_token: true
+    accounts: {fee: provider_fees, write_off: write_offs, adjustment: adjustments, fx: fx_conversion}
 """
 
 import hashlib
@@ -35,6 +36,7 @@ from zentra_pipeline.decisions.intent_policy import IntentPolicy
 from zentra_pipeline.errors import ConfigurationError, ForbiddenError, RefusedError, UsageError
 from zentra_pipeline.settings import TenantPaths
 
+Account = Annotated[str, Field(min_length=1, max_length=128)]
 Limit = Annotated[int, Field(ge=0, lt=10**15)]
 
 WRITE_OFF: Final = "written_off"
@@ -70,6 +72,40 @@ class CloseoutPolicy(BaseModel):
         return value
 
 
+class Accounts(BaseModel):
+    """Where journal proposals go: an account each for fees, write-offs, adjustments and FX, `clearing` or null for the
+    first of the provider's clearing accounts.
+    """
+
+    model_config = _STRICT
+
+    fee: Account
+    write_off: Account
+    adjustment: Account
+    fx: Account
+    clearing: Account | None = None
+
+
+class AccountMap(Accounts):
+    """The accounts of every provider, and those of some that differ from them."""
+
+    providers: dict[str, dict[str, Account]] = {}
+
+    @field_validator("providers")
+    @classmethod
+    def _known_kinds(cls, value: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        for provider, accounts in value.items():
+            unknown = sorted(accounts.keys() - Accounts.model_fields.keys())
+            if unknown:
+                raise ValueError(f"{provider}: {unknown[0]!r} is not one of {', '.join(Accounts.model_fields)}")
+        return value
+
+    def of(self, provider: str) -> Accounts:
+        """The accounts of a provider."""
+        common = self.model_dump(exclude={"providers"})
+        return Accounts(**common | self.providers.get(provider, {}))
+
+
 class Policy(BaseModel):
     """A tenant's policy. `limits`: role → currency (`*`: any other) → the most it may write off, in minor units.
 
@@ -84,6 +120,7 @@ class Policy(BaseModel):
     closeout: CloseoutPolicy = CloseoutPolicy()
     intents: IntentPolicy = IntentPolicy()
     approvals_by_token: bool = False
+    accounts: AccountMap | None = None
 
     @field_validator("second_person")
     @classmethod
@@ -117,11 +154,11 @@ class Policy(BaseModel):
     def digest(self) -> str:
         """Hex SHA-256 of the review policy as canonical JSON: the file's layout, order and comments do not count.
 
-        What intents may ask for has a digest of its own.
+        What intents may ask for has a digest of its own; accounts decide about nothing.
         """
         import orjson
 
-        left_out = {"intents"} if self.approvals_by_token else {"intents", "approvals_by_token"}
+        left_out = {"intents", "accounts", *(() if self.approvals_by_token else ("approvals_by_token",))}
         content = self.model_dump(mode="json", exclude=left_out)  # without the key the digest is what it always was
         return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

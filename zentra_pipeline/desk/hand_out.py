@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from zentra_pipeline.closeout import bundle_zip, closing
+from zentra_pipeline.closeout import bundle_zip, closing, period_closing
 from zentra_pipeline.closeout.workbook import write_workbook
 from zentra_pipeline.errors import NotFoundError
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.periods import PeriodCloseout
 from zentra_pipeline.tenants.tenant import Tenant
 
 
@@ -24,6 +26,16 @@ def sealed(tenant: Tenant, run_id: str, revision: str) -> tuple[Closeout, Path]:
     raise NotFoundError(f"run {run_id} has no sealed closeout of revision {revision[:20]}")
 
 
+def signed_off(tenant: Tenant, period: str, revision: str) -> tuple[PeriodCloseout, Path]:
+    """The sealed sign-off of a month's revision, and its folder; NotFoundError where there is none."""
+    with tenant.reading() as connection:
+        found = period_store.of_period(connection, period)
+    for sign_off in found:
+        if sign_off.bundle is not None and str(sign_off.revision) == revision:
+            return sign_off, period_closing.bundle_of(tenant, sign_off)
+    raise NotFoundError(f"{period[:20]} has no sealed sign-off of revision {revision[:20]}")
+
+
 def name_of(closeout: Closeout) -> str:
     """What a sealed closeout's files are called."""
     return f"{closeout.provider}-{closeout.ledger_window}-r{closeout.revision}"
@@ -32,6 +44,11 @@ def name_of(closeout: Closeout) -> str:
 def zipped(paths: TenantPaths, closeout: Closeout, bundle: Path) -> Path:
     """A zip of the bundle, to be deleted once it is handed out."""
     return _made(paths, ".zip", lambda file: bundle_zip.write_zip(bundle, file, name_of(closeout)))
+
+
+def zipped_folder(paths: TenantPaths, folder: Path, name: str) -> Path:
+    """A zip of a bundle below a folder of this name, to be deleted once it is handed out."""
+    return _made(paths, ".zip", lambda file: bundle_zip.write_zip(folder, file, name))
 
 
 def workbook(paths: TenantPaths, run_id: str) -> Path:

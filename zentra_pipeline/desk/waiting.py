@@ -12,7 +12,9 @@ from zentra_pipeline.review import approvals
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store.decisions import Decision
+from zentra_pipeline.store.periods import PeriodCloseout
 
 
 def exceptions(paths: TenantPaths, connection: Connection) -> list[dict[str, Any]]:
@@ -27,6 +29,11 @@ def of_rows(paths: TenantPaths, connection: Connection, rows: Sequence[dict[str,
     """What there is to approve of published exceptions, by id."""
     log = decision_store.listed(connection, [row["exception_id"] for row in rows])
     return approvals.pending(connection, paths, load_policy(paths), rows, log)
+
+
+def sign_offs(connection: Connection) -> list[PeriodCloseout]:
+    """Every month whose sign-off is prepared."""
+    return [each for each in period_store.listed(connection) if not each.is_sealed]
 
 
 def closeouts(connection: Connection) -> list[tuple[closeout_store.Closeout, dict[str, Any] | None]]:

@@ -12,6 +12,7 @@ from zentra_pipeline.events import types
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.periods import PeriodCloseout
 
 
 def exception_event(
@@ -85,6 +86,35 @@ def closeout_event(*, tenant: str, closeout: Closeout, actor: str, at: datetime)
         actor=actor,
         at=at,
         data=data.model_dump(),
+    )
+
+
+def period_event(*, tenant: str, sign_off: PeriodCloseout, actor: str, at: datetime) -> dict[str, Any]:
+    """The event of a month that is signed off: period.completed, or .amended where it amends an earlier sign-off."""
+    content: dict[str, Any] = {
+        "closeout_id": sign_off.closeout_id,
+        "closeout_revision": sign_off.revision,
+        "period": sign_off.period,
+        "windows": sign_off.evidence_rows,
+        "evidence_root": sign_off.evidence_root,
+        "seal_digest": sign_off.seal_digest,
+        "prepared_by": sign_off.prepared_by,
+        "approved_by": sign_off.approved_by,
+    }
+    event_type = types.PERIOD_COMPLETED
+    if sign_off.amends is not None:
+        event_type = types.PERIOD_AMENDED
+        changes = [types.ChangedWindow(**change) for change in sign_off.content["changes"]]
+        content |= {"amends": sign_off.amends, "reason": sign_off.reason, "changes": changes}
+    return cloud_event(
+        event_type,
+        tenant=tenant,
+        fact=[sign_off.closeout_id],
+        subject=sign_off.closeout_id,
+        run_id=None,
+        actor=actor,
+        at=at,
+        data=types.DATA[event_type](**content).model_dump(),
     )
 
 

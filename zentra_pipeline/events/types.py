@@ -173,6 +173,38 @@ class CloseoutAmended(CloseoutCompleted):
     reason: str
 
 
+class PeriodCompleted(EventData):
+    """A month was signed off: the closeouts of all its windows are sealed together."""
+
+    closeout_id: str
+    closeout_revision: Revision
+    period: str = Field(description="The month, YYYY-MM.", pattern="^[0-9]{4}-[0-9]{2}$")
+    windows: int = Field(ge=1, description="How many sealed windows it cites.")
+    evidence_root: Digest = Field(description="RFC 6962 root over the windows it cites.")
+    seal_digest: Digest
+    prepared_by: str
+    approved_by: str
+
+
+class ChangedWindow(EventData):
+    """A window that is other than the sign-off before says; closeouts before and after, null for none."""
+
+    what: str = Field(description="amended or added.")
+    provider: str
+    ledger_window: Day
+    run_id: str | None
+    before: str | None
+    after: str | None
+
+
+class PeriodAmended(PeriodCompleted):
+    """A month was signed off again, because windows of it have changed; the first sign-off stays as it was."""
+
+    amends: str = Field(description="The closeout_id of the predecessor.")
+    reason: str
+    changes: list[ChangedWindow]
+
+
 class MatchAmounts(EventData):
     """Matches of one currency and their amounts in minor units."""
 
@@ -215,9 +247,11 @@ EXCEPTION_REOPENED: Final = "reconciliation.exception.reopened"
 CALLBACK_LATE: Final = "reconciliation.callback.late"
 CLOSEOUT_COMPLETED: Final = "reconciliation.closeout.completed"
 CLOSEOUT_AMENDED: Final = "reconciliation.closeout.amended"
+PERIOD_COMPLETED: Final = "reconciliation.period.completed"
+PERIOD_AMENDED: Final = "reconciliation.period.amended"
 PROVIDER_DRIFTED: Final = "reconciliation.provider.drifted"
-# Events of a file: no run is concerned.
-OF_NO_RUN: Final = frozenset({PROVIDER_DRIFTED})
+# Events of a file or of a month: no run is concerned.
+OF_NO_RUN: Final = frozenset({PROVIDER_DRIFTED, PERIOD_COMPLETED, PERIOD_AMENDED})
 
 DATA: Final[Mapping[str, type[EventData]]] = {
     RUN_CREATED: RunCreated,
@@ -232,6 +266,8 @@ DATA: Final[Mapping[str, type[EventData]]] = {
     CALLBACK_LATE: CallbackLate,
     CLOSEOUT_COMPLETED: CloseoutCompleted,
     CLOSEOUT_AMENDED: CloseoutAmended,
+    PERIOD_COMPLETED: PeriodCompleted,
+    PERIOD_AMENDED: PeriodAmended,
     PROVIDER_DRIFTED: ProviderDrifted,
 }
 # What a delivery says in place of the events of the log, where an endpoint does not ask for each.

@@ -89,7 +89,7 @@ def read_snapshot(paths: TenantPaths, connection: Connection) -> Snapshot:
     """What the operational store says that readers see."""
     tenant = paths.root.name
     runs = run_store.list_runs(connection)
-    tables = operational_tables.read(tenant, connection, runs)
+    tables = operational_tables.read(paths, connection, runs)
     current = [(run.run_id, run.revision) for run in runs if run.is_published]
     sealed = {
         closeout.closeout_id: (closeout.run_id, closeout.run_revision)
@@ -141,6 +141,7 @@ def view_makers(paths: TenantPaths, snapshot: Snapshot) -> dict[str, Callable[[]
     for kind in TABLE_OF_KIND:
         makers[TABLE_OF_KIND[kind]] = partial(_staged_rows, paths, snapshot, kind)
     makers["quarantine"] = partial(_staged_rows, paths, snapshot, None)
+    makers["journal_proposals"] = partial(_journal, paths, snapshot)  # the last: it reads those before it
     return makers
 
 
@@ -225,6 +226,14 @@ def _open_items_now(paths: TenantPaths, snapshot: Snapshot) -> str | None:
     return (
         f"select {columns} from {sql_text.parquet_scan([path for _, _, path in sorted(newest.values())], definitions)}"
     )
+
+
+def _journal(paths: TenantPaths, snapshot: Snapshot) -> str | None:
+    """The journal proposals, from the published tables that they rest on; null where one of them has no file yet."""
+    needed = ("matches", "match_legs", "exceptions", "write_offs")
+    if not all(snapshot.published(paths, table) for table in needed) or not snapshot.staged(paths, "settlement"):
+        return None
+    return sql_text.statement("published", "journal_proposals")
 
 
 def _rows_as_closed(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | None:

@@ -13,12 +13,17 @@ import duckdb
 from sqlalchemy import Connection
 
 from zentra_pipeline import vocabulary
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.decisions.exception_state import exception_states
+from zentra_pipeline.decisions.policy import load_policy
+from zentra_pipeline.errors import ConfigurationError
 from zentra_pipeline.events import log_reading as event_reading
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store import runs as run_store
 
 COLUMNS: Final = {
@@ -39,6 +44,14 @@ COLUMNS: Final = {
         "run_revision bigint, prepared_at timestamp, evidence_root varchar, evidence_rows bigint, "
         "evidence_status varchar, chain_sequence bigint, bundle varchar"
     ),
+    "period_closeouts": (
+        "closeout_id varchar, period varchar, revision bigint, status varchar, sealed_at timestamp, "
+        "prepared_by varchar, approved_by varchar, seal_digest varchar, previous_seal varchar, amends varchar, "
+        "reason varchar, tenant_id varchar, prepared_at timestamp, evidence_root varchar, windows bigint, "
+        "chain_sequence bigint, bundle varchar"
+    ),
+    # Where journal proposals go, by provider and kind; no rows without accounts in policy.yml.
+    "account_map": "tenant_id varchar, provider varchar, kind varchar, clearing_account varchar, account varchar",
     # States that operators gave exceptions, now and as each closeout was sealed (closeout_id is null for now).
     "exception_states": (
         "closeout_id varchar, exception_id varchar, status varchar, owner varchar, lane varchar, resolution varchar, "
@@ -70,18 +83,22 @@ class OperationalTables:
         return [closeout for closeout in self.closeouts if closeout.chain_sequence is not None]
 
 
-def read(tenant: str, connection: Connection, runs: Sequence[run_store.Run]) -> OperationalTables:
+def read(paths: TenantPaths, connection: Connection, runs: Sequence[run_store.Run]) -> OperationalTables:
     """The operational tables within the snapshot of `connection`."""
+    tenant = paths.root.name
     decisions = decision_store.listed(connection)
     closeouts = closeout_store.listed(connection)
     entries = event_log.entries(connection)
     files = file_store.registered_files(connection)
     facts = file_facts.recorded(connection)
+    sign_offs = period_store.listed(connection)
     by_id = {run.run_id: run for run in runs}
     rows_of: dict[str, Callable[[], list[tuple[Any, ...]]]] = {
         "runs": lambda: [_run_row(tenant, run) for run in runs],
         "decisions": lambda: [_decision_row(tenant, each, by_id.get(each.run_id or "")) for each in decisions],
         "closeouts": lambda: [_closeout_row(tenant, closeout) for closeout in closeouts],
+        "period_closeouts": lambda: [_period_row(tenant, sign_off) for sign_off in sign_offs],
+        "account_map": lambda: _account_rows(paths, sorted({run.provider for run in runs})),
         "exception_states": lambda: _state_rows(decisions, closeouts),
         "files": lambda: _file_rows(tenant, files, facts),
         "single_events": lambda: event_reading.single_rows(entries),
@@ -238,6 +255,45 @@ def _closeout_row(tenant: str, closeout: closeout_store.Closeout) -> tuple[Any, 
         closeout.evidence_status,
         closeout.chain_sequence,
         closeout.bundle,
+    )
+
+
+def _account_rows(paths: TenantPaths, providers: Sequence[str]) -> list[tuple[Any, ...]]:
+    """A row a provider and kind of proposal; fees that the ledger posts apart, or has deducted, need none."""
+    try:
+        accounts = load_policy(paths).accounts
+        profiles = {provider: load_profile(paths, provider) for provider in providers} if accounts else {}
+    except ConfigurationError:
+        return []  # whoever decides or runs is told; what was published can be read
+    found = []
+    for provider, profile in profiles.items():
+        assert accounts is not None
+        own = accounts.of(provider)
+        kinds = ["write_off", "adjustment", "fx", *(["fee"] if profile.fee_posting == "inside" else [])]
+        clearing = own.clearing or profile.clearing_accounts[0]
+        found += [(paths.root.name, provider, kind, clearing, getattr(own, kind)) for kind in sorted(kinds)]
+    return found
+
+
+def _period_row(tenant: str, sign_off: period_store.PeriodCloseout) -> tuple[Any, ...]:
+    return (
+        sign_off.closeout_id,
+        sign_off.period,
+        sign_off.revision,
+        sign_off.status,
+        _naive(sign_off.sealed_at),
+        sign_off.prepared_by,
+        sign_off.approved_by,
+        sign_off.seal_digest,
+        sign_off.previous_seal,
+        sign_off.amends,
+        sign_off.reason,
+        tenant,
+        _naive(sign_off.prepared_at),
+        sign_off.evidence_root,
+        sign_off.evidence_rows,
+        sign_off.chain_sequence,
+        sign_off.bundle,
     )
 
 

@@ -166,6 +166,30 @@ closeouts = Table(
     UniqueConstraint("provider", "chain_sequence", name="one_seal_per_place"),
 )
 
+period_closeouts = Table(
+    "period_closeouts",
+    metadata,
+    Column("closeout_id", String(64), primary_key=True),
+    Column("period", String(7), nullable=False, comment="the month, YYYY-MM"),
+    Column("revision", Integer, nullable=False, comment="1 for the first sign-off of a month; later ones count on"),
+    Column("status", String(16), nullable=False, comment="prepared, sealed, amended"),
+    Column("prepared_by", Text, nullable=False),
+    Column("prepared_at", String(32), nullable=False),
+    Column("approved_by", Text, nullable=True),
+    Column("sealed_at", String(32), nullable=True),
+    Column("evidence_root", String(64), nullable=False, comment="RFC 6962 root over the windows that it cites"),
+    Column("evidence_rows", BigInteger, nullable=False, comment="how many windows it cites"),
+    Column("chain_sequence", Integer, nullable=True, unique=True, comment="place in the chain of sign-offs, from 1"),
+    Column("seal_digest", String(64), nullable=True),
+    Column("previous_seal", String(64), nullable=True),
+    Column("amends", String(64), nullable=True, comment="closeout_id of the predecessor"),
+    Column("reason", Text, nullable=True, comment="why it was signed off again"),
+    Column("bundle", Text, nullable=True, comment="folder of the sealed bundle, relative to the tenant"),
+    Column("content", Text, nullable=False, comment="JSON: what there was to approve"),
+    digests.column(),
+    UniqueConstraint("period", "revision", name="one_sign_off_per_revision"),
+)
+
 event_log = Table(
     "event_log",
     metadata,

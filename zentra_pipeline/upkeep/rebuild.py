@@ -16,7 +16,7 @@ from typing import Final
 import duckdb
 
 from zentra_pipeline import durable_files, locks
-from zentra_pipeline.closeout import closing
+from zentra_pipeline.closeout import closing, period_closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.ingest import landing, staging
 from zentra_pipeline.published import lake, lake_files, store_age
@@ -158,8 +158,11 @@ def refresh_readers(tenant: Tenant) -> None:
     """Write pointers, catalog and lists of seals again from the operational store; no table is remade."""
     store_age.require_newest(tenant.paths)
     lake.refresh(tenant.paths)
-    for provider in sorted({closeout.provider for closeout in records.read(tenant).sealed}):
+    known = records.read(tenant)
+    for provider in sorted({closeout.provider for closeout in known.sealed}):
         closing.write_head(tenant, provider)
+    if any(sign_off.is_sealed for sign_off in known.sign_offs):
+        period_closing.write_head(tenant)
 
 
 def _alone(tenant: Tenant) -> AbstractContextManager[None]:

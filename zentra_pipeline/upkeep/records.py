@@ -10,6 +10,7 @@ from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.tenants.tenant import Tenant
@@ -31,6 +32,7 @@ class Records:
     decisions: Sequence[decision_store.Decision]
     facts: Mapping[int, file_facts.FileFacts]
     requests: dict[str, request_store.Request]
+    sign_offs: Sequence[period_store.PeriodCloseout]
 
     @property
     def paths(self) -> TenantPaths:
@@ -78,6 +80,7 @@ def read(tenant: Tenant) -> Records:
             closeouts=closeout_store.listed(connection),
             entries=event_log.entries(connection),
             decisions=decision_store.listed(connection),
+            sign_offs=period_store.listed(connection),
             facts=file_facts.recorded(connection),
             requests={
                 found.run_id: found for run in runs if (found := request_store.find(connection, run.run_id)) is not None

@@ -14,6 +14,7 @@ from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.keys import signing_keys
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.periods import PeriodCloseout
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.records import Records
 
@@ -87,6 +88,10 @@ def check_bundles(records: Records) -> Iterator[Finding]:
     """Each seal has its bundle, which verifies and says what the row says; no bundle is there without a row."""
     folder = records.paths.closeouts
     known = set()
+    for sign_off in records.sign_offs:
+        if sign_off.is_sealed:
+            known.add(records.paths.root / str(sign_off.bundle))
+            yield from _check_sign_off(records, sign_off)
     for closeout in records.sealed:
         path = records.paths.root / str(closeout.bundle)
         known.add(path)
@@ -116,6 +121,30 @@ def check_bundles(records: Records) -> Iterator[Finding]:
                     f"; if it is the newest, {command('close', '--tenant', records.tenant.name, '--run', run.run_id)}"
                 )
             yield Finding("bundles", path.relative_to(records.paths.root).as_posix(), ERROR, what, remedy)
+
+
+def _check_sign_off(records: Records, sign_off: PeriodCloseout) -> Iterator[Finding]:
+    """A month's sign-off has its bundle, which verifies and says what the row says."""
+    path = records.paths.root / str(sign_off.bundle)
+    if not path.is_dir():
+        yield Finding("bundles", sign_off.closeout_id, ERROR, f"its bundle {sign_off.bundle} is gone", _RESTORE_BUNDLE)
+        return
+    report = verify.verify(path, records.tenant.home.trust)
+    for finding in report.findings:
+        if not finding.holds:
+            what = f"{finding.check} does not hold: {finding.detail}"
+            yield Finding("bundles", str(sign_off.bundle), ERROR, what, _RESTORE_BUNDLE)
+    if report.holds:
+        payload = report.seals[0].payload
+        said = {name: payload[name] for name in ("closeout_id", "period", "evidence_root", "evidence_rows")}
+        said |= {name: payload[name] for name in ("prepared_by", "approved_by", "sealed_at")}
+        said |= {"revision": payload["closeout_revision"], "seal_digest": report.seals[0].seal_digest}
+        said |= {"chain_sequence": payload["chain"]["sequence"], "previous_seal": payload["chain"]["previous_seal"]}
+        for name, sealed in said.items():
+            row = getattr(sign_off, name)
+            if row != sealed:
+                what = f"ops.db says {name} is {row!r}, its bundle {sealed!r}"
+                yield Finding("bundles", sign_off.closeout_id, ERROR, what, _RESTORE_STORE)
 
 
 def _disagreements(closeout: Closeout, seal: verify.Seal) -> Iterator[str]:

@@ -1,0 +1,336 @@
+"""Signs off a month: one person prepares, another approves, and the seals of its windows are sealed together.
+
+    open → prepared → signed off, and with a later fact → reopened → prepared → signed off again (the first: amended)
+
+As with a window, the transaction that records the seal is the moment a month is signed off. Does not belong here: what
+a month comes to and what blocks it (period), the files of the bundle (period_files).
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from zentra_pipeline import canonical_json, durable_files, locks
+from zentra_pipeline.actors import PROGRAM, Origin, same_person
+from zentra_pipeline.closeout import period, period_files, seal
+from zentra_pipeline.closeout.blockers import Blocker
+from zentra_pipeline.closeout.period import Month
+from zentra_pipeline.decisions.policy import Policy, check_origin, load_policy
+from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError, ZentraError
+from zentra_pipeline.events.facts import period_event
+from zentra_pipeline.instants import instant_text
+from zentra_pipeline.keys import signing_keys
+from zentra_pipeline.published import lake
+from zentra_pipeline.remedies import Remedy
+from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.store import event_log
+from zentra_pipeline.store import periods as period_store
+from zentra_pipeline.store.decisions import Decision
+from zentra_pipeline.store.periods import PeriodCloseout
+from zentra_pipeline.tenants import access
+from zentra_pipeline.tenants.tenant import Tenant
+
+PREPARE: Final = "prepare_period"
+APPROVE: Final = "approve_period"
+RULE: Final = "period_closeout.second_person"
+SUBJECT: Final = "period_"
+HEAD: Final = "_periods.json"
+_LOCK: Final = "period"
+_SHOWN_CHANGES: Final = 5
+
+
+@dataclass(frozen=True)
+class PeriodResult:
+    """A sign-off after a step: `sign_off` is null while something blocks it."""
+
+    status: str
+    sign_off: PeriodCloseout | None
+    bundle: Path | None
+    blockers: tuple[Blocker, ...] = ()
+    is_new: bool = True
+
+
+def prepare(
+    tenant: Tenant, month: str, actor: str, now: datetime, reason: str | None = None, origin: Origin = PROGRAM
+) -> PeriodResult:
+    """Prepare the sign-off of a month, or say what blocks it; a month that is signed off as it is stays so.
+
+    `reason` says why an earlier sign-off is amended; without it the windows that changed are named.
+    """
+    access.require_actor(tenant, actor)
+    with _held(tenant, month, now) as found:
+        if found.state == "signed_off":
+            return _signed_already(found)
+        blocking = found.blockers()
+        if blocking:
+            return PeriodResult("blocked", None, None, tuple(blocking))
+        made = _prepared(found, actor, reason, load_policy(tenant.paths))
+        known = found.prepared
+        if known is not None and known.content == json.loads(json.dumps(made.content)):
+            return PeriodResult("prepared", known, None, is_new=False)
+        _record_preparation(found, made, origin)
+    lake.refresh(tenant.paths)
+    return PeriodResult("prepared", made, None)
+
+
+def approve(
+    tenant: Tenant, month: str, actor: str, now: datetime, origin: Origin = PROGRAM, seen: str | None = None
+) -> PeriodResult:
+    """Approve and seal the sign-off that somebody else prepared; approving again changes nothing.
+
+    `seen` is the preparation that was looked at (`preparation_of`). Raises RefusedError when nothing is prepared, when
+    the approver prepared it, or when the policy demands a token; NotPossibleError when the month has changed since.
+    """
+    with _held(tenant, month, now) as found:
+        if found.state == "signed_off":
+            return _signed_already(found)
+        check_origin(load_policy(tenant.paths), actor, origin)
+        access.require_actor(tenant, actor)
+        prepared = _approvable(found, actor)
+        if seen is not None and seen != preparation_of(prepared):
+            raise OutdatedError(f"{month} was prepared again since you looked: look at it now, and approve that")
+        blocking = found.blockers()
+        if blocking:
+            return PeriodResult("blocked", None, None, tuple(blocking))
+        again = _prepared(found, prepared.prepared_by, prepared.reason, load_policy(tenant.paths))
+        if json.loads(json.dumps(again.content)) != prepared.content:
+            raise NotPossibleError(
+                f"{month} is not what {prepared.prepared_by} prepared: its windows changed since; prepare it again, "
+                "look at it and approve that"
+            )
+        signed = _with_place(found, prepared, actor)
+        signed, bundle = _sealed(found, signed)
+        _record_seal(found, signed, origin)
+    _show_seal(tenant)
+    return PeriodResult("sealed", signed, bundle)
+
+
+def preparation_of(sign_off: PeriodCloseout) -> str:
+    """What a form or request says that it has seen."""
+    return f"{sign_off.closeout_id} {sign_off.prepared_at}"
+
+
+def closeout_id_of(tenant: str, month: str, revision: int) -> str:
+    """The id of a sign-off: the same month's same revision has the same id everywhere."""
+    canonical = json.dumps([tenant, f"{SUBJECT}{month}", revision], ensure_ascii=False, separators=(",", ":"))
+    return "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
+
+
+def bundle_of(tenant: Tenant, sign_off: PeriodCloseout) -> Path:
+    """The folder of a sign-off's bundle, beside those of the windows."""
+    return tenant.paths.closeouts / f"{SUBJECT}{sign_off.period}" / f"r{sign_off.revision}"
+
+
+@contextmanager
+def _held(tenant: Tenant, month: str, now: datetime) -> Iterator[Month]:
+    """The month while no window of it is run or closed, and nobody else signs off."""
+    providers = [locks.provider_lock(provider) for provider in period.seen(tenant, month, now).windows]
+    with locks.holding(tenant.paths, _LOCK, *sorted(providers)):
+        yield period.seen(tenant, month, now)
+
+
+def _prepared(month: Month, actor: str, reason: str | None, policy: Policy) -> PeriodCloseout:
+    amended = month.signed
+    number = 1 + (amended.revision if amended else 0)
+    if amended is not None and reason is None:
+        reason = _why(month)
+    windows = [
+        {name: row[name] for name in ("provider", "ledger_window", "run_id", "closeout_id", "evidence_root")}
+        | {"seal_digest": row["seal_digest"]}
+        for row in month.cited
+    ]
+    closeout_id = closeout_id_of(month.tenant.name, month.period, number)
+    content = {
+        "closeout_id": closeout_id,
+        "period": month.period,
+        "revision": number,
+        "amends": amended.closeout_id if amended else None,
+        "windows": windows,
+        "totals": month.totals,
+        "changes": [change.as_object() for change in month.changes],
+        "evidence": {"root": month.root, "rows": len(windows)},
+        "policy": {"rule": RULE, "digest": policy.digest(), "approvals_by_token": policy.approvals_by_token},
+    }
+    return PeriodCloseout(
+        closeout_id=closeout_id,
+        period=month.period,
+        revision=number,
+        status="prepared",
+        prepared_by=actor,
+        prepared_at=instant_text(month.now),
+        approved_by=None,
+        sealed_at=None,
+        evidence_root=month.root,
+        evidence_rows=len(windows),
+        chain_sequence=None,
+        seal_digest=None,
+        previous_seal=None,
+        amends=amended.closeout_id if amended else None,
+        reason=reason if amended else None,
+        bundle=None,
+        content=content,
+    )
+
+
+def _why(month: Month) -> str:
+    changes = [str(change) for change in month.changes]
+    left = f" and {len(changes) - _SHOWN_CHANGES} more" if len(changes) > _SHOWN_CHANGES else ""
+    return "; ".join(changes[:_SHOWN_CHANGES]) + left
+
+
+def _approvable(month: Month, actor: str) -> PeriodCloseout:
+    prepared = month.prepared
+    if prepared is None:
+        raise RefusedError(
+            f"nothing is prepared for {month.period}: have somebody else prepare it, then approve",
+            remedy=Remedy("prepare it", "prepare_period", {"period": month.period}),
+        )
+    if same_person(actor, prepared.prepared_by):
+        raise RefusedError(
+            f"{prepared.prepared_by} prepared the sign-off of {month.period}: a second person has to approve it"
+        )
+    return prepared
+
+
+def _with_place(month: Month, prepared: PeriodCloseout, actor: str) -> PeriodCloseout:
+    """The sign-off as it will be sealed: its place in the chain is taken under the lock."""
+    with month.tenant.reading() as connection:
+        chain = period_store.chain(connection)
+    return replace(
+        prepared,
+        status="sealed",
+        approved_by=actor,
+        sealed_at=instant_text(month.now),
+        chain_sequence=1 + (chain[-1].chain_sequence or 0) if chain else 1,
+        previous_seal=chain[-1].seal_digest if chain else None,
+        bundle=bundle_of(month.tenant, prepared).relative_to(month.tenant.paths.root).as_posix(),
+    )
+
+
+def _sealed(month: Month, sign_off: PeriodCloseout) -> tuple[PeriodCloseout, Path]:
+    """Write the bundle under a temporary name, sign it and put it in place; or take over one that is the same."""
+    bundle, home = bundle_of(month.tenant, sign_off), month.tenant.home
+    left = _recovered(month.tenant, bundle, sign_off)
+    if left is not None:
+        return left, bundle
+    temporary = bundle.with_name(f".{bundle.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    (temporary / "files").mkdir(parents=True)
+    policy = period_files.policy_result(load_policy(month.tenant.paths), sign_off)
+    content = period_files.write(
+        temporary / "files", month, sign_off, policy, signing_keys.key_rotations(home), month.signed
+    )
+    digest = seal.seal_bundle(temporary, content, signing_keys.signing_key(home, month.now))
+    seal.put_in_place(temporary, bundle)
+    return replace(sign_off, seal_digest=digest), bundle
+
+
+def _recovered(tenant: Tenant, bundle: Path, sign_off: PeriodCloseout) -> PeriodCloseout | None:
+    """A crash came between a seal and its record: the seal is taken over when it says the same, else it never was."""
+    from zentra_pipeline.closeout import verify
+
+    if not bundle.exists():
+        return None
+    checked = verify.verify(bundle, tenant.home.trust)
+    for found in checked.seals if checked.holds else ():
+        known = found.payload
+        said = (known["evidence_root"], known["prepared_at"], known["approved_by"], known["chain"]["previous_seal"])
+        if said == (sign_off.evidence_root, sign_off.prepared_at, sign_off.approved_by, sign_off.previous_seal):
+            return replace(sign_off, sealed_at=known["sealed_at"], seal_digest=found.seal_digest)
+    shutil.rmtree(bundle)
+    return None
+
+
+def _record_preparation(month: Month, made: PeriodCloseout, origin: Origin) -> None:
+    with month.tenant.writing() as connection:
+        details = {"closeout_id": made.closeout_id, "evidence_root": made.evidence_root, "origin": origin.content()}
+        decision_store.append(
+            connection, _decision(month, connection, PREPARE, made.prepared_by, made.reason, "prepared", details)
+        )
+        period_store.prepare(connection, made)
+
+
+def _record_seal(month: Month, signed: PeriodCloseout, origin: Origin) -> None:
+    """The commit: sign-off, predecessor, decision and event become true together."""
+    assert signed.approved_by is not None
+    tenant = month.tenant
+    details = {"closeout_id": signed.closeout_id, "seal_digest": signed.seal_digest, "origin": origin.content()}
+    with tenant.writing() as connection:
+        decision_store.append(
+            connection, _decision(month, connection, APPROVE, signed.approved_by, None, "sealed", details)
+        )
+        changes = {name: value for name, value in vars(signed).items() if name != "content"}
+        period_store.change(connection, signed.closeout_id, changes)
+        if month.signed is not None:
+            period_store.change(connection, month.signed.closeout_id, {"status": "amended"})
+        event = period_event(tenant=tenant.name, sign_off=signed, actor=signed.approved_by, at=month.now)
+        if not event_log.append(connection, event):
+            raise ZentraError(f"sign-off {signed.closeout_id} was recorded before: have the home examined (doctor)")
+
+
+def _decision(
+    month: Month,
+    connection: Connection,
+    action: str,
+    actor: str,
+    reason: str | None,
+    result: str,
+    details: Mapping[str, Any],
+) -> Decision:
+    """A decision about the month, with the policy it passed; its id counts the decisions about it."""
+    subject = f"{SUBJECT}{month.period}"
+    number = sum(item.run_id == subject for item in decision_store.listed(connection))
+    canonical = json.dumps([month.tenant.name, subject, number + 1], ensure_ascii=False, separators=(",", ":"))
+    return Decision(
+        sequence=decision_store.next_sequence(connection),
+        decision_id="dec_" + hashlib.sha256(canonical.encode()).hexdigest()[:24],
+        exception_id=None,
+        run_id=subject,
+        action=action,
+        actor=actor,
+        decided_at=instant_text(month.now),
+        reason=reason,
+        policy={"rule": RULE, "digest": load_policy(month.tenant.paths).digest(), "outcome": result},
+        result=result,
+        owner=None,
+        resolution=None,
+        details=dict(details),
+    )
+
+
+def _signed_already(month: Month) -> PeriodResult:
+    """Signed off before, though whoever sealed it may have died before anybody could see it."""
+    assert month.signed is not None
+    _show_seal(month.tenant)
+    return PeriodResult("sealed", month.signed, bundle_of(month.tenant, month.signed), is_new=False)
+
+
+def _show_seal(tenant: Tenant) -> None:
+    lake.refresh(tenant.paths)
+    write_head(tenant)
+
+
+def write_head(tenant: Tenant) -> Path:
+    """Write the chain of sign-offs to `heads/_periods.json`, to be published where this home cannot reach."""
+    from zentra_pipeline.closeout.verify import ALL_PROVIDERS
+
+    head = tenant.paths.heads / HEAD
+    head.parent.mkdir(parents=True, exist_ok=True)
+    with locks.holding(tenant.paths, "heads"):
+        with tenant.reading() as connection:
+            chain = period_store.chain(connection)
+        seals = [
+            {"sequence": item.chain_sequence, "closeout_id": item.closeout_id, "seal_digest": item.seal_digest}
+            for item in chain
+        ]
+        content = {"version": 1, "tenant": tenant.name, "provider": ALL_PROVIDERS, "seals": seals}
+        durable_files.write_durably(head, canonical_json.canonical(content))
+    return head

@@ -1,0 +1,221 @@
+-- Grain: a line of a proposed journal entry: what remains on a clearing account, and the account it goes to.
+-- A remainder above zero is a credit on the clearing account, as the amount of a movement is; the entry takes it from there.
+-- Nothing without an account map: see account_map, a row a provider and kind.
+with confirmed as (
+    select * from matches
+    where status = 'confirmed'
+),
+
+lines as (
+    select
+        provider,
+        line_id,
+        gross_minor,
+        fee_minor,
+        currency
+    from settlement_lines
+    qualify row_number() over (partition by provider, line_id order by file_sequence desc, row_number desc) = 1
+),
+
+matched_items as (
+    select distinct
+        legs.provider,
+        legs.leg_id
+    from match_legs as legs
+    inner join confirmed on legs.match_id = confirmed.match_id and legs.run_id = confirmed.run_id
+),
+
+-- The last decision that ended an exception, or approved what ends it.
+endings as (
+    select
+        exception_id,
+        decision_id,
+        actor,
+        reason
+    from decisions
+    where exception_id is not null and result = 'resolved'
+    qualify row_number() over (partition by exception_id order by sequence desc) = 1
+),
+
+proposals as (
+    select
+        'fee' as kind,
+        'fee' as mapped,
+        confirmed.provider,
+        confirmed.ledger_window,
+        confirmed.run_id,
+        lines.currency,
+        cast(sum(lines.fee_minor) as bigint) as remainder_minor,
+        confirmed.run_id as natural_key,
+        cast(null as varchar) as item_id,
+        cast(null as varchar) as provider_reference,
+        cast(null as varchar) as match_id,
+        cast(null as varchar) as exception_id,
+        cast(null as varchar) as decision_id,
+        'fees of ' || count(*) || ' matched lines, which the ledger has at their gross' as rests_on
+    from match_legs as legs
+    inner join confirmed on legs.match_id = confirmed.match_id and legs.run_id = confirmed.run_id
+    inner join lines on legs.provider = lines.provider and legs.leg_id = lines.line_id
+    where
+        legs.leg_type = 'settlement_line'
+        and not coalesce(legs.is_fee, false)
+        and coalesce(legs.item_minor, legs.amount_minor) = lines.gross_minor
+        and lines.fee_minor <> 0
+    group by confirmed.provider, confirmed.ledger_window, confirmed.run_id, lines.currency
+
+    union all by name
+
+    select
+        'write_off' as kind,
+        'write_off' as mapped,
+        written.provider,
+        written.ledger_window,
+        written.run_id,
+        written.currency,
+        case when written.item_type = 'settlement_line' then -written.amount_minor else written.amount_minor end
+            as remainder_minor,
+        written.item_type || ' ' || written.item_id || ' ' || written.decision_id as natural_key,
+        written.item_id,
+        written.provider_reference,
+        written.exception_id,
+        written.decision_id,
+        'written off' as rests_on
+    from write_offs as written
+
+    union all by name
+
+    select
+        case when cases.resolution = 'written_off' then 'write_off' else 'adjustment' end as kind,
+        case when cases.resolution = 'written_off' then 'write_off' else 'adjustment' end as mapped,
+        cases.provider,
+        cases.ledger_window,
+        cases.run_id,
+        cases.currency,
+        -cases.difference_minor as remainder_minor,
+        cases.exception_id as natural_key,
+        cases.subject_id as item_id,
+        cases.provider_reference,
+        cases.match_id,
+        cases.exception_id,
+        endings.decision_id,
+        'difference of a match: ' || replace(cases.resolution, '_', ' ') as rests_on
+    from exceptions as cases
+    inner join endings on cases.exception_id = endings.exception_id
+    inner join confirmed on cases.match_id = confirmed.match_id
+    where
+        cases.exception_type = 'amount_mismatch' and cases.subject_type = 'settlement_line'
+        and cases.status = 'resolved' and cases.resolution in ('written_off', 'adjustment_required')
+
+    union all by name
+
+    select
+        'adjustment' as kind,
+        'adjustment' as mapped,
+        cases.provider,
+        cases.ledger_window,
+        cases.run_id,
+        cases.currency,
+        case when cases.subject_type = 'settlement_line' then -cases.amount_minor else cases.amount_minor end
+            as remainder_minor,
+        cases.exception_id as natural_key,
+        cases.subject_id as item_id,
+        cases.provider_reference,
+        cases.exception_id,
+        endings.decision_id,
+        replace(cases.exception_type, '_', ' ') || ': adjustment required' as rests_on
+    from exceptions as cases
+    inner join endings on cases.exception_id = endings.exception_id
+    where
+        cases.exception_type in ('unmatched_provider_row', 'unmatched_ledger_entry')
+        and cases.status = 'resolved' and cases.resolution = 'adjustment_required'
+        and not exists (
+            select 1 from matched_items
+            where matched_items.provider = cases.provider and matched_items.leg_id = cases.subject_id
+        )
+
+    union all by name
+
+    select
+        'tolerance' as kind,
+        'adjustment' as mapped,
+        confirmed.provider,
+        confirmed.ledger_window,
+        confirmed.run_id,
+        confirmed.currency,
+        -confirmed.difference_minor as remainder_minor,
+        confirmed.match_id as natural_key,
+        confirmed.first_line_id as item_id,
+        confirmed.provider_reference,
+        confirmed.match_id,
+        'a difference within tolerance' as rests_on
+    from confirmed
+    where
+        confirmed.difference_minor <> 0 and not exists (
+            select 1 from exceptions as cases
+            where cases.match_id = confirmed.match_id and cases.exception_type = 'amount_mismatch'
+        )
+
+    union all by name
+
+    select
+        'fx' as kind,
+        'fx' as mapped,
+        confirmed.provider,
+        confirmed.ledger_window,
+        confirmed.run_id,
+        sides.currency,
+        sides.remainder_minor,
+        confirmed.match_id as natural_key,
+        confirmed.first_line_id as item_id,
+        confirmed.provider_reference,
+        confirmed.match_id,
+        'posted in ' || confirmed.currency || ', settled in ' || confirmed.settled_currency as rests_on
+    from confirmed
+    cross join lateral (
+        values
+        (confirmed.currency, confirmed.settlement_minor), (confirmed.settled_currency, -confirmed.settled_minor)
+    ) as sides (currency, remainder_minor)
+    where confirmed.settled_currency <> confirmed.currency
+),
+
+entries as (
+    select
+        'jrn_' || left(sha256(proposals.kind || ' ' || proposals.provider || ' ' || proposals.natural_key), 24) as entry_id,
+        proposals.*,
+        account_map.clearing_account,
+        account_map.account,
+        account_map.tenant_id
+    from proposals
+    inner join account_map on proposals.provider = account_map.provider and proposals.mapped = account_map.kind
+    where proposals.remainder_minor <> 0
+),
+
+final as (
+    select
+        entries.tenant_id,
+        entries.entry_id,
+        entries.provider,
+        entries.ledger_window,
+        entries.run_id,
+        entries.kind,
+        sides.account,
+        case when (entries.remainder_minor > 0) = sides.is_clearing then 'debit' else 'credit' end as direction,
+        abs(entries.remainder_minor) as amount_minor,
+        entries.currency,
+        entries.provider_reference,
+        entries.item_id,
+        entries.match_id,
+        entries.exception_id,
+        entries.decision_id,
+        endings.actor as decided_by,
+        endings.reason,
+        entries.rests_on
+    from entries
+    cross join lateral (
+        values (entries.clearing_account, true), (entries.account, false)
+    ) as sides (account, is_clearing)
+    left join endings on entries.exception_id = endings.exception_id and entries.decision_id = endings.decision_id
+)
+
+select * from final
+order by ledger_window nulls last, provider nulls last, kind, entry_id, currency, direction desc, account
