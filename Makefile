@@ -8,7 +8,7 @@ DEMO_HOME ?= data/demo
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo ui test test-ci test-postgresql test-history test-all lint format bench lock clean
+.PHONY: help setup demo ui test test-ci test-postgresql test-history test-all lint dbt-docs format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -53,6 +53,9 @@ lint: setup  ## ruff, mypy, the layers of the package, sqlfluff
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests zentra_pipeline
+
+dbt-docs: setup  ## dbt's documentation with its lineage as one page, dbt_project/target/docs/static_index.html; needs no network
+	$(BIN)/python -m tests.support.dbt_docs dbt_project/target/docs
 
 format: setup  ## let ruff and sqlfluff lay out the code
 	$(BIN)/ruff check --fix .

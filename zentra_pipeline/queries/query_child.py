@@ -23,6 +23,7 @@ from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants.tenancy import require_tenant
 
 _ROWS_A_FRAME: Final = 1_000
+_ROWS_A_BATCH: Final = 50_000
 # What interpreter and DuckDB take beside the memory of the query, address space that is only reserved included.
 _BESIDE: Final = 16 << 30
 
@@ -88,6 +89,9 @@ def _connected(request: QueryRequest, file: Path, readable: list[Path]) -> duckd
 
 def _stream(request: QueryRequest, connection: duckdb.DuckDBPyConnection, answers: BinaryIO) -> None:
     read_only_sql.check(connection, request.sql, declared_tables.tables())
+    if request.as_arrow:
+        _stream_arrow(connection.sql(request.sql, params=list(request.parameters)), answers)
+        return
     answer = connection.execute(request.sql, list(request.parameters))
     described = answer.description or []
     first = answer.fetchmany(min(_ROWS_A_FRAME, request.most or _ROWS_A_FRAME))
@@ -103,6 +107,26 @@ def _stream(request: QueryRequest, connection: duckdb.DuckDBPyConnection, answer
         left = _ROWS_A_FRAME if request.most is None else min(_ROWS_A_FRAME, request.most - sent)
         rows = answer.fetchmany(left)
     _send(answers, ("end",))
+
+
+def _stream_arrow(answer: duckdb.DuckDBPyRelation, answers: BinaryIO) -> None:
+    """The answer as Arrow IPC streams, a batch each; what types it has is in them."""
+    reader = answer.to_arrow_reader(_ROWS_A_BATCH)
+    _send(answers, ("columns", list(reader.schema.names), [str(data_type) for data_type in answer.types]))
+    _send(answers, ("rows", _stream_of(reader.schema, [])))  # an answer without rows has columns
+    for batch in reader:
+        _send(answers, ("rows", _stream_of(reader.schema, [batch])))
+    _send(answers, ("end",))
+
+
+def _stream_of(schema: Any, batches: list[Any]) -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return bytes(sink.getvalue())
 
 
 def _in_utc(row: tuple[Any, ...], zoned: list[int]) -> tuple[Any, ...]:

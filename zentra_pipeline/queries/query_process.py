@@ -67,7 +67,7 @@ def answered(request: QueryRequest) -> Iterator[StreamedResult]:
             frames = _frames(request, process.stdout.fileno())
             next(frames)
             _, columns, types = next(frames)
-            yield StreamedResult(columns, types, _rows(frames))
+            yield StreamedResult(columns, types, frames if request.as_arrow else _rows(frames))
         finally:
             process.kill()
 

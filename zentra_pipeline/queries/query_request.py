@@ -19,7 +19,8 @@ _MOST_SECONDS: Final = 86_400
 class QueryRequest:
     """A statement over a tenant's published tables, and how long it may compute (seconds) in how much memory (`1GB`).
 
-    `most` is how many rows are wanted at most; null wants all. `folder` is an empty one for the process's own use.
+    `most` is how many rows are wanted at most; null wants all. `folder` is an empty one for the process's own use. With
+    `as_arrow` the answer is Arrow's record batches in place of rows.
     """
 
     home: str
@@ -31,6 +32,7 @@ class QueryRequest:
     threads: int
     most: int | None = None
     folder: str = ""
+    as_arrow: bool = False
 
     def memory_bytes(self) -> int:
         """The memory limit in bytes."""
@@ -62,6 +64,7 @@ def request(
     seconds: int | None = None,
     memory: str | None = None,
     most: int | None = None,
+    as_arrow: bool = False,
 ) -> QueryRequest:
     """A request with the limits given, else those of the environment, else 60 seconds and 1GB; UsageError otherwise."""
     text = str(seconds) if seconds is not None else os.environ.get(SECONDS_VARIABLE) or "60"
@@ -70,4 +73,6 @@ def request(
     size = memory or os.environ.get(MEMORY_VARIABLE) or "1GB"
     if not _SIZE.fullmatch(size):
         raise UsageError(f"a memory limit of {size!r} is not possible: use a whole number of MB or GB, such as 2GB")
-    return QueryRequest(home, tenant, sql, tuple(parameters), int(text), size, settings.threads(), most)
+    return QueryRequest(
+        home, tenant, sql, tuple(parameters), int(text), size, settings.threads(), most, as_arrow=as_arrow
+    )
