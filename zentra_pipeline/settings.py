@@ -69,6 +69,10 @@ class TenantPaths:
         return self.root / "closeouts"
 
     @property
+    def attachments(self) -> Path:
+        return self.root / "attachments"
+
+    @property
     def heads(self) -> Path:
         return self.root / "heads"
 

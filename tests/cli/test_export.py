@@ -133,7 +133,7 @@ def test_the_statement_ties_with_the_sheets(acme: Zentra, run: str, tmp_path: Pa
         "path": str(out),
         "run_id": run,
         "revision": 1,
-        "sheets": {"Matches": 4, "Exceptions": 1, "Open items": 3, "Decisions": 0},
+        "sheets": {"Matches": 4, "Exceptions": 1, "Open items": 3, "Write-offs": 0, "Decisions": 0},
         "amounts_as_text": 0,
     }
     lines = statement(out)
@@ -220,8 +220,40 @@ def test_exceptions_of_earlier_runs_that_are_still_open_are_carried(
     publish(date(2026, 4, 26), exceptions=[EXCEPTION, done])
     later = publish(date(2026, 4, 27), exceptions=[{**EXCEPTION, "exception_id": "exc_3"}])
     export(acme, later, tmp_path / "later.xlsx")
-    rows = openpyxl.load_workbook(tmp_path / "later.xlsx")["Exceptions"].iter_rows(min_row=2, values_only=True)
-    assert [row[0] for row in rows] == ["exc_1", "exc_3"]
+    headings, *rows = openpyxl.load_workbook(tmp_path / "later.xlsx")["Exceptions"].iter_rows(values_only=True)
+    assert [row[headings.index("Exception ID")] for row in rows] == ["exc_1", "exc_3"]
+
+
+def test_headings_are_words_and_ids_are_beside_the_printed_page(acme: Zentra, publish: Publish, tmp_path: Path) -> None:
+    given_up = {
+        "item_type": "settlement_line",
+        "item_id": "=L1",
+        "provider_reference": "R1",
+        "currency": "USD",
+        "amount_minor": 48_200,
+        "opened_window": date(2026, 4, 24),
+        "exception_id": "exc_1",
+        "decision_id": "dec_1",
+    }
+    run = publish(date(2026, 4, 26), **TABLES, write_offs=[given_up])
+    out = tmp_path / "run.xlsx"
+    export(acme, run, out)
+    book = openpyxl.load_workbook(out)
+    names = ("Matches", "Exceptions", "Open items", "Write-offs", "Decisions")
+    for name in names:
+        sheet = book[name]
+        headings = [str(cell.value) for cell in sheet[1]]
+        assert [text for text in headings if "_" in text or not text[0].isupper()] == []
+        printed = openpyxl.utils.range_boundaries(sheet.print_area.split("!")[1].replace("$", ""))[2]
+        assert not [
+            text for text in headings[:printed] if text in ("Match ID", "Run ID", "Exception ID", "Decision ID")
+        ]
+        widths = [sheet.column_dimensions[cell.column_letter].width or 0 for cell in sheet[1][:printed]]
+        assert sum(widths) <= 235, name
+    (row,) = book["Write-offs"].iter_rows(min_row=2, values_only=True)
+    assert row[:6] == ("settlement line", "=L1", "R1", datetime(2026, 4, 24), "USD", 482)
+    (found,) = book["Exceptions"].iter_rows(min_row=2, values_only=True)
+    assert found[0] == "missing callback"
 
 
 def test_without_a_closeout_the_sign_off_says_so_and_has_lines_to_sign(acme: Zentra, run: str, tmp_path: Path) -> None:

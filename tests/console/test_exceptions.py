@@ -186,6 +186,28 @@ def test_somebody_works_through_an_exception_and_its_history_says_so(visit: Visi
     assert operator.open(path).press("Reopen", reason="not so").status == 200
 
 
+def test_a_file_comes_with_a_comment_and_is_saved_never_shown(visit: Visit, books: Books) -> None:
+    path = f"/console/exceptions/{of_many(books, 24)}"
+    operator = visit("operator")
+    content = b"<script>alert(1)</script>"
+    page = operator.open(path).press("Comment", reason="their mail", file=('<img src=x>"é.txt', content))
+    assert page.of("good") == ["Recorded."]
+    assert '<img src=x>"é.txt' in page.text
+    (link,) = [each for each in page.links() if "/attachments/" in each]
+    answer = visit("analyst").client.get(link)
+    assert answer.content == content
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert visit("admin", "globex").client.get(link).status_code == 404
+    assert operator.open(path).press("Comment", reason="x", file=("a.html", content)).status == 422
+    assert operator.open(path).press("Comment", reason="x", file=("a.pdf", content)).status == 422
+    assert operator.open(path).press("Investigate", reason="x", file=("a.txt", content)).status == 422
+    fields = {"csrf": visit("analyst").csrf, "action": "comment", "reason": "x", "version": "1"}
+    assert visit("analyst").send(path, fields).status == 403
+
+
 def test_another_tenants_exception_and_none_are_the_same_answer(visit: Visit, books: Books) -> None:
     globex = visit("admin", "globex")
     path = f"/console/exceptions/{of_many(books, 25)}"

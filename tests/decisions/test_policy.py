@@ -204,6 +204,7 @@ def test_the_guide_has_every_key_of_the_policy_with_its_default() -> None:
         "second_person": "[written_off]",
         "limits": "none",
         "approvals_by_token": "false",
+        "accounts": "none",
         **{key: {True: "true", None: "null"}[default] for key, default in closeout.items()},
         "intents": "no limits",
     }

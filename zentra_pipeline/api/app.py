@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zentra_pipeline import __version__
 from zentra_pipeline.api import (
     approvals,
+    attachments,
     bodies,
     callbacks,
     closeouts,
@@ -58,6 +59,7 @@ _ROUTERS = (
     periods,
     downloads,
     exception_sheets,
+    attachments,
     exceptions,
     approvals,
     files,

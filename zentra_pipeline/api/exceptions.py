@@ -28,7 +28,7 @@ from zentra_pipeline.desk import deciding
 from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import declared_tables, lake
-from zentra_pipeline.review import history, searches
+from zentra_pipeline.review import attachments, history, searches
 from zentra_pipeline.review.clocks import IS_ABOUT, IS_OVERDUE, TIMED, Clocks
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import decisions as decision_store
@@ -61,6 +61,10 @@ _DECISION_SCHEMA: Final = {
         "policy": {"type": "object", "description": "The policy rule that allowed it."},
         "approval": approvals.APPROVED_EXCEPTION,
         "origin": {"type": ["object", "null"], "description": "How the actor signed in: token or command line."},
+        "attachment": {
+            "type": ["object", "null"],
+            "description": "The file that came with a comment: sha256, name, media_type, size.",
+        },
     },
 }
 _SHOWN_SCHEMA: Final = {
@@ -92,7 +96,7 @@ _DETAIL_SCHEMA: Final = tables.row_schema(
     ledger_search={"type": "array", "items": _SEARCH_SCHEMA, "description": "What each match pass looked for."},
 )
 _ETAG: Final = {"ETag": {"description": "Its state; for If-Match.", "schema": _TEXT}}
-_DETAIL: Final = {
+DETAIL_ANSWER: Final = {
     "description": "The exception.",
     "content": {"application/json": {"schema": _DETAIL_SCHEMA}},
     "headers": _ETAG,
@@ -195,18 +199,18 @@ def list_exceptions(caller: Reader, serving: Serving, query: Annotated[Exception
 @router.get(
     "/{exception_id}",
     summary="An exception.",
-    responses={200: _DETAIL, **problems.responses("not-found", "not-configured")},
+    responses={200: DETAIL_ANSWER, **problems.responses("not-found", "not-configured")},
 )
 def show(caller: Reader, serving: Serving, exception_id: str) -> Response:
     """An exception with its history, what it might belong to, and what may be decided; its ETag is its state."""
-    return _answer(detail(caller, serving, exception_id))
+    return answer(detail(caller, serving, exception_id))
 
 
 @router.post(
     "/{exception_id}/decisions",
     summary="Decide about an exception.",
     responses={
-        200: _DETAIL,
+        200: DETAIL_ANSWER,
         **problems.responses(
             "malformed", "too-large", "media-type", "refused", "not-found", "outdated", "conflict", "not-configured"
         ),
@@ -222,7 +226,7 @@ def decide(
 ) -> Response:
     """Record a decision; a repeat by the same actor changes nothing. Stale If-Match: 409 with the current state."""
     _decide_one(caller, serving, exception_id, decision, expected)
-    return _answer(detail(caller, serving, exception_id))
+    return answer(detail(caller, serving, exception_id))
 
 
 def _decide_one(
@@ -233,8 +237,7 @@ def _decide_one(
         may = ", ".join(role for role, actions in ROLE_ACTIONS.items() if decision.action in actions)
         raise ProblemError("forbidden", f"This token acts as {caller.role}; {decision.action} takes one of {may}.")
     before = detail(caller, serving, exception_id)
-    known = {_etag(before), str(before["version"])}
-    if expected is not None and known.isdisjoint(tag.strip() for tag in expected.split(",")):
+    if expected is not None and not is_seen(before, expected):
         raise ProblemError("outdated", "The exception has changed since it was read.", members={"current": before})
     try:
         deciding.decide(
@@ -260,6 +263,11 @@ def _decide_one(
         raise ProblemError(
             cause.kind, problems.printable(str(cause)), members=problems.of_remedy(cause.remedy) | members
         ) from cause
+
+
+def is_seen(found: Mapping[str, Any], expected: str) -> bool:
+    """Whether an If-Match names the state that an exception is in."""
+    return not {_etag(found), str(found["version"])}.isdisjoint(tag.strip() for tag in expected.split(","))
 
 
 def page_of(caller: Caller, clocks: Clocks, conditions: Mapping[str, Any], query: PageQuery) -> dict[str, Any]:
@@ -334,12 +342,14 @@ def _as_objects(log: Sequence[Decision]) -> list[dict[str, Any]]:
             "policy": dict(item.policy),
             "approval": item.details.get("approval"),
             "origin": item.details.get("origin"),
+            "attachment": item.details.get(attachments.DETAIL),
         }
         for item in log
     ]
 
 
-def _answer(detail: dict[str, Any]) -> Response:
+def answer(detail: dict[str, Any]) -> Response:
+    """Details of an exception with their ETag."""
     return json_response(detail, headers={"ETag": _etag(detail)})
 
 

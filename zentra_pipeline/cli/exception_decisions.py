@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from zentra_pipeline.cli import options
 from zentra_pipeline.desk import deciding
+from zentra_pipeline.review import attachments
 from zentra_pipeline.review.record import DecisionRequest
 
 if TYPE_CHECKING:
@@ -34,9 +36,12 @@ def _decide(tenant: "Tenant", exception_id: str, action: str, actor: str, as_jso
     from zentra_pipeline.actors import command_line
     from zentra_pipeline.cli import printing
 
-    recorded = deciding.decide(
-        tenant, DecisionRequest(exception_id, action, actor, origin=command_line(), **given), datetime.now(UTC)
-    )
+    file = given.pop("file", None)
+    request = DecisionRequest(exception_id, action, actor, origin=command_line(), **given)
+    if file is not None:
+        kept = attachments.keep(tenant.paths, file.name, _content(file))
+        request = request.checked().with_attachment(kept)
+    recorded = deciding.decide(tenant, request, datetime.now(UTC))
     state = recorded.state
     if not recorded.is_new:
         printing.note(f"nothing new: {actor} already decided that ({recorded.decision_id})")
@@ -63,6 +68,12 @@ def _decide(tenant: "Tenant", exception_id: str, action: str, actor: str, as_jso
         printing.note(f"somebody other than {state.proposed_by} has to approve it")
 
 
+def _content(file: Path) -> bytes:
+    """What may be attached and one byte more, which is refused: a larger file is not read."""
+    with file.open("rb") as stream:
+        return stream.read(attachments.MOST_BYTES + 1)
+
+
 def _reason(help_text: str, required: bool = True) -> Decorator:
     return click.option("--reason", metavar="TEXT", required=required, help=help_text)
 
@@ -80,9 +91,17 @@ _MOVEMENTS: Final = click.option(
     "--transaction", "ledger_transactions", metavar="T", multiple=True, help="A ledger transaction; repeat for more."
 )
 
+_ATTACH: Final = click.option(
+    "--attach",
+    "file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file that goes with it: pdf, png, jpg, xlsx, csv, txt or eml, 10 MB at most.",
+)
+
 COMMANDS: Final = (
     _decision("assign", "Give an exception to a person or team.", _OWNER, _reason("Why.", required=False)),
-    _decision("comment", "Add a comment to an exception; its status stays.", _reason("The comment.")),
+    _decision("comment", "Add a comment to an exception; its status stays.", _reason("The comment."), _ATTACH),
     _decision(
         "investigate",
         "Mark an exception as under investigation.",

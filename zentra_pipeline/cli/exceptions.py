@@ -312,6 +312,7 @@ def _as_object(decision: "Decision") -> dict[str, Any]:
         "policy": dict(decision.policy),
         "approval": decision.details.get("approval"),
         "origin": decision.details.get("origin"),
+        "attachment": decision.details.get("attachment"),
     }
 
 

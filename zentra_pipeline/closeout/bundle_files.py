@@ -16,6 +16,7 @@ from zentra_pipeline.closeout import lines, merkle
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.closeout.event_lines import amounts_as_text
 from zentra_pipeline.published import lake_views
+from zentra_pipeline.review import attachments
 from zentra_pipeline.review.approvals import DETAIL
 from zentra_pipeline.sql_text import statement
 from zentra_pipeline.store.decisions import Decision
@@ -153,7 +154,10 @@ def write_write_offs(opened: CloseoutTables, path: Path) -> int:
 
 
 def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
-    """Write `decisions.jsonl`: what was decided, in the order of the log, with what there was to approve."""
+    """Write `decisions.jsonl`: what was decided, in the order of the log, with what there was to approve.
+
+    Where a file is attached to one of them, each says so by digest (version 3 of the payload).
+    """
     names = (
         "decision_id",
         "exception_id",
@@ -167,8 +171,10 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
         "owner",
         "resolution",
     )
+    with_files = has_attachments(decisions)
     rows = (
         {name: getattr(decision, name) for name in names}
+        | ({attachments.DETAIL: decision.details.get(attachments.DETAIL)} if with_files else {})
         | {
             "log_position": decision.sequence,
             "origin": decision.details.get("origin"),
@@ -177,6 +183,11 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
         for decision in decisions
     )
     return _write_lines(path, canonical_json.canonical_lines(rows))
+
+
+def has_attachments(decisions: Sequence[Decision]) -> bool:
+    """Whether a file is attached to any of these decisions."""
+    return any(attachments.DETAIL in decision.details for decision in decisions)
 
 
 def write_object(content: Mapping[str, Any], path: Path) -> None:

@@ -400,6 +400,7 @@ def _write_files(
         amended=candidate.sealed,
         has_activity=candidate.has_run,
         log_position=candidate.log_position,
+        has_attachments=bundle_files.has_attachments(decided),
     )
     sealed_rows = [
         bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")

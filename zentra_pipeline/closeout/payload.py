@@ -12,6 +12,7 @@ from zentra_pipeline.store.closeouts import Closeout
 
 PAYLOAD_KIND: Final = "zentra.closeout"
 VERSION: Final = 2
+WITH_ATTACHMENTS: Final = 3
 
 
 def policy_result(policy: Policy, closeout: Closeout, quarantine_accepted: str | None) -> dict[str, Any]:
@@ -47,11 +48,12 @@ def payload(
     amended: Closeout | None,
     has_activity: bool,
     log_position: int,
+    has_attachments: bool = False,
 ) -> dict[str, Any]:
     """The payload without `files`, which are described when they lie in the bundle. All text, integers and booleans.
 
     `log_position` is the place of the last decision that the tables include; later ones are not in what is
-    closed.
+    closed. `has_attachments` is whether decisions of the bundle name files: the payload is then of version 3.
     """
     amends = None
     if amended is not None:
@@ -62,7 +64,7 @@ def payload(
         }
     return {
         "type": PAYLOAD_KIND,
-        "version": VERSION,
+        "version": WITH_ATTACHMENTS if has_attachments else VERSION,
         "closeout_id": closeout.closeout_id,
         "closeout_revision": closeout.revision,
         "tenant": tenant,

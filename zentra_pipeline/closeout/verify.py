@@ -306,10 +306,12 @@ _PERIOD_PAYLOAD: dict[Any, Any] = {
     "policy": {**_PAYLOAD["policy"], "name": "period_closeout"},
     "digests": {"code": _HEX},
 }
-# Version 2 names the place in the log of the last decision it includes, and lists what was written off.
+# Version 2 names the place in the log of the last decision it includes, and lists what was written off; version 3 has
+# decisions to which files are attached, by digest.
 _PAYLOADS: dict[Any, dict[Any, Any]] = {
     ("zentra.closeout", 1): _PAYLOAD,
     ("zentra.closeout", 2): {**_PAYLOAD, "version": 2, "log_position": int},
+    ("zentra.closeout", 3): {**_PAYLOAD, "version": 3, "log_position": int},
     ("zentra.period_closeout", 1): _PERIOD_PAYLOAD,
 }
 _KEY_RECORD: dict[Any, Any] = {
@@ -396,6 +398,12 @@ _DECISION_2: dict[Any, Any] = {
     **_DECISION,
     "log_position": int,
     **dict.fromkeys(("origin", "approval"), (dict, None)),
+}
+_ATTACHMENT: dict[Any, Any] = {"sha256": _HEX, "name": _TEXT, "media_type": _TEXT, "size": int}
+_DECISIONS: dict[int, dict[Any, Any]] = {
+    1: _DECISION,
+    2: _DECISION_2,
+    3: {**_DECISION_2, "attachment": (_ATTACHMENT, None)},
 }
 _WRITE_OFF: dict[Any, Any] = {
     "item_type": _WORD,
@@ -1054,8 +1062,8 @@ class _Bundle:
 
     @property
     def _is_second(self) -> bool:
-        """Whether the bundle is of version 2, which lists write-offs and places of the log."""
-        return bool(self._payload["version"] == 2)
+        """Whether the bundle is of version 2 or later, which lists write-offs and places of the log."""
+        return bool(self._payload["version"] >= 2)
 
     def _taken(self, name: str) -> Any:
         """What was read of a file; refused where it could not be read."""
@@ -1148,7 +1156,7 @@ class _Bundle:
             "files/exceptions.jsonl": _Exceptions(),
             "files/open_items.jsonl": _Rows(_OPEN_ITEM, _Sums(("item_type", "currency"), "items", ("amount_minor",))),
             "files/decisions.jsonl": _Decisions(
-                _DECISION_2 if self._is_second else _DECISION, self._payload.get("log_position")
+                _DECISIONS[self._payload["version"]], self._payload.get("log_position")
             ),
             "files/events.jsonl": _Events(),
             **({"files/write_offs.jsonl": _WriteOffs()} if self._is_second else {}),

@@ -19,7 +19,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from zentra_pipeline import money, vocabulary
 
-Kind = Literal["text", "count", "amount", "day", "instant"]
+Kind = Literal["text", "words", "prose", "count", "amount", "day", "instant"]
 ROWS_A_SHEET: Final = 1_048_575
 BEYOND_EXACT: Final = 10**15
 _MOST_UNITS: Final = 32_767
@@ -39,11 +39,24 @@ class PlainTextSheet(Worksheet):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a sheet: the heading is what the row's value is called."""
+    """A column of a sheet, by what the row's value is called; of those that are not printed the page leaves room.
+
+    `words` are a vocabulary's, shown with blanks; `prose` goes on in the next line of its cell.
+    """
 
     name: str
     kind: Kind
     width: int
+    title: str | None = None
+    is_printed: bool = True
+
+    @property
+    def heading(self) -> str:
+        """The column's heading as finance reads it: `Provider reference`, `Match ID`."""
+        if self.title is not None:
+            return self.title
+        words = self.name.replace("_", " ")
+        return words[0].upper() + re.sub(r"\bid$", "ID", words[1:])
 
 
 @dataclass
@@ -73,9 +86,14 @@ class WrittenTable:
         for sheet, rows in self.sheets:
             arguments = [self._range(sheet, rows, amount)]
             for name, word in conditions.items():
-                arguments += [self._range(sheet, rows, name), f'"{word}"']
+                shown = worded(word) if self._kinds[name] == "words" else word
+                arguments += [self._range(sheet, rows, name), f'"{shown}"']
             parts.append(f"SUMIFS({','.join(arguments)})")
         return "+".join(parts)
+
+    @property
+    def _kinds(self) -> dict[str, Kind]:
+        return {column.name: column.kind for column in self.columns}
 
     def _range(self, sheet: str, rows: int, name: str) -> str:
         letter = xl_col_to_name([column.name for column in self.columns].index(name))
@@ -113,6 +131,10 @@ class Cells:
     @cached_property
     def _text(self) -> Any:
         return self._book.add_format({"num_format": "@", "valign": "top"})
+
+    @cached_property
+    def _prose(self) -> Any:
+        return self._book.add_format({"num_format": "@", "valign": "top", "text_wrap": True})
 
     @cached_property
     def _right_text(self) -> Any:
@@ -186,13 +208,14 @@ class Cells:
         sheet = self.sheet(title, [column.width for column in written.columns], repeat_first_row=True)
         for position, column in enumerate(written.columns):
             form = self.right_heading if column.kind in ("amount", "count") else self.heading
-            sheet.write_string(0, position, column.name, form)
+            sheet.write_string(0, position, column.heading, form)
         written.sheets.append((title, 0))
         return sheet
 
     def _end(self, written: WrittenTable, sheet: Any, rows: int) -> None:
         written.sheets[-1] = (written.sheets[-1][0], rows)
         sheet.autofilter(0, 0, rows, len(written.columns) - 1)
+        sheet.print_area(0, 0, rows, sum(column.is_printed for column in written.columns) - 1)
 
     def _row(self, written: WrittenTable, sheet: Any, line: int, row: Mapping[str, Any]) -> None:
         for position, column in enumerate(written.columns):
@@ -216,7 +239,8 @@ class Cells:
             form = self._instant if isinstance(value, datetime) else self._day
             sheet.write_datetime(row, position, value, form)
         else:
-            sheet.write_string(row, position, fitting(str(value)), self._text)
+            text = worded(str(value)) if kind == "words" else str(value)
+            sheet.write_string(row, position, fitting(text), self._prose if kind == "prose" else self._text)
 
     def _write_amount(self, sheet: Any, row: int, position: int, minor: int, currency: str) -> None:
         if abs(minor) < BEYOND_EXACT:
@@ -224,6 +248,11 @@ class Cells:
         else:
             text = money.decimal_text(minor, vocabulary.exponent(currency))
             sheet.write_string(row, position, text, self._right_text)
+
+
+def worded(word: str) -> str:
+    """A vocabulary's word as a reader expects it: `matched late`."""
+    return word.replace("_", " ")
 
 
 def major(minor: int, currency: str) -> Decimal:

@@ -27,6 +27,7 @@ _RUN_FACTS: Final = (
     "as_of",
     "inputs_digest",
 )
+_WORDS: Final = ("side", "status", "exception_type", "severity", "item_type", "item_state")
 _FORWARD: Final = ("opening", "posted", "settled", "written_off")
 _SIGNATURES: Final = ("Prepared by", "Reviewed by", "Approved by")
 
@@ -65,7 +66,7 @@ class _Page:
     def facts(self, row: Mapping[str, Any], names: Sequence[str]) -> None:
         for name in names:
             kind = _kind(name, row[name])
-            label = name.replace("_", " ") + (" (UTC)" if kind == "instant" else "")
+            label = _label(name) + (" (UTC)" if kind == "instant" else "")
             self.sheet.write_string(self.line, 0, label, self.cells.quiet)
             self.cells.write(self.sheet, self.line, 1, row[name], kind)
             self.line += 1
@@ -77,10 +78,11 @@ class _Page:
             self.headings([title])
             self.note("none")
         else:
-            self.headings([title, *list(rows[0])[1:]])
+            self.headings([title, *map(_label, list(rows[0])[1:])])
         for row in rows:
             for position, (name, value) in enumerate(row.items()):
                 kind = "amount" if name in amounts else _kind(name, value)
+                kind = "words" if kind == "text" and name in _WORDS else kind
                 self.cells.write(self.sheet, self.line, position, value, kind, row.get("currency"))
             self.line += 1
         self.line += 1
@@ -206,6 +208,12 @@ def write_sign_off(cells: Cells, facts: Facts) -> None:
             page.sheet.write_blank(page.line, 1, None, cells.box)
             page.line += 1
         page.line += 1
+
+
+def _label(name: str) -> str:
+    """What a value is called, as finance reads it."""
+    words = name.replace("_", " ")
+    return words[0].upper() + words[1:].replace(" id", " ID")
 
 
 def _kind(name: str, value: object) -> Kind:

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from zentra_pipeline.api import attachments
 from zentra_pipeline.api import exceptions as api_exceptions
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import DECIDE
-from zentra_pipeline.console import approvals, outcomes, visits
+from zentra_pipeline.console import approvals, forms, outcomes, visits
 from zentra_pipeline.console.rendering import link
 from zentra_pipeline.console.visits import Visit
 from zentra_pipeline.decisions import exception_state
@@ -16,6 +17,7 @@ from zentra_pipeline.decisions.manual_match import LINE, MOVEMENT
 from zentra_pipeline.decisions.policy import ROLE_ACTIONS, WRITE_OFF, Policy, load_policy
 from zentra_pipeline.desk import sides
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.review.attachments import ENDINGS, MOST_BYTES
 from zentra_pipeline.review.clocks import Clocks
 
 # What needs a reason at most.
@@ -52,6 +54,7 @@ def show(visit: Visit) -> Response:
         simple=sorted(_SIMPLE, key=lambda action: action != "comment"),
         rules={action: _rule(policy, action, row["currency"]) for action in row["possible"]},
         second_person=policy.second_person,
+        endings=",".join(ENDINGS),
     )
 
 
@@ -61,6 +64,8 @@ def decide(visit: Visit) -> Response:
     action = form.text("action")
     if action not in exception_state.ACTIONS:
         raise ProblemError("invalid", "Choose what to do.")
+    if form.file:
+        return _comment_with_file(visit, exception_id, action)
     verdicts = outcomes.decided(
         visit,
         action,
@@ -72,6 +77,26 @@ def decide(visit: Visit) -> Response:
         ledger_transactions=_ids(form.text("ledger_transactions")) if action in exception_state.MATCHING else (),
     )
     return outcomes.answer(visit, verdicts, link("exceptions", exception_id), "decided")
+
+
+def _comment_with_file(visit: Visit, exception_id: str, action: str) -> Response:
+    """A comment and the file that came with it; no other decision takes one."""
+    if action != "comment":
+        raise ProblemError("invalid", "A file goes with a comment: press Comment, or choose no file.")
+    attachments.comment_with_file(
+        visit.caller,
+        visit.serving,
+        exception_id,
+        visit.form.text("reason"),
+        visit.form.file_name.replace("\\", "/").rsplit("/", 1)[-1],
+        visit.form.file or b"",
+    )
+    return visits.to(link("exceptions", exception_id), "decided")
+
+
+def download(visit: Visit) -> Response:
+    """A file that a comment names, to be saved."""
+    return attachments.file_of(visit.caller, visit.named("exception_id"), visit.named("sha256"))
 
 
 def _pair(
@@ -110,5 +135,6 @@ def _rule(policy: Policy, action: str, currency: str | None) -> str | None:
 
 ROUTES: Final = [
     visits.page("/exceptions/{exception_id}", show),
-    visits.form("/exceptions/{exception_id}", decide, DECIDE),
+    visits.form("/exceptions/{exception_id}", decide, DECIDE, limit=MOST_BYTES + forms.FORM_BYTES),
+    visits.page("/exceptions/{exception_id}/attachments/{sha256}", download),
 ]

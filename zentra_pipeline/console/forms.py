@@ -25,6 +25,7 @@ class Form:
 
     fields: Sequence[tuple[str, str]] = ()
     file: bytes | None = None
+    file_name: str = ""
 
     def text(self, name: str) -> str | None:
         """A field without the blanks around it; null where it is missing or blank."""
@@ -65,12 +66,12 @@ async def _multipart(request: Request, content: bytes, limit: int) -> Form:
     parser = MultiPartParser(request.headers, stream(), max_files=1, max_fields=50, max_part_size=limit)
     found = await parser.parse()
     fields = [(name, value) for name, value in found.multi_items() if isinstance(value, str)]
-    file = None
+    file, name = None, ""
     for _, value in found.multi_items():
         if isinstance(value, UploadFile):
-            file = await value.read()
+            file, name = await value.read(), value.filename or ""
     await found.close()
-    return Form(fields, file)
+    return Form(fields, file, name)
 
 
 def is_same(given: str | None, expected: str) -> bool:

@@ -164,7 +164,7 @@ def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any] |
         sql = sql[explain.end() :]
     elif statements[0].type != duckdb.StatementType.SELECT:
         return None
-    found = connection.execute("select json_serialize_sql($1::varchar)", [sql]).fetchone()
+    (found,) = connection.execute("select json_serialize_sql($1::varchar)", [sql]).fetchall()
     parsed: dict[str, Any] = json.loads(found[0]) if found else {}
     return parsed if len(parsed.get("statements", ())) == 1 else None
 

@@ -111,8 +111,9 @@ def _stream(request: QueryRequest, connection: duckdb.DuckDBPyConnection, answer
 
 def _stream_arrow(answer: duckdb.DuckDBPyRelation, answers: BinaryIO) -> None:
     """The answer as Arrow IPC streams, a batch each; what types it has is in them."""
+    types = [str(data_type) for data_type in answer.types]
     reader = answer.to_arrow_reader(_ROWS_A_BATCH)
-    _send(answers, ("columns", list(reader.schema.names), [str(data_type) for data_type in answer.types]))
+    _send(answers, ("columns", list(reader.schema.names), types))
     _send(answers, ("rows", _stream_of(reader.schema, [])))  # an answer without rows has columns
     for batch in reader:
         _send(answers, ("rows", _stream_of(reader.schema, [batch])))

@@ -16,13 +16,14 @@ from sqlalchemy import Connection
 from zentra_pipeline.actors import PROGRAM, Origin
 from zentra_pipeline.decisions import exception_state, manual_match, policy
 from zentra_pipeline.decisions.exception_state import ExceptionState
-from zentra_pipeline.errors import NotFoundError, OutdatedError
+from zentra_pipeline.errors import NotFoundError, OutdatedError, UsageError
 from zentra_pipeline.events import types
 from zentra_pipeline.events.facts import exception_event
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
-from zentra_pipeline.review import approvals, decision_run
+from zentra_pipeline.review import approvals, attachments, decision_run
+from zentra_pipeline.review.attachments import Attachment
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
@@ -56,7 +57,8 @@ class DecisionRequest:
     """What somebody wants to decide about an exception.
 
     `settlement_lines` and `ledger_transactions` are what match and split name; `expected_version` is the state they
-    decide on, null for whichever it is. `origin` is how the actor came; the log keeps it.
+    decide on, null for whichever it is. `origin` is how the actor came; the log keeps it. `attachment` is a file that
+    is kept already, with a comment.
     """
 
     exception_id: str
@@ -70,13 +72,20 @@ class DecisionRequest:
     role: str = LOCAL_ROLE
     expected_version: int | None = None
     origin: Origin = PROGRAM
+    attachment: Attachment | None = None
 
     def checked(self) -> "DecisionRequest":
         """The same with the resolution that its action implies; UsageError for words that no decision can have."""
         resolution = exception_state.resolution_of(self.action, self.resolution)
         exception_state.check_words(self.action, self.actor, self.reason, self.owner)
         manual_match.named(self.action, self.settlement_lines, self.ledger_transactions)
+        if self.attachment is not None and self.action != "comment":
+            raise UsageError("a file is attached to a comment, and to no other decision")
         return replace(self, resolution=resolution)
+
+    def with_attachment(self, attachment: Attachment) -> "DecisionRequest":
+        """The same with a file that is kept."""
+        return replace(self, attachment=attachment)
 
     @property
     def named(self) -> manual_match.Named | None:
@@ -121,7 +130,11 @@ def record_decision(
                 result=verdict.result,
                 owner=request.owner,
                 resolution=verdict.resolution,
-                details={**_details(row, verdict, affected), "origin": request.origin.content()},
+                details={
+                    **_details(row, verdict, affected),
+                    **({} if request.attachment is None else {attachments.DETAIL: request.attachment.content()}),
+                    "origin": request.origin.content(),
+                },
             )
             decision = _with_approval(connection, tenant.paths, rules, row, log, decision)
             decision_store.append(connection, decision)
@@ -137,8 +150,8 @@ def record_decision(
 
 
 def _repeated_decision(log: Sequence[Decision], state: ExceptionState, request: DecisionRequest) -> Decision | None:
-    """The recorded decision that the requested one only repeats."""
-    return exception_state.repeated(
+    """The recorded decision that the requested one only repeats, what is attached included."""
+    known = exception_state.repeated(
         log,
         state,
         action=request.action,
@@ -148,6 +161,7 @@ def _repeated_decision(log: Sequence[Decision], state: ExceptionState, request: 
         reason=request.reason,
         named=None if request.named is None else request.named.content(),
     )
+    return known if known is None or attachments.named(known) == request.attachment else None
 
 
 def _authorize(

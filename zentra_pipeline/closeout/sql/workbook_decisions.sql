@@ -23,7 +23,8 @@ select
     owner,
     reason,
     result,
-    policy,
+    replace(json_extract_string(policy, '$.rule'), '.', ', ') as policy_rule,
+    json_extract_string(policy, '$.outcome') as policy_outcome,
     run_id,
     decision_id
 from decisions
