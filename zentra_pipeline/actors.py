@@ -36,11 +36,15 @@ _TOGETHER: Final = (
 
 @dataclass(frozen=True)
 class Origin:
-    """How an actor came: `command_line` with the operating system's user, `token` with its id, or `program`."""
+    """How an actor came: `command_line` with the operating system's user, `token` with its id, or `program`.
+
+    `in_place_of` is who is absent, where policy lets the actor act for them.
+    """
 
     via: str = "program"
     os_user: str | None = None
     token_id: str | None = None
+    in_place_of: str | None = None
 
     @property
     def is_token(self) -> bool:

@@ -205,6 +205,7 @@ def test_the_guide_has_every_key_of_the_policy_with_its_default() -> None:
         "limits": "none",
         "approvals_by_token": "false",
         "accounts": "none",
+        "absences": "none",
         **{key: {True: "true", None: "null"}[default] for key, default in closeout.items()},
         "intents": "no limits",
     }

@@ -7,7 +7,8 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Security
@@ -19,6 +20,8 @@ from zentra_pipeline.actors import Origin
 from zentra_pipeline.api import queries
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Service, Serving
+from zentra_pipeline.decisions.policy import DELEGATES, load_policy
+from zentra_pipeline.errors import ConfigurationError
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.tenants.tenant import Tenant
 
@@ -50,12 +53,13 @@ _BEARER: Final = HTTPBearer(
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and the only tenant they get."""
+    """Who asks, and the only tenant they get; `in_place_of` is who is absent, whose role they have meanwhile."""
 
     tenant: Tenant
     actor: str
     role: str
     token_id: str
+    in_place_of: str | None = None
 
     @property
     def paths(self) -> TenantPaths:
@@ -65,11 +69,11 @@ class Caller:
     @property
     def origin(self) -> Origin:
         """How the caller came, as the log keeps it."""
-        return Origin("token", token_id=self.token_id)
+        return Origin("token", token_id=self.token_id, in_place_of=self.in_place_of)
 
     def may(self, action: str) -> bool:
         """Whether the caller's role may do this."""
-        return self.role in MAY[action]
+        return self.role in MAY[action] or (self.in_place_of is not None and DELEGATES in MAY[action])
 
     def require_pace(self, serving: Service) -> None:
         """End the request when the caller's token asks more often than it may."""
@@ -109,7 +113,18 @@ def _caller(serving: Service, token: str | None) -> Caller:
         raise _unauthenticated('Bearer realm="zentra", error="invalid_token"', "The token is not valid.")
     caller = Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
     caller.require_pace(serving)
-    return caller
+    return in_their_place(caller, serving.now())
+
+
+def in_their_place(caller: Caller, now: datetime) -> Caller:
+    """The caller with the role of whoever is absent, where policy.yml makes them a delegate on this day (in UTC)."""
+    if caller.role != DELEGATES:
+        return caller
+    try:
+        absence = load_policy(caller.paths).delegation(caller.actor, caller.role, now.date())
+    except ConfigurationError:
+        return caller  # whatever needs the policy says what is wrong with it
+    return caller if absence is None else replace(caller, role=absence.role, in_place_of=absence.actor)
 
 
 def _unauthenticated(challenge: str, detail: str) -> ProblemError:

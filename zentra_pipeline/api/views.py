@@ -31,6 +31,7 @@ class Whoami(BaseModel):
     tenant: str
     actor: str
     role: str
+    in_place_of: str | None
     token_id: str
     may: list[str] = Field(description="What the role may do over HTTP.")
     decisions: list[str] = Field(description="The actions that it may take about exceptions.")
@@ -143,6 +144,7 @@ def whoami(caller: Reader) -> Response:
             "tenant": caller.tenant.name,
             "actor": caller.actor,
             "role": caller.role,
+            "in_place_of": caller.in_place_of,
             "token_id": caller.token_id,
             "may": [action for action in MAY if caller.may(action)],
             "decisions": sorted(ROLE_ACTIONS[caller.role]),

@@ -342,6 +342,7 @@ class Whoami(Answer):
     tenant: str
     actor: str
     role: str
+    in_place_of: str | None = None
     token_id: str
     may: tuple[str, ...]
     decisions: tuple[str, ...]

@@ -24,7 +24,7 @@ from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lin
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
-from zentra_pipeline.decisions.policy import check_origin, load_policy
+from zentra_pipeline.decisions.policy import check_origin, check_place, load_policy
 from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
 from zentra_pipeline.events.facts import closeout_event
 from zentra_pipeline.instants import instant_text
@@ -125,7 +125,7 @@ def approve(candidate: CloseoutCandidate, actor: str, now: datetime, origin: Ori
         return _already_sealed(candidate)
     check_origin(load_policy(candidate.paths), actor, origin)
     access.require_actor(candidate.tenant, actor)
-    prepared = _approvable(candidate, actor)
+    prepared = _approvable(candidate, actor, origin)
     with candidate.tables() as opened:
         blocking = [*candidate.newer_facts(), *blockers.of_tables(opened, candidate.decisions)]
         if blocking:
@@ -299,7 +299,7 @@ def _record_preparation(
             run_store.set_closeout_status(connection, candidate.run.run_id, "prepared")
 
 
-def _approvable(candidate: CloseoutCandidate, actor: str) -> Closeout:
+def _approvable(candidate: CloseoutCandidate, actor: str, origin: Origin) -> Closeout:
     prepared = candidate.prepared
     if prepared is None:
         raise RefusedError(
@@ -312,6 +312,7 @@ def _approvable(candidate: CloseoutCandidate, actor: str) -> Closeout:
             f"{prepared.prepared_by} prepared the closeout of run {candidate.run.run_id}: a second person has to "
             "approve it"
         )
+    check_place(origin, prepared.prepared_by, f"the closeout of run {candidate.run.run_id}")
     if prepared.run_revision != candidate.revision.revision:
         raise RefusedError(
             f"run {candidate.run.run_id} is at revision {candidate.revision.revision}, and revision "

@@ -23,7 +23,7 @@ from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.closeout import period, period_files, seal
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.period import Month
-from zentra_pipeline.decisions.policy import Policy, check_origin, load_policy
+from zentra_pipeline.decisions.policy import Policy, check_origin, check_place, load_policy
 from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError, ZentraError
 from zentra_pipeline.events.facts import period_event
 from zentra_pipeline.instants import instant_text
@@ -94,7 +94,7 @@ def approve(
             return _signed_already(found)
         check_origin(load_policy(tenant.paths), actor, origin)
         access.require_actor(tenant, actor)
-        prepared = _approvable(found, actor)
+        prepared = _approvable(found, actor, origin)
         if seen is not None and seen != preparation_of(prepared):
             raise OutdatedError(f"{month} was prepared again since you looked: look at it now, and approve that")
         blocking = found.blockers()
@@ -186,7 +186,7 @@ def _why(month: Month) -> str:
     return "; ".join(changes[:_SHOWN_CHANGES]) + left
 
 
-def _approvable(month: Month, actor: str) -> PeriodCloseout:
+def _approvable(month: Month, actor: str, origin: Origin) -> PeriodCloseout:
     prepared = month.prepared
     if prepared is None:
         raise RefusedError(
@@ -197,6 +197,7 @@ def _approvable(month: Month, actor: str) -> PeriodCloseout:
         raise RefusedError(
             f"{prepared.prepared_by} prepared the sign-off of {month.period}: a second person has to approve it"
         )
+    check_place(origin, prepared.prepared_by, f"the sign-off of {month.period}")
     return prepared
 
 

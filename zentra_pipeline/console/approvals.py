@@ -91,6 +91,8 @@ def obstacle(caller: Caller, content: Mapping[str, Any]) -> str | None:
         return f"You act as {caller.role}: an approver or admin approves this."
     if same_person(caller.actor, content["proposed_by"]):
         return "You proposed this: somebody else has to approve it."
+    if caller.in_place_of is not None and same_person(caller.in_place_of, content["proposed_by"]):
+        return f"{caller.in_place_of} proposed this, and you act in their place: somebody else has to approve it."
     policy = content["policy"]
     limit = next((each for each in policy["limits"] if each["role"] == caller.role), None)
     if limit is not None and not limit["may_approve"]:
@@ -110,6 +112,8 @@ def closeout_obstacle(caller: Caller, prepared_by: str) -> str | None:
         return f"You act as {caller.role}: an approver or admin approves a closeout."
     if same_person(caller.actor, prepared_by):
         return "You prepared this: somebody else has to approve it."
+    if caller.in_place_of is not None and same_person(caller.in_place_of, prepared_by):
+        return f"{caller.in_place_of} prepared this, and you act in their place: somebody else has to approve it."
     return None
 
 

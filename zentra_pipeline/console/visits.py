@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from zentra_pipeline.api import problems
 from zentra_pipeline.api.problems import ProblemError
-from zentra_pipeline.api.security import READ, Caller
+from zentra_pipeline.api.security import READ, Caller, in_their_place
 from zentra_pipeline.api.service import Service
 from zentra_pipeline.console import forms, rendering
 from zentra_pipeline.console.forms import Form
@@ -133,7 +133,7 @@ def _visit(request: Request, session: Session) -> Visit:
     serving, identity = service_of(request), session.identity
     caller = Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
     caller.require_pace(serving)
-    return Visit(request, serving, caller, session.csrf)
+    return Visit(request, serving, in_their_place(caller, serving.now()), session.csrf)
 
 
 async def _with_form(visit: Visit, limit: int) -> Visit:

@@ -12,14 +12,16 @@ away. Does not belong here: the states of exceptions (decisions), recording anyt
       prepare_after_minutes: 120
     approvals_by_token: true
     accounts: {fee: provider_fees, write_off: write_offs, adjustment: adjustments, fx: fx_conversion}
+    absences: [{actor: dora, delegate: olga, first_day: "2026-05-01", last_day: "2026-05-14"}]
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.actors import PROGRAM, Origin, same_person
@@ -41,6 +43,7 @@ Limit = Annotated[int, Field(ge=0, lt=10**15)]
 
 WRITE_OFF: Final = "written_off"
 FORCED: Final = "forced"
+DELEGATES: Final = "operator"  # whoever may act in the place of somebody absent
 _SECOND_PERSON_NEEDED: Final = "second_person_needed"
 _ANY: Final = vocabulary.ANY_CURRENCY
 _WORK: Final = frozenset({"assign", "comment", "investigate", "dispute"})
@@ -106,6 +109,28 @@ class AccountMap(Accounts):
         return Accounts(**common | self.providers.get(provider, {}))
 
 
+class Absence(BaseModel):
+    """From `first_day` to `last_day`, both included, `delegate` (an operator) acts as `role` in place of `actor`."""
+
+    model_config = _STRICT
+
+    actor: Annotated[str, Field(min_length=1, max_length=256)]
+    delegate: Annotated[str, Field(min_length=1, max_length=256)]
+    first_day: Annotated[date, Field(strict=False)]
+    last_day: Annotated[date, Field(strict=False)]
+    role: str = "approver"
+
+    @model_validator(mode="after")
+    def _of_two_people(self) -> "Absence":
+        if self.role not in ROLE_ACTIONS or "approve" not in ROLE_ACTIONS[self.role]:
+            raise ValueError(f"role {self.role!r} approves nothing")
+        if same_person(self.actor, self.delegate):
+            raise ValueError(f"{self.actor} cannot be their own delegate")
+        if self.last_day < self.first_day:
+            raise ValueError(f"last_day {self.last_day} is before first_day {self.first_day}")
+        return self
+
+
 class Policy(BaseModel):
     """A tenant's policy. `limits`: role → currency (`*`: any other) → the most it may write off, in minor units.
 
@@ -121,6 +146,7 @@ class Policy(BaseModel):
     intents: IntentPolicy = IntentPolicy()
     approvals_by_token: bool = False
     accounts: AccountMap | None = None
+    absences: Annotated[tuple[Absence, ...], Field(strict=False, max_length=1_000)] = ()
 
     @field_validator("second_person")
     @classmethod
@@ -159,8 +185,17 @@ class Policy(BaseModel):
         import orjson
 
         left_out = {"intents", "accounts", *(() if self.approvals_by_token else ("approvals_by_token",))}
+        left_out |= set() if self.absences else {"absences"}
         content = self.model_dump(mode="json", exclude=left_out)  # without the key the digest is what it always was
         return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def delegation(self, actor: str, role: str, day: date) -> Absence | None:
+        """The absence in which an operator acts in somebody's place on a day; null for everybody else."""
+        if role != DELEGATES:
+            return None
+        return next(
+            (each for each in self.absences if each.delegate == actor and each.first_day <= day <= each.last_day), None
+        )
 
     def limit(self, role: str, currency: str | None) -> int | None:
         """The most a role may write off in a currency; null for any amount."""
@@ -241,6 +276,7 @@ def _passed(policy: Policy, state: ExceptionState, step: DecisionStep) -> dict[s
                 f"exception {state.exception_id}: {state.proposed_by} proposed {state.proposed_resolution}, "
                 "so somebody else has to approve it"
             )
+        check_place(step.origin, state.proposed_by, f"exception {state.exception_id}")
         return passed | {
             "rule": f"second_person.{why}",
             "outcome": "approved",
@@ -257,6 +293,12 @@ def check_role(actor: str, role: str, action: str) -> None:
     if action not in ROLE_ACTIONS[role]:
         may = ", ".join(each for each, actions in ROLE_ACTIONS.items() if action in actions)
         raise ForbiddenError(f"{actor} acts as {role}, who may not {action}: have it done by {may}")
+
+
+def check_place(origin: Origin, maker: str | None, what: str) -> None:
+    """Refuse an approval in the place of whoever proposed or prepared it."""
+    if maker is not None and origin.in_place_of is not None and same_person(origin.in_place_of, maker):
+        raise RefusedError(f"{what}: {maker} proposed it, so whoever acts in their place does not approve it")
 
 
 def check_origin(policy: Policy, actor: str, origin: Origin) -> None:

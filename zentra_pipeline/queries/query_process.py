@@ -38,7 +38,10 @@ _TO_GET_READY: Final = 300.0
 
 @dataclass(frozen=True)
 class StreamedResult:
-    """The answer to a query: column names, DuckDB type names, and rows of Python values, to be read once."""
+    """The answer to a query: column names, DuckDB type names, and rows of Python values, to be read once.
+
+    Of an answer as Arrow a row is a frame of the other process: `rows` and the bytes of an Arrow IPC stream.
+    """
 
     columns: list[str]
     types: list[str]
@@ -67,7 +70,7 @@ def answered(request: QueryRequest) -> Iterator[StreamedResult]:
             frames = _frames(request, process.stdout.fileno())
             next(frames)
             _, columns, types = next(frames)
-            yield StreamedResult(columns, types, frames if request.as_arrow else _rows(frames))
+            yield StreamedResult(columns, types, map(tuple, frames) if request.as_arrow else _rows(frames))
         finally:
             process.kill()
 
