@@ -25,7 +25,7 @@ def policy(**more: object) -> Policy:
 
 def approval(in_place_of: str | None, proposed_by: str = "ann", amount: int = 100) -> str:
     state = ExceptionState(**{**vars(WAITING), "proposed_by": proposed_by})
-    origin = Origin("token", token_id="t", in_place_of=in_place_of)
+    origin = Origin("token", in_place_of=in_place_of)
     step = DecisionStep("approve", "olga", "approver", None, "USD", amount, origin=origin)
     return evaluate(policy(), state, step).result
 
