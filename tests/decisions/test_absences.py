@@ -49,7 +49,7 @@ def test_a_delegate_approves_within_the_limit_of_the_role_and_nothing_of_either_
     assert approval("dora") == "resolved"
     with pytest.raises(RefusedError, match="above the"):
         approval("dora", amount=101)
-    with pytest.raises(RefusedError, match="dora proposed it, so whoever acts in their place"):
+    with pytest.raises(RefusedError, match="Dora proposed it, so whoever acts in their place"):
         approval("dora", proposed_by="Dora")
     with pytest.raises(RefusedError, match="olga proposed"):
         approval("dora", proposed_by="olga")
