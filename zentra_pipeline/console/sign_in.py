@@ -2,22 +2,31 @@
 
 import secrets
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from zentra_pipeline.api import problems
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import APPROVE, READ
 from zentra_pipeline.console import forms, rendering, visits
 from zentra_pipeline.console.rendering import PREFIX
 from zentra_pipeline.console.visits import COOKIE, CSRF_FIELD, SIGN_IN, Visit
-from zentra_pipeline.tenants import sessions
+from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.tenants import identity_provider, sessions
+from zentra_pipeline.tenants.identity_provider import Attempt, Provider
 
 # Holds the CSRF token of the sign-in form: nobody else's page can have somebody signed in as another.
 _FORM_COOKIE: Final = "zentra_sign_in"
 _FORM_SECONDS: Final = 3_600
+# Holds what an attempt at the identity provider has to come back with.
+_ATTEMPT_COOKIE: Final = "zentra_provider"
+_ATTEMPT_SECONDS: Final = 600
+_KEPT_PARTS: Final = 4
+_MOST_CODE: Final = 4_096
 
 
 async def show(request: Request) -> Response:
@@ -48,6 +57,60 @@ async def sign_in(request: Request) -> Response:
     return answer
 
 
+async def to_provider(request: Request) -> Response:
+    """Go to the identity provider; the browser keeps what it has to come back with."""
+    wanted = _next(request.query_params.get("next"))
+    try:
+        provider = await run_in_threadpool(_provider, request)
+        attempt, page = await run_in_threadpool(identity_provider.begin, provider)
+    except Exception as error:  # whatever it is, somebody looks at a page
+        return visits.error_page(error, back=SIGN_IN)
+    answer = RedirectResponse(page, 303)
+    kept = "|".join((attempt.state, attempt.nonce, attempt.verifier, quote(wanted, safe="")))
+    answer.set_cookie(_ATTEMPT_COOKIE, kept, max_age=_ATTEMPT_SECONDS, **_kept(request))
+    return answer
+
+
+async def from_provider(request: Request) -> Response:
+    """Begin a session of whoever came back from the provider, if it is the browser that went there."""
+    answer = await run_in_threadpool(_come_back, request)
+    answer.delete_cookie(_ATTEMPT_COOKIE, path=PREFIX)
+    return answer
+
+
+def _come_back(request: Request) -> Response:
+    try:
+        secret, wanted = _vouched(request)
+    except Exception as error:  # whatever it is, somebody looks at a page
+        return visits.error_page(error, back=SIGN_IN)
+    answer = RedirectResponse(wanted, 303)
+    answer.set_cookie(COOKIE, secret, max_age=int(sessions.LASTS.total_seconds()), **_kept(request))
+    return answer
+
+
+def _vouched(request: Request) -> tuple[str, str]:
+    """The secret of a session for whom the provider vouches, and the page that was wanted."""
+    kept = request.cookies.get(_ATTEMPT_COOKIE, "").split("|")
+    query, serving = request.query_params, visits.service_of(request)
+    if len(kept) != _KEPT_PARTS or not forms.is_same(query.get("state"), kept[0]):
+        raise ProblemError("forbidden", "The attempt to sign in has expired, or was another browser's: try again.")
+    if "code" not in query:
+        raise ProblemError("forbidden", "The identity provider did not sign you in.")
+    provider, attempt = _provider(request), Attempt(*kept[:3])
+    token_id = identity_provider.token_of(provider, attempt, query["code"][:_MOST_CODE], serving.now())
+    secret = sessions.begin_as(serving.home, token_id, serving.now())
+    if secret is None:
+        raise RefusedError("The token that you are known by here has ended: whoever runs the server makes another.")
+    return secret, _next(unquote(kept[3]))
+
+
+def _provider(request: Request) -> Provider:
+    provider = identity_provider.load_provider(visits.service_of(request).home)
+    if provider is None:
+        raise problems.not_found()
+    return provider
+
+
 def sign_out(visit: Visit) -> Response:
     """End the session."""
     sessions.end(visit.serving.home, visit.request.cookies[COOKIE])
@@ -63,7 +126,10 @@ def start(visit: Visit) -> Response:
 
 def _form(request: Request, wanted: str, status: int = 200, failure: str | None = None) -> Response:
     token = secrets.token_urlsafe(32)
-    answer = rendering.page("sign_in.html", status, csrf=token, wanted=wanted, failure=failure)
+    provider = identity_provider.load_provider(visits.service_of(request).home)
+    answer = rendering.page(
+        "sign_in.html", status, csrf=token, wanted=wanted, failure=failure, provider=provider and provider.name
+    )
     answer.set_cookie(_FORM_COOKIE, token, max_age=_FORM_SECONDS, **{**_kept(request), "samesite": "strict"})
     return answer
 
@@ -81,6 +147,8 @@ def _next(path: str | None) -> str:
 ROUTES: Final = [
     Route("/sign-in", show, methods=["GET"]),
     Route("/sign-in", sign_in, methods=["POST"]),
+    Route("/sign-in/provider", to_provider, methods=["GET"]),
+    Route("/sign-in/provider/callback", from_provider, methods=["GET"]),
     visits.form("/sign-out", sign_out, READ),
     visits.page("/", start),
 ]

@@ -37,14 +37,23 @@ class Session:
 def begin(home: Home, bearer: str, now: datetime) -> str | None:
     """Begin a session with a token: the secret of its cookie, null where the token is not valid."""
     identity = access.authenticate(home, bearer, now)
-    if identity is None:
-        return None
+    return None if identity is None else _begun(home, identity.token_id, now)
+
+
+def begin_as(home: Home, token_id: str, now: datetime) -> str | None:
+    """Begin a session of whoever an identity provider vouches for, as the token of this id; null where it has ended."""
+    with reading(control_store(home)) as connection:
+        token = tokens.get(connection, token_id)
+    return None if token is None or not access.is_in_force(token, now) else _begun(home, token_id, now)
+
+
+def _begun(home: Home, token_id: str, now: datetime) -> str:
     secret = secrets.token_urlsafe(_BYTES)
     with control_store(home).begin() as connection:
         sessions.forget_expired(connection, instant_text(now))
         sessions.add(
             connection,
-            StoredSession(_digest(secret), identity.token_id, instant_text(now), instant_text(now + LASTS)),
+            StoredSession(_digest(secret), token_id, instant_text(now), instant_text(now + LASTS)),
         )
     return secret
 
