@@ -146,14 +146,14 @@ def _claims(provider: Provider, known: Mapping[str, Any], id_token: str, nonce: 
     from joserfc.errors import JoseError
     from joserfc.jwk import KeySet
 
-    keys = _asked("GET", known["jwks_uri"])
+    keys: Any = _asked("GET", known["jwks_uri"])
     options: dict[str, ClaimsOption] = {
         "iss": {"essential": True, "value": provider.issuer},
         "aud": {"essential": True, "value": provider.client_id},
         "sub": {"essential": True},
     }
     try:
-        token = jwt.decode(id_token, KeySet.import_key_set(keys), algorithms=list(_ALGORITHMS))  # type: ignore[arg-type]
+        token = jwt.decode(id_token, KeySet.import_key_set(keys), algorithms=list(_ALGORITHMS))
         claims = CodeIDToken(token.claims, token.header, options, {"nonce": nonce, "client_id": provider.client_id})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
