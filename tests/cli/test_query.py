@@ -86,11 +86,17 @@ def test_tables_exist_before_the_first_run(acme: Zentra) -> None:
         ("COPY runs TO 'runs.parquet'", "only queries"),
     ],
 )
-@pytest.mark.parametrize("form", ["table", "csv", "json"])
-def test_what_is_no_readable_query_ends_with_2(acme: Zentra, sql: str, message: str, form: str) -> None:
-    done = acme(*QUERY, sql, "--format", form)
+def test_what_is_no_readable_query_ends_with_2(acme: Zentra, sql: str, message: str) -> None:
+    done = acme(*QUERY, sql)
     assert (done.code, done.out) == (2, "")
     assert message in done.err
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_query_that_cannot_be_read_prints_nothing_in_any_form(acme: Zentra, form: str) -> None:
+    done = acme(*QUERY, "SELECT nonsense FROM runs", "--format", form)
+    assert (done.code, done.out) == (2, "")
+    assert "nonsense" in done.err
 
 
 def test_json_is_one_object_also_of_no_rows(acme: Zentra, matched: str) -> None:
