@@ -15,6 +15,8 @@ DATABASE_VARIABLE = "ZENTRA_DATABASE_URL"
 MEMORY_VARIABLE = "ZENTRA_MEMORY"
 THREADS_VARIABLE = "ZENTRA_THREADS"
 RUNS_VARIABLE = "ZENTRA_MAX_RUNS"
+CONSOLE_VARIABLE = "ZENTRA_CONSOLE_URL"
+DAGSTER_VARIABLE = "ZENTRA_DAGSTER_URL"
 DEFAULT_HOME = Path("data/zentra")
 # Whose exceptions they are where neither a request nor the run as recorded says so.
 DEFAULT_OWNER = "finance_ops"
@@ -137,6 +139,25 @@ def database_url() -> str | None:
     It may hold a password, so it is never shown whole.
     """
     return os.environ.get(DATABASE_VARIABLE) or None
+
+
+def console_url(*parts: str) -> str | None:
+    """A page of the console as others reach it: below `$ZENTRA_CONSOLE_URL`, null where that is not set."""
+    return _page(CONSOLE_VARIABLE, "/".join(parts))
+
+
+def dagster_url(path: str) -> str | None:
+    """A page of Dagster's UI as others reach it: below `$ZENTRA_DAGSTER_URL`, null where that is not set."""
+    return _page(DAGSTER_VARIABLE, path)
+
+
+def _page(variable: str, path: str) -> str | None:
+    base = os.environ.get(variable)
+    if not base:
+        return None
+    if not base.startswith(("http://", "https://")) or not base.isascii() or not base.isprintable():
+        raise UsageError(f"{variable} is {base!r}: set it to where it is reached, such as https://zentra.example.com")
+    return f"{base.rstrip('/')}/{path}"
 
 
 def memory_limit(unbounded: str = "80%") -> str:

@@ -30,7 +30,44 @@ pytestmark = [
         CHROMIUM is None and not IS_REQUIRED, reason="no chromium: apt-get install chromium, or set CHROMIUM"
     ),
 ]
+# Landmarks, one heading of the first level, none skipped, and nothing that takes the focus out of the order of reading.
+STRUCTURE = """() => {
+  const levels = [...document.querySelectorAll('h1,h2,h3,h4')].map(e => +e.tagName[1]);
+  return {
+    h1: levels.filter(level => level === 1).length,
+    main: document.querySelectorAll('main').length,
+    lang: document.documentElement.lang,
+    skipped: levels.filter((level, i) => i && level > levels[i - 1] + 2),
+    jumps: document.querySelectorAll('[tabindex]:not([tabindex="0"])').length,
+  };
+}"""
+# Texts whose contrast with what is behind them is below what WCAG 2.2 asks for (1.4.3): 4.5, of large text 3.
+PALE = """() => {
+  const channel = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const parts = color => color.match(/[0-9.]+/g).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const behind = element => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = parts(getComputedStyle(at).backgroundColor);
+      if (color.length < 4 || color[3] > 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const pale = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement, style = getComputedStyle(element);
+    const box = element.getBoundingClientRect();
+    if (!walker.currentNode.textContent.trim() || !box.width || box.right < 0 || style.visibility === 'hidden') continue;
+    const [one, other] = [light(parts(style.color)), light(behind(element))].sort((a, b) => b - a);
+    const size = parseFloat(style.fontSize), isLarge = size >= 24 || (size >= 18.66 && +style.fontWeight >= 700);
+    const contrast = (one + 0.05) / (other + 0.05);
+    if (contrast < (isLarge ? 3 : 4.5)) pale.push(`${contrast.toFixed(2)} ${walker.currentNode.textContent.trim().slice(0, 40)}`);
+  }
+  return pale;
+}"""
 PAGES = ("approvals", "exceptions?status=any", "runs", "payments?reference=pay_9XKD", "payments?reference=none")
+MONTHS = ("periods", "periods/2026-04", "periods/2026-04/journal", "periods/2031-01")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +159,13 @@ def test_every_page_fits_and_breaks_no_policy(
     exception = page.get_attribute(".queue tbody a", "href")
     page.goto(f"{url}/console/runs")
     run = page.get_attribute(".calendar a", "href")
-    for path in (*(f"/console/{each}" for each in PAGES), exception, run, f"{run}/closeout?check=yes", "/docs"):
+    for path in (
+        *(f"/console/{each}" for each in (*PAGES, *MONTHS)),
+        exception,
+        run,
+        f"{run}/closeout?check=yes",
+        "/docs",
+    ):
         status = page.goto(url + path).status
         assert status == (404 if path.endswith("=none") else 200), path
         widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
@@ -132,6 +175,8 @@ def test_every_page_fits_and_breaks_no_policy(
             ".filter(e => !(e.labels?.length || e.ariaLabel || e.textContent.trim() || e.title)).map(e => e.outerHTML)"
         )
         assert unnamed == [], path
+        assert page.evaluate(STRUCTURE) == {"h1": 1, "main": 1, "lang": "en", "skipped": [], "jumps": 0}, path
+        assert page.evaluate(PALE) == [], path
     assert not [message for message in said if "Content Security Policy" in message]
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (dark == "rgb(255, 255, 255)") == (scheme == "light")

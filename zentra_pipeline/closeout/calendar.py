@@ -3,7 +3,7 @@
 Expected are the tenant's business days, and every other day that has a run or a closeout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -49,10 +49,29 @@ def span(tenant: Tenant, provider: str) -> tuple[date, date] | None:
 
 def windows(tenant: Tenant, provider: str, first: date, last: date) -> list[WindowState]:
     """The windows of a range of days in order; a window with several runs is named once for each."""
-    profile, business_days = load_profile(tenant.paths, provider), load_business_days(tenant.paths)
     with tenant.reading() as connection:
-        runs = [run for run in run_store.list_runs(connection, provider) if not run.is_void]
+        runs = run_store.list_runs(connection, provider)
         closeouts = closeout_store.listed(connection, provider)
+    return of_records(tenant, provider, first, last, runs, closeouts)
+
+
+def of_records(
+    tenant: Tenant,
+    provider: str,
+    first: date,
+    last: date,
+    all_runs: Iterable[run_store.Run],
+    all_closeouts: Iterable[Closeout],
+) -> list[WindowState]:
+    """The same from what was read already; a run that was taken back is no window."""
+    profile, business_days = load_profile(tenant.paths, provider), load_business_days(tenant.paths)
+    days = (first.isoformat(), last.isoformat())
+
+    def is_of_it(each: run_store.Run | Closeout) -> bool:
+        return each.provider == provider and days[0] <= each.ledger_window <= days[1]
+
+    runs = [run for run in all_runs if is_of_it(run) and not run.is_void]
+    closeouts = [item for item in all_closeouts if is_of_it(item)]
     found: list[WindowState] = []
     for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)

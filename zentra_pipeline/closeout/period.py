@@ -207,7 +207,7 @@ def seen(tenant: Tenant, period: str, now: datetime) -> Month:
         )
         if begin <= last.isoformat():
             begins = max(first, date.fromisoformat(begin))
-            windows[provider] = calendar.windows(tenant, provider, begins, last)
+            windows[provider] = calendar.of_records(tenant, provider, begins, last, runs.values(), closeouts)
     is_over = all(bounds(tenant.paths, provider, last)[1] <= now for provider in windows)
     return Month(
         tenant=tenant,

@@ -73,6 +73,7 @@ def show(visit: Visit) -> Response:
         "approvals.html",
         groups=_groups(proposals),
         closeouts=sorted(prepared, key=lambda entry: entry["obstacle"] is not None),
+        closeout_months=sorted({item.ledger_window[:7] for item, _ in closeouts}) if len(closeouts) > 1 else [],
         months=[
             {
                 "sign_off": item,

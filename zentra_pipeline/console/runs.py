@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from zentra_pipeline import settings
 from zentra_pipeline.api import runs as api_runs
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import ASK
@@ -71,6 +73,7 @@ def show(visit: Visit) -> Response:
         request=request,
         closeout=closeouts[-1] if closeouts else None,
         may_ask=visit.may(ASK),
+        dagster=settings.dagster_url(f"runs?{urlencode({'q[0]': f'tag:zentra/run_id={run.run_id}'})}"),
     )
 
 

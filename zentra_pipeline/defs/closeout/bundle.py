@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from zentra_pipeline import settings
 from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.closing import CloseoutResult
@@ -134,6 +135,9 @@ def figures(outcomes: list[CloseoutResult]) -> dict[str, Any]:
             "bundle": dg.MetadataValue.path(str(last.bundle)),
             "report": dg.MetadataValue.url((last.bundle / "files" / "report.html").as_uri()),
         }
+    page = settings.console_url("runs", closeout.run_id, "closeout")
+    if page is not None:
+        shown["console"] = dg.MetadataValue.url(page)
     if closeout.amends is not None:
         shown["amends"] = dg.MetadataValue.text(f"{closeout.amends}: {closeout.reason}")
     return shown

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from zentra_pipeline import settings
 from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, SCOPE_KEY
 from zentra_pipeline.money import amount_text
@@ -19,12 +20,14 @@ _SHOWN: Final = 20
 def of_run(tenant: Tenant, result: WindowResult) -> dict[dg.AssetKey, Mapping[str, Any]]:
     """Metadata of what a run read and published, by asset."""
     summary = summarize(tenant.paths.root, result.tables)
-    run = {
+    run: dict[str, Any] = {
         "run": dg.MetadataValue.text(result.run.run_id),
         "revision": dg.MetadataValue.int(result.run.revision),
         "as of": dg.MetadataValue.text(result.run.as_of),
         "inputs digest": dg.MetadataValue.text(str(result.run.inputs_digest)),
     }
+    page = settings.console_url("runs", result.run.run_id)
+    run |= {} if page is None else {"console": dg.MetadataValue.url(page)}
     own: dict[str, dict[str, Any]] = {
         "matches": {
             "matches": dg.MetadataValue.int(summary.matches),
