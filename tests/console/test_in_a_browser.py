@@ -30,7 +30,7 @@ pytestmark = [
         CHROMIUM is None and not IS_REQUIRED, reason="no chromium: apt-get install chromium, or set CHROMIUM"
     ),
 ]
-# Landmarks, one heading of the first level, none skipped, and nothing that takes the focus out of the order of reading.
+# Landmarks, one heading of the first level, no two levels skipped, and nothing that takes the focus out of the order of reading.
 STRUCTURE = """() => {
   const levels = [...document.querySelectorAll('h1,h2,h3,h4')].map(e => +e.tagName[1]);
   return {
@@ -58,11 +58,12 @@ PALE = """() => {
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement, style = getComputedStyle(element);
     const box = element.getBoundingClientRect();
-    if (!walker.currentNode.textContent.trim() || !box.width || box.right < 0 || style.visibility === 'hidden') continue;
+    const text = walker.currentNode.textContent.trim();
+    if (!text || !box.width || box.right < 0 || style.visibility === 'hidden') continue;
     const [one, other] = [light(parts(style.color)), light(behind(element))].sort((a, b) => b - a);
     const size = parseFloat(style.fontSize), isLarge = size >= 24 || (size >= 18.66 && +style.fontWeight >= 700);
     const contrast = (one + 0.05) / (other + 0.05);
-    if (contrast < (isLarge ? 3 : 4.5)) pale.push(`${contrast.toFixed(2)} ${walker.currentNode.textContent.trim().slice(0, 40)}`);
+    if (contrast < (isLarge ? 3 : 4.5)) pale.push(`${contrast.toFixed(2)} ${text.slice(0, 40)}`);
   }
   return pale;
 }"""
