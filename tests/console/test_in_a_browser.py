@@ -30,7 +30,7 @@ pytestmark = [
         CHROMIUM is None and not IS_REQUIRED, reason="no chromium: apt-get install chromium, or set CHROMIUM"
     ),
 ]
-# Landmarks, one heading of the first level, no two levels skipped, and nothing that takes the focus out of the order of reading.
+# Landmarks, one h1, no two levels of headings skipped, and nothing that takes the focus out of the order of reading.
 STRUCTURE = """() => {
   const levels = [...document.querySelectorAll('h1,h2,h3,h4')].map(e => +e.tagName[1]);
   return {
