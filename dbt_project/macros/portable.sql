@@ -35,6 +35,24 @@
     arg_min({{ expression }}, {{ order_by }})
 {%- endmacro %}
 
+{# The same where `expression` may be null: then null, where the first row has none. #}
+{% macro first_or_null_by(expression, order_by) -%}
+    {{ return(adapter.dispatch('first_or_null_by', 'zentra')(expression, order_by)) }}
+{%- endmacro %}
+
+{% macro default__first_or_null_by(expression, order_by) -%}
+    arg_min_null({{ expression }}, {{ order_by }})
+{%- endmacro %}
+
+{# A CTE that is read again wherever it is used, instead of being kept: cheaper where each use needs few columns or rows. #}
+{% macro read_where_used() -%}
+    {{ return(adapter.dispatch('read_where_used', 'zentra')()) }}
+{%- endmacro %}
+
+{% macro default__read_where_used() -%}
+    not materialized
+{%- endmacro %}
+
 {# Fields as one text from which each can be read back, whatever they hold: their lengths, then the fields. Null is ''. #}
 {% macro joined_fields(fields) -%}
     concat_ws('|'

@@ -100,6 +100,27 @@ def staged_rows(columns: str, paths: Sequence[Path]) -> str:
     return f"select {names} from {sql_text.parquet_scan(paths, columns)}"
 
 
+def known_rows(connection: duckdb.DuckDBPyConnection, columns: str, paths: Sequence[Path]) -> str:
+    """Like `staged_rows` of files that are there: DuckDB opens them now, and so knows how many rows they have.
+
+    It plans joins by that. A file of an older release is read by the declared columns, as it lacks some.
+    """
+    declared = list(sql_text.column_types(columns).items())
+
+    def scan(path: Path) -> str:
+        return f"read_parquet({sql_text.file_literal(path)}, hive_partitioning = false)"
+
+    by_form: dict[bool, list[Path]] = {True: [], False: []}
+    for path in paths:
+        found = connection.execute(f"describe from {scan(path)}").fetchall()
+        by_form[[(str(name), str(kind).lower()) for name, kind, *_ in found] == declared].append(path)
+    names = ", ".join(name for name, _ in declared)
+    selects = [f"select {names} from {scan(path)}" for path in by_form[True]]
+    if by_form[False] or not paths:
+        selects.append(staged_rows(columns, by_form[False]))
+    return " union all ".join(selects)
+
+
 def published_rows(table: str, published: Sequence[tuple[Path, int]], definitions: str | None = None) -> str:
     """A select over published files that adds `run_sequence`, the publishing run's place in the order of creation.
 

@@ -82,10 +82,14 @@ def write_keys(sources: Sequence[Source], tenant_root: Path, normalizer: str, on
         )
 
 
-def staged_rows(sources: Sequence[Source]) -> str:
-    """A select over staged files of one table that are all moved to the same settlement file, or none of them."""
+def staged_rows(sources: Sequence[Source], connection: duckdb.DuckDBPyConnection | None = None) -> str:
+    """A select over staged files of one table that are all moved to the same settlement file, or none of them.
+
+    With a connection the files are opened, so that DuckDB knows how many rows they have.
+    """
     table, moved_to = sources[0].table, sources[0].moved_to
-    rows = lake_files.staged_rows(staged_tables.staged_columns(table), [source.path for source in sources])
+    columns, paths = staged_tables.staged_columns(table), [source.path for source in sources]
+    rows = lake_files.known_rows(connection, columns, paths) if connection else lake_files.staged_rows(columns, paths)
     if moved_to is None:
         return rows
     return f"select * replace ({sql_text.literal(moved_to)} as settlement_file) from ({rows})"

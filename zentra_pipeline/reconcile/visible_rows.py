@@ -74,7 +74,7 @@ def write(
     waiting = (
         f"select * from ({_published('callback_states', newest)}) where callback_state in ('in_transit', 'excepted')"
     )
-    live = {table: _live_rows(table, staged) for table in staged_tables.TABLE_OF_KIND.values()}
+    live = {table: _live_rows(connection, table, staged) for table in staged_tables.TABLE_OF_KIND.values()}
     past = [one.source for one in staged if one.seen_until is not None] + _published_sources(inputs.earlier)
 
     def on_read(paths: Sequence[Path]) -> None:
@@ -164,7 +164,7 @@ def _is_followed(run: EarlierRun, earlier: Sequence[EarlierRun]) -> bool:
     )
 
 
-def _live_rows(table: str, staged: Sequence[_StagedSource]) -> str:
+def _live_rows(connection: duckdb.DuckDBPyConnection, table: str, staged: Sequence[_StagedSource]) -> str:
     """A select of the rows that no earlier run has seen."""
     parts: dict[datetime | None, list[Source]] = defaultdict(list)
     for one in staged:
@@ -172,7 +172,7 @@ def _live_rows(table: str, staged: Sequence[_StagedSource]) -> str:
             parts[one.seen_until].append(one.source)
     selects = []
     for seen_until, sources in parts.items():
-        rows = _rows(table, sources)
+        rows = _rows(table, sources, connection)
         since = (
             "" if seen_until is None else f" where {related_rows.SEEN_BY[table]} >= {related_rows.instant(seen_until)}"
         )
@@ -180,12 +180,12 @@ def _live_rows(table: str, staged: Sequence[_StagedSource]) -> str:
     return " union all ".join(selects) or sql_text.empty(staged_tables.staged_columns(table))
 
 
-def _rows(table: str, sources: Sequence[Source]) -> str:
-    """A select of all rows of staged files of one table."""
+def _rows(table: str, sources: Sequence[Source], connection: duckdb.DuckDBPyConnection | None = None) -> str:
+    """A select of all rows of staged files of one table; with a connection they are opened for their sizes."""
     by_file: dict[str | None, list[Source]] = defaultdict(list)
     for source in sources:
         by_file[source.moved_to].append(source)
-    selects = [related_rows.staged_rows(found) for found in by_file.values()]
+    selects = [related_rows.staged_rows(found, connection) for found in by_file.values()]
     return " union all ".join(selects) or sql_text.empty(staged_tables.staged_columns(table))
 
 

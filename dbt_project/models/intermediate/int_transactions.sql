@@ -22,24 +22,10 @@ profile as (
 
 ),
 
-match_line_types as (
-
-    select * from {{ source('run', 'match_line_types') }}
-
-),
-
-entries as (
+visible as {{ read_where_used() }} (
 
     select * from {{ ref('stg_ledger_entries') }}
-
-),
-
-visible as (
-
-    select entries.*
-    from entries
-    inner join scope
-        on entries.provider = scope.provider and entries.posted_at < scope.window_ends_at
+    where provider = (select scope.provider from scope) and posted_at < (select scope.window_ends_at from scope)
 
 ),
 
@@ -137,7 +123,7 @@ latest as (
 
 ),
 
-on_clearing as (
+on_clearing as {{ read_where_used() }} (
 
     select
         latest.*,
@@ -158,7 +144,11 @@ totals as (
         cast(sum(case when is_clearing then signed_minor * redeliveries else 0 end) as bigint) as redelivered_minor,
         cast(sum(case when is_clearing then signed_minor end) as bigint) as clearing_minor,
         min(case when is_clearing then entry_id end) as first_clearing_entry_id,
-        min(posted_at) as first_posted_at
+        {{ first_or_null_by('posted_at', 'entry_id') }} filter (where is_clearing) as clearing_posted_at,
+        min(posted_at) as first_posted_at,
+        {{ first_or_null_by('movement_type', 'entry_id') }} filter (where is_clearing) as movement_type,
+        {{ first_or_null_by('provider_reference', 'entry_id') }} filter (where is_clearing) as provider_reference,
+        {{ first_or_null_by('intent_id', 'entry_id') }} filter (where is_clearing) as intent_id
     from on_clearing
     group by transaction_id, currency
 
@@ -175,27 +165,23 @@ final as (
         totals.redelivered_minor,
         totals.clearing_minor,
         totals.first_clearing_entry_id,
-        coalesce(first_entry.posted_at, totals.first_posted_at) as posted_at,
-        first_entry.movement_type,
+        coalesce(totals.clearing_posted_at, totals.first_posted_at) as posted_at,
+        totals.movement_type,
         case
-            when first_entry.movement_type in ('transfer', 'payment', 'card') then 'payment'
-            when first_entry.movement_type = 'refund' then 'refund'
-            when first_entry.movement_type = 'chargeback' and totals.clearing_minor > 0 then 'chargeback_reversal'
-            when first_entry.movement_type = 'chargeback' then 'chargeback'
-            when match_line_types.line_type is not null then first_entry.movement_type
-            when first_entry.movement_type = 'fee' and profile.fee_posting = 'separate' then 'fee'
+            when totals.movement_type in ('transfer', 'payment', 'card') then 'payment'
+            when totals.movement_type = 'refund' then 'refund'
+            when totals.movement_type = 'chargeback' and totals.clearing_minor > 0 then 'chargeback_reversal'
+            when totals.movement_type = 'chargeback' then 'chargeback'
+            when
+                totals.movement_type in ('fee', 'payout', 'adjustment')
+                and totals.movement_type in (select types.line_type from {{ source('run', 'match_line_types') }} as types)
+                then totals.movement_type
+            when totals.movement_type = 'fee' and profile.fee_posting = 'separate' then 'fee'
         end as line_class,
-        first_entry.provider_reference,
-        first_entry.intent_id
+        totals.provider_reference,
+        totals.intent_id
     from totals
     cross join profile
-    left join on_clearing as first_entry
-        on
-            totals.transaction_id = first_entry.transaction_id
-            and totals.currency = first_entry.currency
-            and totals.first_clearing_entry_id = first_entry.entry_id
-    left join match_line_types
-        on first_entry.movement_type = match_line_types.line_type and first_entry.movement_type in ('fee', 'payout', 'adjustment')
 
 )
 

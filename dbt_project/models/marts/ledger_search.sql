@@ -40,7 +40,7 @@ lines as (
 
 events as (
 
-    select distinct
+    select
         provider_reference,
         merchant_reference
     from {{ ref('int_callback_events') }}
@@ -93,32 +93,11 @@ subjects as (
 
 ),
 
--- Each pass with what reached it.
+-- Each pass behind the first with what reached it. Everything reaches the first, which is read for what is looked for only.
 passes as (
 
     select
-        cast(1 as bigint) as pass_order,
-        rule,
-        item_type,
-        item_id,
-        currency,
-        line_class,
-        amount_minor,
-        compared_currency,
-        compared_minor,
-        provider_reference,
-        normalized_reference,
-        merchant_reference,
-        intent_id,
-        disposition,
-        was_ambiguous,
-        sort_at
-    from {{ ref('int_pass_exact_reference') }}
-
-    union all
-
-    select
-        2 as pass_order,
+        cast(2 as bigint) as pass_order,
         rule,
         item_type,
         item_id,
@@ -325,20 +304,22 @@ sought as (
     select
         named_keys.exception_id,
         named_keys.pass_order,
-        case subjects.item_type
-            when 'settlement_line' then events.merchant_reference
-            else events.provider_reference
-        end as key_there
+        events.merchant_reference as key_there
     from named_keys
     inner join subjects on named_keys.exception_id = subjects.exception_id
-    inner join events
-        on
-            named_keys.search_key
-            = case subjects.item_type
-                when 'settlement_line' then events.provider_reference
-                else events.merchant_reference
-            end
-    where named_keys.pass_order = 4
+    inner join events on named_keys.search_key = events.provider_reference
+    where named_keys.pass_order = 4 and subjects.item_type = 'settlement_line'
+
+    union
+
+    select
+        named_keys.exception_id,
+        named_keys.pass_order,
+        events.provider_reference as key_there
+    from named_keys
+    inner join subjects on named_keys.exception_id = subjects.exception_id
+    inner join events on named_keys.search_key = events.merchant_reference
+    where named_keys.pass_order = 4 and subjects.item_type = 'ledger_transaction'
 
 ),
 
@@ -357,7 +338,6 @@ offered as (
     select
         passes.*,
         case
-            when pass_order = 1 then nullif(provider_reference, '')
             when pass_order = 2 then nullif(normalized_reference, '')
             when pass_order = 3 and item_type = 'settlement_line' then nullif(merchant_reference, '')
             when pass_order in (3, 4) and item_type = 'ledger_transaction' then item_id
@@ -377,6 +357,21 @@ offered as (
 ),
 
 counted as (
+
+    select
+        wanted_keys.pass_order,
+        exact_reference.item_type,
+        exact_reference.compared_currency as currency,
+        exact_reference.line_class,
+        wanted_keys.key_there as offered_key,
+        cast(count(*) as bigint) as items
+    from {{ ref('int_pass_exact_reference') }} as exact_reference
+    inner join wanted_keys on exact_reference.provider_reference = wanted_keys.key_there and wanted_keys.pass_order = 1
+    group by
+        wanted_keys.pass_order, exact_reference.item_type, exact_reference.compared_currency, exact_reference.line_class,
+        wanted_keys.key_there
+
+    union all
 
     select
         offered.pass_order,
@@ -467,11 +462,10 @@ examined as (
 first_of_side as (
 
     select
-        passes.item_type,
-        min(passes.sort_at) as first_at
-    from passes
-    where passes.pass_order = 1
-    group by passes.item_type
+        item_type,
+        min(sort_at) as first_at
+    from {{ ref('int_pass_exact_reference') }}
+    group by item_type
 
 ),
 
@@ -508,6 +502,20 @@ lag_windows as (
 ),
 
 reached as (
+
+    select
+        subjects.exception_id,
+        cast(1 as bigint) as pass_order,
+        exact_reference.disposition,
+        exact_reference.was_ambiguous
+    from subjects
+    inner join {{ ref('int_pass_exact_reference') }} as exact_reference
+        on
+            subjects.item_type = exact_reference.item_type
+            and subjects.item_id = exact_reference.item_id
+            and subjects.currency = exact_reference.currency
+
+    union all
 
     select
         subjects.exception_id,
