@@ -35,12 +35,14 @@ def allowed_paths(paths: Sequence[Path]) -> str:
     return f"set allowed_paths = [{', '.join(listed)}]"
 
 
-def parquet_scan(paths: Sequence[Path], columns: str, *, with_names: bool = False) -> str:
+def parquet_scan(
+    paths: Sequence[Path], columns: str, *, with_names: bool = False, with_row_numbers: bool = False
+) -> str:
     """A `read_parquet` over exactly these files with exactly these columns (`a varchar, b bigint`).
 
     A file of an older release has null in the columns it lacks, and its types are cast to those declared. Nothing in a
     name is a pattern, folders give no columns, and no file is opened before rows are asked for. `with_names` adds the
-    column `filename`.
+    column `filename`, `with_row_numbers` the column `file_row_number`, from 0.
     """
     listed = ", ".join(file_literal(path) for path in paths)
     declared = ", ".join(
@@ -48,6 +50,7 @@ def parquet_scan(paths: Sequence[Path], columns: str, *, with_names: bool = Fals
         for name, kind in column_types(columns).items()
     )
     names = ", filename = true" if with_names else ""
+    names += ", file_row_number = true" if with_row_numbers else ""
     return f"read_parquet([{listed}], hive_partitioning = false, schema = map {{{declared}}}{names})"
 
 

@@ -14,8 +14,10 @@ import pytest
 
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import World
-from zentra_pipeline.events import log_reading, types
+from zentra_pipeline.events import log_reading, segment_rows, types
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import revision_events, window_run
+from zentra_pipeline.reconcile.revision_events import write_events
 from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
@@ -79,10 +81,28 @@ def assert_each_emitted_once_and_as_documented(world: World) -> None:
         schema.validate(log_reading.with_cursor(position, event))
 
 
+def write_in_both_forms(paths: TenantPaths, context: revision_events.EventContext) -> lake_files.PublishedFile:
+    """A file of events as it is; each of them, made whole from its row, is what older releases wrote in its place."""
+    written, whole = write_events(paths, context), write_events(paths, context, whole=True)
+    with duckdb.connect() as connection:
+        rows = segment_rows.rows_between(connection, paths, written.path, 0, written.rows)
+        read = segment_rows.whole(paths, written.path, 0, written.rows, rows)
+        older = f"select * from read_parquet('{paths.root / whole.path}', hive_partitioning = false)"
+        for one, other in ((read, older), (older, read)):
+            assert connection.execute(f"({one}) except all ({other})").fetchall() == []
+    (paths.root / whole.path).unlink()
+    return written
+
+
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     """Two windows, of which the first is restated and restated back; what each step emitted."""
-    world = World(tmp_path_factory.mktemp("history"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(revision_events, "write_events", write_in_both_forms)
+        return made_history(World(tmp_path_factory.mktemp("history")))
+
+
+def made_history(world: World) -> History:
     steps: dict[str, list[Event]] = {}
 
     def step(name: str, window: str) -> None:
@@ -258,7 +278,7 @@ def test_a_publish_that_is_killed_emits_nothing_and_the_next_one_all_of_it_once(
     arguments = [str(world.home.root), place, world.provider, settlement_file(MON), MON]
     child = subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, check=False)
     assert child.returncode == -signal.SIGKILL
-    assert list((world.paths.lake / "events").rglob("*.parquet"))
+    assert list((world.paths.lake / "event_rows").rglob("*.parquet"))
     assert brief(reported(world)) == [("run.created", "run", "test")]
     request = RunRequest(world.provider, settlement_file(MON), date.fromisoformat(MON), None, None, "test")
     window_run.run_window(world.tenant, request)

@@ -86,7 +86,7 @@ HEALED: dict[str, tuple[str, Damage]] = {
         lambda copy: first(copy.paths.lake, "three_way/*/*/*").write_bytes(b"PAR1"),
     ),
     "lake bit flipped": ("lake", lambda copy: flip(first(copy.paths.lake, "matches/*/*/*-r2.parquet"), 40)),
-    "events deleted": ("lake", lambda copy: first(copy.paths.lake, "events/*/*/*").unlink()),
+    "events deleted": ("lake", lambda copy: first(copy.paths.lake, "event_rows/*/*/*").unlink()),
     "evidence deleted": ("lake", lambda copy: first(copy.paths.lake, "closeout_evidence/*/*").unlink()),
     "catalog deleted": ("catalog", lambda copy: copy.paths.catalog.unlink()),
     "catalog garbled": ("catalog", lambda copy: copy.paths.catalog.write_bytes(b"no database at all")),

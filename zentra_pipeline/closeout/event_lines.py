@@ -13,7 +13,7 @@ import duckdb
 from zentra_pipeline import sql_text
 from zentra_pipeline.closeout import lines
 from zentra_pipeline.errors import VerificationError
-from zentra_pipeline.events.log_reading import SEGMENT_COLUMNS
+from zentra_pipeline.events import segment_rows
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
 from zentra_pipeline.tenants.tenant import Tenant
@@ -54,28 +54,39 @@ def _write_segment(
     connection: duckdb.DuckDBPyConnection, paths: TenantPaths, entry: event_log.Entry, stream: BufferedWriter
 ) -> None:
     """The events of a lake file, which holds them in their order, one type after another."""
-    scan = sql_text.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)
+    path = str(entry.path)
     kinds = connection.execute(
-        f'select event_type, min("offset"), arg_min(data, "offset") from {scan} group by 1 order by 2'
+        f'select event_type, min("offset"), max("offset") from ({segment_rows.scan(paths, path)}) group by 1 order by 2'
     ).fetchall()
     count = 0
-    for kind, _, data in kinds:
-        rows = connection.sql(_lines_sql(scan, paths.root.name, kind, sorted(json.loads(data))))
-        for batch in rows.to_arrow_reader(lines.BATCH):
-            content, places, gaps = (batch.column(number) for number in range(3))
-            last = count + len(places) - 1
-            if (places[0].as_py(), places[-1].as_py()) != (count, last) or any(set(gaps.unique().to_pylist()) - {0}):
-                raise VerificationError(
-                    f"{entry.path} does not hold the events that were recorded, at places {count} to {last}: "
-                    "have the home examined (doctor) to see what else is wrong"
-                )
-            stream.write(lines.canonical(lines.values_of(content)))
-            count += len(places)
+    for kind, first, last in kinds:
+        keys: list[str] = []
+        for start in range(first, last + 1, lines.BATCH):
+            stop = min(start + lines.BATCH, last + 1)
+            events = segment_rows.whole(
+                paths, path, start, stop, segment_rows.rows_between(connection, paths, path, start, stop)
+            )
+            if not keys:
+                (data,) = connection.execute(f'select data from ({events}) where "offset" = {start}').fetchall()[0]
+                keys = sorted(json.loads(data))
+            rows = connection.sql(_lines_sql(events, paths.root.name, kind, keys))
+            for batch in rows.to_arrow_reader(lines.BATCH):
+                content, places, gaps = (batch.column(number) for number in range(3))
+                behind = count + len(places) - 1
+                if (places[0].as_py(), places[-1].as_py()) != (count, behind) or any(
+                    set(gaps.unique().to_pylist()) - {0}
+                ):
+                    raise VerificationError(
+                        f"{path} does not hold the events that were recorded, at places {count} to {behind}: "
+                        "have the home examined (doctor) to see what else is wrong"
+                    )
+                stream.write(lines.canonical(lines.values_of(content)))
+                count += len(places)
     if count != entry.events:
         raise VerificationError(f"{entry.path} holds {count:,} events, and {entry.events:,} were recorded")
 
 
-def _lines_sql(scan: str, tenant: str, kind: str, keys: list[str]) -> str:
+def _lines_sql(events: str, tenant: str, kind: str, keys: list[str]) -> str:
     """A select of the events of one type: line, place, and how much longer than it should be the line's data is.
 
     `keys`, ascending, are those of the first one, and of all, for one statement wrote them; else a `gap` is not 0.
@@ -105,7 +116,8 @@ def _lines_sql(scan: str, tenant: str, kind: str, keys: list[str]) -> str:
             select *, cast(to_json(d) as varchar) as canonical_data
             from (
                 select *, from_json(data, {sql_text.literal(form)}) as d
-                from {scan} where event_type = {sql_text.literal(kind)}
+                from ({events}) where event_type = {sql_text.literal(kind)}
             ) as read
         ) as canonical
+        order by "offset"
     """

@@ -14,6 +14,7 @@ import duckdb
 
 from zentra_pipeline import sql_text
 from zentra_pipeline.errors import UsageError
+from zentra_pipeline.events import segment_rows
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
@@ -24,11 +25,6 @@ from zentra_pipeline.store.event_log import Entry
 EVENT_COLUMNS: Final = (
     "position bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, tenant_id varchar, "
     "actor varchar, run_id varchar, data varchar"
-)
-# The lake file of a revision's events.
-SEGMENT_COLUMNS: Final = (
-    '"offset" bigint, event_id varchar, event_type varchar, subject varchar, event_time timestamp, actor varchar, '
-    "run_id varchar, data varchar"
 )
 _ATTRIBUTES: Final = (
     *("specversion", "id", "type", "source", "subject", "time", "datacontenttype"),
@@ -77,19 +73,20 @@ def single_rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def segments_sql(paths: TenantPaths, entries: Sequence[Entry]) -> str | None:
-    """A select of EVENT_COLUMNS over the lake files among `entries`, null when there is none."""
+def segments_sql(paths: TenantPaths, entries: Sequence[Entry], tenant: str | None = None) -> str | None:
+    """A select of EVENT_COLUMNS over the lake files among `entries`, null when there is none.
 
-    files = {paths.root / entry.path: entry.first_position for entry in entries if entry.path is not None}
+    `tenant` is named where `paths` are a link to its folder.
+    """
+    files = {entry.path: entry.first_position for entry in entries if entry.path is not None}
     if not files:
         return None
-    scan = sql_text.parquet_scan(list(files), SEGMENT_COLUMNS, with_names=True)
-    places = ", ".join(f"({_literal(str(path))}, {position})" for path, position in files.items())
+    tenant = tenant or paths.root.name
     return (
-        'select cast(places.first_position + segments."offset" as bigint) as position, segments.event_id, '
-        f"segments.event_type, segments.subject, segments.event_time, {_literal(paths.root.name)} as tenant_id, "
-        f"segments.actor, segments.run_id, segments.data from {scan} as segments "
-        f"inner join (values {places}) as places (filename, first_position) on segments.filename = places.filename"
+        f'select cast(first_position + "offset" as bigint) as position, event_id, event_type, subject, event_time, '
+        f"{sql_text.literal(tenant)} as tenant_id, actor, run_id, data "
+        f"from (select places.first_position, {segment_rows.whole_columns(tenant)} "
+        f"from {segment_rows.joined(paths, files)})"
     )
 
 
@@ -159,17 +156,17 @@ def _of_segment(
     paths: TenantPaths, entry: Entry, first: int, event_type: str | None, batch: int, without: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The events of a lake file from offset `first` on; each batch is read whole, no result is left half read."""
-
-    sql = (
-        'select "offset", event_id, event_type, subject, event_time, actor, run_id, data '
-        f"from {sql_text.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)} "
-        'where "offset" >= $start and "offset" < $stop and ($type is null or event_type = $type) '
-        'and ($without is null or event_type <> $without) order by "offset"'
-    )
     with duckdb.connect() as connection:
+        path = str(entry.path)
         for start in range(first, entry.events, batch):
-            bounds = {"start": start, "stop": start + batch, "type": event_type, "without": without}
-            for row in connection.execute(sql, bounds).fetchall():
+            rows = segment_rows.rows_between(connection, paths, path, start, start + batch)
+            sql = (
+                'select "offset", event_id, event_type, subject, event_time, actor, run_id, data '
+                f"from ({segment_rows.whole(paths, path, start, start + batch, rows)}) "
+                "where ($type is null or event_type = $type) "
+                'and ($without is null or event_type <> $without) order by "offset"'
+            )
+            for row in connection.execute(sql, {"type": event_type, "without": without}).fetchall():
                 yield entry.first_position + row[0], _cloud_event(paths.root.name, row[1:])
 
 
@@ -188,7 +185,3 @@ def _cloud_event(tenant: str, row: tuple[str, str, str, datetime, str, str, str]
         "runid": run_id,
         "data": json.loads(data),
     }
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -80,8 +80,12 @@ def _added(table: str) -> list[str]:
     return [f"{name} {kind}" for name, kind in _OF_THE_RUN.items() if name not in _columns()[table]]
 
 
-def rows_of_file(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> str:
+def rows_of_file(
+    connection: duckdb.DuckDBPyConnection, table: str, path: Path, *, with_row_numbers: bool = False
+) -> str:
     """A select over one published file with the declared columns of its table, null where it lacks them.
+
+    `with_row_numbers` adds the column `file_row_number`, from 0.
 
     Unlike with parquet_scan, DuckDB knows from the file which columns hold no null, and what is written from these rows
     depends on that in its bytes.
@@ -89,6 +93,9 @@ def rows_of_file(connection: duckdb.DuckDBPyConnection, table: str, path: Path) 
     scan = f"read_parquet({sql_text.file_literal(path)}, hive_partitioning = false)"
     found = {str(name) for name, *_ in connection.execute(f"describe from {scan}").fetchall()}
     names = (name if name in found else f"cast(null as {kind}) as {name}" for name, kind in _columns()[table].items())
+    if with_row_numbers:
+        scan = f"{scan[:-1]}, file_row_number = true)"
+        return f"select {', '.join(names)}, file_row_number from {scan}"
     return f"select {', '.join(names)} from {scan}"
 
 
@@ -188,14 +195,18 @@ def declared_columns() -> dict[str, Sequence[str]]:
 
 
 def write_parquet(
-    connection: duckdb.DuckDBPyConnection, rows: str, paths: TenantPaths, relative: Path
+    connection: duckdb.DuckDBPyConnection, rows: str, paths: TenantPaths, relative: Path, version: str = "v1"
 ) -> PublishedFile:
-    """Write the rows of an ordered select to a new lake file, whole or not at all."""
+    """Write the rows of an ordered select to a new lake file, whole or not at all.
+
+    `version` is that of the form of the pages: v2 has numbers that follow one another in next to nothing.
+    """
     final = paths.root / relative
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.tmp")
     (count,) = connection.execute(
-        f"copy ({rows}) to {sql_text.literal(str(temporary))} (format parquet, compression zstd, compression_level 1)"
+        f"copy ({rows}) to {sql_text.literal(str(temporary))} "
+        f"(format parquet, parquet_version {version}, compression zstd, compression_level 1)"
     ).fetchall()[0]
     durable_files.rename_durably(temporary, final)
     return PublishedFile(relative.as_posix(), count, durable_files.digest_of(final))

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from zentra_pipeline import identifiers, sql_text
 from zentra_pipeline.events import log_reading as event_reading
+from zentra_pipeline.events import segment_rows
 from zentra_pipeline.published import operational_tables
 from zentra_pipeline.published.lake_files import ROW_ORDER, published_rows, reader_columns, staged_rows
 from zentra_pipeline.published.operational_tables import OperationalTables
@@ -81,7 +82,13 @@ class Snapshot:
         revisions = [*self.revisions, *self.sealed_revisions.values()]
         published = {paths.root / entry["path"] for revision in revisions for entry in revision.tables.values()}
         staged = [paths.root / file.staged_path for file in self.files if file.staged_path]
-        events = [paths.root / entry.path for entry in self.tables.event_entries if entry.path]
+        events = [
+            paths.root / path
+            for entry in self.tables.event_entries
+            if entry.path
+            for path in (entry.path, segment_rows.matches_path(entry.path))
+            if path
+        ]
         return [*sorted(published), *staged, *self.quarantined(paths), *self.evidence(paths), *events]
 
 
@@ -158,7 +165,7 @@ def _staged_rows(paths: TenantPaths, snapshot: Snapshot, kind: str | None) -> st
 
 def _event_rows(paths: TenantPaths, snapshot: Snapshot) -> str:
     singles = "select * from single_events"
-    segments = event_reading.segments_sql(paths, snapshot.tables.event_entries)
+    segments = event_reading.segments_sql(paths, snapshot.tables.event_entries, snapshot.tenant)
     emitted = f"{singles} union all {segments}" if segments else singles
     return (
         f"select emitted.*, runs.provider, runs.ledger_window from ({emitted}) as emitted "

@@ -19,7 +19,7 @@ import duckdb
 
 from zentra_pipeline import settings
 from zentra_pipeline.events import log_reading as event_reading
-from zentra_pipeline.events import types
+from zentra_pipeline.events import segment_rows, types
 from zentra_pipeline.events.cloud_event import event_id_sql
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs
@@ -46,12 +46,7 @@ _TEXT_INSTANT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _WINDOW: Final = (
     "'provider': about.provider, 'settlement_file': about.settlement_file, 'ledger_window': about.ledger_window"
 )
-_MATCH: Final = (
-    "'run_revision': about.revision, 'match_id': match_id, 'match_run_id': rows.run_id, 'rule': rule, "
-    "'cardinality': cardinality, 'method': method, 'currency': currency, 'settlement_minor': settlement_minor, "
-    "'ledger_minor': ledger_minor, 'difference_minor': difference_minor, 'provider_reference': provider_reference, "
-    "'line_id': first_line_id, 'transaction_id': first_transaction_id"
-)
+_MATCH: Final = f"'run_revision': about.revision, {segment_rows.MATCH}"
 _EXCEPTION: Final = (
     "'exception_id': exception_id, 'exception_type': exception_type, 'owner': rows.owner, "
     f"'due_at': strftime(due_at, '{_TEXT_INSTANT}'), 'currency': currency, 'difference_minor': difference_minor"
@@ -110,14 +105,19 @@ class EventContext:
         return [entry for entry in self.log if entry.path is not None and entry.run_id == self.inputs.run_id]
 
 
-def write_events(paths: TenantPaths, context: EventContext) -> lake_files.PublishedFile:
-    """Write the revision's events to its lake file, in their total order; an empty file where there is none."""
+def write_events(paths: TenantPaths, context: EventContext, *, whole: bool = False) -> lake_files.PublishedFile:
+    """Write the revision's events to its lake file, in their total order; an empty file where there is none.
+
+    A match that was made is named by its row in the revision's `matches`. `whole` writes each event as it is read, as
+    older releases did.
+    """
     inputs = context.inputs
-    relative = Path("lake", "events", f"provider={inputs.provider}", f"ledger_window={inputs.ledger_window}")
+    folder = segment_rows.WHOLE_FOLDER if whole else segment_rows.FOLDER
+    relative = Path(folder, f"provider={inputs.provider}", f"ledger_window={inputs.ledger_window}")
     relative = relative / f"{inputs.run_id}-r{context.revision}.parquet"
-    folder = paths.scratch / inputs.run_id  # where DuckDB makes a folder when memory runs short, and removes it
-    folder.mkdir(parents=True, exist_ok=True)
-    spill = str(folder / "events")
+    scratch = paths.scratch / inputs.run_id  # where DuckDB makes a folder when memory runs short, and removes it
+    scratch.mkdir(parents=True, exist_ok=True)
+    spill = str(scratch / "events")
     try:
         config: dict[str, Any] = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
         with duckdb.connect(config=config) as connection:
@@ -125,10 +125,13 @@ def write_events(paths: TenantPaths, context: EventContext) -> lake_files.Publis
             is_emitted_again = bool(context.emitted)
             if is_emitted_again:
                 _write_emitted(connection, paths, context)
-            return lake_files.write_parquet(connection, _events_sql(is_emitted_again), paths, relative)
+            if whole:
+                return lake_files.write_parquet(connection, _whole_events_sql(is_emitted_again), paths, relative)
+            events = _events_sql(is_emitted_again)
+            return lake_files.write_parquet(connection, events, paths, relative, version="v2")
     finally:
         with suppress(OSError):  # it holds a database that is kept
-            folder.rmdir()
+            scratch.rmdir()
 
 
 def _write_sources(connection: duckdb.DuckDBPyConnection, context: EventContext) -> None:
@@ -153,9 +156,11 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, context: EventContext)
     for table in ("matches", "exceptions"):
         for name, marts in ((f"{table}_now", context.marts), (f"{table}_before", previous)):
             if table in marts:
-                connection.execute(f"create view {name} as {lake_files.rows_of_file(connection, table, marts[table])}")
+                is_numbered = name == "matches_now"
+                rows = lake_files.rows_of_file(connection, table, marts[table], with_row_numbers=is_numbered)
+                connection.execute(f"create view {name} as {rows}")
             else:
-                connection.execute(f"create table {name} ({lake_files.columns_sql(table)})")
+                connection.execute(f"create table {name} ({lake_files.columns_sql(table)}, file_row_number bigint)")
         _write_earlier(connection, table, inputs.earlier)
 
 
@@ -166,7 +171,8 @@ def _write_emitted(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, co
     """
     own = event_reading.segments_sql(paths, context.emitted)
     connection.execute(f"create view emitted as select event_id from ({own})")
-    of_provider = f"lake/events/provider={context.inputs.provider}/"
+    folders = (segment_rows.FOLDER, segment_rows.WHOLE_FOLDER)
+    of_provider = tuple(f"{folder}/provider={context.inputs.provider}/" for folder in folders)
     segments = [entry for entry in context.log if entry.path is not None and entry.path.startswith(of_provider)]
     connection.execute("create table single_events (position bigint, event_type varchar, subject varchar)")
     singles = [(row[0], row[2], row[3]) for row in event_reading.single_rows(context.log) if row[2] in _STATE_CHANGES]
@@ -204,14 +210,46 @@ def _facts() -> list["_Fact"]:
     ]
 
 
+def _selects(is_emitted_again: bool, *, whole: bool) -> str:
+    """Every event of the revision; returns matter only where something was emitted."""
+    selects = [fact.sql(is_emitted_again, whole=whole) for fact in _facts() if is_emitted_again or not fact.is_return]
+    return "\n    union all\n    ".join(selects)
+
+
 def _events_sql(is_emitted_again: bool) -> str:
-    """Every event of the revision with its place in the file; returns matter only where something was emitted."""
-    selects = [fact.sql(is_emitted_again) for fact in _facts() if is_emitted_again or not fact.is_return]
-    events = "\n    union all\n    ".join(selects)
+    """Every event of the revision with its place in the file; of those about a row what all of them say, and the row.
+
+    The rows of `matches` are in the order of their ids, which are the events' subjects.
+    """
+    order = "type_rank, subject, event_id" if is_emitted_again else "type_rank, match_row, subject, event_id"
     return f"""
 with events as (
 
-    {events}
+    {_selects(is_emitted_again, whole=False)}
+
+)
+
+select
+    row_number() over (order by {order}) - 1 as "offset",
+    events.event_id, events.event_type, case when match_row is null then events.subject end as subject,
+    about.now as event_time, events.actor, about.run_id,
+    case
+        when match_row is null then events.data
+        else cast(to_json({{{_WINDOW}, 'run_revision': about.revision}}) as varchar)
+    end as data,
+    match_row
+from events
+cross join about
+order by "offset"
+"""
+
+
+def _whole_events_sql(is_emitted_again: bool) -> str:
+    """Every event of the revision with its place in the file."""
+    return f"""
+with events as (
+
+    {_selects(is_emitted_again, whole=True)}
 
 )
 
@@ -230,7 +268,8 @@ class _Fact:
 
     `is_return` is false for what is emitted unless it was before, true for what is emitted only then (`first` is the
     fact that was emitted then), null for a fact that can be true once only. It `follows` what the log said last of its
-    subject: where something else was said meanwhile, there is nothing to emit.
+    subject: where something else was said meanwhile, there is nothing to emit. What `is_of_row` follows from a row of
+    the revision's `matches` alone, which then stands for it.
     """
 
     event_type: str
@@ -242,14 +281,25 @@ class _Fact:
     is_return: bool | None = None
     first: tuple[str, Sequence[str]] | None = None
     follows: Sequence[str] = ()
+    is_of_row: bool = False
 
-    def sql(self, is_emitted_again: bool) -> str:
+    def sql(self, is_emitted_again: bool, *, whole: bool) -> str:
         """A select of these events; where nothing was emitted before, nothing needs to be looked up."""
         first_type, first_key = self.first or (self.event_type, self.key)
+        subject = f"{self.subject} as subject"
+        event_id, data = _id(self.event_type, self.key), f"cast(to_json({{{self.data}}}) as varchar)"
+        row = "" if whole else ", cast(null as bigint) as match_row"
+        if self.is_of_row and not whole:
+            event_id, data, row = (
+                "cast(null as varchar)",
+                "cast(null as varchar)",
+                ", rows.file_row_number as match_row",
+            )
+            subject = subject if is_emitted_again else "cast(null as varchar) as subject"
         select = (
-            f"select {_id(self.event_type, self.key)} as event_id, '{self.event_type}' as event_type, "
-            f"{_ORDER.index(self.event_type)} as type_rank, {self.subject} as subject, {self.actor} as actor, "
-            f"cast(to_json({{{self.data}}}) as varchar) as data from {self.source} as rows cross join about"
+            f"select {event_id} as event_id, '{self.event_type}' as event_type, "
+            f"{_ORDER.index(self.event_type)} as type_rank, {subject}, {self.actor} as actor, "
+            f"{data} as data{row} from {self.source} as rows cross join about"
         )
         if not is_emitted_again:
             return select
@@ -266,8 +316,10 @@ class _Fact:
 def _matches_made() -> Iterator[_Fact]:
     """Matches this revision makes and the one before did not; and those it reverses no longer, which hold again."""
     made = _left_out(_rows("matches_now", _MADE), _rows("matches_before", _MADE), _MATCH_KEY)
-    new = f"{_WINDOW}, {_MATCH}, 'restored_by_revision': cast(null as bigint)"
-    yield _Fact(types.MATCH_CREATED, "match_id", ["match_id"], "about.actor", new, made, is_return=False)
+    new = f"{_WINDOW}, 'run_revision': about.revision, {segment_rows.NEW_MATCH}"
+    yield _Fact(
+        types.MATCH_CREATED, "match_id", ["match_id"], "about.actor", new, made, is_return=False, is_of_row=True
+    )
     back = f"{_WINDOW}, {_MATCH}, 'restored_by_revision': about.revision"
     yield _Fact(
         types.MATCH_CREATED,

@@ -121,9 +121,12 @@ def sealed_revision(revision: Revision, bundle: Path) -> Revision:
 
 
 def remake_events(
-    made: TenantPaths, records: Records, inputs: RunInputs, revision: Revision, tables: Tables
+    made: TenantPaths, records: Records, inputs: RunInputs, revision: Revision, tables: Tables, *, whole: bool
 ) -> lake_files.PublishedFile:
-    """The events a revision emitted when it was published: from the revisions of then, and the log so far."""
+    """The events a revision emitted when it was published: from the revisions of then, and the log so far.
+
+    `whole` makes the file as older releases did, each event as it is read.
+    """
     run = records.runs_by_id[revision.run_id]
     before = (item for item in records.revisions if item.published_at < revision.published_at)
     current = {item.run_id: item for item in before if _is_earlier(records.runs_by_id[item.run_id], run)}
@@ -137,7 +140,7 @@ def remake_events(
         previous=tables[run.run_id, revision.revision - 1] if revision.revision > 1 else {},
         log=log_before(records, revision),
     )
-    return revision_events.write_events(made, context)
+    return revision_events.write_events(made, context, whole=whole)
 
 
 def entry_of(records: Records, revision: Revision) -> Entry | None:

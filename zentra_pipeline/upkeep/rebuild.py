@@ -18,6 +18,7 @@ import duckdb
 from zentra_pipeline import durable_files, locks
 from zentra_pipeline.closeout import closing, period_closing
 from zentra_pipeline.errors import VerificationError, ZentraError
+from zentra_pipeline.events import segment_rows
 from zentra_pipeline.ingest import landing, staging
 from zentra_pipeline.published import lake, lake_files, store_age
 from zentra_pipeline.reconcile import dbt_project, row_keys
@@ -222,14 +223,16 @@ def _remake_events(work: _Work) -> None:
         entry = evidence.entry_of(work.records, revision)
         same = False
         try:
-            made = evidence.remake_events(work.made, work.records, work.inputs[key], revision, work.tables)
+            whole = entry is not None and segment_rows.matches_path(str(entry.path)) is None
+            made = evidence.remake_events(work.made, work.records, work.inputs[key], revision, work.tables, whole=whole)
             digest = made.sha256 if made.rows else None
             same = _same_events(work, entry, made)
         except (KeyError, duckdb.Error):
             digest = None  # something the events were made from is lost
         if entry is not None and entry.path is not None:
             work.locate(entry.path, entry.sha256, digest)
-            evidence.borrow(work.paths, work.made, [entry.path])
+            matches = segment_rows.matches_path(entry.path)
+            evidence.borrow(work.paths, work.made, [entry.path, *([matches] if matches else [])])
         if not same:
             known = work.revisions[key]
             verdict = OTHER_EVENTS if known.verdict == EQUAL else known.verdict

@@ -4,33 +4,36 @@ A million matches are a handful of deliveries then. The log has the events thems
 """
 
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import sql_text
-from zentra_pipeline.events import types
+from zentra_pipeline.events import segment_rows, types
 from zentra_pipeline.events.cloud_event import cloud_event
-from zentra_pipeline.events.log_reading import SEGMENT_COLUMNS
 from zentra_pipeline.events.types import MatchAmounts, MatchSummary
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.event_log import Entry
 
+_AMOUNTS: Final = ("settlement_minor", "ledger_minor", "difference_minor")
+
 
 def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any]]]:
     """The summaries of the matches in a lake file of the log, each at the place of its last match."""
-
-    names = ("provider", "settlement_file", "ledger_window", "rule", "currency")
-    texts = ", ".join(f"data ->> '$.{name}' as {name}" for name in names)
-    amounts = ", ".join(
-        f"sum(cast(data ->> '$.{name}' as bigint)) as {name}"
-        for name in ("settlement_minor", "ledger_minor", "difference_minor")
+    names = ("provider", "settlement_file", "ledger_window")
+    texts = ", ".join(f"segments.data ->> '$.{name}' as {name}" for name in names)
+    of_match = ", ".join(
+        f"coalesce(rows.{name}, cast(segments.data ->> '$.{name}' as {kind})) as {name}"
+        for name, kind in (("rule", "varchar"), ("currency", "varchar"), *((name, "bigint") for name in _AMOUNTS))
     )
+    sums = ", ".join(f"sum({name}) as {name}" for name in _AMOUNTS)
+    path = str(entry.path)
     sql = (
-        f"select {texts}, cast(data ->> '$.run_revision' as bigint) as run_revision, run_id, actor, event_time, "
-        f'count(*) as matches, {amounts}, max("offset") as last_offset '
-        f"from {sql_text.parquet_scan([paths.root / str(entry.path)], SEGMENT_COLUMNS)} where event_type = ? "
-        "group by provider, settlement_file, ledger_window, rule, currency, run_revision, run_id, actor, event_time "
+        f"select {', '.join(names)}, rule, currency, run_revision, run_id, actor, event_time, "
+        f'count(*) as matches, {sums}, max("offset") as last_offset '
+        f"from (select {texts}, {of_match}, cast(segments.data ->> '$.run_revision' as bigint) as run_revision, "
+        'segments.run_id, segments.actor, segments.event_time, segments."offset" '
+        f"from {segment_rows.joined(paths, {path: 0})} where segments.event_type = ?) "
+        f"group by {', '.join(names)}, rule, currency, run_revision, run_id, actor, event_time "
         "order by run_id, run_revision, rule, currency"
     )
     with duckdb.connect() as connection:
