@@ -112,7 +112,7 @@ def backtest(
 
 def _replay(inputs: RunInputs, workspace: TenantPaths, tenant_root: Path) -> dict[str, Path]:
     with run_database.run_database(inputs, workspace.scratch / inputs.run_id, tenant_root) as database:
-        dbt_execute.build(database)
+        dbt_execute.build(database, read_afterwards=run_database.READ_AFTERWARDS)
         tables = lake_files.publish(
             database,
             workspace,

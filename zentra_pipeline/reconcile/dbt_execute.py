@@ -6,7 +6,7 @@ Does not belong here: what the models say (the dbt project), compiling them (rul
 import atexit
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,15 +42,23 @@ class NodeResult:
     message: str | None
 
 
-def build(connection: duckdb.DuckDBPyConnection, on_node: Callable[[str], None] | None = None) -> list[NodeResult]:
+def build(
+    connection: duckdb.DuckDBPyConnection,
+    on_node: Callable[[str], None] | None = None,
+    read_afterwards: Collection[str] | None = None,
+) -> list[NodeResult]:
     """Build and test every model in a run's database; `on_node` hears the name of each node as it starts.
+
+    Of what is `read_afterwards`, models by name, everything stays; other tables go as soon as nothing reads them any
+    more. Without it all stay.
 
     As with `dbt build`, what needs a node that failed is skipped and all else is executed. Results are in the order
     of the statements, whichever was done first. Raises ControlFailedError when a test fails, RunFailedError when a
     model does; both name node and reason.
     """
     statements = dbt_project.statements()
-    results = _execute(connection, statements, on_node or (lambda name: None))
+    passing = _Passing(connection, statements, read_afterwards)
+    results = _execute(connection, statements, on_node or (lambda name: None), passing)
     broken = next((result for result in results if result.status == "error"), None)
     if broken is not None:
         raise RunFailedError(_why_not_built(broken))
@@ -61,8 +69,48 @@ def build(connection: duckdb.DuckDBPyConnection, on_node: Callable[[str], None] 
     return results
 
 
+class _Passing:
+    """The tables that go as soon as nothing reads them any more: a run needs the room for what it still makes."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        statements: Sequence[CompiledNode],
+        read_afterwards: Collection[str] | None,
+    ) -> None:
+        self._connection = connection
+        self._by_id = {statement.unique_id: statement for statement in statements}
+        self._read: dict[str, frozenset[str]] = {}  # by each statement; those of a view by what reads the view
+        for statement in statements:  # parents first
+            views = (parent for parent in statement.parents if self._by_id[parent].materialized == "view")
+            tables = (parent for parent in statement.parents if self._by_id[parent].materialized == "table")
+            self._read[statement.unique_id] = frozenset(tables).union(*(self._read[view] for view in views))
+        self._readers: dict[str, set[str]] = {}
+        if read_afterwards is None:
+            return
+        kept = {one.unique_id for one in statements if one.name in read_afterwards}
+        kept |= frozenset[str]().union(*(self._read[node] for node in kept if self._by_id[node].materialized == "view"))
+        for node in self._by_id:
+            for table in self._read[node] - kept:
+                self._readers.setdefault(table, set()).add(node)
+
+    def done(self, node: str) -> None:
+        """Drop what only this statement, which has been executed or skipped, still had to read."""
+        for table in self._read[node]:
+            readers = self._readers.get(table)
+            if readers is None:
+                continue
+            readers.discard(node)
+            if not readers:
+                del self._readers[table]
+                self._connection.execute(f"drop table if exists {self._by_id[table].relation}")
+
+
 def _execute(
-    connection: duckdb.DuckDBPyConnection, statements: Sequence[CompiledNode], on_node: Callable[[str], None]
+    connection: duckdb.DuckDBPyConnection,
+    statements: Sequence[CompiledNode],
+    on_node: Callable[[str], None],
+    passing: _Passing,
 ) -> list[NodeResult]:
     """Execute each statement once its parents are there, as many at a time as the run has threads.
 
@@ -82,6 +130,7 @@ def _execute(
         if result.rows == 0 and (table := by_id[node].table) is not None:
             empty.add(table)
         order.done(node)
+        passing.done(node)
 
     try:
         while order.is_active():

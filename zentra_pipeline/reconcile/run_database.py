@@ -21,11 +21,14 @@ import pyarrow as pa
 from zentra_pipeline import ledger_windows, reference_keys, settings, sql_text
 from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import visible_rows
 from zentra_pipeline.reconcile.inputs import RunInputs
 
 DATABASE_NAME: Final = "window.duckdb"
 _SQL_TYPES: Final[Mapping[Any, str]] = {bool: "boolean", int | None: "bigint"}
+# What is read of a built run: the published tables and the rows it saw.
+READ_AFTERWARDS: Final = frozenset({*lake_files.ROW_ORDER, "int_input_rows"})
 _DIGEST_BATCH: Final = 100_000
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _SEEDS: Final = ("currencies", "exception_types")

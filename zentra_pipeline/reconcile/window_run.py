@@ -136,7 +136,7 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
         keep=keep,
         check=check,
     ) as database:
-        nodes = _build(execution, report, database)
+        nodes = _build(execution, report, database, keep=keep)
         inputs_digest = run_database.inputs_digest(database)
         digest = fingerprint.fingerprint(inputs, inputs_digest, run_database.quarantined_rows(database))
         known = revisions.made_from(tenant, run, digest)
@@ -156,8 +156,10 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
     return WindowResult(run, run.revision > published_before, tables, nodes, _quarantined_rows(inputs))
 
 
-def _build(execution: Execution, report: Progress, database: duckdb.DuckDBPyConnection) -> list[dbt_execute.NodeResult]:
-    """Execute the models, and record and report which part of them a run has come to."""
+def _build(
+    execution: Execution, report: Progress, database: duckdb.DuckDBPyConnection, *, keep: bool
+) -> list[dbt_execute.NodeResult]:
+    """Execute the models, and record and report which part of them a run has come to; with `keep` all tables stay."""
     _set_status(execution, "matching")
     report("match", "looking for the movement of every line")
     phase = "matching"
@@ -169,7 +171,7 @@ def _build(execution: Execution, report: Progress, database: duckdb.DuckDBPyConn
             _set_status(execution, "comparing")
             report("compare", "comparing callback, settlement and ledger; naming breaks and their owners")
 
-    nodes = dbt_execute.build(database, on_node)
+    nodes = dbt_execute.build(database, on_node, None if keep else run_database.READ_AFTERWARDS)
     if phase == "matching":
         raise RunFailedError(f"run {execution.run.run_id}: it stopped before anything was compared; run it again")
     return nodes

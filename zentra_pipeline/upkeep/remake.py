@@ -153,7 +153,7 @@ def in_order(revisions: Iterable[Revision]) -> list[Revision]:
 def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) -> Remade:
     """Build a revision's tables below `made` as a run does, from the staged files there, in its own columns."""
     with run_database.run_database(inputs, made.scratch / inputs.run_id, made.root) as database:
-        dbt_execute.build(database)
+        dbt_execute.build(database, read_afterwards=run_database.READ_AFTERWARDS)
         inputs_digest = run_database.inputs_digest(database)
         tables = lake_files.publish(
             database,
