@@ -36,7 +36,7 @@ reference_keys as (
 
 ),
 
-events as (
+events as {{ read_where_used() }} (
 
     select * from {{ ref('int_callback_events') }}
 

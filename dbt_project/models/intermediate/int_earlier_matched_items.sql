@@ -23,19 +23,19 @@ earlier_runs as (
 
 ),
 
-lines as (
+lines as {{ read_where_used() }} (
 
     select * from {{ ref('int_settlement_lines') }}
 
 ),
 
-movements as (
+movements as {{ read_where_used() }} (
 
     select * from {{ ref('int_movements') }}
 
 ),
 
-events as (
+events as {{ read_where_used() }} (
 
     select * from {{ ref('int_callback_events') }}
 
@@ -202,7 +202,7 @@ leg_references as (
 ),
 
 -- What this run's items and new callbacks refer to, and what a callback bridges its lines to.
-named as (
+named as {{ read_where_used() }} (
 
     select provider_reference as reference from lines
     union all

@@ -48,7 +48,7 @@ events as (
 
 ),
 
-matched_items as (
+matched_items as {{ read_where_used() }} (
 
     select
         match_id,
@@ -114,6 +114,31 @@ provider_references as (
 
 ),
 
+by_reference as (
+
+    select distinct
+        events.provider_event_id,
+        provider_references.match_id,
+        provider_references.is_earlier
+    from events
+    inner join provider_references
+        on
+            events.reference = provider_references.reference
+            and events.currency = provider_references.currency
+            and {{ speaks_for('events', 'provider_references') }}
+
+),
+
+-- Few events speak by our own name.
+unheard as (
+
+    select events.*
+    from events
+    left join by_reference on events.provider_event_id = by_reference.provider_event_id
+    where by_reference.provider_event_id is null and events.merchant_reference <> ''
+
+),
+
 own_references as (
 
     select distinct
@@ -143,43 +168,23 @@ own_references as (
         from matched_items
         where item_type = 'ledger_transaction'
     ) as references_of_items
-    where reference <> ''
-
-),
-
-by_reference as (
-
-    select distinct
-        events.provider_event_id,
-        provider_references.match_id,
-        provider_references.is_earlier
-    from events
-    inner join provider_references
-        on
-            events.reference = provider_references.reference
-            and events.currency = provider_references.currency
-            and {{ speaks_for('events', 'provider_references') }}
+    where references_of_items.reference in (select unheard.merchant_reference from unheard)
 
 ),
 
 named as (
 
     select distinct
-        events.provider_event_id,
-        events.reference,
+        unheard.provider_event_id,
+        unheard.reference,
         own_references.match_id,
         own_references.is_earlier
-    from events
+    from unheard
     inner join own_references
         on
-            events.merchant_reference = own_references.reference
-            and events.currency = own_references.currency
-            and {{ speaks_for('events', 'own_references') }}
-    where not exists (
-        select 1
-        from by_reference
-        where events.provider_event_id = by_reference.provider_event_id
-    )
+            unheard.merchant_reference = own_references.reference
+            and unheard.currency = own_references.currency
+            and {{ speaks_for('unheard', 'own_references') }}
 
 ),
 

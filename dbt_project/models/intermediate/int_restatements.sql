@@ -21,27 +21,35 @@ words as (
 
 ),
 
-in_file as (
+in_file as {{ read_where_used() }} (
 
-    select
-        deliveries.*,
-        {{ joined_fields([
-            'deliveries.line_type', 'deliveries.settlement_status', 'deliveries.provider_reference',
-            "coalesce(nullif(deliveries.merchant_reference, ''), words.merchant_reference)",
-            "coalesce(nullif(deliveries.original_reference, ''), words.original_reference)", 'deliveries.gross_minor',
-            'deliveries.fee_minor', 'deliveries.net_minor', 'deliveries.currency', 'deliveries.settled_at',
-            'deliveries.presentment_minor', 'deliveries.presentment_currency'
-        ]) }} as content
+    select deliveries.*
     from deliveries
     inner join scope on deliveries.settlement_file = scope.settlement_file
-    left join words on deliveries.line_id = words.line_id
+
+),
+
+-- Only a line with several deliveries can have other content.
+repeated as (
+
+    select
+        in_file.*,
+        {{ joined_fields([
+            'in_file.line_type', 'in_file.settlement_status', 'in_file.provider_reference',
+            "coalesce(nullif(in_file.merchant_reference, ''), words.merchant_reference)",
+            "coalesce(nullif(in_file.original_reference, ''), words.original_reference)", 'in_file.gross_minor',
+            'in_file.fee_minor', 'in_file.net_minor', 'in_file.currency', 'in_file.settled_at',
+            'in_file.presentment_minor', 'in_file.presentment_currency'
+        ]) }} as content
+    from in_file
+    inner join words on in_file.line_id = words.line_id
 
 ),
 
 changed_lines as (
 
     select line_id
-    from in_file
+    from repeated
     group by line_id
     having min(content) <> max(content) and min(file_sequence) <> max(file_sequence)
 
@@ -49,9 +57,9 @@ changed_lines as (
 
 changed_deliveries as (
 
-    select in_file.*
-    from in_file
-    inner join changed_lines on in_file.line_id = changed_lines.line_id
+    select repeated.*
+    from repeated
+    inner join changed_lines on repeated.line_id = changed_lines.line_id
 
 ),
 
@@ -136,21 +144,14 @@ restated as (
 
 ),
 
-lines_here as (
-
-    select distinct line_id
-    from in_file
-
-),
-
 rebatched as (
 
-    select
+    select distinct
         words.line_id,
         words.batch_before,
         words.batch_id as batch_after
     from words
-    inner join lines_here on words.line_id = lines_here.line_id
+    inner join in_file on words.line_id = in_file.line_id
     where words.is_batch_changed
 
 ),
