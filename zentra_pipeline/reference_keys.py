@@ -31,7 +31,15 @@ def write_normalized(connection: duckdb.DuckDBPyConnection, table: str, referenc
     if normalizer == "none":
         return
     if normalizer == "alphanumeric":
-        found = [reference for (reference,) in connection.execute(references).fetchall()]
+        # Of a text in ASCII alone, SQL says what `alphanumeric` says.
+        connection.execute(
+            f"insert into {table} select reference, lower(regexp_replace(reference, '[^0-9A-Za-z]', '', 'g')) "
+            f"from ({references}) as distinct_references where strlen(reference) = length(reference)"
+        )
+        others = (
+            f"select reference from ({references}) as distinct_references where strlen(reference) <> length(reference)"
+        )
+        found = [reference for (reference,) in connection.execute(others).fetchall()]
         keys = pa.table({"reference": found, "normalized_reference": [alphanumeric(text) for text in found]})
         connection.register("keys", keys)
         connection.execute(f"insert into {table} select reference, normalized_reference from keys")

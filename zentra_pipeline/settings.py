@@ -4,6 +4,7 @@ Does not belong here: creating, reading or writing anything inside those folders
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from zentra_pipeline.errors import UsageError
 HOME_VARIABLE = "ZENTRA_HOME"
 DATABASE_VARIABLE = "ZENTRA_DATABASE_URL"
 MEMORY_VARIABLE = "ZENTRA_MEMORY"
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([MG]i?B)", re.IGNORECASE)
+_MEGABYTES = {"MB": 1.0, "GB": 1000.0, "MIB": 1.048576, "GIB": 1073.741824}
+# Python, what is imported, and what DuckDB takes beside its buffers.
+_BESIDE_DUCKDB_MB = 300
 THREADS_VARIABLE = "ZENTRA_THREADS"
 RUNS_VARIABLE = "ZENTRA_MAX_RUNS"
 CONSOLE_VARIABLE = "ZENTRA_CONSOLE_URL"
@@ -161,8 +166,16 @@ def _page(variable: str, path: str) -> str | None:
 
 
 def memory_limit(unbounded: str = "80%") -> str:
-    """What one DuckDB connection of a run may take before it spills to disk, in DuckDB's words: `2GB`, `80%`."""
-    return os.environ.get(MEMORY_VARIABLE, unbounded)
+    """What one DuckDB connection of a run may take before it spills to disk, in DuckDB's words: `2000MB`, `80%`.
+
+    `$ZENTRA_MEMORY` is what the process shall take: what it needs beside DuckDB's buffers is taken off, half at most.
+    """
+    wanted = os.environ.get(MEMORY_VARIABLE, unbounded)
+    size = _SIZE.fullmatch(wanted.strip())
+    if size is None:
+        return wanted
+    megabytes = float(size[1]) * _MEGABYTES[size[2].upper()]
+    return f"{max(megabytes - _BESIDE_DUCKDB_MB, megabytes / 2) * 1000:.0f}KB"
 
 
 def threads() -> int:

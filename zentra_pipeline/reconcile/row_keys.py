@@ -10,14 +10,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, reference_keys, sql_text
+from zentra_pipeline import durable_files, reference_keys, settings, sql_text
 
 FOLDER: Final = "row_keys"
 _FORM: Final = "1"
+_MEMORY: Final = "1GB"
 # A few keys are found by the least and greatest of each row group: small groups let a lookup skip nearly all of a file.
 _ROWS_A_GROUP: Final = 16_384
 
@@ -27,6 +28,7 @@ class Keyed:
     """How rows of a table are related to others: `unit` names what is read together.
 
     Rows are found by the texts of `columns` and `found_by`, and look for others by those of `columns` and `looks_for`.
+    Where a row `is_unit`, no other has its unit.
     """
 
     unit: str
@@ -34,6 +36,7 @@ class Keyed:
     found_by: tuple[str, ...] = ()
     looks_for: tuple[str, ...] = ()
     condition: str = "true"
+    is_unit: bool = False
 
 
 # The lines of a batch matter to its payout and to a movement that names it, not to each other: providers number batches
@@ -49,6 +52,7 @@ KEYED: Final[Mapping[str, Keyed]] = {
         ("line_id", "provider_reference", "merchant_reference", "original_reference"),
         found_by=(_BATCH, f"{_IF_PAYOUT} {_PAYOUT} end"),
         looks_for=(_PAYOUT, f"{_IF_PAYOUT} {_BATCH} end"),
+        is_unit=True,
     ),
     "ledger_entries": Keyed(
         "hash(transaction_id)",
@@ -56,21 +60,29 @@ KEYED: Final[Mapping[str, Keyed]] = {
         looks_for=("case when provider_reference <> '' then 'batch ' || provider_reference end",),
     ),
     "callbacks": Keyed(
-        "cast(row_number as ubigint)", ("provider_event_id", "provider_reference", "merchant_reference")
+        "cast(row_number as ubigint)",
+        ("provider_event_id", "provider_reference", "merchant_reference"),
+        is_unit=True,
     ),
-    "internal_events": Keyed("cast(row_number as ubigint)", ("intent_id", "transaction_id")),
+    "internal_events": Keyed("cast(row_number as ubigint)", ("intent_id", "transaction_id"), is_unit=True),
     "match_legs": Keyed("hash(match_id)", (_LEG,)),
     "matches": Keyed("hash(match_id)", ("match_id",), condition="status = 'reversed'"),
-    "callback_states": Keyed("hash(provider_event_id)", ("provider_event_id",)),
+    "callback_states": Keyed("hash(provider_event_id)", ("provider_event_id",), is_unit=True),
 }
 
 
 def keys_of(
-    rows: str, columns: Iterable[str], unit: str = "cast(0 as ubigint)", *, normalized: str | None = None
+    rows: str,
+    columns: Iterable[str],
+    unit: str = "cast(0 as ubigint)",
+    *,
+    normalized: str | None = None,
+    is_unit: bool = False,
 ) -> str:
     """A select of (key, unit), both UBIGINT, over the rows of a select; blank texts are no keys.
 
-    `normalized` names a table (reference, normalized_reference) that gives provider references a second key.
+    Each pair is there once. `normalized` names a table (reference, normalized_reference) that gives provider references
+    a second key.
     """
     texts = list(columns)
     joined = ""
@@ -78,8 +90,9 @@ def keys_of(
         texts.append("normal.normalized_reference")
         joined = f"left join {normalized} as normal on rows.provider_reference = normal.reference"
     hashes = ", ".join(f"case when {text} <> '' then hash({text}) end" for text in texts)
+    keys = f"list_distinct([{hashes}])" if is_unit else f"[{hashes}]"  # cheaper than to group what has no equal
     return (
-        f"select distinct key, unit from (select {unit} as unit, unnest([{hashes}]) as key "
+        f"select {'' if is_unit else 'distinct '}key, unit from (select {unit} as unit, unnest({keys}) as key "
         f"from ({rows}) as rows {joined}) where key is not null"
     )
 
@@ -100,7 +113,11 @@ def missing(tenant_root: Path, sources: Iterable[Path], normalizer: str) -> list
 
 def write(tenant_root: Path, sources: Iterable[tuple[str, str, Path]], normalizer: str) -> None:
     """Write the keys of files: of each its table, a select over its rows, and its path."""
-    with duckdb.connect() as connection:
+    spill = str(
+        tenant_root / FOLDER / f".spilled.{os.getpid()}"
+    )  # DuckDB makes it when memory runs short, and removes it
+    config: dict[str, Any] = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
+    with duckdb.connect(config=config) as connection:
         for table, rows, path in sources:
             _write(connection, table, rows, key_file(tenant_root, path, normalizer), normalizer)
 
@@ -138,6 +155,5 @@ def _select(connection: duckdb.DuckDBPyConnection, table: str, rows: str, normal
         references = f"select distinct provider_reference as reference from ({rows}) where provider_reference <> ''"
         connection.execute(f"create or replace table {normalized} ({reference_keys.COLUMNS})")
         reference_keys.write_normalized(connection, normalized, references, normalizer)
-    return (
-        f"select key, unit from ({keys_of(rows, (*keyed.columns, *keyed.found_by), keyed.unit, normalized=normalized)})"
-    )
+    texts = (*keyed.columns, *keyed.found_by)
+    return keys_of(rows, texts, keyed.unit, normalized=normalized, is_unit=keyed.is_unit)

@@ -9,13 +9,13 @@ with scope as (
 
 ),
 
-matches as (
+matches as {{ read_where_used() }} (
 
     select * from {{ ref('int_matches') }}
 
 ),
 
-outcomes as (
+outcomes as {{ read_where_used() }} (
 
     select * from {{ ref('int_item_outcomes') }}
     where disposition = 'matched'
@@ -28,7 +28,7 @@ open_items as (
 
 ),
 
-lines as (
+lines as {{ read_where_used() }} (
 
     select * from {{ ref('int_settlement_lines') }}
 
