@@ -23,7 +23,8 @@ FUNCTIONS = frozenset(
     {
         *("||", "+", "-", "*", "//", "%", "abs", "least", "greatest", "nullif"),
         *("left", "length", "lpad", "regexp_replace", "reverse", "rtrim", "concat_ws", "strftime", "to_json", "sha256"),
-        *("sum", "min", "max", "count", "count_star", "arg_min", "arg_max", "bool_and", "string_agg", "row_number"),
+        *("sum", "min", "max", "count", "count_star", "arg_min", "arg_min_null", "arg_max", "bool_and", "string_agg"),
+        "row_number",
     }
 )
 # Words that DuckDB answers without parentheses and that are no column.

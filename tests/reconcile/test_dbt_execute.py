@@ -30,10 +30,10 @@ def check(name: str, sql: str, *parents: str) -> CompiledNode:
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Build these statements in an empty database, and return their results."""
 
-    def build(*statements: CompiledNode) -> list[dbt_execute.NodeResult]:
+    def build(*statements: CompiledNode, read: list[str] | None = None) -> list[dbt_execute.NodeResult]:
         monkeypatch.setattr(dbt_project, "statements", lambda: statements)
         with duckdb.connect(str(tmp_path / "window.duckdb")) as connection:
-            return dbt_execute.build(connection, started.append)
+            return dbt_execute.build(connection, started.append, read)
 
     started: list[str] = []
     build.started = started  # type: ignore[attr-defined]
@@ -64,6 +64,32 @@ def test_a_statement_is_executed_after_its_parents_and_results_keep_the_statemen
     ]
     assert build.started == ["a", "b", "last", "holds"]
     assert rows(tmp_path, "select n from last") == [(49995000,)]
+
+
+@pytest.mark.parametrize(
+    ("read", "kept"),
+    [
+        (None, ["early", "of_a_view", "shown", "under_it", "unread"]),
+        (["shown"], ["shown", "under_it", "unread"]),
+        (["early", "of_a_view"], ["early", "of_a_view", "shown", "unread"]),
+    ],
+)
+def test_what_nothing_reads_any_more_goes_also_through_a_view(
+    read: list[str] | None, kept: list[str], build: Any, tmp_path: Path
+) -> None:
+    results = build(
+        model("early", "select 1 as n"),
+        model("of_a_view", "select * from seen where n = 1", "seen"),
+        model("seen", "select * from early", "early", materialized="view"),
+        model("shown", "select n from under_it", "under_it", materialized="view"),
+        model("under_it", "select n + 1 as n from of_a_view", "of_a_view"),
+        model("unread", "select 1 as n"),
+        check("holds", "select * from of_a_view where n <> 1", "of_a_view"),
+        read=read,
+    )
+    assert {result.status for result in results} == {"success", "pass"}
+    found = rows(tmp_path, "select table_name from information_schema.tables where table_name <> 'seen' order by 1")
+    assert [name for (name,) in found] == kept
 
 
 def test_a_failing_control_names_itself_and_its_rows(build: Any) -> None:

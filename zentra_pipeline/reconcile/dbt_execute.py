@@ -81,13 +81,15 @@ class _Passing:
         self._connection = connection
         self._by_id = {statement.unique_id: statement for statement in statements}
         self._read: dict[str, frozenset[str]] = {}  # by each statement; those of a view by what reads the view
-        for statement in statements:  # parents first
-            views = (parent for parent in statement.parents if self._by_id[parent].materialized == "view")
-            tables = (parent for parent in statement.parents if self._by_id[parent].materialized == "table")
-            self._read[statement.unique_id] = frozenset(tables).union(*(self._read[view] for view in views))
         self._readers: dict[str, set[str]] = {}
         if read_afterwards is None:
             return
+        order = TopologicalSorter({statement.unique_id: statement.parents for statement in statements})
+        for node in order.static_order():
+            parents = [self._by_id[parent] for parent in self._by_id[node].parents]
+            tables = (parent.unique_id for parent in parents if parent.materialized == "table")
+            views = (self._read[parent.unique_id] for parent in parents if parent.materialized == "view")
+            self._read[node] = frozenset(tables).union(*views)
         kept = {one.unique_id for one in statements if one.name in read_afterwards}
         kept |= frozenset[str]().union(*(self._read[node] for node in kept if self._by_id[node].materialized == "view"))
         for node in self._by_id:
@@ -96,7 +98,7 @@ class _Passing:
 
     def done(self, node: str) -> None:
         """Drop what only this statement, which has been executed or skipped, still had to read."""
-        for table in self._read[node]:
+        for table in self._read.get(node, ()):
             readers = self._readers.get(table)
             if readers is None:
                 continue
