@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from openpyxl import load_workbook
 
 from tests.api.conftest import Books
@@ -118,3 +119,13 @@ def test_another_tenants_run_is_none_and_a_readers_forms_are_refused(visit: Visi
     for part, fields in (("/again", {}), ("/closeout", {"action": "prepare"})):
         assert acme.send(path + part, {"csrf": acme.csrf, **fields}).status == 404, part
         assert analyst.send(path + part, {"csrf": analyst.csrf, **fields}).status == 403, part
+
+
+def test_a_run_leads_to_its_dagster_runs_where_it_is_said_where_they_are(
+    visit: Visit, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = rows(books, "select run_id from runs where provider = 'rail_primary'")[0]["run_id"]
+    assert "In Dagster" not in visit("analyst").open(f"/console/runs/{run_id}").text
+    monkeypatch.setenv("ZENTRA_DAGSTER_URL", "https://dagster.example.com")
+    links = visit("analyst").open(f"/console/runs/{run_id}").links()
+    assert f"https://dagster.example.com/runs?q%5B0%5D=tag%3Azentra%2Frun_id%3D{run_id}" in links

@@ -37,6 +37,11 @@ endings as (
     qualify row_number() over (partition by exception_id order by sequence desc) = 1
 ),
 
+-- The two sides of an entry, clearing account first, and of a conversion, posted currency first.
+places as (
+    select unnest([true, false]) as is_first
+),
+
 proposals as (
     select
         'fee' as kind,
@@ -163,18 +168,15 @@ proposals as (
         confirmed.provider,
         confirmed.ledger_window,
         confirmed.run_id,
-        sides.currency,
-        sides.remainder_minor,
+        case when places.is_first then confirmed.currency else confirmed.settled_currency end as currency,
+        case when places.is_first then confirmed.settlement_minor else -confirmed.settled_minor end as remainder_minor,
         confirmed.match_id as natural_key,
         confirmed.first_line_id as item_id,
         confirmed.provider_reference,
         confirmed.match_id,
         'posted in ' || confirmed.currency || ', settled in ' || confirmed.settled_currency as rests_on
     from confirmed
-    cross join lateral (
-        values
-        (confirmed.currency, confirmed.settlement_minor), (confirmed.settled_currency, -confirmed.settled_minor)
-    ) as sides (currency, remainder_minor)
+    cross join places
     where confirmed.settled_currency <> confirmed.currency
 ),
 
@@ -198,8 +200,8 @@ final as (
         entries.ledger_window,
         entries.run_id,
         entries.kind,
-        sides.account,
-        case when (entries.remainder_minor > 0) = sides.is_clearing then 'debit' else 'credit' end as direction,
+        case when places.is_first then entries.clearing_account else entries.account end as account,
+        case when (entries.remainder_minor > 0) = places.is_first then 'debit' else 'credit' end as direction,
         abs(entries.remainder_minor) as amount_minor,
         entries.currency,
         entries.provider_reference,
@@ -211,11 +213,10 @@ final as (
         endings.reason,
         entries.rests_on
     from entries
-    cross join lateral (
-        values (entries.clearing_account, true), (entries.account, false)
-    ) as sides (account, is_clearing)
+    cross join places
     left join endings on entries.exception_id = endings.exception_id and entries.decision_id = endings.decision_id
 )
 
 select * from final
-order by ledger_window nulls last, provider nulls last, kind, entry_id, currency, direction desc, account
+order by
+    ledger_window asc nulls last, provider asc nulls last, kind asc, entry_id asc, currency asc, direction desc, account asc
