@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @options.home
 @options.as_json
 def command(*, period: str, tenant: "Tenant", provider: str | None, output: str, as_json: bool) -> None:
-    """Propose journal entries for fees, write-offs, adjustments and FX of a month, by the accounts of policy.yml."""
+    """Propose journal entries of a month for fees, write-offs, adjustments and FX, by the accounts of policy.yml."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.desk import journal
     from zentra_pipeline.money import amount_text

@@ -23,7 +23,7 @@ _SHOWN = 50
 
 @click.group("period")
 def command() -> None:
-    """See a month, close its windows together, and sign it off by two people."""
+    """See a month, close its windows together, sign it off by two people."""
 
 
 _month = click.argument("period", metavar="MONTH", callback=options.checked(identifiers.period))
