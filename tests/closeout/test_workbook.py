@@ -186,7 +186,7 @@ def test_a_table_that_fills_a_sheet_goes_on_in_the_next(tmp_path: Path) -> None:
     book = openpyxl.load_workbook(path)
     assert book.sheetnames == ["Rows", "Rows (2)", "Rows (3)"]
     found = [[row[1].value for row in sheet.iter_rows()] for sheet in book.worksheets]
-    assert found == [["amount", 0.01, 0.2], ["amount", 3, 40], ["amount", 500]]
+    assert found == [["Amount", 0.01, 0.2], ["Amount", 3, 40], ["Amount", 500]]
     assert all((sheet.freeze_panes, sheet.print_title_rows) == ("A2", "$1:$1") for sheet in book.worksheets)
     assert [sheet.auto_filter.ref for sheet in book.worksheets] == ["A1:B3", "A1:B3", "A1:B2"]
     assert written.live_sum("amount", {"currency": "USD"}) == (
@@ -204,7 +204,7 @@ def test_a_table_that_just_fills_a_sheet_makes_no_empty_one(tmp_path: Path) -> N
 def test_an_empty_table_is_a_sheet_with_headings(tmp_path: Path) -> None:
     path = tmp_path / "book.xlsx"
     assert write(path, MONEY, []).sheets == [("Rows", 0)]
-    assert [cell.value for cell in openpyxl.load_workbook(path)["Rows"][1]] == ["currency", "amount"]
+    assert [cell.value for cell in openpyxl.load_workbook(path)["Rows"][1]] == ["Currency", "Amount"]
 
 
 def test_the_same_rows_are_the_same_bytes_in_any_time_zone_and_under_any_umask(
