@@ -176,3 +176,27 @@ def served(server: socketserver.TCPServer) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("chat", "mail_server"),
+    [
+        ("http://hooks.example.com/services/SECRET", "smtps://zentra:pa/SECRET@mail.example.com"),
+        ("https://10.0.0.1/SECRET", "smtp://zentra:SECRET@127.0.0.1:odd"),
+        ("https://hooks.example.com:99/SECRET", "smtp://zentra:SECRET#1@127.0.0.1"),
+    ],
+)
+def test_a_failure_says_no_secret_and_stops_no_other_receiver(
+    world: World, monkeypatch: pytest.MonkeyPatch, chat: str, mail_server: str
+) -> None:
+    monkeypatch.setenv("ZENTRA_SLACK_TEST", chat)
+    monkeypatch.setenv(notices.SMTP_VARIABLE, mail_server)
+    failures = [each.failure or "" for each in notices.send(world.tenant, notices.DIGEST, LATER)]
+    assert len(failures) == 2 and all(failures)
+    assert "SECRET" not in "".join(failures) and "'pa'" not in failures[1]
+
+
+def test_a_lane_of_two_lines_makes_no_header_of_a_mail() -> None:
+    notice = notices.Notice(notices.DIGEST, "a", "acme, a\nBcc: someone@example.com", ["x"], None)
+    mail = notices.mail_of(notice, Receiver(mail=("finance@example.com",)), "zentra@example.com")
+    assert (mail["Bcc"], mail["Subject"]) == (None, "acme, a\\nBcc: someone@example.com")

@@ -10,24 +10,27 @@ import hashlib
 import json
 from base64 import b64decode
 from calendar import monthrange
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
 from zentra_pipeline import canonical_json, identifiers
-from zentra_pipeline.closeout import calendar, merkle
+from zentra_pipeline.closeout import blockers, calendar, merkle
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.calendar import WindowState
 from zentra_pipeline.closeout.candidate import bounds
+from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import VerificationError
+from zentra_pipeline.instants import instant_of
 from zentra_pipeline.queue import run_queue
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
+from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.periods import PeriodCloseout
 from zentra_pipeline.store.runs import Run
 from zentra_pipeline.tenants.tenant import Tenant
@@ -170,14 +173,14 @@ class Month:
         found = [] if self.is_over else [_not_over(self)]
         if not any(self.windows.values()):
             remedy = Remedy("run and close windows of it first", "list_runs")
-            return [*found, Blocker("no_windows", self.period, "no window of it was run or closed", remedy)]
+            found.append(Blocker("no_windows", self.period, "no window of it was run or closed", remedy))
         for provider, states in self.windows.items():
             found += [_open_window(self, provider, each) for each in states if _is_left(self, provider, each)]
         for provider, window, why in self.waiting:
             remedy = Remedy("have the queued runs made: a worker does, or run the window again", "list_runs")
             where = f"{provider} {window}"
             found.append(Blocker("newer_facts", where, f"{where} has to be made again: {why}", remedy))
-        return found
+        return [*found, *map(_unread_file, _unread(self))]
 
 
 def seen(tenant: Tenant, period: str, now: datetime) -> Month:
@@ -239,6 +242,41 @@ def _newest_of_month(runs: Any, period: str) -> list[Run]:
             known = newest.get(run.provider)
             newest[run.provider] = run if known is None or run.sequence > known.sequence else known
     return list(newest.values())
+
+
+def _unread(month: Month) -> list[StagedFile]:
+    """Files with rows of the month that no run has read, those of providers without any run among them."""
+    first = date.fromisoformat(f"{month.period}-01")
+    days = [first + timedelta(days=number) for number in range(-31, 62)]
+    inside = [day for day in days if day.isoformat()[:7] == month.period]
+    files: dict[str, dict[int, StagedFile]] = {}
+    with month.tenant.reading() as connection:
+        for file in blockers.registered(connection):
+            if file.rows_staged:
+                files.setdefault(file.provider, {})[file.sequence] = file
+        for provider, waiting in files.items():
+            profile = load_profile(month.tenant.paths, provider)
+            runs = [run for run in month.runs.values() if run.provider == provider and run.revision]
+            names = {(profile.settlement_file(day), day in inside) for day in days}
+            names |= {(run.settlement_file, run.ledger_window.startswith(month.period)) for run in runs}
+            begins_at = bounds(month.tenant.paths, provider, inside[0])[0]
+            ends_at = bounds(month.tenant.paths, provider, inside[-1])[1]
+            for number, file in list(waiting.items()):
+                if not _is_of_month(file, names, begins_at, ends_at):
+                    del waiting[number]
+            for run in sorted(runs, key=lambda each: -each.sequence):
+                for number in run_store.current_revision(connection, run.run_id).files_seen if waiting else ():
+                    waiting.pop(number, None)
+    return [file for _, waiting in sorted(files.items()) for file in waiting.values()]
+
+
+def _is_of_month(file: StagedFile, names: Collection[tuple[str, bool]], begins_at: datetime, ends_at: datetime) -> bool:
+    """By the name of a settlement file where that tells the month, else by the first instant of its rows."""
+    at = None if file.first_at is None else instant_of(file.first_at)
+    if file.kind != "settlement":
+        return at is None or at < ends_at
+    told = {is_inside for name, is_inside in names if name == file.file_id}
+    return told == {True} or (told != {False} and at is not None and begins_at <= at < ends_at)
 
 
 def _places(states: Sequence[WindowState], runs: Mapping[str, Run]) -> list[int]:
@@ -321,6 +359,12 @@ def _is_left(month: Month, provider: str, state: WindowState) -> bool:
 def _not_over(month: Month) -> Blocker:
     remedy = Remedy("sign it off when its last window has ended", "list_runs")
     return Blocker("period_not_over", month.period, f"{month.period} is not over", remedy)
+
+
+def _unread_file(file: StagedFile) -> Blocker:
+    remedy = Remedy("run the window that its rows belong to, and close it", "list_runs")
+    explanation = f"{file.kind} file {file.file_id} of {file.provider} arrived, and no run has read it"
+    return Blocker("newer_facts", f"{file.provider} {file.file_id}", explanation, remedy)
 
 
 def _open_window(month: Month, provider: str, state: WindowState) -> Blocker:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 from zentra_pipeline import money
 from zentra_pipeline.config.notices import Notices, Receiver, load_notices
-from zentra_pipeline.errors import UnavailableError, UsageError
+from zentra_pipeline.errors import UnavailableError, UsageError, ZentraError
 from zentra_pipeline.published import lake
 from zentra_pipeline.review.clocks import IS_OVERDUE, TIMED, Clocks
 from zentra_pipeline.tenants.tenant import Tenant
@@ -75,7 +75,7 @@ def send(tenant: Tenant, kind: str, now: datetime, *, is_loopback_allowed: bool 
         failure = None
         try:
             _deliver(notice, receiver, sender, is_loopback_allowed)
-        except (UsageError, UnavailableError) as error:
+        except ZentraError as error:
             failure = str(error)
         sent.append(Sent(notice, name_of(receiver), failure))
     return sent
@@ -118,7 +118,7 @@ def body_of(notice: Notice, receiver: Receiver) -> dict[str, Any]:
 def mail_of(notice: Notice, receiver: Receiver, sender: str) -> EmailMessage:
     """The notice as a mail of plain text."""
     mail = EmailMessage()
-    mail["Subject"], mail["From"], mail["To"] = notice.title, sender, ", ".join(receiver.mail or ())
+    mail["Subject"], mail["From"], mail["To"] = _plain(notice.title), sender, ", ".join(receiver.mail or ())
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(notice.text + "\n")
     return mail
@@ -188,7 +188,10 @@ def _deliver(notice: Notice, receiver: Receiver, sender: str | None, is_loopback
     url = os.environ.get(variable)
     if not url:
         raise UsageError(f"{variable} is not set: it holds the webhook's URL")
-    target = targets.target_of(url, is_loopback_allowed=is_loopback_allowed)
+    try:
+        target = targets.target_of(url, is_loopback_allowed=is_loopback_allowed)
+    except UsageError as cause:
+        raise UsageError(str(cause).replace(repr(url[:200]), f"of {variable}")) from None  # the URL is a secret
     body = json.dumps(body_of(notice, receiver), ensure_ascii=False).encode()
     try:
         answer = transport.post(target, targets.resolve(target), {"content-type": "application/json"}, body)
@@ -200,25 +203,33 @@ def _deliver(notice: Notice, receiver: Receiver, sender: str | None, is_loopback
 
 def _mail(mail: EmailMessage) -> None:
     """Hand a mail to the server of ZENTRA_SMTP_URL: `smtps://user:password@host`, or `smtp://…` with STARTTLS."""
-    url = urlsplit(os.environ.get(SMTP_VARIABLE, ""))
+    try:
+        url = urlsplit(os.environ.get(SMTP_VARIABLE, ""))
+        port = url.port
+    except ValueError:
+        raise _no_mail_server("no URL (write odd characters of a password as %XX)") from None  # it holds a password
     if url.scheme not in ("smtp", "smtps") or not url.hostname:
-        raise UsageError(f"{SMTP_VARIABLE} is not set: it names the mail server, as smtps://user:password@host:465")
+        raise _no_mail_server("not set")
     is_own = url.hostname in ("127.0.0.1", "localhost", "::1")
     context = ssl.create_default_context()
     try:
         server: smtplib.SMTP
         if url.scheme == "smtps":
-            server = smtplib.SMTP_SSL(url.hostname, url.port or 465, timeout=_SMTP_SECONDS, context=context)
+            server = smtplib.SMTP_SSL(url.hostname, port or 465, timeout=_SMTP_SECONDS, context=context)
         else:
-            server = smtplib.SMTP(url.hostname, url.port or 587, timeout=_SMTP_SECONDS)
+            server = smtplib.SMTP(url.hostname, port or 587, timeout=_SMTP_SECONDS)
         with server:
             if url.scheme == "smtp" and not is_own:
                 server.starttls(context=context)
             if url.username:
                 server.login(unquote(url.username), unquote(url.password or ""))
             server.send_message(mail)
-    except (OSError, smtplib.SMTPException) as cause:
+    except (OSError, smtplib.SMTPException, ValueError) as cause:
         raise UnavailableError(f"the mail server {url.hostname} does not take the mail: {cause}") from cause
+
+
+def _no_mail_server(why: str) -> UsageError:
+    return UsageError(f"{SMTP_VARIABLE} is {why}: it names the mail server, as smtps://user:password@host:465")
 
 
 def _slack_text(text: str) -> str:
