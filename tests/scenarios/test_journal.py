@@ -7,6 +7,7 @@ entry takes away: a fee kept by the provider, a movement given up, a line that n
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,3 +145,22 @@ def test_a_month_of_proposals_is_a_sheet_and_a_command(world: World, capsys: pyt
     assert cli.invoke(["journal", "2026-04", *where]) == 2
     assert "maps no accounts" in capsys.readouterr().err
     world.paths.policy.write_text(ACCOUNTS, encoding="utf-8")
+
+
+def test_what_a_later_run_takes_back_keeps_its_entry_and_gets_the_opposite_one(tmp_path: Path) -> None:
+    world = World(tmp_path, {**PROFILE, "amount_tolerance_minor": 0})
+    world.paths.policy.write_text(ACCOUNTS, encoding="utf-8")
+    world.add(settle("L1", "R1", 700, fee=10), post("T1", "R1", 650))
+    world.make(MON)
+    decide(world, "L1", "resolve", "ann", resolution="adjustment_required", reason="posted too low")
+    monday = world.query("select * from journal_proposals")
+    assert sorted(row["kind"] for row in monday if row["direction"] == "debit") == ["adjustment", "fee"]
+    world.add(post("T2", "R1", 50, on=TUE))
+    world.make(TUE)
+    rows = world.query("select * from journal_proposals")
+    assert [row for row in rows if str(row["ledger_window"]) == MON] == monday
+    assert {
+        (row["kind"], row["account"], row["direction"], row["amount_minor"])
+        for row in rows
+        if str(row["ledger_window"]) == TUE
+    } == {("adjustment", "settlement_account", "debit", 50), ("adjustment", "=suspense", "credit", 50)}

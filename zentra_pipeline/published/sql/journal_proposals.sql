@@ -1,9 +1,22 @@
 -- Grain: a line of a proposed journal entry: what remains on a clearing account, and the account it goes to.
 -- A remainder above zero is a credit on the clearing account, as the amount of a movement is; the entry takes it from there.
 -- Nothing without an account map: see account_map, a row a provider and kind.
+-- What a later run took back keeps its entry, which may have been posted, and the window of the later run has the opposite one.
 with confirmed as (
-    select * from matches
-    where status = 'confirmed'
+    select
+        *,
+        run_id as made_run_id,
+        1 as sign
+    from matches
+    where status = 'confirmed' or (status = 'reversed' and reversed_run_id <> run_id)
+    union all by name
+    select
+        matches.* replace (runs.run_id as run_id, runs.ledger_window as ledger_window),
+        matches.run_id as made_run_id,
+        -1 as sign
+    from matches
+    inner join runs on matches.reversed_run_id = runs.run_id
+    where matches.status = 'reversed' and matches.reversed_run_id <> matches.run_id
 ),
 
 lines as (
@@ -22,7 +35,8 @@ matched_items as (
         legs.provider,
         legs.leg_id
     from match_legs as legs
-    inner join confirmed on legs.match_id = confirmed.match_id and legs.run_id = confirmed.run_id
+    inner join matches on legs.match_id = matches.match_id and legs.run_id = matches.run_id
+    where matches.status = 'confirmed'
 ),
 
 -- The last decision that ended an exception, or approved what ends it.
@@ -50,16 +64,20 @@ proposals as (
         confirmed.ledger_window,
         confirmed.run_id,
         lines.currency,
-        cast(sum(lines.fee_minor) as bigint) as remainder_minor,
+        cast(sum(confirmed.sign * lines.fee_minor) as bigint) as remainder_minor,
         confirmed.run_id as natural_key,
         cast(null as varchar) as item_id,
         cast(null as varchar) as provider_reference,
         cast(null as varchar) as match_id,
         cast(null as varchar) as exception_id,
         cast(null as varchar) as decision_id,
-        'fees of ' || count(*) || ' matched lines, which the ledger has at their gross' as rests_on
+        'fees of ' || count(*) filter (confirmed.sign = 1) || ' matched lines, which the ledger has at their gross'
+        || case
+            when min(confirmed.sign) = 1 then ''
+            else ', less those of ' || count(*) filter (confirmed.sign = -1) || ' in matches that were taken back'
+        end as rests_on
     from match_legs as legs
-    inner join confirmed on legs.match_id = confirmed.match_id and legs.run_id = confirmed.run_id
+    inner join confirmed on legs.match_id = confirmed.match_id and legs.run_id = confirmed.made_run_id
     inner join lines on legs.provider = lines.provider and legs.leg_id = lines.line_id
     where
         legs.leg_type = 'settlement_line'
@@ -93,17 +111,18 @@ proposals as (
         case when cases.resolution = 'written_off' then 'write_off' else 'adjustment' end as kind,
         case when cases.resolution = 'written_off' then 'write_off' else 'adjustment' end as mapped,
         cases.provider,
-        cases.ledger_window,
-        cases.run_id,
+        case when confirmed.sign = 1 then cases.ledger_window else confirmed.ledger_window end as ledger_window,
+        case when confirmed.sign = 1 then cases.run_id else confirmed.run_id end as run_id,
         cases.currency,
-        -cases.difference_minor as remainder_minor,
-        cases.exception_id as natural_key,
+        -confirmed.sign * cases.difference_minor as remainder_minor,
+        cases.exception_id || case when confirmed.sign = 1 then '' else ' taken back' end as natural_key,
         cases.subject_id as item_id,
         cases.provider_reference,
         cases.match_id,
         cases.exception_id,
         endings.decision_id,
-        'difference of a match: ' || replace(cases.resolution, '_', ' ') as rests_on
+        'difference of a match' || case when confirmed.sign = 1 then '' else ' that was taken back' end || ': '
+        || replace(cases.resolution, '_', ' ') as rests_on
     from exceptions as cases
     inner join endings on cases.exception_id = endings.exception_id
     inner join confirmed on cases.match_id = confirmed.match_id
@@ -147,12 +166,13 @@ proposals as (
         confirmed.ledger_window,
         confirmed.run_id,
         confirmed.currency,
-        -confirmed.difference_minor as remainder_minor,
-        confirmed.match_id as natural_key,
+        -confirmed.sign * confirmed.difference_minor as remainder_minor,
+        confirmed.match_id || case when confirmed.sign = 1 then '' else ' taken back' end as natural_key,
         confirmed.first_line_id as item_id,
         confirmed.provider_reference,
         confirmed.match_id,
-        'a difference within tolerance' as rests_on
+        'a difference within tolerance' || case when confirmed.sign = 1 then '' else ', of a match that was taken back' end
+            as rests_on
     from confirmed
     where
         confirmed.difference_minor <> 0 and not exists (
@@ -174,7 +194,8 @@ proposals as (
         confirmed.first_line_id as item_id,
         confirmed.provider_reference,
         confirmed.match_id,
-        'posted in ' || confirmed.currency || ', settled in ' || confirmed.settled_currency as rests_on
+        'posted in ' || confirmed.currency || ', settled in ' || confirmed.settled_currency
+        || case when confirmed.sign = 1 then '' else ', by a match that was taken back' end as rests_on
     from confirmed
     cross join places
     where confirmed.settled_currency <> confirmed.currency
