@@ -16,6 +16,8 @@ from zentra_pipeline.closeout import verify
 from zentra_pipeline.errors import InputRejectedError, NotFoundError, UsageError, VerificationError
 from zentra_pipeline.review import attachments
 from zentra_pipeline.store import decisions as decision_store
+from zentra_pipeline.upkeep.doctor import examine
+from zentra_pipeline.upkeep.finding import Finding
 
 NOON = datetime(2026, 4, 21, 12, tzinfo=UTC)
 PDF = b"%PDF-1.7 their answer"
@@ -76,7 +78,18 @@ def test_only_the_bytes_that_were_attached_are_handed_out(world: World) -> None:
     path.write_bytes(PDF + b"!")
     with pytest.raises(VerificationError, match="not what was attached"):
         attachments.find(world.paths, log, digest)
-    path.write_bytes(PDF)
+    assert [(each.check, each.subject) for each in found_by_the_doctor(world)] == [
+        ("attachments", f"attachments/{digest} (answer <b>.pdf)")
+    ]
+    path.unlink()
+    assert [each.what for each in found_by_the_doctor(world)] == ["the file is gone"]
+    path.write_bytes(b"others")
+    attachments.keep(world.paths, "answer.pdf", PDF)
+    assert (path.read_bytes(), found_by_the_doctor(world)) == (PDF, [])
+
+
+def found_by_the_doctor(world: World) -> list[Finding]:
+    return [each for found in examine(world.home, TENANT) for each in found.findings if each.check == "attachments"]
 
 
 @pytest.mark.parametrize(

@@ -293,3 +293,12 @@ def test_a_months_report_and_bundle_are_handed_out_with_safe_headers(story: Stor
     assert answer.headers["content-disposition"] == 'attachment; filename="sign-off-2026-04-r2.zip"'
     for path in ("2026-4", "2026-04/sign-off/3/bundle", "..%2f/sign-off/1/report"):
         assert story.as_("analyst").get(f"/reconciliation/periods/{path}").status_code == 404
+
+
+def test_the_doctor_sees_that_the_published_chain_of_months_is_another(story: Story) -> None:
+    head = story.world.paths.heads / "_periods.json"
+    content = head.read_bytes()
+    head.write_bytes(content.replace(b'"sequence":2', b'"sequence":3'))
+    found = [finding for found in examine(story.world.home) for finding in found.findings]
+    assert [(each.check, each.subject) for each in found] == [("heads", "heads/_periods.json")]
+    head.write_bytes(content)

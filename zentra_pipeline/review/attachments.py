@@ -80,7 +80,7 @@ def keep(paths: TenantPaths, name: str, content: bytes) -> Attachment:
         raise InputRejectedError(f"{name} is not what its name says: its content is no {ending} file")
     digest = hashlib.sha256(content).hexdigest()
     path = path_of(paths, digest)
-    if not path.is_file():
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:  # others' bytes are put right
         path.parent.mkdir(parents=True, exist_ok=True)
         durable_files.write_durably(path, content)
     return Attachment(digest, name, media_type, len(content))

@@ -41,6 +41,7 @@ CHECKS: Final[dict[str, Callable[[Records], Iterator[Finding]]]] = {
     "event_log": store_checks.check_event_log,
     "decisions": store_checks.check_decisions,
     "landing": file_checks.check_landing,
+    "attachments": file_checks.check_attachments,
     "staged": file_checks.check_staged,
     "lake": file_checks.check_lake,
     "row_keys": file_checks.check_row_keys,

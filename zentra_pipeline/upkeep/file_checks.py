@@ -17,6 +17,7 @@ from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.ingest import landing, staged_digests
 from zentra_pipeline.reconcile import related_rows, row_keys
 from zentra_pipeline.reconcile.related_rows import Source
+from zentra_pipeline.review import attachments
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
@@ -37,6 +38,17 @@ def check_landing(records: Records) -> Iterator[Finding]:
         if path.is_file() and path.name not in files:
             what = "no registration names it: its ingest ended before it was recorded, or ops.db is older"
             yield _leftover("landing", records.paths, path, what, _ingest_landed(records, path))
+
+
+def check_attachments(records: Records) -> Iterator[Finding]:
+    """Files attached to comments are the bytes that the log, and a seal, have the digest of."""
+    named = {found.sha256: found.name for found in map(attachments.named, records.decisions) if found is not None}
+    for digest, name in named.items():
+        found = landing.digest_of(attachments.path_of(records.paths, digest))
+        if found != digest:
+            what = "the file is gone" if found is None else f"the bytes are others now ({found})"
+            remedy = "put it back from a backup, or attach the same file to a comment again"
+            yield Finding("attachments", f"attachments/{digest} ({name})", ERROR, what, remedy)
 
 
 def _ingest_again(tenant: str, file: StagedFile) -> str:

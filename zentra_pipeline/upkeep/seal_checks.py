@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from zentra_pipeline.closeout import verify
+from zentra_pipeline.closeout import period_closing, verify
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.keys import signing_keys
 from zentra_pipeline.settings import Home
@@ -50,30 +50,38 @@ def check_prepared(records: Records) -> Iterator[Finding]:
 
 
 def check_chain(records: Records) -> Iterator[Finding]:
-    """Each provider's seals are numbered from 1 without a gap, and each names the one before it."""
-    chains: dict[str, list[Closeout]] = defaultdict(list)
+    """Seals of each provider, and of months, are numbered from 1 without a gap, and each names the one before it."""
+    chains: dict[str, list[Closeout | PeriodCloseout]] = defaultdict(list)
     for closeout in records.sealed:
         chains[closeout.provider].append(closeout)
+    for sign_off in records.sign_offs:
+        if sign_off.is_sealed:
+            chains["months"].append(sign_off)
     for provider, chain in sorted(chains.items()):
-        chain.sort(key=lambda closeout: closeout.chain_sequence or 0)
+        chain.sort(key=lambda each: each.chain_sequence or 0)
         previous = None
-        for place, closeout in enumerate(chain, start=1):
-            if closeout.chain_sequence != place:
-                what = f"seal {place} of {provider} is followed by {closeout.chain_sequence}"
-                yield Finding("chain", closeout.closeout_id, ERROR, what, _RESTORE_STORE)
+        for place, item in enumerate(chain, start=1):
+            if item.chain_sequence != place:
+                what = f"seal {place} of {provider} is followed by {item.chain_sequence}"
+                yield Finding("chain", item.closeout_id, ERROR, what, _RESTORE_STORE)
                 break
-            if closeout.previous_seal != previous:
-                what = f"it names {closeout.previous_seal} as the seal before it, which is {previous}"
-                yield Finding("chain", closeout.closeout_id, ERROR, what, _RESTORE_STORE)
-            previous = closeout.seal_digest
+            if item.previous_seal != previous:
+                what = f"it names {item.previous_seal} as the seal before it, which is {previous}"
+                yield Finding("chain", item.closeout_id, ERROR, what, _RESTORE_STORE)
+            previous = item.seal_digest
 
 
 def check_heads(records: Records) -> Iterator[Finding]:
-    """The list of a provider's seals, which is published elsewhere, is that of the chain."""
+    """The list of a provider's seals, or of months', which is published elsewhere, is that of the chain."""
     remedy = command("rebuild", "--tenant", records.tenant.name, "--readers-only")
-    for provider in sorted({closeout.provider for closeout in records.sealed}):
-        chain = sorted((item.chain_sequence, item.seal_digest) for item in records.sealed if item.provider == provider)
-        path = records.paths.heads / f"{provider}.json"
+    chains: dict[str, list[tuple[int | None, str | None]]] = defaultdict(list)
+    for item in records.sealed:
+        chains[f"{item.provider}.json"].append((item.chain_sequence, item.seal_digest))
+    for sign_off in records.sign_offs:
+        if sign_off.is_sealed:
+            chains[period_closing.HEAD].append((sign_off.chain_sequence, sign_off.seal_digest))
+    for name, unordered in sorted(chains.items()):
+        path, chain = records.paths.heads / name, sorted(unordered, key=lambda each: each[0] or 0)
         try:
             seals = json.loads(path.read_bytes())["seals"]
             listed = [(item["sequence"], item["seal_digest"]) for item in seals]
