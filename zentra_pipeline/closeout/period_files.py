@@ -4,23 +4,18 @@ Does not belong here: working the figures out (period), signing and recording (p
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from zentra_pipeline import canonical_json, provenance
-from zentra_pipeline.closeout import report_text
+from zentra_pipeline.closeout import report
 from zentra_pipeline.closeout.bundle_files import write_object
 from zentra_pipeline.closeout.period import AMOUNTS, Month
 from zentra_pipeline.decisions.policy import Policy
 from zentra_pipeline.store.periods import PeriodCloseout
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
 PAYLOAD_KIND: Final = "zentra.period_closeout"
 VERSION: Final = 1
-_TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 
 
 def policy_result(policy: Policy, sign_off: PeriodCloseout) -> dict[str, Any]:
@@ -59,7 +54,7 @@ def write(
     write_object({"heads": _heads(month)}, folder / "heads.json")
     write_object(rotations, folder / "key_rotations.json")
     payload = _payload(month, sign_off, policy, amended)
-    html = _template().render(
+    html = report.template("period.html.j2").render(
         payload=payload, totals=month.totals, windows=month.cited, changes=changes_of(month), amounts=AMOUNTS
     )
     (folder / "report.html").write_bytes(html.encode())
@@ -127,25 +122,3 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_as_text(each) for each in value]
     return value
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "amount": report_text.amount,
-        "count": report_text.count,
-        "instant": report_text.instant,
-        "text": report_text.text,
-        "words": report_text.words,
-    }
-    return environment.get_template("period.html.j2")

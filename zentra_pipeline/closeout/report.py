@@ -66,7 +66,7 @@ def report(
     """
     cases, about_closeout = _exceptions(totals, exceptions, decisions)
     aging, oldest = _open_items(totals, open_items)
-    html = _template().render(
+    html = template("report.html.j2").render(
         payload=payload,
         glance=_glance(totals),
         statements=_statements(totals),
@@ -89,7 +89,8 @@ def report(
 
 
 @cache
-def _template() -> "Template":
+def template(name: str) -> "Template":
+    """A page's template by its file name, with what writes amounts, counts, instants and words."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -107,7 +108,7 @@ def _template() -> "Template":
         "text": report_text.text,
         "words": report_text.words,
     }
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _glance(totals: Mapping[str, Any]) -> dict[str, int]:
