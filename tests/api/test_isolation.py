@@ -28,6 +28,8 @@ BODIES = {
     "/reconciliation/runs/{run_id}/closeout": {"action": "prepare"},
     "/reconciliation/runs/{run_id}/void": {"reason": "asked for by mistake"},
     "/reconciliation/exceptions/{exception_id}/decisions": {"action": "comment", "reason": "why"},
+    "/reconciliation/periods/{period}/windows": {"action": "prepare"},
+    "/reconciliation/periods/{period}/sign-off": {"action": "prepare"},
 }
 NEEDS = {
     "/reconciliation/runs": "ask",
@@ -37,6 +39,9 @@ NEEDS = {
     "/reconciliation/runs/{run_id}/void": "approve",
     "/reconciliation/exceptions/{exception_id}/decisions": "decide",
     "/reconciliation/exceptions/decisions": "decide",
+    "/reconciliation/exceptions/{exception_id}/attachments": "decide",
+    "/reconciliation/periods/{period}/windows": "prepare",
+    "/reconciliation/periods/{period}/sign-off": "prepare",
     "/webhooks/endpoints": "keep webhooks",
     "/webhooks/endpoints/{endpoint_id}": "keep webhooks",
     "/webhooks/endpoints/{endpoint_id}/rotate": "keep webhooks",
@@ -60,6 +65,7 @@ def call(api: Api, method: str, path: str, **names: str) -> httpx.Response:
     """Ask with a body that the route takes."""
     names = {"run_id": "run_0", "exception_id": "exc_0", "provider": PROVIDER, "kind": "ledger"} | names
     names = {"revision": "1", "endpoint_id": "whe_0", "delivery_id": "whd_0", "intent_id": "int_0"} | names
+    names = {"sha256": "a" * 64, "period": "2026-01"} | names
     place = path.format(**names)
     if method == "get":
         return api.get(place)
@@ -68,6 +74,8 @@ def call(api: Api, method: str, path: str, **names: str) -> httpx.Response:
         return api.client.request(method.upper(), place, content=b"{}", headers=headers)
     if path == "/reconciliation/exceptions/decisions":
         return api.post(place, content=b"exception_id,action\n", media_type="text/csv")
+    if path.endswith("/attachments"):
+        return api.post(place, content=b"x", media_type="application/octet-stream", name="note.txt", reason="why")
     if path.startswith("/files/"):
         return api.post(place, content=b"", media_type="text/csv", name="nothing.csv")
     return api.post(place, BODIES.get(path, {}))

@@ -42,7 +42,8 @@ def test_a_bundle_as_sealed_holds_and_every_check_is_named(tmp_path: Path, trust
 
 def test_the_guide_explains_every_check() -> None:
     guide = (VERIFIER.parents[2] / "docs" / "guides" / "verify.md").read_text(encoding="utf-8")
-    explained = re.findall(r"^\| `(\w+)` \|", guide.partition("## What is checked")[2], re.M)
+    of_runs = guide.partition("## What is checked")[2].partition("Of a month's sign-off")[0]
+    explained = re.findall(r"^\| `(\w+)` \|", of_runs, re.M)
     assert explained == [*CHECKS[:-1], "decisions", "inputs", "head"]
 
 
@@ -74,7 +75,8 @@ def _changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
             lambda given: given["totals"]["evidence"].update(gaps=[{"missing": [], "rows": 1, "examples": []}]),
             "control_totals",
         ),
-        (lambda given: given.update(version=3), "payload"),
+        (lambda given: given.update(version=3), "decisions"),
+        (lambda given: given.update(version=4), "payload"),
     ],
 )
 def test_tables_that_rest_on_no_decision_are_found_under_any_signature(
