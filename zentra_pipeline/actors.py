@@ -78,7 +78,7 @@ def skeletons(name: str) -> tuple[str, str, str]:
 
 def _skeleton(written: str) -> str:
     plain = "".join(c for c in unicodedata.normalize("NFKD", written) if ord(c) not in _ACCENTS)
-    return " ".join(plain.translate(CONFUSABLES).translate(CONFUSABLES).split())
+    return "".join(plain.translate(CONFUSABLES).translate(CONFUSABLES).split())
 
 
 def same_person(one: str, other: str) -> bool:

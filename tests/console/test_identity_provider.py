@@ -206,3 +206,16 @@ def test_a_provider_that_is_not_configured_or_calls_itself_otherwise_is_none(
     answer = visitor.client.get("/console/sign-in/provider", follow_redirects=False)
     provider.url = before
     assert answer.status_code == 503
+
+
+def test_a_file_that_cannot_be_read_leaves_signing_in_by_token(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    tenancy.init_home(home)
+    tenancy.add_tenant(home, "acme", NOW)
+    secret, _ = access.create_token(home, tenant="acme", actor="dora", role="approver", now=NOW)
+    (home.root / "oidc.yml").write_text("issuer: nowhere\n", encoding="utf-8")
+    visitor = Visitor(create_app(home, now=lambda: NOW))
+    page = visitor.open("/console/sign-in")
+    assert "The identity provider cannot be used: oidc.yml" in page.text
+    visitor.sign_in(secret)
+    assert "Sign out" in visitor.open("/console/exceptions").text

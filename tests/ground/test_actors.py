@@ -54,3 +54,9 @@ def test_the_command_line_names_the_user_of_the_system() -> None:
     assert origin.content().keys() == {"via", "os_user"}
     assert origin.via == "command_line"
     assert not origin.is_token
+
+
+def test_names_that_differ_in_space_alone_are_one_person_s() -> None:
+    assert actors.same_person("ana", "a n a")
+    assert actors.same_person("Jo Ann", "joann")
+    assert actors.look_alike("a n a", ["ana"]) == "ana"

@@ -1604,7 +1604,7 @@ def _skeletons(name: str) -> tuple[str, str, str]:
     normal = unicodedata.normalize("NFKC", name)
     forms = (unicodedata.normalize("NFKD", form) for form in (normal, normal.casefold(), normal.upper()))
     plain = ("".join(c for c in form if not 0x300 <= ord(c) < 0x370) for form in forms)
-    written, small, large = (" ".join(form.translate(_CONFUSABLES).translate(_CONFUSABLES).split()) for form in plain)
+    written, small, large = ("".join(form.translate(_CONFUSABLES).translate(_CONFUSABLES).split()) for form in plain)
     return written, small, large
 
 

@@ -15,7 +15,7 @@ from zentra_pipeline.api.security import APPROVE, READ
 from zentra_pipeline.console import forms, rendering, visits
 from zentra_pipeline.console.rendering import PREFIX
 from zentra_pipeline.console.visits import COOKIE, CSRF_FIELD, SIGN_IN, Visit
-from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.errors import ConfigurationError, RefusedError
 from zentra_pipeline.tenants import identity_provider, sessions
 from zentra_pipeline.tenants.identity_provider import Attempt, Provider
 
@@ -126,7 +126,10 @@ def start(visit: Visit) -> Response:
 
 def _form(request: Request, wanted: str, status: int = 200, failure: str | None = None) -> Response:
     token = secrets.token_urlsafe(32)
-    provider = identity_provider.load_provider(visits.service_of(request).home)
+    try:
+        provider = identity_provider.load_provider(visits.service_of(request).home)
+    except ConfigurationError as error:  # tokens go on working
+        provider, failure = None, failure or f"The identity provider cannot be used: {error}"
     answer = rendering.page(
         "sign_in.html", status, csrf=token, wanted=wanted, failure=failure, provider=provider and provider.name
     )
