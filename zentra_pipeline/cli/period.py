@@ -89,7 +89,7 @@ def show(period: str, tenant: "Tenant", as_json: bool) -> None:
             closeouts = f"{change.before or '–'} → {change.after or '–'}"
             printing.say(f"  {change.provider} {change.ledger_window}  {change.what}  {closeouts}")
     if month.state != "signed_off":
-        _print_blockers(month.blockers(), tenant.name)
+        _print_blockers(month.blockers(), tenant.name, month.period)
 
 
 @command.command("prepare")
@@ -219,7 +219,7 @@ def _print_totals(totals: dict[str, Any]) -> None:
     printing.print_table(("provider", "windows", *names), rows)
 
 
-def _print_blockers(blockers: "Sequence[Blocker]", tenant: str) -> None:
+def _print_blockers(blockers: "Sequence[Blocker]", tenant: str, period: str) -> None:
     from zentra_pipeline.cli import printing
 
     if not blockers:
@@ -231,6 +231,12 @@ def _print_blockers(blockers: "Sequence[Blocker]", tenant: str) -> None:
         printing.note(f"    → {blocker.remedy.words}: {remedies.command(blocker.remedy, tenant)}")
     if len(blockers) > _SHOWN:
         printing.note(f"\n  and {len(blockers) - _SHOWN:,} more: --json lists them all")
+    kinds = [blocker.kind for blocker in blockers]
+    if kinds.count("open_window") + kinds.count("missing_window") > 1:
+        empty = " --no-activity" if "missing_window" in kinds else ""
+        printing.note(
+            f"\n  its windows together: zentra period prepare {period} --tenant {tenant} --windows{empty} --actor ACTOR"
+        )
 
 
 def _print_result(result: "PeriodResult", tenant: str, period: str, as_json: bool) -> int:
@@ -248,7 +254,7 @@ def _print_result(result: "PeriodResult", tenant: str, period: str, as_json: boo
         }
         printing.print_json(content)
     elif sign_off is None:
-        _print_blockers(result.blockers, tenant)
+        _print_blockers(result.blockers, tenant, period)
     else:
         was = "" if result.is_new else " already"
         facts = [
