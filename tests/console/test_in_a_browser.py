@@ -118,7 +118,7 @@ def signed_in(browser: Any, url: str, token: str, **options: Any) -> Any:
     return page
 
 
-def test_two_people_write_off_and_close_a_window_without_javascript(
+def test_two_people_write_off_close_a_window_and_sign_off_its_month_without_javascript(
     browser: Any, url: str, tokens: dict[str, str], tmp_path: Path
 ) -> None:
     operator = signed_in(browser, url, tokens["operator"], java_script_enabled=False)
@@ -144,8 +144,30 @@ def test_two_people_write_off_and_close_a_window_without_javascript(
     with approver.expect_download() as download:
         approver.click("text=Bundle as zip")
     assert download.value.suggested_filename == "rail_primary-2026-04-26-r1.zip"
+    _sign_off_the_month(operator, approver, f"{url}/console/periods/2026-04")
     approver.click("text=Sign out")
     assert approver.url.startswith(f"{url}/console/sign-in")
+
+
+def _sign_off_the_month(operator: Any, approver: Any, month: str) -> None:
+    """Its days without a run are closed by two people, then the month; nobody does both steps."""
+    operator.goto(month)
+    assert operator.locator("td:has-text('has no run and is not closed')").count() == 4
+    operator.check("input[name=no_activity]")
+    operator.click("button:has-text('Prepare the ticked')")
+    assert operator.locator("button:has-text('Approve and seal the ticked')").count() == 0
+    approver.goto(month)
+    approver.click("button:has-text('Approve and seal the ticked')")
+    operator.goto(month)
+    operator.click("button:has-text('Prepare the sign-off')")
+    assert operator.locator("button:has-text('Approve and sign off')").count() == 0
+    approver.goto(month.replace("periods/2026-04", "approvals"))
+    assert approver.locator("text=over 5 sealed windows").count() == 1
+    approver.click("button:has-text('Approve and sign off')")
+    approver.goto(month)
+    assert approver.locator("text=Nothing has changed since.").count() == 1
+    approver.click("text=Check the seal now")
+    assert approver.locator("text=Every check holds.").count() == 1
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
