@@ -30,8 +30,22 @@ def test_files_that_no_run_has_read_keep_a_month_from_being_signed_off(tmp_path:
     assert unread(world)[:2] == ["rail_primary set_2026_04_27", "rail_primary ledger_2"]
     world.make(NEXT_MON)
     assert unread(world)[0].startswith("silent_rail")
+    world.make("2026-04-30")
     silent.make(NEXT_TUE)
     assert unread(world) == []
     world.add(settle("L3", "R3", 40, on=MAY_1, at="00:30"), post("T3", "R3", 40, on=MAY_1))
     world.deliver()
     assert unread(world) == [], "they are May's"
+
+
+def test_entries_after_the_last_run_keep_a_month_from_being_signed_off(tmp_path: Path) -> None:
+    world = World(tmp_path, {"expects_callbacks": False})
+    world.add(settle("L1", "R1", 500, on=NEXT_MON), post("T1", "R1", 500, on=NEXT_MON))
+    world.add(post("T2", "R2", 70, on="2026-04-30"))
+    world.make(NEXT_MON)
+    month = period.seen(world.tenant, "2026-04", MAY_4)
+    assert [each.explanation for each in month.blockers() if each.kind == "newer_facts"] == [
+        "2 ledger entries of rail_primary are of windows after its last run, 2026-04-27"
+    ]
+    world.make(MAY_1)
+    assert unread(world) == []

@@ -10,7 +10,7 @@ import hashlib
 import json
 from base64 import b64decode
 from calendar import monthrange
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -24,8 +24,10 @@ from zentra_pipeline.closeout.candidate import bounds
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.published import lake
 from zentra_pipeline.queue import run_queue
 from zentra_pipeline.remedies import Remedy
+from zentra_pipeline.sql_text import statement
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store import runs as run_store
@@ -180,7 +182,7 @@ class Month:
             remedy = Remedy("have the queued runs made: a worker does, or run the window again", "list_runs")
             where = f"{provider} {window}"
             found.append(Blocker("newer_facts", where, f"{where} has to be made again: {why}", remedy))
-        return [*found, *map(_unread_file, _unread(self))]
+        return [*found, *map(_unread_file, _unread(self)), *_after_the_last_run(self)]
 
 
 def seen(tenant: Tenant, period: str, now: datetime) -> Month:
@@ -359,6 +361,23 @@ def _is_left(month: Month, provider: str, state: WindowState) -> bool:
 def _not_over(month: Month) -> Blocker:
     remedy = Remedy("sign it off when its last window has ended", "list_runs")
     return Blocker("period_not_over", month.period, f"{month.period} is not over", remedy)
+
+
+def _after_the_last_run(month: Month) -> Iterator[Blocker]:
+    """Ledger entries of the month in windows after its provider's last run: they are in no figure of any window."""
+    first = date.fromisoformat(f"{month.period}-01")
+    last = date(first.year, first.month, monthrange(first.year, first.month)[1])
+    for provider in month.windows:
+        runs = [run.ledger_window for run in month.runs.values() if run.provider == provider and run.revision]
+        if not runs or max(runs) >= last.isoformat():
+            continue
+        begins_at = bounds(month.tenant.paths, provider, max(date.fromisoformat(max(runs)), first - timedelta(days=1)))
+        between = [at.replace(tzinfo=None) for at in (begins_at[1], bounds(month.tenant.paths, provider, last)[1])]
+        found = lake.query(month.tenant.paths, statement("closeout", "activity"), [provider, *between, ""])
+        if count := dict(found.rows)["ledger entries"]:
+            remedy = Remedy("run the window that they belong to, or a later one, and close it", "list_runs")
+            explanation = f"{count:,} ledger entries of {provider} are of windows after its last run, {max(runs)}"
+            yield Blocker("newer_facts", provider, explanation, remedy)
 
 
 def _unread_file(file: StagedFile) -> Blocker:
