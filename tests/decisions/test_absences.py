@@ -45,6 +45,14 @@ def test_a_delegate_acts_for_those_days_alone(day: date, actor: str, role: str, 
     assert (policy().delegation(actor, role, day) is not None) == found
 
 
+def test_nobody_acts_for_two_people_at_once() -> None:
+    dan = MAY | {"actor": "dan", "first_day": "2026-05-14", "last_day": "2026-05-20"}
+    with pytest.raises(ConfigurationError, match="olga would act for dora and dan on the same days"):
+        parse_policy({"absences": [MAY, dan]}, "policy.yml")
+    parse_policy({"absences": [MAY, dan | {"first_day": "2026-05-15"}]}, "policy.yml")
+    parse_policy({"absences": [MAY, dan | {"delegate": "otto"}]}, "policy.yml")
+
+
 def test_a_delegate_approves_within_the_limit_of_the_role_and_nothing_of_either_s_own() -> None:
     assert approval("dora") == "resolved"
     with pytest.raises(RefusedError, match="above the"):

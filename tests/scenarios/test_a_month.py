@@ -109,6 +109,8 @@ def _close_and_sign(story: Story) -> None:
 def _come_late(story: Story, card: World) -> None:
     left = story.left
     card.add(post("U3", "K3", 10, on=NEXT_TUE, provider="card_rail"))
+    card.deliver()
+    left["arrived"], left["arrived page"] = story.month(), story.page("analyst").text
     card.make(NEXT_TUE)
     left["reopened"], left["reopened page"] = story.month(), story.page("approver").text
     left["blocked"] = story.step("operator", "prepare")
@@ -208,6 +210,16 @@ def test_a_bundle_cites_the_closeout_root_and_seal_of_each_window(story: Story) 
     assert story.left["first"]["sign_off"]["evidence_root"] == root
     heads = json.loads((_bundle(story, 1) / "files" / "heads.json").read_bytes())["heads"]
     assert [(head["provider"], head["sequence"]) for head in heads] == [("card_rail", 3), ("rail_primary", 4)]
+
+
+def test_a_file_that_comes_after_the_sign_off_is_named_before_any_run_reads_it(story: Story) -> None:
+    assert story.left["first"]["blockers"] == []
+    arrived = story.left["arrived"]
+    assert (arrived["state"], arrived["changes"]) == ("signed_off", [])
+    assert [each["kind"] for each in arrived["blockers"]] == ["newer_facts"]
+    assert "of card_rail arrived, and no run has read it" in arrived["blockers"][0]["explanation"]
+    assert "What came since, and is in no window" in story.left["arrived page"]
+    assert "Nothing has changed since" not in story.left["arrived page"]
 
 
 def test_a_late_fact_after_the_sign_off_is_shown_and_signed_as_a_change(story: Story) -> None:

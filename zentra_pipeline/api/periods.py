@@ -348,7 +348,7 @@ def as_object(month: Month) -> dict[str, Any]:
         "sign_offs": [each.as_object() for each in month.sign_offs],
         "pending_approval": None if month.prepared is None else month.prepared.content,
         "changes": [change.as_object() for change in month.changes],
-        "blockers": [] if month.state == "signed_off" else [_blocker(each) for each in month.blockers()],
+        "blockers": [_blocker(each) for each in month.left()],
     }
 
 

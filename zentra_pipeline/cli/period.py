@@ -88,8 +88,7 @@ def show(period: str, tenant: "Tenant", as_json: bool) -> None:
         for change in month.changes:
             closeouts = f"{change.before or '–'} → {change.after or '–'}"
             printing.say(f"  {change.provider} {change.ledger_window}  {change.what}  {closeouts}")
-    if month.state != "signed_off":
-        _print_blockers(month.blockers(), tenant.name, month.period)
+    _print_blockers(month.left(), tenant.name, month.period, is_signed=month.state == "signed_off")
 
 
 @command.command("prepare")
@@ -189,7 +188,7 @@ def month_object(month: "Month", tenant: str) -> dict[str, Any]:
         "sign_offs": [each.as_object() for each in month.sign_offs],
         "pending_approval": None if month.prepared is None else month.prepared.content,
         "changes": [change.as_object() for change in month.changes],
-        "blockers": [_blocker(each, tenant) for each in month.blockers()] if month.state != "signed_off" else [],
+        "blockers": [_blocker(each, tenant) for each in month.left()],
     }
 
 
@@ -219,12 +218,13 @@ def _print_totals(totals: dict[str, Any]) -> None:
     printing.print_table(("provider", "windows", *names), rows)
 
 
-def _print_blockers(blockers: "Sequence[Blocker]", tenant: str, period: str) -> None:
+def _print_blockers(blockers: "Sequence[Blocker]", tenant: str, period: str, *, is_signed: bool = False) -> None:
     from zentra_pipeline.cli import printing
 
     if not blockers:
         return
-    printing.note(f"Not ready to be signed off: {printing.counted(len(blockers), 'blocker')}:")
+    said = "Signed off, and facts of it came that are in no window" if is_signed else "Not ready to be signed off"
+    printing.note(f"{said}: {printing.counted(len(blockers), 'blocker')}:")
     for blocker in blockers[:_SHOWN]:
         printing.note(f"\n  {blocker.kind.replace('_', ' ')} {blocker.subject}")
         printing.note(f"    {blocker.explanation}")

@@ -184,6 +184,11 @@ class Month:
             found.append(Blocker("newer_facts", where, f"{where} has to be made again: {why}", remedy))
         return [*found, *map(_unread_file, _unread(self)), *_after_the_last_run(self)]
 
+    def left(self) -> list[Blocker]:
+        """What blocks it; once it is signed off, the facts that came since and are in no window."""
+        found = self.blockers()
+        return [each for each in found if each.kind == "newer_facts"] if self.state == "signed_off" else found
+
 
 def seen(tenant: Tenant, period: str, now: datetime) -> Month:
     """A month as it is; UsageError for text that is none."""

@@ -50,7 +50,7 @@ def show(visit: Visit) -> Response:
         later=next_month.isoformat()[:7],
         days=[first + timedelta(days=number) for number in range((next_month - first).days)],
         rows=[(provider, _by_day(states)) for provider, states in month.windows.items()],
-        blockers=[] if month.state == "signed_off" else month.blockers(),
+        blockers=month.left(),
         to_prepare=closing_windows.to_prepare(month, everything, no_activity=False),
         missing=_missing(month),
         to_approve=_to_approve(visit, month),

@@ -19,6 +19,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import combinations
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -147,6 +148,16 @@ class Policy(BaseModel):
     approvals_by_token: bool = False
     accounts: AccountMap | None = None
     absences: Annotated[tuple[Absence, ...], Field(strict=False, max_length=1_000)] = ()
+
+    @field_validator("absences")
+    @classmethod
+    def _one_place_at_a_time(cls, value: tuple[Absence, ...]) -> tuple[Absence, ...]:
+        for one, other in combinations(value, 2):
+            is_at_once = one.first_day <= other.last_day and other.first_day <= one.last_day
+            if is_at_once and same_person(one.delegate, other.delegate):
+                both = f"{one.actor} and {other.actor}"
+                raise ValueError(f"{one.delegate} would act for {both} on the same days: name another delegate")
+        return value
 
     @field_validator("second_person")
     @classmethod
