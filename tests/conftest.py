@@ -103,7 +103,7 @@ def catalog_as_shipped() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def stores_opened_anew() -> Iterator[None]:
+def stores_reopened() -> Iterator[None]:
     """Have every transaction open its store, as the command line does: for stores that change behind our back."""
     with pytest.MonkeyPatch.context() as patched:
         quick.nothing_kept(patched)

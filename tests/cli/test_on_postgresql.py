@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Zentra
 
-pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("stores_opened_anew")]
+pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("stores_reopened")]
 
 ROOT = Path(__file__).resolve().parents[2]
 

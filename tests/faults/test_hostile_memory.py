@@ -167,7 +167,7 @@ def test_a_server_refuses_files_made_to_exhaust_it_and_goes_on(tmp_path: Path) -
     try:
         wait_until_it_answers(server, port)
         for file_format, name, content in hostile_files():
-            Path(f"/proc/{server.pid}/clear_refs").write_text("5")  # the peak begins anew
+            Path(f"/proc/{server.pid}/clear_refs").write_text("5")  # the peak counts from here
             before, began = _resident_kib(server.pid, "VmRSS"), time.monotonic()
             status = _uploaded(books, port, file_format, name, content)
             grown = _resident_kib(server.pid, "VmHWM") - before

@@ -237,7 +237,7 @@ def fuzz(name: str, folder: Path, numbers: range, until: float = float("inf"), p
         path.write_bytes(mutated(number, SEEDS[name][1]))
         if peaks is not None:
             memory.give_back()  # as a server does after each file
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
         began = time.process_time()
         try:
             read(name, path)

@@ -21,7 +21,7 @@ from zentra_pipeline.store import control, event_log, migrations, models
 from zentra_pipeline.store.engine import _engine, control_store, operational_store, reading
 from zentra_pipeline.store.place import operational_place
 
-pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("stores_opened_anew")]
+pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("stores_reopened")]
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,7 +16,7 @@ from zentra_pipeline.store import engine as stores
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store.engine import control_store, kept_connections, operational_store, reading
 
-pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("stores_opened_anew")]
+pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("stores_reopened")]
 
 ROOT = Path(__file__).resolve().parents[2]
 

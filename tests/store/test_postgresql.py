@@ -19,7 +19,7 @@ from zentra_pipeline.store.engine import control_store, operational_store, readi
 from zentra_pipeline.store.place import MARKER, control_place, operational_place
 from zentra_pipeline.tenants import tenancy
 
-pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("stores_opened_anew")]
+pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("stores_reopened")]
 
 NOW = datetime(2026, 4, 27, 6, tzinfo=UTC)
 UNSHOWN = "s3cr3t-Wörd/%41"

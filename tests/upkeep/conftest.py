@@ -88,7 +88,7 @@ def seal(tenant: Tenant, run_id: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _as_files(catalog_as_shipped: None, stores_opened_anew: None) -> None:
+def _as_files(catalog_as_shipped: None, stores_reopened: None) -> None:
     """The catalog is looked at like everything else of a home, and stores are damaged behind our back."""
 
 

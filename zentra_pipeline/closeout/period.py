@@ -282,8 +282,8 @@ def _is_of_month(file: StagedFile, names: Collection[tuple[str, bool]], begins_a
     at = None if file.first_at is None else instant_of(file.first_at)
     if file.kind != "settlement":
         return at is None or at < ends_at
-    told = {is_inside for name, is_inside in names if name == file.file_id}
-    return told == {True} or (told != {False} and at is not None and begins_at <= at < ends_at)
+    by_name = {is_inside for name, is_inside in names if name == file.file_id}
+    return by_name == {True} or (by_name != {False} and at is not None and begins_at <= at < ends_at)
 
 
 def _places(states: Sequence[WindowState], runs: Mapping[str, Run]) -> list[int]:

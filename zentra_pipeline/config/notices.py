@@ -1,4 +1,4 @@
-"""Who is told of what (`tenants/<tenant>/notices.yml`): per lane, by webhook in a chat's own form or by mail.
+"""Who is notified of what (`tenants/<tenant>/notices.yml`): per lane, by webhook in a chat's own form or by mail.
 
     console: https://zentra.example.com/console
     mail_from: zentra@example.com
@@ -30,7 +30,7 @@ Mail = Annotated[str, Field(pattern=f"^{_MAIL.pattern}$", max_length=254)]
 
 
 class Receiver(BaseModel):
-    """One place that is told: exactly one of `slack`, `teams` (an environment variable each) and `mail` (addresses)."""
+    """One receiver: exactly one of `slack`, `teams` (an environment variable each) and `mail` (addresses)."""
 
     model_config = _STRICT
 
@@ -57,16 +57,16 @@ class Notices(BaseModel):
     @model_validator(mode="after")
     def _sender(self) -> "Notices":
         if self.mail_from is None and any(each.mail for receivers in self.lanes.values() for each in receivers):
-            raise ValueError("mail_from is needed where somebody is told by mail")
+            raise ValueError("mail_from is needed where somebody is notified by mail")
         return self
 
     def receivers(self, lane: str | None) -> Sequence[Receiver]:
-        """Who is told of a lane."""
+        """Who is notified of a lane."""
         return self.lanes.get(lane or ANY_LANE, self.lanes.get(ANY_LANE, ()))
 
 
 def load_notices(paths: TenantPaths) -> Notices:
-    """The tenant's notices; nobody is told without a file. ConfigurationError names file, key and what is allowed."""
+    """The tenant's notices, none without a file. ConfigurationError names file, key and what is allowed."""
     path = paths.root / "notices.yml"
     if not path.exists():
         return Notices()

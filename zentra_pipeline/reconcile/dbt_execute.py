@@ -1,6 +1,6 @@
 """Executes the compiled dbt project in one run's database: every model, then what the data tests say of it.
 
-Does not belong here: what the models say (the dbt project), compiling them (rules), what becomes of their tables.
+Does not belong here: what the models say (the dbt project), compiling them (dbt_project), what becomes of their tables.
 """
 
 import atexit
@@ -57,8 +57,8 @@ def build(
     model does; both name node and reason.
     """
     statements = dbt_project.statements()
-    passing = _Passing(connection, statements, read_afterwards)
-    results = _execute(connection, statements, on_node or (lambda name: None), passing)
+    unread = _UnreadTables(connection, statements, read_afterwards)
+    results = _execute(connection, statements, on_node or (lambda name: None), unread)
     broken = next((result for result in results if result.status == "error"), None)
     if broken is not None:
         raise RunFailedError(_why_not_built(broken))
@@ -69,7 +69,7 @@ def build(
     return results
 
 
-class _Passing:
+class _UnreadTables:
     """The tables that go as soon as nothing reads them any more: a run needs the room for what it still makes."""
 
     def __init__(
@@ -112,7 +112,7 @@ def _execute(
     connection: duckdb.DuckDBPyConnection,
     statements: Sequence[CompiledNode],
     on_node: Callable[[str], None],
-    passing: _Passing,
+    unread: _UnreadTables,
 ) -> list[NodeResult]:
     """Execute each statement once its parents are there, as many at a time as the run has threads.
 
@@ -132,7 +132,7 @@ def _execute(
         if result.rows == 0 and (table := by_id[node].table) is not None:
             empty.add(table)
         order.done(node)
-        passing.done(node)
+        unread.done(node)
 
     try:
         while order.is_active():

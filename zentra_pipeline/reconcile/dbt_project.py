@@ -154,10 +154,7 @@ def _with_shapes(statements: Sequence[CompiledNode], contracts: Mapping[str, Map
 
     `contracts` are the declared columns and their types, by id; a statement without any is held to none.
     """
-    try:
-        shapes = statement_shapes.shapes((one.name, one.materialized, one.relation, one.sql) for one in statements)
-    except statement_shapes.UnplannableError as error:
-        raise RunFailedError(f"dbt compiled what DuckDB cannot execute: {error}") from error
+    shapes = statement_shapes.shapes((one.name, one.materialized, one.relation, one.sql) for one in statements)
     for statement, shape in zip(statements, shapes, strict=True):
         declared = contracts.get(statement.unique_id)
         if declared:

@@ -15,6 +15,7 @@ import duckdb
 import orjson
 
 from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.errors import RunFailedError
 from zentra_pipeline.ledger_windows import BusinessDays
 from zentra_pipeline.reconcile import run_database
 from zentra_pipeline.reconcile.inputs import RunInputs
@@ -37,7 +38,7 @@ _JOINS: Final = frozenset(
 _NEEDS_BOTH: Final = frozenset(("INNER", "SEMI", "RIGHT_SEMI"))
 _NEEDS_LEFT: Final = frozenset(("LEFT", "ANTI", "MARK", "SINGLE"))
 _NEEDS_RIGHT: Final = frozenset(("RIGHT", "RIGHT_ANTI"))
-# What tells a plan more than tables do would tie it to the rows that happened to be there.
+# Statistics would tie a plan to the rows that happened to be there.
 _UNHELPFUL: Final = "statistics_propagation,empty_result_pullup"
 _SEVERAL_GROUPINGS: Final = ("grouping sets", "rollup", "cube")
 
@@ -53,17 +54,10 @@ class Shape:
     empty_when: tuple[tuple[str, ...], ...]
 
 
-class UnplannableError(Exception):
-    """A statement that DuckDB cannot bind; `name` is its model or test."""
-
-    def __init__(self, name: str, cause: duckdb.Error) -> None:
-        super().__init__(f"{name}: {cause}")
-
-
 def shapes(statements: Iterable[tuple[str, str, str | None, str]]) -> list[Shape]:
     """The shape of each statement, parents first: its name, `table`, `view` or `test`, the relation it makes, its SQL.
 
-    Raises UnplannableError with the name of the first that cannot be bound.
+    Raises RunFailedError with the name of the first that DuckDB cannot bind.
     """
     with (
         tempfile.TemporaryDirectory(prefix="zentra-shapes-") as folder,
@@ -85,7 +79,7 @@ def _shape(
         columns = {str(column): str(data_type).lower() for column, data_type, *_ in described}
         return Shape(columns, _empty_when(connection, sql) if materialized == "table" else ())
     except duckdb.Error as error:
-        raise UnplannableError(name, error) from error
+        raise RunFailedError(f"dbt compiled what DuckDB cannot execute: {name}: {error}") from error
 
 
 def _empty_when(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[tuple[str, ...], ...]:
