@@ -1,9 +1,10 @@
 {#
-  The rule every reference pass applies to its groups (contract §5). An item is a line or a movement; a group shares
-  group_key, class and the currency in which its items are compared (contract §10.1). Each model passes in one relation
-  `keyed` (items with a group_key, null = takes no part) and one relation `paired_before` (compared amounts of earlier matched
-  items of the same group: item_type, group_key, currency, line_class, amount_minor), and gets back every item with its
-  disposition:
+  The rule every reference pass applies to its groups, for any two sides (contract §5). A side is a word of `item_type`: by
+  default the items of the left one are lines, of the right one movements. A group shares group_key, class and the currency in
+  which its items are compared (contract §10.1). Each model passes in one relation `keyed` (items with a group_key, null = takes no
+  part; the columns of `carried`, was_ambiguous) and one relation `paired_before` (compared amounts of earlier matched items of
+  the same group: item_type, group_key, currency, line_class, amount_minor), has `scope` in reach, and gets back every item, with
+  what it carries and its disposition, as `outcomes`:
 
     disposition  matched    a leg of match_id
                  duplicate  repeats an amount already paired: set aside for this run
@@ -12,36 +13,36 @@
                  free       nothing shares its key, or everything that did is taken
 
   Exactly equal sums match the whole group. Otherwise equal amounts pair off one to one in a total order, repeated
-  amounts are duplicates, and one line and one movement left over match with their difference shown.
+  amounts are duplicates, and one item of each side left over match with their difference shown.
 #}
-{% macro match_pass(rule, keyed, paired_before) %}
+{% macro match_pass(rule, keyed, paired_before, left='settlement_line', right='ledger_transaction', carried=none) %}
 
-line_groups as (
+left_groups as (
 
     select
         group_key,
         compared_currency,
         line_class,
-        cast(count(*) as bigint) as lines,
-        cast(sum(compared_minor) as bigint) as settlement_minor,
-        min(item_id) as first_line_id
+        cast(count(*) as bigint) as left_items,
+        cast(sum(compared_minor) as bigint) as left_minor,
+        min(item_id) as first_left_id
     from {{ keyed }}
-    where item_type = 'settlement_line' and group_key is not null and line_class is not null
+    where item_type = '{{ left }}' and group_key is not null and line_class is not null
     group by group_key, compared_currency, line_class
 
 ),
 
-movement_groups as (
+right_groups as (
 
     select
         group_key,
         compared_currency,
         line_class,
-        cast(count(*) as bigint) as movements,
-        cast(sum(compared_minor) as bigint) as ledger_minor,
-        min(item_id) as first_transaction_id
+        cast(count(*) as bigint) as right_items,
+        cast(sum(compared_minor) as bigint) as right_minor,
+        min(item_id) as first_right_id
     from {{ keyed }}
-    where item_type = 'ledger_transaction' and group_key is not null and line_class is not null
+    where item_type = '{{ right }}' and group_key is not null and line_class is not null
     group by group_key, compared_currency, line_class
 
 ),
@@ -49,21 +50,21 @@ movement_groups as (
 match_groups as (
 
     select
-        coalesce(line_groups.group_key, movement_groups.group_key) as group_key,
-        coalesce(line_groups.compared_currency, movement_groups.compared_currency) as compared_currency,
-        coalesce(line_groups.line_class, movement_groups.line_class) as line_class,
-        coalesce(line_groups.lines, 0) as lines,
-        coalesce(movement_groups.movements, 0) as movements,
-        line_groups.settlement_minor,
-        movement_groups.ledger_minor,
-        line_groups.first_line_id,
-        movement_groups.first_transaction_id
-    from line_groups
-    full outer join movement_groups
+        coalesce(left_groups.group_key, right_groups.group_key) as group_key,
+        coalesce(left_groups.compared_currency, right_groups.compared_currency) as compared_currency,
+        coalesce(left_groups.line_class, right_groups.line_class) as line_class,
+        coalesce(left_groups.left_items, 0) as left_items,
+        coalesce(right_groups.right_items, 0) as right_items,
+        left_groups.left_minor,
+        right_groups.right_minor,
+        left_groups.first_left_id,
+        right_groups.first_right_id
+    from left_groups
+    full outer join right_groups
         on
-            line_groups.group_key = movement_groups.group_key
-            and line_groups.compared_currency = movement_groups.compared_currency
-            and line_groups.line_class = movement_groups.line_class
+            left_groups.group_key = right_groups.group_key
+            and left_groups.compared_currency = right_groups.compared_currency
+            and left_groups.line_class = right_groups.line_class
 
 ),
 
@@ -84,14 +85,14 @@ judged_groups as (
         match_groups.compared_currency,
         match_groups.line_class,
         case
-            when match_groups.lines > 0 and match_groups.movements > 0 and match_groups.settlement_minor = match_groups.ledger_minor then 'equal'
-            when match_groups.lines > 0 and match_groups.movements > 0 then 'contested'
+            when match_groups.left_items > 0 and match_groups.right_items > 0 and match_groups.left_minor = match_groups.right_minor then 'equal'
+            when match_groups.left_items > 0 and match_groups.right_items > 0 then 'contested'
             when groups_paired_before.group_key is not null then 'contested'
             else 'one_sided'
         end as verdict,
         case
-            when match_groups.lines > 0 and match_groups.movements > 0 and match_groups.settlement_minor = match_groups.ledger_minor
-                then {{ match_id(rule, 'match_groups.group_key', 'match_groups.compared_currency', 'match_groups.line_class', "cast(match_groups.lines as varchar) || ':' || cast(match_groups.movements as varchar) || ':' || cast(match_groups.ledger_minor as varchar)", 'match_groups.first_line_id', 'match_groups.first_transaction_id') }}
+            when match_groups.left_items > 0 and match_groups.right_items > 0 and match_groups.left_minor = match_groups.right_minor
+                then {{ match_id(rule, 'match_groups.group_key', 'match_groups.compared_currency', 'match_groups.line_class', "cast(match_groups.left_items as varchar) || ':' || cast(match_groups.right_items as varchar) || ':' || cast(match_groups.right_minor as varchar)", 'match_groups.first_left_id', 'match_groups.first_right_id') }}
         end as match_id
     from match_groups
     cross join scope
@@ -139,8 +140,8 @@ equal_amounts as (
         line_class,
         compared_minor,
         least(
-            sum(case when item_type = 'settlement_line' then 1 else 0 end),
-            sum(case when item_type = 'ledger_transaction' then 1 else 0 end)
+            sum(case when item_type = '{{ left }}' then 1 else 0 end),
+            sum(case when item_type = '{{ right }}' then 1 else 0 end)
         ) as pairs
     from contested
     group by group_key, compared_currency, line_class, compared_minor
@@ -189,8 +190,8 @@ left_over as (
         group_key,
         compared_currency,
         line_class,
-        sum(case when item_type = 'settlement_line' then 1 else 0 end) as lines,
-        sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as movements
+        sum(case when item_type = '{{ left }}' then 1 else 0 end) as left_items,
+        sum(case when item_type = '{{ right }}' then 1 else 0 end) as right_items
     from paired
     where not is_paired and not is_duplicate
     group by group_key, compared_currency, line_class
@@ -204,13 +205,13 @@ pair_names as (
         case
             when paired.is_paired
                 then cast(paired.compared_minor as varchar) || '#' || cast(paired.amount_rank as varchar)
-            when left_over.lines = 1 and left_over.movements = 1 and not paired.is_duplicate then 'difference'
+            when left_over.left_items = 1 and left_over.right_items = 1 and not paired.is_duplicate then 'difference'
         end as pair_name,
         case
             when paired.is_paired then 'matched'
             when paired.is_duplicate then 'duplicate'
-            when left_over.lines = 1 and left_over.movements = 1 then 'matched'
-            when left_over.lines > 0 and left_over.movements > 0 then 'ambiguous'
+            when left_over.left_items = 1 and left_over.right_items = 1 then 'matched'
+            when left_over.left_items > 0 and left_over.right_items > 0 then 'ambiguous'
             else 'free'
         end as disposition
     from paired
@@ -229,8 +230,8 @@ pairs as (
         compared_currency,
         line_class,
         pair_name,
-        min(case when item_type = 'settlement_line' then item_id end) as line_id,
-        min(case when item_type = 'ledger_transaction' then item_id end) as transaction_id
+        min(case when item_type = '{{ left }}' then item_id end) as left_id,
+        min(case when item_type = '{{ right }}' then item_id end) as right_id
     from pair_names
     where pair_name is not null
     group by group_key, compared_currency, line_class, pair_name
@@ -241,7 +242,7 @@ named_pairs as (
 
     select
         pairs.*,
-        {{ match_id(rule, 'pairs.group_key', 'pairs.compared_currency', 'pairs.line_class', 'pairs.pair_name', 'pairs.line_id', 'pairs.transaction_id') }} as match_id
+        {{ match_id(rule, 'pairs.group_key', 'pairs.compared_currency', 'pairs.line_class', 'pairs.pair_name', 'pairs.left_id', 'pairs.right_id') }} as match_id
     from pairs
     cross join scope
 
@@ -250,7 +251,7 @@ named_pairs as (
 outcomes as (
 
     select
-        {{ item_columns('keyed') }},
+        {{ item_columns('keyed', carried) }},
         keyed.was_ambiguous,
         case when judged_groups.verdict = 'equal' then 'matched' else 'free' end as disposition,
         judged_groups.match_id,
@@ -267,7 +268,7 @@ outcomes as (
     union all
 
     select
-        {{ item_columns('pair_names') }},
+        {{ item_columns('pair_names', carried) }},
         pair_names.was_ambiguous,
         pair_names.disposition,
         named_pairs.match_id,
@@ -290,7 +291,7 @@ outcomes as (
   the match_id of the group where one side has a single item. `before` names the passes whose rest was asked before; needs
   the CTEs `items` (what is still free), `scope`, and one named like the rule with the items that it left over.
 #}
-{% macro rest_of_groups(rule, before) %}
+{% macro rest_of_groups(rule, before, left='settlement_line', right='ledger_transaction') %}
 
 {{ rule }}_rest as (
 
@@ -328,11 +329,11 @@ outcomes as (
         rest_key,
         compared_currency,
         line_class,
-        cast(sum(case when item_type = 'settlement_line' then 1 else 0 end) as bigint) as lines,
-        cast(sum(case when item_type = 'ledger_transaction' then 1 else 0 end) as bigint) as movements,
-        cast(sum(case when item_type = 'ledger_transaction' then compared_minor else 0 end) as bigint) as ledger_minor,
-        min(case when item_type = 'settlement_line' then item_id end) as first_line_id,
-        min(case when item_type = 'ledger_transaction' then item_id end) as first_transaction_id
+        cast(sum(case when item_type = '{{ left }}' then 1 else 0 end) as bigint) as left_items,
+        cast(sum(case when item_type = '{{ right }}' then 1 else 0 end) as bigint) as right_items,
+        cast(sum(case when item_type = '{{ right }}' then compared_minor else 0 end) as bigint) as right_minor,
+        min(case when item_type = '{{ left }}' then item_id end) as first_left_id,
+        min(case when item_type = '{{ right }}' then item_id end) as first_right_id
     from {{ rule }}_rest
     group by rest_key, compared_currency, line_class
 
@@ -343,12 +344,12 @@ outcomes as (
     select
         sides.*,
         case
-            when sides.lines = 1 or sides.movements = 1
-                then {{ match_id(rule, 'sides.rest_key', 'sides.compared_currency', 'sides.line_class', "'rest ' || cast(sides.lines as varchar) || ':' || cast(sides.movements as varchar) || ':' || cast(sides.ledger_minor as varchar)", 'sides.first_line_id', 'sides.first_transaction_id') }}
+            when sides.left_items = 1 or sides.right_items = 1
+                then {{ match_id(rule, 'sides.rest_key', 'sides.compared_currency', 'sides.line_class', "'rest ' || cast(sides.left_items as varchar) || ':' || cast(sides.right_items as varchar) || ':' || cast(sides.right_minor as varchar)", 'sides.first_left_id', 'sides.first_right_id') }}
         end as match_id
     from {{ rule }}_sides as sides
     cross join scope
-    where sides.lines > 0 and sides.movements > 0
+    where sides.left_items > 0 and sides.right_items > 0
 
 ),
 
@@ -371,27 +372,20 @@ outcomes as (
 
 {% endmacro %}
 
-{# The columns of an item that every pass hands on. #}
-{% macro item_columns(alias) -%}
-    {{ alias }}.item_type,
-        {{ alias }}.item_id,
-        {{ alias }}.currency,
-        {{ alias }}.line_class,
-        {{ alias }}.amount_minor,
-        {{ alias }}.compared_currency,
-        {{ alias }}.compared_minor,
-        {{ alias }}.provider_reference,
-        {{ alias }}.normalized_reference,
-        {{ alias }}.merchant_reference,
-        {{ alias }}.intent_id,
-        {{ alias }}.sort_at,
-        {{ alias }}.opened_window,
-        {{ alias }}.is_carried,
-        {{ alias }}.released_from_match_id,
-        {{ alias }}.is_fee
+{# The columns of an item that every pass hands on; those named instead, where another run carries others. #}
+{% macro item_columns(alias, names=none) -%}
+    {% set own = [
+        'item_type', 'item_id', 'currency', 'line_class', 'amount_minor', 'compared_currency', 'compared_minor', 'provider_reference',
+        'normalized_reference', 'merchant_reference', 'intent_id', 'sort_at', 'opened_window', 'is_carried',
+        'released_from_match_id', 'is_fee'
+    ] -%}
+    {% for name in names or own -%}
+        {{ alias }}.{{ name }}{{ ",
+        " if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}
 
 {# A match is named by its run, rule, group and legs; lengths keep the parts apart. `scope` must be in reach. #}
-{% macro match_id(rule, group_key, currency, line_class, shape, first_line_id, first_transaction_id) -%}
-    'mat_' || left({{ sha256_hex(joined_fields(["scope.run_id", "'" ~ rule ~ "'", currency, line_class, shape, first_line_id, first_transaction_id, group_key])) }}, 24)
+{% macro match_id(rule, group_key, currency, line_class, shape, first_left_id, first_right_id) -%}
+    'mat_' || left({{ sha256_hex(joined_fields(["scope.run_id", "'" ~ rule ~ "'", currency, line_class, shape, first_left_id, first_right_id, group_key])) }}, 24)
 {%- endmacro %}
