@@ -16,9 +16,12 @@ _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 # Windows before this have no partition.
 FIRST_YEAR = 2000
 
-FileKind = Literal["settlement", "ledger", "callbacks", "internal_events"]
+ProviderKind = Literal["settlement", "ledger", "callbacks", "internal_events"]
+PROVIDER_KINDS: Final[tuple[ProviderKind, ...]] = get_args(ProviderKind)
+"""What a file of a provider may hold, in the order in which the kinds are listed everywhere."""
+FileKind = Literal["settlement", "ledger", "callbacks", "internal_events", "bank_statement"]
 FILE_KINDS: Final[tuple[FileKind, ...]] = get_args(FileKind)
-"""What a file may hold, in the order in which the kinds are listed everywhere."""
+"""What a file may hold: that of a provider, or of a bank."""
 
 
 def tenant_id(value: str) -> str:
@@ -29,6 +32,11 @@ def tenant_id(value: str) -> str:
 def provider_id(value: str) -> str:
     """Return a provider id unchanged; same form as a tenant id."""
     return _checked(_NAME, value, "provider", "1 to 64 letters, digits, '_' or '-', beginning with a letter or digit")
+
+
+def bank_id(value: str) -> str:
+    """Return a bank's name unchanged; same form as a tenant id."""
+    return _checked(_NAME, value, "bank", "1 to 64 letters, digits, '_' or '-', beginning with a letter or digit")
 
 
 def settlement_file_id(value: str) -> str:

@@ -87,8 +87,9 @@ def test_input_columns_are_those_of_the_contract() -> None:
     for kind, contract in CONTRACTS.items():
         (item,) = re.findall(rf"^- \*\*{kind}\*\*.*?(?=^- \*\*|\Z)", section(2), re.M | re.S)
         named = {word for text in words(" ".join(item.split())) for word in re.split(r",\s*", text)}
-        assert set(contract.columns) <= named | {"provider"}, kind
-        assert set(words(" ".join(item.split()))[0].split(", ")) <= set(contract.columns), kind
+        assert set(contract.columns) <= named | {"provider", "row_type"}, kind
+        for group in words(" ".join(item.split()))[: max(1, len(contract.parts))]:
+            assert set(group.split(", ")) <= set(contract.columns), kind
 
 
 def commands(text: str) -> Iterator[tuple[list[str], list[str]]]:

@@ -10,22 +10,38 @@ import yaml
 from tests.support.built_project import built_project, project_nodes
 from zentra_pipeline.contracts import CONTRACTS, schemas, staged_tables
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.identifiers import FILE_KINDS
+from zentra_pipeline.identifiers import FILE_KINDS, PROVIDER_KINDS
 from zentra_pipeline.ingest import staging
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.settings import DBT_PROJECT
 
 pytestmark = pytest.mark.xdist_group("built_project")
 
-DUCKDB_TYPES = {pl.String(): "varchar", pl.Int64(): "bigint", pl.Datetime("us"): "timestamp", pl.Boolean(): "boolean"}
+DUCKDB_TYPES = {
+    pl.String(): "varchar",
+    pl.Int64(): "bigint",
+    pl.Datetime("us"): "timestamp",
+    pl.Date(): "date",
+    pl.Boolean(): "boolean",
+}
+OF_PROVIDERS = [contract for contract in CONTRACTS.values() if not contract.parts]
+OF_BANKS = [part for contract in CONTRACTS.values() for _, part in contract.parts]
 
 
-@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda contract: contract.table)
+@pytest.mark.parametrize("contract", OF_PROVIDERS, ids=lambda contract: contract.table)
 def test_a_staged_table_is_the_same_in_contract_schema_yaml_and_database(contract: Contract) -> None:
     columns = {name: DUCKDB_TYPES[data_type] for name, data_type in contract.staged_types().items()}
     assert list(schemas.staged(contract).columns) == list(columns)
     assert staged_tables.staged_columns(contract.table) == ", ".join(f"{name} {kind}" for name, kind in columns.items())
     assert list(built_project().columns[f"raw.{contract.table}"].items()) == list(columns.items())
+
+
+@pytest.mark.parametrize("contract", OF_BANKS, ids=lambda contract: contract.table)
+def test_a_table_of_bank_statements_is_the_same_in_contract_schema_and_yaml(contract: Contract) -> None:
+    columns = {name: DUCKDB_TYPES[data_type] for name, data_type in contract.staged_types().items()}
+    assert list(schemas.staged(contract).columns) == list(columns)
+    assert staged_tables.staged_columns(contract.table) == ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    assert contract.table in staged_tables.BANK_TABLES
 
 
 def test_quarantine_is_the_same_where_it_is_written_and_where_it_is_read() -> None:
@@ -37,17 +53,19 @@ def test_quarantine_is_the_same_where_it_is_written_and_where_it_is_read() -> No
 
 
 def test_every_input_kind_has_a_contract_and_a_table() -> None:
-    assert {contract.kind: contract.table for contract in CONTRACTS.values()} == staged_tables.TABLE_OF_KIND
-    assert tuple(staged_tables.TABLE_OF_KIND) == FILE_KINDS
+    assert {contract.kind: contract.table for contract in CONTRACTS.values()} == staged_tables.STAGED_BY_KIND
+    assert tuple(staged_tables.STAGED_BY_KIND) == FILE_KINDS
+    assert tuple(staged_tables.TABLE_OF_KIND) == PROVIDER_KINDS
 
 
 def test_a_run_s_own_tables_are_the_ones_the_sources_declare() -> None:
     """Every source exists, and where its columns are declared they are all there is."""
     built = built_project().columns
     declared = project_nodes("source")
-    assert {name for name in built if name.split(".")[0] in ("run", "raw", "earlier")} == declared.keys()
+    of_banks = {f"raw.{table}" for table in staged_tables.BANK_TABLES}
+    assert {name for name in built if name.split(".")[0] in ("run", "raw", "earlier")} == declared.keys() - of_banks
     for name, node in declared.items():
-        if node["columns"]:
+        if node["columns"] and name not in of_banks:
             assert {column["name"]: column["data_type"] for column in node["columns"].values()} == built[name], name
 
 

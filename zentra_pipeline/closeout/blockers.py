@@ -170,4 +170,4 @@ def _about(run: run_store.Run) -> dict[str, str]:
 
 def registered(connection: Connection) -> list[StagedFile]:
     """Every registered file of every kind."""
-    return [file for kind in identifiers.FILE_KINDS for file in file_store.staged_files(connection, kind)]
+    return [file for kind in identifiers.PROVIDER_KINDS for file in file_store.staged_files(connection, kind)]

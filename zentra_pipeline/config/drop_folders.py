@@ -22,7 +22,7 @@ class _ListedDrop(Drop):
     """An entry of `drops.yml`, which says itself whose files they are."""
 
     provider: str
-    kind: identifiers.FileKind
+    kind: identifiers.ProviderKind
 
     @field_validator("provider")
     @classmethod

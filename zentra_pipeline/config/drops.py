@@ -22,7 +22,7 @@ class Drop(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    kind: identifiers.FileKind = "settlement"
+    kind: identifiers.ProviderKind = "settlement"
     url: Annotated[str, Field(min_length=1)]
     files: Annotated[str, Field(min_length=1)] = "*"
 

@@ -1,6 +1,6 @@
 """What a row must look like to be accepted: one contract a table. Readers and storage do not belong here."""
 
-from zentra_pipeline.contracts import callbacks, internal_events, ledger_entries, settlement_lines
+from zentra_pipeline.contracts import bank_statements, callbacks, internal_events, ledger_entries, settlement_lines
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import UsageError
 
@@ -11,6 +11,7 @@ CONTRACTS: dict[str, Contract] = {
         ledger_entries.CONTRACT,
         callbacks.CONTRACT,
         internal_events.CONTRACT,
+        bank_statements.CONTRACT,
     )
 }
 

@@ -15,6 +15,7 @@ class FieldType(Enum):
     TEXT = "text"
     INTEGER = "integer"
     INSTANT = "instant"
+    DAY = "day"
     BOOLEAN = "boolean"
 
     @property
@@ -24,6 +25,7 @@ class FieldType(Enum):
             FieldType.TEXT: pl.String(),
             FieldType.INTEGER: pl.Int64(),
             FieldType.INSTANT: pl.Datetime("us"),
+            FieldType.DAY: pl.Date(),
             FieldType.BOOLEAN: pl.Boolean(),
         }[self]
 
@@ -57,7 +59,9 @@ class Contract:
 
     `key` is empty where every row is a delivery of its own. `has_own_provider`: the row's own column names the
     provider, otherwise the command's `--provider` does. `not_content`: fields a later row may change, the latest holds.
-    `fillable`: fields whose blank a later row may fill in; a blank of them never says anything.
+    `fillable`: fields whose blank a later row may fill in; a blank of them never says anything. `lineage`: the column
+    that says whose the row is. `parts`: the contracts of a file's several kinds of rows by the word in its first field,
+    where it has more than one; the fields are then those of all of them.
     """
 
     kind: str
@@ -66,6 +70,8 @@ class Contract:
     fields: tuple[Field, ...]
     not_content: tuple[str, ...] = ()
     fillable: tuple[str, ...] = ()
+    lineage: str = "provider"
+    parts: tuple[tuple[str, "Contract"], ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -82,7 +88,8 @@ class Contract:
 
     @property
     def instants(self) -> tuple[str, ...]:
-        return tuple(field.name for field in self.fields if field.type is FieldType.INSTANT)
+        """The fields that place a row in time: instants, and days."""
+        return tuple(field.name for field in self.fields if field.type in (FieldType.INSTANT, FieldType.DAY))
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -101,7 +108,7 @@ class Contract:
 
     def staged_types(self) -> dict[str, pl.DataType]:
         """Every staged column with its type, in order: lineage of the provider, the fields, lineage of the row."""
-        types: dict[str, pl.DataType] = {"provider": pl.String()}
+        types: dict[str, pl.DataType] = {self.lineage: pl.String()}
         if self.kind == "settlement":
             types["settlement_file"] = pl.String()
         types |= {field.name: field.type.staged for field in self.fields}

@@ -40,6 +40,8 @@ def validate(contract: Contract, frame: pl.DataFrame, names: Mapping[str, str] |
     that it is read from, where that has a name of its own. Every failed check of a row is named in its reason, joined
     with `; `.
     """
+    if contract.parts:
+        return _validate_parts(contract, frame, names)
     refused = [_refused_by_reader(frame)] if frame["refusal"].null_count() < frame.height else []
     rows = frame.filter(pl.col("refusal").is_null()) if refused else frame
     reasons = _failures(contract, rows, names or {})
@@ -54,8 +56,37 @@ def validate(contract: Contract, frame: pl.DataFrame, names: Mapping[str, str] |
     )
 
 
+def _validate_parts(contract: Contract, frame: pl.DataFrame, names: Mapping[str, str] | None) -> GateResult:
+    """Each kind of row by its own contract; `refused` says in `source` which table a row was meant for."""
+    kind = contract.columns[0]
+    accepted, refused = [], []
+    for word, part in contract.parts:
+        rows = frame.filter(pl.col(kind) == word)
+        if rows.height:
+            verdict = validate(part, rows, names)
+            missing = [pl.lit(None, field.type.staged).alias(field.name) for field in contract.fields]
+            found = verdict.accepted.with_columns(pl.lit(word).alias(kind))
+            found = found.with_columns(column for column in missing if column.meta.output_name() not in found.columns)
+            accepted.append(found.select(*contract.columns, "raw", "row_number"))
+            refused.append(verdict.refused.with_columns(source=pl.lit(part.table)))
+    if sum(rows.height for rows in (*accepted, *refused)) != frame.height:
+        raise ZentraError(
+            f"a reader's frame has rows of none of the kinds {', '.join(word for word, _ in contract.parts)}"
+        )
+    if not accepted:
+        types = {field.name: field.type.staged for field in contract.fields} | {
+            "raw": pl.String(),
+            "row_number": pl.Int64(),
+        }
+        return GateResult(pl.DataFrame(schema=types), pl.DataFrame(schema={**REFUSED_COLUMNS, "source": pl.String()}))
+    return GateResult(pl.concat(accepted).sort("row_number"), pl.concat(refused).sort("row_number"))
+
+
 def assert_staged(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame unchanged when it is exactly what may be staged; otherwise a ZentraError, for it is our fault."""
+    for word, part in contract.parts:
+        rows = frame.filter(pl.col(contract.columns[0]) == word)
+        assert_staged(part, rows.select(part.staged_columns))
     has_form = dict(frame.schema) == contract.staged_types()
     if has_form and all(frame.select(row_rules.staged_whole(contract)).row(0)):
         return frame
@@ -189,6 +220,8 @@ def _staged(field: Field, values: pl.Series) -> pl.Expr:
             column = column.cast(pl.Int64)
         if field.type is FieldType.INSTANT:
             column = _instant(column, values)
+        if field.type is FieldType.DAY:
+            column = column.str.to_date("%Y-%m-%d")
         if field.type is FieldType.BOOLEAN:
             column = column == "true"
     return column if field.when_blank is None else column.fill_null(pl.lit(field.when_blank))

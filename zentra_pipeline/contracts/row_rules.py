@@ -18,8 +18,10 @@ _DAY_OF_YEAR = (
     r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
     r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
 )
+_DATE = rf"(?:[0-9]{{4}}-{_DAY_OF_YEAR}|{_LEAP_YEAR}-02-29)"
+DAY = rf"\A{_DATE}\z"
 INSTANT = (
-    rf"\A(?:[0-9]{{4}}-{_DAY_OF_YEAR}|{_LEAP_YEAR}-02-29)"
+    rf"\A{_DATE}"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6}0{0,3})?Z\z"
 )
 CONTROL = r"[\x00-\x1f\x7f-\x9f\x{2028}\x{2029}]"
@@ -102,6 +104,9 @@ def _text_rules(field: Field) -> list[Rule]:
     if field.type is FieldType.INSTANT:
         real = column.str.contains(INSTANT) & ~column.str.starts_with("0000")
         return [Rule(real, "is not an instant of the form YYYY-MM-DDTHH:MM:SS[.ffffff]Z")]
+    if field.type is FieldType.DAY:
+        real = column.str.contains(DAY) & ~column.str.starts_with("0000")
+        return [Rule(real, "is not a day of the form YYYY-MM-DD")]
     if field.type is FieldType.BOOLEAN:
         rules = [Rule(column.is_in(["true", "false"]), "is neither true nor false")]
         return rules + [Rule(column != value, why) for value, why in _refused(field)]
@@ -125,6 +130,8 @@ def typed_rules(field: Field) -> list[Rule]:
         return [*rules, Rule(column > 0, "is not greater than zero")] if field.is_positive else rules
     if field.type is FieldType.INSTANT:
         return [Rule(column.dt.year().is_between(1, 9999), "is not an instant of the years 0001 to 9999")]
+    if field.type is FieldType.DAY:
+        return [Rule(column.dt.year().is_between(1, 9999), "is not a day of the years 0001 to 9999")]
     if field.type is FieldType.BOOLEAN:
         return [Rule(column != (value == "true"), why) for value, why in _refused(field)]
     return [_length_rule(column)]

@@ -11,6 +11,12 @@ TABLE_OF_KIND: Final = {
     "callbacks": "callbacks",
     "internal_events": "internal_events",
 }
+"""The tables that runs of providers read."""
+BANK_KIND: Final = "bank_statement"
+BANK_ROWS: Final = "bank_rows"
+BANK_TABLES: Final = ("bank_statements", "bank_lines")
+STAGED_BY_KIND: Final = {**TABLE_OF_KIND, BANK_KIND: BANK_ROWS}
+"""Kind of file → the folder of its staged files; those of bank statements hold rows of both bank tables."""
 
 
 def staged_columns(table: str) -> str:

@@ -126,7 +126,10 @@ class Tally:
         """Count rows that are accepted."""
         self.staged += accepted.height
         for column in contract.instants if accepted.height else ():
-            low, high = accepted.select(pl.col(column).min(), pl.col(column).max().alias("last")).row(0)
+            at = pl.col(column).cast(pl.Datetime("us"))
+            low, high = accepted.select(at.min(), at.max().alias("last")).row(0)
+            if low is None:
+                continue
             self.first_at = low if self.first_at is None else min(self.first_at, low)
             self.last_at = high if self.last_at is None else max(self.last_at, high)
 
@@ -343,13 +346,14 @@ def _with_lineage(command: Command, arrival: Arrival, accepted: pl.DataFrame) ->
         "file_sequence": pl.lit(arrival.sequence, dtype=pl.Int64),
     }
     if not command.contract.has_own_provider:
-        lineage["provider"] = pl.lit(command.provider)
+        lineage[command.contract.lineage] = pl.lit(command.provider)
     return accepted.with_columns(**lineage).select(command.contract.staged_columns)
 
 
 def _quarantine_rows(command: Command, arrival: Arrival, refused: pl.DataFrame) -> pl.DataFrame:
+    source = pl.col("source") if "source" in refused.columns else pl.lit(command.contract.table)
     return refused.with_columns(
-        source=pl.lit(command.contract.table),
+        source=source,
         provider=pl.lit(command.provider),
         file_id=pl.lit(arrival.file_id),
         file_sha256=pl.lit(arrival.landed.sha256),

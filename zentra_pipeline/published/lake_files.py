@@ -107,6 +107,20 @@ def staged_rows(columns: str, paths: Sequence[Path]) -> str:
     return f"select {names} from {sql_text.parquet_scan(paths, columns)}"
 
 
+def bank_rows(table: str, paths: Sequence[Path]) -> str:
+    """A select of `bank_statements` or `bank_lines` over staged files of bank statements, which hold rows of both."""
+    from zentra_pipeline.contracts import bank_statements, staged_tables
+
+    columns = staged_tables.staged_columns(table)
+    if not paths:
+        return staged_rows(columns, paths)
+    (word,) = (word for word, part in bank_statements.CONTRACT.parts if part.table == table)
+    kind = bank_statements.ROW_TYPE
+    names = ", ".join(sql_text.column_types(columns))
+    scan = sql_text.parquet_scan(paths, f"{columns}, {kind} varchar")
+    return f"select {names} from {scan} where {kind} = {sql_text.literal(word)}"
+
+
 def known_rows(connection: duckdb.DuckDBPyConnection, columns: str, paths: Sequence[Path]) -> str:
     """Like `staged_rows` of files that are there: DuckDB opens them now, and so knows how many rows they have.
 

@@ -12,7 +12,7 @@ from zentra_pipeline import identifiers, sql_text
 from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.events import segment_rows
 from zentra_pipeline.published import operational_tables
-from zentra_pipeline.published.lake_files import ROW_ORDER, published_rows, reader_columns, staged_rows
+from zentra_pipeline.published.lake_files import ROW_ORDER, bank_rows, published_rows, reader_columns, staged_rows
 from zentra_pipeline.published.operational_tables import OperationalTables
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
@@ -136,7 +136,7 @@ def views(paths: TenantPaths, snapshot: Snapshot) -> dict[str, str | None]:
 
 def view_makers(paths: TenantPaths, snapshot: Snapshot) -> dict[str, Callable[[], str | None]]:
     """What makes the select of each of these tables: one names every file of its table, and few queries need many."""
-    from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
+    from zentra_pipeline.contracts.staged_tables import BANK_TABLES, TABLE_OF_KIND
 
     makers: dict[str, Callable[[], str | None]] = {
         table: partial(_current_rows, paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL
@@ -147,6 +147,8 @@ def view_makers(paths: TenantPaths, snapshot: Snapshot) -> dict[str, Callable[[]
     makers["events"] = partial(_event_rows, paths, snapshot)
     for kind in TABLE_OF_KIND:
         makers[TABLE_OF_KIND[kind]] = partial(_staged_rows, paths, snapshot, kind)
+    for table in BANK_TABLES:
+        makers[table] = partial(_bank_rows, paths, snapshot, table)
     makers["quarantine"] = partial(_staged_rows, paths, snapshot, None)
     makers["journal_proposals"] = partial(_journal, paths, snapshot)  # the last: it reads those before it
     return makers
@@ -161,6 +163,18 @@ def _staged_rows(paths: TenantPaths, snapshot: Snapshot, kind: str | None) -> st
         return None
     rows = staged_rows(staged_columns("quarantine" if kind is None else TABLE_OF_KIND[kind]), found)
     return f"select {sql_text.literal(snapshot.tenant)} as tenant_id, * from ({rows})"
+
+
+def _bank_rows(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | None:
+    """The staged rows of one of the two tables that a bank's files hold."""
+    from zentra_pipeline.contracts.staged_tables import BANK_KIND
+
+    found = snapshot.staged(paths, BANK_KIND)
+    return (
+        f"select {sql_text.literal(snapshot.tenant)} as tenant_id, * from ({bank_rows(table, found)})"
+        if found
+        else None
+    )
 
 
 def _event_rows(paths: TenantPaths, snapshot: Snapshot) -> str:

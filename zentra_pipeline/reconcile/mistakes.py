@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
+from zentra_pipeline import identifiers
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import UnconfirmedError
 from zentra_pipeline.ledger_windows import window_of
@@ -36,7 +37,8 @@ def known_providers(tenant: Tenant) -> set[str]:
     """Providers with a profile, with files, or with runs."""
     found = {path.stem for path in tenant.paths.providers.glob("*.yml")}
     with tenant.reading() as connection:
-        found |= {file.provider for file in file_store.registered_files(connection)}
+        files = file_store.registered_files(connection)
+        found |= {file.provider for file in files if file.kind in identifiers.PROVIDER_KINDS}
         found |= {run.provider for run in run_store.list_runs(connection)}
     return found
 

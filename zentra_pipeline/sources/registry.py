@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.identifiers import FILE_KINDS
+from zentra_pipeline.identifiers import PROVIDER_KINDS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -169,7 +169,7 @@ def _braintree() -> Reader:
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        CANONICAL: Format(FILE_KINDS, _canonical),
+        CANONICAL: Format(PROVIDER_KINDS, _canonical),
         "stripe": Format(("settlement", "callbacks"), _stripe),
         "adyen": Format(("settlement", "callbacks"), _adyen),
         "paypal": Format(("settlement", "callbacks"), _paypal),

@@ -52,7 +52,8 @@ def check_attachments(records: Records) -> Iterator[Finding]:
 
 
 def _ingest_again(tenant: str, file: StagedFile) -> str:
-    words = ("--tenant", tenant, "--provider", file.provider, "--kind", file.kind, "--settlement-file", file.file_id)
+    whose = f"--{CONTRACTS[file.kind].lineage}"
+    words = ("--tenant", tenant, whose, file.provider, "--kind", file.kind, "--settlement-file", file.file_id)
     return command("ingest", *words, "--", file.original_name)
 
 
@@ -61,11 +62,18 @@ def _ingest_landed(records: Records, path: Path) -> str:
     for kind, contract in CONTRACTS.items():
         for staged in sorted((records.paths.staged / contract.table).glob(f"*-{path.name[:16]}.parquet")):
             try:
-                rows = pq.read_table(staged, columns=["provider", "file_id"]).slice(0, 1).to_pylist()
+                rows = pq.read_table(staged, columns=[contract.lineage, "file_id"]).slice(0, 1).to_pylist()
             except (OSError, pa.ArrowException):
                 continue
             for row in rows:
-                words = ("--tenant", records.tenant.name, "--provider", row["provider"], "--kind", kind)
+                words = (
+                    "--tenant",
+                    records.tenant.name,
+                    f"--{contract.lineage}",
+                    row[contract.lineage],
+                    "--kind",
+                    kind,
+                )
                 return command("ingest", *words, "--settlement-file", row["file_id"], "--", str(path))
     return ""
 
@@ -155,7 +163,9 @@ def _keyed_sources(records: Records, normalizers: Mapping[str, str]) -> set[tupl
         (Source(staged_tables.TABLE_OF_KIND[file.kind], records.paths.root / file.staged_path), normalizer)
         for file in records.files
         for provider, normalizer in normalizers.items()
-        if file.staged_path and (file.kind == "ledger" or file.provider == provider)
+        if file.staged_path
+        and file.kind in staged_tables.TABLE_OF_KIND
+        and (file.kind == "ledger" or file.provider == provider)
     }
     return found | {
         (Source(table, records.paths.root / item.tables[table]["path"]), normalizers[provider])

@@ -104,7 +104,8 @@ def _problem_of_catalog(records: Records) -> str | None:
             seals = connection.execute("select seal_digest from closeouts where seal_digest is not null").fetchall()
             rows = connection.execute(
                 "select (select count(*) from settlement_lines) + (select count(*) from ledger_entries) "
-                "+ (select count(*) from callbacks) + (select count(*) from internal_events)"
+                "+ (select count(*) from callbacks) + (select count(*) from internal_events) "
+                "+ (select count(*) from bank_statements) + (select count(*) from bank_lines)"
             ).fetchall()[0][0]
     except duckdb.Error as error:
         return f"it cannot be read: {' '.join(str(error).split())}"

@@ -70,7 +70,7 @@ def read(tenant: Tenant) -> Records:
     """The records of a tenant as of one moment."""
     with tenant.reading() as connection:
         runs = run_store.list_runs(connection)
-        files = [file for kind in staged_tables.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+        files = [file for kind in staged_tables.STAGED_BY_KIND for file in file_store.staged_files(connection, kind)]
         return Records(
             tenant=tenant,
             files=sorted(files, key=lambda file: file.sequence),
