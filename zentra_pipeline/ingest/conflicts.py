@@ -67,7 +67,8 @@ def contradictions(contract: Contract, new: Sequence[KnownFile], earlier: Sequen
     if not contract.key or not new:
         return Found([], {})
     with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(spill)}) as connection:
-        _make_rows(connection, contract, new, earlier)
+        if not _make_rows(connection, contract, new, earlier):
+            return Found([], {})
         twice = list(_used_twice(connection, contract))
         gone = {(found.sequence, found.row_number) for found in twice}
         files = {file.sequence: file for file in (*new, *earlier)}
@@ -84,8 +85,8 @@ def row_id(contract: Contract, key: Sequence[Any]) -> str:
 
 def _make_rows(
     connection: duckdb.DuckDBPyConnection, contract: Contract, new: Sequence[KnownFile], earlier: Sequence[KnownFile]
-) -> None:
-    """Table `deliveries`: rows whose id is delivered more than once, those of new files and what earlier files say."""
+) -> bool:
+    """Make `deliveries`: rows whose id came more than once, in new and in earlier files; False where none did."""
     staged = staged_tables.staged_columns(contract.table)
     key = ", ".join(contract.key)
     strict = [column for column in contract.content if column not in contract.fillable]
@@ -108,20 +109,21 @@ def _make_rows(
             f"where hash({key}) in (select id_hash from new_ids)"
         )
     connection.execute("create temp table repeated as select id_hash from ids group by id_hash having count(*) > 1")
-    empty = f"select {columns} from ({lake_files.staged_rows(staged, [])})"
-    connection.execute(f"create temp table deliveries as {empty}")
-    if connection.execute("select count(*) from repeated").fetchall()[0][0]:
-        for part in _parts([*earlier, *new]):
-            connection.execute(
-                f"insert into deliveries select {columns} from ({lake_files.staged_rows(staged, part)}) "
-                f"where hash({key}) in (select id_hash from repeated)"
-            )
+    if not connection.execute("select count(*) from repeated").fetchall()[0][0]:
+        return False
+    connection.execute(f"create temp table deliveries as select {columns} from ({lake_files.staged_rows(staged, [])})")
+    for part in _parts([*earlier, *new]):
+        connection.execute(
+            f"insert into deliveries select {columns} from ({lake_files.staged_rows(staged, part)}) "
+            f"where hash({key}) in (select id_hash from repeated)"
+        )
     listed = [(file.sequence, file.provider, file.file_id, file in set(new)) for file in (*new, *earlier)]
     connection.execute("create temp table files (file_sequence bigint, file_key varchar, is_new boolean)")
     texts = [[str(sequence), f"{provider}/{file_id}", str(is_new)] for sequence, provider, file_id, is_new in listed]
     connection.execute(
         "insert into files select f[1]::bigint, f[2], f[3]::boolean from (select unnest($1) as f)", [texts]
     )
+    return True
 
 
 def _parts(files: Sequence[KnownFile]) -> Iterator[list[Path]]:

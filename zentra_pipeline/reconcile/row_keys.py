@@ -122,13 +122,12 @@ def write(tenant_root: Path, sources: Iterable[tuple[str, str, Path]], normalize
             _write(connection, table, rows, key_file(tenant_root, path, normalizer), normalizer)
 
 
-def agree(table: str, rows: str, path: Path, normalizer: str) -> bool:
+def agree(connection: duckdb.DuckDBPyConnection, table: str, rows: str, path: Path, normalizer: str) -> bool:
     """Whether a key file holds the keys of these rows; raises duckdb.Error where it cannot be read."""
-    with duckdb.connect() as connection:
-        found = f"select key, unit from read_parquet({sql_text.file_literal(path)}, hive_partitioning = false)"
-        right = _select(connection, table, rows, normalizer)
-        sides = ((found, right), (right, found))
-        return not any(connection.execute(f"({a}) except all ({b}) limit 1").fetchall() for a, b in sides)
+    found = f"select key, unit, 1 as times from read_parquet({sql_text.file_literal(path)}, hive_partitioning = false)"
+    right = f"select key, unit, -1 as times from ({_select(connection, table, rows, normalizer)})"
+    apart = f"select key from ({found} union all {right}) group by key, unit having sum(times) <> 0 limit 1"
+    return not connection.execute(apart).fetchall()
 
 
 def _write(connection: duckdb.DuckDBPyConnection, table: str, rows: str, path: Path, normalizer: str) -> None:

@@ -143,18 +143,19 @@ def check_row_keys(records: Records) -> Iterator[Finding]:
     for provider in {run.provider for run in records.runs}:
         with suppress(ZentraError):  # its profile is another command's to complain of
             normalizers[provider] = load_profile(records.paths, provider).reference_normalizer
-    for source, normalizer in sorted(_keyed_sources(records, normalizers), key=str):
-        path = row_keys.key_file(records.paths.root, source.path, normalizer)
-        if not path.is_file() or not source.path.is_file():
-            continue
-        try:
-            is_right = row_keys.agree(source.table, related_rows.rows_of_file(source), path, normalizer)
-            what = "" if is_right else "it does not hold the keys of the file it is of"
-        except duckdb.Error as error:
-            what = f"it cannot be read: {' '.join(str(error).split())}"
-        if what:
-            subject = path.relative_to(records.paths.root).as_posix()
-            yield Finding("row_keys", subject, ERROR, what, command("rebuild", "--tenant", records.tenant.name))
+    with duckdb.connect() as connection:
+        for source, normalizer in sorted(_keyed_sources(records, normalizers), key=str):
+            path = row_keys.key_file(records.paths.root, source.path, normalizer)
+            if not path.is_file() or not source.path.is_file():
+                continue
+            try:
+                is_right = row_keys.agree(connection, source.table, related_rows.rows_of_file(source), path, normalizer)
+                what = "" if is_right else "it does not hold the keys of the file it is of"
+            except duckdb.Error as error:
+                what = f"it cannot be read: {' '.join(str(error).split())}"
+            if what:
+                subject = path.relative_to(records.paths.root).as_posix()
+                yield Finding("row_keys", subject, ERROR, what, command("rebuild", "--tenant", records.tenant.name))
 
 
 def _keyed_sources(records: Records, normalizers: Mapping[str, str]) -> set[tuple[Source, str]]:
