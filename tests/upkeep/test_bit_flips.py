@@ -13,6 +13,8 @@ from zentra_pipeline.store import digests, models
 from zentra_pipeline.upkeep import doctor, store_checks
 from zentra_pipeline.upkeep.finding import ERROR
 
+pytestmark = pytest.mark.ci
+
 TABLES = [table for table in models.metadata.sorted_tables if digests.COLUMN in table.columns]
 
 

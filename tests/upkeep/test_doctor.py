@@ -104,6 +104,7 @@ HEALED: dict[str, tuple[str, Damage]] = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("damage", HEALED)
 def test_damage_is_named_with_the_command_that_heals_it(
     damage: str, copy: Copy, original: Copy, monkeypatch: pytest.MonkeyPatch
@@ -186,6 +187,7 @@ def drop(copy: Copy, table: str) -> None:
         connection.execute(f"drop table {table}")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("damage", FOUND)
 def test_damage_that_no_command_heals_is_named(damage: str, copy: Copy) -> None:
     check, act = FOUND[damage]

@@ -25,6 +25,8 @@ from zentra_pipeline.upkeep.finding import ERROR
 from zentra_pipeline.upkeep.rebuild import EQUAL, SAME_ROWS, rebuild
 from zentra_pipeline.upkeep.reperform import reperform
 
+pytestmark = pytest.mark.ci
+
 HOME = Path(__file__).parent.parent / "fixtures" / "home_of_0_1_0.tar.xz"
 
 

@@ -41,6 +41,8 @@ from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep.rebuild import rebuild
 
+pytestmark = pytest.mark.ci
+
 home, right, kill_at = sys.argv[1:]
 seen = 0
 
@@ -189,7 +191,6 @@ def damaged(copies: Copies, name: str) -> Copy:
     return copy
 
 
-@pytest.mark.ci
 def test_a_rebuild_that_fails_on_the_way_leaves_right_files_and_a_rerun_heals(
     copies: Copies, original: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
