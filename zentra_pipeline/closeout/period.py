@@ -278,7 +278,7 @@ def _unread(month: Month) -> list[StagedFile]:
 
 
 def _is_of_month(file: StagedFile, names: Collection[tuple[str, bool]], begins_at: datetime, ends_at: datetime) -> bool:
-    """By the name of a settlement file where that tells the month, else by the first instant of its rows."""
+    """By the name of a settlement file where that says the month, else by the first instant of its rows."""
     at = None if file.first_at is None else instant_of(file.first_at)
     if file.kind != "settlement":
         return at is None or at < ends_at

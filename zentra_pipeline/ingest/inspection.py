@@ -182,7 +182,7 @@ _TOTALS: Mapping[str, Callable[[Iterable[pl.DataFrame]], pl.DataFrame]] = Mappin
 def _stripe(path: Path) -> Inspected:
     """A statement per automatic payout and currency: net of all rows but the payout's, which ties with the payout's.
 
-    Rows outside any automatic payout stand under no id; without the payout's own row nothing can tie.
+    Rows outside any automatic payout have no id; without the payout's own row nothing can tie.
     """
     is_payout = pl.col("line_type") == "payout"
     net = pl.when(~is_payout).then("net_minor").otherwise(0)

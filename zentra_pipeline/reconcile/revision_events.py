@@ -269,7 +269,7 @@ class _Fact:
     `is_return` is false for what is emitted unless it was before, true for what is emitted only then (`first` is the
     fact that was emitted then), null for a fact that can be true once only. It `follows` what the log said last of its
     subject: where something else was said meanwhile, there is nothing to emit. What `is_of_row` follows from a row of
-    the revision's `matches` alone, which then stands for it.
+    the revision's `matches` alone, which then represents it.
     """
 
     event_type: str

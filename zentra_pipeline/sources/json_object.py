@@ -157,7 +157,7 @@ def _no_constant(word: str) -> None:
 
 
 def _is_deep(content: object) -> bool:
-    """Whether objects and lists stand in one another deeper than is read."""
+    """Whether objects and lists are nested deeper than is read."""
     level = [content]
     for _ in range(_DEPTH):
         level = [
@@ -172,7 +172,7 @@ def _is_deep(content: object) -> bool:
 
 
 def _repeated_keys(value: object) -> Iterable[str]:
-    """Keys that stand twice in an object, at any depth."""
+    """Keys that appear twice in an object, at any depth."""
     if isinstance(value, _Repeated):
         yield _shown(value.repeated)
     if isinstance(value, dict):

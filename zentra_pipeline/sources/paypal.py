@@ -113,7 +113,7 @@ def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFram
 def statements(path: Path, name: str | None = None) -> tuple[Statement, ...]:
     """A statement per section and currency, in order of appearance; it ties when its footer (SF) is what its rows say.
 
-    Records that stand outside the footers (provider_record_types.in_control_total) count as entries and in the sum.
+    Records outside the footers (provider_record_types.in_control_total) count as entries and in the sum.
     """
     sections: list[Section] = []
     by_section: list[dict[str, _Totals]] = []

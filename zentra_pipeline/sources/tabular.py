@@ -192,7 +192,7 @@ def _words(match: Match) -> str:
 
 
 def _take_asides(asides: Asides, header: Sequence[str], mapping: ColumnMapping, totals: Totals, name: str) -> None:
-    """Control rows among the lines above and below the table; their cells stand in the places of its columns."""
+    """Control rows among the lines above and below the table; their cells are in the places of its columns."""
     for line, cells in enumerate(asides, start=1):
         padded = [*cells, *[""] * (len(header) - len(cells))]
         for number, rule in enumerate(mapping.control_rows):
