@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Final
 
-from zentra_pipeline import settings
+from zentra_pipeline import settings, shipped_yaml
 
 TABLE_OF_KIND: Final = {
     "settlement": "settlement_lines",
@@ -26,9 +26,7 @@ def staged_columns(table: str) -> str:
 
 @cache
 def _staged_columns() -> dict[str, dict[str, str]]:
-    import yaml
-
-    content = yaml.safe_load((settings.DBT_PROJECT / "models" / "staging" / "_sources.yml").read_text(encoding="utf-8"))
+    content = shipped_yaml.read(settings.DBT_PROJECT / "models" / "staging" / "_sources.yml")
     (raw,) = (source for source in content["sources"] if source["name"] == "raw")
     return {
         table["name"]: {column["name"]: column["data_type"] for column in table["columns"]} for table in raw["tables"]

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from zentra_pipeline import settings
+from zentra_pipeline import settings, shipped_yaml
 from zentra_pipeline.published import lake_files, lake_views
 
 DECLARATIONS: Final = Path(__file__).with_name("tables_beside_the_marts.yml")
@@ -39,11 +39,12 @@ class DeclaredTable:
 @cache
 def tables() -> dict[str, DeclaredTable]:
     """Every published table by name, in the order in which documentation lists them."""
-    declared = _yaml(DECLARATIONS)
+    declared = shipped_yaml.read(DECLARATIONS)
     models = {
-        model["name"]: model for model in _yaml(settings.DBT_PROJECT / "models" / "marts" / "_marts.yml")["models"]
+        model["name"]: model
+        for model in shipped_yaml.read(settings.DBT_PROJECT / "models" / "marts" / "_marts.yml")["models"]
     }
-    sources = _yaml(settings.DBT_PROJECT / "models" / "staging" / "_sources.yml")["sources"]
+    sources = shipped_yaml.read(settings.DBT_PROJECT / "models" / "staging" / "_sources.yml")["sources"]
     found = {
         table["name"]: _table(table["name"], table["description"], table["columns"]) for table in declared["tables"]
     }
@@ -82,13 +83,6 @@ def _table(name: str, description: str, columns: list[dict[str, Any]]) -> Declar
         " ".join(description.split()),
         {column["name"]: Column(column["data_type"], " ".join(column["description"].split())) for column in columns},
     )
-
-
-def _yaml(path: Path) -> Any:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a safe loader, in C where there is one
 
 
 def reference() -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, settings, sql_text
+from zentra_pipeline import durable_files, settings, shipped_yaml, sql_text
 from zentra_pipeline.published import schema_before
 from zentra_pipeline.settings import TenantPaths
 
@@ -56,9 +56,7 @@ class PublishedFile:
 @cache
 def _columns() -> dict[str, dict[str, str]]:
     """Column name → type of every mart, from the contracts in the dbt project."""
-    import yaml
-
-    content = yaml.safe_load((settings.DBT_PROJECT / "models" / "marts" / "_marts.yml").read_text(encoding="utf-8"))
+    content = shipped_yaml.read(settings.DBT_PROJECT / "models" / "marts" / "_marts.yml")
     return {
         model["name"]: {column["name"]: column["data_type"] for column in model["columns"]}
         for model in content["models"]

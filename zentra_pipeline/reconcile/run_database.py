@@ -18,7 +18,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from zentra_pipeline import ledger_windows, reference_keys, settings, sql_text
+from zentra_pipeline import ledger_windows, reference_keys, settings, shipped_yaml, sql_text
 from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake_files
@@ -244,9 +244,7 @@ def _write_seeds(connection: duckdb.DuckDBPyConnection) -> None:
 @cache
 def _seed_columns() -> dict[str, dict[str, str]]:
     """Column name → type of every seed, as the dbt project declares them."""
-    import yaml
-
-    declared = yaml.safe_load((settings.DBT_PROJECT / "seeds" / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]
+    declared = shipped_yaml.read(settings.DBT_PROJECT / "seeds" / "_seeds.yml")["seeds"]
     return {seed["name"]: seed["config"]["column_types"] for seed in declared}
 
 

@@ -21,6 +21,8 @@ _FRAME_BYTES = 32 * 1024 * 1024
 # A file may unfold to so much, and to so many times its size: columns that repeat one value fold well.
 _UNFOLDED_BYTES = 256 * 1024 * 1024
 _UNFOLDED_TIMES = 20
+# Encodings that hold each value in full.
+_AS_WRITTEN = frozenset(("PLAIN", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"))
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 _NOT_SHOWN = "(a value of a type that is not shown)"
 # 0001-01-01 and the end of 9999-12-31, in microseconds since 1970.
@@ -70,24 +72,30 @@ def _check_unfolded(file: pq.ParquetFile, path: Path, name: str, texts: list[str
     """InputRejectedError when the file unfolds to more than is read, before any row of it is held.
 
     The footer gives the size of values of fixed width and of values as they are stored. A text that is stored once and
-    repeated is counted by reading the texts as codes of a dictionary, unless the footer shows that they cannot be many.
+    repeated is counted by reading such columns as codes of a dictionary, unless the footer shows that they cannot be
+    many. A footer that hides them is found while the rows are read.
     """
     metadata, budget = file.metadata, _budget(path)
     stored = fixed = folded = 0
+    repeating = set()
     for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
         for column in (group.column(number) for number in range(metadata.num_columns)):
             stored += column.total_uncompressed_size
             fixed += column.num_values * _WIDTHS.get(column.physical_type, 0)
-            is_text = column.physical_type not in _WIDTHS
-            folded += column.num_values * column.total_uncompressed_size if is_text else 0
+            if column.physical_type not in _WIDTHS:
+                folded += column.num_values * column.total_uncompressed_size
+                if not _AS_WRITTEN.issuperset(column.encodings):
+                    repeating.add(column.path_in_schema)
     if max(stored, fixed) > budget:
         raise _unfolds(path, name)
-    if texts and fixed + folded > budget:
-        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True, read_dictionary=texts) as coded:
-            for batch in coded.iter_batches(batch_size=_BATCH_ROWS, columns=texts):
-                fixed += _unfolded_bytes(batch)
-                if fixed > budget:
-                    raise _unfolds(path, name)
+    coded = [name for name in texts if name in repeating]
+    if coded and fixed + folded > budget:
+        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True, read_dictionary=coded) as opened:
+            for groups in _groups(metadata):
+                for batch in opened.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=coded):
+                    fixed += _unfolded_bytes(batch)
+                    if fixed > budget:
+                        raise _unfolds(path, name)
 
 
 def _budget(path: Path) -> int:
@@ -109,21 +117,45 @@ def _batches(
     unfolded, row = 0, 1
     with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True, read_dictionary=texts) as file:
         due = file.metadata.num_rows
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-            batch.validate(full=True)
-            size = _unfolded_bytes(batch)
-            unfolded += size
-            if unfolded > budget:
-                raise _unfolds(path, name)
-            step = max(1, batch.num_rows * _FRAME_BYTES // max(size, _FRAME_BYTES))
-            for start in range(0, batch.num_rows, step):
-                frame = make(batch.slice(start, step), row)
-                row += frame.height
-                yield frame
+        # One call's dictionary keeps every text it has seen, so a call has few rows.
+        for groups in _groups(file.metadata):
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups):
+                batch.validate(full=True)
+                size = _unfolded_bytes(batch)
+                unfolded += size
+                if unfolded > budget:
+                    raise _unfolds(path, name)
+                step = max(1, batch.num_rows * _FRAME_BYTES // max(size, _FRAME_BYTES))
+                for start in range(0, batch.num_rows, step):
+                    frame = make(_written_out(batch.slice(start, step)), row)
+                    row += frame.height
+                    yield frame
     if row - 1 != due:
         raise InputRejectedError(
             f"{name}: its footer says {due:,} rows, and {row - 1:,} were read: it is damaged; export it again"
         )
+
+
+def _groups(metadata: pq.FileMetaData) -> Iterator[list[int]]:
+    """The row groups in order, those of few rows together."""
+    together: list[int] = []
+    rows = 0
+    for number in range(metadata.num_row_groups):
+        together.append(number)
+        rows += metadata.row_group(number).num_rows
+        if rows >= _BATCH_ROWS:
+            yield together
+            together, rows = [], 0
+    if together:
+        yield together
+
+
+def _written_out(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its texts as values instead of codes."""
+    columns = [
+        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _unfolded_bytes(batch: pa.RecordBatch) -> int:
