@@ -116,17 +116,38 @@ def test_a_page_that_changed_after_writing_is_refused_where_the_file_has_checksu
         list(parquet_file.read(tmp_path / "in.parquet", SETTLEMENT, "in.parquet"))
 
 
-def test_a_small_file_that_unfolds_to_gigabytes_is_refused_before_it_is_held(tmp_path: Path) -> None:
+@pytest.mark.parametrize("says_so", [True, False], ids=["footer names the dictionary", "footer hides it"])
+def test_a_small_file_that_unfolds_to_gigabytes_is_refused_before_it_is_held(tmp_path: Path, says_so: bool) -> None:
     many = 400_000
     one = {name: array.slice(0, 1) for name, array in columns(line_id=pa.array(["x" * 4000, "y"])).items()}
     table = pa.table(
         {name: pa.concat_arrays([array]).take(pa.array([0] * many)) for name, array in one.items() if name != "line_id"}
     )
     ids = pa.DictionaryArray.from_arrays(pa.array([0] * many, pa.int32()), pa.array(["x" * 4000]))
-    pq.write_table(table.append_column("line_id", ids), tmp_path / "in.parquet")
+    path = tmp_path / "in.parquet"
+    pq.write_table(table.append_column("line_id", ids), path)
+    if not says_so:
+        # A column's encodings in the footer are three small integers: PLAIN, RLE and RLE_DICTIONARY, which is hidden.
+        written = path.read_bytes()
+        hidden = written.replace(b"\x35\x00\x06\x10", b"\x35\x00\x06\x06")
+        assert hidden != written
+        path.write_bytes(hidden)
+        found = pq.ParquetFile(path).metadata.row_group(0)
+        assert {found.column(number).encodings for number in range(found.num_columns)} == {("PLAIN", "RLE", "RLE")}
     with pytest.raises(InputRejectedError, match="unfolds to more than"):
-        for _ in parquet_file.read(tmp_path / "in.parquet", SETTLEMENT, "in.parquet"):
+        for _ in parquet_file.read(path, SETTLEMENT, path.name):
             pass
+
+
+def test_a_file_of_many_row_groups_is_read_as_one(tmp_path: Path) -> None:
+    rows = 250_000
+    table = pa.table({name: array.take(pa.array([0] * rows)) for name, array in columns().items() if name != "line_id"})
+    table = table.append_column("line_id", pa.array([f"l{number}" for number in range(rows)]))
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=60_000)
+    frames = list(parquet_file.read(tmp_path / "in.parquet", SETTLEMENT, "in.parquet"))
+    read_rows = pl.concat(frames)
+    assert read_rows["line_id"].to_list() == [f"l{number}" for number in range(rows)]
+    assert read_rows["row_number"].to_list() == list(range(1, rows + 1))
 
 
 def test_blank_and_oversized_amounts_go_to_quarantine(tmp_path: Path) -> None:
