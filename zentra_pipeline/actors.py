@@ -1,8 +1,8 @@
 """Names of those who act: when two names are one person's, which look alike, and how an actor came.
 
 Four eyes are worth what names are worth. Two names are one person's when they look the same: width, letter case, space,
-accents of Latin, Greek and Cyrillic letters, and letters of other scripts that look like Latin ones make no second
-person (skeletons after Unicode UTS 39, with the subset of its confusables below). A new name keeps to one script. Does
+accents of Latin, Greek and Cyrillic letters, punctuation, and letters of other scripts that look like Latin ones make
+no second person (skeletons after Unicode UTS 39, with the subset of its confusables below). A new name keeps to one script. Does
 not belong here: tokens and their checks (access), what somebody may do (decisions.policy).
 """
 
@@ -78,7 +78,8 @@ def skeletons(name: str) -> tuple[str, str, str]:
 
 def _skeleton(written: str) -> str:
     plain = "".join(c for c in unicodedata.normalize("NFKD", written) if ord(c) not in _ACCENTS)
-    return "".join(plain.translate(CONFUSABLES).translate(CONFUSABLES).split())
+    looks = "".join(plain.translate(CONFUSABLES).translate(CONFUSABLES).split())
+    return "".join(c for c in looks if unicodedata.category(c)[0] not in "PSC") or looks
 
 
 def same_person(one: str, other: str) -> bool:

@@ -22,6 +22,10 @@ from zentra_pipeline.errors import RefusedError, UsageError
         ("ana ", " ANA"),
         ("strasse", "Stra\u00dfe"),
         ("bob0", "bobo"),
+        ("olga", "olga_"),
+        ("j.doe", "j-doe"),
+        ("olga", "ol\u200bga"),
+        ("o\u2019neil", "oneil"),
     ],
 )
 def test_names_that_look_the_same_are_one_person(one: str, other: str) -> None:
@@ -31,7 +35,7 @@ def test_names_that_look_the_same_are_one_person(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("ana", "ann"), ("Ian", "Lan"), ("mia", "mla"), ("Ali", "All"), ("approver_1", "approver_2"), ("ana", "anna")],
+    [("ana", "ann"), ("Ian", "Lan"), ("mia", "mla"), ("Ali", "All"), ("approver_1", "approver_2"), ("ana", "anna"), ("__", "--")],
 )
 def test_names_that_look_different_are_two(one: str, other: str) -> None:
     assert not actors.same_person(one, other)
@@ -46,6 +50,8 @@ def test_a_new_name_keeps_to_one_script_and_looks_like_nobody_known() -> None:
         actors.check_new("\u0430\u0441\u0430", ["aca"])
     with pytest.raises(RefusedError, match="looks like"):
         actors.check_new("a1ice", ["alice"])
+    with pytest.raises(RefusedError, match=r"'olga_' looks like 'olga'"):
+        actors.check_new("olga_", ["olga"])
     actors.check_new("\u0430na", ["ana", "\u0430na"])  # who acts here already goes on
 
 

@@ -118,6 +118,7 @@ def _come_late(story: Story, card: World) -> None:
     left["own window"] = story.step("admin", "approve", "windows").json()["items"]
     assert story.step("approver", "approve", "windows").json()["items"][0]["status"] == "sealed"
     left["changed"] = story.month()
+    left["warned"] = verify.verify(story.world.paths.closeouts, story.world.home.trust)
     left["second"] = story.step("operator", "prepare")
     left["signed again"] = story.step("approver", "approve")
     left["last"] = story.month()
@@ -238,6 +239,15 @@ def test_a_late_fact_after_the_sign_off_is_shown_and_signed_as_a_change(story: S
     assert (row["before"], row["after"]) == (change["before"], change["after"])
     now = {path.name: path.read_bytes() for path in story.left["first bundle"] if path.is_file()}
     assert now == story.left["first bytes"], "a sealed byte changed"
+
+
+def test_a_window_amended_after_the_sign_off_is_warned_of_until_the_month_is_signed_again(story: Story) -> None:
+    warned = story.left["warned"]
+    assert warned.holds
+    (warning,) = warned.warnings
+    assert f"period_{APRIL}/r1: card_rail {NEXT_TUE} was amended after its month was signed off" in warning
+    assert "is revision 2, and the sign-off cites 1" in warning
+    assert verify.verify(story.world.paths.closeouts, story.world.home.trust).warnings == ()
 
 
 def test_sign_offs_verify_offline_with_the_windows_they_cite(story: Story) -> None:

@@ -147,6 +147,57 @@ def test_a_month_of_proposals_is_a_sheet_and_a_command(world: World, capsys: pyt
     world.paths.policy.write_text(ACCOUNTS, encoding="utf-8")
 
 
+def entries(world: World, kind: str) -> list[tuple[Any, ...]]:
+    """The lines of entries of a kind: item, account, direction, amount, currency."""
+    rows = world.query(f"select * from journal_proposals where kind = '{kind}'")
+    names = ("item_id", "account", "direction", "amount_minor", "currency")
+    return sorted(tuple(row[name] or "" for name in names) for row in rows)
+
+
+def test_whatever_a_break_was_its_adjustment_takes_what_is_left_of_it_and_a_fee_is_what_its_run_read(
+    tmp_path: Path,
+) -> None:
+    schedule = {"USD": {"payment": {"rate_bps": 0, "fixed_minor": 30, "tolerance_minor": 0}}}
+    world = World(tmp_path, {**PROFILE, "amount_tolerance_minor": 0, "fee_schedule": schedule})
+    world.paths.policy.write_text(ACCOUNTS.replace("=suspense", "suspense"), encoding="utf-8")
+    world.add(
+        *(settle("L1", "R1", 1000, fee=50), post("T1", "R1", 1000)),
+        *(settle("L2", "R2", 300, fee=30, net=260), post("T2", "R2", 300)),
+        *(settle("L3", "R3", 400, "EUR"), post("T3", "R3", 400)),
+        *(settle("L4", "R4", 200, fee=30), settle("L5", "R4", 200, fee=30, at="11:00"), post("T4", "R4", 200)),
+        *(settle("L6", "R6", 60, fee=30), post("T6", "R6", 60), post("T7", "R6", 60, at="11:00")),
+        *(settle("L8", "R8", 77, fee=30), settle("L9", "R9", 77, fee=30), post("T8", "X8", 77)),
+    )
+    world.make(MON)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deciding, "_rerun", lambda _tenant, _run, _actor: None)
+        for subject in ("L1", "L2", "L3", "L5", "T7", "L8", "L9"):
+            decide(world, subject, "resolve", "ann", resolution="adjustment_required", reason="booked wrongly")
+
+    def pair(item: str, debit: str, credit: str, amount: int, currency: str = "USD") -> list[tuple[Any, ...]]:
+        return [(item, debit, "debit", amount, currency), (item, credit, "credit", amount, currency)]
+
+    clearing = "settlement_account"
+    assert entries(world, "adjustment") == sorted(
+        [
+            *pair("L1", "suspense", "provider_fees", 20),
+            *pair("L2", clearing, "suspense", 10),
+            *pair("L3", "suspense", clearing, 400, "EUR"),
+            *pair("L5", "suspense", clearing, 200),
+            *pair("T7", clearing, "suspense", 60),
+            *pair("L8", "suspense", clearing, 77),
+            *pair("L9", "suspense", clearing, 77),
+        ]
+    )
+    kept = 50 + 30 + 30 + 30  # of L1, L2, L4 and L6; nothing is matched with the others
+    assert entries(world, "fee") == sorted(pair("", clearing, "provider_fees", kept))
+    world.add(settle("L1", "R1", 990, fee=40))
+    world.deliver()
+    assert entries(world, "fee") == sorted(pair("", clearing, "provider_fees", kept)), "no run has read it"
+    world.make(MON)
+    assert entries(world, "fee") == sorted(pair("", clearing, "provider_fees", 40)), "all that is left in the file"
+
+
 def test_what_a_later_run_takes_back_keeps_its_entry_and_gets_the_opposite_one(tmp_path: Path) -> None:
     world = World(tmp_path, {**PROFILE, "amount_tolerance_minor": 0})
     world.paths.policy.write_text(ACCOUNTS, encoding="utf-8")

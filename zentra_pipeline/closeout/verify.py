@@ -164,6 +164,7 @@ def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report
         findings += _chains(seals, heads[0] if heads else None, is_one_run)
         findings += _periods(bundles, is_one_run)
     warnings = [f"{checked.name}: {text}" if checked.name else text for checked in bundles for text in checked.warnings]
+    warnings += _later_windows(bundles)
     limits = tuple(_limits(single, head is not None))
     return Report(tuple(findings), tuple(seals), limits, tuple(map(_printable, warnings)))
 
@@ -1542,6 +1543,41 @@ def _check_citations(signed: Sequence[_Bundle], seals: Mapping[tuple[str, str], 
     return f"{_count(count, 'window')} cited by {_count(len(signed), 'sign-off')}, each as it is sealed"
 
 
+def _later_windows(bundles: Sequence[_Bundle]) -> list[str]:
+    """What is sealed of a month and is not in its newest sign-off: windows amended, or closed, after it was signed."""
+    newest: dict[tuple[Any, ...], _Bundle] = {}
+    windows: dict[tuple[str, str], list[tuple[int, Seal]]] = defaultdict(list)
+    for bundle in bundles:
+        if bundle.seal is not None and bundle.is_period:
+            key = (bundle.seal.scope, bundle.seal.subject)
+            newest[key] = max(newest.get(key, bundle), bundle, key=_month_and_revision)
+        elif bundle.seal is not None:
+            payload = bundle.seal.payload
+            month = payload["tenant"], payload["ledger_window"][: len("2026-04")]
+            windows[month].append((payload["closeout_revision"], bundle.seal))
+    found = []
+    for bundle in newest.values():
+        assert bundle.seal is not None
+        try:
+            cited = {window["run_id"]: window for window in bundle.cited.cited.values()}
+        except _FailedError:
+            continue
+        latest: dict[str, tuple[int, Seal]] = {}
+        for revision, seal in windows[bundle.seal.payload["tenant"], bundle.seal.payload["period"]]:
+            latest[seal.subject] = max(latest.get(seal.subject, (0, seal)), (revision, seal), key=lambda one: one[0])
+        for run_id, (revision, seal) in sorted(latest.items()):
+            where = f"{seal.payload['provider']} {seal.payload['ledger_window']}"
+            known = cited.get(run_id)
+            if known is None:
+                found.append(f"{bundle.name}: {where} ({seal.bundle}) is sealed and not in the sign-off of its month")
+            elif known["closeout_revision"] < revision:
+                found.append(
+                    f"{bundle.name}: {where} was amended after its month was signed off: {seal.bundle} is revision "
+                    f"{revision}, and the sign-off cites {known['closeout_revision']}; have the month signed off again"
+                )
+    return found
+
+
 def _check_amendments(seals: Sequence[Seal]) -> str:
     by_revision: dict[tuple[str, int], Seal] = {}
     for seal in seals:
@@ -1604,7 +1640,8 @@ def _skeletons(name: str) -> tuple[str, str, str]:
     normal = unicodedata.normalize("NFKC", name)
     forms = (unicodedata.normalize("NFKD", form) for form in (normal, normal.casefold(), normal.upper()))
     plain = ("".join(c for c in form if not 0x300 <= ord(c) < 0x370) for form in forms)
-    written, small, large = ("".join(form.translate(_CONFUSABLES).translate(_CONFUSABLES).split()) for form in plain)
+    looks = ("".join(form.translate(_CONFUSABLES).translate(_CONFUSABLES).split()) for form in plain)
+    written, small, large = ("".join(c for c in look if unicodedata.category(c)[0] not in "PSC") or look for look in looks)
     return written, small, large
 
 

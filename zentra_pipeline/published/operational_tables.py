@@ -52,6 +52,8 @@ COLUMNS: Final = {
     ),
     # Where journal proposals go, by provider and kind; no rows without accounts in policy.yml.
     "account_map": "tenant_id varchar, provider varchar, kind varchar, clearing_account varchar, account varchar",
+    # Deliveries that restate a settlement file and that a run's current revision has not read.
+    "unread_deliveries": "run_id varchar, file_sequence bigint",
     # States that operators gave exceptions, now and as each closeout was sealed (closeout_id is null for now).
     "exception_states": (
         "closeout_id varchar, exception_id varchar, status varchar, owner varchar, lane varchar, resolution varchar, "
@@ -93,18 +95,41 @@ def read(paths: TenantPaths, connection: Connection, runs: Sequence[run_store.Ru
     facts = file_facts.recorded(connection)
     sign_offs = period_store.listed(connection)
     by_id = {run.run_id: run for run in runs}
+    unread = _unread_rows(connection, runs, files, facts)
     rows_of: dict[str, Callable[[], list[tuple[Any, ...]]]] = {
         "runs": lambda: [_run_row(tenant, run) for run in runs],
         "decisions": lambda: [_decision_row(tenant, each, by_id.get(each.run_id or "")) for each in decisions],
         "closeouts": lambda: [_closeout_row(tenant, closeout) for closeout in closeouts],
         "period_closeouts": lambda: [_period_row(tenant, sign_off) for sign_off in sign_offs],
         "account_map": lambda: _account_rows(paths, sorted({run.provider for run in runs})),
+        "unread_deliveries": lambda: unread,
         "exception_states": lambda: _state_rows(decisions, closeouts),
         "files": lambda: _file_rows(tenant, files, facts),
         "single_events": lambda: event_reading.single_rows(entries),
         "currencies": vocabulary.currency_rows,
     }
     return OperationalTables(rows_of, closeouts, entries, files)
+
+
+def _unread_rows(
+    connection: Connection,
+    runs: Sequence[run_store.Run],
+    files: Sequence[file_store.StagedFile],
+    facts: Mapping[int, file_facts.FileFacts],
+) -> list[tuple[Any, ...]]:
+    """The restating deliveries that published runs of their provider have not read; most tenants have none."""
+    restating: dict[str, set[int]] = {}
+    for file in files:
+        known = facts.get(file.sequence)
+        if file.kind == "settlement" and (known is None or json.loads(known.restates)):
+            restating.setdefault(file.provider, set()).add(file.sequence)
+    found: list[tuple[Any, ...]] = []
+    for run in runs:
+        if run.is_published and run.provider in restating:
+            read = run_store.current_revision(connection, run.run_id).files_seen
+            # A revision of a release that kept no manifest has read what there is, as far as anybody knows.
+            found += [(run.run_id, sequence) for sequence in sorted(restating[run.provider] - read) if read]
+    return found
 
 
 def _state_rows(

@@ -19,15 +19,28 @@ with confirmed as (
     where matches.status = 'reversed' and matches.reversed_run_id <> matches.run_id
 ),
 
-lines as (
+-- The lines of matches with the content that the run of the match used: the newest that it has read. What was delivered
+-- since, and read by no run, changes no entry.
+matched_lines as (
     select
-        provider,
-        line_id,
-        gross_minor,
-        fee_minor,
-        currency
-    from settlement_lines
-    qualify row_number() over (partition by provider, line_id order by file_sequence desc, row_number desc) = 1
+        confirmed.sign,
+        confirmed.provider,
+        confirmed.ledger_window,
+        confirmed.run_id,
+        coalesce(legs.item_minor, legs.amount_minor) as leg_minor,
+        deliveries.gross_minor,
+        deliveries.fee_minor,
+        deliveries.currency
+    from match_legs as legs
+    inner join confirmed on legs.match_id = confirmed.match_id and legs.run_id = confirmed.made_run_id
+    inner join settlement_lines as deliveries on legs.provider = deliveries.provider and legs.leg_id = deliveries.line_id
+    left join unread_deliveries as unread
+        on confirmed.made_run_id = unread.run_id and deliveries.file_sequence = unread.file_sequence
+    where legs.leg_type = 'settlement_line' and not coalesce(legs.is_fee, false) and unread.run_id is null
+    qualify row_number() over (
+        partition by confirmed.match_id, confirmed.made_run_id, confirmed.sign, legs.leg_id
+        order by deliveries.file_sequence desc, deliveries.row_number desc
+    ) = 1
 ),
 
 matched_items as (
@@ -45,7 +58,8 @@ endings as (
         exception_id,
         decision_id,
         actor,
-        reason
+        reason,
+        sequence
     from decisions
     where exception_id is not null and result = 'resolved'
     qualify row_number() over (partition by exception_id order by sequence desc) = 1
@@ -60,31 +74,26 @@ proposals as (
     select
         'fee' as kind,
         'fee' as mapped,
-        confirmed.provider,
-        confirmed.ledger_window,
-        confirmed.run_id,
-        lines.currency,
-        cast(sum(confirmed.sign * lines.fee_minor) as bigint) as remainder_minor,
-        confirmed.run_id as natural_key,
+        matched_lines.provider,
+        matched_lines.ledger_window,
+        matched_lines.run_id,
+        matched_lines.currency,
+        cast(sum(matched_lines.sign * matched_lines.fee_minor) as bigint) as remainder_minor,
+        matched_lines.run_id as natural_key,
         cast(null as varchar) as item_id,
         cast(null as varchar) as provider_reference,
         cast(null as varchar) as match_id,
         cast(null as varchar) as exception_id,
         cast(null as varchar) as decision_id,
-        'fees of ' || count(*) filter (confirmed.sign = 1) || ' matched lines, which the ledger has at their gross'
+        cast(null as varchar) as taken_from,
+        'fees of ' || count(*) filter (matched_lines.sign = 1) || ' matched lines, which the ledger has at their gross'
         || case
-            when min(confirmed.sign) = 1 then ''
-            else ', less those of ' || count(*) filter (confirmed.sign = -1) || ' in matches that were taken back'
+            when min(matched_lines.sign) = 1 then ''
+            else ', less those of ' || count(*) filter (matched_lines.sign = -1) || ' in matches that were taken back'
         end as rests_on
-    from match_legs as legs
-    inner join confirmed on legs.match_id = confirmed.match_id and legs.run_id = confirmed.made_run_id
-    inner join lines on legs.provider = lines.provider and legs.leg_id = lines.line_id
-    where
-        legs.leg_type = 'settlement_line'
-        and not coalesce(legs.is_fee, false)
-        and coalesce(legs.item_minor, legs.amount_minor) = lines.gross_minor
-        and lines.fee_minor <> 0
-    group by confirmed.provider, confirmed.ledger_window, confirmed.run_id, lines.currency
+    from matched_lines
+    where matched_lines.leg_minor = matched_lines.gross_minor and matched_lines.fee_minor <> 0
+    group by matched_lines.provider, matched_lines.ledger_window, matched_lines.run_id, matched_lines.currency
 
     union all by name
 
@@ -132,6 +141,7 @@ proposals as (
 
     union all by name
 
+    -- An item that nothing is matched with is left on the clearing account whatever it was excepted for, and once.
     select
         'adjustment' as kind,
         'adjustment' as mapped,
@@ -150,11 +160,72 @@ proposals as (
     from exceptions as cases
     inner join endings on cases.exception_id = endings.exception_id
     where
-        cases.exception_type in ('unmatched_provider_row', 'unmatched_ledger_entry')
+        cases.exception_type in (
+            'unmatched_provider_row', 'unmatched_ledger_entry', 'currency_mismatch', 'ambiguous_match',
+            'duplicate_settlement_line', 'duplicate_ledger_posting'
+        )
         and cases.status = 'resolved' and cases.resolution = 'adjustment_required'
         and not exists (
             select 1 from matched_items
             where matched_items.provider = cases.provider and matched_items.leg_id = cases.subject_id
+        )
+    qualify
+        row_number() over (
+            partition by cases.provider, cases.subject_type, cases.subject_id, cases.currency
+            order by endings.sequence desc
+        ) = 1
+
+    union all by name
+
+    -- What the provider paid less, or more, than the rows that it gives for it is left there as well.
+    select
+        'adjustment' as kind,
+        'adjustment' as mapped,
+        cases.provider,
+        cases.ledger_window,
+        cases.run_id,
+        cases.currency,
+        cases.difference_minor as remainder_minor,
+        cases.exception_id as natural_key,
+        cases.subject_id as item_id,
+        cases.provider_reference,
+        cases.exception_id,
+        endings.decision_id,
+        'control total mismatch: adjustment required' as rests_on
+    from exceptions as cases
+    inner join endings on cases.exception_id = endings.exception_id
+    where
+        cases.exception_type = 'control_total_mismatch'
+        and cases.status = 'resolved' and cases.resolution = 'adjustment_required'
+
+    union all by name
+
+    -- A fee off its schedule was taken with the line's whole fee: what it is off goes from the fee account.
+    select
+        'adjustment' as kind,
+        'adjustment' as mapped,
+        cases.provider,
+        cases.ledger_window,
+        cases.run_id,
+        cases.currency,
+        -cases.difference_minor as remainder_minor,
+        cases.exception_id as natural_key,
+        cases.subject_id as item_id,
+        cases.provider_reference,
+        cases.exception_id,
+        endings.decision_id,
+        'fee' as taken_from,
+        'fee variance: adjustment required' as rests_on
+    from exceptions as cases
+    inner join endings on cases.exception_id = endings.exception_id
+    where
+        cases.exception_type = 'fee_variance'
+        and cases.status = 'resolved' and cases.resolution = 'adjustment_required'
+        and exists (
+            select 1 from matched_items
+            where
+                matched_items.provider = cases.provider
+                and matched_items.leg_id in (cases.subject_id, cases.subject_id || '#fee')
         )
 
     union all by name
@@ -205,11 +276,12 @@ entries as (
     select
         'jrn_' || left(sha256(proposals.kind || ' ' || proposals.provider || ' ' || proposals.natural_key), 24) as entry_id,
         proposals.*,
-        account_map.clearing_account,
+        coalesce(taken.account, account_map.clearing_account) as taken_account,
         account_map.account,
         account_map.tenant_id
     from proposals
     inner join account_map on proposals.provider = account_map.provider and proposals.mapped = account_map.kind
+    left join account_map as taken on proposals.provider = taken.provider and proposals.taken_from = taken.kind
     where proposals.remainder_minor <> 0
 ),
 
@@ -221,7 +293,7 @@ final as (
         entries.ledger_window,
         entries.run_id,
         entries.kind,
-        case when places.is_first then entries.clearing_account else entries.account end as account,
+        case when places.is_first then entries.taken_account else entries.account end as account,
         case when (entries.remainder_minor > 0) = places.is_first then 'debit' else 'credit' end as direction,
         abs(entries.remainder_minor) as amount_minor,
         entries.currency,
