@@ -2,8 +2,8 @@
 
 Four eyes are worth what names are worth. Two names are one person's when they look the same: width, letter case, space,
 accents of Latin, Greek and Cyrillic letters, punctuation, and letters of other scripts that look like Latin ones make
-no second person (skeletons after Unicode UTS 39, with the subset of its confusables below). A new name keeps to one script. Does
-not belong here: tokens and their checks (access), what somebody may do (decisions.policy).
+no second person (skeletons after Unicode UTS 39, with the subset of its confusables below). A new name keeps to one
+script. Does not belong here: tokens and their checks (access), what somebody may do (decisions.policy).
 """
 
 import os

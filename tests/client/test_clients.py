@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import json
+import re
 import subprocess
 import sys
 import threading
@@ -26,12 +28,14 @@ from zentra_pipeline.client import (
     ZentraSync,
     clients,
 )
+from zentra_pipeline.client.exchange import Listing, Request, Session
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.settings import DBT_PROJECT
+from zentra_pipeline.settings import DBT_PROJECT, PACKAGE_ROOT
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
+PROJECT = PACKAGE_ROOT.parent
 ASKED: dict[str, Any] = {
     "provider": PROVIDER,
     "settlement_file": "set_2026_04_26",
@@ -60,9 +64,79 @@ def test_both_clients_have_the_same_calls() -> None:
 
     names = {name.removeprefix("Async") for name, noun in vars(clients).items() if inspect.isclass(noun)}
     nouns = [name for name in names if operations(getattr(clients, f"Async{name}", object))]
-    assert sorted(nouns) == ["Closeouts", "Events", "Exceptions", "Intents", "Payments", "Periods", "Runs", "Token"]
+    assert sorted(nouns) == [
+        *("Closeouts", "Events", "Exceptions", "Files", "Intents", "Payments", "Periods", "Runs", "Server", "Token"),
+        "Webhooks",
+    ]
     for name in nouns:
         assert operations(getattr(clients, f"Async{name}")) == operations(getattr(clients, f"Sync{name}"))
+
+
+def first_request(operation: Callable[..., Any]) -> Request:
+    """What an operation asks for first, its arguments made up from its signature."""
+    given: dict[str, Any] = {"content": b"x", "headers": {}, "revision": 1, "kind": "settlement"}
+    parameters = list(inspect.signature(operation).parameters.values())[1:]
+    needed = {each.name: given.get(each.name, "made_up") for each in parameters if each.default is each.empty}
+    made = operation(Session(), **needed)
+    asked = next(made.page(None) if isinstance(made, Listing) else made)
+    assert isinstance(asked, Request)
+    return asked
+
+
+def test_the_clients_cover_every_route() -> None:
+    operations = {
+        call._operation
+        for noun in vars(clients).values()
+        if inspect.isclass(noun)
+        for call in vars(noun).values()
+        if hasattr(call, "_operation")
+    }
+    described = json.loads((PROJECT / "docs" / "openapi.json").read_text(encoding="utf-8"))["paths"]
+    routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    asked = {(request.method, request.path) for request in map(first_request, operations)}
+    covered = {
+        min((route for route in routes if route[0] == method and is_of(path, route[1])), key=lambda r: r[1].count("{"))
+        for method, path in asked
+    }
+    assert covered == routes
+
+
+def is_of(path: str, template: str) -> bool:
+    return re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path) is not None
+
+
+def test_what_a_run_came_to_and_its_files_come_by_the_client(books: Books, url: str) -> None:
+    with sync(url, books.tokens["acme", "admin"]) as zentra:
+        (run, *_) = zentra.reconciliation.runs.list(provider=PROVIDER)
+        for rows in ("matches", "three_way", "exceptions", "events"):
+            assert list(getattr(zentra.reconciliation.runs, rows)(run.id, page_size=2)), rows
+        assert zentra.reconciliation.closeouts.get(run.id).closeout_status == "open"
+        assert list(zentra.reconciliation.closeouts.approvals()) == []
+        workbook = zentra.reconciliation.runs.workbook(run.id)
+        assert (workbook.name, workbook.content[:2]) == (f"{PROVIDER}-{run.ledger_window}.xlsx", b"PK")
+        sheet = zentra.reconciliation.exceptions.sheet(run_id=run.id)
+        assert (sheet.media_type, sheet.content[:14]) == ("text/csv", b"action,reason,")
+        (row, *_) = zentra.reconciliation.runs.exceptions(run.id)
+        done = zentra.reconciliation.exceptions.decide_sheet(
+            f"exception_id,action,reason\r\n{row.exception_id},comment,seen\r\n".encode()
+        )
+        assert (done.accepted, done.refused) == (1, 0)
+        told = zentra.reconciliation.exceptions.attach(row.exception_id, b"a note", name="note.txt", reason="see")
+        digest = told.decisions[-1].model_extra["attachment"]["sha256"]  # type: ignore[index]
+        assert zentra.reconciliation.exceptions.attachment(row.exception_id, digest).content == b"a note"
+        line = b"line_id,line_type,provider_reference,merchant_reference,gross_minor,fee_minor,net_minor,currency,"
+        line += b"settled_at,batch_id\nx1,payment,r,,1,0,1,USD,2026-04-21T10:00:00Z,\n"
+        file = zentra.files.upload(
+            "rail_new", "settlement", line, settlement_file="set_x", media_type="text/csv", confirm=True
+        )
+        assert (file.staged, file.unchanged) == (1, False)
+        endpoint = zentra.webhooks.add(url="https://hooks.example.com/z", events=["reconciliation.run.*"])
+        assert (endpoint.secret or "").startswith("whsec_")
+        assert zentra.webhooks.change(endpoint.id, status="disabled").status == "disabled"
+        assert [each.id for each in zentra.webhooks.list()] == [endpoint.id]
+        assert zentra.webhooks.remove(endpoint.id) is None
+        assert zentra.server.health().status == "ok"
+        assert zentra.server.problem_kind("not-found").status == 404
 
 
 def test_a_call_is_described_as_its_operation() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.scenarios.rows import MON, call, post, settle
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import cli
 from zentra_pipeline.closeout import verify
+from zentra_pipeline.desk import hand_out
 from zentra_pipeline.errors import InputRejectedError, NotFoundError, UsageError, VerificationError
 from zentra_pipeline.review import attachments
 from zentra_pipeline.store import decisions as decision_store
@@ -64,6 +66,34 @@ def test_another_digest_in_the_bundle_does_not_verify(world: World, tmp_path: Pa
     path = bundle / "files" / "decisions.jsonl"
     path.write_bytes(path.read_bytes().replace(hashlib.sha256(PDF).hexdigest().encode(), b"0" * 64))
     assert "files" in {found.check for found in verify.verify(bundle, world.home.trust).findings if not found.holds}
+
+
+def test_a_zip_with_the_files_themselves_verifies_and_with_others_it_does_not(world: World, tmp_path: Path) -> None:
+    closeout, folder = hand_out.sealed(world.tenant, monday(world), "1")
+    for with_attachments in (False, True):
+        packed = hand_out.zipped(world.paths, closeout, folder, with_attachments=with_attachments)
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(tmp_path / str(with_attachments))
+        packed.unlink()
+    digest, name = hashlib.sha256(PDF).hexdigest(), hand_out.name_of(closeout)
+    assert not (tmp_path / "False" / name / "attachments").exists()
+    file = tmp_path / "True" / name / "attachments" / digest
+    assert file.read_bytes() == PDF
+
+    def attachments_of(folder: Path) -> tuple[bool, str]:
+        report = verify.verify(folder, world.home.trust)
+        (found,) = [each for each in report.findings if each.check == "attachments"]
+        return report.holds, found.detail
+
+    bundle = file.parent.parent
+    assert attachments_of(bundle) == (True, "1 of 1 attached file here, each as the seal says")
+    file.write_bytes(PDF[:-1] + b"!")
+    assert attachments_of(bundle) == (False, f"attachment {digest[:12]}… is not what was attached")
+    file.write_bytes(PDF)
+    file.with_name("0" * 64).write_bytes(PDF)
+    assert attachments_of(bundle) == (False, f"no decision names attachment {'0' * 12}…")
+    file.with_name("0" * 64).rename(file.with_name("answer.pdf"))
+    assert not verify.verify(bundle, world.home.trust).holds
 
 
 def test_only_the_bytes_that_were_attached_are_handed_out(world: World) -> None:

@@ -35,7 +35,15 @@ def test_names_that_look_the_same_are_one_person(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("ana", "ann"), ("Ian", "Lan"), ("mia", "mla"), ("Ali", "All"), ("approver_1", "approver_2"), ("ana", "anna"), ("__", "--")],
+    [
+        ("ana", "ann"),
+        ("Ian", "Lan"),
+        ("mia", "mla"),
+        ("Ali", "All"),
+        ("approver_1", "approver_2"),
+        ("ana", "anna"),
+        ("__", "--"),
+    ],
 )
 def test_names_that_look_different_are_two(one: str, other: str) -> None:
     assert not actors.same_person(one, other)

@@ -116,11 +116,19 @@ def _come_late(story: Story, card: World) -> None:
     left["blocked"] = story.step("operator", "prepare")
     assert story.step("admin", "prepare", "windows").json()["items"][0]["status"] == "prepared"
     left["own window"] = story.step("admin", "approve", "windows").json()["items"]
-    assert story.step("approver", "approve", "windows").json()["items"][0]["status"] == "sealed"
+    (waiting,) = [each for each in story.as_("analyst").items("/reconciliation/approvals") if each["closeout"]]
+    seen = {waiting["id"]: waiting["closeout"]["prepared_at"]}
+    left["stale window"] = story.step("approver", "approve", "windows", seen={waiting["id"]: "2026-05-01"})
+    left["other window"] = story.step("approver", "approve", "windows", seen={"clo_1": "2026-05-01"})
+    left["seen to prepare"] = story.step("admin", "prepare", "windows", seen=seen)
+    assert story.step("approver", "approve", "windows", seen=seen).json()["items"][0]["status"] == "sealed"
     left["changed"] = story.month()
     left["warned"] = verify.verify(story.world.paths.closeouts, story.world.home.trust)
     left["second"] = story.step("operator", "prepare")
-    left["signed again"] = story.step("approver", "approve")
+    (left["waits"],) = story.as_("analyst").items("/reconciliation/approvals")
+    seen = {left["waits"]["id"]: left["waits"]["sign_off"]["prepared_at"]}
+    left["stale"] = story.step("approver", "approve", seen={left["waits"]["id"]: "2026-05-01T00:00:00Z"})
+    left["signed again"] = story.step("approver", "approve", seen=seen)
     left["last"] = story.month()
 
 
@@ -168,6 +176,18 @@ def test_whoever_prepared_a_window_of_a_month_does_not_approve_it(story: Story) 
     assert (refused["status"], "ada prepared the closeout" in refused["detail"]) == ("refused", True)
     closed = story.world.query("select distinct prepared_by, approved_by from closeouts order by all")
     assert [tuple(row.values()) for row in closed] == [("ada", "anton"), ("olga", "anton")]
+
+
+def test_what_was_looked_at_is_what_is_approved_over_http(story: Story) -> None:
+    left = story.left
+    (stale,) = left["stale window"].json()["items"]
+    assert (stale["status"], stale["detail"]) == ("refused", "it was prepared again since you looked")
+    assert left["other window"].json()["items"] == []
+    assert left["seen to prepare"].status_code == 422
+    assert (left["waits"]["kind"], left["waits"]["sign_off"]["period"]) == ("sign_off", APRIL)
+    assert left["waits"]["sign_off"]["totals"]["windows"] == 7
+    assert (left["stale"].status_code, "prepared again since you looked" in left["stale"].text) == (409, True)
+    assert left["signed again"].status_code == 200
 
 
 def test_a_month_is_signed_off_by_two_people(story: Story) -> None:

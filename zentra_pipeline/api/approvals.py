@@ -1,4 +1,4 @@
-"""The route of what waits for approval, exceptions and closeouts alike; approving is theirs (exceptions, closeouts)."""
+"""The route of what waits for approval: exceptions, closeouts, sign-offs of months. Approving has its own routes."""
 
 from typing import Any, Final
 
@@ -94,14 +94,29 @@ CLOSEOUT_SCHEMA: Final = _object(
     quarantine=_object(rows=_MINOR, accepted_by=_TEXT_OR_NULL, reason=_TEXT_OR_NULL),
     policy=_object(rule=_TEXT, digest=_TEXT, approvals_by_token={"type": "boolean"}),
 )
+SIGN_OFF_SCHEMA: Final = _object(
+    closeout_id=_TEXT,
+    period=_TEXT,
+    revision=_MINOR,
+    prepared_by=_TEXT,
+    prepared_at={**_TEXT, "format": "date-time"},
+    amends=_TEXT_OR_NULL,
+    reason=_TEXT_OR_NULL,
+    windows=_ROWS,
+    totals={"type": "object", "description": "What the windows add up to, by provider and currency."},
+    changes={**_ROWS, "description": "Windows that are other than the sign-off before says."},
+    evidence=_object(root=_TEXT, rows=_MINOR),
+    policy=_object(rule=_TEXT, digest=_TEXT, approvals_by_token={"type": "boolean"}),
+)
 PENDING_EXCEPTION: Final = _or_null(EXCEPTION_SCHEMA, "What waits for approval; null when nothing does.")
 APPROVED_EXCEPTION: Final = _or_null(EXCEPTION_SCHEMA, "What there was to approve, of a proposal and its approval.")
 PENDING_CLOSEOUT: Final = _or_null(CLOSEOUT_SCHEMA, "What waits for approval; null when nothing does.")
 _ITEM: Final = _object(
-    kind={"type": "string", "enum": ["exception", "closeout"]},
+    kind={"type": "string", "enum": ["exception", "closeout", "sign_off"]},
     id={**_TEXT, "description": "exception_id or closeout_id."},
     exception=_or_null(EXCEPTION_SCHEMA, "Of an exception."),
     closeout=_or_null(CLOSEOUT_SCHEMA, "Of a closeout; null for one prepared before this was kept."),
+    sign_off=_or_null(SIGN_OFF_SCHEMA, "Of a month's sign-off."),
 )
 
 
@@ -116,12 +131,13 @@ _ITEM: Final = _object(
 def list_approvals(caller: Reader, query: Paging) -> Response:
     """Everything that waits for a second person, exceptions first: items of both sides, what changes, the limit.
 
-    Approve an exception with a decision on it, a closeout with a step on the closeout of its run.
+    Approve an exception with a decision on it, a closeout with a step on the closeout of its run, a sign-off with one
+    on its month.
     """
     kind, last = place_of(query.after, str, str) or ["", ""]
     with caller.tenant.reading() as connection:
-        found = [*_exceptions(caller, connection), *_closeouts(connection)]
-    order = {"exception": 1, "closeout": 2}
+        found = [*_exceptions(caller, connection), *_closeouts(connection), *_sign_offs(connection)]
+    order = {"exception": 1, "closeout": 2, "sign_off": 3}
     rest = [item for item in found if (order[item["kind"]], item["id"]) > (order.get(kind, 0), last)]
     return json_response(page(rest, query.limit, lambda item: (item["kind"], item["id"])))
 
@@ -133,13 +149,26 @@ def of_exceptions(caller: Caller, connection: Connection, rows: list[dict[str, A
 
 def _exceptions(caller: Caller, connection: Connection) -> list[dict[str, Any]]:
     return [
-        {"kind": "exception", "id": content["exception_id"], "exception": content, "closeout": None}
+        {"kind": "exception", "id": content["exception_id"], "exception": content, "closeout": None, "sign_off": None}
         for content in waiting.exceptions(caller.paths, connection)
     ]
 
 
 def _closeouts(connection: Connection) -> list[dict[str, Any]]:
     return [
-        {"kind": "closeout", "id": item.closeout_id, "exception": None, "closeout": content}
+        {"kind": "closeout", "id": item.closeout_id, "exception": None, "closeout": content, "sign_off": None}
         for item, content in waiting.closeouts(connection)
+    ]
+
+
+def _sign_offs(connection: Connection) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": "sign_off",
+            "id": item.closeout_id,
+            "exception": None,
+            "closeout": None,
+            "sign_off": item.content | {name: getattr(item, name) for name in ("prepared_by", "prepared_at", "reason")},
+        }
+        for item in sorted(waiting.sign_offs(connection), key=lambda each: each.closeout_id)
     ]

@@ -1,5 +1,6 @@
 """Routes of a run's closeout: its status, preparing and approving it. What a closeout is does not belong here."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -20,7 +21,7 @@ from zentra_pipeline.closeout import approval, closing
 from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closing import CloseoutResult
-from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.errors import OutdatedError, RefusedError
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
@@ -29,6 +30,16 @@ router = APIRouter(prefix="/reconciliation/runs/{run_id}/closeout", tags=["close
 
 PREPARE: Final = "prepare"
 APPROVE: Final = "approve"
+
+
+Seen = Annotated[
+    dict[str, str] | None,
+    Field(
+        max_length=10_000,
+        description="Of approve: the closeouts that were looked at, each by its id with its `prepared_at`. What was "
+        "prepared again since is not approved.",
+    ),
+]
 
 
 class NewStep(StrictModel):
@@ -44,6 +55,7 @@ class NewStep(StrictModel):
         max_length=4_096,
         description="Of prepare: reason for closing with quarantined rows.",
     )
+    seen: Seen = None
 
 
 class CloseoutView(BaseModel):
@@ -107,7 +119,15 @@ def show(caller: Reader, run_id: str) -> Response:
     responses={
         200: {"model": StepOutcome},
         **problems.responses(
-            "malformed", "too-large", "media-type", "refused", "not-found", "blocked", "conflict", "not-configured"
+            "malformed",
+            "too-large",
+            "media-type",
+            "refused",
+            "not-found",
+            "blocked",
+            "conflict",
+            "outdated",
+            "not-configured",
         ),
     },
     openapi_extra=bodies.described(bodies.JSON, NewStep),
@@ -119,6 +139,7 @@ def take_step(
 
     A repeated step changes nothing.
     """
+    check_seen(step.action, step.seen)
     if step.action == APPROVE:
         caller.require(security.APPROVE)
         if step.reason is not None or step.accept_quarantine is not None:
@@ -141,6 +162,11 @@ def _taken(candidate: CloseoutCandidate, step: NewStep, caller: Caller, serving:
     actor, origin = caller.actor, caller.origin
     if step.action == PREPARE:
         return closing.prepare(candidate, actor, serving.now(), step.reason, step.accept_quarantine, origin)
+    prepared = candidate.prepared
+    if prepared is not None and step.seen is not None and step.seen != {prepared.closeout_id: prepared.prepared_at}:
+        raise OutdatedError(
+            f"closeout {prepared.closeout_id}, prepared {prepared.prepared_at}, is not what was looked at: look again"
+        )
     try:
         return closing.approve(candidate, actor, serving.now(), origin)
     except RefusedError as cause:
@@ -148,6 +174,12 @@ def _taken(candidate: CloseoutCandidate, step: NewStep, caller: Caller, serving:
         kind = "refused" if is_same else "conflict"
         members = problems.of_remedy(cause.remedy)
         raise ProblemError(kind, problems.printable(str(cause)), members=members) from cause
+
+
+def check_seen(action: str, seen: Mapping[str, str] | None) -> None:
+    """Refuse a `seen` of somebody who approves nothing."""
+    if action != APPROVE and seen is not None:
+        raise ProblemError("invalid", "body: seen belongs to approve; leave it out")
 
 
 def _as_view(closeout: Closeout) -> dict[str, Any]:

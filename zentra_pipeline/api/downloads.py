@@ -1,8 +1,8 @@
 """Routes of files to take along: a run's workbook, a sealed bundle and its report. Writing them is not done here."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
@@ -55,11 +55,16 @@ def workbook(caller: Reader, run_id: str) -> Response:
     summary="A sealed bundle as a zip.",
     responses=_answer(ZIP, "The bundle; the same bundle gives the same bytes."),
 )
-def bundle(caller: Reader, run_id: str, revision: str) -> Response:
+def bundle(
+    caller: Reader,
+    run_id: str,
+    revision: str,
+    attachments: Annotated[bool, Query(description="With the files attached to its comments.")] = False,
+) -> Response:
     """What `zentra verify` checks, once it is unpacked; `revision` counts the closeouts of the run from 1."""
     run = find_run(caller, run_id)
     closeout, folder = hand_out.sealed(caller.tenant, run.run_id, revision)
-    file = hand_out.zipped(caller.paths, closeout, folder)
+    file = hand_out.zipped(caller.paths, closeout, folder, with_attachments=attachments)
     return FileResponse(
         file,
         headers=_SAFE,

@@ -12,7 +12,7 @@ from zentra_pipeline import identifiers
 from zentra_pipeline.actors import same_person
 from zentra_pipeline.api import bodies, problems, security
 from zentra_pipeline.api.bodies import StrictModel, json_body
-from zentra_pipeline.api.closeouts import APPROVE, PREPARE
+from zentra_pipeline.api.closeouts import APPROVE, PREPARE, Seen, check_seen
 from zentra_pipeline.api.downloads import REPORT_POLICY, ZIP
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import Caller, Preparer, Reader
@@ -38,6 +38,7 @@ class NewSignOffStep(StrictModel):
     reason: str | None = Field(
         default=None, min_length=1, max_length=4_096, description="Of prepare: why an earlier sign-off is amended."
     )
+    seen: Seen = None
 
 
 class NewWindowsStep(StrictModel):
@@ -47,6 +48,7 @@ class NewWindowsStep(StrictModel):
     provider: str | None = Field(default=None, max_length=64, description="Only windows of this provider.")
     ledger_window: str | None = Field(default=None, max_length=10, description="Only windows of this day, YYYY-MM-DD.")
     no_activity: bool = Field(default=False, description="Of prepare: days without a run too, as without activity.")
+    seen: Seen = None
 
 
 class SignOffView(BaseModel):
@@ -209,7 +211,15 @@ def show(caller: Reader, serving: Serving, period: str) -> Response:
     responses={
         200: {"model": SignOffOutcome},
         **problems.responses(
-            "malformed", "too-large", "media-type", "refused", "not-found", "blocked", "conflict", "not-configured"
+            "malformed",
+            "too-large",
+            "media-type",
+            "refused",
+            "not-found",
+            "blocked",
+            "conflict",
+            "outdated",
+            "not-configured",
         ),
     },
     openapi_extra=bodies.described(bodies.JSON, NewSignOffStep),
@@ -222,11 +232,12 @@ def sign_off(
     A repeated step changes nothing.
     """
     month = find(caller, serving, period)
+    check_seen(step.action, step.seen)
     if step.action == APPROVE:
         caller.require(security.APPROVE)
         if step.reason is not None:
             raise ProblemError("invalid", "body: reason belongs to prepare; leave it out")
-    result = take_step(caller, serving, month, step.action, step.reason)
+    result = take_step(caller, serving, month, step.action, step.reason, _seen(step.seen))
     sealed = result.sign_off
     assert sealed is not None
     pending = None if sealed.is_sealed else sealed.content
@@ -247,17 +258,25 @@ def close_windows(
 ) -> Response:
     """Prepare every window that can be, or approve every one that somebody else prepared; each by itself."""
     month = find(caller, serving, period)
+    check_seen(step.action, step.seen)
     wanted = closing_windows.Wanted(step.provider, step.ledger_window)
     arguments = (caller.tenant, month.period, caller.actor, serving.now(), caller.origin, wanted)
     if step.action == APPROVE:
         caller.require(security.APPROVE)
         if step.no_activity:
             raise ProblemError("invalid", "body: no_activity belongs to prepare; leave it out")
-        done = closing_windows.approve(*arguments)
+        done = closing_windows.approve(*arguments, seen=step.seen)
     else:
         done = closing_windows.prepare(*arguments, no_activity=step.no_activity)
     items = [outcome.as_object() | {"detail": _shown(outcome.detail)} for outcome in done]
     return json_response({"items": items})
+
+
+def _seen(seen: dict[str, str] | None) -> str | None:
+    """The sign-off that was looked at, as a form says it; text that is none where it is not one."""
+    if seen is None:
+        return None
+    return period_closing.seen_as(*next(iter(seen.items()))) if len(seen) == 1 else "not one sign-off"
 
 
 def _shown(detail: str | None) -> str | None:

@@ -4,7 +4,7 @@ from types import TracebackType
 
 import httpx
 
-from zentra_pipeline.client import operations
+from zentra_pipeline.client import closing_operations, file_operations, operations, webhook_operations
 from zentra_pipeline.client.exchange import Retry, Session
 from zentra_pipeline.client.transports import (
     AsyncCall,
@@ -32,6 +32,12 @@ class AsyncRuns(AsyncNoun):
     rollforward = AsyncList(operations.list_rollforward)
     conservation = AsyncList(operations.list_conservation)
     open_items = AsyncList(operations.list_open_items)
+    matches = AsyncList(closing_operations.list_matches)
+    three_way = AsyncList(closing_operations.list_three_way)
+    exceptions = AsyncList(closing_operations.list_run_exceptions)
+    events = AsyncList(closing_operations.list_run_events)
+    evidence = AsyncList(closing_operations.list_evidence)
+    workbook = AsyncCall(closing_operations.run_workbook)
 
 
 class SyncRuns(SyncNoun):
@@ -45,6 +51,12 @@ class SyncRuns(SyncNoun):
     rollforward = SyncList(operations.list_rollforward)
     conservation = SyncList(operations.list_conservation)
     open_items = SyncList(operations.list_open_items)
+    matches = SyncList(closing_operations.list_matches)
+    three_way = SyncList(closing_operations.list_three_way)
+    exceptions = SyncList(closing_operations.list_run_exceptions)
+    events = SyncList(closing_operations.list_run_events)
+    evidence = SyncList(closing_operations.list_evidence)
+    workbook = SyncCall(closing_operations.run_workbook)
 
 
 class AsyncExceptions(AsyncNoun):
@@ -52,6 +64,10 @@ class AsyncExceptions(AsyncNoun):
 
     get = AsyncCall(operations.get_exception)
     decide = AsyncCall(operations.decide)
+    sheet = AsyncCall(file_operations.exception_sheet)
+    decide_sheet = AsyncCall(file_operations.decide_sheet)
+    attach = AsyncCall(file_operations.attach)
+    attachment = AsyncCall(file_operations.get_attachment)
     list = AsyncList(operations.list_exceptions)
 
 
@@ -60,6 +76,10 @@ class SyncExceptions(SyncNoun):
 
     get = SyncCall(operations.get_exception)
     decide = SyncCall(operations.decide)
+    sheet = SyncCall(file_operations.exception_sheet)
+    decide_sheet = SyncCall(file_operations.decide_sheet)
+    attach = SyncCall(file_operations.attach)
+    attachment = SyncCall(file_operations.get_attachment)
     list = SyncList(operations.list_exceptions)
 
 
@@ -98,9 +118,14 @@ class AsyncPayments(AsyncNoun):
 
 
 class AsyncCloseouts(AsyncNoun):
-    """Closed windows."""
+    """Windows and their closeouts, and what waits for approval."""
 
     calendar = AsyncCall(operations.closeout_calendar)
+    get = AsyncCall(closing_operations.get_closeout)
+    step = AsyncCall(closing_operations.close_run)
+    approvals = AsyncList(closing_operations.list_approvals)
+    bundle = AsyncCall(closing_operations.run_bundle)
+    report = AsyncCall(closing_operations.run_report)
 
 
 class AsyncPeriods(AsyncNoun):
@@ -111,6 +136,38 @@ class AsyncPeriods(AsyncNoun):
     sign_off = AsyncCall(operations.sign_off_period)
     close_windows = AsyncCall(operations.close_period_windows)
     journal = AsyncCall(operations.period_journal)
+    journal_sheet = AsyncCall(closing_operations.period_journal_sheet)
+    bundle = AsyncCall(closing_operations.period_bundle)
+    report = AsyncCall(closing_operations.period_report)
+
+
+class AsyncFiles(AsyncNoun):
+    """Files and callbacks that come over HTTP."""
+
+    upload = AsyncCall(file_operations.upload_file)
+    forward_callback = AsyncCall(file_operations.forward_callback)
+
+
+class AsyncWebhooks(AsyncNoun):
+    """Outbound webhooks."""
+
+    add = AsyncCall(webhook_operations.add_endpoint)
+    list = AsyncList(webhook_operations.list_endpoints)
+    get = AsyncCall(webhook_operations.get_endpoint)
+    change = AsyncCall(webhook_operations.change_endpoint)
+    remove = AsyncCall(webhook_operations.remove_endpoint)
+    rotate = AsyncCall(webhook_operations.rotate_secret)
+    deliveries = AsyncList(webhook_operations.list_deliveries)
+    delivery = AsyncCall(webhook_operations.get_delivery)
+    attempts = AsyncList(webhook_operations.list_attempts)
+    replay = AsyncCall(webhook_operations.replay)
+
+
+class AsyncServer(AsyncNoun):
+    """The server itself."""
+
+    health = AsyncCall(file_operations.health)
+    problem_kind = AsyncCall(file_operations.problem_kind)
 
 
 class AsyncToken(AsyncNoun):
@@ -139,9 +196,14 @@ class SyncPayments(SyncNoun):
 
 
 class SyncCloseouts(SyncNoun):
-    """Closed windows."""
+    """Windows and their closeouts, and what waits for approval."""
 
     calendar = SyncCall(operations.closeout_calendar)
+    get = SyncCall(closing_operations.get_closeout)
+    step = SyncCall(closing_operations.close_run)
+    approvals = SyncList(closing_operations.list_approvals)
+    bundle = SyncCall(closing_operations.run_bundle)
+    report = SyncCall(closing_operations.run_report)
 
 
 class SyncPeriods(SyncNoun):
@@ -152,6 +214,38 @@ class SyncPeriods(SyncNoun):
     sign_off = SyncCall(operations.sign_off_period)
     close_windows = SyncCall(operations.close_period_windows)
     journal = SyncCall(operations.period_journal)
+    journal_sheet = SyncCall(closing_operations.period_journal_sheet)
+    bundle = SyncCall(closing_operations.period_bundle)
+    report = SyncCall(closing_operations.period_report)
+
+
+class SyncFiles(SyncNoun):
+    """Files and callbacks that come over HTTP."""
+
+    upload = SyncCall(file_operations.upload_file)
+    forward_callback = SyncCall(file_operations.forward_callback)
+
+
+class SyncWebhooks(SyncNoun):
+    """Outbound webhooks."""
+
+    add = SyncCall(webhook_operations.add_endpoint)
+    list = SyncList(webhook_operations.list_endpoints)
+    get = SyncCall(webhook_operations.get_endpoint)
+    change = SyncCall(webhook_operations.change_endpoint)
+    remove = SyncCall(webhook_operations.remove_endpoint)
+    rotate = SyncCall(webhook_operations.rotate_secret)
+    deliveries = SyncList(webhook_operations.list_deliveries)
+    delivery = SyncCall(webhook_operations.get_delivery)
+    attempts = SyncList(webhook_operations.list_attempts)
+    replay = SyncCall(webhook_operations.replay)
+
+
+class SyncServer(SyncNoun):
+    """The server itself."""
+
+    health = SyncCall(file_operations.health)
+    problem_kind = SyncCall(file_operations.problem_kind)
 
 
 class SyncToken(SyncNoun):
@@ -211,6 +305,9 @@ class Zentra:
         play = AsyncTransport(Session(retry or Retry()), self._http)
         self.reconciliation = AsyncReconciliation(play)
         self.runtime = AsyncRuntime(play)
+        self.files = AsyncFiles(play)
+        self.webhooks = AsyncWebhooks(play)
+        self.server = AsyncServer(play)
         self.token = AsyncToken(play)
         self.events = self.reconciliation.events
 
@@ -255,6 +352,9 @@ class ZentraSync:
         play = SyncTransport(Session(retry or Retry()), self._http)
         self.reconciliation = SyncReconciliation(play)
         self.runtime = SyncRuntime(play)
+        self.files = SyncFiles(play)
+        self.webhooks = SyncWebhooks(play)
+        self.server = SyncServer(play)
         self.token = SyncToken(play)
         self.events = self.reconciliation.events
 

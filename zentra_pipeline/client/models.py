@@ -3,6 +3,7 @@
 Amounts are integers of minor units beside their ISO 4217 currency, instants aware UTC datetimes.
 """
 
+import re
 from datetime import date, datetime
 from typing import Any
 
@@ -241,6 +242,158 @@ class RunRow(Answer):
     currency: str
 
 
+class Row(Answer):
+    """A row of a published table: its columns are members."""
+
+
+class Closeout(Answer):
+    """A revision of a run's closeout."""
+
+    closeout_id: str
+    run_id: str
+    revision: int
+    status: str
+    prepared_by: str
+    prepared_at: str
+    approved_by: str | None
+    sealed_at: datetime | None
+    evidence_root: str
+    evidence_rows: int
+    evidence_status: str
+    seal_digest: str | None
+    amends: str | None
+    reason: str | None
+
+
+class CloseoutState(Answer):
+    """A run's closeouts, newest last; `pending_approval` is what there is to approve of the prepared one."""
+
+    run_id: str
+    closeout_status: str
+    closeouts: tuple[Closeout, ...]
+    pending_approval: dict[str, Any] | None
+
+
+class CloseoutStep(Closeout):
+    """A closeout after a step; `is_new` is false for a repeat."""
+
+    is_new: bool
+    pending_approval: dict[str, Any] | None
+
+
+class Approval(Answer):
+    """Something that waits for a second person: an exception's proposal, a closeout, or a month's sign-off."""
+
+    kind: str
+    id: str
+    exception: dict[str, Any] | None
+    closeout: dict[str, Any] | None
+    sign_off: dict[str, Any] | None = None
+
+
+class Download(Answer):
+    """A file that was handed out; `name` is what the server calls it, and no path."""
+
+    content: bytes
+    media_type: str
+    disposition: str | None
+
+    @property
+    def name(self) -> str | None:
+        """The file's name in plain letters."""
+        found = re.search(r'filename="([^"/\\\\]+)"', self.disposition or "")
+        return found[1] if found else None
+
+
+class UploadedFile(Answer):
+    """What became of an upload: rows staged, rows in quarantine and why."""
+
+    file_id: str
+    sha256: str
+    rows: int
+    staged: int
+    quarantined: int
+    unchanged: bool
+    unknown_columns: tuple[str, ...]
+    reasons: dict[str, int]
+
+
+class CallbackReceipt(Answer):
+    """A callback that was received: `is_new` is false for one known already."""
+
+    id: str
+    is_new: bool
+    verification: str
+
+
+class SheetRow(Answer):
+    """What became of a row of a sheet, and why where it was refused."""
+
+    row: int
+    exception_id: str
+    is_accepted: bool
+    problem: str | None
+    reason: str | None
+
+
+class SheetResult(Answer):
+    """What became of every row of a sheet, in order."""
+
+    accepted: int
+    refused: int
+    items: tuple[SheetRow, ...]
+
+
+class Health(Answer):
+    """That the server answers, and its version."""
+
+    status: str
+    version: str
+
+
+class ProblemKind(Answer):
+    """A kind of problem and what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    remedy: str
+
+
+class Endpoint(Answer):
+    """Where events are sent to; `secret` only in the answer that makes it."""
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    each_match: bool
+    status: str
+    status_reason: str | None
+    secret: str | None = None
+
+
+class Delivery(Answer):
+    """An event that is sent to an endpoint, and how that goes."""
+
+    id: str
+    endpoint: str
+    event_id: str
+    event_type: str
+    status: str
+    attempts: int
+    next_attempt_at: datetime | None
+
+
+class Attempt(Answer):
+    """One attempt to deliver."""
+
+
+class Replayed(Answer):
+    """How many deliveries were made for what is sent again."""
+
+    deliveries: int
+
+
 class PaymentHistory(Answer):
     """All that is known of a payment, oldest first: `state` is what it is now, in words."""
 
@@ -274,6 +427,7 @@ class SignOff(Answer):
     revision: int
     status: str
     prepared_by: str
+    prepared_at: str
     approved_by: str | None
     sealed_at: datetime | None
     evidence_root: str

@@ -76,7 +76,7 @@ def create_run(
         "settlement_file": settlement_file,
         "ledger_window": str(ledger_window),
         "owner": owner,
-        "as_of": _instant(as_of),
+        "as_of": instant(as_of),
         **({"confirm": True} if confirm else {}),
     }
     key = idempotency_key or session.new_key()
@@ -86,7 +86,7 @@ def create_run(
 
 def get_run(session: Session, run_id: str) -> Script[RunDetail]:
     """The status of a run, with every change of its status."""
-    detail = yield from answer_of(session, get(_path(_RUNS, run_id)), RunDetail)
+    detail = yield from answer_of(session, get(below(_RUNS, run_id)), RunDetail)
     return detail
 
 
@@ -114,7 +114,7 @@ def void_run(session: Session, run_id: str, *, reason: str) -> Script[Run]:
 
     Raises ForbiddenError for whoever asked for it, ConflictError while something sealed rests on it.
     """
-    run = yield from answer_of(session, post(_path(_RUNS, run_id, "void"), {"reason": reason}), Run)
+    run = yield from answer_of(session, post(below(_RUNS, run_id, "void"), {"reason": reason}), Run)
     return run
 
 
@@ -129,7 +129,7 @@ def list_runs(
 ) -> Listing[Run]:
     """Runs in order of creation."""
     wanted = {"provider": provider, "status": status, "ledger_window": ledger_window, "limit": page_size}
-    return _listing(session, _RUNS, Run, wanted, after)
+    return listing(session, _RUNS, Run, wanted, after)
 
 
 def list_exceptions(
@@ -152,13 +152,13 @@ def list_exceptions(
     """
     wanted = {"run_id": run_id, "status": status, "exception_type": exception_type, "owner": owner, "lane": lane}
     wanted |= {"reference": reference}
-    wanted |= {"overdue": None if overdue is None else str(overdue).lower(), "as_of": _instant(as_of)}
-    return _listing(session, _EXCEPTIONS, ExceptionRow, wanted | {"limit": page_size}, after)
+    wanted |= {"overdue": None if overdue is None else str(overdue).lower(), "as_of": instant(as_of)}
+    return listing(session, _EXCEPTIONS, ExceptionRow, wanted | {"limit": page_size}, after)
 
 
 def get_exception(session: Session, exception_id: str) -> Script[ExceptionDetail]:
     """An exception with its history, and its `etag`."""
-    detail = yield from _exception(session, get(_path(_EXCEPTIONS, exception_id)))
+    detail = yield from _exception(session, get(below(_EXCEPTIONS, exception_id)))
     return detail
 
 
@@ -179,7 +179,7 @@ def decide(
     """
     content = {"action": action, "reason": reason, "owner": owner, "resolution": resolution}
     expected = {} if if_match is None else {"if_match": if_match}
-    path = _path(_EXCEPTIONS, exception_id, "decisions")
+    path = below(_EXCEPTIONS, exception_id, "decisions")
     request = post(path, content, is_repeatable=if_match is None, **expected)
     detail = yield from _exception(session, request)
     return detail
@@ -189,7 +189,7 @@ def list_events(
     session: Session, *, after: str | None = None, type: str | None = None, page_size: int = 100
 ) -> Listing[Event]:
     """The events of the log so far, behind the `sequence` of one when given."""
-    return _listing(session, _EVENTS, Event, {"type": type, "limit": page_size}, after)
+    return listing(session, _EVENTS, Event, {"type": type, "limit": page_size}, after)
 
 
 def follow_events(
@@ -255,7 +255,7 @@ def create_intent(
 
 def trace_intent(session: Session, intent_id: str) -> Script[Trace]:
     """The six states of an intent and what shows each."""
-    trace = yield from answer_of(session, get(_path(_INTENTS, intent_id, "trace")), Trace)
+    trace = yield from answer_of(session, get(below(_INTENTS, intent_id, "trace")), Trace)
     return trace
 
 
@@ -263,21 +263,21 @@ def list_rollforward(
     session: Session, run_id: str, *, after: str | None = None, page_size: int = 100
 ) -> Listing[RunRow]:
     """The statement of a run, a row a currency."""
-    return _listing(session, _path(_RUNS, run_id, "rollforward"), RunRow, {"limit": page_size}, after)
+    return listing(session, below(_RUNS, run_id, "rollforward"), RunRow, {"limit": page_size}, after)
 
 
 def list_conservation(
     session: Session, run_id: str, *, after: str | None = None, page_size: int = 100
 ) -> Listing[RunRow]:
     """Where every row of a run went, by side and currency."""
-    return _listing(session, _path(_RUNS, run_id, "conservation"), RunRow, {"limit": page_size}, after)
+    return listing(session, below(_RUNS, run_id, "conservation"), RunRow, {"limit": page_size}, after)
 
 
 def list_open_items(
     session: Session, run_id: str, *, after: str | None = None, page_size: int = 100
 ) -> Listing[RunRow]:
     """Everything unmatched when a run ended."""
-    return _listing(session, _path(_RUNS, run_id, "open-items"), RunRow, {"limit": page_size}, after)
+    return listing(session, below(_RUNS, run_id, "open-items"), RunRow, {"limit": page_size}, after)
 
 
 def payment_history(session: Session, reference: str, *, provider: str | None = None) -> Script[PaymentHistory]:
@@ -306,17 +306,20 @@ def list_periods(session: Session) -> Script[Periods]:
 
 def get_period(session: Session, period: str) -> Script[PeriodDetail]:
     """A month, `2026-04`: windows, totals, sign-offs, what blocks the next, what changed since the last."""
-    found = yield from answer_of(session, get(_path(_PERIODS, period)), PeriodDetail)
+    found = yield from answer_of(session, get(below(_PERIODS, period)), PeriodDetail)
     return found
 
 
-def sign_off_period(session: Session, period: str, *, action: str, reason: str | None = None) -> Script[SignOff]:
+def sign_off_period(
+    session: Session, period: str, *, action: str, reason: str | None = None, seen: Mapping[str, str] | None = None
+) -> Script[SignOff]:
     """`prepare` the sign-off of a month, or `approve` what somebody else prepared; a repeat changes nothing.
 
-    Raises ConflictError where a window is not sealed, ForbiddenError for whoever prepared it.
+    `seen` is the sign-off that was looked at, by its id with its `prepared_at`: another one is a ConflictError, as a
+    window that is not sealed is. ForbiddenError for whoever prepared it.
     """
-    content = {"action": action, **({} if reason is None else {"reason": reason})}
-    found = yield from answer_of(session, post(_path(_PERIODS, period, "sign-off"), content), SignOff)
+    content = {"action": action, "reason": reason, "seen": seen}
+    found = yield from answer_of(session, post(below(_PERIODS, period, "sign-off"), content), SignOff)
     return found
 
 
@@ -328,18 +331,22 @@ def close_period_windows(
     provider: str | None = None,
     ledger_window: date | str | None = None,
     no_activity: bool = False,
+    seen: Mapping[str, str] | None = None,
 ) -> Script[WindowOutcomes]:
-    """`prepare` every window of a month that can be, or `approve` what others prepared; each by itself."""
+    """`prepare` every window of a month that can be, or `approve` what others prepared; each by itself.
+
+    With `seen`, closeouts by id with the `prepared_at` that was looked at, only these are approved, and only so.
+    """
     stated = {"provider": provider, "ledger_window": None if ledger_window is None else str(ledger_window)}
-    content: dict[str, Any] = {"action": action, **({"no_activity": True} if no_activity else {})}
+    content: dict[str, Any] = {"action": action, "seen": seen, **({"no_activity": True} if no_activity else {})}
     content |= {name: value for name, value in stated.items() if value is not None}
-    found = yield from answer_of(session, post(_path(_PERIODS, period, "windows"), content), WindowOutcomes)
+    found = yield from answer_of(session, post(below(_PERIODS, period, "windows"), content), WindowOutcomes)
     return found
 
 
 def period_journal(session: Session, period: str, *, provider: str | None = None) -> Script[Journal]:
     """Proposed journal entries of a month for fees, write-offs, adjustments and FX; nothing is posted anywhere."""
-    found = yield from answer_of(session, get(_path(_PERIODS, period, "journal"), provider=provider), Journal)
+    found = yield from answer_of(session, get(below(_PERIODS, period, "journal"), provider=provider), Journal)
     return found
 
 
@@ -355,9 +362,11 @@ def _exception(session: Session, request: Request) -> Script[ExceptionDetail]:
     return detail.model_copy(update={"etag": reply.headers.get("etag")})
 
 
-def _listing(
+def listing(
     session: Session, path: str, model: type[Item], wanted: Mapping[str, Any], after: str | None
 ) -> Listing[Item]:
+    """A list at a path, read page by page from behind `after`."""
+
     def page(cursor: str | None) -> Script[Page[Item]]:
         raw = yield from answer_of(session, get(path, after=cursor, **wanted), RawPage)
         return Page(_items(raw, model), raw.next)
@@ -373,14 +382,15 @@ def _items(raw: RawPage, model: type[Item]) -> tuple[Item, ...]:
         raise AnswerError(f"an item is not a {model.__name__}: check the address and the server's version") from cause
 
 
-def _path(prefix: str, name: str, *further: str) -> str:
+def below(prefix: str, name: str, *further: str) -> str:
     """A path below `prefix`; an id is one segment of it, whatever characters it has."""
     if name in ("", ".", ".."):
         raise ValueError(f"{name!r} is not an id")
     return "/".join((prefix, quote(name, safe=""), *further))
 
 
-def _instant(value: datetime | str | None) -> str | None:
+def instant(value: datetime | str | None) -> str | None:
+    """An instant as the API takes it; text as it is."""
     if not isinstance(value, datetime):
         return value
     from zentra_pipeline.instants import instant_text

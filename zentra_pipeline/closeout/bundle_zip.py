@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -9,11 +10,12 @@ from typing import Final
 _PACKED_AT: Final = (1980, 1, 1, 0, 0, 0)
 
 
-def write_zip(bundle: Path, file: Path, folder: str) -> None:
-    """Write a bundle's files below `folder` of a new zip."""
+def write_zip(bundle: Path, file: Path, folder: str, beside: Mapping[str, Path] | None = None) -> None:
+    """Write a bundle's files below `folder` of a new zip, and with them those of `beside` under these names."""
+    found = {path.relative_to(bundle).as_posix(): path for path in bundle.rglob("*") if path.is_file()}
     with zipfile.ZipFile(file, "x", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(each for each in bundle.rglob("*") if each.is_file()):
-            entry = zipfile.ZipInfo(f"{folder}/{path.relative_to(bundle).as_posix()}", _PACKED_AT)
+        for name, path in sorted((found | dict(beside or {})).items()):
+            entry = zipfile.ZipInfo(f"{folder}/{name}", _PACKED_AT)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             with path.open("rb") as source, archive.open(entry, "w") as target:

@@ -115,7 +115,12 @@ def approve(
 
 def preparation_of(sign_off: PeriodCloseout) -> str:
     """What a form or request says that it has seen."""
-    return f"{sign_off.closeout_id} {sign_off.prepared_at}"
+    return seen_as(sign_off.closeout_id, sign_off.prepared_at)
+
+
+def seen_as(closeout_id: str, prepared_at: str) -> str:
+    """The same of a sign-off that is known by these."""
+    return f"{closeout_id} {prepared_at}"
 
 
 def closeout_id_of(tenant: str, month: str, revision: int) -> str:

@@ -269,6 +269,7 @@ _MINOR = re.compile(r"0|-?[1-9][0-9]{0,37}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _FILE = re.compile(r"files/[a-z][a-z0-9_]{0,63}\.[a-z]{1,8}")
+_ATTACHED = re.compile(r"attachments/[0-9a-f]{64}")
 _ENVELOPE: dict[Any, Any] = {
     "payloadType": PAYLOAD_TYPE,
     "payload": _BASE64,
@@ -888,8 +889,11 @@ class _Decisions(_Rows):
         self.last_position, self._position = last_position, 0
         self.resolving: dict[str, str | None] = {}
         self.resolved: set[str] = set()
+        self.attached: dict[str, int] = {}
 
     def taken(self, row: Mapping[str, Any]) -> None:
+        if row.get("attachment") is not None:
+            self.attached[row["attachment"]["sha256"]] = int(row["attachment"]["size"])
         if row["result"] == "resolved":
             self.resolving[row["decision_id"]] = row["exception_id"]
             self.resolved.add(row["exception_id"] or "")
@@ -978,6 +982,7 @@ class _Bundle:
         self._takers: dict[str, Any] = {}
         self._faults: dict[str, str] = {}
         self.warnings: list[str] = []
+        self._attached: list[str] = []
 
     def read(self) -> None:
         """The checks that need nothing but the bundle's own bytes."""
@@ -1002,6 +1007,7 @@ class _Bundle:
             ("evidence", self._check_evidence),
             ("evidence_root", self._check_root),
             *(self._of_a_month() if self.is_period else self._of_a_run()),
+            *([("attachments", self._check_attachments)] if self._attached else []),
         ]
         if head is not None:
             checks.append(("head", lambda: _agree_with_head(self._sealed, head)))
@@ -1074,13 +1080,19 @@ class _Bundle:
 
     def _list(self) -> str:
         odd: list[str] = []
-        for folder, prefix in ((self.folder, ""), (self.folder / "files", "files/")):
+        attached = self.folder / "attachments"
+        places = [(self.folder, ""), (self.folder / "files", "files/")]
+        if attached.is_dir() and not attached.is_symlink():
+            places.append((attached, "attachments/"))
+        for folder, prefix in places:
             for position, entry in enumerate(os.scandir(folder)):
                 _require(position < _MAX_ENTRIES, f"more than {_MAX_ENTRIES} files")
                 name = prefix + entry.name
                 if entry.is_file(follow_symlinks=False) and (name == "seal.json" or _FILE.fullmatch(name)):
                     self._sizes[name] = entry.stat(follow_symlinks=False).st_size
-                elif name != "files" or not entry.is_dir(follow_symlinks=False):
+                elif entry.is_file(follow_symlinks=False) and _ATTACHED.fullmatch(name):
+                    self._attached.append(entry.name)
+                elif name not in ("files", "attachments") or not entry.is_dir(follow_symlinks=False):
                     odd.append(name)
         _require(not odd, _odd_names(sorted(odd), "in a bundle, which is plain files under plain names"))
         return f"seal.json and {_count(len(self._sizes) - 1, 'file')}, nothing else"
@@ -1350,6 +1362,17 @@ class _Bundle:
         inputs = self._taken("files/inputs.json").value
         _require(isinstance(inputs.get("files"), list), "inputs.json names no files")
         return f"{_count(len(inputs['files']), 'input file')} named"
+
+    def _check_attachments(self) -> str:
+        """Files handed out with the bundle, and sealed by their digests: each is one that a decision names."""
+        named = self._taken("files/decisions.jsonl").attached
+        for digest in self._attached:
+            _require(digest in named, f"no decision names attachment {digest[:12]}…")
+            content = hashlib.sha256()
+            for block in _read(self.folder / "attachments" / digest, named[digest]):
+                content.update(block)
+            _require(content.hexdigest() == digest, f"attachment {digest[:12]}… is not what was attached")
+        return f"{len(self._attached)} of {_count(len(named), 'attached file')} here, each as the seal says"
 
     def _check_period_totals(self) -> str:
         totals = self._taken("files/control_totals.json").value
@@ -1641,7 +1664,9 @@ def _skeletons(name: str) -> tuple[str, str, str]:
     forms = (unicodedata.normalize("NFKD", form) for form in (normal, normal.casefold(), normal.upper()))
     plain = ("".join(c for c in form if not 0x300 <= ord(c) < 0x370) for form in forms)
     looks = ("".join(form.translate(_CONFUSABLES).translate(_CONFUSABLES).split()) for form in plain)
-    written, small, large = ("".join(c for c in look if unicodedata.category(c)[0] not in "PSC") or look for look in looks)
+    written, small, large = (
+        "".join(c for c in look if unicodedata.category(c)[0] not in "PSC") or look for look in looks
+    )
     return written, small, large
 
 

@@ -17,6 +17,7 @@ from zentra_pipeline.console import approvals, visits
 from zentra_pipeline.console.rendering import link
 from zentra_pipeline.console.visits import Visit
 from zentra_pipeline.errors import OutdatedError
+from zentra_pipeline.review import attachments
 from zentra_pipeline.store.closeouts import Closeout
 
 
@@ -40,6 +41,7 @@ def show(visit: Visit) -> Response:
         lacking=_lacking,
         checked=_checked(visit, case.sealed) if visit.query.get("check") else None,
         may_prepare=visit.may(PREPARE),
+        has_attachments=any(attachments.named(each) for each in case.decisions if each.run_id == run.run_id),
     )
 
 
@@ -73,7 +75,8 @@ def report(visit: Visit) -> Response:
 
 def bundle(visit: Visit) -> Response:
     """The sealed bundle as a zip."""
-    return downloads.bundle(visit.caller, visit.named("run_id"), visit.named("revision"))
+    with_attachments = visit.query.get("attachments") == "yes"
+    return downloads.bundle(visit.caller, visit.named("run_id"), visit.named("revision"), with_attachments)
 
 
 def workbook(visit: Visit) -> Response:

@@ -8,6 +8,7 @@ from typing import Any
 from zentra_pipeline.closeout import bundle_zip, closing, period_closing
 from zentra_pipeline.closeout.workbook import write_workbook
 from zentra_pipeline.errors import NotFoundError
+from zentra_pipeline.review import attachments
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import periods as period_store
@@ -41,9 +42,13 @@ def name_of(closeout: Closeout) -> str:
     return f"{closeout.provider}-{closeout.ledger_window}-r{closeout.revision}"
 
 
-def zipped(paths: TenantPaths, closeout: Closeout, bundle: Path) -> Path:
-    """A zip of the bundle, to be deleted once it is handed out."""
-    return _made(paths, ".zip", lambda file: bundle_zip.write_zip(bundle, file, name_of(closeout)))
+def zipped(paths: TenantPaths, closeout: Closeout, bundle: Path, *, with_attachments: bool = False) -> Path:
+    """A zip of the bundle, to be deleted once it is handed out; with the files attached to its comments where wanted.
+
+    VerificationError where one of these is not what was attached.
+    """
+    beside = attachments.of_bundle(paths, bundle) if with_attachments else {}
+    return _made(paths, ".zip", lambda file: bundle_zip.write_zip(bundle, file, name_of(closeout), beside))
 
 
 def zipped_folder(paths: TenantPaths, folder: Path, name: str) -> Path:

@@ -5,6 +5,7 @@ Does not belong here: recording the comment (record), handing a file out (api, c
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,6 +87,15 @@ def keep(paths: TenantPaths, name: str, content: bytes) -> Attachment:
     return Attachment(digest, name, media_type, len(content))
 
 
+def of_bundle(paths: TenantPaths, bundle: Path) -> dict[str, Path]:
+    """The files that a sealed bundle names, by what they are called in it; VerificationError for changed ones."""
+    named_in = [json.loads(line) for line in (bundle / "files" / "decisions.jsonl").read_bytes().splitlines()]
+    digests = {row[DETAIL]["sha256"] for row in named_in if row.get(DETAIL)}
+    for digest in sorted(digests):
+        _read(paths, digest)
+    return {f"attachments/{digest}": path_of(paths, digest) for digest in sorted(digests)}
+
+
 def path_of(paths: TenantPaths, sha256: str) -> Path:
     """Where a file of this digest is kept."""
     return paths.attachments / sha256
@@ -102,10 +112,14 @@ def find(paths: TenantPaths, log: Sequence[Decision], sha256: str) -> tuple[Atta
     attachment = next((each for each in map(named, log) if each is not None and each.sha256 == sha256), None)
     if attachment is None:
         raise NotFoundError("there is no such attachment")
+    return attachment, _read(paths, attachment.sha256)
+
+
+def _read(paths: TenantPaths, sha256: str) -> bytes:
     try:
-        content = path_of(paths, attachment.sha256).read_bytes()
+        content = path_of(paths, sha256).read_bytes()
     except FileNotFoundError:
         content = b""
-    if hashlib.sha256(content).hexdigest() != attachment.sha256:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise VerificationError(f"attachment {sha256[:12]}… is not what was attached: restore it from a backup")
-    return attachment, content
+    return content
