@@ -31,7 +31,7 @@ class _Form:
     command: str
     method: str
     path: str
-    body: Mapping[str, str] | None = None
+    body: Mapping[str, str | bool] | None = None
 
 
 _CLOSEOUT: Final = "/reconciliation/runs/{run_id}/closeout"
@@ -90,11 +90,20 @@ FORMS: Final[Mapping[str, _Form]] = {
         "/reconciliation/runs",
         {name: f"{{{name}}}" for name in ("provider", "settlement_file", "ledger_window", "owner")},
     ),
+    "run_window_without_file": _Form(
+        "run --tenant {tenant} --provider {provider} --settlement-file {settlement_file} "
+        "--ledger-window {ledger_window} --owner {owner} --actor {actor} --no-settlement",
+        "POST",
+        "/reconciliation/runs",
+        {name: f"{{{name}}}" for name in ("provider", "settlement_file", "ledger_window", "owner")}
+        | {"no_settlement": True},
+    ),
     "ingest_settlement": _Form(
         "ingest --tenant {tenant} --provider {provider} --kind settlement --settlement-file {settlement_file} {file}",
         "POST",
         "/files/{provider}/settlement",
     ),
+    "show_period": _Form("period show {period} --tenant {tenant}", "GET", "/reconciliation/periods/{period}"),
     "list_runs": _Form("runs list --tenant {tenant}", "GET", "/reconciliation/runs"),
     "show_run": _Form("runs show {run_id} --tenant {tenant}", "GET", "/reconciliation/runs/{run_id}"),
     "list_exceptions": _Form("exceptions list --tenant {tenant}", "GET", "/reconciliation/exceptions"),
@@ -114,7 +123,11 @@ def command(remedy: Remedy, tenant: str | None = None, home: str | None = None) 
 def request(remedy: Remedy) -> dict[str, Any]:
     """The request, `{method, path, body}`; what nobody knows is in angle brackets."""
     form, about = FORMS[remedy.intent], remedy.about
-    body = None if form.body is None else {name: _plain(value, about) for name, value in form.body.items()}
+    body = (
+        None
+        if form.body is None
+        else {name: _plain(value, about) if isinstance(value, str) else value for name, value in form.body.items()}
+    )
     return {"method": form.method, "path": _plain(form.path, about), "body": body}
 
 

@@ -20,7 +20,9 @@ from zentra_pipeline.definitions import defs
 from zentra_pipeline.defs.ingest.file_drop import file_drop
 from zentra_pipeline.defs.instance import dagster_instance
 from zentra_pipeline.defs.reconcile.daily import reconcile_previous_window
+from zentra_pipeline.defs.reconcile.notifying import send_notices
 from zentra_pipeline.defs.resources import Reconciler
+from zentra_pipeline.webhooks import notices
 
 pytestmark = pytest.mark.ci
 
@@ -211,3 +213,23 @@ def test_each_day_the_previous_window_of_every_provider_is_run_once_its_file_is_
         ("2026-04-19|acme/rail_us", "daily-acme/rail_us-2026-04-19"),
         (f"{MON}|{SCOPE}", f"daily-{SCOPE}-{MON}"),
     ]
+
+
+def test_notices_are_a_job_on_two_schedules_that_fails_where_a_receiver_was_not_reached(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add(settle("L1", "R1", 500))
+    world.make(MON)
+    (world.paths.root / "notices.yml").write_text("lanes: {'*': [{slack: ZENTRA_SLACK_TEST}]}\n", encoding="utf-8")
+    repository = defs().get_repository_def()
+    for name, kind in (("daily_digest", "digest"), ("hourly_escalation", "escalation")):
+        schedule = repository.get_schedule_def(name)
+        assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+        (asked,) = schedule.evaluate_tick(dg.build_schedule_context()).run_requests or ()
+        assert asked.run_config["ops"]["send_lane_notices"]["config"] == {"kind": kind}
+        resources = {"reconciler": Reconciler(world.home)}
+        done = send_notices.execute_in_process(asked.run_config, resources=resources, raise_on_error=False)
+        (failed,) = [event for event in done.all_events if event.is_step_failure]
+        assert f"{TENANT}: slack by ZENTRA_SLACK_TEST: ZENTRA_SLACK_TEST is not set" in str(failed.event_specific_data)
+    monkeypatch.setattr(notices, "_deliver", lambda *_: None)
+    assert send_notices.execute_in_process(asked.run_config, resources=resources).success

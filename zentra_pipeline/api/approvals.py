@@ -108,6 +108,7 @@ SIGN_OFF_SCHEMA: Final = _object(
     evidence=_object(root=_TEXT, rows=_MINOR),
     policy=_object(rule=_TEXT, digest=_TEXT, approvals_by_token={"type": "boolean"}),
 )
+_OF_SIGN_OFF: Final = ("prepared_by", "prepared_at", "reason")
 PENDING_EXCEPTION: Final = _or_null(EXCEPTION_SCHEMA, "What waits for approval; null when nothing does.")
 APPROVED_EXCEPTION: Final = _or_null(EXCEPTION_SCHEMA, "What there was to approve, of a proposal and its approval.")
 PENDING_CLOSEOUT: Final = _or_null(CLOSEOUT_SCHEMA, "What waits for approval; null when nothing does.")
@@ -168,7 +169,7 @@ def _sign_offs(connection: Connection) -> list[dict[str, Any]]:
             "id": item.closeout_id,
             "exception": None,
             "closeout": None,
-            "sign_off": item.content | {name: getattr(item, name) for name in ("prepared_by", "prepared_at", "reason")},
+            "sign_off": {**item.content, **{name: getattr(item, name) for name in _OF_SIGN_OFF}},
         }
         for item in sorted(waiting.sign_offs(connection), key=lambda each: each.closeout_id)
     ]

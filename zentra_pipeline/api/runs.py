@@ -74,6 +74,10 @@ class NewRun(StrictModel):
     )
 
     confirm: bool = Field(default=False, description="Confirm a window or provider name that looks like a mistake.")
+    no_settlement: bool = Field(
+        default=False,
+        description="The provider settled nothing in the window: a file that was never ingested is one without lines.",
+    )
 
     @field_validator("ledger_window")
     @classmethod
@@ -104,6 +108,7 @@ class NewRun(StrictModel):
             as_of=None if self.as_of is None else instant_of(self.as_of),
             actor=actor,
             is_confirmed=self.confirm,
+            is_nothing_settled=self.no_settlement,
         )
 
 

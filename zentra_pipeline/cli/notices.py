@@ -1,4 +1,4 @@
-"""`zentra notices`: sends digests and escalations of each lane; what they say does not belong here (desk.notices)."""
+"""`zentra notices`: sends digests and escalations of each lane; what they say is elsewhere (webhooks.notices)."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ _kind = click.argument("kind", metavar="digest|escalation", type=click.Choice(("
 def show(kind: str, tenant: "Tenant", as_json: bool) -> None:
     """Show what would be sent, and to whom; nothing is sent."""
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.desk import notices
+    from zentra_pipeline.webhooks import notices
 
     found = notices.of_tenant(tenant, kind, datetime.now(UTC))
     if as_json:
@@ -51,8 +51,8 @@ def show(kind: str, tenant: "Tenant", as_json: bool) -> None:
 def send(kind: str, tenant: "Tenant", allow_loopback: bool, as_json: bool) -> int:
     """Send them; ask for it by cron, as often as people want to hear. Exits 75 where one did not arrive."""
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.desk import notices
     from zentra_pipeline.errors import UnavailableError
+    from zentra_pipeline.webhooks import notices
 
     sent = notices.send(tenant, kind, datetime.now(UTC), is_loopback_allowed=allow_loopback)
     if as_json:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     callback=options.checked(options.instant),
     help="Judge callbacks as known at this instant, YYYY-MM-DDTHH:MM:SSZ.  [default: when the run was created]",
 )
+@click.option(
+    "--no-settlement", is_flag=True, help="The provider settled nothing in the window: its file is one without lines."
+)
 @options.acting
 @options.confirmed
 @options.home
@@ -48,6 +51,7 @@ def command(
     ledger_window: date,
     owner: str,
     as_of: datetime | None,
+    no_settlement: bool,
     actor: str,
     is_confirmed: bool,
     as_json: bool,
@@ -68,6 +72,7 @@ def command(
         as_of=as_of,
         actor=actor,
         is_confirmed=is_confirmed,
+        is_nothing_settled=no_settlement,
     )
     with progress() as show_progress:
         outcome = reconcile(tenant, request, show_progress)

@@ -64,12 +64,13 @@ def create_run(
     owner: str,
     as_of: datetime | str | None = None,
     confirm: bool = False,
+    no_settlement: bool = False,
     idempotency_key: str | None = None,
 ) -> Script[RunAccepted]:
     """Ask for a run; the same request again is the same run, however often a connection breaks.
 
     Raises InvalidError for a settlement file that was never ingested, and for what looks like a mistake unless you
-    `confirm` it. `as_of` is an aware instant.
+    `confirm` it. `as_of` is an aware instant; `no_settlement` says that the provider settled nothing in the window.
     """
     content = {
         "provider": provider,
@@ -78,6 +79,7 @@ def create_run(
         "owner": owner,
         "as_of": instant(as_of),
         **({"confirm": True} if confirm else {}),
+        **({"no_settlement": True} if no_settlement else {}),
     }
     key = idempotency_key or session.new_key()
     accepted = yield from answer_of(session, post(_RUNS, content, idempotency_key=key), RunAccepted)

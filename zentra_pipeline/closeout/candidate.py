@@ -192,12 +192,14 @@ def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
         statement("closeout", "activity"),
         [run.provider, *begin_and_end, run.settlement_file],
     )
+    about = {name: getattr(run, name) for name in ("provider", "settlement_file", "ledger_window")}
+    is_settled = bool(dict(found.rows)["settlement lines"])
     return [
         Blocker(
             "activity",
             f"{run.provider} {run.ledger_window}",
             f"{count:,} {what} belong to the window",
-            Remedy("run the window", "run_window", {"provider": run.provider, "ledger_window": run.ledger_window}),
+            Remedy("run the window", "run_window" if is_settled else "run_window_without_file", about),
         )
         for what, count in found.rows
         if count

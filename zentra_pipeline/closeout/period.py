@@ -21,14 +21,16 @@ from zentra_pipeline.closeout import blockers, calendar, merkle
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.calendar import WindowState
 from zentra_pipeline.closeout.candidate import bounds
-from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.config.profile import Profile, load_profile
 from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.ledger_windows import window_of
 from zentra_pipeline.published import lake
 from zentra_pipeline.queue import run_queue
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.sql_text import statement
 from zentra_pipeline.store import closeouts as closeout_store
+from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
@@ -80,7 +82,8 @@ class Month:
     runs: Mapping[str, Run]
     heads: Mapping[str, Closeout]
     sign_offs: Sequence[PeriodCloseout]
-    waiting: Sequence[tuple[str, str, str]]
+    waiting: Sequence[run_queue.Waiting]
+    files: Collection[tuple[str, str]]
     is_over: bool
     now: datetime
 
@@ -174,15 +177,19 @@ class Month:
         """What keeps the month from being signed off, each with what clears it."""
         found = [] if self.is_over else [_not_over(self)]
         if not any(self.windows.values()):
-            remedy = Remedy("run and close windows of it first", "list_runs")
+            remedy = Remedy("run and close windows of it first", "run_window")
             found.append(Blocker("no_windows", self.period, "no window of it was run or closed", remedy))
         for provider, states in self.windows.items():
             found += [_open_window(self, provider, each) for each in states if _is_left(self, provider, each)]
-        for provider, window, why in self.waiting:
-            remedy = Remedy("have the queued runs made: a worker does, or run the window again", "list_runs")
-            where = f"{provider} {window}"
+        for each in self.waiting:
+            where = f"{each.run.provider} {each.run.ledger_window}"
+            why = each.failure or each.reason or "it was asked for again"
+            remedy = Remedy(
+                "have a worker make what is queued, or run the window again", "run_window", _of_run(each.run)
+            )
             found.append(Blocker("newer_facts", where, f"{where} has to be made again: {why}", remedy))
-        return [*found, *map(_unread_file, _unread(self)), *_after_the_last_run(self)]
+        unread = [_unread_file(self, file) for file in _unread(self)]
+        return [*found, *unread, *_after_the_last_run(self)]
 
     def left(self) -> list[Blocker]:
         """What blocks it; once it is signed off, the facts that came since and are in no window."""
@@ -203,8 +210,9 @@ def seen(tenant: Tenant, period: str, now: datetime) -> Month:
             known = heads.get(closeout.provider)
             if closeout.chain_sequence and (known is None or closeout.chain_sequence > (known.chain_sequence or 0)):
                 heads[closeout.provider] = closeout
+        files = {(file.provider, file.file_id) for file in file_store.staged_files(connection, "settlement")}
         waiting = [
-            (each.run.provider, each.run.ledger_window, each.failure or each.reason or "it was asked for again")
+            each
             for newest in _newest_of_month(runs.values(), period)
             for each in run_queue.waiting_before(connection, newest)
             if each.run.ledger_window.startswith(period)
@@ -228,6 +236,7 @@ def seen(tenant: Tenant, period: str, now: datetime) -> Month:
         heads={provider: heads[provider] for provider in windows if provider in heads},
         sign_offs=sign_offs,
         waiting=waiting,
+        files=files,
         is_over=is_over if windows else last < now.date(),
         now=now,
     )
@@ -364,7 +373,7 @@ def _is_left(month: Month, provider: str, state: WindowState) -> bool:
 
 
 def _not_over(month: Month) -> Blocker:
-    remedy = Remedy("sign it off when its last window has ended", "list_runs")
+    remedy = Remedy("sign it off when its last window has ended", "show_period", {"period": month.period})
     return Blocker("period_not_over", month.period, f"{month.period} is not over", remedy)
 
 
@@ -380,19 +389,51 @@ def _after_the_last_run(month: Month) -> Iterator[Blocker]:
         between = [at.replace(tzinfo=None) for at in (begins_at[1], bounds(month.tenant.paths, provider, last)[1])]
         found = lake.query(month.tenant.paths, statement("closeout", "activity"), [provider, *between, ""])
         if count := dict(found.rows)["ledger entries"]:
-            remedy = Remedy("run the window that they belong to, or a later one, and close it", "list_runs")
+            remedy = _to_run(month, provider, last, "run a window that sees them, and close it")
             explanation = f"{count:,} ledger entries of {provider} are of windows after its last run, {max(runs)}"
             yield Blocker("newer_facts", provider, explanation, remedy)
 
 
-def _unread_file(file: StagedFile) -> Blocker:
-    remedy = Remedy("run the window that its rows belong to, and close it", "list_runs")
+def _of_run(run: Run) -> dict[str, str]:
+    return {name: getattr(run, name) for name in ("run_id", "provider", "settlement_file", "ledger_window", "owner")}
+
+
+def _to_run(month: Month, provider: str, window: date, words: str, settlement_file: str | None = None) -> Remedy:
+    """Run a window again, or for the first time, with its settlement file or as one in which nothing was settled."""
+    day = window.isoformat()
+    known = [
+        run
+        for run in month.runs.values()
+        if (run.provider, run.ledger_window) == (provider, day) and settlement_file in (None, run.settlement_file)
+    ]
+    if known:
+        return Remedy(words, "run_window", _of_run(max(known, key=lambda run: run.sequence)))
+    name = settlement_file or load_profile(month.tenant.paths, provider).settlement_file(window)
+    about = {"provider": provider, "settlement_file": name, "ledger_window": day}
+    if (provider, name) in month.files:
+        return Remedy(words, "run_window", about)
+    return Remedy(f"{words}; nothing was settled in it, as far as is known", "run_window_without_file", about)
+
+
+def _unread_file(month: Month, file: StagedFile) -> Blocker:
+    profile = load_profile(month.tenant.paths, file.provider)
+    first = date.fromisoformat(f"{month.period}-01")
+    window = first if file.first_at is None else max(first, _window_of(profile, instant_of(file.first_at)))
+    name = file.file_id if file.kind == "settlement" else None
+    remedy = _to_run(month, file.provider, window, "run the window that its rows belong to, and close it", name)
     explanation = f"{file.kind} file {file.file_id} of {file.provider} arrived, and no run has read it"
     return Blocker("newer_facts", f"{file.provider} {file.file_id}", explanation, remedy)
 
 
+def _window_of(profile: Profile, at: datetime) -> date:
+    return window_of(at, profile.timezone, profile.window_cutoff)
+
+
 def _open_window(month: Month, provider: str, state: WindowState) -> Blocker:
     where = f"{provider} {state.ledger_window}"
+    if state.state == "missing" and (provider, state.settlement_file) in month.files:
+        remedy = _to_run(month, provider, date.fromisoformat(state.ledger_window), "run it, and close it")
+        return Blocker("missing_window", where, f"{where} has no run, and its settlement file is there", remedy)
     if state.state == "missing":
         remedy = Remedy(
             "run it, or close it as a window without activity",

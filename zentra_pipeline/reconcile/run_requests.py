@@ -20,6 +20,7 @@ from zentra_pipeline.config.routing import load_routing
 from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
 from zentra_pipeline.errors import InputRejectedError, UnconfirmedError, UsageError
 from zentra_pipeline.events.cloud_event import cloud_event
+from zentra_pipeline.ingest import empty_settlement
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.queue import run_queue
 from zentra_pipeline.reconcile import mistakes
@@ -54,7 +55,8 @@ class RunRequest:
     """What is asked for: one provider's settlement file against one ledger window.
 
     Without `as_of` the recorded one holds, for a new run the time it is created; without `owner` the recorded one.
-    `is_confirmed`: whoever asks means it, also where it looks like a mistake.
+    `is_confirmed`: whoever asks means it, also where it looks like a mistake. `is_nothing_settled`: a settlement file
+    that never came is one without lines, and recorded so.
     """
 
     provider: str
@@ -64,6 +66,7 @@ class RunRequest:
     as_of: datetime | None = None
     actor: str = "cli"
     is_confirmed: bool = False
+    is_nothing_settled: bool = False
 
 
 def as_request(run: run_store.Run, actor: str) -> RunRequest:
@@ -98,16 +101,19 @@ def check_request(tenant: Tenant, request: RunRequest, now: datetime | None = No
         raise UnconfirmedError(
             f"run {known.run_id} was taken back; `reason` in the run says why. Do you want it again?"
         )
-    if not any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):
+    if any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):
+        return
+    if not request.is_nothing_settled:
         raise InputRejectedError(
             f"settlement file {request.settlement_file!r} of {request.provider} was never ingested: "
             "ingest it as a settlement file first",
             remedy=Remedy(
-                "ingest the settlement file",
+                "ingest the settlement file, or run the window as one in which nothing was settled",
                 "ingest_settlement",
                 {"provider": request.provider, "settlement_file": request.settlement_file},
             ),
         )
+    empty_settlement.declare(tenant, request.provider, request.settlement_file, request.actor, now or datetime.now(UTC))
 
 
 def run_id_of(tenant: str, request: RunRequest) -> str:

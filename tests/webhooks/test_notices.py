@@ -15,8 +15,8 @@ from tests.scenarios.rows import MON, settle
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import cli
 from zentra_pipeline.config.notices import Receiver, load_notices, parse_notices
-from zentra_pipeline.desk import notices
 from zentra_pipeline.errors import ConfigurationError
+from zentra_pipeline.webhooks import notices
 
 SETTINGS = """\
 console: https://zentra.example.com/console

@@ -81,6 +81,14 @@ def send(tenant: Tenant, kind: str, now: datetime, *, is_loopback_allowed: bool 
     return sent
 
 
+def try_to_send(tenant: Tenant, kind: str, now: datetime) -> tuple[list[Sent], str | None]:
+    """Send them, or say why none could be: what is wrong with one tenant's file is nothing to the others."""
+    try:
+        return send(tenant, kind, now), None
+    except ZentraError as error:
+        return [], str(error)
+
+
 def name_of(receiver: Receiver) -> str:
     """What a receiver is called where its address is nobody's business."""
     if receiver.mail is not None:
