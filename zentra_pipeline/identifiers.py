@@ -11,6 +11,7 @@ from zentra_pipeline.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SETTLEMENT_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ACCOUNT_MARKS = re.compile(r"[^A-Za-z0-9._-]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 # Windows before this have no partition.
@@ -37,6 +38,15 @@ def provider_id(value: str) -> str:
 def bank_id(value: str) -> str:
     """Return a bank's name unchanged; same form as a tenant id."""
     return _checked(_NAME, value, "bank", "1 to 64 letters, digits, '_' or '-', beginning with a letter or digit")
+
+
+def account_id(value: str) -> str:
+    """A bank account as all of Zentra writes it: without blanks, other marks than . _ - as a dash; '' for none.
+
+    `DE89 3704 0044 0532 0130 00` becomes `DE89370400440532013000`, `50880050/0194774600` `50880050-0194774600`.
+    """
+    plain = _ACCOUNT_MARKS.sub("-", "".join(value.split()))
+    return plain.strip("-._")
 
 
 def settlement_file_id(value: str) -> str:

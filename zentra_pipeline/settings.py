@@ -40,6 +40,10 @@ class TenantPaths:
         return self.root / "providers"
 
     @property
+    def banks(self) -> Path:
+        return self.root / "banks"
+
+    @property
     def routing(self) -> Path:
         return self.root / "routing.yml"
 

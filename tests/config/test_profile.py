@@ -9,7 +9,7 @@ import pytest
 from zentra_pipeline.config import profile, strict_yaml
 from zentra_pipeline.config.drops import Drop
 from zentra_pipeline.config.profile import Profile
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline.errors import ConfigurationError, UsageError
 from zentra_pipeline.settings import TenantPaths
 
 ONE_RULE = {"rate_bps": 290, "fixed_minor": 30, "tolerance_minor": 1}
@@ -40,6 +40,12 @@ def test_the_defaults_are_the_contracts() -> None:
         "timezone": "UTC",
         "late_callbacks": "revise",
         "window_cutoff": "00:00",
+        "payout_account": {},
+        "bank_lag_days": 3,
+        "bank_reference_pattern": None,
+        "bank_fee_account": None,
+        "bank_fee_tolerance_minor": {"*": 0},
+        "payout_grouping": "none",
     }
 
 
@@ -165,6 +171,15 @@ def test_a_wrong_value_is_refused_naming_file_and_key(text: str, reason: str) ->
     assert reason in str(refused.value)
 
 
+def test_a_pattern_for_bank_texts_has_one_group() -> None:
+    with pytest.raises(ConfigurationError, match=r"bank_reference_pattern: .* has 2 groups"):
+        read("bank_reference_pattern: '(STRIPE) ([A-Z0-9]+)'")
+    with pytest.raises(ConfigurationError, match=r"bank_reference_pattern: '\(' is not a regular expression"):
+        read("bank_reference_pattern: '('")
+    with pytest.raises(ConfigurationError, match=r"payout_account: '' names no account"):
+        read("payout_account: ''")
+
+
 def test_every_wrong_key_is_named_at_once() -> None:
     with pytest.raises(UsageError, match=r"settlement_lag_days.*timezone"):
         read("settlement_lag_days: x\ntimezone: Mars")
@@ -209,6 +224,14 @@ def test_the_digest_depends_on_meaning_not_on_layout() -> None:
     assert plain.digest() == other.digest()
     assert len(plain.digest()) == 64
     assert plain.digest() != Profile().digest()
+
+
+def test_keys_of_a_bank_leave_the_digest_of_profiles_without_them() -> None:
+    assert not Profile().judging().keys() & {"payout_account", "bank_lag_days", "payout_grouping"}
+    told = read("payout_account: {USD: 'DE89 3704 0044 0532 0130 00', '*': 50880050/0194774600}\nbank_lag_days: 5")
+    assert (told.account_of("USD"), told.account_of("EUR")) == ("DE89370400440532013000", "50880050-0194774600")
+    assert (Profile().account_of("USD"), read("payout_account: A1").account_of("USD")) == (None, "A1")
+    assert told.judging()["bank_lag_days"] == 5 and told.digest() != Profile().digest()
 
 
 def test_where_files_arrive_changes_no_result() -> None:

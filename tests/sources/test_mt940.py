@@ -234,7 +234,7 @@ def refusals() -> Iterator[tuple[str, str | bytes, str]]:
     yield "a line", statement(":61:260426X10,00NTRFA", closing="C260426EUR510,00"), "entry 1: :61: '260426X10,00NTRFA'"
     yield "no type", statement(":61:260426C10,00", closing="C260426EUR510,00"), "is not a statement line such as"
     yield "thousands", statement(":61:260426C1.010,00NTRFA", closing="C260426EUR1510,00"), "is not a statement line"
-    yield "expected", statement(":61:260426EC10,00NTRFA", closing="C260426EUR510,00"), "is an expected entry (EC)"
+    yield "expected", statement(":61:260426EC10,00NTRFA", closing="C260426EUR510,00"), "+ entries 0.00 EUR = 500.00 EUR"
     yield "decimals", statement(":61:260426C10,005NTRFA", closing="C260426EUR510,00"), "more than the 2 decimals of EUR"
     yield (
         "a thousand",

@@ -19,14 +19,14 @@ from zentra_pipeline.api.security import Asker, Caller
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
-from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.config.bank_profile import KIND
 from zentra_pipeline.ingest.files import ingest_files
+from zentra_pipeline.ingest.mappings import format_in_force
 from zentra_pipeline.reconcile import mistakes
-from zentra_pipeline.settings import TenantPaths
 
 router = APIRouter(tags=["files"])
 
-KINDS: Final = ("settlement", "ledger", "internal_events")
+KINDS: Final = ("settlement", "ledger", "internal_events", "bank_statement")
 # Media types that say which form a file has; any other leaves it to the name, or the first bytes.
 _ENDINGS: Final = {
     "text/csv": ".csv",
@@ -104,6 +104,8 @@ async def ingest(
     The same bytes again change nothing. A broken file, or one of which no row is accepted, is refused as a whole.
     """
     identifiers.provider_id(provider)
+    if kind == KIND and query.settlement_file is None and query.name is None:
+        raise ProblemError("invalid", "query name: give the name of the bank's file")
     ending = _ENDINGS.get(bodies.require_media_type(request), "")
     if kind == "settlement" and query.settlement_file is None and query.name is None:
         raise ProblemError("invalid", "query settlement_file: name the settlement file, or give its name")
@@ -122,7 +124,7 @@ def _ingest(caller: Caller, serving: Service, provider: str, kind: str, query: F
     if file_id is None and query.name is None:
         with file.open("rb") as stream:
             file_id = f"{kind}_{hashlib.file_digest(stream, 'sha256').hexdigest()[:32]}"
-    if not query.confirm:
+    if not query.confirm and kind != KIND:
         mistakes.check_provider(caller.tenant, provider)
     outcome = ingest_files(
         caller.tenant,
@@ -130,7 +132,7 @@ def _ingest(caller: Caller, serving: Service, provider: str, kind: str, query: F
         kind=kind,
         files=[file],
         file_id=file_id,
-        format=_format(caller.paths, provider, kind),
+        format=format_in_force(caller.paths, provider, kind),
         now=serving.now(),
         received_by=caller.actor,
     )
@@ -141,8 +143,3 @@ def _clear_away(folder: Path) -> None:
     """Remove an upload, and give back the memory that reading it took."""
     shutil.rmtree(folder, ignore_errors=True)
     memory.give_back()
-
-
-def _format(paths: TenantPaths, provider: str, kind: str) -> str:
-    """The reader of this kind of file; a ledger and internal events are our own and always canonical."""
-    return load_profile(paths, provider).settlement_format if kind == "settlement" else "canonical"

@@ -10,6 +10,7 @@ COMMANDS = {
     "init": "Make the home, the folder that holds all state.",
     "tenant": "Add and list tenants.",
     "provider": "Add a provider's profile, list templates.",
+    "bank": "Add a bank's profile, list the banks of a tenant, show one.",
     "profile": "Propose a provider's profile for a file.",
     "token": "Make, list and revoke API tokens.",
     "ingest": "Validate files, land their bytes and stage their rows.",

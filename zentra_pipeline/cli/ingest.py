@@ -10,7 +10,6 @@ import click
 from zentra_pipeline import identifiers
 from zentra_pipeline.cli import options
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.settings import TenantPaths
 
 if TYPE_CHECKING:
     from zentra_pipeline.ingest.files import IngestOutcome
@@ -20,7 +19,18 @@ if TYPE_CHECKING:
 @click.command("ingest")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.tenant
-@options.provider
+@click.option(
+    "--provider",
+    metavar="P",
+    callback=options.checked(identifiers.provider_id),
+    help="Provider.  [required, but for bank statements]",
+)
+@click.option(
+    "--bank",
+    metavar="B",
+    callback=options.checked(identifiers.bank_id),
+    help="Bank whose profile reads the files.  [required with --kind bank_statement]",
+)
 @click.option("--kind", type=click.Choice(identifiers.FILE_KINDS), help="What the files hold.  [required with FILES]")
 @click.option(
     "--settlement-file",
@@ -37,7 +47,8 @@ def command(
     *,
     files: tuple[Path, ...],
     tenant: "Tenant",
-    provider: str,
+    provider: str | None,
+    bank: str | None,
     kind: str | None,
     file_id: str | None,
     from_inbox: bool,
@@ -51,24 +62,26 @@ def command(
     """
     from zentra_pipeline.cli import printing
     from zentra_pipeline.ingest.files import ingest_files
+    from zentra_pipeline.ingest.mappings import format_in_force
     from zentra_pipeline.reconcile import mistakes
 
     if from_inbox:
         if files or kind is not None or file_id is not None:
             raise UsageError("--inbox takes callbacks that wait: leave out files, --kind and --settlement-file")
-        _stage_inbox(tenant, provider, as_json)
+        _stage_inbox(tenant, _whose(provider, bank, "callbacks"), as_json)
         return
     if not files or kind is None:
         raise UsageError("name at least one file and its --kind, or --inbox for callbacks that came over HTTP")
-    if not is_confirmed:
-        mistakes.check_provider(tenant, provider)
+    whose = _whose(provider, bank, kind)
+    if not is_confirmed and bank is None:
+        mistakes.check_provider(tenant, whose)
     outcome = ingest_files(
         tenant,
-        provider=provider,
+        provider=whose,
         kind=kind,
         files=files,
         file_id=file_id,
-        format=_format(tenant.paths, provider, kind),
+        format=format_in_force(tenant.paths, whose, kind),
         now=datetime.now(UTC),
         received_by=options.actor(None),
     )
@@ -113,15 +126,15 @@ def _stage_inbox(tenant: "Tenant", provider: str, as_json: bool) -> None:
         printing.say("the inbox is empty")
 
 
-def _format(paths: TenantPaths, provider: str, kind: str) -> str:
-    """The reader of this kind of file; a ledger and internal events are our own and always canonical."""
-    from zentra_pipeline.config.profile import load_profile
-
-    if kind == "settlement":
-        return load_profile(paths, provider).settlement_format
-    if kind == "callbacks":
-        return load_profile(paths, provider).callback_format
-    return "canonical"
+def _whose(provider: str | None, bank: str | None, kind: str) -> str:
+    """The provider or bank of a kind of file; UsageError where the other one is named, or none."""
+    if kind == "bank_statement":
+        if bank is None or provider is not None:
+            raise UsageError("--kind bank_statement goes with --bank, the name of a profile banks/<bank>.yml")
+        return bank
+    if provider is None or bank is not None:
+        raise UsageError(f"--kind {kind} goes with --provider; --bank is for --kind bank_statement")
+    return provider
 
 
 def _print_result(outcome: "IngestOutcome") -> None:

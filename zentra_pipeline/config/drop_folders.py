@@ -1,4 +1,4 @@
-"""The drop folders of a tenant: those that its providers' profiles name, and those of a `drops.yml` of older releases.
+"""The drop folders of a tenant: those that profiles of providers and banks name, and those of an older `drops.yml`.
 
 Does not belong here: what a drop folder is (drops), looking into one (defs/ingest/file_drop).
 """
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError, field_validator
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.config import strict_yaml
+from zentra_pipeline.config.bank_profile import bank_names, load_bank
 from zentra_pipeline.config.drops import Drop
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import ConfigurationError, UsageError, ZentraError
@@ -38,7 +39,7 @@ _LIST: TypeAdapter[list[_ListedDrop]] = TypeAdapter(list[_ListedDrop])
 
 @dataclass(frozen=True)
 class DropFolder:
-    """A drop folder and the provider whose files arrive there."""
+    """A drop folder and the provider, or bank, whose files arrive there."""
 
     provider: str
     drop: Drop
@@ -51,6 +52,11 @@ def drop_folders(paths: TenantPaths) -> tuple[list[DropFolder], list[str]]:
     for file in sorted(paths.providers.glob("*.yml")):
         try:
             found += [DropFolder(file.stem, drop) for drop in load_profile(paths, file.stem).drops]
+        except ZentraError as cause:
+            faults.append(str(cause))
+    for bank in bank_names(paths):
+        try:
+            found += [DropFolder(bank, drop) for drop in load_bank(paths, bank).drops]
         except ZentraError as cause:
             faults.append(str(cause))
     try:

@@ -4,7 +4,7 @@ Does not belong here: which folders a tenant has (drop_folders), looking into on
 """
 
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -15,6 +15,9 @@ _UNFINISHED = (
     *(".part", ".partial", ".filepart", ".tmp", ".temp", ".swp", ".crdownload", ".download", ".opdownload"),
     *(".inprogress", ".in_progress", ".uploading", ".writing", ".lock", "~"),
 )
+
+
+_Folder = TypeVar("_Folder", bound="Drop")
 
 
 class Drop(BaseModel):
@@ -37,3 +40,13 @@ class Drop(BaseModel):
         """Whether a file of this name is one to ingest: finished, not hidden, and as `files` says."""
         is_finished = not name.startswith((".", "~")) and not name.lower().endswith(_UNFINISHED)
         return is_finished and fnmatchcase(name, self.files)
+
+
+def distinct_folders(drops: tuple[_Folder, ...]) -> tuple[_Folder, ...]:
+    """The folders of a profile unchanged; ValueError where one has no certain place, or is named twice."""
+    for drop in drops:
+        if not (drop.url.startswith("/") or "://" in drop.url):
+            raise ValueError(f"{drop.url!r} is neither a whole path (/srv/drop) nor a URL (s3://bucket/folder)")
+    if len({(drop.url, drop.files) for drop in drops}) != len(drops):
+        raise ValueError("names a folder and its files twice")
+    return drops

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from zentra_pipeline import identifiers, vocabulary
 from zentra_pipeline.config import strict_yaml
-from zentra_pipeline.config.drops import Drop
+from zentra_pipeline.config.drops import Drop, distinct_folders
 from zentra_pipeline.errors import ConfigurationError, UsageError
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.sources.column_mapping import ColumnMapping
+from zentra_pipeline.sources.column_mapping import OF_BANKS, ColumnMapping
 from zentra_pipeline.sources.registry import formats_of
 
 SECRETS_VARIABLE = "ZENTRA_CALLBACK_SECRETS"
@@ -32,6 +32,14 @@ _CUTOFF = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 _FILE_NAME_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
 _FILE_NAME_DIRECTIVES = "YymdjGV"
 _NOT_JUDGING: Final = {"drops"}
+_OF_THE_BANK: Final = (
+    "payout_account",
+    "bank_lag_days",
+    "bank_reference_pattern",
+    "bank_fee_account",
+    "bank_fee_tolerance_minor",
+    "payout_grouping",
+)
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
@@ -74,6 +82,12 @@ class Profile(BaseModel):
     late_callbacks: Literal["revise", "next_run"] = "revise"
     timezone: str = "UTC"
     window_cutoff: str = "00:00"
+    payout_account: dict[str, str] = {}
+    bank_lag_days: Annotated[int, Field(ge=0, le=366)] = 3
+    bank_reference_pattern: str | None = None
+    bank_fee_account: Annotated[str, Field(min_length=1)] | None = None
+    bank_fee_tolerance_minor: dict[str, Tolerance] = {ANY: 0}
+    payout_grouping: Literal["none", "same_day", "window"] = "none"
 
     @field_validator("settlement_format")
     @classmethod
@@ -99,12 +113,12 @@ class Profile(BaseModel):
         _require(len(set(value)) == len(value), "names an account twice")
         return tuple(sorted(value))
 
-    @field_validator("amount_tolerance_minor", mode="before")
+    @field_validator("amount_tolerance_minor", "bank_fee_tolerance_minor", mode="before")
     @classmethod
     def _tolerance_by_currency(cls, value: object) -> object:
         return {ANY: value} if isinstance(value, int) else value
 
-    @field_validator("amount_tolerance_minor")
+    @field_validator("amount_tolerance_minor", "bank_fee_tolerance_minor")
     @classmethod
     def _tolerance_of_known_currencies(cls, value: dict[str, int]) -> dict[str, int]:
         for currency in value:
@@ -132,17 +146,34 @@ class Profile(BaseModel):
     @field_validator("drops")
     @classmethod
     def _distinct_folders(cls, value: tuple[Drop, ...]) -> tuple[Drop, ...]:
-        for drop in value:
-            is_certain = drop.url.startswith("/") or "://" in drop.url
-            _require(is_certain, f"{drop.url!r} is neither a whole path (/srv/drop) nor a URL (s3://bucket/folder)")
-        _require(len({(drop.url, drop.files) for drop in value}) == len(value), "names a folder and its files twice")
-        return value
+        return distinct_folders(value)
 
     @field_validator("reference_normalizer")
     @classmethod
     def _usable_normalizer(cls, value: str) -> str:
         if value not in _NAMED_NORMALIZERS:
-            _check_pattern(value)
+            _check_pattern(value, "is neither none, alphanumeric nor a regular expression")
+        return value
+
+    @field_validator("payout_account", mode="before")
+    @classmethod
+    def _account_by_currency(cls, value: object) -> object:
+        return {ANY: value} if isinstance(value, str) else value
+
+    @field_validator("payout_account")
+    @classmethod
+    def _accounts_of_banks(cls, value: dict[str, str]) -> dict[str, str]:
+        for currency in value:
+            _currency(currency)
+        for account in value.values():
+            _require(bool(identifiers.account_id(account)), f"{account!r} names no account")
+        return {currency: identifiers.account_id(account) for currency, account in value.items()}
+
+    @field_validator("bank_reference_pattern")
+    @classmethod
+    def _usable_pattern(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_pattern(value, "is not a regular expression")
         return value
 
     @field_validator("match_line_types")
@@ -176,6 +207,8 @@ class Profile(BaseModel):
             is_table == (self.tabular is not None),
             "settlement_format tabular and the key tabular, its column mapping, go together",
         )
+        told = [key for key in OF_BANKS if self.tabular is not None and getattr(self.tabular, key) is not None]
+        _require(not told, f"tabular: {', '.join(told)}: keys for a bank's table (banks/<bank>.yml), not a provider's")
         return self
 
     @model_validator(mode="after")
@@ -195,13 +228,21 @@ class Profile(BaseModel):
         """The difference a pair may have; 0 for a currency the map does not name."""
         return self.amount_tolerance_minor.get(currency, self.amount_tolerance_minor.get(ANY, 0))
 
+    def account_of(self, currency: str) -> str | None:
+        """The bank account that payouts in a currency go to; null where the profile names none."""
+        return self.payout_account.get(currency, self.payout_account.get(ANY))
+
+    def bank_fee_tolerance(self, currency: str) -> int:
+        """What a bank may keep of a payout; 0 for a currency the map does not name."""
+        return self.bank_fee_tolerance_minor.get(currency, self.bank_fee_tolerance_minor.get(ANY, 0))
+
     def digest(self) -> str:
         """Hex SHA-256 of the profile as canonical JSON: the file's layout, order and comments do not count."""
         return hashlib.sha256(self.canonical_json()).hexdigest()
 
     def judging(self) -> dict[str, Any]:
-        """What results depend on, as JSON: every key but where files arrive."""
-        return self.model_dump(mode="json", exclude=_NOT_JUDGING)
+        """What results depend on, as JSON: every key but where files arrive, and those of a bank at their defaults."""
+        return self.model_dump(mode="json", exclude=_NOT_JUDGING | _of_no_bank(self))
 
     def canonical_json(self) -> bytes:
         """What results depend on, as JSON with sorted keys and no white space; without keys of `_absent`."""
@@ -251,7 +292,13 @@ def callback_secrets(tenant: str, provider: str, environment: Mapping[str, str] 
 def _absent(profile: Profile) -> set[str]:
     """Keys that older releases did not know, left out where they say nothing: the digest is what it was."""
     absent = {"tabular"} if profile.tabular is None else set()
-    return absent | ({"fee_posting"} if profile.fee_posting == "inside" else set())
+    absent |= {"fee_posting"} if profile.fee_posting == "inside" else set()
+    return absent | _of_no_bank(profile)
+
+
+def _of_no_bank(profile: Profile) -> set[str]:
+    """Keys about payouts at a bank that say nothing: as profiles were before there were any."""
+    return {key for key in _OF_THE_BANK if getattr(profile, key) == Profile.model_fields[key].default}
 
 
 def _variable_part(name: str) -> str:
@@ -300,8 +347,8 @@ def _map(value: object, otherwise: str) -> dict[str, Any]:
     raise ValueError(otherwise)
 
 
-def _check_pattern(pattern: str) -> None:
-    """A normalizer must mean the same to Python and to the engine that applies it, and keep exactly one group."""
+def _check_pattern(pattern: str, otherwise: str) -> None:
+    """A pattern must mean the same to Python and to the engine that applies it, and keep exactly one group."""
     import duckdb
 
     try:
@@ -310,7 +357,7 @@ def _check_pattern(pattern: str) -> None:
             engine.execute("select regexp_extract('', ?, 1)", [pattern]).fetchall()
     except (re.error, duckdb.Error, OverflowError, RecursionError) as cause:
         reason = " ".join(str(cause).split())
-        raise ValueError(f"{pattern!r} is neither none, alphanumeric nor a regular expression: {reason}") from cause
+        raise ValueError(f"{pattern!r} {otherwise}: {reason}") from cause
     _require(groups == 1, f"the expression {pattern!r} has {groups} groups; it needs exactly one, the part compared")
 
 
@@ -379,4 +426,22 @@ late_callbacks: revise
 # Where the ledger window's day begins.
 timezone: UTC
 window_cutoff: "00:00"
+
+# The bank account that payouts arrive in: one, or by currency; none by default. Examples:
+#   payout_account: DE89370400440532013000
+#   payout_account: {{USD: '000123456789', EUR: DE89370400440532013000}}
+payout_account: {{}}
+
+# Business days that a payout may take to the bank.
+bank_lag_days: 3
+
+# What texts of bank lines say of a payout: a regular expression with one group, the payout's or batch's reference.
+bank_reference_pattern: null
+
+# Ledger account of fees that the bank keeps of payouts, and how much it may keep: one number, or by currency.
+bank_fee_account: null
+bank_fee_tolerance_minor: 0
+
+# Whether several payouts may arrive as one credit: none, those of the same_day, or of the lag's window.
+payout_grouping: none
 """

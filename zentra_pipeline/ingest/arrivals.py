@@ -18,13 +18,12 @@ from zentra_pipeline.config.profile import callback_secrets
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.contracts.gate import GateResult, assert_staged, quarantine, validate
 from zentra_pipeline.errors import InputRejectedError, ZentraError
-from zentra_pipeline.ingest import landing, mappings, staging, wording
+from zentra_pipeline.ingest import landing, mappings, staging, statement_history, wording
 from zentra_pipeline.ingest.conflicts import ID_USED_TWICE, Contradiction, KnownFile, contradictions
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.ingest.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.sources.column_mapping import ColumnMapping
 from zentra_pipeline.sources.limits import COLUMN_LIMIT, FRAME_ROWS
 from zentra_pipeline.sources.prefetch import one_ahead
 from zentra_pipeline.sources.reading import column_names, frames
@@ -48,7 +47,7 @@ _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 class Command:
     """What all files of a command share; `stops_early`: reading ends when no row is accepted for long.
 
-    `mapping`: how a table is read, of the format `tabular`.
+    `mapping`: how a table of a provider is read, or what a bank's profile says of reading its files.
     """
 
     tenant: Tenant
@@ -59,12 +58,12 @@ class Command:
     may_quarantine_all: bool = False
     stops_early: bool = False
     received_by: str | None = None
-    mapping: ColumnMapping | None = None
+    mapping: mappings.Mapping | None = None
 
     @property
     def recorded_format(self) -> str:
-        """The format as it is registered: a table's with the beginning of its mapping's digest."""
-        return self.format if self.mapping is None else mappings.recorded_format(self.mapping)
+        """The format as it is registered: with the digest of what a profile says of reading, where that matters."""
+        return mappings.recorded_format(self.format, self.mapping)
 
     @property
     def paths(self) -> TenantPaths:
@@ -218,6 +217,9 @@ def quarantine_contradictions(
     `known`: files of the kind that arrived before, with where their staged rows are.
     """
     contract = command.contract
+    if contract.parts:
+        _note_statements(command, staged, known)
+        return
     new = [
         KnownFile(
             each.arrival.staged_name.arriving(command.paths, contract.table),
@@ -242,6 +244,21 @@ def quarantine_contradictions(
         each.tally.restates = found_conflicts.restated.get(each.arrival.sequence, [])
         if each.arrival.sequence in found:
             _quarantine(command, each.arrival, each.tally, found[each.arrival.sequence])
+
+
+def _note_statements(
+    command: Command, staged: Sequence[StagedArrival], known: Sequence[tuple[StagedFile, Path]]
+) -> None:
+    """Say which statements came before: as they are, with other content, or under another name."""
+    earlier = [(row.sequence, row.file_id, path) for row, path in known if row.provider == command.provider]
+    for each in staged:
+        if each.tally.staged:
+            arrival = each.arrival
+            path = arrival.staged_name.arriving(command.paths, command.contract.table)
+            found = statement_history.compare(path, earlier)
+            each.tally.notes.update(found.notes)
+            each.tally.restates = found.restates
+            earlier.append((arrival.sequence, arrival.file_id, path))
 
 
 def _quarantine(command: Command, arrival: Arrival, tally: Tally, found: list[Contradiction]) -> None:

@@ -72,7 +72,7 @@ def ingest_files(
     may_quarantine_all: bool = False,
     received_by: str | None = None,
 ) -> IngestOutcome:
-    """Land, check and stage files of one kind from one provider; the registration in `ops.db` is the commit point.
+    """Land, check and stage files of one kind from one provider, or bank; the registration in `ops.db` commits them.
 
     Without `file_id` a file goes by its stem. `now` and `received_by` are recorded as when it was received and by whom.
     UsageError when an id or kind is not allowed; InputRejectedError when a file is broken or rows exist and none got
@@ -90,7 +90,7 @@ def ingest_files(
         may_quarantine_all,
         stops_early=len(files) == 1 and not may_quarantine_all,
         received_by=received_by,
-        mapping=mappings.in_force(tenant.paths, provider, format),
+        mapping=mappings.in_force(tenant.paths, provider, kind, format),
     )
     ids = [_id_of_name(source) if file_id is None else identifiers.settlement_file_id(file_id) for source in files]
     if not files:
@@ -160,7 +160,7 @@ def restage(tenant: Tenant, landed: Path, file: StagedFile, before: Sequence[Sta
     Returns its registration as it would be today: `file` itself unless bytes, code or callback secrets are others.
     Errors as ingest_files'.
     """
-    format, mapping = mappings.recorded(landed.parent, file.format)
+    format, mapping = mappings.recorded(landed.parent, file.kind, file.format)
     received_at = instant_of(file.received_at)
     command = Command(tenant, file.provider, contract_of(file.kind), format, received_at, mapping=mapping)
     bytes_of_file = Landed(landed, file.sha256, file.byte_size)
@@ -183,7 +183,7 @@ def _known_files(command: Command) -> list[tuple[StagedFile, Path]]:
 def _commit(command: Command, staged: Sequence[StagedArrival], rows: Sequence[StagedFile]) -> None:
     """Put bytes and rows in place, then register them in one transaction: before it nobody sees them."""
     facts = [arrivals.facts(command, each) for each in staged]
-    if rows and command.mapping is not None:
+    if rows:
         mappings.keep(command.paths.landing, command.mapping)
     for each, row in zip(staged, rows, strict=True):
         landing.keep(command.paths, each.arrival.landed)

@@ -7,7 +7,7 @@ readers of formats with controls of their own say what a statement is, and wheth
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ import polars as pl
 from zentra_pipeline.contracts import CONTRACTS
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError, UsageError
+from zentra_pipeline.identifiers import PROVIDER_KINDS
 from zentra_pipeline.ingest import arrivals, staging, wording
 from zentra_pipeline.ingest.arrivals import Arrival, Command, Tally
 from zentra_pipeline.ingest.landing import Landed
@@ -25,6 +26,7 @@ from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.sources.column_mapping import ColumnMapping
 from zentra_pipeline.sources.reading import frames
 from zentra_pipeline.sources.registry import CANONICAL, TABULAR, ControlledReader, formats_of, reader_of
+from zentra_pipeline.sources.statement import Statement
 from zentra_pipeline.sources.table_totals import DoesNotAddUpError, Totals
 from zentra_pipeline.sources.tabular import read_settlement
 from zentra_pipeline.tenants.tenant import Tenant
@@ -201,7 +203,7 @@ def _controlled(file_format: str) -> Callable[[Path], Inspected]:
         reader = reader_of(file_format, "settlement")
         assert isinstance(reader, ControlledReader)
         said = reader.statements(path, path.name)
-        found = tuple(replace(_nothing(path), **asdict(statement)) for statement in said)
+        found = tuple(_as_inspected(path, statement) for statement in said)
         if any(statement.refused is not None for statement in found):
             named = (replace(each, refused=each.refused and f"{path.name}: {each.refused}") for each in found)
             return Inspected(tuple(named), {}, is_refused=True)
@@ -209,6 +211,11 @@ def _controlled(file_format: str) -> Callable[[Path], Inspected]:
             return Inspected((*(found or (_nothing(path),)), *_rejected(rows)), dict(rows.tally.notes))
 
     return inspected
+
+
+def _as_inspected(path: Path, statement: Statement) -> InspectedStatement:
+    said = {each.name: getattr(statement, each.name) for each in fields(statement) if each.name != "head"}
+    return replace(_nothing(path), **said)
 
 
 _WITHOUT_CONTROLS: Mapping[str, Callable[[Path], Inspected]] = {CANONICAL: _canonical, "stripe": _stripe}
@@ -265,7 +272,8 @@ def _with_balances(
 def _canonical_kind(path: Path) -> Contract:
     """The contract whose columns the file has, by its first rows: every kind has an id that is never blank."""
     reasons: list[str] = []
-    for contract in CONTRACTS.values():
+    contracts = [CONTRACTS[kind] for kind in PROVIDER_KINDS]
+    for contract in contracts:
         try:
             first = next(frames(path, contract, CANONICAL, name=path.name), None)
         except InputRejectedError as refusal:
@@ -273,14 +281,14 @@ def _canonical_kind(path: Path) -> Contract:
             continue
         if first is None or not first.height or first[contract.fields[0].name].null_count() < first.height:
             return contract
-    if len(reasons) == len(CONTRACTS) and len(set(reasons)) == 1:
+    if len(reasons) == len(contracts) and len(set(reasons)) == 1:
         raise InputRejectedError(reasons[0])
     of_its_form = [
         reason for reason in reasons if "which is not a canonical" not in reason and ": no column" not in reason
     ]
     if of_its_form:  # lines above the header, other separators or writing: only its own kind's reader sees them
         raise InputRejectedError(of_its_form[0])
-    needed = "; ".join(f"{contract.kind} needs {', '.join(contract.required)}" for contract in CONTRACTS.values())
+    needed = "; ".join(f"{contract.kind} needs {', '.join(contract.required)}" for contract in contracts)
     raise InputRejectedError(f"{path.name}: its columns are those of no canonical kind: {needed}")
 
 

@@ -1,17 +1,20 @@
-"""The column mapping that a table was read with: in force, and kept beside the landed bytes so that they read the same.
+"""What a profile says of reading a file, in force, and kept beside the landed bytes so that they read the same.
 
-Does not belong here: what a mapping says (sources.column_mapping), the profile (config).
+That is a table's column mapping, or whatever a bank's profile says. Does not belong here: what either says (sources),
+the profiles (config).
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 from zentra_pipeline import durable_files
+from zentra_pipeline.config.bank_profile import KIND, load_bank
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import ConfigurationError, VerificationError
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sources.bank_reading import BankReading
 from zentra_pipeline.sources.column_mapping import ColumnMapping
-from zentra_pipeline.sources.registry import TABULAR
+from zentra_pipeline.sources.registry import CANONICAL, TABULAR
 
 READ_OTHERWISE: Final = (
     "file of the same bytes is here already, read as the profile said then; to have it read as the profile says now, "
@@ -21,23 +24,48 @@ _FOLDER: Final = "mappings"
 _DIGITS: Final = 24
 
 
-def in_force(paths: TenantPaths, provider: str, format: str) -> ColumnMapping | None:
-    """The mapping of the provider's profile, for the format that needs one; ConfigurationError when it has none."""
+Mapping = ColumnMapping | BankReading
+
+
+def format_in_force(paths: TenantPaths, owner: str, kind: str) -> str:
+    """The format of a kind of file of a provider, or bank, by its profile; all of our own is canonical."""
+    if kind == KIND:
+        return load_bank(paths, owner).format
+    if kind not in ("settlement", "callbacks"):
+        return CANONICAL
+    profile = load_profile(paths, owner)
+    return profile.settlement_format if kind == "settlement" else profile.callback_format
+
+
+def in_force(paths: TenantPaths, owner: str, kind: str, format: str) -> Mapping | None:
+    """What the profile of a provider, or bank, says of reading; null where nothing has to be said.
+
+    ConfigurationError where the format needs a column mapping and the profile has none.
+    """
+    if kind == KIND:
+        return load_bank(paths, owner).reading
     if format != TABULAR:
         return None
-    mapping = load_profile(paths, provider).tabular
+    mapping = load_profile(paths, owner).tabular
     if mapping is None:
-        raise ConfigurationError(f"{provider}.yml: settlement_format tabular needs the key tabular, a column mapping")
+        raise ConfigurationError(f"{owner}.yml: settlement_format tabular needs the key tabular, a column mapping")
     return mapping
 
 
-def recorded_format(mapping: ColumnMapping) -> str:
-    """`tabular:` and the beginning of the mapping's digest."""
-    return f"{TABULAR}:{mapping.digest()[:_DIGITS]}"
+def is_kept(mapping: Mapping | None) -> TypeGuard[Mapping]:
+    """Whether there is anything to keep, without which the bytes would read otherwise."""
+    return mapping is not None and not (isinstance(mapping, BankReading) and mapping.says_nothing)
 
 
-def keep(landing: Path, mapping: ColumnMapping) -> None:
-    """Write a mapping below the landing zone, under the beginning of its digest."""
+def recorded_format(format: str, mapping: Mapping | None) -> str:
+    """The format as it is registered: with the beginning of the digest of what its profile says, where that is kept."""
+    return f"{format}:{mapping.digest()[:_DIGITS]}" if is_kept(mapping) else format
+
+
+def keep(landing: Path, mapping: Mapping | None) -> None:
+    """Write what a profile says below the landing zone, under the beginning of its digest."""
+    if not is_kept(mapping):
+        return
     folder = landing / _FOLDER
     target = folder / f"{mapping.digest()[:_DIGITS]}.json"
     if target.is_file() and target.read_bytes() == mapping.canonical_json():
@@ -50,20 +78,21 @@ def keep(landing: Path, mapping: ColumnMapping) -> None:
     durable_files.sync_folder(folder)
 
 
-def recorded(landing: Path, format: str) -> tuple[str, ColumnMapping | None]:
-    """A registered format as reader and mapping; VerificationError when the mapping is missing or altered."""
+def recorded(landing: Path, kind: str, format: str) -> tuple[str, Mapping | None]:
+    """A registered format as reader and what its profile said; VerificationError when that is missing or altered."""
     reader, _, digest = format.partition(":")
+    form = BankReading if kind == KIND else ColumnMapping
     if not digest:
         return format, None
     path = landing / _FOLDER / f"{digest}.json"
     try:
-        mapping = ColumnMapping.from_json(path.read_bytes())
+        mapping = form.from_json(path.read_bytes())
         is_same = mapping.digest().startswith(digest)
     except (OSError, ValueError):
         is_same = False
     if not is_same:
         raise VerificationError(
-            f"landing/{_FOLDER}/{digest}.json, the column mapping that a file was read with, is missing or altered: "
-            "restore it from a backup, or ingest a file of that provider with the mapping of that time"
+            f"landing/{_FOLDER}/{digest}.json, which says how a file was read, is missing or altered: "
+            "restore it from a backup, or ingest a file of that sender with the profile of that time"
         )
     return reader, mapping

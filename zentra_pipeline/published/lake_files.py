@@ -105,8 +105,11 @@ def staged_rows(columns: str, paths: Sequence[Path]) -> str:
     return f"select {names} from {sql_text.parquet_scan(paths, columns)}"
 
 
-def bank_rows(table: str, paths: Sequence[Path]) -> str:
-    """A select of `bank_statements` or `bank_lines` over staged files of bank statements, which hold rows of both."""
+def bank_rows(table: str, paths: Sequence[Path], *, with_names: bool = False) -> str:
+    """A select of `bank_statements` or `bank_lines` over staged files of bank statements, which hold rows of both.
+
+    `with_names` adds the column `filename`.
+    """
     from zentra_pipeline.contracts import bank_statements, staged_tables
 
     columns = staged_tables.staged_columns(table)
@@ -114,8 +117,8 @@ def bank_rows(table: str, paths: Sequence[Path]) -> str:
         return staged_rows(columns, paths)
     (word,) = (word for word, part in bank_statements.CONTRACT.parts if part.table == table)
     kind = bank_statements.ROW_TYPE
-    names = ", ".join(sql_text.column_types(columns))
-    scan = sql_text.parquet_scan(paths, f"{columns}, {kind} varchar")
+    names = ", ".join([*sql_text.column_types(columns), *(["filename"] if with_names else [])])
+    scan = sql_text.parquet_scan(paths, f"{columns}, {kind} varchar", with_names=with_names)
     return f"select {names} from {scan} where {kind} = {sql_text.literal(word)}"
 
 

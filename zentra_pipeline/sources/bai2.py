@@ -17,7 +17,7 @@ from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK, RECORD_BYTES
 from zentra_pipeline.sources.parts_reader import Notes, PartsReader
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.statement import Entry, Head, Statement
 
 COLUMN_NAMES: Final = {
     "line_id": "the account, the as-of date and the references of record 16",
@@ -46,6 +46,7 @@ _LINE_TYPES: Final = {
 }
 _OPENING, _CLOSING = "010", "015"
 _DELETION, _TEST = "2", "4"
+_WITHIN_THE_DAY = ("1", "3")  # as-of date modifier: interim data, of the day before or of the same day
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class _Account:
     lines: int = 0
     entries: int = 0
     net: int = 0
+    head: Head = field(default_factory=Head)
     balances: dict[str, int] = field(default_factory=dict)
 
 
@@ -217,7 +219,11 @@ class _File:
         currency = (record[2] or self._group.currency).upper()
         if currency not in vocabulary.currencies():
             raise _FaultError(f"line {record.line:,}: currency {currency[:8]!r} is not an ISO 4217 currency")
-        account = _Account(record, record[1], currency, lines=record.lines)
+        group = self._group
+        kind = "report" if group.record[7] in _WITHIN_THE_DAY else "statement"
+        named = f"{group.as_of}/{group.record[5]}" if group.record[5] and kind == "report" else group.as_of
+        head = Head(kind, record[1] or None, named, group.record[5] or None, group.as_of, group.as_of)
+        account = _Account(record, record[1], currency, lines=record.lines, head=head)
         for code, amount in _summaries(record):
             account.amounts += amount
             account.balances.setdefault(code, amount)
@@ -240,6 +246,7 @@ class _File:
         if group.is_test:
             self._note("records 16 of a group with status 4: a test, no movement of money")
             return
+        yield self._booking(record, amount)
         base = ":".join((account.number, group.as_of, bank or customer or f"{code}:{size}"))
         yield {
             "line_id": self._ids.of(base, ",".join(record.fields)),
@@ -252,6 +259,26 @@ class _File:
             "currency": account.currency,
             "settled_at": f"{group.as_of}T00:00:00Z",
         }
+
+    def _booking(self, record: _Record, amount: int) -> Entry:
+        """The entry as bank statements have it."""
+        group, account = self._group, self._account
+        assert group is not None and account is not None
+        bank, customer = (bank_statements.reference(each) for each in _references(record))
+        own = bank if bank is not None and bank.strip("0") else None
+        place = _after_funds(record, 3)
+        said = ",".join(record.fields[place + 2 :]).strip(" ,/")
+        return Entry(
+            account.head,
+            amount,
+            account.currency,
+            group.as_of,
+            _value_day(record),
+            key=own,
+            bank_reference=own,
+            end_to_end_id=customer if customer is not None and customer.strip("0") else None,
+            text=said or None,
+        )
 
     def _end_account(self, record: _Record) -> Statement:
         group, account = self._group, self._account
@@ -266,6 +293,7 @@ class _File:
             if opening + account.net != closing:
                 self._note(f"account {account.number}: its details do not lead from opening to closing balance")
         return Statement(
+            head=None if group.is_test else account.head,
             id=f"{account.number}:{group.as_of}",
             account=account.number,
             entries=account.entries,
@@ -350,6 +378,15 @@ def _references(record: _Record) -> tuple[str, str]:
     """Bank and customer reference of record 16."""
     place = _after_funds(record, 3)
     return record[place], record[place + 1]
+
+
+def _value_day(record: _Record) -> str | None:
+    """The day of funds type V; null where the record says none, or no day."""
+    text = record[4] if record[3].upper() == "V" else ""
+    try:
+        return date(2000 + int(text[:2]), int(text[2:4]), int(text[4:])).isoformat() if _DATE.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 def _direction(record: _Record) -> int:

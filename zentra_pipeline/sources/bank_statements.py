@@ -14,7 +14,7 @@ import polars as pl
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import settlement_lines
 from zentra_pipeline.errors import InputRejectedError, ZentraError
-from zentra_pipeline.sources.statement import Statement, refuse_what_does_not_tie
+from zentra_pipeline.sources.statement import Entry, Statement, refuse_what_does_not_tie
 
 _FRAME_ROWS = 8_192
 _AMOUNT = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?", re.ASCII)
@@ -33,8 +33,11 @@ Line = Mapping[str, str | None]
 """A settlement line as text, by the contract's columns; columns without a value may be missing."""
 
 
-Part = Statement | Line
-"""What a reader of statements gives in the order of the file: lines, and each statement after its lines."""
+Part = Statement | Entry | Line
+"""What a reader of statements gives in the order of the file: lines, and each statement after its lines.
+
+A bank's reader gives the entry of a booking, as bank statements have it, beside the settlement lines it comes to.
+"""
 
 
 def settlement_frames(parts: Iterator[Part], name: str) -> Iterator[pl.DataFrame]:
@@ -46,6 +49,8 @@ def settlement_frames(parts: Iterator[Part], name: str) -> Iterator[pl.DataFrame
         if isinstance(part, Statement):
             if part.refused is not None:
                 refused.append(part)
+            continue
+        if isinstance(part, Entry):
             continue
         number += 1
         rows.append({**part, "row_number": number})

@@ -18,6 +18,7 @@ from zentra_pipeline.sources.camt_statement import OpenStatement
 from zentra_pipeline.sources.file_refusals import refuse_other_xml, start_of
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK
 from zentra_pipeline.sources.parts_reader import Notes, PartsReader
+from zentra_pipeline.sources.statement import Head
 
 _BLOCK = 64 * 1024
 _HELD_BYTES = 512 * 1024  # elements take some twenty times the room of their text
@@ -28,6 +29,7 @@ _MESSAGES: Final = {
     "BkToCstmrDbtCdtNtfctn": ("camt054", "a camt.054 notification"),
 }
 _WANTED = dict(_MESSAGES.values())
+_TYPES: Final = {"camt053": "statement", "camt052": "report", "camt054": "notification"}
 _STATEMENTS = ("Stmt", "Rpt", "Ntfctn")
 COLUMN_NAMES: Final = {
     "line_id": "AcctSvcrRef",
@@ -47,10 +49,11 @@ COLUMN_NAMES: Final = {
 _WATCHED = (*_STATEMENTS, "Bal", "TxsSummry", "Ntry", "TxDtls")
 
 
-def parts(path: Path, name: str, file_format: str, notes: Notes) -> Iterator[Part]:
-    """Lines of the booked entries and, after those of each, the statements, in the order of the file.
+def parts(path: Path, name: str, file_format: str | None, notes: Notes) -> Iterator[Part]:
+    """Entries, the lines of those that are booked and, after those of each, the statements, in the order of the file.
 
-    `notes` counts what gives no line. InputRejectedError when the file is not of the format, or cannot be read.
+    Without a format each of the messages is one. `notes` counts what gives no line. InputRejectedError when the file is
+    not of the format, or cannot be read.
     """
     refuse_other_xml(start_of(path), name)
     reader = _Reader(name, file_format, notes)
@@ -86,7 +89,7 @@ def parts(path: Path, name: str, file_format: str, notes: Notes) -> Iterator[Par
 class _Reader:
     """Follows the watched elements of one file and lets go of each as soon as it is read."""
 
-    def __init__(self, name: str, file_format: str, notes: MutableMapping[str, int]) -> None:
+    def __init__(self, name: str, file_format: str | None, notes: MutableMapping[str, int]) -> None:
         self.statements = 0
         self._name = name
         self._format = file_format
@@ -120,7 +123,7 @@ class _Reader:
         if message is None:
             return
         form, what = message
-        if form != self._format:
+        if self._format is not None and form != self._format:
             raise InputRejectedError(
                 f"{self._name}: it is {what}, not {_WANTED[self._format]}; read it with format {form}"
             )
@@ -128,7 +131,7 @@ class _Reader:
             raise InputRejectedError(
                 f"{self._name}: it has a document type (DTD), which bank files have not; remove it"
             )
-        self._open = OpenStatement(self._name, node, self._ids, self._notes)
+        self._open = OpenStatement(self._name, node, self._ids, self._notes, Head(_TYPES[form]))
 
     def _end(self, node: Node) -> Iterator[Part]:
         statement, tag = self._open, local_name(node)
@@ -180,9 +183,9 @@ def _message_of(parent: Node | None) -> tuple[str, str] | None:
     return _MESSAGES.get(tag.removesuffix("V01"))
 
 
-def _nothing_found(root: Node, file_format: str) -> str:
+def _nothing_found(root: Node, file_format: str | None) -> str:
     found = [local_name(node) for node in root.iter("{*}*") if _message_of(node) is not None]
-    wanted = _WANTED[file_format]
+    wanted = "an account statement (camt.053, camt.052, camt.054)" if file_format is None else _WANTED[file_format]
     if found:
         return f"its {found[0]} holds no statement; ask the bank for the file again"
     inner = next((local_name(child) for child in root), None)
@@ -191,5 +194,9 @@ def _nothing_found(root: Node, file_format: str) -> str:
 
 
 def reader_of(file_format: str) -> PartsReader:
-    """The reader of one of the three messages: camt052, camt053 or camt054."""
-    return PartsReader(lambda path, name, notes: parts(path, name, file_format, notes), COLUMN_NAMES)
+    """The reader of one of the three messages, camt052, camt053 or camt054; a bank's files are of any of them."""
+    return PartsReader(
+        lambda path, name, notes: parts(path, name, file_format, notes),
+        COLUMN_NAMES,
+        of_banks=lambda path, name, notes: parts(path, name, None, notes),
+    )

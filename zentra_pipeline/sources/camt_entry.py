@@ -34,6 +34,26 @@ class Details:
     references: dict[str, str]
     batch: str | None
     dated: str | None
+    said: "Said"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A charge that was deducted, with its amount; `is_credit`: given back."""
+
+    amount: Amount
+    is_credit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an entry or a transaction says beside its booking: texts, both parties' names, charges, why it came back."""
+
+    texts: tuple[str, ...]
+    debtor: str | None
+    creditor: str | None
+    charges: tuple[Charge, ...]
+    return_reason: str | None
 
 
 _REFERENCES = {
@@ -48,6 +68,9 @@ _REFERENCES = {
     "StrdV01": "RmtInf/Strd/CdtrRefInf/CdtrRef",
     "Ustrd": "RmtInf/Ustrd",
 }
+_NAMES = ("Nm", "Pty/Nm")
+_REASONS = ("RtrInf/Rsn/Cd", "RtrInf/Rsn/Prtry", "RtrInf/RtrRsn/Cd", "RtrInf/RtrRsn/Prtry")
+_FALSE = frozenset(("false", "0"))
 _DATES = ("RltdDts/TxDtTm", "RltdDts/IntrBkSttlmDt", "RltdDts/AccptncDtTm")
 
 _NO_FIELDS = frozenset(("RltdPties", "RltdAgts", "Chrgs", "Tax", "RltdPric", "RltdQties", "FinInstrmId"))
@@ -126,7 +149,44 @@ def details_of(node: Node, batch: str | None) -> Details:
         references=references,
         batch=batch,
         dated=next((fields[path] for path in _DATES if path in fields), None),
+        said=said_of(node, fields),
     )
+
+
+def said_of(node: Node, fields: Fields) -> Said:
+    """What an entry (`Ntry`) or transaction says for whoever reads the statement; its details are not asked."""
+    texts: list[str] = []
+    charges: list[Charge] = []
+    debtor = creditor = None
+    for part in node:
+        name = _local(part.tag)
+        if name == "RmtInf":
+            texts += [(each.text or "").strip() for each in part if _local(each.tag) == "Ustrd"]
+        elif name == "Chrgs":
+            charges += _charges(part)
+        elif name == "RltdPties":
+            debtor, creditor = _party(part, "Dbtr"), _party(part, "Cdtr")
+    structured = (fields.get(f"RmtInf/Strd/{path}") for path in ("CdtrRefInf/Ref", "CdtrRefInf/CdtrRef", "AddtlRmtInf"))
+    notes = (fields.get(name) for name in ("AddtlTxInf", "AddtlNtryInf"))
+    found = dict.fromkeys(text for text in (*texts, *structured, *notes) if text)
+    reason = next((fields[path] for path in _REASONS if path in fields), None)
+    return Said(tuple(found), debtor, creditor, tuple(charges), reason)
+
+
+def _party(parties: Node, role: str) -> str | None:
+    return next((name for path in _NAMES if (name := text(parties, f"{role}/{path}"))), None)
+
+
+def _charges(node: Node) -> list[Charge]:
+    """The charges in a `Chrgs` that its amount has in it: one of version 02 and before, or a record for each."""
+    records = [part for part in node if _local(part.tag) == "Rcrd"] or [node]
+    found = []
+    for record in records:
+        fields = fields_of(record)
+        deducted = amount(fields, "Amt")
+        if deducted is not None and fields.get("ChrgInclInd", "").lower() not in _FALSE:
+            found.append(Charge(deducted, fields.get("CdtDbtInd") == "CRDT"))
+    return found
 
 
 def batch_of(group: Node) -> str | None:

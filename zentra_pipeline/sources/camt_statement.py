@@ -10,6 +10,7 @@ from typing import Final
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import Line, LineIds, instant, minor_units, reference
+from zentra_pipeline.sources.camt_booking import OF_THE_BANK, EntryFields, amounts_of, booking, exact_amount
 from zentra_pipeline.sources.camt_entry import (
     Amount,
     Details,
@@ -21,10 +22,11 @@ from zentra_pipeline.sources.camt_entry import (
     day_or_time,
     fields_of,
     local_name,
+    said_of,
     text,
 )
 from zentra_pipeline.sources.camt_summary import Summary, Total
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.statement import Entry, Head, Statement
 
 _OPENING: Final = ("OPBD", "PRCD")
 _CLOSING: Final = ("CLBD",)
@@ -33,7 +35,7 @@ _NOT_BOOKED: Final = ("PDNG", "INFO", "FUTR")
 _MOST_BALANCES: Final = 10_000
 _SIGNS: Final = {"CRDT": 1, "DBIT": -1}
 _ORDER: Final = ("EndToEndId", "PmtInfId", "TxId", "UETR", "Strd", "StrdV01", "Ustrd")
-_OF_THE_BANK: Final = ("AcctSvcrRef", "TxId", "UETR", "InstrId", "EndToEndId")
+_PAGES: Final = ("StmtPgntn", "RptPgntn", "NtfctnPgntn")
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,12 @@ class _Balance:
     on: str
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """What holds for all lines of an entry."""
-
-    minor: int
-    currency: str
-    codes: tuple[str | None, ...]
-    service_reference: str | None
-    entry_reference: str | None
-    booked_on: str | None
-    valued_on: str | None
-    batch: str | None
-
-
 class OpenStatement:
     """A statement from its beginning to its end; `node` is its element."""
 
-    def __init__(self, name: str, node: Node, ids: LineIds, notes: MutableMapping[str, int]) -> None:
+    def __init__(self, name: str, node: Node, ids: LineIds, notes: MutableMapping[str, int], head: Head) -> None:
         self.node = node
+        self.head = head
         self._name = name
         self._ids = ids
         self._notes = notes
@@ -96,8 +85,8 @@ class OpenStatement:
         """Keep the statement's own count and sums of its entries."""
         self._summary = Summary.of(node)
 
-    def lines(self, node: Node, details: Sequence[Details]) -> Iterator[Line]:
-        """The lines of an entry: one for each of its transactions where they add up to it, else one for it all."""
+    def lines(self, node: Node, details: Sequence[Details]) -> Iterator[Line | Entry]:
+        """The entry, and its lines: one for each of its transactions where they add up to it, else one for it all."""
         self._read_head()
         self._entries += 1
         where, fields = f"entry {self._entries}", fields_of(node)
@@ -110,11 +99,11 @@ class OpenStatement:
             raise self._refused(f"{where}: status {status[:20]!r} is none of BOOK, PDNG, INFO, FUTR")
         total = self._totals.setdefault(currency, Total())
         total.add(minor, transactions=max(1, len(details)), is_booked=status in _BOOKED)
-        if status in _NOT_BOOKED:
-            self._note(f"entries of status {status}: announced, not booked, and so no lines")
+        if status == "INFO":
+            self._note("entries of status INFO: announced, not booked, and so no lines")
             return
         group = child(node, "NtryDtls")
-        entry = _Entry(
+        entry = EntryFields(
             minor,
             currency,
             codes(fields),
@@ -123,13 +112,23 @@ class OpenStatement:
             day_or_time(fields, "BookgDt"),
             day_or_time(fields, "ValDt"),
             None if group is None else batch_of(group),
+            status in _BOOKED,
+            fields.get("RvslInd", "").lower() in ("true", "1"),
+            amount(fields, "AmtDtls/InstdAmt/Amt"),
+            said_of(node, fields),
         )
-        yield from self._lines_of(entry, details)
+        yield booking(self.head, entry, details, self._day(), self._note)
+        if entry.is_booked:
+            yield from self._lines_of(entry, details)
+        else:
+            self._note(f"entries of status {status}: announced, not booked, and so no lines")
 
     def close(self) -> Iterator[Statement]:
         """The statement as read, one for each currency of its balances and entries."""
         self._read_head()
         opening, closing = self._ends(_OPENING, last=False), self._ends(_CLOSING, last=True)
+        self.head.from_day = self.head.from_day or next((found.on for found in opening.values() if found.on), None)
+        self.head.to_day = self.head.to_day or next((found.on for found in closing.values() if found.on), None)
         bounds = list(dict.fromkeys([*opening, *closing]))
         currencies = list(self._totals)
         if len(opening) <= 1 and len(closing) <= 1 and len(currencies) <= 1:
@@ -161,6 +160,7 @@ class OpenStatement:
         if self._unsigned and ties is None:
             fault = fault or f"{self._unsigned:,} entries have no CdtDbtInd, and no balances show what they were"
         return Statement(
+            head=self.head,
             id=self._id,
             account=self._account,
             entries=entries,
@@ -184,7 +184,7 @@ class OpenStatement:
                 break
         return found
 
-    def _lines_of(self, entry: _Entry, details: Sequence[Details]) -> Iterator[Line]:
+    def _lines_of(self, entry: EntryFields, details: Sequence[Details]) -> Iterator[Line]:
         parts = self._parts(entry, details)
         if parts is None:
             if len(details) > 1:
@@ -194,25 +194,12 @@ class OpenStatement:
         for position, (part, minor) in enumerate(zip(details, parts, strict=True), start=1):
             yield self._line(entry, minor, part, position)
 
-    def _parts(self, entry: _Entry, details: Sequence[Details]) -> list[int] | None:
+    def _parts(self, entry: EntryFields, details: Sequence[Details]) -> list[int] | None:
         """Signed amounts of the details of a batch, null where they are not all there or do not add up."""
-        if len(details) < 2:
-            return None
-        own = _SIGNS["CRDT"] if entry.minor >= 0 else _SIGNS["DBIT"]
-        found: list[int] = []
-        for part in details:
-            if part.amount is None or (part.amount.currency or entry.currency) != entry.currency:
-                return None
-            sign = own if part.indicator is None else _SIGNS.get(part.indicator)
-            try:
-                found.append((sign or 0) * minor_units(part.amount.text, entry.currency))
-            except ValueError:
-                return None
-            if sign is None:
-                return None
-        return found if sum(found) == entry.minor else None
+        found = amounts_of(entry, details)
+        return found if found is not None and sum(found) == entry.minor else None
 
-    def _line(self, entry: _Entry, minor: int, part: Details | None, position: int | None) -> Line:
+    def _line(self, entry: EntryFields, minor: int, part: Details | None, position: int | None) -> Line:
         references = part.references if part is not None else {}
         of_entry = (entry.service_reference, entry.entry_reference) if position is None else ()
         own = references.get("AcctSvcrRef")
@@ -241,35 +228,31 @@ class OpenStatement:
         line["line_id"] = self._ids.of(self._id_of(entry, references, position, content), content)
         return line
 
-    def _id_of(self, entry: _Entry, references: dict[str, str], position: int | None, content: str) -> str:
+    def _id_of(self, entry: EntryFields, references: dict[str, str], position: int | None, content: str) -> str:
         """The bank's own reference of the booking in its account; without one, statement and content name the line."""
         booking = entry.service_reference or (references.get("AcctSvcrRef") if position is None else None)
         if booking is None:
             said = [self._id or "", entry.entry_reference or "", bank_statements.short_digest(content)]
             return f"{self._account or ''}:{'/'.join(said)}"
-        within = next((references[name] for name in _OF_THE_BANK if name in references), None)
+        within = next((references[name] for name in OF_THE_BANK if name in references), None)
         of_batch = "" if position is None else f"/{within or position}"
         return f"{self._account or ''}:{booking}{of_batch}"
 
-    def _codes(self, entry: _Entry, part: Details | None) -> tuple[str | None, ...]:
+    def _codes(self, entry: EntryFields, part: Details | None) -> tuple[str | None, ...]:
         return part.codes if part is not None and part.codes[0] else entry.codes
 
     def _presentment(
-        self, entry: _Entry, part: Details | None, minor: int, position: int | None
+        self, entry: EntryFields, part: Details | None, minor: int, position: int | None
     ) -> dict[str, str | None]:
         """What was instructed, where that is another currency than the one booked, signed like the booking."""
         paid = None if part is None else part.instructed
         if paid is None or paid.currency in (None, entry.currency):
             return {}
-        try:
-            size = minor_units(paid.text, paid.currency or "")
-        except ValueError:
+        found = exact_amount(paid, minor)
+        if found is None:
             self._note("amounts instructed in another currency that are no exact amounts of it: left out")
             return {}
-        return {
-            "presentment_minor": str(-size if minor < 0 else size),
-            "presentment_currency": paid.currency,
-        }
+        return {"presentment_minor": str(found[0]), "presentment_currency": found[1]}
 
     def _day(self) -> str | None:
         """When entries without a date of their own were booked at the latest: the closing balance, else the report."""
@@ -295,6 +278,18 @@ class OpenStatement:
         pages = pages if pages is not None else child(self.node, "NtfctnPgntn")
         if pages is not None:
             self._is_page = text(pages, "PgNb") not in (None, "1") or text(pages, "LastPgInd") == "false"
+        if not self._entries or self.head.statement_id is None:
+            self._name_head()
+
+    def _name_head(self) -> None:
+        """What the statement is called, a later page by its number as well, and the days that it says it covers."""
+        head, page = self.head, next((found for pages in _PAGES if (found := text(self.node, f"{pages}/PgNb"))), None)
+        head.account, head.statement_id = self._account, self._id
+        if page not in (None, "1") and self._id is not None:
+            head.statement_id = f"{self._id}/{page}"
+        head.sequence = text(self.node, "ElctrncSeqNb") or text(self.node, "LglSeqNb")
+        head.from_day = text(self.node, "FrToDt/FrDtTm") or text(self.node, "FrToDt/FrDt")
+        head.to_day = text(self.node, "FrToDt/ToDtTm") or text(self.node, "FrToDt/ToDt")
 
     def _amount(self, found: Amount | None, where: str) -> tuple[int, str]:
         if found is None:

@@ -279,8 +279,16 @@ class FixedField(BaseModel):
     length: Annotated[int, Field(ge=1, le=65_536)]
 
 
+OF_BANKS: Final = ("account", "value_on", "text", "pending")
+"""Keys of the mapping of a bank's table alone."""
+
+
 class ColumnMapping(BaseModel):
-    """How one provider's table is read. Columns go by the names of its header, or by their place."""
+    """How a provider's or bank's table is read. Columns go by the names of its header, or by their place.
+
+    Of a bank's table alone are `account`, `value_on`, `text` (all its columns together) and `pending`, which rows are
+    announced and not booked.
+    """
 
     model_config = _STRICT
 
@@ -311,6 +319,10 @@ class ColumnMapping(BaseModel):
     currency: Source
     settled_at: Instant
     presentment: Presentment | None = None
+    account: Source | None = None
+    value_on: Instant | None = None
+    text: Source | None = None
+    pending: Match | None = None
     other_columns: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
 
     @field_validator("delimiter")
@@ -377,10 +389,20 @@ class ColumnMapping(BaseModel):
         named += self.settled_at.column
         if self.presentment is not None:
             named += (self.presentment.amount, self.presentment.currency)
+        for source in (self.account, self.text):
+            named += source.columns if source is not None else ()
+        named += self.value_on.column if self.value_on is not None else ()
+        named += [self.pending.column] if self.pending is not None else []
         if self.running_balance is not None:
             named.append(self.running_balance.column)
         named += [rule.column for rule in self.skip_rows]
         return tuple(dict.fromkeys(named))
+
+    @model_serializer(mode="wrap")
+    def _as_before_banks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without keys of banks that say nothing, which older releases did not know: digests are what they were."""
+        found: dict[str, Any] = dump(self)
+        return {key: value for key, value in found.items() if key not in OF_BANKS or value is not None}
 
     def canonical_json(self) -> bytes:
         """The mapping as JSON with sorted keys and no white space; `from_json` reads it back."""

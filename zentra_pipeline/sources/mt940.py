@@ -14,7 +14,7 @@ from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.file_refusals import refuse_other_swift, start_of
 from zentra_pipeline.sources.mt940_statement import OpenStatement
-from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
+from zentra_pipeline.sources.parts_reader import Notes, PartsReader
 
 _LINE_LIMIT: Final = 64 * 1024
 _FIELD_LIMIT: Final = 1024 * 1024
@@ -35,8 +35,8 @@ COLUMN_NAMES: Final = {
 """Settlement field → the field it is read from."""
 
 
-def parts(path: Path, name: str) -> Iterator[Part]:
-    """Lines of the entries and, after those of each, the statements, in the order of the file.
+def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
+    """Entries and lines of them, and, after those of each, the statements, in the order of the file.
 
     InputRejectedError when the file is no MT940, or an entry or a balance of it cannot be read.
     """
@@ -47,7 +47,7 @@ def parts(path: Path, name: str) -> Iterator[Part]:
         if statement is None or statement.begins_another(tag):
             if statement is not None:
                 yield from statement.close()
-            statement = OpenStatement(name, ids, statement)
+            statement = OpenStatement(name, ids, notes, statement)
         yield from statement.take(tag, text)
     if statement is None:
         raise InputRejectedError(f"{name}: it has no field :20:, :25: or :60F:, as an MT940 has; is it another file?")
@@ -102,4 +102,4 @@ def _decoded(line: str) -> str:
         return octets.decode("cp1252", "replace")
 
 
-READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES)
+READER: Final = PartsReader(parts, COLUMN_NAMES)

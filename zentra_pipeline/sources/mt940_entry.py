@@ -2,6 +2,7 @@
 
 import calendar
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -13,7 +14,9 @@ _LINE = re.compile(
     r"(?P<amount>[0-9]+(?:[,.][0-9]*)?|[,.][0-9]+)[ ]?(?P<kind>[A-Z][A-Z0-9 ]{3})(?P<rest>.*)",
     re.ASCII | re.DOTALL,
 )
-_SIGNS = {"C": 1, "D": -1, "RC": -1, "RD": 1}
+_SIGNS = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
+_EXPECTED = ("EC", "ED")
+_PAID = re.compile(r"(?:/(OCMT|CHGS)/|\b(OAMT)\+)\s*([A-Z]{3})\s*([0-9]+(?:,[0-9]*)?)", re.ASCII)
 _GERMAN = re.compile(r"([0-9]{3})([^A-Za-z0-9\s/])(?=[0-9]{2})", re.ASCII)
 _SEPA = re.compile(r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT|SQTP|ORDP|BENM|ULTC|ULTD|PURP)\+")
 _SLASHED = re.compile(
@@ -24,7 +27,10 @@ _REMITTANCE = ("SVWZ", "REMI", "USTD", "PY")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A `:61:` as written: days as ISO dates (null: none such), the signed amount, the type, and both references."""
+    """A `:61:` as written: days as ISO dates (null: none such), the signed amount, the type, and both references.
+
+    `is_booked`: not one that is only expected (EC, ED). `is_reversal`: it takes an earlier one back (RC, RD).
+    """
 
     valued_on: str
     booked_on: str | None
@@ -33,14 +39,21 @@ class Line:
     customer_reference: str | None
     bank_reference: str | None
     supplement: str | None
+    is_booked: bool
+    is_reversal: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Information:
-    """What an `:86:` says: the German business transaction code, where it has one, and references by their words."""
+    """What an `:86:` says: the German business transaction code, where it has one, and references by their words.
+
+    `text`: all of it that somebody would read. `name`: the counterparty's.
+    """
 
     code: str | None
     references: dict[str, str]
+    text: str | None = None
+    name: str | None = None
 
 
 def line_of(text: str, currency: str) -> Line:
@@ -50,10 +63,6 @@ def line_of(text: str, currency: str) -> Line:
     if found is None:
         raise ValueError(f"{first[:60]!r} is not a statement line such as 2604260426C24,05NTRFORDER-17//BANK1")
     mark = found["mark"]
-    if mark not in _SIGNS:
-        raise ValueError(
-            f"{first[:60]!r} is an expected entry ({mark}), which is not booked; ask the bank to leave it out"
-        )
     amount = found["amount"].replace(".", ",")
     customer, _, bank = found["rest"].partition("//")
     return Line(
@@ -64,6 +73,8 @@ def line_of(text: str, currency: str) -> Line:
         customer_reference=_named(customer),
         bank_reference=_named(bank),
         supplement=" ".join(supplement.split()) or None,
+        is_booked=mark not in _EXPECTED,
+        is_reversal=mark in ("RC", "RD"),
     )
 
 
@@ -100,16 +111,30 @@ def information_of(text: str) -> Information:
     whole = "".join(lines)
     german = _GERMAN.match(whole)
     if german:
-        said = _german(whole[3:], german.group(2))
-        return Information(german.group(1), _by_word(said, _SEPA) or _free(said))
-    slashed = _by_word(whole, _SLASHED)
-    return Information(None, slashed or _by_word(whole, _SEPA) or _free(" ".join(lines)))
+        said = _german(whole[3:], german.group(2), r"2[0-9]|6[0-3]")
+        name = _german(whole[3:], german.group(2), r"3[23]").strip() or None
+        return Information(german.group(1), _by_word(said, _SEPA) or _free(said), said, name)
+    found = _by_word(whole, _SLASHED) or _by_word(whole, _SEPA) or _free(" ".join(lines))
+    return Information(None, found, " ".join(lines))
 
 
-def _german(text: str, separator: str) -> str:
-    """The remittance: sub-fields 20 to 29 and 60 to 63, as one text."""
+def _german(text: str, separator: str, numbers: str) -> str:
+    """Sub-fields by their numbers as one text: 20 to 29 and 60 to 63 are the remittance, 32 and 33 the counterparty."""
     parts = re.split(rf"{re.escape(separator)}(?=[0-9][0-9])", text)
-    return "".join(part[2:] for part in parts if re.match(r"2[0-9]|6[0-3]", part))
+    return "".join(part[2:] for part in parts if re.match(numbers, part))
+
+
+def stated_amounts(*texts: str | None) -> dict[str, tuple[int, str]]:
+    """Amounts that a supplement or information states beside the booked one, in minor units, with their currency.
+
+    By their words: OCMT, OAMT (what was instructed), CHGS (what was deducted). One that is no exact amount is left out.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for text in texts:
+        for slashed, plain, currency, amount in _PAID.findall(text or ""):
+            with suppress(ValueError):
+                found.setdefault(slashed or plain, (minor_units(amount, currency, point=","), currency))
+    return found
 
 
 def _by_word(text: str, words: re.Pattern[str]) -> dict[str, str]:

@@ -12,8 +12,9 @@ from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import Line as SettlementLine
 from zentra_pipeline.sources.bank_statements import LineIds, instant, minor_units, short_digest
-from zentra_pipeline.sources.mt940_entry import Information, Line, information_of, line_of
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.mt940_entry import Information, Line, day_of, information_of, line_of, stated_amounts
+from zentra_pipeline.sources.parts_reader import Notes
+from zentra_pipeline.sources.statement import Entry, Head, Statement
 
 _INFORMATION_LIMIT = 1024 * 1024
 _BALANCE = re.compile(r"(C|D|RC|RD)([0-9]{6})([A-Z]{3})([0-9]*(?:[,.][0-9]*)?)", re.ASCII)
@@ -23,12 +24,20 @@ _FLOOR = re.compile(r"([A-Z]{3})[CD]?[0-9]*(?:[,.][0-9]*)?", re.ASCII)
 Balance = tuple[int, str]
 
 
+def _balance_day(value: str) -> str | None:
+    """The day of a balance as an ISO date."""
+    found = _BALANCE.match(value)
+    return None if found is None else day_of(found.group(2))
+
+
 class OpenStatement:
     """A statement from its first field on; `before`: the one before it in the file, whose head a page may share."""
 
-    def __init__(self, name: str, ids: LineIds, before: Self | None) -> None:
+    def __init__(self, name: str, ids: LineIds, notes: Notes, before: Self | None) -> None:
         self._name = name
         self._ids = ids
+        self._notes = notes
+        self._head = Head()
         self._id: str | None = None if before is None else before._id
         self._account: str | None = None if before is None else before._account
         self._number: str | None = None if before is None else before._number
@@ -43,13 +52,14 @@ class OpenStatement:
         self._said = 0
         self._entries = 0
         self._minor = 0
+        self._taken_at = ""
 
     def begins_another(self, tag: str) -> bool:
         """Whether a field is the first of another statement: a new reference, or an opening balance after a closing."""
         has_begun = self._opening is not None or self._closing is not None or self._entries or self._entry is not None
         return (tag == "20" and bool(has_begun or self._totals)) or (tag[:2] == "60" and self._closing is not None)
 
-    def take(self, tag: str, text: str) -> Iterator[SettlementLine]:
+    def take(self, tag: str, text: str) -> Iterator[SettlementLine | Entry]:
         """Read a field; an entry is given once the field after its information comes."""
         if tag == "86":
             self._inform(text)
@@ -66,6 +76,7 @@ class OpenStatement:
             if self._opening is not None or self._entries:
                 raise self._refused(f":{tag}: comes before the closing balance :62F: of the statement it follows")
             self._opening, self._opening_text = self._balance(tag, value), value
+            self._head.from_day = _balance_day(value)
             self._currency = self._opening[1]
         elif tag == "61":
             if self._closing is not None:
@@ -73,10 +84,17 @@ class OpenStatement:
             self._entry = text
         elif tag[:2] == "62":
             self._closing = self._balance(tag, value)
+            self._head.to_day = _balance_day(value)
+        elif tag == "13D":
+            self._head.to_day = day_of(value[:6]) if value[:6].isdecimal() and len(value) >= 6 else None
+            self._head.from_day = self._head.to_day
+            self._taken_at = value[6:10]
         elif tag == "34F":
+            self._head.statement_type = "report"
             floor = _FLOOR.fullmatch(value)
             self._currency = self._currency or (floor.group(1) if floor else None)
         elif tag in ("90C", "90D"):
+            self._head.statement_type = "statement" if self._opening is not None else "report"
             self._totals[tag] = self._total(tag, value)
 
     def _inform(self, text: str) -> None:
@@ -88,7 +106,18 @@ class OpenStatement:
         if self._said > _INFORMATION_LIMIT:
             raise self._refused(f"entry {self._entries + 1}: its fields :86: are longer than 1 MiB together")
 
-    def close(self) -> Iterator[SettlementLine | Statement]:
+    def _name_head(self) -> None:
+        """What the statement is called: its reference and number, and the day it opens on, for both begin anew.
+
+        Reports have the time they were taken at; where the bank numbers nothing, the opening balance says which.
+        """
+        head, number = self._head, (self._number or "").strip()
+        head.account, head.sequence = self._account, number or None
+        is_numbered = bool(number.strip("0/ "))
+        apart = self._taken_at or (self._opening_text[7:] if not is_numbered else "")
+        head.statement_id = "/".join(filter(None, (self._id, number, head.from_day, apart)))
+
+    def close(self) -> Iterator[SettlementLine | Entry | Statement]:
         """The last entry, and the statement as read."""
         yield from self._entry_lines()
         ties, fault = None, None
@@ -100,7 +129,9 @@ class OpenStatement:
             fault = f"it has no {missing}; was the file cut?"
         fault = fault or self._total_fault()
         named = f"statement {self._id or '(without :20:)'} of account {self._account or '(none given)'}"
+        self._name_head()
         yield Statement(
+            head=self._head,
             id=self._id,
             account=self._account,
             entries=self._entries,
@@ -123,7 +154,7 @@ class OpenStatement:
                 )
         return None
 
-    def _entry_lines(self) -> Iterator[SettlementLine]:
+    def _entry_lines(self) -> Iterator[SettlementLine | Entry]:
         text, said = self._entry, "\n".join(self._information)
         self._entry, self._information, self._said = None, [], 0
         if text is None:
@@ -138,11 +169,42 @@ class OpenStatement:
             line = line_of(text, self._currency)
         except ValueError as cause:
             raise self._refused(f"entry {self._entries}: :61: {cause}") from cause
-        self._minor += line.minor
         side = self._sides["D" if line.minor < 0 else "C"]
         side[0] += 1
         side[1] += abs(line.minor)
-        yield self._settled(line, information_of(said), self._currency)
+        information = information_of(said)
+        self._name_head()
+        yield self._booking(line, information, self._currency)
+        if not line.is_booked:
+            what = "expected entries (EC, ED): announced, not booked, and so no lines"
+            self._notes[what] = self._notes.get(what, 0) + 1
+            return
+        self._minor += line.minor
+        yield self._settled(line, information, self._currency)
+
+    def _booking(self, line: Line, information: Information, currency: str) -> Entry:
+        """The entry as bank statements have it."""
+        said = information.references
+        stated = stated_amounts(line.supplement, information.text)
+        instructed = stated.get("OCMT") or stated.get("OAMT")
+        charges = stated.get("CHGS")
+        texts = dict.fromkeys((information.text, information.name, line.supplement))
+        return Entry(
+            self._head,
+            line.minor,
+            currency,
+            line.booked_on or line.valued_on,
+            line.valued_on,
+            is_booked=line.is_booked,
+            key=line.bank_reference,
+            bank_reference=line.bank_reference,
+            end_to_end_id=said.get("EREF") or line.customer_reference,
+            text=" ".join(text for text in texts if text) or None,
+            instructed=instructed and (-instructed[0] if line.minor < 0 else instructed[0], instructed[1]),
+            charges_minor=charges[0] if charges and charges[1] == currency else None,
+            is_reversal=line.is_reversal,
+            return_reason=said.get("RTRN"),
+        )
 
     def _settled(self, line: Line, information: Information, currency: str) -> SettlementLine:
         said = information.references

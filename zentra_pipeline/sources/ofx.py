@@ -6,9 +6,9 @@ belong here: investment statements.
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from html import unescape
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import Part
 from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
-from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.statement import Entry, Head, Statement
 
 _BLOCK: Final = 64 * 1024
 _TEXT_LIMIT: Final = 64 * 1024
@@ -44,7 +44,10 @@ COLUMN_NAMES: Final = {
 
 @dataclass
 class _Open:
-    """A statement that is being read; `values` are those of the transaction within it, `inside` its aggregate."""
+    """A statement that is being read; `values` are those of the transaction within it, `inside` its aggregate.
+
+    `is_pending`: the transaction is announced and not booked (STMTTRNP).
+    """
 
     account: str = ""
     currency: str = ""
@@ -53,6 +56,8 @@ class _Open:
     closing: int | None = None
     values: dict[str, str] | None = None
     inside: str = ""
+    is_pending: bool = False
+    head: Head = field(default_factory=Head)
     unread: list[str] = field(default_factory=list)
 
 
@@ -70,9 +75,10 @@ def parts(path: Path, name: str) -> Iterator[Part]:
             yield from _line(current)
             yield _statement(current)
             current = None
-        elif tag in ("STMTTRN", "BANKTRANLIST", "LEDGERBAL", "AVAILBAL"):
+        elif tag in ("STMTTRN", "STMTTRNP", "BANKTRANLIST", "BANKTRANLISTP", "LEDGERBAL", "AVAILBAL"):
             yield from _line(current)
-            current.values = {} if tag == "STMTTRN" and mark == "" else None
+            current.values = {} if tag.startswith("STMTTRN") and mark == "" else None
+            current.is_pending = tag == "STMTTRNP"
             current.inside = tag if mark == "" else ""
         elif mark == "":
             _take(current, tag, text)
@@ -125,12 +131,23 @@ def _take(current: _Open, tag: str, text: str) -> None:
     elif tag == "CURDEF":
         current.currency = text.upper()
     elif tag == "ACCTID" and not current.account:
-        current.account = text
+        current.account = current.head.account = text
+    elif tag in ("DTSTART", "DTEND") and current.inside == "BANKTRANLIST":
+        _date_head(current.head, tag, _day(text))
     elif tag == "BALAMT" and current.inside == "LEDGERBAL":
         try:
             current.closing = _minor(text, current.currency)
         except ValueError as cause:
             current.unread.append(f"LEDGERBAL: {cause}")
+
+
+def _date_head(head: Head, tag: str, day: str) -> None:
+    """What a statement covers, which is also what it is called: OFX names none."""
+    if tag == "DTSTART":
+        head.from_day = day
+    else:
+        head.to_day = day
+    head.statement_id = f"{(head.from_day or '')[:10]}..{(head.to_day or '')[:10]}"
 
 
 def _minor(text: str, currency: str) -> int:
@@ -142,16 +159,20 @@ def _line(current: _Open) -> Iterator[Part]:
     values, current.values = current.values, None
     if values is None:
         return
-    current.entries += 1
     refusal, amount = None, 0
     try:
         amount = _minor(values.get("TRNAMT", ""), current.currency)
     except ValueError as cause:
         refusal = f"TRNAMT: {cause}"
-        current.unread.append(refusal)
+        if not current.is_pending:
+            current.unread.append(refusal)
     other = values.get("CURSYM", current.currency).upper()
     if other != current.currency:
         refusal = f"CURRENCY: its amount is in {other[:3]!r}, its account in {current.currency}"
+    yield _booking(current, values, None if refusal else amount, refusal)
+    if current.is_pending:
+        return
+    current.entries += 1
     current.total += amount
     yield {
         "line_id": f"{current.account}:{values['FITID']}" if values.get("FITID") else None,
@@ -168,6 +189,25 @@ def _line(current: _Open) -> Iterator[Part]:
     }
 
 
+def _booking(current: _Open, values: Mapping[str, str], amount: int | None, refusal: str | None) -> Entry:
+    """The transaction as bank statements have it."""
+    texts = dict.fromkeys(values.get(tag, "") for tag in ("NAME", "EXTDNAME", "MEMO"))
+    return Entry(
+        current.head,
+        amount,
+        current.currency,
+        _day(values.get("DTPOSTED") or values.get("DTTRAN", "")) or None,
+        _day(values["DTAVAIL"]) if values.get("DTAVAIL") else None,
+        is_booked=not current.is_pending,
+        key=values.get("FITID") or None,
+        bank_reference=values.get("FITID") or None,
+        end_to_end_id=values.get("REFNUM") or values.get("CHECKNUM") or None,
+        text=" ".join(text for text in texts if text) or None,
+        refusal=refusal,
+        source_row=None if refusal is None else str(dict(values)),
+    )
+
+
 def _line_type(kind: str, amount: int) -> str:
     if kind in ("FEE", "SRVCHG"):
         return "fee"
@@ -180,19 +220,37 @@ def _line_type(kind: str, amount: int) -> str:
 
 def _instant(text: str) -> str:
     """DTPOSTED as an instant; text of another form comes back as it is, for the gate to refuse."""
+    found = _time(text)
+    try:
+        return text if found is None else f"{found.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%S')}Z"
+    except OverflowError:
+        return text
+
+
+def _day(text: str) -> str:
+    """A date as the bank's clock shows it, with time and offset where both are given; other text as it is."""
+    found = _time(text)
+    if found is None:
+        return text
+    _, clock, offset = _DATE.fullmatch(text).groups()  # type: ignore[union-attr]
+    return found.isoformat() if clock and offset else found.date().isoformat()
+
+
+def _time(text: str) -> datetime | None:
+    """A date of the file, at the start of its day and at UTC where it does not say; null where it is none."""
     found = _DATE.fullmatch(text)
     if not found:
-        return text
+        return None
     day, clock, offset = found.groups()
     try:
         local = datetime.strptime(day + (clock or "").ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         hours, _, part = (offset or "0").partition(".")
         # Banks write half an hour as .5 and as .30; no zone is 18 minutes off, as .30 of an hour would be.
         minutes = int(part) if part in ("30", "45") else int((part or "0").ljust(2, "0")) * 60 // 100
-        behind = timedelta(hours=int(hours), minutes=-minutes if hours.startswith("-") else minutes)
-        return f"{(local - behind).strftime('%Y-%m-%dT%H:%M:%S')}Z"
+        ahead = timedelta(hours=int(hours), minutes=-minutes if hours.startswith("-") else minutes)
+        return local.replace(tzinfo=timezone(ahead))
     except (ValueError, OverflowError):
-        return text
+        return None
 
 
 def _statement(current: _Open) -> Statement:
@@ -204,6 +262,7 @@ def _statement(current: _Open) -> Statement:
         currency=current.currency or None,
         signed_sum_minor=current.total if known and not current.unread else None,
         closing_minor=current.closing,
+        head=current.head,
     )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.sources import bank_statements, provider_events
+from zentra_pipeline.sources import bank_rows, bank_statements, provider_events
+from zentra_pipeline.sources.bank_reading import BankReading
 from zentra_pipeline.sources.bank_statements import Part
 from zentra_pipeline.sources.provider_events import EventFormat
 from zentra_pipeline.sources.statement import Statement
@@ -22,12 +23,13 @@ class PartsReader:
     """Reads a format by its `parts`; see registry.ControlledReader.
 
     `names` says where each field of a line is read from. `events` is the form of the format's recorded webhooks, null
-    where there are none.
+    where there are none. `of_banks`: the parts of a bank's files where that is more than files of the one format.
     """
 
     parts: Parts
     names: Mapping[str, str]
     events: EventFormat | None = None
+    of_banks: Parts | None = None
 
     def read(
         self, path: Path, contract: Contract, *, name: str, secrets: Sequence[str], notes: Notes | None
@@ -37,6 +39,12 @@ class PartsReader:
             return bank_statements.settlement_frames(self.parts(path, name, _counted(notes)), name)
         assert self.events is not None, "the registry says which kinds a format has"
         return provider_events.read_callbacks(self.events, path, secrets, name, notes)
+
+    def bank_frames(
+        self, path: Path, reading: BankReading, *, name: str, notes: Notes | None
+    ) -> Iterator[pl.DataFrame]:
+        """Statements and their lines as rows; see registry.BankReader."""
+        return bank_rows.frames((self.of_banks or self.parts)(path, name, _counted(notes)), name, reading)
 
     def statements(self, path: Path, name: str) -> Sequence[Statement]:
         """The statements of a file, in its order."""

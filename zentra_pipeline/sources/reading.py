@@ -5,9 +5,11 @@ from pathlib import Path
 
 import polars as pl
 
+from zentra_pipeline.contracts.bank_statements import KIND
 from zentra_pipeline.contracts.contract import Contract
+from zentra_pipeline.sources.bank_reading import BankReading
 from zentra_pipeline.sources.column_mapping import ColumnMapping
-from zentra_pipeline.sources.registry import Reader, reader_of
+from zentra_pipeline.sources.registry import BankReader, Reader, reader_of
 
 
 def frames(
@@ -18,12 +20,19 @@ def frames(
     name: str,
     secrets: Sequence[str] = (),
     notes: MutableMapping[str, int] | None = None,
-    mapping: ColumnMapping | None = None,
+    mapping: ColumnMapping | BankReading | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Frames of a file as its format's reader gives them; see registry.Reader.
 
-    UsageError when no reader of that format reads that kind. `mapping`: how a table (format `tabular`) is read.
+    UsageError when no reader of that format reads that kind. `mapping`: how a table (format `tabular`) is read, or what
+    its profile says of a bank's files.
     """
+    if contract.kind == KIND:
+        of_bank = reader_of(format, KIND)
+        assert isinstance(of_bank, BankReader), "the registry says which formats banks have"
+        terms = mapping if isinstance(mapping, BankReading) else BankReading(tabular=mapping)
+        return of_bank.bank_frames(path, terms, name=name, notes=notes)
+    assert not isinstance(mapping, BankReading), "a bank's profile reads nothing else"
     reader = reader_of(format, contract.kind) if mapping is None else _reader_of_table(mapping)
     return reader.read(path, contract, name=name, secrets=secrets, notes=notes)
 

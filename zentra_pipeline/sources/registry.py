@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from zentra_pipeline.contracts.contract import Contract
+    from zentra_pipeline.sources.bank_reading import BankReading
     from zentra_pipeline.sources.statement import Statement
 
 CANONICAL = "canonical"
@@ -53,6 +54,20 @@ class ControlledReader(Reader, Protocol):
 
     def statements(self, path: Path, name: str) -> Sequence["Statement"]:
         """What the file's statements, batches or reports come to, in order; `read` refuses what does not tie."""
+        ...
+
+
+@runtime_checkable
+class BankReader(Protocol):
+    """A reader whose files are a bank's: statements of accounts and their lines."""
+
+    def bank_frames(
+        self, path: Path, reading: "BankReading", *, name: str, notes: MutableMapping[str, int] | None
+    ) -> Iterator["pl.DataFrame"]:
+        """Frames of text by the contract of bank statements, as `read` gives them; `reading`: what the profile says.
+
+        InputRejectedError as of `read`, and where a statement is of no account, or of another bank's.
+        """
         ...
 
 
@@ -167,17 +182,18 @@ def _braintree() -> Reader:
     return braintree.READER
 
 
+_OF_BANKS = ("settlement", "bank_statement")
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         CANONICAL: Format(PROVIDER_KINDS, _canonical),
         "stripe": Format(("settlement", "callbacks"), _stripe),
         "adyen": Format(("settlement", "callbacks"), _adyen),
         "paypal": Format(("settlement", "callbacks"), _paypal),
-        "camt053": Format(("settlement",), _camt("camt053"), shows_its_end=True),
-        "camt052": Format(("settlement",), _camt("camt052"), shows_its_end=True),
-        "camt054": Format(("settlement",), _camt("camt054"), shows_its_end=True),
-        "mt940": Format(("settlement",), _mt940, shows_its_end=True),
-        "bai2": Format(("settlement",), _bai2, shows_its_end=True),
+        "camt053": Format(_OF_BANKS, _camt("camt053"), shows_its_end=True),
+        "camt052": Format(_OF_BANKS, _camt("camt052"), shows_its_end=True),
+        "camt054": Format(_OF_BANKS, _camt("camt054"), shows_its_end=True),
+        "mt940": Format(_OF_BANKS, _mt940, shows_its_end=True),
+        "bai2": Format(_OF_BANKS, _bai2, shows_its_end=True),
         "amazon": Format(("settlement",), _amazon),
         "checkout": Format(("settlement",), _checkout),
         "square": Format(("settlement", "callbacks"), _square),
@@ -185,8 +201,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "mollie": Format(("settlement", "callbacks"), _mollie),
         "braintree": Format(("settlement", "callbacks"), _braintree),
         "nacha": Format(("settlement",), _nacha, shows_its_end=True),
-        "ofx": Format(("settlement",), _ofx, shows_its_end=True),
-        TABULAR: Format(("settlement",), _tabular),
+        "ofx": Format(_OF_BANKS, _ofx, shows_its_end=True),
+        TABULAR: Format(_OF_BANKS, _tabular),
     }
 )
 

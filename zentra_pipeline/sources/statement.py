@@ -1,15 +1,57 @@
-"""What a file says of one of its statements, batches or reports, and whether its own arithmetic holds.
+"""What a file says of one of its statements, batches or reports, whether its own arithmetic holds, and bank entries.
 
 Does not belong here: adding a format's rows up (its reader does), printing (cli).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from zentra_pipeline.errors import InputRejectedError
 
 _NAMED = 20
 _SAID = 1_000
+
+
+@dataclass(eq=False)
+class Head:
+    """What names a bank statement; one object is shared by its entries and its figures, and filled as it is read.
+
+    `statement_type`: statement, report or notification. Days are dates or times as the bank writes them.
+    """
+
+    statement_type: str = "statement"
+    account: str | None = None
+    statement_id: str | None = None
+    sequence: str | None = None
+    from_day: str | None = None
+    to_day: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A booking as a bank states it, and its `details` where it sums several up.
+
+    `key`: the bank's reference that names it in its account for good, null where there is none. `minor`: its amount, a
+    credit positive, null where it cannot be read (`refusal` says why). `instructed`: minor units and currency.
+    """
+
+    head: Head
+    minor: int | None
+    currency: str | None
+    booked_on: str | None
+    valued_on: str | None = None
+    is_booked: bool = True
+    key: str | None = None
+    bank_reference: str | None = None
+    end_to_end_id: str | None = None
+    text: str | None = None
+    instructed: tuple[int, str] | None = None
+    charges_minor: int | None = None
+    is_reversal: bool = False
+    return_reason: str | None = None
+    refusal: str | None = None
+    source_row: str | None = None
+    details: Sequence["Entry"] = ()
 
 
 @dataclass(frozen=True)
@@ -29,6 +71,7 @@ class Statement:
     closing_minor: int | None = None
     ties: bool | None = None
     refused: str | None = None
+    head: Head | None = field(default=None, compare=False, repr=False)
 
 
 def refuse_what_does_not_tie(statements: Iterable[Statement], name: str) -> None:

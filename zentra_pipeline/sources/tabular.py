@@ -16,7 +16,8 @@ from zentra_pipeline import vocabulary
 from zentra_pipeline.contracts import row_rules, settlement_lines
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import ConfigurationError, InputRejectedError
-from zentra_pipeline.sources import separators, table_totals, table_values
+from zentra_pipeline.sources import bank_rows, separators, table_totals, table_values
+from zentra_pipeline.sources.bank_reading import BankReading
 from zentra_pipeline.sources.column_mapping import (
     Amounts,
     ColumnMapping,
@@ -64,6 +65,18 @@ class TabularReader:
             )
         return read_settlement(path, name, self.mapping, notes)
 
+    def bank_frames(
+        self, path: Path, reading: BankReading, *, name: str, notes: MutableMapping[str, int] | None
+    ) -> Iterator[pl.DataFrame]:
+        """Frames of bank statements and lines; ConfigurationError without a mapping."""
+        if reading.tabular is None:
+            raise ConfigurationError(
+                "format tabular needs a column mapping: write the key tabular in the bank's profile"
+            )
+        from zentra_pipeline.sources import bank_table
+
+        return bank_rows.frames(bank_table.parts(path, name, reading, reading.tabular, notes), name, reading)
+
     def column_names(self, kind: str) -> Mapping[str, str]:
         """None: refusals name the columns of the file themselves."""
         return {}
@@ -81,7 +94,17 @@ def read_settlement(
     `notes` counts rows that the mapping leaves out; `totals` is given what the file adds up to and states. At the end
     InputRejectedError, with the figures, where the two differ.
     """
-    totals = Totals() if totals is None else totals
+    for _, _, lines in read_table(path, name, mapping, notes, Totals() if totals is None else totals):
+        yield lines.select(*settlement_lines.CONTRACT.columns, "raw", "row_number", "refusal", "source_row")
+
+
+def read_table(
+    path: Path, name: str, mapping: ColumnMapping, notes: MutableMapping[str, int] | None, totals: Totals
+) -> Iterator[tuple[Sequence[str], pl.DataFrame, pl.DataFrame]]:
+    """The header, rows of data as they are, and the same rows as lines, with `gross`, `fee`, `net` as integers.
+
+    Errors as read_settlement's.
+    """
     asides: Asides = []
     header: list[str] = []
     _refuse_other_layouts(path, name, mapping)
@@ -93,16 +116,17 @@ def read_settlement(
         totals.add(lines.select("currency", *_MONEY))
         if mapping.running_balance is not None:
             rule = mapping.running_balance
-            column = _name(header, rule.column)
+            column = name_of(header, rule.column)
             balance = table_values.minor_units(pl.col("balance"), mapping, pl.col("currency"))
             followed = lines.with_columns(data[column].alias("balance")).with_columns(balance)
             totals.follow(followed, column, newest_first=rule.order == "newest_first", name=name)
-        yield lines.select(*settlement_lines.CONTRACT.columns, "raw", "row_number", "refusal", "source_row")
+        yield header, data, lines
     _take_asides(asides, header, mapping, totals, name)
     table_totals.check(totals, mapping, name)
 
 
-def _name(header: Sequence[str], column: ColumnName) -> str:
+def name_of(header: Sequence[str], column: ColumnName) -> str:
+    """A column's name in the header, where a mapping names it by its place."""
     return header[column - 1] if isinstance(column, int) else column
 
 
@@ -157,25 +181,26 @@ def _without_rows_beside(
     for number, rule in enumerate(mapping.control_rows):
         if isinstance(rule.row.column, str) and rule.row.column not in header:
             continue
-        is_control = _matches(header, rule.row)
+        is_control = matches(header, rule.row)
         found = frame.filter(is_control)
         for row in found.iter_rows(named=True):
             cells = [row[column] or "" for column in header]
             totals.stated.append(_stated(number, rule, cells, header, f"row {row['row_number']:,}"))
         frame = frame.filter(~is_control) if found.height else frame
     for match in mapping.skip_rows:
-        is_skipped = _matches(header, match)
+        is_skipped = matches(header, match)
         skipped = frame.filter(is_skipped).height
         if skipped:
             frame = frame.filter(~is_skipped)
             if notes is not None:
-                what = f"rows that the mapping skips: {_name(header, match.column)} {_words(match)}"
+                what = f"rows that the mapping skips: {name_of(header, match.column)} {_words(match)}"
                 notes[what] = notes.get(what, 0) + skipped
     return frame
 
 
-def _matches(header: Sequence[str], match: Match) -> pl.Expr:
-    column = pl.col(_name(header, match.column))
+def matches(header: Sequence[str], match: Match) -> pl.Expr:
+    """Whether a row is one that a mapping's rule is about."""
+    column = pl.col(name_of(header, match.column))
     if match.blank:
         return column.is_null() | (column.str.strip_chars() == "")
     if match.values is not None:
@@ -240,7 +265,7 @@ def _lines(frame: pl.DataFrame, header: Sequence[str], mapping: ColumnMapping) -
         *_presentment(header, mapping),
         _unmapped(header, mapping).alias("raw"),
         pl.col("row_number"),
-        *(pl.col(_name(header, column)).alias(f"given {key}") for key, column in _amount_columns(mapping.amounts)),
+        *(pl.col(name_of(header, column)).alias(f"given {key}") for key, column in _amount_columns(mapping.amounts)),
     )
     found = found.with_columns(_money(mapping))
     return found.with_columns(
@@ -251,7 +276,7 @@ def _lines(frame: pl.DataFrame, header: Sequence[str], mapping: ColumnMapping) -
 
 def _joined(header: Sequence[str], source: Source) -> pl.Expr:
     """All of a source's columns, joined by a colon, blank ones as nothing; null where the first is blank."""
-    columns = [pl.col(_name(header, column)) for column in source.columns]
+    columns = [pl.col(name_of(header, column)) for column in source.columns]
     if not columns:
         return pl.lit(source.constant)
     return pl.concat_str(columns[0], *(column.fill_null("") for column in columns[1:]), separator=":")
@@ -261,14 +286,14 @@ def _first(header: Sequence[str], source: Source | None) -> pl.Expr:
     """The first of a source's columns that is not blank."""
     if source is None:
         return pl.lit(None, pl.String)
-    columns = [pl.col(_name(header, column)) for column in source.columns]
+    columns = [pl.col(name_of(header, column)) for column in source.columns]
     return pl.coalesce(columns) if columns else pl.lit(source.constant)
 
 
 def _meaning(header: Sequence[str], words: Meanings) -> pl.Expr:
     if words.column is None:
         return pl.lit(words.default)
-    value = pl.col(_name(header, words.column))
+    value = pl.col(name_of(header, words.column))
     otherwise = pl.lit(words.default, pl.String)
     for beginning in sorted(words.begins, key=lambda each: (len(each), each)):
         is_it = value.str.starts_with(beginning)
@@ -277,7 +302,7 @@ def _meaning(header: Sequence[str], words: Meanings) -> pl.Expr:
 
 
 def _date_text(header: Sequence[str], mapping: ColumnMapping) -> pl.Expr:
-    return pl.concat_str([pl.col(_name(header, column)) for column in mapping.settled_at.column], separator=" ")
+    return pl.concat_str([pl.col(name_of(header, column)) for column in mapping.settled_at.column], separator=" ")
 
 
 def _settled_at(header: Sequence[str], mapping: ColumnMapping) -> pl.Expr:
@@ -290,8 +315,8 @@ def _presentment(header: Sequence[str], mapping: ColumnMapping) -> list[pl.Expr]
     nothing = pl.lit(None, pl.String)
     if mapping.presentment is None:
         return [nothing.alias("presentment_minor"), nothing.alias("presentment_currency")]
-    paid = pl.col(_name(header, mapping.presentment.amount))
-    currency = pl.col(_name(header, mapping.presentment.currency)).str.to_uppercase()
+    paid = pl.col(name_of(header, mapping.presentment.amount))
+    currency = pl.col(name_of(header, mapping.presentment.currency)).str.to_uppercase()
     is_other = currency.ne(_first(header, mapping.currency).str.to_uppercase()) & paid.is_not_null()
     minor = table_values.minor_units(paid, mapping, currency).cast(pl.String)
     return [
@@ -302,9 +327,9 @@ def _presentment(header: Sequence[str], mapping: ColumnMapping) -> list[pl.Expr]
 
 def _unmapped(header: Sequence[str], mapping: ColumnMapping) -> pl.Expr:
     """Columns that the mapping neither uses nor lists among the others, as a JSON object: drift."""
-    known = {_name(header, column) for column in mapping.columns} | set(mapping.other_columns)
+    known = {name_of(header, column) for column in mapping.columns} | set(mapping.other_columns)
     for rule in mapping.control_rows:
-        known |= {_name(header, column) for column in (rule.row.column, *rule.figures.values()) if column in header}
+        known |= {name_of(header, column) for column in (rule.row.column, *rule.figures.values()) if column in header}
     unknown = [column for column in header if column not in known]
     return pl.struct(unknown).struct.json_encode() if unknown else pl.lit(None, pl.String)
 
@@ -397,23 +422,23 @@ def _faults(
 ) -> Iterator[tuple[str, str, pl.Series]]:
     """Column of the file, what is wrong with it ({}: its value), and in which rows."""
     for column in mapping.line_id.columns[:1]:
-        yield _name(header, column), "blank", frame[_name(header, column)].is_null()
+        yield name_of(header, column), "blank", frame[name_of(header, column)].is_null()
     for field, words in (("line_type", mapping.line_type), ("status", mapping.status)):
         if words is not None and words.column is not None:
-            column = _name(header, words.column)
+            column = name_of(header, words.column)
             is_wrong = lines[field].is_null()
             yield column, "blank", is_wrong & frame[column].is_null()
             missing = f"'{{}}' is not known; name it under {field} of the profile's mapping"
             yield column, missing, is_wrong & frame[column].is_not_null()
     is_known = lines["currency"].is_in(list(vocabulary.currencies())).fill_null(False)
     if mapping.currency.columns:
-        column = _name(header, mapping.currency.columns[0])
+        column = name_of(header, mapping.currency.columns[0])
         yield column, "blank", lines["currency"].is_null()
         yield column, "'{}' is not an ISO 4217 currency", lines["currency"].is_not_null() & ~is_known
     yield from _amount_faults(lines, header, mapping, is_known)
     for place in mapping.settled_at.column:
-        yield _name(header, place), "blank", frame[_name(header, place)].is_null()
-    column = _name(header, mapping.settled_at.column[0])
+        yield name_of(header, place), "blank", frame[name_of(header, place)].is_null()
+    column = name_of(header, mapping.settled_at.column[0])
     whole = frame.select(_date_text(header, mapping)).to_series()
     zone = "" if mapping.settled_at.timezone == "UTC" else f" on the clock of {mapping.settled_at.timezone}"
     like = (
@@ -427,7 +452,7 @@ def _amount_faults(
 ) -> Iterator[tuple[str, str, pl.Series]]:
     amounts = mapping.amounts
     for key, place in _amount_columns(amounts):
-        given, column = lines[f"given {key}"], _name(header, place)
+        given, column = lines[f"given {key}"], name_of(header, place)
         if key == "sign":
             assert amounts.sign is not None
             words = [*amounts.sign.debit, *amounts.sign.credit]
@@ -448,7 +473,7 @@ def _amount_faults(
             yield column, "'{}' has another sign than the mapping says (debit_sign)", is_wrong
     if amounts.debit is not None:
         debit, credit = lines["given debit"], lines["given credit"]
-        named = f"{_name(header, amounts.debit)} and {_name(header, amounts.credit or 1)}"
+        named = f"{name_of(header, amounts.debit)} and {name_of(header, amounts.credit or 1)}"
         yield named, "both blank", debit.is_null() & credit.is_null()
 
 

@@ -26,9 +26,10 @@ from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import UnavailableError, UsageError, ZentraError
 from zentra_pipeline.ingest.file_windows import named_window
 from zentra_pipeline.ingest.files import ingest_files
+from zentra_pipeline.ingest.mappings import format_in_force
 from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.reconcile.run_requests import RunRequest
-from zentra_pipeline.settings import DEFAULT_OWNER, TenantPaths
+from zentra_pipeline.settings import DEFAULT_OWNER
 from zentra_pipeline.tenants.tenant import Tenant
 
 _ACTOR: Final = "drop_folder"
@@ -205,15 +206,17 @@ def _ingest(
         kind=kind,
         files=[file],
         file_id=_id_of(file),
-        format=_format(tenant.paths, folder),
+        format=format_in_force(tenant.paths, provider, kind),
         now=datetime.now(UTC),
         received_by=_ACTOR,
     )
     (ingested,) = outcome.files
+    if kind != "settlement":
+        return
     profile = load_profile(tenant.paths, provider)
-    window = named_window(profile, ingested.file_id) if kind == "settlement" else None
+    window = named_window(profile, ingested.file_id)
     if window is None:
-        if kind == "settlement" and not ingested.unchanged:
+        if not ingested.unchanged:
             form = f"settlement_file_name {profile.settlement_file_name}"
             tick.say(f"{file.name} is ingested as {ingested.file_id}, which is no window's ({form}): ask for its run")
         return
@@ -242,9 +245,3 @@ def _request(instance: dg.DagsterInstance, tenant: str, provider: str, window: d
         partition_key=partition_key(tenant, provider, window),
         run_config={"ops": {"reconciliation_window": {"config": {"actor": _ACTOR}}}},
     )
-
-
-def _format(paths: TenantPaths, folder: DropFolder) -> str:
-    profile = load_profile(paths, folder.provider)
-    formats = {"settlement": profile.settlement_format, "callbacks": profile.callback_format}
-    return formats.get(folder.drop.kind, "canonical")
