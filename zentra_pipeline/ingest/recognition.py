@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zentra_pipeline.contracts import contract_of
+from zentra_pipeline.contracts.bank_statements import KIND
 from zentra_pipeline.contracts.gate import validate
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources.reading import frames
@@ -33,6 +34,8 @@ def recognize(path: Path) -> tuple[list[Recognized], str | None]:
     looks_like: str | None = None
     for name, form in FORMATS.items():
         for kind in form.kinds if name != TABULAR else ():
+            if kind == KIND and Recognized(name, "settlement") not in found:
+                continue  # a bank's files may be of several messages; it is named as what it is
             try:
                 if _accepts_a_row(path, name, kind):
                     found.append(Recognized(name, kind))
