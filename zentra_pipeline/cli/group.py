@@ -34,6 +34,8 @@ COMMANDS = {
     "query": "Read the published tables of a tenant with SQL.",
     "export": "Write a run as an Excel workbook.",
     "doctor": "Check a home for damage and contradictions, and name the remedies.",
+    "backup": "Write all that cannot be made again of a home in use to one archive.",
+    "restore": "Make a home of an archive that `zentra backup` wrote.",
     "rebuild": "Remake staged files, lake and catalog from landed bytes and ops.db.",
     "reperform": "Make a run again from retained inputs and compare it with its seal.",
     "serve": "Start the HTTP API of a home.",
