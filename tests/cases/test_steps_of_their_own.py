@@ -26,6 +26,8 @@ from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.upkeep.reperform import reperform
 
+pytestmark = pytest.mark.ci
+
 PROVIDER = "acmepay"
 NOW = datetime(2026, 3, 12, 9, tzinfo=UTC)
 OUT_OF_ORDER = "a run does not open with what the one before closed with"

@@ -15,7 +15,7 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor
 from zentra_pipeline.upkeep.rebuild import rebuild
 
-pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("catalog_as_shipped")]
 
 PROFILE: Mapping[str, Any] = {"reference_normalizer": "alphanumeric", "settlement_lag_days": 1}
 

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.rows import MON, THU, WED, post, settle
 from tests.scenarios.world import World
+
+pytestmark = pytest.mark.ci
 
 CHANGES = "select line_id, change_type, batch_before, batch_after, gross_after_minor from restatements order by line_id"
 

@@ -10,6 +10,8 @@ from tests.scenarios.world import NOW, World
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.review.record import DecisionRequest
 
+pytestmark = pytest.mark.ci
+
 PROFILE = {"expects_callbacks": False, "settlement_lag_days": 0}
 EUROS = (10_000, "EUR")
 

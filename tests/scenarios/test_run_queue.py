@@ -27,7 +27,7 @@ from zentra_pipeline.reconcile import run_requests, window_run
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 
-pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
+pytestmark = [pytest.mark.ci, pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 CALLBACKS_OFF = {"expects_callbacks": False}
@@ -102,7 +102,6 @@ def monday_again(world: World) -> None:
 MADE_AGAIN = [(MON, 0, 600, 70, 530), (TUE, 530, 0, 500, 30), (WED, 30, 0, 0, 30)]
 
 
-@pytest.mark.ci
 def test_materialized_in_dagster_a_revision_has_later_windows_made_again(
     changed: World, instance: dg.DagsterInstance
 ) -> None:
@@ -234,7 +233,6 @@ def runs() -> Iterator[Forking]:
         yield process
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("point", ["within the transaction", "behind the transaction", "in what follows"])
 def test_a_kill_between_a_run_and_what_follows_heals(
     changed: World, point: str, runs: Forking, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor, rebuild
 from zentra_pipeline.upkeep.reperform import reperform
 
-pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
+pytestmark = [pytest.mark.ci, pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 
