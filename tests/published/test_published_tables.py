@@ -57,6 +57,13 @@ PROMISED = {
     "callbacks": "",
     "settlement_lines": "",
     "ledger_entries": "",
+    "payouts": "run_id payout_id batch_id currency amount_minor payout_account paid_on expected_from expected_to trace_id "
+    "statement_text status line_id retries_payout_id",
+    "bank_statements": "bank statement_id account_id currency statement_type sequence from_day to_day opening_minor "
+    "closing_minor entries content_digest",
+    "bank_lines": "bank bank_line_id statement_id account_id booked_on value_on amount_minor currency status "
+    "bank_reference end_to_end_id text parent_line_id instructed_minor instructed_currency charges_minor is_reversal "
+    "return_reason",
 }
 # Whose it is, where its rows have it: a currency is nobody's, a staged row and a file have no single window.
 WHOSE = {
@@ -66,6 +73,8 @@ WHOSE = {
     "callbacks": "tenant_id provider file_id row_number",
     "settlement_lines": "tenant_id provider file_id row_number",
     "ledger_entries": "tenant_id provider file_id row_number",
+    "bank_statements": "tenant_id bank file_id row_number",
+    "bank_lines": "tenant_id bank file_id row_number",
     "files": "tenant_id provider",
 }
 BUCKETS = ("matched", "in_transit", "excepted", "accounted", "duplicates", "quarantined")

@@ -6,7 +6,7 @@ CONTRACT = Contract(
     kind="settlement",
     table="settlement_lines",
     key=("provider", "line_id"),
-    not_content=("batch_id",),
+    not_content=("batch_id", "trace_id", "statement_text"),
     fillable=("merchant_reference", "original_reference"),
     fields=(
         Field("line_id", reserved_end="#fee"),  # the fee of a line, where it is an item of its own (contract §1)
@@ -41,5 +41,7 @@ CONTRACT = Contract(
             vocabulary="currency",
             goes_with="presentment_minor",
         ),
+        Field("trace_id", is_required=False, may_be_blank=True),
+        Field("statement_text", is_required=False, may_be_blank=True),
     ),
 )

@@ -30,6 +30,7 @@ ROW_ORDER: Final[Mapping[str, str]] = {
     "rollforward": "currency",
     "run_metrics": "currency",
     "restatements": "line_id",
+    "payouts": "payout_id",
     "callback_states": "provider_event_id",
     "evidence_items": "provider_reference, settlement_file, ledger_entry, line_id, transaction_id, currency, "
     "provider_event_id",

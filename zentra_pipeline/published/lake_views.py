@@ -19,6 +19,8 @@ from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 
 _EVIDENCE_ORDER: Final = ("closeout_id", "line_id", "transaction_id", "currency", "provider_event_id", "match_id")
+# Tables of which a later run publishes a row anew, by what the row is known by.
+_NEWEST_OF: Final = {"matches": "match_id", "exceptions": "exception_id", "payouts": "payout_id"}
 INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
 EVIDENCE_COLUMNS: Final = (
     "closeout_id varchar, provider_reference varchar, settlement_file varchar, ledger_entry varchar, "
@@ -206,14 +208,16 @@ def _current_rows(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | N
     columns = ", ".join(sql_text.column_types(definitions))
     if not published:
         return None
-    if table not in ("matches", "exceptions"):
+    if table not in _NEWEST_OF:
         return f"select {columns} from {sql_text.parquet_scan([path for path, _ in published], definitions)}"
-    key = "match_id" if table == "matches" else "exception_id"
+    key = _NEWEST_OF[table]
     # A later run may publish a newer state of the same row: reversed, or resolved.
     newest = (
         f"select {columns}, run_sequence from ({published_rows(table, published, definitions)}) as published "
         f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
     )
+    if table == "payouts":
+        return f"select {columns} from ({newest}) as published" + _ordered("ledger_window", key)
     if table == "exceptions":
         newest = f"select {columns} from ({newest})"
         return decided_by(newest, "states.closeout_id is null") + _ordered("ledger_window", key)

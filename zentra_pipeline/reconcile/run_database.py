@@ -24,6 +24,7 @@ from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import visible_rows
 from zentra_pipeline.reconcile.inputs import RunInputs
+from zentra_pipeline.vocabulary import ANY_CURRENCY
 
 DATABASE_NAME: Final = "window.duckdb"
 _SQL_TYPES: Final[Mapping[Any, str]] = {bool: "boolean", int | None: "bigint"}
@@ -60,6 +61,7 @@ def run_database(
             _write_decisions(connection, inputs.decisions)
             _write_seeds(connection)
             visible_rows.write(connection, inputs, tenant_root, check)
+            _write_payout_terms(connection, inputs)
             reference_keys.write_keys(connection, inputs.profile.reference_normalizer)
             yield connection
     finally:
@@ -182,6 +184,17 @@ def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> No
             for number, rule in enumerate(inputs.routing, start=1)
         ],
     )
+
+
+def _write_payout_terms(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
+    """Where payouts go, with a row for any currency; no rows where neither the profile nor a line speaks of payouts."""
+    profile = inputs.profile
+    accounts: dict[str, str | None] = {ANY_CURRENCY: None, **profile.payout_account}
+    columns = "currency varchar, account varchar, bank_lag_days bigint"
+    asked = "select exists (select 1 from raw.settlement_lines where line_type = 'payout')"
+    has_terms = bool(profile.payout_account) or connection.execute(asked).fetchall()[0][0]
+    rows = [(currency, account, profile.bank_lag_days) for currency, account in sorted(accounts.items())]
+    _write_table(connection, "run.payout_terms", columns, rows if has_terms else [])
 
 
 def _write_calendar(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:

@@ -26,6 +26,8 @@ renamed as (
         settled_at,
         presentment_minor,
         presentment_currency,
+        trace_id,
+        statement_text,
         file_id,
         file_sha256,
         file_sequence,
