@@ -57,8 +57,8 @@ PROMISED = {
     "callbacks": "",
     "settlement_lines": "",
     "ledger_entries": "",
-    "payouts": "run_id payout_id batch_id currency amount_minor payout_account paid_on expected_from expected_to trace_id "
-    "statement_text status line_id retries_payout_id",
+    "payouts": "run_id payout_id batch_id currency amount_minor payout_account paid_on expected_from expected_to "
+    "trace_id statement_text status line_id retries_payout_id",
     "bank_statements": "bank statement_id account_id currency statement_type sequence from_day to_day opening_minor "
     "closing_minor entries content_digest",
     "bank_lines": "bank bank_line_id statement_id account_id booked_on value_on amount_minor currency status "

@@ -115,6 +115,8 @@ def test_a_settled_payment_and_its_payout(lines: Any) -> None:
         "batch_id": "0041",
         "presentment_minor": None,
         "presentment_currency": None,
+        "trace_id": None,
+        "statement_text": None,
         "raw": None,
         "row_number": 1,
         "refusal": None,
@@ -122,6 +124,8 @@ def test_a_settled_payment_and_its_payout(lines: Any) -> None:
     }
     assert payout["line_id"] == "0041:merchantpayout:LanternEU:TX41576577400XT batch 0041, LanternEU:EUR"
     assert (payout["line_type"], payout["gross_minor"], payout["net_minor"]) == ("payout", "-2405", "-2405")
+    assert payout["trace_id"] == "TX41576577400XT", "as the bank's statement has it"
+    assert payout["statement_text"] == "TX41576577400XT batch 0041, LanternEU"
 
 
 @pytest.mark.parametrize(

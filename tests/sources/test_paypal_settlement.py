@@ -114,6 +114,8 @@ def test_a_payment_is_signed_by_its_own_columns(lines: Any) -> None:
             "batch_id": None,
             "presentment_minor": None,
             "presentment_currency": None,
+            "trace_id": None,
+            "statement_text": None,
             "raw": None,
             "row_number": 1,
             "refusal": None,
@@ -131,6 +133,7 @@ def test_a_refund_names_its_payment_and_gives_the_fee_back(lines: Any) -> None:
 def test_a_withdrawal_is_the_payout_and_has_the_banks_reference(lines: Any) -> None:
     (line,) = lines(WITHDRAWN)
     assert (line["line_type"], line["merchant_reference"], line["net_minor"]) == ("payout", "1047428557493", "-1400")
+    assert line["trace_id"] == "1047428557493", "the bank's own reference of the withdrawal"
 
 
 @pytest.mark.parametrize(

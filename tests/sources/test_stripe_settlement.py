@@ -67,6 +67,8 @@ def test_a_charge_becomes_a_payment(lines: Any) -> None:
             "batch_id": "po_1",
             "presentment_minor": None,
             "presentment_currency": None,
+            "trace_id": None,
+            "statement_text": None,
             "raw": None,
             "row_number": 1,
             "refusal": None,
@@ -92,6 +94,11 @@ def test_what_the_customer_paid_is_kept_where_it_is_another_currency(
     facing = {"customer_facing_amount": paid, "customer_facing_currency": currency}
     (line,) = lines(CHARGE | {"gross": gross} | facing)
     assert (line["presentment_minor"], line["presentment_currency"], line["refusal"]) == (*presentment, None)
+
+
+def test_a_payout_s_trace_id_is_kept(lines: Any) -> None:
+    (line,) = lines(CHARGE | {"trace_id": "091000010000001", "trace_id_status": "supported"})
+    assert (line["trace_id"], line["raw"]) == ("091000010000001", None)
 
 
 def test_a_frame_has_the_contracts_columns_and_its_lineage(tmp_path: Path) -> None:

@@ -65,10 +65,13 @@ COLUMN_NAMES = {
     "currency": "Net Currency",
     "settled_at": "Booking Date or Creation Date",
     "batch_id": "Batch Number",
+    "trace_id": "Modification Reference of a payout",
+    "statement_text": "Modification Reference of a payout",
     "presentment_minor": "Gross Credit (GC) less Gross Debit (GC)",
     "presentment_currency": "Gross Currency",
 }
 """Settlement field → the report's column it is read from."""
+_TRACE = r"\A(TX[A-Z0-9]+)(?: |\z)"
 _SHOWN = 60
 _LOCAL = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}\z"
 
@@ -219,6 +222,8 @@ def _settlement_lines(frame: pl.DataFrame, repeats: Counter[str]) -> pl.DataFram
         pl.col("Net Currency").alias("currency"),
         _settled_at(frame).alias("settled_at"),
         pl.col("Batch Number").alias("batch_id"),
+        pl.when(line_type == "payout").then(modification.str.extract(_TRACE, 1)).alias("trace_id"),
+        pl.when(line_type == "payout").then(modification).alias("statement_text"),
         _undocumented(frame).alias("raw"),
         pl.col("row_number"),
     )

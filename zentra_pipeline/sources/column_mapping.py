@@ -319,6 +319,8 @@ class ColumnMapping(BaseModel):
     currency: Source
     settled_at: Instant
     presentment: Presentment | None = None
+    trace_id: Source | None = None
+    statement_text: Source | None = None
     account: Source | None = None
     value_on: Instant | None = None
     text: Source | None = None
@@ -379,7 +381,7 @@ class ColumnMapping(BaseModel):
         named: list[ColumnName] = []
         for source in (self.line_id, self.provider_reference, self.merchant_reference, self.original_reference):
             named += source.columns if source is not None else ()
-        for source in (self.batch_id, self.currency):
+        for source in (self.batch_id, self.currency, self.trace_id, self.statement_text):
             named += source.columns if source is not None else ()
         for words in (self.line_type, self.status):
             named += [words.column] if words is not None and words.column is not None else []
@@ -400,9 +402,10 @@ class ColumnMapping(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_before_banks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without keys of banks that say nothing, which older releases did not know: digests are what they were."""
+        """Without keys that older releases did not know, where they say nothing: digests are what they were."""
         found: dict[str, Any] = dump(self)
-        return {key: value for key, value in found.items() if key not in OF_BANKS or value is not None}
+        later = (*OF_BANKS, "trace_id", "statement_text")
+        return {key: value for key, value in found.items() if key not in later or value is not None}
 
     def canonical_json(self) -> bytes:
         """The mapping as JSON with sorted keys and no white space; `from_json` reads it back."""

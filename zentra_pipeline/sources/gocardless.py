@@ -89,6 +89,7 @@ def _payout_line(stated: Json, payout: _Payout) -> Line:
         "line_type": "payout",
         "provider_reference": payout.id,
         "merchant_reference": json_pages.optional(stated, "reference"),
+        "statement_text": json_pages.optional(stated, "reference"),
         "gross_minor": str(-payout.paid),
         "fee_minor": "0",
         "net_minor": str(-payout.paid),

@@ -92,6 +92,7 @@ def _settlement(stated: Json, settlements: dict[str, _Settlement], ids: LineIds)
     yield _line(settlement, id, "payout", -settlement.paid) | {
         "provider_reference": id,
         "merchant_reference": json_pages.optional(stated, "reference"),
+        "statement_text": json_pages.optional(stated, "reference"),
         "status": _STATUS.get(json_pages.optional(stated, "status") or ""),
     }
     for period, cost in _costs(stated):

@@ -235,6 +235,7 @@ def _believed(values: Mapping[str, str]) -> Line:
         "net_minor": str(_iso_minor("Gross Transaction Amount", gross - fee, currency)),
         "currency": currency,
         "settled_at": _settled_at(values),
+        "trace_id": values.get("Bank Reference ID") if record.line_type == "payout" else None,
         "conversion": values.get("PayPal Reference ID") if is_conversion else None,
     }
 

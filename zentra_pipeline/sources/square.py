@@ -120,6 +120,7 @@ def _payout(stated: Json, payouts: dict[str, _Payout]) -> Line:
         "line_type": "payout",
         "provider_reference": id,
         "merchant_reference": json_pages.optional(stated, "end_to_end_id"),
+        "trace_id": json_pages.optional(stated, "end_to_end_id"),
         "gross_minor": str(-amount),
         "fee_minor": "0",
         "net_minor": str(-amount),

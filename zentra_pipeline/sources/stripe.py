@@ -64,6 +64,7 @@ COLUMN_NAMES = {
     "fee_minor": "fee",
     "net_minor": "net",
     "batch_id": "automatic_payout_id",
+    "trace_id": "trace_id",
     "presentment_minor": "customer_facing_amount",
     "presentment_currency": "customer_facing_currency",
 }
@@ -185,6 +186,8 @@ def _settlement_lines(frame: pl.DataFrame) -> pl.DataFrame:
         _settled_at(frame).alias("settled_at"),
         _column(frame, "automatic_payout_id").alias("batch_id"),
         *_presentment(frame),
+        _column(frame, "trace_id").alias("trace_id"),
+        pl.lit(None, pl.String).alias("statement_text"),
         _undocumented(frame).alias("raw"),
         pl.col("row_number"),
         currency.replace_strict(vocabulary.currencies(), default=None, return_dtype=pl.Int64).alias("exponent"),

@@ -257,6 +257,8 @@ def _lines(frame: pl.DataFrame, header: Sequence[str], mapping: ColumnMapping) -
                 ("merchant_reference", mapping.merchant_reference),
                 ("original_reference", mapping.original_reference),
                 ("batch_id", mapping.batch_id),
+                ("trace_id", mapping.trace_id),
+                ("statement_text", mapping.statement_text),
             )
         ),
         (pl.lit(None, pl.String) if mapping.status is None else _meaning(header, mapping.status)).alias("status"),
