@@ -27,6 +27,7 @@ from zentra_pipeline.api import (
     exceptions,
     files,
     journal,
+    metrics,
     periods,
     problems,
     queries,
@@ -67,6 +68,7 @@ _ROUTERS = (
     runtime,
     webhooks,
     views,
+    metrics,
 )
 
 _open = APIRouter(tags=["server"], dependencies=[Depends(queries.require_once)])
