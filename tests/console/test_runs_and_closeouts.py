@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.console.test_sign_in_and_approvals import rows
 from tests.console.visitor import Visitor
 from zentra_pipeline import money
 from zentra_pipeline.closeout.verify import verify
+from zentra_pipeline.store import requests as request_store
 
 Visit = Callable[..., Visitor]
 
@@ -52,9 +54,15 @@ def test_a_run_shows_its_spine_statement_and_where_every_row_went(visit: Visit, 
     for said in ("Brought forward", "unexplained", "Lines matched", "Who owns what", "in review"):
         assert said in page.text
     assert page.buttons == []
-    assert visit("operator").open(path).press("Run it again").of("good") == [
-        "Asked for. The run is made as soon as the worker gets to it: load this page again."
-    ]
+    asked = visit("operator").open(path).press("Run it again")
+    assert asked.of("good") == ["Asked for. The run is made as soon as the worker gets to it."]
+    assert "operator_acme asked for it: it waits for its turn." in asked.text
+    waiting = asked.visitor.client.get(path, headers={"HX-Request": "true", "HX-Trigger": "progress"})
+    assert (waiting.status_code, 'id="progress"' in waiting.text) == (200, True)
+    with books.tenant("acme").writing() as connection:
+        request_store.finish(connection, run_of(books, "rail_primary", "2026-04-15"), datetime.now(UTC))
+    made = asked.visitor.client.get(path, headers={"HX-Request": "true", "HX-Trigger": "progress"})
+    assert (made.status_code, made.headers["hx-refresh"]) == (204, "true")
     workbook = visit("analyst").client.get(f"{path}/workbook")
     assert workbook.headers["content-disposition"] == 'attachment; filename="rail_primary-2026-04-15.xlsx"'
     assert "Matches" in load_workbook(io.BytesIO(workbook.content)).sheetnames

@@ -47,6 +47,11 @@ def test_nobody_sees_a_page_without_a_token(visit: Visit, books: Books) -> None:
     assert nobody.send("/console/approvals", {"action": "approve"}).status == 401
     answer = nobody.open("/console/exceptions?owner=x").press("Sign in", token=books.tokens["acme", "analyst"])
     assert answer.path == "/console/exceptions?owner=x"
+    part = visit().client.get("/console/exceptions?owner=x", headers={"HX-Request": "true"})
+    assert (part.status_code, part.headers["hx-redirect"]) == (
+        204,
+        "/console/sign-in?next=%2Fconsole%2Fexceptions%3Fowner%3Dx",
+    )
 
 
 def test_the_session_is_a_cookie_that_no_script_reads_and_every_answer_forbids_scripts_in_the_page(

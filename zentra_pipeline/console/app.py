@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,7 +43,10 @@ PAGES: Final = (sign_in, approvals, queue, exception_page, runs, closeouts, peri
 
 def add_console(app: FastAPI) -> FastAPI:
     """The server's app with the console beside its routes."""
-    pages = [route for module in PAGES for route in module.ROUTES]
+    pages: list[BaseRoute] = [route for module in PAGES for route in module.ROUTES]
+    scripts = rendering.htmx_folder()
+    if scripts is not None:
+        pages.append(Mount(rendering.HTMX_FILES, StaticFiles(directory=scripts)))
     console = Starlette(
         routes=[
             *pages,

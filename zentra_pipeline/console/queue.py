@@ -57,6 +57,8 @@ def show(visit: Visit) -> Response:
     )
     caller = visit.caller
     view = _view(visit.query)
+    if not found.rows and number > 1:
+        return visits.to(url(view))  # the list has become shorter, or the number was made up
     return visit.page(
         "queue.html",
         found=found,

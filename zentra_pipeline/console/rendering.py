@@ -1,6 +1,8 @@
 """How values look on a page, and the pages' frame; every value from outside is escaped. No page's content is here."""
 
 import functools
+import importlib.util
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,6 +22,19 @@ NOTHING: Final = report_text.NOTHING
 _HERE: Final = Path(__file__).resolve().parent
 STATIC: Final = _HERE / "static"
 _CELL: Final = 120
+# The package that ships htmx; it is looked up and never imported, for it would want Django.
+_HTMX_PACKAGE: Final = "django_htmx"
+HTMX_FILES: Final = "/static/htmx"
+# No inline style, no code from attributes, no page kept by the browser's storage; an answer that refuses is shown too.
+_HTMX_CONFIG: Final = {
+    "includeIndicatorStyles": False,
+    "allowEval": False,
+    "allowScriptTags": False,
+    "historyCacheSize": 0,
+    "refreshOnHistoryMiss": True,
+    "reportValidityOfForms": True,
+    "responseHandling": [{"code": "204", "swap": False}, {"code": "...", "swap": True}],
+}
 # What a page says of the form that led to it, by the word in its URL.
 SAID: Final[Mapping[str, str]] = {
     "approved": "Approved.",
@@ -28,10 +43,21 @@ SAID: Final[Mapping[str, str]] = {
     "pending": "Recorded. A second person has to approve it.",
     "prepared": "Prepared. A second person has to approve it.",
     "sealed": "Approved and sealed.",
-    "queued": "Asked for. The run is made as soon as the worker gets to it: load this page again.",
+    "queued": "Asked for. The run is made as soon as the worker gets to it.",
     "saved": "The view is saved.",
     "removed": "The view is removed.",
 }
+
+
+@functools.cache
+def htmx_folder() -> Path | None:
+    """The folder of the files that htmx comes with; null where its package is not installed, and pages do without."""
+    found = importlib.util.find_spec(_HTMX_PACKAGE)
+    for place in (found.submodule_search_locations or ()) if found is not None else ():
+        folder = Path(place) / "static" / _HTMX_PACKAGE
+        if (folder / "htmx-2.min.js").is_file():
+            return folder
+    return None
 
 
 def page(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **content: Any) -> Response:
@@ -50,6 +76,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals |= {"prefix": PREFIX, "link": link, "signed": sides.signed, "type_title": type_title}
+    script = None if htmx_folder() is None else f"{PREFIX}{HTMX_FILES}/htmx-2.min.js"
+    found.globals |= {"htmx": script, "htmx_config": json.dumps(_HTMX_CONFIG)}
     found.filters |= {
         "amount": amount,
         "cell": cell,

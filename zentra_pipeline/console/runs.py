@@ -26,6 +26,7 @@ from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 
+_PROGRESS: Final = "progress"  # the element of a run's page that asks again while it is made
 # What each step of the spine is called by the run's own status.
 _STEPS: Final = {"ingest": "ingesting", "match": "matching", "compare": "comparing", "own": "in_review"}
 
@@ -64,9 +65,13 @@ def show(visit: Visit) -> Response:
         steps = run_store.transitions(connection, run.run_id)
         request = request_store.find(connection, run.run_id)
         closeouts = closeout_store.of_run(connection, run.run_id)
+    is_awaited = request is not None and request.status in ("queued", "launched")
+    if not is_awaited and visit.request.headers.get("hx-trigger") == _PROGRESS:
+        return Response(status_code=204, headers={"HX-Refresh": "true"})  # it is made: the figures are others
     return visit.page(
         "run.html",
         run=run,
+        is_awaited=is_awaited,
         figures=run_figures.of_run(visit.caller.paths, run.run_id),
         times=_times(steps),
         steps=steps,

@@ -152,7 +152,10 @@ def _to_sign_in(request: Request) -> Response:
         problem = ProblemError("unauthenticated", "You are not signed in, or the session has ended. Nothing changed.")
         return error_page(problem, back=SIGN_IN)
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"{SIGN_IN}?next={quote(wanted, safe='')}", 303)
+    page = f"{SIGN_IN}?next={quote(wanted, safe='')}"
+    if request.headers.get("hx-request"):  # a part of a page was asked for: the whole page goes to sign in
+        return Response(status_code=204, headers={"HX-Redirect": page})
+    return RedirectResponse(page, 303)
 
 
 def _back(request: Request) -> str | None:
