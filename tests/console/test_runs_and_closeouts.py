@@ -137,3 +137,18 @@ def test_a_run_leads_to_its_dagster_runs_where_it_is_said_where_they_are(
     monkeypatch.setenv("ZENTRA_DAGSTER_URL", "https://dagster.example.com")
     links = visit("analyst").open(f"/console/runs/{run_id}").links()
     assert f"https://dagster.example.com/runs?q%5B0%5D=tag%3Azentra%2Frun_id%3D{run_id}" in links
+
+
+def test_a_window_without_a_file_is_asked_for_from_the_page_of_its_month(visit: Visit, books: Books) -> None:
+    operator, path = visit("operator", "globex"), "/console/periods/2026-04"
+    fields = {"csrf": operator.csrf, "provider": "rail_primary", "ledger_window": "2026-04-29", "owner": "ops"}
+    fields["settlement_file"] = "set_2026_04_29"
+    assert operator.send(f"{path}/run", fields).status == 422, "the file was never ingested"
+    for name, wrong in (("owner", ""), ("ledger_window", "2026-02-30"), ("settlement_file", "../x"), ("provider", "?")):
+        assert operator.send(f"{path}/run", {**fields, name: wrong}).status == 422, name
+    asked = operator.send(f"{path}/run", {**fields, "no_settlement": "yes"})
+    assert (asked.status, asked.of("good")) == (200, ["Asked for. The run is made as soon as the worker gets to it."])
+    (file,) = rows(books, "select rows, received_by from files where settlement_file = 'set_2026_04_29'", "globex")
+    assert file == {"rows": 0, "received_by": "operator_globex"}
+    analyst = visit("analyst", "globex")
+    assert analyst.send(f"{path}/run", {**fields, "csrf": analyst.csrf, "no_settlement": "yes"}).status == 403

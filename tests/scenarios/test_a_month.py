@@ -111,6 +111,7 @@ def _come_late(story: Story, card: World) -> None:
     card.add(post("U3", "K3", 10, on=NEXT_TUE, provider="card_rail"))
     card.deliver()
     left["arrived"], left["arrived page"] = story.month(), story.page("analyst").text
+    left["asked"] = story.page("operator").press("Run it again")
     card.make(NEXT_TUE)
     left["reopened"], left["reopened page"] = story.month(), story.page("approver").text
     left["blocked"] = story.step("operator", "prepare")
@@ -241,6 +242,8 @@ def test_a_file_that_comes_after_the_sign_off_is_named_before_any_run_reads_it(s
     assert "of card_rail arrived, and no run has read it" in arrived["blockers"][0]["explanation"]
     assert "What came since, and is in no window" in story.left["arrived page"]
     assert "Nothing has changed since" not in story.left["arrived page"]
+    assert "Run it again" not in story.left["arrived page"], "an analyst asks for nothing"
+    assert story.left["asked"].of("good") == ["Asked for. The run is made as soon as the worker gets to it."]
 
 
 def test_a_late_fact_after_the_sign_off_is_shown_and_signed_as_a_change(story: Story) -> None:

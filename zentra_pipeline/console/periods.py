@@ -6,13 +6,16 @@ What a month comes to and what blocks it does not belong here (closeout.period),
 from datetime import date, timedelta
 from typing import Any, Final
 
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from zentra_pipeline.api import journal as api_journal
 from zentra_pipeline.api import periods
 from zentra_pipeline.api.closeouts import APPROVE, PREPARE
 from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.runs import NewRun
 from zentra_pipeline.api.security import APPROVE as MAY_APPROVE
+from zentra_pipeline.api.security import ASK
 from zentra_pipeline.api.security import PREPARE as MAY_PREPARE
 from zentra_pipeline.closeout import approval, period_closing
 from zentra_pipeline.closeout import period as months
@@ -22,6 +25,7 @@ from zentra_pipeline.console.rendering import link
 from zentra_pipeline.console.visits import Visit
 from zentra_pipeline.desk import closing_windows
 from zentra_pipeline.desk.closing_windows import Wanted
+from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.store import decisions as decision_store
 
 _SHOWN_LINES: Final = 1_000
@@ -57,6 +61,7 @@ def show(visit: Visit) -> Response:
         obstacle=None if prepared is None else approvals.closeout_obstacle(visit.caller, prepared.prepared_by),
         seen=None if prepared is None else period_closing.preparation_of(prepared),
         may_prepare=visit.may(MAY_PREPARE),
+        may_ask=visit.may(ASK),
         checked=_checked(visit, month) if visit.query.get("check") else None,
     )
 
@@ -95,6 +100,18 @@ def close_windows(visit: Visit) -> Response:
     if done and not left:
         return visits.to(page, _SAID[action])
     return visit.page("windows_closed.html", done=done, left=left, action=action, back=page)
+
+
+def run_window(visit: Visit) -> Response:
+    """Ask for the run of a window that has none, with its settlement file or as one in which nothing was settled."""
+    form = visit.form
+    given = {name: form.text(name) or "" for name in ("provider", "settlement_file", "ledger_window", "owner")}
+    try:
+        new = NewRun.model_validate({**given, "no_settlement": form.text("no_settlement") == "yes"})
+    except ValidationError as cause:
+        raise ProblemError("invalid", "Name the owner, and ask for the run from the page of the month.") from cause
+    submitted = run_requests.submit(visit.tenant, new.request(visit.caller.actor), visit.serving.now())
+    return visits.to(link("runs", submitted.run.run_id), "queued")
 
 
 def journal(visit: Visit) -> Response:
@@ -160,6 +177,7 @@ ROUTES: Final = [
     visits.page("/periods/{period}", show),
     visits.form("/periods/{period}/sign-off", sign_off, MAY_PREPARE),
     visits.form("/periods/{period}/windows", close_windows, MAY_PREPARE),
+    visits.form("/periods/{period}/run", run_window, ASK),
     visits.page("/periods/{period}/journal", journal),
     visits.page("/periods/{period}/sign-off/{revision}/report", report),
     visits.page("/periods/{period}/sign-off/{revision}/bundle", bundle),

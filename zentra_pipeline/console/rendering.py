@@ -100,9 +100,9 @@ def amount(minor: int | None, currency: str | None) -> Markup:
     return Markup('<span class="amount">{}</span>').format(shown.replace("-", "−"))
 
 
-def cell(value: object) -> Markup:
+def cell(value: object, most: int = _CELL) -> Markup:
     """Somebody's text in a table: cut where it is long, as text whatever is in it."""
-    return report_text.text(value, most=_CELL)
+    return report_text.text(value, most=most)
 
 
 def day(value: str | date | datetime | None) -> str:

@@ -13,7 +13,7 @@ from zentra_pipeline import settings
 from zentra_pipeline.api import runs as api_runs
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import ASK
-from zentra_pipeline.closeout import calendar
+from zentra_pipeline.closeout import calendar, period
 from zentra_pipeline.console import visits
 from zentra_pipeline.console.rendering import link
 from zentra_pipeline.console.visits import Visit
@@ -37,14 +37,12 @@ def show_month(visit: Visit) -> Response:
         runs = run_store.list_runs(connection)
         closeouts = closeout_store.listed(connection)
     known = [*(run.ledger_window for run in runs), *(closeout.ledger_window for closeout in closeouts)]
-    providers = {*(run.provider for run in runs), *(closeout.provider for closeout in closeouts)}
     first = _first_day(visit.query.get("month"), max(known, default=visit.serving.now().date().isoformat()))
     last = date(first.year, first.month, monthrange(first.year, first.month)[1])
     days = [first + timedelta(days=number) for number in range(last.day)]
-    rows = [
-        (provider, _by_day(calendar.windows(visit.tenant, provider, first, last))) for provider in sorted(providers)
-    ]
     month = first.isoformat()[:7]
+    windows = period.seen(visit.tenant, month, visit.serving.now()).windows
+    rows = [(provider, _by_day(states)) for provider, states in windows.items()]
     return visit.page(
         "runs.html",
         month=month,
