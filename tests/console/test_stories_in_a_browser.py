@@ -138,8 +138,8 @@ def test_a_queue_is_filtered_and_sorted_without_loading_the_page(browser: Any, t
     page.click("th >> text=Amount")
     page.wait_for_url("**sort=amount**")
     assert page.locator(".queue tbody tr >> nth=0").locator("td.n >> nth=0").inner_text() == "10,000.00 EUR"
-    page.fill("input[name=reference]", "ref_00039")
-    page.press("input[name=reference]", "Enter")
+    page.fill(".filters input[name=reference]", "ref_00039")
+    page.press(".filters input[name=reference]", "Enter")
     page.wait_for_selector("#list b:text-is('1 exception')")
     assert page.locator("#sort").get_attribute("value") == "amount"
     assert is_same_page(page)
