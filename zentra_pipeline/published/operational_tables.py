@@ -284,7 +284,10 @@ def _closeout_row(tenant: str, closeout: closeout_store.Closeout) -> tuple[Any, 
 
 
 def _account_rows(paths: TenantPaths, providers: Sequence[str]) -> list[tuple[Any, ...]]:
-    """A row a provider and kind of proposal; fees that the ledger posts apart, or has deducted, need none."""
+    """A row a provider and kind of proposal; fees that the ledger posts apart, or has deducted, need none.
+
+    What a fee is off its schedule goes from the account of fees, and not from the clearing account.
+    """
     try:
         accounts = load_policy(paths).accounts
         profiles = {provider: load_profile(paths, provider) for provider in providers} if accounts else {}
@@ -293,10 +296,13 @@ def _account_rows(paths: TenantPaths, providers: Sequence[str]) -> list[tuple[An
     found = []
     for provider, profile in profiles.items():
         assert accounts is not None
+        if not profile.clearing_accounts:
+            continue
         own = accounts.of(provider)
         kinds = ["write_off", "adjustment", "fx", *(["fee"] if profile.fee_posting == "inside" else [])]
         clearing = own.clearing or profile.clearing_accounts[0]
         found += [(paths.root.name, provider, kind, clearing, getattr(own, kind)) for kind in sorted(kinds)]
+        found.append((paths.root.name, provider, "fee_variance", own.fee, own.adjustment))
     return found
 
 

@@ -65,6 +65,74 @@ endings as (
     qualify row_number() over (partition by exception_id order by sequence desc) = 1
 ),
 
+-- An item that nothing is matched with is left on the clearing account whatever it was excepted for, and once.
+adjusted_items as (
+    select
+        cases.provider,
+        cases.ledger_window,
+        cases.run_id,
+        cases.subject_type as item_type,
+        cases.subject_id as item_id,
+        cases.provider_reference,
+        cases.currency,
+        cases.amount_minor,
+        cases.exception_id,
+        endings.decision_id,
+        replace(cases.exception_type, '_', ' ') || ': adjustment required' as rests_on
+    from exceptions as cases
+    inner join endings on cases.exception_id = endings.exception_id
+    where
+        cases.exception_type in (
+            'unmatched_provider_row', 'unmatched_ledger_entry', 'currency_mismatch', 'ambiguous_match',
+            'duplicate_settlement_line', 'duplicate_ledger_posting'
+        )
+        and cases.status = 'resolved' and cases.resolution = 'adjustment_required'
+        and not exists (
+            select 1 from matched_items
+            where matched_items.provider = cases.provider and matched_items.leg_id = cases.subject_id
+        )
+    qualify
+        row_number() over (
+            partition by cases.provider, cases.subject_type, cases.subject_id, cases.currency
+            order by endings.sequence desc
+        ) = 1
+),
+
+-- Lines that a decision ended without a match, with the content that its run has read.
+ended_lines as (
+    select
+        ended.*,
+        deliveries.gross_minor,
+        deliveries.fee_minor
+    from (
+        select
+            provider,
+            ledger_window,
+            run_id,
+            item_id,
+            provider_reference,
+            currency,
+            amount_minor,
+            exception_id,
+            decision_id,
+            'written off' as rests_on
+        from write_offs
+        where item_type = 'settlement_line'
+        union all by name
+        select * exclude (item_type) from adjusted_items
+        where item_type = 'settlement_line'
+    ) as ended
+    inner join settlement_lines as deliveries on ended.provider = deliveries.provider and ended.item_id = deliveries.line_id
+    left join unread_deliveries as unread
+        on ended.run_id = unread.run_id and deliveries.file_sequence = unread.file_sequence
+    where unread.run_id is null and deliveries.currency = ended.currency
+    qualify
+        row_number() over (
+            partition by ended.exception_id, ended.decision_id, ended.item_id
+            order by deliveries.file_sequence desc, deliveries.row_number desc
+        ) = 1
+),
+
 -- The two sides of an entry, clearing account first, and of a conversion, posted currency first.
 places as (
     select unnest([true, false]) as is_first
@@ -85,7 +153,6 @@ proposals as (
         cast(null as varchar) as match_id,
         cast(null as varchar) as exception_id,
         cast(null as varchar) as decision_id,
-        cast(null as varchar) as taken_from,
         'fees of ' || count(*) filter (matched_lines.sign = 1) || ' matched lines, which the ledger has at their gross'
         || case
             when min(matched_lines.sign) = 1 then ''
@@ -141,39 +208,42 @@ proposals as (
 
     union all by name
 
-    -- An item that nothing is matched with is left on the clearing account whatever it was excepted for, and once.
     select
         'adjustment' as kind,
         'adjustment' as mapped,
-        cases.provider,
-        cases.ledger_window,
-        cases.run_id,
-        cases.currency,
-        case when cases.subject_type = 'settlement_line' then -cases.amount_minor else cases.amount_minor end
+        adjusted.provider,
+        adjusted.ledger_window,
+        adjusted.run_id,
+        adjusted.currency,
+        case when adjusted.item_type = 'settlement_line' then -adjusted.amount_minor else adjusted.amount_minor end
             as remainder_minor,
-        cases.exception_id as natural_key,
-        cases.subject_id as item_id,
-        cases.provider_reference,
-        cases.exception_id,
-        endings.decision_id,
-        replace(cases.exception_type, '_', ' ') || ': adjustment required' as rests_on
-    from exceptions as cases
-    inner join endings on cases.exception_id = endings.exception_id
-    where
-        cases.exception_type in (
-            'unmatched_provider_row', 'unmatched_ledger_entry', 'currency_mismatch', 'ambiguous_match',
-            'duplicate_settlement_line', 'duplicate_ledger_posting'
-        )
-        and cases.status = 'resolved' and cases.resolution = 'adjustment_required'
-        and not exists (
-            select 1 from matched_items
-            where matched_items.provider = cases.provider and matched_items.leg_id = cases.subject_id
-        )
-    qualify
-        row_number() over (
-            partition by cases.provider, cases.subject_type, cases.subject_id, cases.currency
-            order by endings.sequence desc
-        ) = 1
+        adjusted.exception_id as natural_key,
+        adjusted.item_id,
+        adjusted.provider_reference,
+        adjusted.exception_id,
+        adjusted.decision_id,
+        adjusted.rests_on
+    from adjusted_items as adjusted
+
+    union all by name
+
+    -- A line that is given up or booked at its gross was paid less its fee, as one that is matched.
+    select
+        'fee' as kind,
+        'fee' as mapped,
+        ended_lines.provider,
+        ended_lines.ledger_window,
+        ended_lines.run_id,
+        ended_lines.currency,
+        ended_lines.fee_minor as remainder_minor,
+        ended_lines.exception_id as natural_key,
+        ended_lines.item_id,
+        ended_lines.provider_reference,
+        ended_lines.exception_id,
+        ended_lines.decision_id,
+        'fee of a line: ' || ended_lines.rests_on as rests_on
+    from ended_lines
+    where ended_lines.amount_minor = ended_lines.gross_minor
 
     union all by name
 
@@ -203,7 +273,7 @@ proposals as (
     -- A fee off its schedule was taken with the line's whole fee: what it is off goes from the fee account.
     select
         'adjustment' as kind,
-        'adjustment' as mapped,
+        'fee_variance' as mapped,
         cases.provider,
         cases.ledger_window,
         cases.run_id,
@@ -214,7 +284,6 @@ proposals as (
         cases.provider_reference,
         cases.exception_id,
         endings.decision_id,
-        'fee' as taken_from,
         'fee variance: adjustment required' as rests_on
     from exceptions as cases
     inner join endings on cases.exception_id = endings.exception_id
@@ -276,12 +345,11 @@ entries as (
     select
         'jrn_' || left(sha256(proposals.kind || ' ' || proposals.provider || ' ' || proposals.natural_key), 24) as entry_id,
         proposals.*,
-        coalesce(taken.account, account_map.clearing_account) as taken_account,
+        account_map.clearing_account,
         account_map.account,
         account_map.tenant_id
     from proposals
     inner join account_map on proposals.provider = account_map.provider and proposals.mapped = account_map.kind
-    left join account_map as taken on proposals.provider = taken.provider and proposals.taken_from = taken.kind
     where proposals.remainder_minor <> 0
 ),
 
@@ -293,7 +361,7 @@ final as (
         entries.ledger_window,
         entries.run_id,
         entries.kind,
-        case when places.is_first then entries.taken_account else entries.account end as account,
+        case when places.is_first then entries.clearing_account else entries.account end as account,
         case when (entries.remainder_minor > 0) = places.is_first then 'debit' else 'credit' end as direction,
         abs(entries.remainder_minor) as amount_minor,
         entries.currency,
