@@ -33,6 +33,7 @@ COLUMN_NAMES: Final = {
 """Settlement field → what it is read from."""
 _CODES: Final = ("01", "02", "03", "16", "49", "98", "99")
 _AMOUNT: Final = re.compile(r"[+-]?0{0,64}[0-9]{1,15}", re.ASCII)
+_FULL_LINE: Final = 76
 _COUNT: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _DATE: Final = re.compile(r"[0-9]{6}", re.ASCII)
 _LINE_TYPES: Final = {
@@ -51,12 +52,16 @@ _WITHIN_THE_DAY = ("1", "3")  # as-of date modifier: interim data, of the day be
 
 @dataclass(frozen=True)
 class _Record:
-    """A record with its continuations: the line it begins in, how many lines it has, and its fields."""
+    """A record with its continuations: the line it begins in, how many lines it has, and its fields.
+
+    `words`: the fields with a blank where a continuation begins a new line of text.
+    """
 
     line: int
     lines: int
     code: str
     fields: tuple[str, ...]
+    words: tuple[str, ...]
 
     def __getitem__(self, place: int) -> str:
         return self.fields[place].strip() if place < len(self.fields) else ""
@@ -119,9 +124,11 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _joined(line: int, held: Sequence[str]) -> _Record:
-    text = "".join(piece[:-1] + "," if piece.endswith("/") else piece for piece in held)
-    fields = text.split(",")
-    return _Record(line, len(held), fields[0].strip(), tuple(fields))
+    pieces = [piece[:-1] + "," if piece.endswith("/") else piece for piece in held]
+    fields = "".join(pieces).split(",")
+    # A text that fills its line goes on within a word.
+    spaced = "".join(piece if len(piece) >= _FULL_LINE else f"{piece} " for piece in pieces)
+    return _Record(line, len(held), fields[0].strip(), tuple(fields), tuple(spaced.split(",")))
 
 
 @dataclass
@@ -267,7 +274,7 @@ class _File:
         bank, customer = (bank_statements.reference(each) for each in _references(record))
         own = bank if bank is not None and bank.strip("0") else None
         place = _after_funds(record, 3)
-        said = ",".join(record.fields[place + 2 :]).strip(" ,/")
+        said = ",".join(record.words[place + 2 :]).strip(" ,/")
         return Entry(
             account.head,
             amount,

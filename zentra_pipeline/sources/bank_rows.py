@@ -7,8 +7,9 @@ days, texts, and whose account it is. Does not belong here: any format's grammar
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import PurePath
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -32,9 +33,8 @@ _UNSEEN: Final = (
     " \u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064"
     "\u2800\u3164\ufeff\uffa0"
 )
-_TIME: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
-)
+_DAY: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:(T.*)|Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII | re.DOTALL)
+_OFFSET: Final = re.compile(r".*(?:Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
 
 _Row = dict[str, str | int | None]
 
@@ -119,8 +119,8 @@ class _Rows:
         known.is_closed = True
         head, currency = known.head, statement.currency or ""
         counted = known.currencies.get(currency, _Account())
-        from_day = self._day(head.from_day) or known.first_day
-        to_day = self._day(head.to_day) or known.last_day
+        from_day = self._real_day(head.from_day) or known.first_day
+        to_day = self._real_day(head.to_day) or known.last_day
         said = [known.account, currency, statement.opening_minor, statement.closing_minor, counted.entries]
         said += [counted.digests] if counted.entries else [from_day, to_day]
         self._add(
@@ -183,7 +183,7 @@ class _Rows:
             "statement_id": known.statement_id,
             "account_id": known.account,
             "booked_on": self._day(entry.booked_on or entry.valued_on),
-            "value_on": self._day(entry.valued_on),
+            "value_on": self._real_day(entry.valued_on),
             "amount_minor": _number(entry.minor),
             "currency": entry.currency,
             "status": "booked" if entry.is_booked else "pending",
@@ -207,7 +207,7 @@ class _Rows:
         content = _content(row)
         counted.digests = (counted.digests + int(_digest(content), 16)) % _MODULUS
         day = row["booked_on"]
-        if isinstance(day, str):
+        if isinstance(day, str) and self._real_day(day):
             known.first_day = min(known.first_day or day, day)
             known.last_day = max(known.last_day or day, day)
         return content
@@ -221,16 +221,21 @@ class _Rows:
 
         Text of another form comes back as it is, for the gate to refuse.
         """
-        found = None if text is None else _TIME.fullmatch(text)
-        if found is None:
+        found = None if text is None else _DAY.fullmatch(text)
+        if text is None or found is None:
             return text
-        day, offset = found.groups()
-        if self._zone is None or offset is None or "T" not in found.group(0):
-            return str(day)
-        try:
-            return datetime.fromisoformat(found.group(0)).astimezone(self._zone).date().isoformat()
-        except (ValueError, OverflowError):
-            return text
+        day, clock = found.groups()
+        if self._zone is not None and clock is not None and _OFFSET.fullmatch(clock):
+            with suppress(ValueError, OverflowError):
+                return datetime.fromisoformat(text).astimezone(self._zone).date().isoformat()
+        return str(day)
+
+    def _real_day(self, text: str | None) -> str | None:
+        """The same where the row stands without it: null for what is no day."""
+        day = self._day(text)
+        with suppress(ValueError):
+            return None if day is None else date.fromisoformat(day).isoformat()
+        return None
 
 
 def _content(row: _Row) -> str:
