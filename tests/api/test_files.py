@@ -55,6 +55,23 @@ def test_a_name_gives_the_id_and_the_form(own_api: Api) -> None:
     assert send(own_api, ledger.read_bytes(), "ledger").json()["unchanged"]
 
 
+def test_a_statement_is_uploaded_for_a_bank_by_its_profile(own_api: Api, own_books: Books) -> None:
+    banks = own_books.paths("acme").banks
+    banks.mkdir(exist_ok=True)
+    (banks / "giro.yml").write_text("format: mt940", encoding="utf-8")
+    content = b":20:S\n:25:1\n:28C:7/1\n:60F:C260425EUR1,00\n:61:2604260426C2,00NTRFX//B1\n:62F:C260426EUR3,00\n-"
+
+    def post(bank: str, **query: str) -> httpx.Response:
+        path = f"/files/{bank}/bank_statement"
+        return own_api.as_("service").post(path, content=content, media_type="application/octet-stream", **query)
+
+    reported = post("giro", name="day_7.sta").json()
+    assert (reported["file_id"], reported["staged"], reported["unchanged"]) == ("day_7", 2, False)
+    assert post("giro", name="day_7.sta").json()["unchanged"]
+    assert post("giro").status_code == 422
+    assert "no bank 'other'" in post("other", name="day_7.sta").text
+
+
 def test_a_file_of_which_nothing_gets_in_is_rejected_with_the_reason(own_api: Api) -> None:
     for content in (b"", b"a,b\n1,2\n", settlement(9, net="x"), b"\xff\xfe", b'{"a": 1}\n'):
         answer = send(own_api, content, settlement_file="refused")

@@ -22,6 +22,8 @@ from zentra_pipeline.sources.reading import frames
 from zentra_pipeline.store import file_facts
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.tenants.tenant import Tenant
+from zentra_pipeline.upkeep import records
+from zentra_pipeline.upkeep.bank_checks import check_banks
 
 NOW = datetime(2026, 4, 28, 6, 0, tzinfo=UTC)
 IBAN = "DE02120300000000202051"
@@ -446,3 +448,19 @@ def test_account_balances_tie_on_every_public_statement(folder: str, file_format
                 assert statement["opening_minor"] + sum(lines) == statement["closing_minor"], (path, row["id"])
                 tied += 1
     assert tied == {"camt": 13, "mt940": 65}[folder], "the other nine are in files with a statement that does not tie"
+
+
+def test_the_doctor_names_banks_that_cannot_be_read_and_payouts_that_go_nowhere(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, "format: camt053")
+    bank.send("in.xml", CAMT)
+    bank.tenant.paths.providers.mkdir()
+    rail = bank.tenant.paths.providers / "rail.yml"
+    rail.write_text(f"payout_account: {{EUR: {IBAN}, USD: '000123'}}", encoding="utf-8")
+    (bank.tenant.paths.banks / "other.yml").write_text("format: pdf", encoding="utf-8")
+    found = {finding.subject: finding.what for finding in check_banks(records.read(bank.tenant))}
+    assert found.keys() == {"banks/other.yml", "providers/rail.yml"}
+    assert found["providers/rail.yml"] == "payouts of rail go to account 000123, of which no bank has a statement"
+    (bank.tenant.paths.banks / "giro.yml").unlink()
+    (bank.tenant.paths.banks / "other.yml").unlink()
+    (gone, _) = check_banks(records.read(bank.tenant))
+    assert gone.remedy == "zentra bank add giro --like camt053 --tenant acme"

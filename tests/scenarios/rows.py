@@ -23,6 +23,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "status",
         "presentment_minor",
         "presentment_currency",
+        "trace_id",
+        "statement_text",
     ),
     "ledger": (
         "entry_id",
@@ -123,6 +125,8 @@ def settle(
         "status": status,
         "presentment_minor": paid_minor,
         "presentment_currency": paid_currency,
+        "trace_id": "",
+        "statement_text": "",
     }
     return Row("settlement", values, file or settlement_file(on), arrives)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "profile_file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A provider's profile whose column mapping reads the table.  [required with format tabular]",
+    help="A provider's or bank's profile whose column mapping reads the table.  [required with format tabular]",
 )
 @options.home
 @options.as_json
@@ -92,12 +92,15 @@ def _name_readers(files: Sequence[Path], as_json: bool) -> None:
 
 
 def _mapping(profile_file: Path | None) -> "ColumnMapping | None":
-    """The column mapping of a profile's file; ConfigurationError when the profile cannot be read."""
+    """The column mapping of a provider's or bank's profile; ConfigurationError when the profile cannot be read."""
     if profile_file is None:
         return None
-    from zentra_pipeline.config import profile, strict_yaml
+    from zentra_pipeline.config import bank_profile, profile, strict_yaml
 
-    return profile.parse_profile(strict_yaml.read_mapping(profile_file), profile_file.name).tabular
+    content = strict_yaml.read_mapping(profile_file)
+    is_bank = "format" in content and "settlement_format" not in content
+    parse = bank_profile.parse_bank if is_bank else profile.parse_profile
+    return parse(content, profile_file.name).tabular
 
 
 def _print_result(statements: Sequence["InspectedStatement"], notes: Sequence[Mapping[str, Any]]) -> None:

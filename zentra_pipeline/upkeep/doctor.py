@@ -16,6 +16,7 @@ from zentra_pipeline.store.place import control_place, operational_place
 from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import (
+    bank_checks,
     file_checks,
     queue_checks,
     reader_checks,
@@ -51,6 +52,7 @@ CHECKS: Final[dict[str, Callable[[Records], Iterator[Finding]]]] = {
     "chain": seal_checks.check_chain,
     "heads": seal_checks.check_heads,
     "bundles": seal_checks.check_bundles,
+    "banks": bank_checks.check_banks,
     "scratch": file_checks.check_scratch,
 }
 
