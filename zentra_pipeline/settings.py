@@ -22,6 +22,7 @@ THREADS_VARIABLE = "ZENTRA_THREADS"
 RUNS_VARIABLE = "ZENTRA_MAX_RUNS"
 CONSOLE_VARIABLE = "ZENTRA_CONSOLE_URL"
 DAGSTER_VARIABLE = "ZENTRA_DAGSTER_URL"
+LOG_VARIABLE = "ZENTRA_LOG"
 DEFAULT_HOME = Path("data/zentra")
 # Whose exceptions they are where neither a request nor the run as recorded says so.
 DEFAULT_OWNER = "finance_ops"
@@ -148,6 +149,14 @@ def database_url() -> str | None:
     It may hold a password, so it is never shown whole.
     """
     return os.environ.get(DATABASE_VARIABLE) or None
+
+
+def logs_json() -> bool:
+    """Whether a server logs an object of JSON a line (`$ZENTRA_LOG`: `json`, else `text`)."""
+    form = os.environ.get(LOG_VARIABLE) or "text"
+    if form not in ("text", "json"):
+        raise UsageError(f"{LOG_VARIABLE} is {form!r}: use text or json")
+    return form == "json"
 
 
 def console_url(*parts: str) -> str | None:

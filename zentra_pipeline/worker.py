@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import locks
+from zentra_pipeline import locks, logs
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs import launch
 from zentra_pipeline.errors import UsageError, ZentraError
@@ -149,8 +149,9 @@ def _execute_next(tenant: Tenant, now: datetime, report: Callable[[str], None]) 
         if not queued:
             return False
         request = request_store.launch(connection, queued[0].run_id, request_store.WORKER, now)
-    report(f"{tenant.name}: run {request.run_id}")
-    launch.execute(tenant, request)
+    with logs.about(tenant=tenant.name, run_id=request.run_id, actor=request.actor):
+        report(f"{tenant.name}: run {request.run_id}")
+        launch.execute(tenant, request)
     return True
 
 
@@ -228,8 +229,7 @@ def _end_with_parent() -> None:
 
 
 def _print(text: str) -> None:
-    sys.stderr.write(f"worker: {text}\n")
-    sys.stderr.flush()
+    logs.write("worker", text)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zentra_pipeline import __version__
+from zentra_pipeline import __version__, settings
 from zentra_pipeline.api import (
     approvals,
     attachments,
@@ -40,6 +40,7 @@ from zentra_pipeline.api import (
 from zentra_pipeline.api.identities import Identities
 from zentra_pipeline.api.problems import KINDS
 from zentra_pipeline.api.rate import Buckets
+from zentra_pipeline.api.request_log import RequestLog
 from zentra_pipeline.api.service import Limits, Service, present
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.settings import Home
@@ -134,6 +135,9 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
     problems.install(app, routes)
     app.add_middleware(callbacks.Shortcut)
     app.add_middleware(_Heads)
+    if settings.logs_json():  # around what answers faults, which no added middleware is
+        build = app.build_middleware_stack
+        app.build_middleware_stack = lambda: RequestLog(build())  # type: ignore[method-assign]
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

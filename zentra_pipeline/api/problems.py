@@ -3,7 +3,6 @@
 Does not belong here: raising them where a request is refused (the routes do).
 """
 
-import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 
-from zentra_pipeline import errors, machine_errors, remedies
+from zentra_pipeline import errors, logs, machine_errors, remedies
 from zentra_pipeline.outages import OutageLog
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -115,8 +114,7 @@ class ProblemError(Exception):
 
 
 def _log(message: str) -> None:
-    sys.stderr.write(f"unavailable: {printable(message)}\n")
-    sys.stderr.flush()
+    logs.write("unavailable", printable(message), logs.ERROR)
 
 
 OUTAGES: Final = OutageLog(_log)
@@ -279,6 +277,5 @@ def _of_http(error: HTTPException, methods: Sequence[str]) -> ProblemError:
 
 def _fault(error: Exception) -> ProblemError:
     """A fault is written to the log, in full, and nowhere else."""
-    sys.stderr.write("".join(traceback.format_exception(error)))
-    sys.stderr.flush()
+    logs.write("fault", "".join(traceback.format_exception(error)), logs.ERROR)
     return ProblemError("internal", "The request could not be answered; nothing is known to have changed.")

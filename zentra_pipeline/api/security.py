@@ -16,6 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 
+from zentra_pipeline import logs
 from zentra_pipeline.actors import Origin
 from zentra_pipeline.api import queries
 from zentra_pipeline.api.problems import ProblemError
@@ -112,6 +113,7 @@ def _caller(serving: Service, token: str | None) -> Caller:
     if identity is None:
         raise _unauthenticated('Bearer realm="zentra", error="invalid_token"', "The token is not valid.")
     caller = Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
+    logs.note(tenant=identity.tenant, actor=identity.actor)
     caller.require_pace(serving)
     return in_their_place(caller, serving.now())
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from zentra_pipeline import logs
 from zentra_pipeline.cli import options
 from zentra_pipeline.settings import Home
 
@@ -41,10 +42,14 @@ _RESTART_SECONDS = 2.0
 )
 @options.home
 def command(host: str, port: int, has_worker: bool, requests_per_second: int, max_upload_mb: int, home: Home) -> None:
-    """Start the HTTP API of a home, and stop it with Ctrl-C."""
+    """Start the HTTP API of a home, and stop it with Ctrl-C.
+
+    It logs to stderr: lines for people, or with ZENTRA_LOG=json an object a line and a line a request.
+    """
     import gc
 
     import uvicorn
+    from uvicorn.config import LOGGING_CONFIG
 
     from zentra_pipeline.api.connections import ConnectionLimits, protocol_of, raise_file_limit
     from zentra_pipeline.api.service import Limits
@@ -64,6 +69,7 @@ def command(host: str, port: int, has_worker: bool, requests_per_second: int, ma
         port=port,
         http=protocol_of(raise_file_limit(ConnectionLimits())),
         access_log=False,
+        log_config=logs.of_libraries() or LOGGING_CONFIG,
         log_level="info",
         server_header=False,
     )

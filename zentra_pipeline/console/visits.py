@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from zentra_pipeline import logs
 from zentra_pipeline.api import problems
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import READ, Caller, in_their_place
@@ -132,6 +133,7 @@ def _session(request: Request) -> Session | None:
 def _visit(request: Request, session: Session) -> Visit:
     serving, identity = service_of(request), session.identity
     caller = Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
+    logs.note(tenant=identity.tenant, actor=identity.actor)
     caller.require_pace(serving)
     return Visit(request, serving, in_their_place(caller, serving.now()), session.csrf)
 
