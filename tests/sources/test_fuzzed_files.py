@@ -21,11 +21,14 @@ import pytest
 
 from zentra_pipeline import memory
 from zentra_pipeline.contracts import contract_of
+from zentra_pipeline.contracts.bank_statements import CONTRACT as BANK_STATEMENTS
 from zentra_pipeline.contracts.gate import validate
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.scenarios.scenario import Scenario, load_scenario, scenario_folders
+from zentra_pipeline.sources.bank_reading import BankReading
+from zentra_pipeline.sources.column_mapping import ColumnMapping
 from zentra_pipeline.sources.reading import frames
-from zentra_pipeline.sources.registry import ControlledReader, reader_of
+from zentra_pipeline.sources.registry import ControlledReader, formats_of, reader_of
 
 SHORT_ROUNDS = 12
 SLOW_SECONDS = 60
@@ -219,10 +222,24 @@ def read(name: str, path: Path) -> None:
             validate(contract, frame, reader_of(file_format, kind).column_names(kind))
     except InputRejectedError as refusal:
         assert len(str(refusal)) < 10_000
+    if kind == "settlement" and file_format in formats_of(BANK_STATEMENTS.kind):
+        read_as_statements(file_format, path, mapping)
     reader = reader_of(file_format, kind)
     if kind == "settlement" and mapping is None and isinstance(reader, ControlledReader):
         with contextlib.suppress(InputRejectedError):
             reader.statements(path, "in")
+
+
+def read_as_statements(file_format: str, path: Path, mapping: ColumnMapping | None) -> None:
+    """Read a file as a bank's: its rows are as the contract has them, and no two lines of a statement go by one id."""
+    terms = BankReading(accounts=("1",) if mapping is not None else (), timezone="Asia/Tokyo", tabular=mapping)
+    try:
+        for frame in frames(path, BANK_STATEMENTS, file_format, name="in", notes={}, mapping=terms):
+            lines = validate(BANK_STATEMENTS, frame).accepted.filter(row_type="line")
+            ids = lines.select("account_id", "statement_id", "bank_line_id")
+            assert ids.n_unique() == ids.height
+    except InputRejectedError as refusal:
+        assert len(str(refusal)) < 10_000
 
 
 def fuzz(name: str, folder: Path, numbers: range, until: float = float("inf"), peaks: list[int] | None = None) -> int:

@@ -32,7 +32,7 @@ def upload_file(
     media_type: str = _BYTES,
     confirm: bool = False,
 ) -> Script[UploadedFile]:
-    """Have a file validated and staged; `kind` is settlement, ledger or internal_events.
+    """Have a file validated and staged; `kind` is settlement, ledger or internal_events, or bank_statement: of a bank.
 
     The same bytes again change nothing. InvalidError for a broken file and one of which no row is accepted.
     """
