@@ -42,7 +42,9 @@ def test_a_month_shows_every_providers_windows_and_their_states(visit: Visit, bo
     titles = [str(each) for each in page.tree.xpath("//span/@title")]
     assert "rail_primary, 2026-04-16: missing" in titles
     assert "No run in this month." in analyst.open("/console/runs?month=2031-01").text
-    assert analyst.open("/console/runs?month=yesterday").status == 422
+    wrong = analyst.open("/console/runs?month=yesterday")
+    assert (wrong.status, "yesterday is not a month: write it as 2026-04." in wrong.text) == (422, True)
+    assert "`" not in wrong.text, "what to do about a body is nothing for a page"
 
 
 def test_a_run_shows_its_spine_statement_and_where_every_row_went(visit: Visit, books: Books) -> None:

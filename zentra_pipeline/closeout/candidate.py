@@ -183,6 +183,9 @@ def bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, d
     return starts_at, ledger_windows.window_start(window + timedelta(days=1), profile.timezone, profile.window_cutoff)
 
 
+_ONE: Final = {"settlement lines": "settlement line", "ledger entries": "ledger entry", "callbacks": "callback"}
+
+
 def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
     """Rows that belong to a window which is said to have none."""
     window = date.fromisoformat(run.ledger_window)
@@ -198,7 +201,7 @@ def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:
         Blocker(
             "activity",
             f"{run.provider} {run.ledger_window}",
-            f"{count:,} {what} belong to the window",
+            f"{count:,} {what} belong to the window" if count > 1 else f"1 {_ONE[what]} belongs to the window",
             Remedy("run the window", "run_window" if is_settled else "run_window_without_file", about),
         )
         for what, count in found.rows

@@ -412,7 +412,8 @@ def _to_run(month: Month, provider: str, window: date, words: str, settlement_fi
     about = {"provider": provider, "settlement_file": name, "ledger_window": day}
     if (provider, name) in month.files:
         return Remedy(words, "run_window", about)
-    return Remedy(f"{words}; nothing was settled in it, as far as is known", "run_window_without_file", about)
+    words = f"{words}; if no settlement file comes for it, as one in which nothing was settled"
+    return Remedy(words, "run_window_without_file", about)
 
 
 def _unread_file(month: Month, file: StagedFile) -> Blocker:

@@ -50,8 +50,8 @@ class Group:
 
     @property
     def difference_minor(self) -> int:
-        """Their differences in all."""
-        return sum(proposal.content["difference_minor"] for proposal in self.proposals)
+        """Their differences in all, by size: none hides another."""
+        return sum(abs(proposal.content["difference_minor"]) for proposal in self.proposals)
 
 
 def show(visit: Visit) -> Response:

@@ -29,6 +29,7 @@ from zentra_pipeline.tenants.tenant import Tenant
 COOKIE: Final = "zentra_session"
 CSRF_FIELD: Final = "csrf"
 SIGN_IN: Final = f"{PREFIX}/sign-in"
+_OF_A_BODY: Final = ("invalid", "malformed")  # what to do about these is said of a request's body, and not of a page
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def error_page(error: Exception, visit: Visit | None = None, back: str | None = 
         problem.kind.status,
         headers={name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"},
         problem=problem,
-        remedy=problem.members.get("remedy", problem.kind.remedy),
+        remedy=problem.members.get("remedy", None if problem.kind.name in _OF_A_BODY else problem.kind.remedy),
         blockers=problem.members.get("blockers", ()),
         back=back,
         **shown,
@@ -161,11 +162,12 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def _back(request: Request) -> str | None:
-    """The page of ours that a form was on."""
+    """The page of ours that a form, or the link to a page, was on."""
     came_from = request.headers.get("referer", "")
     own = f"{request.url.scheme}://{request.url.netloc}"
     path = came_from.removeprefix(own)
-    return path if request.method == "POST" and came_from.startswith(f"{own}{PREFIX}") and is_own(path) else None
+    is_another = request.method == "POST" or path.partition("?")[0] != request.url.path
+    return path if is_another and came_from.startswith(f"{own}{PREFIX}") and is_own(path) else None
 
 
 def is_own(path: str) -> bool:

@@ -153,7 +153,9 @@ proposals as (
         cast(null as varchar) as match_id,
         cast(null as varchar) as exception_id,
         cast(null as varchar) as decision_id,
-        'fees of ' || count(*) filter (matched_lines.sign = 1) || ' matched lines, which the ledger has at their gross'
+        'fees of ' || count(*) filter (matched_lines.sign = 1) || ' matched '
+        || case count(*) filter (matched_lines.sign = 1) when 1 then 'line' else 'lines' end
+        || ', which the ledger has at the gross'
         || case
             when min(matched_lines.sign) = 1 then ''
             else ', less those of ' || count(*) filter (matched_lines.sign = -1) || ' in matches that were taken back'
