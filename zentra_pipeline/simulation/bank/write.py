@@ -257,7 +257,8 @@ def _readme(world: BankWorld, key: Mapping[str, Sequence[Mapping[str, Any]]]) ->
 
 {len(world.stories):,} stories with {world.payouts:,} payouts of one provider over {len(world.steps):,} days,
 made from seed {world.seed}. Each is made by a case that knows what the provider pays out and what
-the bank books, and so what is right when the last day has run. No part of the engine took part in the answer key. One statement before the first day is lost, one
+the bank books, and so what is right when the last day has run.
+No part of the engine took part in the answer key. One statement before the first day is lost, one
 comes a day late and one twice.
 
     zentra score DIR            run this world in a fresh home and compare with the key
