@@ -3,7 +3,6 @@
 -- here: the run resolves it like any other.
 -- If a restated file removed an item of the decision, the decision matches nothing. `is_undone` marks the exception that it was about,
 -- where its item is left: it stays as it was decided, and the item, open again, gets another.
-{{ config(materialized='view') }}
 
 with matched as (
 

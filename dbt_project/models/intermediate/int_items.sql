@@ -4,6 +4,7 @@
 -- customer paid (int_presented_lines).
 -- The fee of a line is an item of its own where fees are posted separately (`is_fee`, int_fee_items).
 -- Returned items come from matches this run reverses; failed and already disposed lines take no part.
+{{ config(materialized='view') }}
 
 with profile as (
 

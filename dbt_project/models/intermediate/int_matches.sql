@@ -4,9 +4,15 @@
 -- paid and settled in one currency, else null. By decision items of one side that cancel are matched with each other: the side
 -- without an item comes to 0.
 
-with outcomes as (
+with pairs as (
 
-    select * from {{ ref('int_item_outcomes') }}
+    select * from {{ ref('int_pass_exact_pairs') }}
+
+),
+
+outcomes as (
+
+    select * from {{ ref('int_unpaired_outcomes') }}
     where disposition = 'matched'
 
 ),
@@ -140,6 +146,30 @@ final as (
             and sums.lines = presented_sums.lines
             and presented_sums.settled_currency = presented_sums.last_currency
     left join tolerances on sums.currency = tolerances.currency
+    left join tolerances as any_currency on any_currency.currency = '*'
+
+    union all
+
+    select
+        pairs.match_id,
+        'exact_reference' as rule,
+        pairs.currency,
+        pairs.line_class,
+        cast(1 as bigint) as lines,
+        cast(1 as bigint) as movements,
+        pairs.amount_minor as settlement_minor,
+        pairs.amount_minor as ledger_minor,
+        cast(0 as bigint) as difference_minor,
+        pairs.line_id as first_line_id,
+        pairs.transaction_id as first_transaction_id,
+        coalesce(tolerances.tolerance_minor, any_currency.tolerance_minor, cast(0 as bigint)) as tolerance_minor,
+        pairs.provider_reference,
+        cast(null as varchar) as settled_currency,
+        cast(null as bigint) as settled_minor,
+        'one_to_one' as cardinality,
+        'exact' as method
+    from pairs
+    left join tolerances on pairs.currency = tolerances.currency
     left join tolerances as any_currency on any_currency.currency = '*'
 
 )

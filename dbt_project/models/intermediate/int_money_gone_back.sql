@@ -60,7 +60,7 @@ reference_keys as (
 
 ),
 
-items as (
+items as {{ read_where_used() }} (
 
     select
         outcomes.item_type,

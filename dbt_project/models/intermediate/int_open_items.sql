@@ -37,7 +37,7 @@ match_line_types as (
 
 outcomes as (
 
-    select * from {{ ref('int_item_outcomes') }}
+    select * from {{ ref('int_unpaired_outcomes') }}
 
 ),
 
@@ -49,7 +49,8 @@ lines as (
 
 items as (
 
-    select * from {{ ref('int_items') }}
+    select * from {{ ref('int_unpaired_items') }}
+    where is_decided
 
 ),
 

@@ -50,7 +50,7 @@ returned as (
 
 ),
 
-outcomes as (
+outcomes as {{ read_where_used() }} (
 
     select * from {{ ref('int_item_outcomes') }}
     where item_type = 'settlement_line'

@@ -23,6 +23,12 @@ manual as (
 
 ),
 
+pairs as (
+
+    select * from {{ ref('int_pass_exact_pairs') }}
+
+),
+
 exact_reference as (
 
     select * from {{ ref('int_pass_exact_reference') }}
@@ -219,6 +225,10 @@ taken as (
 
     select item_id as line_id from manual
     where item_type = 'settlement_line'
+    union
+    select pairs.line_id
+    from pairs
+    inner join settled_lines on pairs.line_id = settled_lines.line_id
     union
     select item_id as line_id from exact_reference
     where item_type = 'settlement_line' and disposition in ('matched', 'duplicate')

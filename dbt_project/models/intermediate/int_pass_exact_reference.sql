@@ -1,4 +1,4 @@
--- Grain: an item and what the pass `exact_reference` made of it: same provider_reference.
+-- Grain: an item that is no half of a pair and what the pass `exact_reference` made of it: same provider_reference.
 -- An amount counts as already paired when an earlier run paired it under the same reference, by this pass or by decision.
 
 with scope as (
@@ -7,35 +7,11 @@ with scope as (
 
 ),
 
-decided as (
-
-    select
-        item_type,
-        item_id,
-        currency
-    from {{ source('run', 'write_offs') }}
-
-    union all
-
-    select
-        item_type,
-        item_id,
-        currency
-    from {{ ref('int_pass_manual') }}
-
-),
-
--- What operators wrote off or matched in this run takes part in no pass.
 items as (
 
-    select items.*
-    from {{ ref('int_items') }} as items
-    left join decided
-        on
-            items.item_type = decided.item_type
-            and items.item_id = decided.item_id
-            and items.currency = decided.currency
-    where decided.item_id is null
+    select * exclude (is_decided)
+    from {{ ref('int_unpaired_items') }}
+    where not is_decided
 
 ),
 

@@ -20,6 +20,12 @@ previous as (
 
 ),
 
+exact_pairs as (
+
+    select * from {{ ref('int_pass_exact_pairs') }}
+
+),
+
 matched_before as (
 
     select * from {{ ref('int_earlier_matched_items') }}
@@ -41,6 +47,22 @@ keyed as (
     from previous
     cross join profile
     where previous.disposition in ('free', 'ambiguous')
+
+),
+
+wanted as (
+
+    select distinct group_key
+    from keyed
+    where group_key is not null
+
+),
+
+matched_pairs as (
+
+    select exact_pairs.*
+    from exact_pairs
+    inner join wanted on exact_pairs.normalized_reference = wanted.group_key
 
 ),
 
@@ -75,6 +97,26 @@ paired_before as (
         previous.disposition = 'matched'
         and profile.reference_normalizer <> 'none'
         and previous.normalized_reference <> ''
+
+    union all
+
+    select
+        'settlement_line' as item_type,
+        normalized_reference as group_key,
+        currency,
+        line_class,
+        amount_minor
+    from matched_pairs
+
+    union all
+
+    select
+        'ledger_transaction' as item_type,
+        normalized_reference as group_key,
+        currency,
+        line_class,
+        amount_minor
+    from matched_pairs
 
 ),
 

@@ -14,7 +14,7 @@ with outcomes as (
         compared_minor,
         disposition,
         coalesce(nullif(normalized_reference, ''), provider_reference) as reference
-    from {{ ref('int_item_outcomes') }}
+    from {{ ref('int_unpaired_outcomes') }}
     where disposition in ('free', 'ambiguous')
 
 ),

@@ -84,12 +84,18 @@ subjects as (
         nullif(lines.batch_id, '') as batch_id,
         case items.item_type when 'settlement_line' then 'ledger_transaction' else 'settlement_line' end as other_type
     from opened
-    inner join {{ ref('int_items') }} as items
+    inner join {{ ref('int_unpaired_items') }} as items
         on
             opened.subject_type = items.item_type
             and opened.subject_id = items.item_id
             and opened.currency = items.currency
     left join lines on items.item_type = 'settlement_line' and items.item_id = lines.line_id and items.currency = lines.currency
+
+),
+
+pairs as (
+
+    select * from {{ ref('int_pass_exact_pairs') }}
 
 ),
 
@@ -356,20 +362,47 @@ offered as (
 
 ),
 
+borne as (
+
+    select
+        item_type,
+        compared_currency,
+        line_class,
+        provider_reference
+    from {{ ref('int_pass_exact_reference') }}
+
+    union all
+
+    select
+        'settlement_line' as item_type,
+        currency as compared_currency,
+        line_class,
+        provider_reference
+    from pairs
+
+    union all
+
+    select
+        'ledger_transaction' as item_type,
+        currency as compared_currency,
+        line_class,
+        provider_reference
+    from pairs
+
+),
+
 counted as (
 
     select
         wanted_keys.pass_order,
-        exact_reference.item_type,
-        exact_reference.compared_currency as currency,
-        exact_reference.line_class,
+        borne.item_type,
+        borne.compared_currency as currency,
+        borne.line_class,
         wanted_keys.key_there as offered_key,
         cast(count(*) as bigint) as items
-    from {{ ref('int_pass_exact_reference') }} as exact_reference
-    inner join wanted_keys on exact_reference.provider_reference = wanted_keys.key_there and wanted_keys.pass_order = 1
-    group by
-        wanted_keys.pass_order, exact_reference.item_type, exact_reference.compared_currency, exact_reference.line_class,
-        wanted_keys.key_there
+    from borne
+    inner join wanted_keys on borne.provider_reference = wanted_keys.key_there and wanted_keys.pass_order = 1
+    group by wanted_keys.pass_order, borne.item_type, borne.compared_currency, borne.line_class, wanted_keys.key_there
 
     union all
 
@@ -463,8 +496,28 @@ first_of_side as (
 
     select
         item_type,
-        min(sort_at) as first_at
-    from {{ ref('int_pass_exact_reference') }}
+        min(first_at) as first_at
+    from (
+        select
+            item_type,
+            sort_at as first_at
+        from {{ ref('int_pass_exact_reference') }}
+
+        union all
+
+        select
+            'settlement_line' as item_type,
+            min(settled_at) as first_at
+        from pairs
+
+        union all
+
+        select
+            'ledger_transaction' as item_type,
+            min(posted_at) as first_at
+        from pairs
+    ) as sides
+    where first_at is not null
     group by item_type
 
 ),

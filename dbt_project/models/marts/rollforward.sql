@@ -24,7 +24,7 @@ carried as (
 
 returned as (
 
-    select * from {{ ref('int_items') }}
+    select * from {{ ref('int_unpaired_items') }}
     where item_type = 'ledger_transaction' and released_from_match_id is not null
 
 ),
