@@ -1,7 +1,7 @@
 -- Grain: an exception as the earlier runs left it: the newest published state of each, with what operators decided since.
 -- What a run resolved stays so, unless a person had resolved it before. What operators resolved in this very run is
 -- judged as it was before they did: their decision is about what this run shows, and lies over it.
--- `published_owner` and `published_lane` are those it opened with.
+-- `published_owner` and `published_lane` are those it opened with; `is_last_occurrence` marks the one that named its subject last.
 
 with published as (
 
@@ -51,7 +51,11 @@ final as (
         case
             when decided.status = 'resolved' and not coalesce(decided.is_own, false) then decided.resolution
             else newest.resolution
-        end as resolution
+        end as resolution,
+        row_number() over (
+            partition by newest.exception_type, newest.subject_type, newest.subject_id, newest.currency
+            order by newest.occurrence desc nulls last, newest.exception_id asc nulls last
+        ) = 1 as is_last_occurrence
     from newest
     left join decided on newest.exception_id = decided.exception_id
 

@@ -35,6 +35,12 @@ match_line_types as (
 
 ),
 
+exception_types as (
+
+    select * from {{ ref('exception_types') }}
+
+),
+
 outcomes as (
 
     select * from {{ ref('int_unpaired_outcomes') }}
@@ -111,17 +117,14 @@ unmatched as (
         items.opened_window,
         items.released_from_match_id,
         items.is_fee,
-        case
-            when written_off.exception_type in ('duplicate_settlement_line', 'duplicate_ledger_posting') then 'duplicate'
-            when written_off.exception_type = 'ambiguous_match' then 'ambiguous'
-            else 'free'
-        end as disposition
+        coalesce(exception_types.item_disposition, 'free') as disposition
     from items
     inner join written_off
         on
             items.item_type = written_off.item_type
             and items.item_id = written_off.item_id
             and items.currency = written_off.currency
+    left join exception_types on written_off.exception_type = exception_types.exception_type
 
     union all
 

@@ -57,11 +57,8 @@ opened as (
         exceptions.currency
     from {{ ref('exceptions') }} as exceptions
     inner join scope on exceptions.run_id = scope.run_id
-    where
-        exceptions.exception_type in (
-            'unmatched_provider_row', 'unmatched_ledger_entry', 'ambiguous_match', 'currency_mismatch',
-            'duplicate_settlement_line', 'duplicate_ledger_posting'
-        )
+    inner join {{ ref('exception_types') }} as exception_types
+        on exceptions.exception_type = exception_types.exception_type and exception_types.has_candidates
 
 ),
 
