@@ -55,7 +55,7 @@ def test_a_group_is_small_enough_to_look_at(graph: AssetGraph) -> None:
 def test_the_passes_follow_one_another_and_all_that_is_said_comes_after_them(graph: AssetGraph) -> None:
     """Models between the passes are not followed; what is made from them is shown behind the nearest that is."""
     by_reference = ("exact_reference", "normalized_reference", "internal_reference", "callback_bridge")
-    names = ("manual", *by_reference, "batch_total", "left_over", "amount_date")
+    names = ("manual", "exact_pairs", *by_reference, "batch_total", "left_over", "amount_date")
     passes = [dg.AssetKey(f"int_pass_{name}") for name in names]
     for before, after in itertools.pairwise(passes):
         assert graph.get(after).parent_keys == {before}

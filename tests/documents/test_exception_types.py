@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("built_project")
 
 ROOT = DBT_PROJECT.parent
 NEW = "stale_reserve"
-ROW = f'{NEW},low,timing,1,settlement_line,false,,false,Reserve held too long,"Ask the provider to release it."\n'
+ROW = f'{NEW},low,timing,1,settlement_line,false,,false,false,false,false,,Reserve held too long,"Ask the provider to release it."\n'
 INDEX = f"| [Reserve held too long]({NEW}.md) | `{NEW}` | low | `timing` | 1 | no |"
 FACTS = f"`{NEW}` · severity low · lane `timing` · due in 1 business day · does not block a close"
 

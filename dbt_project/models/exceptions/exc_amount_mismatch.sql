@@ -1,7 +1,7 @@
 -- Grain: a match whose difference is beyond tolerance (subject: its first line), or whose line and ledger agree while the
 -- last successful callback says another amount (subject: that callback; one line against one movement only).
 
-with scope_matches as (
+with scope_matches as {{ read_where_used() }} (
 
     select
         match_id,
@@ -18,12 +18,14 @@ with scope_matches as (
 
 ),
 
--- Two items, on one side or on both: tolerance applies to them and to nothing larger.
-pairs as (
+-- Of two items, on one side or on both: tolerance applies to them and to nothing larger.
+differing_matches as (
 
-    select match_id
+    select
+        *,
+        case when cardinality = 'one_to_one' or lines + movements = 2 then tolerance_minor else 0 end as allowed_minor
     from {{ ref('int_matches') }}
-    where cardinality = 'one_to_one' or lines + movements = 2
+    where difference_minor <> 0
 
 ),
 
@@ -66,41 +68,38 @@ of_lines as (
 
     select
         'amount_mismatch' as exception_type,
-        case when scope_matches.first_line_id is null then 'ledger_transaction' else 'settlement_line' end as subject_type,
-        coalesce(scope_matches.first_line_id, scope_matches.first_transaction_id) as subject_id,
-        scope_matches.provider_reference,
-        scope_matches.currency,
+        case when differing_matches.first_line_id is null then 'ledger_transaction' else 'settlement_line' end as subject_type,
+        coalesce(differing_matches.first_line_id, differing_matches.first_transaction_id) as subject_id,
+        differing_matches.provider_reference,
+        differing_matches.currency,
         case
-            when scope_matches.first_line_id is null then scope_matches.ledger_minor
-            else scope_matches.settlement_minor
+            when differing_matches.first_line_id is null then differing_matches.ledger_minor
+            else differing_matches.settlement_minor
         end as amount_minor,
-        scope_matches.difference_minor,
-        scope_matches.match_id,
-        'reference ' || coalesce(scope_matches.provider_reference, 'none')
+        differing_matches.difference_minor,
+        differing_matches.match_id,
+        'reference ' || coalesce(differing_matches.provider_reference, 'none')
         || case
-            when scope_matches.cardinality in ('none_to_many', 'many_to_none')
+            when differing_matches.cardinality in ('none_to_many', 'many_to_none')
                 then
                     ': what was matched with each other as '
-                    || case when scope_matches.first_line_id is null then 'ledger transactions' else 'settlement lines' end
-                    || ' that cancel, ' || coalesce(scope_matches.first_line_id, scope_matches.first_transaction_id)
+                    || case when differing_matches.first_line_id is null then 'ledger transactions' else 'settlement lines' end
+                    || ' that cancel, ' || coalesce(differing_matches.first_line_id, differing_matches.first_transaction_id)
                     || ' first, leaves '
-                    || {{ money('abs(scope_matches.difference_minor)', 'scope_matches.currency', 'currencies.exponent') }}
+                    || {{ money('abs(differing_matches.difference_minor)', 'differing_matches.currency', 'currencies.exponent') }}
             else
-                ': settlement line ' || scope_matches.first_line_id
-                || ' matches ledger transaction ' || scope_matches.first_transaction_id || ', but '
-                || {{ money('scope_matches.settlement_minor', 'scope_matches.currency', 'currencies.exponent') }}
+                ': settlement line ' || differing_matches.first_line_id
+                || ' matches ledger transaction ' || differing_matches.first_transaction_id || ', but '
+                || {{ money('differing_matches.settlement_minor', 'differing_matches.currency', 'currencies.exponent') }}
                 || ' is not '
-                || {{ money('scope_matches.ledger_minor', 'scope_matches.currency', 'currencies.exponent') }}
+                || {{ money('differing_matches.ledger_minor', 'differing_matches.currency', 'currencies.exponent') }}
                 || ': '
-                || {{ money('abs(scope_matches.difference_minor)', 'scope_matches.currency', 'currencies.exponent') }}
-                || case when scope_matches.difference_minor < 0 then ' short' else ' over' end
+                || {{ money('abs(differing_matches.difference_minor)', 'differing_matches.currency', 'currencies.exponent') }}
+                || case when differing_matches.difference_minor < 0 then ' short' else ' over' end
         end as explanation
-    from scope_matches
-    left join pairs on scope_matches.match_id = pairs.match_id
-    left join currencies on scope_matches.currency = currencies.currency
-    where
-        abs(scope_matches.difference_minor)
-        > case when pairs.match_id is not null then scope_matches.tolerance_minor else 0 end
+    from differing_matches
+    left join currencies on differing_matches.currency = currencies.currency
+    where abs(differing_matches.difference_minor) > differing_matches.allowed_minor
 
 ),
 

@@ -144,8 +144,8 @@ matched_movements as (
 mismatched as (
 
     select distinct match_id
-    from {{ ref('exc_amount_mismatch') }}
-    where subject_type = 'settlement_line'
+    from {{ ref('int_exceptions_found') }}
+    where exception_type = 'amount_mismatch' and subject_type = 'settlement_line'
 
 ),
 

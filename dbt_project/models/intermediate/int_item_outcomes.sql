@@ -2,7 +2,7 @@
 -- `currency` and `amount_minor` are the item's own; in its match it counts for `leg_minor` of `leg_currency`.
 {{ config(materialized='view') }}
 
-with pairs as (
+with pairs as {{ read_where_used() }} (
 
     select * from {{ ref('int_pass_exact_pairs') }}
 

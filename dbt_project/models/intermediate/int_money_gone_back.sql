@@ -30,7 +30,7 @@ events as (
 
 ),
 
-outcomes as (
+outcomes as {{ read_where_used() }} (
 
     select * from {{ ref('int_item_outcomes') }}
 

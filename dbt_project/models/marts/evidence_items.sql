@@ -2,6 +2,7 @@
 -- closeout seals, before its owner is known. In a group the n-th line is beside the n-th movement, and the first of
 -- the shorter side beside the rest, so that every line and movement is listed; a match of one side has a row for each item.
 -- `missing` names what keeps a row from being audit ready. Internal to runs.
+{{ config(materialized='view') }}
 
 with scope as (
 
