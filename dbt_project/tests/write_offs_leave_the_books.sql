@@ -21,7 +21,8 @@ items as (
         item_id,
         currency,
         amount_minor
-    from {{ ref('int_items') }}
+    from {{ ref('int_unpaired_items') }}
+    where is_decided
 
     union all
 
@@ -29,8 +30,7 @@ items as (
         'settlement_line' as item_type,
         lines.line_id as item_id,
         lines.currency,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
-            as amount_minor
+        {{ line_amount('lines', 'profile') }} as amount_minor
     from {{ ref('int_settlement_lines') }} as lines
     cross join {{ source('run', 'profile') }} as profile
     where lines.settlement_status <> 'settled' and not lines.is_seen_before

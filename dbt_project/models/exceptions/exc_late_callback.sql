@@ -28,7 +28,7 @@ callback_state as (
 
 events as (
 
-    select * from {{ ref('int_callback_events') }}
+    select * from {{ ref('int_callback_states') }}
 
 ),
 

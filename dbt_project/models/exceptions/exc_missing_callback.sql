@@ -51,7 +51,7 @@ earlier_legs as (
 
 disbelieved as (
 
-    select * from {{ ref('int_callback_events') }}
+    select * from {{ ref('int_callback_states') }}
     where not has_one_payload
 
 ),

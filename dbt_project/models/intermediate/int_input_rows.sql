@@ -44,7 +44,7 @@ unbalanced as (
 
 events as (
 
-    select * from {{ ref('int_callback_events') }}
+    select * from {{ ref('int_callback_states') }}
 
 ),
 

@@ -67,8 +67,7 @@ line_items as (
         lines.line_id as item_id,
         lines.currency,
         lines.line_type as line_class,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
-            as amount_minor,
+        {{ line_amount('lines', 'profile') }} as amount_minor,
         lines.provider_reference,
         lines.merchant_reference,
         cast(null as varchar) as intent_id,

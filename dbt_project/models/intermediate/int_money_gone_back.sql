@@ -26,7 +26,7 @@ failed_line_words as (
 
 events as (
 
-    select * from {{ ref('int_callback_events') }}
+    select * from {{ ref('int_callback_states') }}
 
 ),
 

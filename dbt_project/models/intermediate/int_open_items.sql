@@ -134,11 +134,9 @@ unmatched as (
         lines.line_id as item_id,
         lines.currency,
         lines.line_type as line_class,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
-            as amount_minor,
+        {{ line_amount('lines', 'profile') }} as amount_minor,
         lines.currency as compared_currency,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
-            as compared_minor,
+        {{ line_amount('lines', 'profile') }} as compared_minor,
         lines.provider_reference,
         lines.provider_reference as normalized_reference,
         lines.merchant_reference,

@@ -1,8 +1,8 @@
--- Grain: a line and the movement that has its provider_reference, where class, currency and amount agree and no other item of the
+-- Grain: a line and the movement that has its provider_reference, where class, currency and amount agree and nothing else of the
 -- class bears the reference: the pass `exact_reference` matches the two at once. Nearly every movement is a row of this kind; all
--- other items (int_unpaired_items) go through the passes.
--- What operators wrote off or matched is no such item, nor is what is compared in another currency, a fee, or what an earlier match
--- returned.
+-- other items (int_unpaired_items) go through the passes, which would come to the same for these.
+-- So whatever is out of the ordinary is left to them: what operators wrote off or matched, what is compared in another currency, fees
+-- posted separately, and references that lines of earlier runs, failed lines or earlier matches bear as well.
 
 with scope as (
 
@@ -10,10 +10,47 @@ with scope as (
 
 ),
 
+profile as (
+
+    select * from {{ source('run', 'profile') }}
+
+),
+
+match_line_types as (
+
+    select * from {{ source('run', 'match_line_types') }}
+
+),
+
+reference_keys as (
+
+    select * from {{ source('run', 'reference_keys') }}
+
+),
+
+lines as {{ read_where_used() }} (
+
+    select * from {{ ref('int_settlement_lines') }}
+    where provider_reference <> ''
+
+),
+
+movements as {{ read_where_used() }} (
+
+    select * from {{ ref('int_movements') }}
+    where provider_reference <> '' and line_class is not null
+
+),
+
+presented_lines as (
+
+    select * from {{ ref('int_presented_lines') }}
+
+),
+
 decided as (
 
     select
-        item_type,
         item_id,
         currency
     from {{ source('run', 'write_offs') }}
@@ -21,58 +58,22 @@ decided as (
     union all
 
     select
-        item_type,
         item_id,
         currency
     from {{ ref('int_pass_manual') }}
 
 ),
 
-lines as {{ read_where_used() }} (
-
-    select items.*
-    from {{ ref('int_items') }} as items
-    left join decided
-        on
-            items.item_type = decided.item_type
-            and items.item_id = decided.item_id
-            and items.currency = decided.currency
-    where
-        items.item_type = 'settlement_line'
-        and items.provider_reference <> ''
-        and decided.item_id is null
-
-),
-
-movements as {{ read_where_used() }} (
-
-    select items.*
-    from {{ ref('int_items') }} as items
-    left join decided
-        on
-            items.item_type = decided.item_type
-            and items.item_id = decided.item_id
-            and items.currency = decided.currency
-    where
-        items.item_type = 'ledger_transaction'
-        and items.provider_reference <> ''
-        and items.line_class is not null
-        and decided.item_id is null
-
-),
-
-lines_that_share as (
+shared as (
 
     select
         provider_reference,
-        line_class
+        line_type as line_class
     from lines
-    group by provider_reference, line_class
+    group by provider_reference, line_type
     having count(*) > 1
 
-),
-
-movements_that_share as (
+    union all
 
     select
         provider_reference,
@@ -81,50 +82,62 @@ movements_that_share as (
     group by provider_reference, line_class
     having count(*) > 1
 
+    union all
+
+    select
+        provider_reference,
+        'fee' as line_class
+    from {{ ref('int_fee_items') }}
+
+    union all
+
+    select
+        provider_reference,
+        own_class as line_class
+    from {{ ref('int_earlier_matched_items') }}
+
 ),
 
 pairs as (
 
     select
         lines.provider_reference,
-        lines.normalized_reference,
+        reference_keys.normalized_reference,
         lines.currency,
-        lines.line_class,
-        lines.amount_minor,
-        lines.item_id as line_id,
+        movements.line_class,
+        movements.amount_minor,
+        lines.line_id,
         lines.merchant_reference,
-        lines.sort_at as settled_at,
+        lines.settled_at,
         lines.opened_window as line_opened_window,
         lines.is_carried as is_line_carried,
-        movements.item_id as transaction_id,
+        movements.transaction_id,
         movements.intent_id,
-        movements.sort_at as posted_at,
+        movements.posted_at,
         movements.opened_window as movement_opened_window,
         movements.is_carried as is_movement_carried
     from lines
+    cross join profile
+    inner join match_line_types on lines.line_type = match_line_types.line_type
     inner join movements
         on
             lines.provider_reference = movements.provider_reference
-            and lines.line_class = movements.line_class
+            and lines.line_type = movements.line_class
             and lines.currency = movements.currency
-            and lines.amount_minor = movements.amount_minor
-    left join lines_that_share
-        on
-            lines.provider_reference = lines_that_share.provider_reference
-            and lines.line_class = lines_that_share.line_class
-    left join movements_that_share
-        on
-            lines.provider_reference = movements_that_share.provider_reference
-            and lines.line_class = movements_that_share.line_class
+            and {{ line_amount('lines', 'profile') }} = movements.amount_minor
+    left join reference_keys on lines.provider_reference = reference_keys.reference
+    left join shared on lines.provider_reference = shared.provider_reference and lines.line_type = shared.line_class
+    left join presented_lines on lines.line_id = presented_lines.line_id
+    left join decided as decided_lines on lines.line_id = decided_lines.item_id and lines.currency = decided_lines.currency
+    left join decided as decided_movements
+        on movements.transaction_id = decided_movements.item_id and movements.currency = decided_movements.currency
     where
-        lines_that_share.provider_reference is null
-        and movements_that_share.provider_reference is null
-        and lines.compared_currency = lines.currency
-        and lines.compared_minor = lines.amount_minor
-        and movements.compared_currency = movements.currency
-        and not lines.is_fee
-        and lines.released_from_match_id is null
-        and movements.released_from_match_id is null
+        not lines.is_seen_before
+        and lines.settlement_status = 'settled'
+        and shared.provider_reference is null
+        and presented_lines.line_id is null
+        and decided_lines.item_id is null
+        and decided_movements.item_id is null
 
 ),
 

@@ -19,8 +19,7 @@ lines as {{ read_where_used() }} (
 
     select
         lines.*,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
-            as amount_minor
+        {{ line_amount('lines', 'profile') }} as amount_minor
     from {{ ref('int_settlement_lines') }} as lines
     cross join profile
 
@@ -29,6 +28,13 @@ lines as {{ read_where_used() }} (
 outcomes as {{ read_where_used() }} (
 
     select * from {{ ref('int_item_outcomes') }}
+
+),
+
+batch_lines as (
+
+    select * from {{ ref('int_unpaired_outcomes') }}
+    where is_batch_line
 
 ),
 
@@ -78,13 +84,12 @@ final as (
 
     select
         'settlement' as side,
-        outcomes.currency,
+        batch_lines.currency,
         'matched' as bucket,
         cast(1 as bigint) as row_count,
-        coalesce(lines.amount_minor, outcomes.leg_minor) as amount_minor
-    from outcomes
-    left join lines on outcomes.item_id = lines.line_id and not lines.is_seen_before
-    where outcomes.is_batch_line
+        coalesce(lines.amount_minor, batch_lines.leg_minor) as amount_minor
+    from batch_lines
+    left join lines on batch_lines.item_id = lines.line_id and not lines.is_seen_before
 
     union all
 
@@ -122,8 +127,8 @@ final as (
         lines.amount_minor
     from lines
     left join match_line_types on lines.line_type = match_line_types.line_type
-    left join outcomes on outcomes.is_batch_line and lines.line_id = outcomes.item_id
-    where match_line_types.line_type is null and not lines.is_seen_before and outcomes.item_id is null
+    left join batch_lines on lines.line_id = batch_lines.item_id
+    where match_line_types.line_type is null and not lines.is_seen_before and batch_lines.item_id is null
 
     union all
 

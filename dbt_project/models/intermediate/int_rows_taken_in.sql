@@ -12,8 +12,7 @@ lines as {{ read_where_used() }} (
 
     select
         lines.*,
-        case when profile.compare_amount = 'net' then lines.net_minor else lines.gross_minor end - lines.written_off_minor
-            as amount_minor
+        {{ line_amount('lines', 'profile') }} as amount_minor
     from {{ ref('int_settlement_lines') }} as lines
     cross join profile
 
@@ -27,7 +26,7 @@ movements as (
 
 outcomes as {{ read_where_used() }} (
 
-    select * from {{ ref('int_item_outcomes') }}
+    select * from {{ ref('int_unpaired_outcomes') }}
 
 ),
 

@@ -18,7 +18,7 @@ matches as {{ read_where_used() }} (
 
 outcomes as {{ read_where_used() }} (
 
-    select * from {{ ref('int_item_outcomes') }}
+    select * from {{ ref('int_unpaired_outcomes') }}
     where disposition = 'matched'
 
 ),
@@ -80,8 +80,8 @@ callback_states as (
 
 unmatched_callbacks as (
 
-    select * from {{ ref('three_way') }}
-    where match_id is null and provider_event_id is not null
+    select * from {{ ref('int_open_movements') }}
+    where provider_event_id is not null
 
 ),
 

@@ -43,7 +43,7 @@ events as (
     select
         provider_reference,
         merchant_reference
-    from {{ ref('int_callback_events') }}
+    from {{ ref('int_callback_states') }}
     where has_one_payload and provider_reference <> '' and merchant_reference <> ''
 
 ),

@@ -31,7 +31,7 @@ match_callbacks as (
 
 events as (
 
-    select * from {{ ref('int_callback_events') }}
+    select * from {{ ref('int_callback_states') }}
 
 ),
 
