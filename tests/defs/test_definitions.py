@@ -60,7 +60,8 @@ def test_the_passes_follow_one_another_and_all_that_is_said_comes_after_them(gra
     for before, after in itertools.pairwise(passes):
         assert graph.get(after).parent_keys == {before}
     assert graph.get(dg.AssetKey("matches")).parent_keys == {passes[-1]}
-    assert graph.get(dg.AssetKey("conservation")).parent_keys == {passes[-1], dg.AssetKey(["raw", "quarantine"])}
+    read = {dg.AssetKey("exception_types"), dg.AssetKey(["raw", "quarantine"])}
+    assert graph.get(dg.AssetKey("conservation")).parent_keys == {passes[-1], *read}
 
 
 def test_only_what_is_ingested_is_made_elsewhere(graph: AssetGraph) -> None:

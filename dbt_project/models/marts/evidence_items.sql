@@ -2,7 +2,6 @@
 -- closeout seals, before its owner is known. In a group the n-th line is beside the n-th movement, and the first of
 -- the shorter side beside the rest, so that every line and movement is listed; a match of one side has a row for each item.
 -- `missing` names what keeps a row from being audit ready. Internal to runs.
-{{ config(materialized='view') }}
 
 with scope as (
 
@@ -80,8 +79,8 @@ callback_states as (
 
 unmatched_callbacks as (
 
-    select * from {{ ref('int_open_movements') }}
-    where provider_event_id is not null
+    select * from {{ ref('three_way') }}
+    where match_id is null and provider_event_id is not null
 
 ),
 
