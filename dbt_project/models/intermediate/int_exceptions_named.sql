@@ -23,8 +23,6 @@ final as (
         judged.currency,
         judged.match_id,
         judged.is_reason,
-        judged.last_exception_id,
-        judged.last_status,
         coalesce(opened.exception_id, judged.last_exception_id) as exception_id
     from judged
     left join opened
