@@ -31,7 +31,8 @@ pytestmark = pytest.mark.xdist_group("built_project")
 
 ROOT = DBT_PROJECT.parent
 NEW = "stale_reserve"
-ROW = f'{NEW},low,timing,1,settlement_line,false,,false,false,false,false,,Reserve held too long,"Ask the provider to release it."\n'
+FACTS_OF_TYPE = f"{NEW},low,timing,1,settlement_line,false,,false,false,false,false,"
+ROW = f'{FACTS_OF_TYPE},Reserve held too long,"Ask the provider to release it."\n'
 INDEX = f"| [Reserve held too long]({NEW}.md) | `{NEW}` | low | `timing` | 1 | no |"
 FACTS = f"`{NEW}` · severity low · lane `timing` · due in 1 business day · does not block a close"
 
