@@ -129,6 +129,8 @@ def test_a_booked_credit_becomes_a_payment(lines: Any) -> None:
             "batch_id": "RUN-1",
             "presentment_minor": None,
             "presentment_currency": None,
+            "trace_id": None,
+            "statement_text": None,
             "raw": None,
             "row_number": 1,
             "refusal": None,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -67,14 +68,14 @@ class _Record:
         return self.fields[place].strip() if place < len(self.fields) else ""
 
 
-def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
-    """Lines of the detail records and, after those of each, the account's statement, in the order of the file.
+def parts(path: Path, name: str, notes: Notes, *, is_of_bank: bool = False) -> Iterator[Part]:
+    """Lines of the detail records, or for a bank their entries, and after those of each the account's statement.
 
     `notes` counts what gives no line, and counts of records that are wrong. InputRejectedError when the file is not
     BAI2, or was cut.
     """
     try:
-        yield from _File(name, notes).parts(_records(path))
+        yield from _File(name, notes, is_of_bank=is_of_bank).parts(_records(path))
     except _FaultError as fault:
         raise InputRejectedError(f"{name}: {fault}; ask the bank for the file again") from fault
 
@@ -160,7 +161,8 @@ class _Group:
 class _File:
     """Follows the records of one file and checks each control at its place."""
 
-    def __init__(self, name: str, notes: MutableMapping[str, int]) -> None:
+    def __init__(self, name: str, notes: MutableMapping[str, int], *, is_of_bank: bool) -> None:
+        self._is_of_bank = is_of_bank
         self._name = name
         self._notes = notes
         self._ids = LineIds()
@@ -253,7 +255,9 @@ class _File:
         if group.is_test:
             self._note("records 16 of a group with status 4: a test, no movement of money")
             return
-        yield self._booking(record, amount)
+        if self._is_of_bank:
+            yield self._booking(record, amount)
+            return
         base = ":".join((account.number, group.as_of, bank or customer or f"{code}:{size}"))
         yield {
             "line_id": self._ids.of(base, ",".join(record.fields)),
@@ -432,4 +436,4 @@ def _day(record: _Record) -> str:
     raise _FaultError(f"line {record.line:,}: as-of date {text[:12]!r} is not a day of the form YYMMDD")
 
 
-READER: Final = PartsReader(parts, COLUMN_NAMES)
+READER: Final = PartsReader(parts, COLUMN_NAMES, of_banks=partial(parts, is_of_bank=True))

@@ -50,9 +50,10 @@ _WATCHED = (*_STATEMENTS, "Bal", "TxsSummry", "Ntry", "TxDtls")
 
 
 def parts(path: Path, name: str, file_format: str | None, notes: Notes) -> Iterator[Part]:
-    """Entries, the lines of those that are booked and, after those of each, the statements, in the order of the file.
+    """Entries, or lines of those that are booked, and after those of each the statements, in the order of the file.
 
-    Without a format each of the messages is one. `notes` counts what gives no line. InputRejectedError when the file is
+    Without a format each of the messages is one, and entries come without their lines: the file is a bank's. Otherwise
+    lines come alone. `notes` counts what gives no line. InputRejectedError when the file is
     not of the format, or cannot be read.
     """
     refuse_other_xml(start_of(path), name)
@@ -131,7 +132,9 @@ class _Reader:
             raise InputRejectedError(
                 f"{self._name}: it has a document type (DTD), which bank files have not; remove it"
             )
-        self._open = OpenStatement(self._name, node, self._ids, self._notes, Head(_TYPES[form]))
+        self._open = OpenStatement(
+            self._name, node, self._ids, self._notes, Head(_TYPES[form]), is_of_bank=self._format is None
+        )
 
     def _end(self, node: Node) -> Iterator[Part]:
         statement, tag = self._open, local_name(node)
@@ -147,7 +150,7 @@ class _Reader:
                         f"{self._name}: an entry has more than {_MOST_DETAILS:,} transactions (TxDtls); "
                         "ask the bank for smaller batches"
                     )
-                self._details.append(details_of(node, self._batch))
+                self._details.append(details_of(node, self._batch, has_words=self._format is None))
                 self._release(node)
         elif node is statement.node:
             yield from statement.close()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from lxml import etree
 
@@ -135,8 +135,8 @@ def day_or_time(fields: Fields, path: str) -> str | None:
     return fields.get(f"{path}/DtTm") or fields.get(f"{path}/Dt") or fields.get(path)
 
 
-def details_of(node: Node, batch: str | None) -> Details:
-    """What a `TxDtls` says of its transaction; `batch`: the id of the batch it is in."""
+def details_of(node: Node, batch: str | None, *, has_words: bool) -> Details:
+    """What a `TxDtls` says of its transaction; `batch`: the id of the batch it is in; `has_words`: see said_of."""
     fields = fields_of(node)
     references = {name: value for name, path in _REFERENCES.items() if (value := reference(fields.get(path)))}
     if "Ustrd" in references:
@@ -149,8 +149,11 @@ def details_of(node: Node, batch: str | None) -> Details:
         references=references,
         batch=batch,
         dated=next((fields[path] for path in _DATES if path in fields), None),
-        said=said_of(node, fields),
+        said=said_of(node, fields) if has_words else NOTHING_SAID,
     )
+
+
+NOTHING_SAID: Final = Said((), None, None, (), None)
 
 
 def said_of(node: Node, fields: Fields) -> Said:

@@ -12,6 +12,7 @@ from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import Line, LineIds, instant, minor_units, reference
 from zentra_pipeline.sources.camt_booking import OF_THE_BANK, EntryFields, amounts_of, booking, exact_amount
 from zentra_pipeline.sources.camt_entry import (
+    NOTHING_SAID,
     Amount,
     Details,
     Node,
@@ -35,6 +36,7 @@ _NOT_BOOKED: Final = ("PDNG", "INFO", "FUTR")
 _MOST_BALANCES: Final = 10_000
 _SIGNS: Final = {"CRDT": 1, "DBIT": -1}
 _ORDER: Final = ("EndToEndId", "PmtInfId", "TxId", "UETR", "Strd", "StrdV01", "Ustrd")
+_ANNOUNCED: Final = "entries of status {}: announced, not booked, and so no lines"
 _PAGES: Final = ("StmtPgntn", "RptPgntn", "NtfctnPgntn")
 
 
@@ -47,11 +49,14 @@ class _Balance:
 
 
 class OpenStatement:
-    """A statement from its beginning to its end; `node` is its element."""
+    """A statement from its beginning to its end; `node` is its element, `is_of_bank`: whether entries are asked for."""
 
-    def __init__(self, name: str, node: Node, ids: LineIds, notes: MutableMapping[str, int], head: Head) -> None:
+    def __init__(
+        self, name: str, node: Node, ids: LineIds, notes: MutableMapping[str, int], head: Head, *, is_of_bank: bool
+    ) -> None:
         self.node = node
         self.head = head
+        self._is_of_bank = is_of_bank
         self._name = name
         self._ids = ids
         self._notes = notes
@@ -86,7 +91,7 @@ class OpenStatement:
         self._summary = Summary.of(node)
 
     def lines(self, node: Node, details: Sequence[Details]) -> Iterator[Line | Entry]:
-        """The entry, and its lines: one for each of its transactions where they add up to it, else one for it all."""
+        """The entry, or its lines: one for each of its transactions where they add up to it, else one for it all."""
         self._read_head()
         self._entries += 1
         where, fields = f"entry {self._entries}", fields_of(node)
@@ -100,7 +105,7 @@ class OpenStatement:
         total = self._totals.setdefault(currency, Total())
         total.add(minor, transactions=max(1, len(details)), is_booked=status in _BOOKED)
         if status == "INFO":
-            self._note("entries of status INFO: announced, not booked, and so no lines")
+            self._note(_ANNOUNCED.format(status))
             return
         group = child(node, "NtryDtls")
         entry = EntryFields(
@@ -115,13 +120,14 @@ class OpenStatement:
             status in _BOOKED,
             fields.get("RvslInd", "").lower() in ("true", "1"),
             amount(fields, "AmtDtls/InstdAmt/Amt"),
-            said_of(node, fields),
+            said_of(node, fields) if self._is_of_bank else NOTHING_SAID,
         )
-        yield booking(self.head, entry, details, self._day(), self._note)
-        if entry.is_booked:
+        if self._is_of_bank:
+            yield booking(self.head, entry, details, self._day(), self._note)
+        elif entry.is_booked:
             yield from self._lines_of(entry, details)
         else:
-            self._note(f"entries of status {status}: announced, not booked, and so no lines")
+            self._note(_ANNOUNCED.format(status))
 
     def close(self) -> Iterator[Statement]:
         """The statement as read, one for each currency of its balances and entries."""

@@ -6,6 +6,7 @@ belong here: what one entry says (mt940_entry), which line type a code means (se
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
@@ -35,7 +36,7 @@ COLUMN_NAMES: Final = {
 """Settlement field → the field it is read from."""
 
 
-def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
+def parts(path: Path, name: str, notes: Notes, *, is_of_bank: bool = False) -> Iterator[Part]:
     """Entries and lines of them, and, after those of each, the statements, in the order of the file.
 
     InputRejectedError when the file is no MT940, or an entry or a balance of it cannot be read.
@@ -47,7 +48,7 @@ def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
         if statement is None or statement.begins_another(tag):
             if statement is not None:
                 yield from statement.close()
-            statement = OpenStatement(name, ids, notes, statement)
+            statement = OpenStatement(name, ids, notes, statement, is_of_bank=is_of_bank)
         yield from statement.take(tag, text)
     if statement is None:
         raise InputRejectedError(f"{name}: it has no field :20:, :25: or :60F:, as an MT940 has; is it another file?")
@@ -102,4 +103,4 @@ def _decoded(line: str) -> str:
         return octets.decode("cp1252", "replace")
 
 
-READER: Final = PartsReader(parts, COLUMN_NAMES)
+READER: Final = PartsReader(parts, COLUMN_NAMES, of_banks=partial(parts, is_of_bank=True))

@@ -33,7 +33,8 @@ def _balance_day(value: str) -> str | None:
 class OpenStatement:
     """A statement from its first field on; `before`: the one before it in the file, whose head a page may share."""
 
-    def __init__(self, name: str, ids: LineIds, notes: Notes, before: Self | None) -> None:
+    def __init__(self, name: str, ids: LineIds, notes: Notes, before: Self | None, *, is_of_bank: bool) -> None:
+        self._is_of_bank = is_of_bank
         self._name = name
         self._ids = ids
         self._notes = notes
@@ -173,14 +174,15 @@ class OpenStatement:
         side[0] += 1
         side[1] += abs(line.minor)
         information = information_of(said)
-        self._name_head()
-        yield self._booking(line, information, self._currency)
-        if not line.is_booked:
+        self._minor += line.minor if line.is_booked else 0
+        if self._is_of_bank:
+            self._name_head()
+            yield self._booking(line, information, self._currency)
+        elif line.is_booked:
+            yield self._settled(line, information, self._currency)
+        else:
             what = "expected entries (EC, ED): announced, not booked, and so no lines"
             self._notes[what] = self._notes.get(what, 0) + 1
-            return
-        self._minor += line.minor
-        yield self._settled(line, information, self._currency)
 
     def _booking(self, line: Line, information: Information, currency: str) -> Entry:
         """The entry as bank statements have it."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Final
@@ -57,18 +58,22 @@ class _Open:
     values: dict[str, str] | None = None
     inside: str = ""
     is_pending: bool = False
+    is_of_bank: bool = False
     head: Head = field(default_factory=Head)
     unread: list[str] = field(default_factory=list)
 
 
-def parts(path: Path, name: str) -> Iterator[Part]:
-    """Lines of an account and, after them, its statement. InputRejectedError when it is no OFX, or was cut."""
+def parts(path: Path, name: str, *, is_of_bank: bool = False) -> Iterator[Part]:
+    """Lines of an account, or for a bank its entries, and after them its statement.
+
+    InputRejectedError when it is no OFX, or was cut.
+    """
     current: _Open | None = None
     is_ended = has_statement = False
     for mark, tag, text in _tokens(path, name):
         is_ended = is_ended or (mark == "/" and tag == "OFX")
         if mark == "" and tag in _STATEMENTS:
-            current, has_statement = _Open(), True
+            current, has_statement = _Open(is_of_bank=is_of_bank), True
         elif current is None:
             continue
         elif mark == "/" and tag in _STATEMENTS:
@@ -169,11 +174,13 @@ def _line(current: _Open) -> Iterator[Part]:
     other = values.get("CURSYM", current.currency).upper()
     if other != current.currency:
         refusal = f"CURRENCY: its amount is in {other[:3]!r}, its account in {current.currency}"
-    yield _booking(current, values, None if refusal else amount, refusal)
-    if current.is_pending:
+    if not current.is_pending:
+        current.entries += 1
+        current.total += amount
+    if current.is_of_bank:
+        yield _booking(current, values, None if refusal else amount, refusal)
+    if current.is_of_bank or current.is_pending:
         return
-    current.entries += 1
-    current.total += amount
     yield {
         "line_id": f"{current.account}:{values['FITID']}" if values.get("FITID") else None,
         "line_type": _line_type(values.get("TRNTYPE", "").upper(), amount),
@@ -266,4 +273,4 @@ def _statement(current: _Open) -> Statement:
     )
 
 
-READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES)
+READER: Final = PartsReader(without_notes(parts), COLUMN_NAMES, of_banks=without_notes(partial(parts, is_of_bank=True)))

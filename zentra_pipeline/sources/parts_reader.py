@@ -23,7 +23,7 @@ class PartsReader:
     """Reads a format by its `parts`; see registry.ControlledReader.
 
     `names` says where each field of a line is read from. `events` is the form of the format's recorded webhooks, null
-    where there are none. `of_banks`: the parts of a bank's files where that is more than files of the one format.
+    where there are none. `of_banks`: entries in place of lines, of the formats in which banks send statements.
     """
 
     parts: Parts
@@ -44,7 +44,8 @@ class PartsReader:
         self, path: Path, reading: BankReading, *, name: str, notes: Notes | None
     ) -> Iterator[pl.DataFrame]:
         """Statements and their lines as rows; see registry.BankReader."""
-        return bank_rows.frames((self.of_banks or self.parts)(path, name, _counted(notes)), name, reading)
+        assert self.of_banks is not None, "the registry says which formats banks have"
+        return bank_rows.frames(self.of_banks(path, name, _counted(notes)), name, reading)
 
     def statements(self, path: Path, name: str) -> Sequence[Statement]:
         """The statements of a file, in its order."""
