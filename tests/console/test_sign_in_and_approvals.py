@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.conftest import NOW, Books
 from tests.console.visitor import Visitor
+from zentra_pipeline.console.app import PAGES
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.published import lake
 from zentra_pipeline.review.record import DecisionRequest
@@ -132,6 +133,21 @@ def test_a_form_without_the_sessions_word_or_from_another_site_is_refused(visit:
     assert approver.send("/console/sign-out", {}).status == 403
     (row,) = rows(books, f"select status from exceptions where exception_id = '{exception_id}'")
     assert row["status"] == "pending_approval"
+
+
+def test_every_form_needs_the_sessions_word_and_a_planted_session_is_replaced(visit: Visit, books: Books) -> None:
+    admin = visit("admin")
+    given = {"run_id": "run_1", "exception_id": "exc_1", "period": "2026-04", "sha256": "0" * 64, "revision": "1"}
+    forms = [route for module in PAGES for route in module.ROUTES if "POST" in route.methods]
+    assert len(forms) > 10
+    for route in forms:
+        path = f"/console{route.path.format(**given)}"
+        if path != "/console/sign-in":
+            assert admin.send(path, {"action": "approve"}).status == 403, path
+    planted = visit()
+    planted.client.cookies.set("zentra_session", "x" * 43, domain="zentra.local", path="/console")
+    assert planted.sign_in(books.tokens["acme", "analyst"]).status == 200
+    assert [each.value != "x" * 43 for each in planted.client.cookies.jar if each.name == "zentra_session"] == [True]
 
 
 def test_who_approves_sees_sides_effect_and_limit_and_two_write_offs_make_their_run_again_once(
