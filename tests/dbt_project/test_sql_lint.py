@@ -31,7 +31,7 @@ FUNCTIONS = frozenset(
 CLOCKS = frozenset({"current_timestamp", "current_date", "current_time", "localtimestamp", "localtime", "current_user"})
 CAST_TYPES = frozenset({"varchar", "bigint", "boolean", "date", "timestamp", "decimal", "hugeint"})
 COLUMN_TYPES = frozenset({"varchar", "bigint", "boolean", "date", "timestamp"})
-SINGLE_ROWS = frozenset({"scope", "profile"})
+SINGLE_ROWS = frozenset({"scope", "profile", "any_account"})
 
 # What an order may end in: a key that no two rows of the partition share.
 ENDINGS = (

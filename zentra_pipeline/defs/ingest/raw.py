@@ -21,6 +21,10 @@ _ACCEPTED: Final = {
     "callbacks": "Callback deliveries that were accepted: what the provider said at once.",
     "internal_events": "Steps of intents that were accepted: what was asked for and under which policy.",
 }
+_OF_BANKS: Final = {
+    "bank_statements": "Statements of bank accounts that were accepted: what each opens and closes with.",
+    "bank_lines": "Lines of bank statements that were accepted: what the bank booked.",
+}
 _KINDS: Final = {table: kind for kind, table in TABLE_OF_KIND.items()}
 _EXPECTED_DAILY: Final = frozenset({"settlement_lines", "ledger_entries"})
 _SEEDS: Final = {
@@ -42,7 +46,7 @@ def raw_specs(partitions: dg.MultiPartitionsDefinition) -> list[dg.AssetSpec]:
             partitions_def=partitions,
             freshness_policy=FRESHNESS if name in _EXPECTED_DAILY else None,
         )
-        for name, text in _ACCEPTED.items()
+        for name, text in [*_ACCEPTED.items(), *_OF_BANKS.items()]
     ]
     quarantine = dg.AssetSpec(
         QUARANTINE_KEY,
