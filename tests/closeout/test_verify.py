@@ -44,7 +44,7 @@ def test_the_guide_explains_every_check() -> None:
     guide = (VERIFIER.parents[2] / "docs" / "guides" / "verify.md").read_text(encoding="utf-8")
     of_runs = guide.partition("## What is checked")[2].partition("Of a month's sign-off")[0]
     explained = re.findall(r"^\| `(\w+)` \|", of_runs, re.M)
-    assert explained == [*CHECKS[:-1], "decisions", "inputs", "head"]
+    assert explained == [*CHECKS[:-1], "decisions", "inputs", "attachments", "head"]
 
 
 def test_a_bundle_of_version_2_holds_with_its_write_offs_and_decisions(tmp_path: Path, trust: Path) -> None:
