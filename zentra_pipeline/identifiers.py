@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 from zentra_pipeline.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SETTLEMENT_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ACCOUNT_MARKS = re.compile(r"[^A-Za-z0-9._-]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -23,6 +24,8 @@ PROVIDER_KINDS: Final[tuple[ProviderKind, ...]] = get_args(ProviderKind)
 FileKind = Literal["settlement", "ledger", "callbacks", "internal_events", "bank_statement"]
 FILE_KINDS: Final[tuple[FileKind, ...]] = get_args(FileKind)
 """What a file may hold: that of a provider, or of a bank."""
+# A bank account as the scope of runs; no provider's name holds a colon.
+BANK_SCOPE: Final = "bank:"
 
 
 def tenant_id(value: str) -> str:
@@ -47,6 +50,23 @@ def account_id(value: str) -> str:
     """
     plain = _ACCOUNT_MARKS.sub("-", "".join(value.split()))
     return plain.strip("-._")
+
+
+def scope_id(value: str) -> str:
+    """Return what a run is about unchanged: a provider id, or `bank:` and a bank account; else UsageError."""
+    account = account_of(value)
+    return provider_id(value) if account is None else bank_scope(account)
+
+
+def bank_scope(account: str) -> str:
+    """The scope of the runs of a bank account, as anybody writes it; UsageError where too little or much is left."""
+    rule = "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+    return BANK_SCOPE + _checked(_ACCOUNT, account_id(account), "bank account", rule)
+
+
+def account_of(scope: str) -> str | None:
+    """The bank account whose runs have this scope; null for a provider."""
+    return scope.removeprefix(BANK_SCOPE) if scope.startswith(BANK_SCOPE) else None
 
 
 def settlement_file_id(value: str) -> str:

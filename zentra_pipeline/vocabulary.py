@@ -21,7 +21,7 @@ class ExceptionType:
     """A row of the exception vocabulary: how grave it is, who looks at it, by when, and what to do.
 
     `unmatched_reason_order`: its place among the reasons for which an item is unmatched, null where it is none;
-    `is_firm_reason`: whether it stays though a later one applies.
+    `is_firm_reason`: whether it stays though a later one applies; `of_runs`: provider, bank or any, which runs find it.
     """
 
     exception_type: str
@@ -32,6 +32,7 @@ class ExceptionType:
     is_blocking: bool
     unmatched_reason_order: int | None
     is_firm_reason: bool
+    of_runs: str
     title: str
     remedy: str
 
@@ -101,6 +102,7 @@ def exception_types() -> tuple[ExceptionType, ...]:
             is_blocking=_boolean(row["is_blocking"]),
             unmatched_reason_order=int(row["unmatched_reason_order"]) if row["unmatched_reason_order"] else None,
             is_firm_reason=_boolean(row["is_firm_reason"]),
+            of_runs=row["of_runs"],
             title=row["title"],
             remedy=row["remedy"],
         )

@@ -20,7 +20,11 @@ from zentra_pipeline.settings import DBT_PROJECT
 VOCABULARY = "dbt_project/seeds/exception_types.csv"
 MODELS = "dbt_project/models/exceptions"
 DESCRIPTIONS = f"{MODELS}/_exceptions.yml"
-UNION = "dbt_project/models/intermediate/int_exceptions_found.sql"
+# The list of models that runs of a provider collect, and that of what only runs of a bank account find.
+UNIONS = {
+    "provider": "dbt_project/models/intermediate/int_exceptions_found.sql",
+    "bank": "dbt_project/models/bank/bank_exceptions_found.sql",
+}
 PAGES = "docs/exceptions"
 CONTRACT = "docs/contract.md"
 SCENARIOS = "data/scenarios"
@@ -64,7 +68,7 @@ class _Project:
         described = yaml.safe_load((root / DESCRIPTIONS).read_text(encoding="utf-8"))
         self.descriptions = {model["name"]: model.get("description") for model in described["models"]}
         self.unit_tests: Sequence[Mapping[str, Any]] = described["unit_tests"]
-        self.union = (root / UNION).read_text(encoding="utf-8")
+        self.unions = {runs: (root / path).read_text(encoding="utf-8") for runs, path in UNIONS.items()}
         self.index = (root / PAGES / "README.md").read_text(encoding="utf-8").splitlines()
         contract = re.split(r"\n## \d+\. ", (root / CONTRACT).read_text(encoding="utf-8"))[6]
         self.in_contract = re.findall(r"^\| `(\w+)` \|", contract, re.M)
@@ -78,22 +82,23 @@ class _Project:
 
     def lacks(self, name: str, row: Row) -> Iterator[tuple[str, str]]:
         """Place and description of each thing that one type lacks."""
-        yield from self._lacks_in_sql(name)
+        yield from self._lacks_in_sql(name, row)
         yield from self._lacks_in_yaml(name)
         yield from self._lacks_in_docs(name, row)
         if name not in self.expected:
             yield SCENARIOS, "a row of a scenario's expected exceptions"
-        if f'"{name}"' not in self.simulator:
+        if row["of_runs"] != "bank" and f'"{name}"' not in self.simulator:
             yield SIMULATOR, "a case that raises it"
 
-    def _lacks_in_sql(self, name: str) -> Iterator[tuple[str, str]]:
+    def _lacks_in_sql(self, name: str, row: Row) -> Iterator[tuple[str, str]]:
         model = self.root / MODELS / f"exc_{name}.sql"
         if not model.is_file():
             yield f"{MODELS}/{model.name}", "the model"
         elif set(re.findall(r"'(\w+)' as exception_type", model.read_text(encoding="utf-8"))) != {name}:
             yield f"{MODELS}/{model.name}", f"'{name}' as exception_type, and no other type"
-        if not re.search(rf"^    '{name}',?$", self.union, re.M):
-            yield UNION, "its line of the list"
+        for runs in _collecting(row):
+            if not re.search(rf"^    '{name}',?$", self.unions[runs], re.M):
+                yield UNIONS[runs], "its line of the list"
 
     def _lacks_in_yaml(self, name: str) -> Iterator[tuple[str, str]]:
         if not self.descriptions.get(f"exc_{name}"):
@@ -132,9 +137,11 @@ class _Project:
         for name, place in spoken_of.items():
             if name not in self.types:
                 yield Missing(name, VOCABULARY, f"the row of what {place} speaks of")
-        collected = re.findall(r"^    '(\w+)',?$", self.union, re.M)
-        if set(collected) == self.types.keys() and collected != list(self.types):
-            yield Missing("all types", UNION, "the order of the vocabulary")
+        for runs, union in self.unions.items():
+            collected = re.findall(r"^    '(\w+)',?$", union, re.M)
+            wanted = [name for name, row in self.types.items() if runs in _collecting(row)]
+            if set(collected) == set(wanted) and collected != wanted:
+                yield Missing("all types", UNIONS[runs], "the order of the vocabulary")
         listed = [line for line in self.index if line.startswith("| [")]
         if not any(self.lacks_lines()) and listed != [_line_of_index(row) for row in self.types.values()]:
             yield Missing("all types", f"{PAGES}/README.md", "the order of the vocabulary")
@@ -167,6 +174,11 @@ def _lacks_on_page(page: Path, row: Row) -> Iterator[tuple[str, str]]:
         yield place, f"the name of the model `exc_{row['exception_type']}`"
 
 
+def _collecting(row: Row) -> Sequence[str]:
+    """The lists that a type is in: what any run finds is collected by the bank's under its words."""
+    return ("bank",) if row["of_runs"] == "bank" else ("provider",)
+
+
 def _line_of_index(row: Row) -> str:
     blocking = "yes" if row["is_blocking"] == "true" else "no"
     name, days = row["exception_type"], row["sla_business_days"]
@@ -185,10 +197,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def write(root: Path) -> None:
     """Write what only repeats the vocabulary: the list of models to collect, and the rows of the list of pages."""
     types = _rows(root / VOCABULARY)
-    union = root / UNION
-    names = ",\n".join(f"    '{row['exception_type']}'" for row in types)
-    listed = re.sub(r"(set types = \[\n).*?(\n\])", rf"\1{names}\2", union.read_text(encoding="utf-8"), flags=re.S)
-    union.write_text(listed, encoding="utf-8")
+    for runs, path in UNIONS.items():
+        union = root / path
+        names = ",\n".join(f"    '{row['exception_type']}'" for row in types if runs in _collecting(row))
+        listed = re.sub(r"(set types = \[\n).*?(\n\])", rf"\1{names}\2", union.read_text(encoding="utf-8"), flags=re.S)
+        union.write_text(listed, encoding="utf-8")
     index = root / PAGES / "README.md"
     lines = index.read_text(encoding="utf-8").splitlines(keepends=True)
     first = next(number for number, line in enumerate(lines) if line.startswith("| ["))

@@ -16,12 +16,12 @@ from tests.documents.exception_types import (
     SCENARIOS,
     SECTIONS,
     SIMULATOR,
-    UNION,
+    UNIONS,
     VOCABULARY,
     missing,
     write,
 )
-from tests.support.built_project import built_project, project_nodes
+from tests.support.built_project import built_bank, built_project, project_nodes
 from tests.support.every import check_every
 from zentra_pipeline import vocabulary
 from zentra_pipeline.config.profile import Profile
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("built_project")
 
 ROOT = DBT_PROJECT.parent
 NEW = "stale_reserve"
-FACTS_OF_TYPE = f"{NEW},low,timing,1,settlement_line,false,,false,false,false,false,"
+FACTS_OF_TYPE = f"{NEW},low,timing,1,settlement_line,false,,false,false,false,false,,provider"
 ROW = f'{FACTS_OF_TYPE},Reserve held too long,"Ask the provider to release it."\n'
 INDEX = f"| [Reserve held too long]({NEW}.md) | `{NEW}` | low | `timing` | 1 | no |"
 FACTS = f"`{NEW}` · severity low · lane `timing` · due in 1 business day · does not block a close"
@@ -47,7 +47,7 @@ def test_no_exception_type_of_this_project_lacks_anything() -> None:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of what speaks of exception types."""
-    for place in (VOCABULARY, UNION, CONTRACT, OPENAPI):
+    for place in (VOCABULARY, *UNIONS.values(), CONTRACT, OPENAPI):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / place, tmp_path / place)
     for folder in (MODELS, PAGES, SCENARIOS, SIMULATOR):
@@ -72,7 +72,7 @@ def lacks(project: Path) -> set[tuple[str, str]]:
 def test_a_new_type_is_named_all_that_it_lacks_until_nothing_is_missing(copy: Path) -> None:
     steps = {
         (f"{MODELS}/exc_{NEW}.sql", "the model"),
-        (UNION, "its line of the list"),
+        (UNIONS["provider"], "its line of the list"),
         (DESCRIPTIONS, "a description of its model"),
         (DESCRIPTIONS, f"a unit test {NEW}_fires_…"),
         (DESCRIPTIONS, f"a unit test {NEW}_does_not_fire_…"),
@@ -94,7 +94,7 @@ def test_a_new_type_is_named_all_that_it_lacks_until_nothing_is_missing(copy: Pa
     (copy / MODELS / f"exc_{NEW}.sql").write_text(f"select '{NEW}' as exception_type\n", encoding="utf-8")
     done(f"{MODELS}/exc_{NEW}.sql")
     write(copy)
-    done(UNION, f"{PAGES}/README.md")
+    done(UNIONS["provider"], f"{PAGES}/README.md")
     model = f"  - {{name: exc_{NEW}, description: Reserve held too long., columns: *columns}}\n"
     edit(copy / DESCRIPTIONS, lambda text: text.replace("\n# Every model twice", f"{model}\n# Every model twice"))
     for name, rows in (("fires_after_a_year", [{"exception_type": NEW}]), ("does_not_fire_before", [])):
@@ -104,7 +104,7 @@ def test_a_new_type_is_named_all_that_it_lacks_until_nothing_is_missing(copy: Pa
     page = ["# Reserve held too long", "", FACTS, *(f"## {heading}" for heading in SECTIONS), f"Model `exc_{NEW}`"]
     (copy / PAGES / f"{NEW}.md").write_text("\n".join(page), encoding="utf-8")
     done(f"{PAGES}/{NEW}.md")
-    last = "| `over_applied_reference` |"
+    last = "| `statement_balance_mismatch` |"
     edit(copy / CONTRACT, lambda text: re.sub(rf"({re.escape(last)}.*\n)", rf"\1| `{NEW}` | held too long |\n", text))
     done(CONTRACT)
     edit(copy / OPENAPI, lambda text: text.replace('"over_applied_reference"', f'"over_applied_reference", "{NEW}"'))
@@ -162,20 +162,28 @@ def type_names() -> list[str]:
 
 
 def test_exception_models_have_the_same_columns() -> None:
-    columns = [list(built_project().columns[f"zentra.exc_{name}"].items()) for name in type_names()]
+    built = {**built_bank().columns, **built_project().columns}
+    columns = [list(built[f"zentra.exc_{name}"].items()) for name in type_names()]
     assert all(each == columns[0] for each in columns)
 
 
 def test_a_model_speaks_of_the_type_in_its_name_only() -> None:
-    compiled = {name: sql for name, sql in built_project().compiled.items() if name.startswith("exc_")}
+    built = {**built_bank().compiled, **built_project().compiled}
+    compiled = {name: sql for name, sql in built.items() if name.startswith("exc_")}
     assert set(compiled) == {f"exc_{name}" for name in type_names()}
     for name, sql in compiled.items():
         assert {f"exc_{found}" for found in re.findall(r"'(\w+)' as exception_type", sql)} == {name}
 
 
 def test_every_exception_model_is_collected() -> None:
-    collected = project_nodes("model")["int_exceptions_found"]["depends_on"]["nodes"]
-    assert {node.removeprefix("model.zentra.exc_") for node in collected} == set(type_names())
+    """By runs of a provider, and what only those of a bank account find by them."""
+    models = project_nodes("model")
+    found: dict[str, set[str]] = {}
+    for name in ("int_exceptions_found", "bank_exceptions_found"):
+        found[name] = {node.removeprefix("model.zentra.exc_") for node in models[name]["depends_on"]["nodes"]}
+    types = vocabulary.exception_types()
+    assert found["int_exceptions_found"] == {row.exception_type for row in types if row.of_runs != "bank"}
+    assert found["bank_exceptions_found"] == {row.exception_type for row in types if row.of_runs != "provider"}
 
 
 def test_a_page_s_remedies_are_words_of_the_vocabulary() -> None:

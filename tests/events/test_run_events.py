@@ -197,6 +197,9 @@ def test_every_event_is_emitted_once_and_is_as_documented(history: History) -> N
         types.CLOSEOUT_AMENDED,
         types.PERIOD_COMPLETED,  # tests/scenarios/test_a_month.py signs a month off twice
         types.PERIOD_AMENDED,
+        types.PAYOUT_CREDITED,  # of a bank account's runs: tests/scenarios/test_bank_runs.py
+        types.PAYOUT_RETURNED,
+        types.PAYOUT_OVERDUE,
     }
 
 

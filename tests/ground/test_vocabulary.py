@@ -77,7 +77,7 @@ def test_every_exception_type_says_what_to_do_in_one_sentence() -> None:
         assert row.remedy.endswith(".")
         assert ". " not in row.remedy
         assert 1 <= row.sla_business_days <= 10
-        assert row.subject_type in ("settlement_line", "ledger_transaction", "callback")
+        assert row.subject_type in ("settlement_line", "ledger_transaction", "callback", "statement")
 
 
 def test_only_a_late_callback_does_not_block_a_close() -> None:
@@ -99,7 +99,8 @@ def test_only_a_late_callback_does_not_block_a_close() -> None:
         ("stage", "accepted controlled ledgered routed synchronized evidenced"),
         (
             "rule",
-            "exact_reference normalized_reference internal_reference callback_bridge batch_total amount_date manual",
+            "exact_reference normalized_reference internal_reference callback_bridge batch_total amount_date manual "
+            "bank_trace bank_text bank_group bank_sum",
         ),
         ("closeout_status", "open blocked prepared sealed amended"),
         ("role", "service operator approver analyst admin"),
@@ -142,15 +143,22 @@ def test_an_item_is_unmatched_for_the_first_reason_of_contract_10_6_and_one_of_t
     order = {row.exception_type: row.unmatched_reason_order for row in rows if row.unmatched_reason_order is not None}
     assert sorted(order.items(), key=lambda item: (item[1], item[0])) == [
         ("failed_settlement", 1),
+        ("duplicate_bank_line", 2),
         ("duplicate_ledger_posting", 2),
         ("duplicate_settlement_line", 2),
+        ("bank_currency_mismatch", 3),
         ("currency_mismatch", 3),
         ("ambiguous_match", 4),
+        ("missing_bank_credit", 5),
+        ("unexpected_bank_credit", 5),
         ("unmatched_ledger_entry", 5),
         ("unmatched_provider_row", 5),
     ]
     assert order.keys() == vocabulary.unmatched_reasons()
-    assert [row.exception_type for row in rows if row.is_firm_reason] == ["currency_mismatch"]
+    assert [row.exception_type for row in rows if row.is_firm_reason] == [
+        "currency_mismatch",
+        "bank_currency_mismatch",
+    ]
 
 
 def test_the_descriptions_name_the_columns_of_the_files_with_a_type_each() -> None:

@@ -59,6 +59,19 @@ PROMISED = {
     "ledger_entries": "",
     "payouts": "run_id payout_id batch_id currency amount_minor payout_account paid_on expected_from expected_to "
     "trace_id statement_text status line_id retries_payout_id",
+    "payout_states": "run_id payout_provider payout_id currency paid_out_minor returned_minor credited_minor fee_minor "
+    "credited_on match_id status reported_run_id reported_revision",
+    "bank_matches": "match_id run_id rule cardinality method status currency bank_minor payout_minor difference_minor "
+    "fee_minor reference bank_line_id payout_id",
+    "bank_match_legs": "match_id run_id leg_type leg_id amount_minor",
+    "bank_open_items": "run_id item_type item_id reference currency amount_minor opened_window age_business_days "
+    "aging_bucket",
+    "cash_in_transit": "run_id payout_provider currency opening_minor paid_out_minor credited_minor written_off_minor "
+    "closing_minor difference_minor",
+    "account_balances": "run_id currency statements from_day to_day opening_minor lines_minor gap_minor mismatch_minor "
+    "closing_minor difference_minor",
+    "cash_story": "provider_reference transaction_id line_id batch_id payout_id bank_line_id currency settled_minor "
+    "payout_minor payout_status credited_on",
     "bank_statements": "bank statement_id account_id currency statement_type sequence from_day to_day opening_minor "
     "closing_minor entries content_digest",
     "bank_lines": "bank bank_line_id statement_id account_id booked_on value_on amount_minor currency status "
@@ -73,6 +86,8 @@ WHOSE = {
     "callbacks": "tenant_id provider file_id row_number",
     "settlement_lines": "tenant_id provider file_id row_number",
     "ledger_entries": "tenant_id provider file_id row_number",
+    **dict.fromkeys(("bank_matches", "bank_match_legs", "bank_open_items"), "tenant_id account_id ledger_window"),
+    "cash_story": "tenant_id provider",
     "bank_statements": "tenant_id bank file_id row_number",
     "bank_lines": "tenant_id bank file_id row_number",
     "files": "tenant_id provider",

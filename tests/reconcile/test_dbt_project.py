@@ -21,9 +21,9 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Counts how often the project is compiled, into a folder of the test's own."""
     times: list[str] = []
 
-    def compile_() -> tuple[dict[str, Any], list[CompiledNode]]:
+    def compile_() -> tuple[dict[str, Any], dict[str, list[CompiledNode]]]:
         times.append(dbt_project.digest())
-        return {"compiled": len(times)}, [ONE]
+        return {"compiled": len(times)}, {"provider": [ONE], "bank": []}
 
     monkeypatch.setattr(dbt_project, "target_folder", lambda: tmp_path)
     monkeypatch.setattr(dbt_project, "_compile", compile_)
@@ -58,9 +58,10 @@ def node(resource_type: str, **config: Any) -> Any:
     """A node as dbt compiles it, with dbt's defaults and what the test sets otherwise."""
     contract = SimpleNamespace(enforced=False)
     plain = {"materialized": "table", "pre_hook": [], "post_hook": [], "grants": {}, "contract": contract}
+    plain |= {"tags": [], "meta": {}}
     if resource_type == "test":
         plain = {"materialized": "test", "severity": "ERROR", "fail_calc": "count(*)", "limit": None, "where": None}
-        plain |= {"error_if": "!= 0", "warn_if": "!= 0"}
+        plain |= {"error_if": "!= 0", "warn_if": "!= 0", "tags": [], "meta": {}}
     return SimpleNamespace(
         unique_id=f"{resource_type}.zentra.a",
         name="a",

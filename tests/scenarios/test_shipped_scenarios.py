@@ -1,6 +1,5 @@
 """Plays every shipped scenario and compares every table it expects, row by row, with what is published."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,9 +44,7 @@ def test_scenario_publishes_what_its_story_says(folder: Path, tmp_path: Path) ->
     home = Home.at(tmp_path)
     tenancy.init_home(home)
     tenant = tenancy.add_tenant(home, scenario.tenant, NOW)
-    (tenant.paths.providers / f"{scenario.provider}.yml").write_text(
-        json.dumps(dict(scenario.profile)), encoding="utf-8"
-    )
+    scenario.write_profiles(tenant.paths)
     for step in scenario.steps:
         if step.ingest is not None:
             scenario.ingest(tenant, step.ingest, NOW)

@@ -4,7 +4,7 @@ Does not belong here: what is expected of them.
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline.config.profile import Profile
+from zentra_pipeline.config.profile import Profile, of_bank_account
 from zentra_pipeline.ledger_windows import BusinessDays
-from zentra_pipeline.reconcile import dbt_execute, dbt_project, run_database
-from zentra_pipeline.reconcile.inputs import RunInputs
+from zentra_pipeline.reconcile import dbt_execute, dbt_project, run_database, run_kinds
+from zentra_pipeline.reconcile.inputs import BankSide, RunInputs
 
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
@@ -40,6 +40,28 @@ def built_project() -> BuiltProject:
     database = run / run_database.DATABASE_NAME
     compiled = {statement.name: statement.sql for statement in dbt_project.statements()}
     return BuiltProject(database, _columns(database), compiled)
+
+
+@cache
+def built_bank() -> BuiltProject:
+    """The same of a run of a bank account; what is in the place of another model has its name in `columns`."""
+    folder = tempfile.TemporaryDirectory(prefix="zentra-built-bank-")
+    _KEPT.append(folder)
+    run = Path(folder.name) / "run"
+    inputs = replace(_inputs(), provider="bank:A1", profile=of_bank_account(), bank=BankSide("A1"))
+    with run_database.run_database(inputs, run, Path(folder.name), keep=True) as connection:
+        dbt_execute.build(connection, kind=run_kinds.BANK)
+    database = run / run_database.DATABASE_NAME
+    compiled = {statement.name: statement.sql for statement in dbt_project.statements(run_kinds.BANK)}
+    return BuiltProject(database, _columns(database), compiled)
+
+
+def columns_built(node: dict[str, Any]) -> dict[str, str]:
+    """Column → type of what a model or source is in the database of a run that has it."""
+    if "bank" not in node["tags"] and node.get("source_name") != "bank" and not node["name"].startswith("bank_"):
+        return built_project().columns[f"{node['schema']}.{node['name']}"]
+    name = node["config"].get("meta", {}).get("instead_of", node["name"])
+    return built_bank().columns[f"{node['schema']}.{name}"]
 
 
 def project_nodes(resource_type: str) -> dict[str, dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.api import bodies, problems
@@ -41,6 +41,8 @@ RESULTS: Final = (
     "open-items",
 )
 _PROVIDER: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_SCOPE: Final = r"^(bank:[A-Za-z0-9][A-Za-z0-9._-]{0,63}|[A-Za-z0-9][A-Za-z0-9_-]{0,63})$"
+_ACCOUNT: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _DAY: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _MAX_NAME: Final = 256
 
@@ -54,11 +56,16 @@ def _window(value: str | None) -> str | None:
 
 
 class NewRun(StrictModel):
-    """What is to be reconciled: a provider's settlement file against one ledger window."""
+    """What is to be reconciled: a provider's settlement file against one ledger window, or a bank account's day."""
 
-    provider: str = Field(pattern=_PROVIDER)
-    settlement_file: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="Settlement file id; it must be ingested."
+    provider: str | None = Field(default=None, pattern=_PROVIDER, description="Null for a bank account.")
+    settlement_file: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+        description="Settlement file id of the provider; it must be ingested.",
+    )
+    bank_account: str | None = Field(
+        default=None, pattern=_ACCOUNT, description="Bank account, instead of provider and settlement_file."
     )
     ledger_window: str = Field(pattern=_DAY, description="Day of the ledger.", json_schema_extra={"format": "date"})
     owner: str = Field(
@@ -78,6 +85,13 @@ class NewRun(StrictModel):
         default=False,
         description="The provider settled nothing in the window: a file that was never ingested is one without lines.",
     )
+
+    @model_validator(mode="after")
+    def _about_one_thing(self) -> Self:
+        of_provider = (self.provider is not None, self.settlement_file is not None)
+        if of_provider != ((self.bank_account is None,) * 2):
+            raise ValueError("name provider and settlement_file, or bank_account alone")
+        return self
 
     @field_validator("ledger_window")
     @classmethod
@@ -100,12 +114,19 @@ class NewRun(StrictModel):
 
     def request(self, actor: str) -> RunRequest:
         """The same, asked for by an actor."""
+        window = date.fromisoformat(self.ledger_window)
+        as_of = None if self.as_of is None else instant_of(self.as_of)
+        if self.bank_account is not None:
+            return run_requests.of_account(
+                self.bank_account, window, self.owner, as_of, actor, is_confirmed=self.confirm
+            )
+        assert self.provider is not None and self.settlement_file is not None
         return RunRequest(
             provider=self.provider,
             settlement_file=self.settlement_file,
-            ledger_window=date.fromisoformat(self.ledger_window),
+            ledger_window=window,
             owner=self.owner,
-            as_of=None if self.as_of is None else instant_of(self.as_of),
+            as_of=as_of,
             actor=actor,
             is_confirmed=self.confirm,
             is_nothing_settled=self.no_settlement,
@@ -153,7 +174,8 @@ class RunView(BaseModel):
     """A run in its current revision; 0 before the first is published."""
 
     id: str
-    provider: str
+    provider: str = Field(description="Provider, or `bank:` and the account.")
+    bank_account: str | None = Field(description="Bank account of a run that is about one.")
     settlement_file: str
     ledger_window: date
     owner: str
@@ -194,7 +216,7 @@ class RunPage(BaseModel):
 class RunQuery(PageQuery):
     """Which runs."""
 
-    provider: Annotated[str | None, Field(pattern=_PROVIDER)] = None
+    provider: Annotated[str | None, Field(pattern=_SCOPE)] = None
     status: Annotated[str | None, *word("run_status")] = None
     ledger_window: Annotated[
         str | None,
@@ -324,7 +346,8 @@ def as_view(run: run_store.Run) -> dict[str, Any]:
         *("provider", "settlement_file", "ledger_window", "owner", "actor", "as_of", "status", "closeout_status"),
         *("revision", "inputs_digest", "failure", "created_at"),
     )
-    return {"id": run.run_id} | {name: getattr(run, name) for name in names} | {"links": links_of(run.run_id)}
+    about = {"id": run.run_id, "bank_account": identifiers.account_of(run.provider)}
+    return about | {name: getattr(run, name) for name in names} | {"links": links_of(run.run_id)}
 
 
 def _execution(request: request_store.Request) -> dict[str, Any]:

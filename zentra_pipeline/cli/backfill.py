@@ -21,7 +21,7 @@ def _as_of(value: str) -> datetime | str:
 
 @click.command("backfill")
 @options.tenant
-@options.provider
+@options.run_scope
 @click.option(
     "--from",
     "first",
@@ -58,7 +58,7 @@ def _as_of(value: str) -> datetime | str:
 def command(
     *,
     tenant: "Tenant",
-    provider: str,
+    scope: str,
     first: date,
     last: date,
     owner: str | None,
@@ -69,8 +69,9 @@ def command(
 ) -> None:
     """Reconcile every window of a range of days, in order.
 
-    The provider's profile says which settlement file a window expects (settlement_file_name). Windows whose file was
-    never ingested are named and skipped. When a run fails, those before it stay published.
+    Of a bank account every day is run, with a statement or without. The provider's profile says which settlement file a
+    window expects (settlement_file_name). Windows whose file was never ingested are named and skipped. When a run
+    fails, those before it stay published.
     """
     from zentra_pipeline.cli import printing, run_output
     from zentra_pipeline.cli.progress import progress
@@ -81,16 +82,16 @@ def command(
 
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
-    windows, skipped = _windows(tenant, provider, first, last)
+    windows, skipped = _windows(tenant, scope, first, last)
     for passed_over in skipped:
         printing.note("{ledger_window}: skipped, {settlement_file} was never ingested".format(**passed_over))
     runs: list[dict[str, object]] = []
-    profile = load_profile(tenant.paths, provider)
+    profile = load_profile(tenant.paths, scope)
     for window, settlement_file in windows:
         grace = profile.callback_grace_minutes
         cutoff = review_cutoff(window, profile.timezone, profile.window_cutoff, grace)
         known_at = as_of if isinstance(as_of, datetime) else cutoff if as_of == CUTOFF else None
-        request = RunRequest(provider, settlement_file, window, owner, known_at, actor, is_confirmed)
+        request = RunRequest(scope, settlement_file, window, owner, known_at, actor, is_confirmed)
         try:
             with progress(f"{window}: ") as show_progress:
                 outcome = reconcile(tenant, request, show_progress, is_alone=False)
@@ -108,17 +109,19 @@ def command(
 
 
 def _windows(
-    tenant: "Tenant", provider: str, first: date, last: date
+    tenant: "Tenant", scope: str, first: date, last: date
 ) -> tuple[list[tuple[date, str]], list[dict[str, str]]]:
     """The windows of the range with their settlement files, and those whose file was never ingested, both in order."""
     from zentra_pipeline.config.profile import load_profile
     from zentra_pipeline.store.files import staged_files
 
-    profile = load_profile(tenant.paths, provider)
-    with tenant.reading() as connection:
-        ingested = {file.file_id for file in staged_files(connection, "settlement") if file.provider == provider}
+    profile = load_profile(tenant.paths, scope)
     days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
     expected = [(day, profile.settlement_file(day)) for day in days]
+    if identifiers.account_of(scope) is not None:
+        return expected, []
+    with tenant.reading() as connection:
+        ingested = {file.file_id for file in staged_files(connection, "settlement") if file.provider == scope}
     skipped = [
         {"ledger_window": day.isoformat(), "settlement_file": file} for day, file in expected if file not in ingested
     ]

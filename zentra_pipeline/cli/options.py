@@ -100,6 +100,25 @@ confirmed = click.option(
     is_flag=True,
     help="Confirm a window or provider name that looks like a mistake.",
 )
+
+
+def run_scope(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options --provider and --bank-account, of which one is given; the command gets `scope`: whose its runs are."""
+
+    @wraps(command)
+    def with_scope(*, provider: str | None, bank_account: str | None, **given: Any) -> Any:
+        if (provider is None) == (bank_account is None):
+            raise UsageError("name either --provider or --bank-account")
+        scope = identifiers.bank_scope(bank_account) if bank_account is not None else provider
+        return command(scope=scope, **given)
+
+    about_account = click.option("--bank-account", metavar="A", help="Bank account, instead of a provider.")
+    about_provider = click.option(
+        "--provider", metavar="P", callback=checked(identifiers.provider_id), help="Provider."
+    )
+    return about_provider(about_account(with_scope))
+
+
 owner = click.option(
     "--owner",
     metavar="O",

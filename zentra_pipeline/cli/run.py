@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @options.tenant
-@options.provider
+@options.run_scope
 @click.option(
     "--settlement-file",
     metavar="ID",
-    required=True,
     callback=options.checked(identifiers.settlement_file_id),
-    help="Settlement file to reconcile; it must have been ingested.",
+    help="Settlement file to reconcile; it must have been ingested. A run of a bank account has none.",
 )
 @click.option(
     "--ledger-window",
@@ -46,8 +45,8 @@ if TYPE_CHECKING:
 def command(
     *,
     tenant: "Tenant",
-    provider: str,
-    settlement_file: str,
+    scope: str,
+    settlement_file: str | None,
     ledger_window: date,
     owner: str,
     as_of: datetime | None,
@@ -56,17 +55,23 @@ def command(
     is_confirmed: bool,
     as_json: bool,
 ) -> None:
-    """Reconcile one ledger window of a provider against its settlement file.
+    """Reconcile one ledger window of a provider against its settlement file, or one day of a bank account.
 
     The same request again is the same run: unchanged inputs change nothing, later ones make a new revision.
     """
     from zentra_pipeline.cli import printing, run_output
     from zentra_pipeline.cli.progress import progress
+    from zentra_pipeline.config.profile import load_profile
     from zentra_pipeline.defs.launch import RunRequest, reconcile
+    from zentra_pipeline.errors import UsageError
 
+    is_of_account = identifiers.account_of(scope) is not None
+    if is_of_account == (settlement_file is not None):
+        named = "a run of a bank account has no --settlement-file" if is_of_account else "name the --settlement-file"
+        raise UsageError(named)
     request = RunRequest(
-        provider=provider,
-        settlement_file=settlement_file,
+        provider=scope,
+        settlement_file=settlement_file or load_profile(tenant.paths, scope).settlement_file(ledger_window),
         ledger_window=ledger_window,
         owner=owner,
         as_of=as_of,

@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from zentra_pipeline import identifiers
 from zentra_pipeline.cli import printing
 
 if TYPE_CHECKING:
     from zentra_pipeline.defs.launch import RunOutcome, RunRequest
 
 _BUCKETS = ("matched", "in_transit", "excepted", "accounted", "duplicates", "quarantined")
-_SIDES = {"settlement": "settlement lines", "ledger": "ledger movements", "callback": "callbacks"}
+_SIDES = {
+    "settlement": "settlement lines",
+    "ledger": "ledger movements",
+    "callback": "callbacks",
+    "bank": "bank lines",
+    "payout": "payouts",
+}
 
 
 def as_object(request: "RunRequest", outcome: "RunOutcome") -> dict[str, Any]:
@@ -21,6 +28,7 @@ def as_object(request: "RunRequest", outcome: "RunOutcome") -> dict[str, Any]:
         "status": outcome.status,
         "is_new_revision": outcome.is_new_revision,
         "provider": request.provider,
+        **_of_account(request.provider),
         "settlement_file": request.settlement_file,
         "ledger_window": request.ledger_window.isoformat(),
         "owner": outcome.owner,
@@ -36,12 +44,22 @@ def as_object(request: "RunRequest", outcome: "RunOutcome") -> dict[str, Any]:
     }
 
 
+def _of_account(scope: str) -> dict[str, str]:
+    """The bank account of a run of one; nothing for a provider's."""
+    account = identifiers.account_of(scope)
+    return {} if account is None else {"bank_account": account}
+
+
 def print_run(request: "RunRequest", outcome: "RunOutcome") -> None:
     """Say on stdout what the run found: where every row went, what is still open, what needs a person."""
     summary = outcome.summary
     news = "published" if outcome.is_new_revision else "nothing new since"
     printing.say(f"Run {outcome.run_id}: {news} revision {outcome.revision}, {outcome.status.replace('_', ' ')}")
-    printing.say(f"{request.provider}, {request.settlement_file} against the ledger of {request.ledger_window}")
+    account = identifiers.account_of(request.provider)
+    if account is None:
+        printing.say(f"{request.provider}, {request.settlement_file} against the ledger of {request.ledger_window}")
+    else:
+        printing.say(f"bank account {account} against the payouts up to {request.ledger_window}")
     matches = printing.counted(summary.matches, "match", "matches")
     open_items = printing.counted(summary.open_items, "open item")
     printing.say(f"{matches}, {open_items}, as known at {outcome.as_of}\n")
@@ -50,7 +68,14 @@ def print_run(request: "RunRequest", outcome: "RunOutcome") -> None:
         printing.print_table(headings, map(_conservation_row, summary.conservation), amounts=headings[2:])
         printing.say()
     if summary.rollforward:
-        headings = ("not settled yet", "opening", "posted", "settled", "written off", "closing")
+        headings = (
+            "not settled yet" if account is None else "in transit",
+            "opening",
+            "posted",
+            "settled",
+            "written off",
+            "closing",
+        )
         printing.print_table(headings, map(_rollforward_row, summary.rollforward), amounts=headings[1:])
         printing.say()
     _print_exceptions(summary.opened, summary.resolved)

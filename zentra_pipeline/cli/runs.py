@@ -19,7 +19,12 @@ def command() -> None:
 
 @command.command("list")
 @options.tenant
-@click.option("--provider", metavar="P", callback=options.checked(identifiers.provider_id), help="Only its runs.")
+@click.option(
+    "--provider",
+    metavar="P",
+    callback=options.checked(identifiers.scope_id),
+    help="Only its runs; bank:A for an account.",
+)
 @options.home
 @options.as_json
 def list_runs(tenant: "Tenant", provider: str | None, as_json: bool) -> None:

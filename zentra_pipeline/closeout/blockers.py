@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from zentra_pipeline import identifiers, vocabulary
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
+from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.queue import run_queue
 from zentra_pipeline.reconcile import continuity
@@ -71,6 +72,8 @@ def of_facts(
 
 def _concerns(run: run_store.Run, file: StagedFile, window_ends_at: datetime) -> bool:
     first_at = instant_of(file.first_at) if file.first_at else None
+    if file.kind == staged_tables.BANK_KIND:
+        return identifiers.account_of(run.provider) is not None and (first_at is None or first_at < window_ends_at)
     if file.kind == "settlement":
         return (file.provider, file.file_id) == (run.provider, run.settlement_file)
     if file.kind == "ledger":
@@ -170,4 +173,4 @@ def _about(run: run_store.Run) -> dict[str, str]:
 
 def registered(connection: Connection) -> list[StagedFile]:
     """Every registered file of every kind."""
-    return [file for kind in identifiers.PROVIDER_KINDS for file in file_store.staged_files(connection, kind)]
+    return [file for kind in identifiers.FILE_KINDS for file in file_store.staged_files(connection, kind)]

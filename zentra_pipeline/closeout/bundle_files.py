@@ -153,7 +153,7 @@ def write_write_offs(opened: CloseoutTables, path: Path) -> int:
     )
 
 
-def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
+def write_decisions(decisions: Sequence[Decision], path: Path, *, is_of_bank: bool = False) -> int:
     """Write `decisions.jsonl`: what was decided, in the order of the log, with what there was to approve.
 
     Where a file is attached to one of them, each says so by digest (version 3 of the payload).
@@ -171,7 +171,7 @@ def write_decisions(decisions: Sequence[Decision], path: Path) -> int:
         "owner",
         "resolution",
     )
-    with_files = has_attachments(decisions)
+    with_files = is_of_bank or has_attachments(decisions)
     rows = (
         {name: getattr(decision, name) for name in names}
         | ({attachments.DETAIL: decision.details.get(attachments.DETAIL)} if with_files else {})

@@ -16,9 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import canonical_json, durable_files, locks
+from zentra_pipeline import canonical_json, durable_files, identifiers, locks, sql_text
 from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, payload, report, seal
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
@@ -385,7 +386,8 @@ def _write_files(
     bundle_files.write_open_items(opened, folder / "open_items.jsonl")
     bundle_files.write_write_offs(opened, folder / "write_offs.jsonl")
     decided = _decisions_in_bundle(candidate, opened)
-    decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl")
+    is_of_bank = identifiers.account_of(candidate.run.provider) is not None and candidate.has_run
+    decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl", is_of_bank=is_of_bank)
     events = event_lines.write(candidate.tenant, candidate.run.run_id, folder / "events.jsonl")
     totals = bundle_files.control_totals(opened, decisions, events, rows)
     bundle_files.write_object(totals, folder / "control_totals.json")
@@ -402,12 +404,47 @@ def _write_files(
         has_activity=candidate.has_run,
         log_position=candidate.log_position,
         has_attachments=bundle_files.has_attachments(decided),
+        bank=_bank(candidate),
     )
     sealed_rows = [
         bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")
     ]
     (folder / "report.html").write_bytes(report.report(content, totals, *sealed_rows))
     return content
+
+
+def _bank(candidate: CloseoutCandidate) -> dict[str, Any] | None:
+    """The account of a run of one, and the runs whose payouts it judged with the seals they have; else null."""
+    account = identifiers.account_of(candidate.run.provider)
+    if account is None or not candidate.has_run:
+        return None
+    states = candidate.paths.root / candidate.revision.tables["payout_states"]["path"]
+    with duckdb.connect() as connection:
+        judged = connection.execute(
+            "select distinct payout_provider, reported_run_id, reported_revision "
+            f"from read_parquet({sql_text.file_literal(states)}) order by all"
+        ).fetchall()
+    with candidate.tenant.reading() as connection:
+        seals = {
+            (item.run_id, item.run_revision): item
+            for _, run_id, _ in judged
+            for item in closeout_store.of_run(connection, run_id)
+            if item.seal_digest is not None
+        }
+    return {
+        "account": account,
+        "payouts": [
+            {
+                "provider": provider,
+                "run_id": run_id,
+                "revision": revision,
+                "closeout_id": None if cited is None else cited.closeout_id,
+                "seal_digest": None if cited is None else cited.seal_digest,
+            }
+            for provider, run_id, revision in judged
+            for cited in [seals.get((run_id, revision))]
+        ],
+    }
 
 
 def _inputs(candidate: CloseoutCandidate, decided: list[Decision]) -> dict[str, Any]:

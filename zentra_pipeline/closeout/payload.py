@@ -13,6 +13,7 @@ from zentra_pipeline.store.closeouts import Closeout
 PAYLOAD_KIND: Final = "zentra.closeout"
 VERSION: Final = 2
 WITH_ATTACHMENTS: Final = 3
+OF_BANK_ACCOUNT: Final = 4
 
 
 def policy_result(policy: Policy, closeout: Closeout, quarantine_accepted: str | None) -> dict[str, Any]:
@@ -49,11 +50,13 @@ def payload(
     has_activity: bool,
     log_position: int,
     has_attachments: bool = False,
+    bank: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The payload without `files`, which are described when they lie in the bundle. All text, integers and booleans.
 
     `log_position` is the place of the last decision that the tables include; later ones are not in what is
-    closed. `has_attachments` is whether decisions of the bundle name files: the payload is then of version 3.
+    closed. `has_attachments` is whether decisions of the bundle name files: the payload is then of version 3. `bank`
+    is there for a run of a bank account, and makes it version 4: the account, and the runs whose payouts it judged.
     """
     amends = None
     if amended is not None:
@@ -64,7 +67,8 @@ def payload(
         }
     return {
         "type": PAYLOAD_KIND,
-        "version": WITH_ATTACHMENTS if has_attachments else VERSION,
+        "version": OF_BANK_ACCOUNT if bank is not None else WITH_ATTACHMENTS if has_attachments else VERSION,
+        **({} if bank is None else {"bank": dict(bank)}),
         "closeout_id": closeout.closeout_id,
         "closeout_revision": closeout.revision,
         "tenant": tenant,
@@ -112,13 +116,23 @@ def reason_to_amend(sealed: run_store.Revision, now: run_store.Revision) -> str:
         "ledger": "late ledger posting",
         "callbacks": "late callback",
         "internal_events": "late internal event",
+        "bank_statement": "bank statement",
     }
     own = now.manifest.get("run", {}).get("settlement_file")
+    if _payouts(now) != _payouts(sealed):
+        words |= {"payouts": "payouts of providers"}
+        came.append({"kind": "payouts", "file_id": "reported since", "sequence": -1})
     reasons = [_files_text(words[kind], ids) for kind in words if (ids := _ids(came, kind, own))]
     return (
         "; ".join(reasons)
         or "the run was made again after decisions, settings, quarantined rows or an earlier run changed"
     )
+
+
+def _payouts(revision: run_store.Revision) -> Sequence[Any]:
+    """The revisions whose payouts a run of a bank account took."""
+    found: Sequence[Any] = revision.manifest.get("bank", {}).get("payouts", ())
+    return found
 
 
 def _ids(came: Sequence[Mapping[str, Any]], kind: str, own_settlement_file: str | None) -> list[str]:

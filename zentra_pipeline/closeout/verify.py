@@ -297,6 +297,12 @@ _PAYLOAD: dict[Any, Any] = {
     "chain": {"sequence": int, "previous_seal": (_HEX, None)},
     "amends": (None, {"closeout_id": _TEXT, "seal_digest": _HEX, "reason": str}),
 }
+_BANK = {
+    "account": _TEXT,
+    "payouts": [
+        {"provider": _TEXT, "run_id": _TEXT, "revision": int, "closeout_id": (_TEXT, None), "seal_digest": (_HEX, None)}
+    ],
+}
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 _OF_A_MONTH = ("closeout_id", "tenant", "scope", "actor", "prepared_by", "approved_by", "closeout_revision")
 _PERIOD_PAYLOAD: dict[Any, Any] = {
@@ -309,11 +315,13 @@ _PERIOD_PAYLOAD: dict[Any, Any] = {
     "digests": {"code": _HEX},
 }
 # Version 2 names the place in the log of the last decision it includes, and lists what was written off; version 3 has
-# decisions to which files are attached, by digest.
+# decisions to which files are attached, by digest; version 4 is of a bank account, and names the runs of providers
+# whose payouts it judged, with their seals where they had any.
 _PAYLOADS: dict[Any, dict[Any, Any]] = {
     ("zentra.closeout", 1): _PAYLOAD,
     ("zentra.closeout", 2): {**_PAYLOAD, "version": 2, "log_position": int},
     ("zentra.closeout", 3): {**_PAYLOAD, "version": 3, "log_position": int},
+    ("zentra.closeout", 4): {**_PAYLOAD, "version": 4, "log_position": int, "bank": _BANK},
     ("zentra.period_closeout", 1): _PERIOD_PAYLOAD,
 }
 _KEY_RECORD: dict[Any, Any] = {
@@ -406,6 +414,7 @@ _DECISIONS: dict[int, dict[Any, Any]] = {
     1: _DECISION,
     2: _DECISION_2,
     3: {**_DECISION_2, "attachment": (_ATTACHMENT, None)},
+    4: {**_DECISION_2, "attachment": (_ATTACHMENT, None)},
 }
 _WRITE_OFF: dict[Any, Any] = {
     "item_type": _WORD,

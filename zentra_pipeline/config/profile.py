@@ -252,8 +252,23 @@ class Profile(BaseModel):
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
+def of_bank_account() -> Profile:
+    """How a run of a bank account is judged (ADR 0061); what differs by payout is in the profiles of the providers."""
+    return Profile(
+        clearing_accounts=("cash_in_transit",),
+        expects_callbacks=False,
+        settlement_lag_days=3,
+        callback_grace_minutes=0,
+        match_line_types=("payment",),
+        settlement_file_name="bank_%Y_%m_%d",
+    )
+
+
 def load_profile(paths: TenantPaths, provider: str) -> Profile:
     """The profile of a provider; all defaults without a file. ConfigurationError names file, key and what may be."""
+    if identifiers.account_of(provider) is not None:
+        identifiers.scope_id(provider)
+        return of_bank_account()
     path = paths.providers / f"{identifiers.provider_id(provider)}.yml"
     if not path.exists():
         return Profile()

@@ -73,6 +73,13 @@ def reconcile(
 def run_queued(tenant: Tenant, provider: str, progress: Progress | None = None) -> window_run.Followed:
     """Make what is queued of a provider again through the Dagster assets, in order; see run_queue."""
     followed = window_run.Followed()
+    _make_again(tenant, provider, followed, progress)
+    for scope in run_queue.accounts_waiting(tenant):
+        _make_again(tenant, scope, followed, progress)
+    return followed
+
+
+def _make_again(tenant: Tenant, provider: str, followed: window_run.Followed, progress: Progress | None) -> None:
     while taken := run_queue.take_next(tenant, provider, followed.failures.keys()):
         request, run = taken
         try:
@@ -82,7 +89,6 @@ def run_queued(tenant: Tenant, provider: str, progress: Progress | None = None) 
             continue
         followed.results += [reconciler.results[-1], *reconciler.followed.results]
         followed.failures |= reconciler.followed.failures
-    return followed
 
 
 def execute(tenant: Tenant, request: Request) -> None:

@@ -130,6 +130,35 @@ class CallbackLate(EventData):
     due_at: Instant | None
 
 
+class PayoutFact(OfWindow):
+    """A payout, as a run of its bank account sees it; `provider` is `bank:` and the account."""
+
+    run_revision: Revision
+    payout_provider: str = Field(description="The provider that paid it out.")
+    payout_id: str
+    batch_id: str | None
+    currency: str
+    paid_out_minor: int
+    credited_minor: int
+    fee_minor: int = Field(description="What the bank kept.")
+    returned_minor: int
+    credited_on: Day | None
+    match_id: str | None
+    status: str
+
+
+class PayoutCredited(PayoutFact):
+    """A payout is in the bank, in whole or in part."""
+
+
+class PayoutReturned(PayoutFact):
+    """A payout was taken back by the bank, or its provider reports it failed or returned."""
+
+
+class PayoutOverdue(PayoutFact):
+    """A payout is not in the bank after the lag that its provider's profile allows."""
+
+
 class ExceptionDecided(ExceptionFact):
     """Something was decided about an exception, by a person or by a run."""
 
@@ -245,6 +274,9 @@ EXCEPTION_ASSIGNED: Final = "reconciliation.exception.assigned"
 EXCEPTION_RESOLVED: Final = "reconciliation.exception.resolved"
 EXCEPTION_REOPENED: Final = "reconciliation.exception.reopened"
 CALLBACK_LATE: Final = "reconciliation.callback.late"
+PAYOUT_CREDITED: Final = "reconciliation.payout.credited"
+PAYOUT_RETURNED: Final = "reconciliation.payout.returned"
+PAYOUT_OVERDUE: Final = "reconciliation.payout.overdue"
 CLOSEOUT_COMPLETED: Final = "reconciliation.closeout.completed"
 CLOSEOUT_AMENDED: Final = "reconciliation.closeout.amended"
 PERIOD_COMPLETED: Final = "reconciliation.period.completed"
@@ -264,6 +296,9 @@ DATA: Final[Mapping[str, type[EventData]]] = {
     EXCEPTION_RESOLVED: ExceptionResolved,
     EXCEPTION_REOPENED: ExceptionReopened,
     CALLBACK_LATE: CallbackLate,
+    PAYOUT_CREDITED: PayoutCredited,
+    PAYOUT_RETURNED: PayoutReturned,
+    PAYOUT_OVERDUE: PayoutOverdue,
     CLOSEOUT_COMPLETED: CloseoutCompleted,
     CLOSEOUT_AMENDED: CloseoutAmended,
     PERIOD_COMPLETED: PeriodCompleted,

@@ -34,6 +34,8 @@ def stage_callbacks(tenant: Tenant, provider: str, now: datetime) -> "list[Inges
 
     UsageError when a profile or a secret is missing or wrong; what could not be ingested stays in the inbox.
     """
+    if identifiers.account_of(provider) is not None:  # nobody signs for a bank account
+        return []
     identifiers.provider_id(provider)
     with tenant.reading() as connection:
         if all(waiting.provider != provider for waiting in inbox_store.waiting(connection)):

@@ -40,20 +40,18 @@ class DeclaredTable:
 def tables() -> dict[str, DeclaredTable]:
     """Every published table by name, in the order in which documentation lists them."""
     declared = shipped_yaml.read(DECLARATIONS)
-    models = {
-        model["name"]: model
-        for model in shipped_yaml.read(settings.DBT_PROJECT / "models" / "marts" / "_marts.yml")["models"]
-    }
+    models = {model["name"]: model for model in lake_files.mart_declarations()}
     sources = shipped_yaml.read(settings.DBT_PROJECT / "models" / "staging" / "_sources.yml")["sources"]
     found = {
         table["name"]: _table(table["name"], table["description"], table["columns"]) for table in declared["tables"]
     }
-    for name in (name for name in lake_files.ROW_ORDER if name not in lake_views.INTERNAL):
+    for name in (name for name in lake_files.ALL_ROW_ORDERS if name not in lake_views.INTERNAL):
         own = models[name]["columns"]
         named = {column["name"] for column in own}
         added = [column for column in declared["of_the_run"] if column["name"] not in named]
         resolved = declared["resolved"] if name == "exceptions" else []
-        columns = [*own, *added, *(column for column in resolved if column["name"] not in named)]
+        of_the_bank = declared["of_the_bank"] if name == "payouts" else []
+        columns = [*own, *added, *of_the_bank, *(column for column in resolved if column["name"] not in named)]
         found[name] = _table(name, models[name]["description"], columns)
         if name == "open_items":
             about = "An item open in the newest run of its provider."

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, settings, shipped_yaml, sql_text
+from zentra_pipeline import durable_files, identifiers, settings, shipped_yaml, sql_text
 from zentra_pipeline.published import schema_before
 from zentra_pipeline.settings import TenantPaths
 
@@ -35,6 +35,21 @@ ROW_ORDER: Final[Mapping[str, str]] = {
     "evidence_items": "provider_reference, settlement_file, ledger_entry, line_id, transaction_id, currency, "
     "provider_event_id",
 }
+# What runs of a bank account publish instead of, or beside, what other runs do (ADR 0061).
+_BANK_ONLY: Final[Mapping[str, str]] = {
+    "payout_states": "payout_provider, payout_id, currency",
+    "cash_in_transit": "payout_provider, currency",
+    "account_balances": "currency",
+}
+_PROVIDER_ONLY: Final = frozenset({"payouts"})
+# Tables that a run of a bank account publishes in the words of the bank, and the model that has them so.
+_RELATIONS_OF_BANK: Final[Mapping[str, str]] = {"conservation": "bank_conservation"}
+ROW_ORDER_OF_BANK: Final[Mapping[str, str]] = {
+    **{name: order for name, order in ROW_ORDER.items() if name not in _PROVIDER_ONLY},
+    **_BANK_ONLY,
+}
+ALL_ROW_ORDERS: Final[Mapping[str, str]] = {**ROW_ORDER, **_BANK_ONLY}
+_MART_FILES: Final = ("marts/_marts.yml", "bank/_bank_marts.yml")
 # What every published row says beside its mart's columns: whose it is, and the window of the run it names.
 _OF_THE_RUN: Final = {"tenant_id": "varchar", "provider": "varchar", "ledger_window": "date"}
 # Sorting and writing a file keeps one core busy; the second table is written beside the first.
@@ -57,11 +72,17 @@ class PublishedFile:
 @cache
 def _columns() -> dict[str, dict[str, str]]:
     """Column name → type of every mart, from the contracts in the dbt project."""
-    content = shipped_yaml.read(settings.DBT_PROJECT / "models" / "marts" / "_marts.yml")
     return {
         model["name"]: {column["name"]: column["data_type"] for column in model["columns"]}
-        for model in content["models"]
+        for model in mart_declarations()
     }
+
+
+@cache
+def mart_declarations() -> list[dict[str, Any]]:
+    """The published models as the dbt project declares them: names, descriptions, columns."""
+    files = (settings.DBT_PROJECT / "models" / name for name in _MART_FILES)
+    return [model for file in files for model in shipped_yaml.read(file)["models"]]
 
 
 def columns_sql(table: str) -> str:
@@ -184,17 +205,21 @@ def publish(
             cast({sql_text.literal(ledger_window)} as date)) as ledger_window""",
     }
 
+    is_of_bank = identifiers.account_of(provider) is not None
+    row_order = ROW_ORDER_OF_BANK if is_of_bank else ROW_ORDER
+
     def write(table: str) -> PublishedFile:
         wanted = declared_columns()[table] if columns is None else columns[table]
         written = [name for name in wanted if name in declared_columns()[table]]
         names = ", ".join(constants.get(name, name) if name not in _columns()[table] else name for name in written)
-        ordered = ", ".join(f"{column} asc nulls last" for column in ROW_ORDER[table].split(", "))
-        rows = f'select {names} from "window".zentra.{table} as published order by {ordered}'
+        ordered = ", ".join(f"{column} asc nulls last" for column in row_order[table].split(", "))
+        relation = _RELATIONS_OF_BANK.get(table, table) if is_of_bank else table
+        rows = f'select {names} from "window".zentra.{relation} as published order by {ordered}'
         relative = Path("lake", table) / folder / f"{run_id}-r{revision}.parquet"
         with connection.cursor() as cursor:
             return replace(write_parquet(cursor, rows, paths, relative), columns=written)
 
-    tables = [table for table in ROW_ORDER if columns is None or table in columns]
+    tables = [table for table in row_order if columns is None or table in columns]
     with ThreadPoolExecutor(_WRITERS) as writers:
         return dict(zip(tables, writers.map(write, tables), strict=True))
 
@@ -205,9 +230,14 @@ def columns_of(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[st
     return {name: entry.get("columns") or before.get(name, declared_columns()[name]) for name, entry in tables.items()}
 
 
+def tables_of(provider: str) -> Sequence[str]:
+    """The tables that the runs of a provider, or of a bank account, publish."""
+    return list(ROW_ORDER if identifiers.account_of(provider) is None else ROW_ORDER_OF_BANK)
+
+
 def declared_columns() -> dict[str, Sequence[str]]:
     """The columns in which tables are published today."""
-    return {name: list(sql_text.column_types(reader_columns(name))) for name in ROW_ORDER}
+    return {name: list(sql_text.column_types(reader_columns(name))) for name in ALL_ROW_ORDERS}
 
 
 def write_parquet(

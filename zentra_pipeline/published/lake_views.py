@@ -12,7 +12,14 @@ from zentra_pipeline import identifiers, sql_text
 from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.events import segment_rows
 from zentra_pipeline.published import operational_tables
-from zentra_pipeline.published.lake_files import ROW_ORDER, bank_rows, published_rows, reader_columns, staged_rows
+from zentra_pipeline.published.lake_files import (
+    ALL_ROW_ORDERS,
+    ROW_ORDER,
+    bank_rows,
+    published_rows,
+    reader_columns,
+    staged_rows,
+)
 from zentra_pipeline.published.operational_tables import OperationalTables
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import files as file_store
@@ -31,6 +38,10 @@ EVIDENCE_COLUMNS: Final = (
 )
 # Published tables that are also there as they were when each closeout was sealed, as `<table>_as_closed`.
 AS_CLOSED: Final = ("matches", "match_legs", "three_way", "exceptions", "open_items", "conservation", "rollforward")
+
+
+# What is read from other tables: the words of the bank for what its runs publish, and the way of a payment to cash.
+OF_THE_BANK: Final = ("bank_matches", "bank_match_legs", "bank_open_items", "cash_story")
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,7 @@ def view_makers(paths: TenantPaths, snapshot: Snapshot) -> dict[str, Callable[[]
     from zentra_pipeline.contracts.staged_tables import BANK_TABLES, TABLE_OF_KIND
 
     makers: dict[str, Callable[[], str | None]] = {
-        table: partial(_current_rows, paths, snapshot, table) for table in ROW_ORDER if table not in INTERNAL
+        table: partial(_current_rows, paths, snapshot, table) for table in ALL_ROW_ORDERS if table not in INTERNAL
     }
     makers |= {f"{table}_as_closed": partial(_rows_as_closed, paths, snapshot, table) for table in AS_CLOSED}
     makers["open_items_now"] = partial(_open_items_now, paths, snapshot)
@@ -152,6 +163,10 @@ def view_makers(paths: TenantPaths, snapshot: Snapshot) -> dict[str, Callable[[]
     for table in BANK_TABLES:
         makers[table] = partial(_bank_rows, paths, snapshot, table)
     makers["quarantine"] = partial(_staged_rows, paths, snapshot, None)
+    if "payouts" in makers:  # behind the tables that it reads
+        makers["payouts"] = makers.pop("payouts")
+    for table in OF_THE_BANK:
+        makers[table] = partial(sql_text.statement, "published", table)
     makers["journal_proposals"] = partial(_journal, paths, snapshot)  # the last: it reads those before it
     return makers
 
@@ -217,7 +232,8 @@ def _current_rows(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | N
         f"qualify row_number() over (partition by {key} order by run_sequence desc nulls last) = 1"
     )
     if table == "payouts":
-        return f"select {columns} from ({newest}) as published" + _ordered("ledger_window", key)
+        reported = f"(select {columns} from ({newest}))"
+        return sql_text.statement("published", "payouts").replace("reported_payouts", reported)
     if table == "exceptions":
         newest = f"select {columns} from ({newest})"
         return decided_by(newest, "states.closeout_id is null") + _ordered("ledger_window", key)

@@ -15,6 +15,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from zentra_pipeline import identifiers
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
@@ -63,6 +64,35 @@ def follow_void(connection: Connection, run: Run, actor: str, now: datetime) -> 
     for later in run_store.later_runs(connection, run):
         _withdraw(connection, later, actor, now, why)
         request_store.queue(connection, later.run_id, actor, now, f"{_FOLLOWS}{why}")
+    if identifiers.account_of(run.provider) is None:
+        follow_payouts(connection, run, (), actor, now)
+
+
+def follow_payouts(connection: Connection, run: Run, accounts: Collection[str], actor: str, now: datetime) -> None:
+    """Record what follows from payouts of a provider's `run` that came, changed or are gone: into these bank accounts.
+
+    Runs of the accounts that took its payouts, or are of its window or a later one, are queued in their order of
+    creation, and lose their preparation.
+    """
+    why = f"payouts of {run.provider} ({run.settlement_file} {run.ledger_window}) are at revision {run.revision}"
+    for later in run_store.list_runs(connection):
+        account = identifiers.account_of(later.provider)
+        if account is None or not later.is_published:
+            continue
+        taken = run_store.current_revision(connection, later.run_id).manifest.get("bank", {}).get("payouts", ())
+        is_concerned = account in accounts and later.ledger_window >= run.ledger_window
+        if is_concerned or any(entry["run_id"] == run.run_id for entry in taken):
+            _withdraw(connection, later, actor, now, why)
+            request_store.queue(connection, later.run_id, actor, now, f"{_FOLLOWS}{why}")
+
+
+def accounts_waiting(tenant: Tenant) -> list[str]:
+    """The scopes of bank accounts of which a run is queued to be made again."""
+    now = datetime.now(UTC)
+    with tenant.reading() as connection:
+        scopes = sorted({run.provider for run in run_store.list_runs(connection) if run.is_published})
+        of_accounts = [scope for scope in scopes if identifiers.account_of(scope) is not None]
+        return [scope for scope in of_accounts if _takeable(connection, scope, (), now)]
 
 
 def begin(connection: Connection, run_id: str, now: datetime) -> Request | None:

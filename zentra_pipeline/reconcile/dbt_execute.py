@@ -17,8 +17,9 @@ import duckdb
 
 from zentra_pipeline import settings
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
-from zentra_pipeline.reconcile import dbt_project
+from zentra_pipeline.reconcile import dbt_project, run_kinds
 from zentra_pipeline.reconcile.dbt_project import CompiledNode
+from zentra_pipeline.reconcile.run_kinds import RunKind
 
 # How DuckDB says that a sum, a HUGEINT, is no BIGINT.
 _TOO_LARGE: Final = re.compile(r"INT128 with value (-?[0-9]+) can't be cast .* out of range", re.DOTALL)
@@ -46,8 +47,9 @@ def build(
     connection: duckdb.DuckDBPyConnection,
     on_node: Callable[[str], None] | None = None,
     read_afterwards: Collection[str] | None = None,
+    kind: RunKind = run_kinds.PROVIDER,
 ) -> list[NodeResult]:
-    """Build and test every model in a run's database; `on_node` hears the name of each node as it starts.
+    """Build and test every model of a kind in a run's database; `on_node` hears the name of each node as it starts.
 
     Of what is `read_afterwards`, models by name, everything stays; other tables go as soon as nothing reads them any
     more. Without it all stay.
@@ -56,7 +58,7 @@ def build(
     of the statements, whichever was done first. Raises ControlFailedError when a test fails, RunFailedError when a
     model does; both name node and reason.
     """
-    statements = dbt_project.statements()
+    statements = dbt_project.statements(kind)
     unread = _UnreadTables(connection, statements, read_afterwards)
     results = _execute(connection, statements, on_node or (lambda name: None), unread)
     broken = next((result for result in results if result.status == "error"), None)
@@ -67,6 +69,11 @@ def build(
         named = "; ".join(f"{name} ({rows} rows)" for name, rows in failed)
         raise ControlFailedError(f"controls do not hold, so nothing was published: {named}", failed)
     return results
+
+
+def _name_in_place(statement: CompiledNode) -> str:
+    """The name of what a model makes, which is another's where it is in the place of that."""
+    return statement.name if statement.table is None else statement.table.split(".", 1)[1]
 
 
 class _UnreadTables:
@@ -90,7 +97,7 @@ class _UnreadTables:
             tables = (parent.unique_id for parent in parents if parent.materialized == "table")
             views = (self._read[parent.unique_id] for parent in parents if parent.materialized == "view")
             self._read[node] = frozenset(tables).union(*views)
-        kept = {one.unique_id for one in statements if one.name in read_afterwards}
+        kept = {one.unique_id for one in statements if _name_in_place(one) in read_afterwards}
         kept |= frozenset[str]().union(*(self._read[node] for node in kept if self._by_id[node].materialized == "view"))
         for node in self._by_id:
             for table in self._read[node] - kept:

@@ -1,7 +1,8 @@
 """The dbt project as a run needs it: its digest, its manifest, and every model and data test as dbt compiled it.
 
 Parsed and compiled once, by dbt, and kept beside the project's target; made again when a file of the project or dbt's
-version changes. Does not belong here: executing any of it.
+version changes. A run of a provider and one of a bank account execute different parts of it (run_kinds). Executing any
+of it does not belong here.
 """
 
 import hashlib
@@ -19,7 +20,9 @@ import orjson
 
 from zentra_pipeline import settings
 from zentra_pipeline.errors import RunFailedError
-from zentra_pipeline.reconcile import statement_shapes
+from zentra_pipeline.published import lake_files
+from zentra_pipeline.reconcile import run_kinds, statement_shapes
+from zentra_pipeline.reconcile.run_kinds import RunKind
 
 DATABASE_VARIABLE: Final = "ZENTRA_RUN_DATABASE"
 # What a run heeds of a node's configuration, as dbt defaults it: it counts a test's rows, and makes a table or a view.
@@ -47,7 +50,8 @@ class CompiledNode:
 
     `relation` is what a model makes, a `table` or `view` by `materialized`, null for a test. `parents` are the ids of
     the statements that must have been executed before. `columns` gives the types of what a model makes. It has no rows
-    where all tables of one list of `empty_when`, each `<schema>.<table>`, are empty.
+    where all tables of one list of `empty_when`, each `<schema>.<table>`, are empty. One that `is_of_bank` is executed
+    by runs of a bank account only, and in the place of the model that it is `instead_of`.
     """
 
     unique_id: str
@@ -59,6 +63,8 @@ class CompiledNode:
     parents: tuple[str, ...]
     columns: Mapping[str, str] = field(default_factory=dict)
     empty_when: tuple[tuple[str, ...], ...] = ()
+    is_of_bank: bool = False
+    instead_of: str | None = None
 
     @property
     def table(self) -> str | None:
@@ -92,9 +98,9 @@ def manifest() -> dict[str, Any]:
 
 
 @cache
-def statements() -> tuple[CompiledNode, ...]:
-    """What a run executes, parents first: every model, and every data test that reads no seed."""
-    kept = orjson.loads(_kept("statements").read_bytes())
+def statements(kind: RunKind = run_kinds.PROVIDER) -> tuple[CompiledNode, ...]:
+    """What a run of a kind executes, parents first: its models, and every data test of them that reads no seed."""
+    kept = orjson.loads(_kept(f"statements-{kind}").read_bytes())
     return tuple(
         CompiledNode(
             **{**entry, "parents": tuple(entry["parents"]), "empty_when": tuple(map(tuple, entry["empty_when"]))}
@@ -104,13 +110,15 @@ def statements() -> tuple[CompiledNode, ...]:
 
 
 def _kept(name: str) -> Path:
-    """The file of the compiled project in one of its two forms; has dbt compile the project where it is missing."""
+    """The file of the compiled project in one of its forms; has dbt compile the project where it is missing."""
     made_from = f"{digest()[:16]}-dbt-{metadata.version('dbt-core')}-duckdb-{metadata.version('duckdb')}"
     kept = target_folder() / f"{name}-{made_from}.json"
     if not kept.exists():
         parsed, compiled = _compile()
         _keep(kept.with_name(f"manifest-{made_from}.json"), orjson.dumps(parsed))
-        _keep(kept.with_name(f"statements-{made_from}.json"), orjson.dumps([asdict(one) for one in compiled]))
+        for kind, of_kind in compiled.items():
+            content = orjson.dumps([asdict(one) for one in of_kind])
+            _keep(kept.with_name(f"statements-{kind}-{made_from}.json"), content)
     return kept
 
 
@@ -126,7 +134,7 @@ def target_folder() -> Path:
     return settings.DBT_PROJECT / "target"
 
 
-def _compile() -> tuple[dict[str, Any], list[CompiledNode]]:
+def _compile() -> tuple[dict[str, Any], dict[RunKind, list[CompiledNode]]]:
     """Have dbt parse and compile the project against a database that it may leave empty: no model asks one anything."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
@@ -145,16 +153,25 @@ def _compile() -> tuple[dict[str, Any], list[CompiledNode]]:
                 os.environ[DATABASE_VARIABLE] = before
     nodes = {result.node.unique_id: result.node for result in compiled.results}
     content = parsed.writable_manifest().to_dict(omit_none=False)
-    statements = _parents_first([_statement(node, nodes.keys()) for _, node in sorted(nodes.items())])
-    return content, _with_shapes(statements, {name: _contract(node) for name, node in nodes.items()})
+    statements = [_statement(node, nodes.keys()) for _, node in sorted(nodes.items())]
+    contracts = {name: _contract(node) for name, node in nodes.items()}
+    of_kinds: dict[RunKind, list[CompiledNode]] = {
+        run_kinds.PROVIDER: run_kinds.of_provider(statements),
+        run_kinds.BANK: run_kinds.of_bank(statements, lake_files.ROW_ORDER_OF_BANK.keys()),
+    }
+    return content, {kind: _with_shapes(_parents_first(chosen), contracts, kind) for kind, chosen in of_kinds.items()}
 
 
-def _with_shapes(statements: Sequence[CompiledNode], contracts: Mapping[str, Mapping[str, str]]) -> list[CompiledNode]:
+def _with_shapes(
+    statements: Sequence[CompiledNode],
+    contracts: Mapping[str, Mapping[str, str]],
+    kind: RunKind = run_kinds.PROVIDER,
+) -> list[CompiledNode]:
     """The statements with what they make and when that is nothing; raises RunFailedError where that breaks a contract.
 
     `contracts` are the declared columns and their types, by id; a statement without any is held to none.
     """
-    shapes = statement_shapes.shapes((one.name, one.materialized, one.relation, one.sql) for one in statements)
+    shapes = statement_shapes.shapes(((one.name, one.materialized, one.relation, one.sql) for one in statements), kind)
     for statement, shape in zip(statements, shapes, strict=True):
         declared = contracts.get(statement.unique_id)
         if declared:
@@ -222,6 +239,8 @@ def _statement(node: Any, selected: Any) -> CompiledNode:
         relation=node.relation_name if resource_type == "model" else None,
         sql=node.compiled_code,
         parents=tuple(sorted(parent for parent in node.depends_on.nodes if parent in selected)),
+        is_of_bank=run_kinds.is_of_bank(node.config.tags or []),
+        instead_of=(node.config.meta or {}).get("instead_of"),
     )
 
 

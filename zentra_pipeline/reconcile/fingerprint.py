@@ -58,6 +58,7 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
         "code": provenance.code_digest(),
         **({} if inputs.reads_whole_history else {"history": RELATED_ROWS}),
         **_passed_on(inputs),
+        **_bank(inputs),
     }
 
 
@@ -73,6 +74,36 @@ def _passed_on(inputs: RunInputs) -> dict[str, dict[str, str]]:
     return {"passed_on": dict(inputs.passed_on)} if inputs.passed_on else {}
 
 
+def _bank(inputs: RunInputs) -> dict[str, Any]:
+    """Of a run of a bank account: the account, the revisions whose payouts it took, the terms; else nothing."""
+    if inputs.bank is None:
+        return {}
+    return {
+        "bank": {
+            "account": inputs.bank.account,
+            "payouts": [
+                {"provider": source.provider, "run_id": source.run_id, "revision": source.revision}
+                for source in inputs.bank.payouts
+            ],
+            "terms": [terms.model_dump(mode="json") for terms in inputs.bank.terms],
+        }
+    }
+
+
+def _seen_of_bank(inputs: RunInputs) -> dict[str, Any]:
+    """Of a run of a bank account: all that its tables depend on and its rows do not show; else nothing."""
+    if inputs.bank is None:
+        return {}
+    return {
+        "bank": [
+            inputs.bank.account,
+            [[source.provider, source.run_id, source.sha256] for source in inputs.bank.payouts],
+            [terms.model_dump(mode="json") for terms in inputs.bank.terms],
+            [[file.provider, file.file_id, file.sha256] for file in inputs.files],
+        ]
+    }
+
+
 def fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mapping[str, int]) -> str:
     """Digest of all that the published tables depend on: rows, scope, profile, routing, rules, runs, decisions."""
     content = {
@@ -86,5 +117,6 @@ def fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mapping
         "earlier": [[earlier.run_id, earlier.content_digest] for earlier in inputs.earlier],
         "decisions": inputs.decisions.content(),
         **_passed_on(inputs),
+        **_seen_of_bank(inputs),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -2,6 +2,9 @@
 
 from datetime import date
 
+from sqlalchemy import Connection
+
+from zentra_pipeline import identifiers
 from zentra_pipeline.config.business_days import load_business_days
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.config.routing import load_routing
@@ -9,7 +12,14 @@ from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.decisions import run_adjustments
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.reconcile import fingerprint
-from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, reads_whole_history
+from zentra_pipeline.reconcile.inputs import (
+    BankSide,
+    EarlierRun,
+    RunInputs,
+    payout_source,
+    reads_whole_history,
+    terms_of,
+)
 from zentra_pipeline.reconcile.passed_on import files_passed_on
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import decisions as decision_store
@@ -20,8 +30,11 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 def run_inputs(tenant: Tenant, run: run_store.Run) -> RunInputs:
     """Everything the run may see, read in one snapshot of the operational store."""
+    account = identifiers.account_of(run.provider)
+    kinds = staged_tables.TABLE_OF_KIND if account is None else (staged_tables.BANK_KIND,)
     with tenant.reading() as connection:
-        files = [file for kind in staged_tables.TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+        files = [file for kind in kinds for file in file_store.staged_files(connection, kind)]
+        bank = None if account is None else _bank_side(tenant.paths, connection, run, account)
         earlier = [
             _earlier_run(tenant.paths, item, run_store.current_revision(connection, item.run_id))
             for item in run_store.earlier_runs(connection, run)
@@ -45,7 +58,31 @@ def run_inputs(tenant: Tenant, run: run_store.Run) -> RunInputs:
         decisions=run_adjustments.of_run(log, run.run_id, {item.run_id for item in earlier}),
         passed_on=passed_on,
         reads_whole_history=current is not None and reads_whole_history(current.manifest),
+        bank=bank,
     )
+
+
+def _bank_side(paths: TenantPaths, connection: Connection, run: run_store.Run, account: str) -> BankSide:
+    """The payouts into an account that published runs of providers report up to the run's window, and their terms."""
+    sources, terms = [], []
+    for provider in sorted({known.provider for known in run_store.list_runs(connection)} | _with_profiles(paths)):
+        if identifiers.account_of(provider) is not None:
+            continue
+        profile = load_profile(paths, provider)
+        if account not in profile.payout_account.values():
+            continue
+        terms.append(terms_of(provider, profile))
+        for known in run_store.list_runs(connection, provider):
+            if not known.is_published or known.ledger_window > run.ledger_window:
+                continue
+            revision = run_store.current_revision(connection, known.run_id)
+            if revision.tables.get("payouts", {}).get("rows"):
+                sources.append(payout_source(known, revision, paths.root / revision.tables["payouts"]["path"]))
+    return BankSide(account, tuple(sources), tuple(terms))
+
+
+def _with_profiles(paths: TenantPaths) -> set[str]:
+    return {path.stem for path in paths.providers.glob("*.yml")}
 
 
 def _earlier_run(paths: TenantPaths, run: run_store.Run, revision: run_store.Revision) -> EarlierRun:

@@ -6,11 +6,15 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel, ConfigDict
+
 from zentra_pipeline import ledger_windows
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.config.routing import RoutingRule
 from zentra_pipeline.decisions.run_adjustments import RunDecisions
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.reconcile import run_kinds
+from zentra_pipeline.reconcile.run_kinds import RunKind
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.runs import Revision, Run
 
@@ -67,11 +71,49 @@ class EarlierRun:
 
 
 @dataclass(frozen=True)
+class PayoutSource:
+    """The payouts that a provider's published run reports: the revision that a bank run takes them from.
+
+    `sequence` is the run's place in the order of creation, `sha256` the digest of the table's bytes.
+    """
+
+    provider: str
+    run_id: str
+    revision: int
+    sequence: int
+    ledger_window: date
+    path: Path
+    sha256: str
+
+
+class PayoutTerms(BaseModel):
+    """What a provider's profile says of its payouts into a bank account."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    provider: str
+    bank_lag_days: int = 3
+    bank_reference_pattern: str | None = None
+    bank_fee_tolerance_minor: dict[str, int] = {}
+    payout_grouping: str = "none"
+
+
+@dataclass(frozen=True)
+class BankSide:
+    """What a run of a bank account sees beside its statements: the payouts of providers, and their terms."""
+
+    account: str
+    payouts: Sequence[PayoutSource] = ()
+    terms: Sequence[PayoutTerms] = ()
+
+
+@dataclass(frozen=True)
 class RunInputs:
     """Everything a run depends on. The same inputs give the same tables, byte for byte.
 
     `passed_on` are settlement files whose runs were taken back → the file of the run that their rows went on to.
     `reads_whole_history`: a revision of a release that read every row of the past, made again as it was made.
+    `bank` is there for a run of a bank account.
     """
 
     tenant: str
@@ -89,6 +131,12 @@ class RunInputs:
     decisions: RunDecisions = field(default_factory=RunDecisions)
     passed_on: Mapping[str, str] = field(default_factory=dict)
     reads_whole_history: bool = False
+    bank: BankSide | None = None
+
+    @property
+    def kind(self) -> RunKind:
+        """Whether it is a run of a provider or of a bank account."""
+        return run_kinds.PROVIDER if self.bank is None else run_kinds.BANK
 
     @property
     def window_starts_at(self) -> datetime:
@@ -104,6 +152,30 @@ class RunInputs:
         profile = self.profile
         grace = profile.callback_grace_minutes
         return ledger_windows.review_cutoff(self.ledger_window, profile.timezone, profile.window_cutoff, grace)
+
+
+def payout_source(run: Run, revision: Revision, path: Path) -> PayoutSource:
+    """A published revision of a provider's run as the source of its payouts; `path` is where their table lies."""
+    return PayoutSource(
+        provider=run.provider,
+        run_id=run.run_id,
+        revision=revision.revision,
+        sequence=run.sequence,
+        ledger_window=date.fromisoformat(run.ledger_window),
+        path=path,
+        sha256=str(revision.tables["payouts"]["sha256"]),
+    )
+
+
+def terms_of(provider: str, profile: Profile) -> PayoutTerms:
+    """What a provider's profile says of its payouts."""
+    return PayoutTerms(
+        provider=provider,
+        bank_lag_days=profile.bank_lag_days,
+        bank_reference_pattern=profile.bank_reference_pattern,
+        bank_fee_tolerance_minor=profile.bank_fee_tolerance_minor,
+        payout_grouping=profile.payout_grouping,
+    )
 
 
 def clearing_accounts_of(manifest: Mapping[str, Any]) -> frozenset[str] | None:

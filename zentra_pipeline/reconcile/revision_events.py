@@ -22,7 +22,9 @@ from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.events import segment_rows, types
 from zentra_pipeline.events.cloud_event import event_id_sql
 from zentra_pipeline.published import lake_files
+from zentra_pipeline.reconcile import run_kinds
 from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs
+from zentra_pipeline.reconcile.run_kinds import RunKind
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.event_log import Entry
 
@@ -39,9 +41,13 @@ _ORDER: Final = (
     types.EXCEPTION_OPENED,
     types.EXCEPTION_CHANGED,
     types.CALLBACK_LATE,
+    types.PAYOUT_RETURNED,
+    types.PAYOUT_CREDITED,
+    types.PAYOUT_OVERDUE,
 )
 _OPENING: Final = (types.EXCEPTION_OPENED, types.EXCEPTION_REOPENED, types.EXCEPTION_CHANGED)
-_STATE_CHANGES: Final = frozenset({*_ORDER} - {types.CALLBACK_LATE})
+_OF_PAYOUTS: Final = (types.PAYOUT_RETURNED, types.PAYOUT_CREDITED, types.PAYOUT_OVERDUE)
+_STATE_CHANGES: Final = frozenset({*_ORDER} - {types.CALLBACK_LATE, *_OF_PAYOUTS})
 _TEXT_INSTANT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _WINDOW: Final = (
     "'provider': about.provider, 'settlement_file': about.settlement_file, 'ledger_window': about.ledger_window"
@@ -65,6 +71,12 @@ _LATE: Final = (
     f"{_WINDOW}, 'run_revision': about.revision, 'provider_event_id': subject_id, "
     "'provider_reference': provider_reference, 'currency': currency, 'amount_minor': amount_minor, "
     f"'exception_id': exception_id, 'owner': rows.owner, 'due_at': strftime(due_at, '{_TEXT_INSTANT}')"
+)
+_PAYOUT: Final = (
+    f"{_WINDOW}, 'run_revision': about.revision, 'payout_provider': payout_provider, 'payout_id': payout_id, "
+    "'batch_id': batch_id, 'currency': currency, 'paid_out_minor': paid_out_minor, 'credited_minor': credited_minor, "
+    "'fee_minor': fee_minor, 'returned_minor': returned_minor, 'credited_on': cast(credited_on as varchar), "
+    "'match_id': match_id, 'status': status"
 )
 # What is emitted again when it changes: with other amounts it is another fact, though the row keeps its id.
 _MATCH_KEY: Final = ("match_id", "settlement_minor", "ledger_minor")
@@ -126,8 +138,10 @@ def write_events(paths: TenantPaths, context: EventContext, *, whole: bool = Fal
             if is_emitted_again:
                 _write_emitted(connection, paths, context)
             if whole:
-                return lake_files.write_parquet(connection, _whole_events_sql(is_emitted_again), paths, relative)
-            events = _events_sql(is_emitted_again)
+                return lake_files.write_parquet(
+                    connection, _whole_events_sql(inputs.kind, is_emitted_again), paths, relative
+                )
+            events = _events_sql(inputs.kind, is_emitted_again)
             return lake_files.write_parquet(connection, events, paths, relative, version="v2")
     finally:
         with suppress(OSError):  # it holds a database that is kept
@@ -162,6 +176,10 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, context: EventContext)
             else:
                 connection.execute(f"create table {name} ({lake_files.columns_sql(table)}, file_row_number bigint)")
         _write_earlier(connection, table, inputs.earlier)
+    if inputs.bank is not None:
+        states = lake_files.rows_of_file(connection, "payout_states", context.marts["payout_states"])
+        connection.execute(f"create view payout_states_now as {states}")
+        _write_earlier(connection, "payout_states", inputs.earlier)
 
 
 def _write_emitted(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, context: EventContext) -> None:
@@ -179,7 +197,9 @@ def _write_emitted(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, co
     if singles:
         connection.executemany("insert into single_events values (?, ?, ?)", singles)
     subjects = "\n    union\n    ".join(
-        f"select {fact.subject} as subject from {fact.source} as rows" for fact in _facts() if fact.follows
+        f"select {fact.subject} as subject from {fact.source} as rows"
+        for fact in _facts(context.inputs.kind)
+        if fact.follows
     )
     kinds = ", ".join(f"'{event_type}'" for event_type in sorted(_STATE_CHANGES))
     connection.execute(
@@ -200,8 +220,10 @@ def _write_earlier(connection: duckdb.DuckDBPyConnection, table: str, earlier: S
         connection.execute(f"create table {table}_earlier ({lake_files.columns_sql(table)}, run_sequence bigint)")
 
 
-def _facts() -> list["_Fact"]:
+def _facts(kind: RunKind) -> list["_Fact"]:
+    of_payouts = _payouts() if kind == run_kinds.BANK else ()
     return [
+        *of_payouts,
         *_matches_made(),
         *_matches_reversed(),
         *_exceptions_opened(),
@@ -210,13 +232,15 @@ def _facts() -> list["_Fact"]:
     ]
 
 
-def _selects(is_emitted_again: bool, *, whole: bool) -> str:
+def _selects(kind: RunKind, is_emitted_again: bool, *, whole: bool) -> str:
     """Every event of the revision; returns matter only where something was emitted."""
-    selects = [fact.sql(is_emitted_again, whole=whole) for fact in _facts() if is_emitted_again or not fact.is_return]
+    selects = [
+        fact.sql(is_emitted_again, whole=whole) for fact in _facts(kind) if is_emitted_again or not fact.is_return
+    ]
     return "\n    union all\n    ".join(selects)
 
 
-def _events_sql(is_emitted_again: bool) -> str:
+def _events_sql(kind: RunKind, is_emitted_again: bool) -> str:
     """Every event of the revision with its place in the file; of those about a row what all of them say, and the row.
 
     The rows of `matches` are in the order of their ids, which are the events' subjects.
@@ -225,7 +249,7 @@ def _events_sql(is_emitted_again: bool) -> str:
     return f"""
 with events as (
 
-    {_selects(is_emitted_again, whole=False)}
+    {_selects(kind, is_emitted_again, whole=False)}
 
 )
 
@@ -244,12 +268,12 @@ order by "offset"
 """
 
 
-def _whole_events_sql(is_emitted_again: bool) -> str:
+def _whole_events_sql(kind: RunKind, is_emitted_again: bool) -> str:
     """Every event of the revision with its place in the file."""
     return f"""
 with events as (
 
-    {_selects(is_emitted_again, whole=True)}
+    {_selects(kind, is_emitted_again, whole=True)}
 
 )
 
@@ -311,6 +335,20 @@ class _Fact:
             select += f" left join last_states on {self.subject} = last_states.subject"
             select += f" where coalesce(last_states.event_type in ({kinds}), true)"
         return select
+
+
+def _payouts() -> Iterator["_Fact"]:
+    """What a run of a bank account is the first to say of a payout: credited by a match, taken back, overdue."""
+    key = ("payout_provider", "payout_id", "currency")
+    for event_type, condition, what in (
+        (types.PAYOUT_CREDITED, "status in ('credited', 'partially_credited')", ["coalesce(match_id, '')"]),
+        (types.PAYOUT_RETURNED, "status in ('returned', 'failed')", ["cast(returned_minor as varchar)", "status"]),
+        (types.PAYOUT_OVERDUE, "status = 'overdue'", []),
+    ):
+        same = [*key, *(("match_id",) if event_type == types.PAYOUT_CREDITED else ())]
+        said = _rows("payout_states_earlier", condition)
+        new = _left_out(_rows("payout_states_now", condition), said, same)
+        yield _Fact(event_type, "payout_id", [*key, *what], "about.actor", _PAYOUT, new, is_return=False)
 
 
 def _matches_made() -> Iterator[_Fact]:

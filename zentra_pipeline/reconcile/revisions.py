@@ -56,7 +56,8 @@ def write_tables(
             current = run_store.current_revision(connection, run.run_id)
             is_sealed = _is_sealed(connection, current)
         columns = lake_files.columns_of(current.tables)
-        if is_sealed and columns != lake_files.declared_columns():
+        declared = lake_files.declared_columns()
+        if is_sealed and any(columns.get(name) != declared[name] for name in lake_files.tables_of(run.provider)):
             tables = publish(columns)
             recorded = current.tables.items()
             if all(
@@ -139,6 +140,7 @@ def record(
     with tenant.reading() as connection:
         shown = withdrawals.shown_before(tenant.paths, decision_store.listed(connection))
         later = run_store.later_runs(connection, run) if shown else []
+        before = run_store.current_revision(connection, run.run_id).tables.get("payouts") if run.revision else None
         newer = [run_store.current_revision(connection, item.run_id) for item in later]
     with tenant.writing() as connection:
         decided = event_log.entries(connection, after=context.last_position)
@@ -161,9 +163,21 @@ def record(
             tenant.paths.root / each["exceptions"]["path"] for each in (entries, *(each.tables for each in newer))
         )
         withdrawals.withdraw(connection, inputs.tenant, run, exceptions, of_later, shown, now)
-        run_queue.follow(connection, run_store.get(connection, run.run_id), actor, now)
+        recorded = run_store.get(connection, run.run_id)
+        run_queue.follow(connection, recorded, actor, now)
+        if _has_other_payouts(entries, before):
+            accounts = frozenset(inputs.profile.payout_account.values())
+            run_queue.follow_payouts(connection, recorded, accounts, actor, now)
         run_queue.answer(connection, execution.asked, now)
         return run_store.transition(connection, run.run_id, "in_review", actor, now), tables
+
+
+def _has_other_payouts(entries: Mapping[str, Mapping[str, Any]], before: Mapping[str, Any] | None) -> bool:
+    """Whether a revision's payouts are others than those of the revision before, none where there was none."""
+    now = entries.get("payouts")
+    if now is None or before is None:
+        return now is not None and bool(now["rows"])
+    return bool(now["sha256"] != before["sha256"])
 
 
 def _event_context(

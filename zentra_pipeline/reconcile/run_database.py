@@ -22,14 +22,14 @@ from zentra_pipeline import ledger_windows, reference_keys, settings, shipped_ya
 from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.published import lake_files
-from zentra_pipeline.reconcile import visible_rows
+from zentra_pipeline.reconcile import bank_rows, visible_rows
 from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.vocabulary import ANY_CURRENCY
 
 DATABASE_NAME: Final = "window.duckdb"
 _SQL_TYPES: Final[Mapping[Any, str]] = {bool: "boolean", int | None: "bigint"}
 # What is read of a built run: the published tables and the rows it saw.
-READ_AFTERWARDS: Final = frozenset({*lake_files.ROW_ORDER, "int_input_rows"})
+READ_AFTERWARDS: Final = frozenset({*lake_files.ALL_ROW_ORDERS, "bank_conservation", "int_input_rows"})
 _DIGEST_BATCH: Final = 100_000
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _SEEDS: Final = ("currencies", "exception_types")
@@ -56,11 +56,18 @@ def run_database(
             for schema in ("run", "raw", "earlier", "zentra"):
                 connection.execute(f"create schema {schema}")
             _write_scope(connection, inputs)
-            _write_calendar(connection, inputs)
+            if inputs.bank is None:
+                _write_calendar(connection, inputs, [])
+            else:
+                bank_rows.write(connection, inputs, inputs.bank, tenant_root, check)
+                _write_calendar(connection, inputs, bank_rows.days(connection))
             _write_earlier_runs(connection, inputs)
             _write_decisions(connection, inputs.decisions)
             _write_seeds(connection)
-            visible_rows.write(connection, inputs, tenant_root, check)
+            if inputs.bank is None:
+                visible_rows.write(connection, inputs, tenant_root, check)
+                if keep:  # who looks into it with dbt's own commands builds what is of the bank as well
+                    bank_rows.write_nothing(connection)
             _write_payout_terms(connection, inputs)
             reference_keys.write_keys(connection, inputs.profile.reference_normalizer)
             yield connection
@@ -197,9 +204,9 @@ def _write_payout_terms(connection: duckdb.DuckDBPyConnection, inputs: RunInputs
     _write_table(connection, "run.payout_terms", columns, rows if has_terms else [])
 
 
-def _write_calendar(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
-    """Windows from the earliest staged instant to a horizon behind the run's window, where due dates lie."""
-    days = [instant_of(file.first_at).date() for file in inputs.files if file.first_at]
+def _write_calendar(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, days: Sequence[date]) -> None:
+    """Windows from the earliest staged instant, or day, to a horizon behind the run's window, where due dates lie."""
+    days = [*days, *(instant_of(file.first_at).date() for file in inputs.files if file.first_at)]
     days += [earlier.ledger_window for earlier in inputs.earlier]
     first = max(min([*days, inputs.ledger_window]), date(1, 1, 4)) - timedelta(days=2)
     last = min(inputs.ledger_window, date(9990, 1, 1)) + _DUE_DATE_HORIZON

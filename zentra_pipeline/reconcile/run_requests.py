@@ -14,10 +14,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from zentra_pipeline import identifiers
+from zentra_pipeline.config.bank_profile import bank_names, load_bank
 from zentra_pipeline.config.business_days import load_business_days
-from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.config.profile import load_profile, of_bank_account
 from zentra_pipeline.config.routing import load_routing
-from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
+from zentra_pipeline.contracts.staged_tables import BANK_KIND, TABLE_OF_KIND
 from zentra_pipeline.errors import InputRejectedError, UnconfirmedError, UsageError
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.ingest import empty_settlement
@@ -74,6 +75,20 @@ def as_request(run: run_store.Run, actor: str) -> RunRequest:
     return RunRequest(run.provider, run.settlement_file, run_queue.window_of(run), None, None, actor)
 
 
+def of_account(
+    account: str,
+    window: date,
+    owner: str | None,
+    as_of: datetime | None = None,
+    actor: str = "cli",
+    *,
+    is_confirmed: bool = False,
+) -> RunRequest:
+    """The run of a bank account and day, as one asks for it; UsageError for an account that cannot be."""
+    file = of_bank_account().settlement_file(window)
+    return RunRequest(identifiers.bank_scope(account), file, window, owner, as_of, actor, is_confirmed)
+
+
 def find(tenant: Tenant, provider: str, settlement_file: str, ledger_window: date) -> run_store.Run | None:
     """The run a request names, where there is one already."""
     run_id = run_store.run_id_of(tenant.name, provider, settlement_file, ledger_window)
@@ -83,7 +98,7 @@ def find(tenant: Tenant, provider: str, settlement_file: str, ledger_window: dat
 
 def check_request(tenant: Tenant, request: RunRequest, now: datetime | None = None) -> None:
     """Refuse what can never be a run, before anything is recorded; errors as window_run.run_window's."""
-    identifiers.provider_id(request.provider)
+    identifiers.scope_id(request.provider)
     identifiers.settlement_file_id(request.settlement_file)
     if request.owner is not None and not request.owner.strip():
         raise UsageError("an owner must not be blank: name the person or team that answers for the run")
@@ -91,16 +106,22 @@ def check_request(tenant: Tenant, request: RunRequest, now: datetime | None = No
     load_profile(tenant.paths, request.provider)
     load_routing(tenant.paths)
     load_business_days(tenant.paths)
+    account = identifiers.account_of(request.provider)
     with tenant.reading() as connection:
-        ingested = file_store.staged_files(connection, "settlement")
+        ingested = [] if account is not None else file_store.staged_files(connection, "settlement")
+        statements = [] if account is None else file_store.staged_files(connection, BANK_KIND)
         known = run_store.find(connection, run_id_of(tenant.name, request))
     if known is None and not request.is_confirmed:
-        mistakes.check_provider(tenant, request.provider)
+        if account is None:
+            mistakes.check_provider(tenant, request.provider)
         mistakes.check_window(tenant.paths, request.provider, request.ledger_window, now or datetime.now(UTC))
     if known is not None and known.is_void and not request.is_confirmed:
         raise UnconfirmedError(
             f"run {known.run_id} was taken back; `reason` in the run says why. Do you want it again?"
         )
+    if account is not None:
+        _check_account(tenant, account, is_any_ingested=bool(statements))
+        return
     if any(file.file_id == request.settlement_file and file.provider == request.provider for file in ingested):
         return
     if not request.is_nothing_settled:
@@ -114,6 +135,27 @@ def check_request(tenant: Tenant, request: RunRequest, now: datetime | None = No
             ),
         )
     empty_settlement.declare(tenant, request.provider, request.settlement_file, request.actor, now or datetime.now(UTC))
+
+
+def _check_account(tenant: Tenant, account: str, *, is_any_ingested: bool) -> None:
+    """Refuse a bank account that nothing speaks of, and a tenant whose statements never came."""
+    of_banks = {
+        identifiers.account_id(known)
+        for name in bank_names(tenant.paths)
+        for known in load_bank(tenant.paths, name).accounts
+    }
+    of_providers = {
+        known
+        for path in tenant.paths.providers.glob("*.yml")
+        for known in load_profile(tenant.paths, path.stem).payout_account.values()
+    }
+    if account not in of_banks | of_providers:
+        known = ", ".join(sorted(of_banks | of_providers)) or "none yet"
+        raise InputRejectedError(
+            f"bank account {account!r} is in no bank profile, and no provider pays into it; known accounts: {known}"
+        )
+    if not is_any_ingested:
+        raise InputRejectedError("no bank statement was ever ingested: ingest one of this account first")
 
 
 def run_id_of(tenant: str, request: RunRequest) -> str:
@@ -225,7 +267,8 @@ def _is_due(connection: Connection, before: run_store.Run | None, run: run_store
     waiting = {found.provider for found in inbox_store.waiting(connection)}
     if run.provider in waiting | {found.provider for found in intent_store.waiting(connection)}:
         return True
-    registered = [file for kind in TABLE_OF_KIND for file in file_store.staged_files(connection, kind)]
+    kinds = TABLE_OF_KIND if identifiers.account_of(run.provider) is None else (BANK_KIND,)
+    registered = [file for kind in kinds for file in file_store.staged_files(connection, kind)]
     if known is not None and known.status == "launched":
         return any(file.received_at > known.requested_at for file in registered)
     if not run.revision or run.status == "failed" or (known is not None and known.status == "failed"):

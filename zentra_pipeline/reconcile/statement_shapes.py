@@ -17,8 +17,9 @@ import orjson
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.errors import RunFailedError
 from zentra_pipeline.ledger_windows import BusinessDays
-from zentra_pipeline.reconcile import run_database
-from zentra_pipeline.reconcile.inputs import RunInputs
+from zentra_pipeline.reconcile import run_database, run_kinds
+from zentra_pipeline.reconcile.inputs import BankSide, RunInputs
+from zentra_pipeline.reconcile.run_kinds import RunKind
 
 # Sets of tables: no rows where all tables of one set are empty.
 Alternatives = frozenset[frozenset[str]]
@@ -54,14 +55,14 @@ class Shape:
     empty_when: tuple[tuple[str, ...], ...]
 
 
-def shapes(statements: Iterable[tuple[str, str, str | None, str]]) -> list[Shape]:
+def shapes(statements: Iterable[tuple[str, str, str | None, str]], kind: RunKind = run_kinds.PROVIDER) -> list[Shape]:
     """The shape of each statement, parents first: its name, `table`, `view` or `test`, the relation it makes, its SQL.
 
     Raises RunFailedError with the name of the first that DuckDB cannot bind.
     """
     with (
         tempfile.TemporaryDirectory(prefix="zentra-shapes-") as folder,
-        run_database.run_database(_nothing(), Path(folder) / "run", Path(folder)) as connection,
+        run_database.run_database(_nothing(kind), Path(folder) / "run", Path(folder)) as connection,
     ):
         _make_tables_of_views(connection)
         connection.execute(f"set disabled_optimizers = '{_UNHELPFUL}'")
@@ -158,8 +159,8 @@ def _make_tables_of_views(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"alter table {schema}.{name}_table rename to {name}")
 
 
-def _nothing() -> RunInputs:
-    """What a run without rows depends on."""
+def _nothing(kind: RunKind) -> RunInputs:
+    """What a run of a kind without rows depends on."""
     return RunInputs(
         tenant="",
         provider="",
@@ -173,4 +174,5 @@ def _nothing() -> RunInputs:
         business_days=BusinessDays(),
         files=[],
         earlier=[],
+        bank=BankSide(account="") if kind == run_kinds.BANK else None,
     )

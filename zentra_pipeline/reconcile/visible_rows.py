@@ -88,6 +88,21 @@ def write(
     _write_view(connection, "earlier.callback_states", f"select * from related.callback_states union {waiting}")
 
 
+def write_without_files(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, tenant_root: Path) -> None:
+    """Make the schema `earlier` and the quarantine for a run whose rows come from elsewhere (bank_rows)."""
+    _write_ledger_files(connection, [])
+    read = frozenset[int]().union(*(run.files for run in inputs.earlier))
+    quarantined = [
+        tenant_root / file.quarantine_path
+        for file in inputs.files
+        if file.quarantine_path and file.sequence not in read
+    ]
+    rows = lake_files.staged_rows(staged_tables.staged_columns("quarantine"), quarantined)
+    _write_view(connection, "raw.quarantine", rows)
+    for table in EARLIER_TABLES:
+        _write_view(connection, f"earlier.{table}", _published(table, inputs.earlier))
+
+
 def reads_everything(inputs: RunInputs) -> bool:
     """Whether all of the past may matter: read by an older release, or with other accounts, so of other movements."""
     accounts = frozenset(inputs.profile.clearing_accounts)

@@ -25,6 +25,7 @@ from zentra_pipeline.reconcile import (
     gather,
     revisions,
     run_database,
+    run_kinds,
     run_requests,
     visible_rows,
 )
@@ -106,9 +107,17 @@ def run_window(tenant: Tenant, request: run_requests.RunRequest, progress: Progr
 def run_queued(tenant: Tenant, provider: str, progress: Progress | None = None) -> Followed:
     """Make every queued run of a provider again that was published before, in order of creation; see run_queue.
 
-    What fails is recorded with its run and its request, and those after it are made from what it published before.
+    Those of bank accounts that its payouts go to come after them. What fails is recorded with its run and its request,
+    and those after it are made from what it published before.
     """
     followed = Followed()
+    _make_again(tenant, provider, followed, progress)
+    for scope in run_queue.accounts_waiting(tenant):  # payouts of the provider came or changed
+        _make_again(tenant, scope, followed, progress)
+    return followed
+
+
+def _make_again(tenant: Tenant, provider: str, followed: Followed, progress: Progress | None) -> None:
     while taken := run_queue.take_next(tenant, provider, followed.failures.keys()):
         request, run = taken
         if progress is not None:
@@ -117,7 +126,6 @@ def run_queued(tenant: Tenant, provider: str, progress: Progress | None = None) 
             followed.results.append(run_window(tenant, run_requests.as_request(run, request.actor), progress))
         except Exception as cause:
             followed.failures[run.run_id] = str(cause) or type(cause).__name__
-    return followed
 
 
 def _reconcile(execution: Execution, report: Progress) -> WindowResult:
@@ -171,7 +179,8 @@ def _build(
             _set_status(execution, "comparing")
             report("compare", "comparing callback, settlement and ledger; naming breaks and their owners")
 
-    nodes = dbt_execute.build(database, on_node, None if keep else run_database.READ_AFTERWARDS)
+    read = None if keep else run_database.READ_AFTERWARDS
+    nodes = dbt_execute.build(database, on_node, read, run_kinds.of_scope(execution.run.provider))
     if phase == "matching":
         raise RunFailedError(f"run {execution.run.run_id}: it stopped before anything was compared; run it again")
     return nodes

@@ -171,6 +171,8 @@ def _commit(
 
 def stage_intents(tenant: Tenant, provider: str, now: datetime) -> int:
     """Stage the rows of a provider's committed intents; how many intents that were. Waits for nobody when none do."""
+    if identifiers.account_of(provider) is not None:  # no intent is about a bank account
+        return 0
     identifiers.provider_id(provider)
     with tenant.reading() as connection:
         if all(waiting.provider != provider for waiting in intent_store.waiting(connection)):

@@ -9,9 +9,9 @@ from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionResult
 from zentra_pipeline.errors import RefusedError
 from zentra_pipeline.published import lake
+from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.review.record import DecisionRequest
-from zentra_pipeline.scenarios.scenario import Close, Decide, Scenario
-from zentra_pipeline.store.runs import run_id_of
+from zentra_pipeline.scenarios.scenario import Close, Decide, Run, Scenario
 from zentra_pipeline.tenants.tenant import Tenant
 
 
@@ -35,7 +35,14 @@ def decide(tenant: Tenant, scenario: Scenario, step: Decide, now: datetime) -> D
 
 def close(tenant: Tenant, scenario: Scenario, step: Close, now: datetime) -> CloseoutResult:
     """Have a window prepared by one and approved by the other; RefusedError names what blocks it."""
-    run_id = run_id_of(tenant.name, scenario.provider, step.settlement_file, step.ledger_window)
+    asked = Run(
+        settlement_file=step.settlement_file,
+        bank_account=step.bank_account,
+        ledger_window=step.ledger_window,
+        owner=step.prepared_by,
+        as_of=now,
+    )
+    run_id = run_requests.run_id_of(tenant.name, scenario.request(asked))
     with candidates.of_run(tenant, run_id) as candidate:
         prepared = closing.prepare(candidate, step.prepared_by, now)
     if prepared.blockers:

@@ -2,7 +2,7 @@
 
     data/scenarios/<name>/
         README.md                the story
-        scenario.yml             tenant, provider, profile and the steps in order
+        scenario.yml             tenant, provider, profile, banks and the steps in order
         inputs/                  files as they would arrive
         expected/<moment>/*.csv  published rows at each `expect` step, in natural columns: no derived ids
 
@@ -10,6 +10,7 @@ Does not belong here: reconciling, comparing, playing the story.
 """
 
 import csv
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,7 +24,9 @@ from zentra_pipeline.config import strict_yaml
 from zentra_pipeline.config.profile import Profile, parse_profile
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest.files import IngestOutcome, ingest_files
+from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.reconcile.run_requests import RunRequest
+from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.tenants.tenant import Tenant
 
 SCENARIOS: Final = settings.PACKAGE_ROOT.parent / "data" / "scenarios"
@@ -38,6 +41,7 @@ EXPECTED_TABLES: Final = (
     "closeouts",
     "closeout_evidence",
     "quarantine",
+    "payouts",
 )
 
 
@@ -47,21 +51,26 @@ _CLOSED = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
 class Ingest(BaseModel):
-    """Files of one kind are ingested; a settlement file goes by its stem unless `settlement_file` names it."""
+    """Files of one kind are ingested; a settlement file goes by its stem unless `settlement_file` names it.
+
+    Statements are those of a `bank`.
+    """
 
     model_config = _CLOSED
 
     kind: identifiers.FileKind
     files: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     settlement_file: str | None = None
+    bank: str | None = None
 
 
 class Run(BaseModel):
-    """A window is reconciled, judged as of an instant."""
+    """A window is reconciled, or a day of a bank account, judged as of an instant."""
 
     model_config = _CLOSED
 
-    settlement_file: str
+    settlement_file: str = ""
+    bank_account: str | None = None
     ledger_window: Day
     owner: str
     as_of: Instant
@@ -82,11 +91,12 @@ class Decide(BaseModel):
 
 
 class Close(BaseModel):
-    """Two operators close a window: one prepares, the other approves."""
+    """Two operators close a window, or a day of a bank account: one prepares, the other approves."""
 
     model_config = _CLOSED
 
-    settlement_file: str
+    settlement_file: str = ""
+    bank_account: str | None = None
     ledger_window: Day
     prepared_by: str
     approved_by: str
@@ -112,6 +122,7 @@ class _Document(BaseModel):
     tenant: str
     provider: str
     profile: dict[str, Any] = {}
+    banks: dict[str, dict[str, Any]] = {}
     steps: Annotated[tuple[ScenarioStep, ...], Field(strict=False, min_length=1)]
 
 
@@ -132,6 +143,7 @@ class Scenario:
     tenant: str
     provider: str
     profile: Mapping[str, Any]
+    banks: Mapping[str, Mapping[str, Any]]
     steps: tuple[ScenarioStep, ...]
 
     @property
@@ -152,18 +164,28 @@ class Scenario:
 
     def request(self, run: Run) -> RunRequest:
         """The run as one asks for it."""
+        if run.bank_account is not None:
+            return run_requests.of_account(run.bank_account, run.ledger_window, run.owner, run.as_of)
         return RunRequest(self.provider, run.settlement_file, run.ledger_window, run.owner, run.as_of)
+
+    def write_profiles(self, paths: TenantPaths) -> None:
+        """Write the profiles of the provider and the banks of the story."""
+        written = {paths.providers / f"{self.provider}.yml": self.profile}
+        written |= {paths.banks / f"{bank}.yml": profile for bank, profile in self.banks.items()}
+        for path, content in written.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(dict(content)), encoding="utf-8")
 
     def ingest(self, tenant: Tenant, step: Ingest, now: datetime) -> IngestOutcome:
         """Let a step's files in."""
         formats = {"settlement": self.settings.settlement_format, "callbacks": self.settings.callback_format}
         return ingest_files(
             tenant,
-            provider=self.provider,
+            provider=step.bank or self.provider,
             kind=step.kind,
             files=[self.folder / "inputs" / name for name in step.files],
             file_id=step.settlement_file,
-            format=formats.get(step.kind, "canonical"),
+            format=self.banks[step.bank]["format"] if step.bank is not None else formats.get(step.kind, "canonical"),
             now=now,
         )
 
@@ -180,7 +202,7 @@ def load_scenario(folder: Path) -> Scenario:
         if len(step.model_fields_set) != 1:
             known = ", ".join(ScenarioStep.model_fields)
             raise UsageError(f"{folder.name}/scenario.yml: step {number} must be one of {known}")
-    return Scenario(folder, document.tenant, document.provider, document.profile, document.steps)
+    return Scenario(folder, document.tenant, document.provider, document.profile, document.banks, document.steps)
 
 
 def scenario_folders() -> list[Path]:

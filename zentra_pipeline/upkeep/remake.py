@@ -24,7 +24,14 @@ from zentra_pipeline.instants import instant_of
 from zentra_pipeline.ledger_windows import BusinessDays
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import dbt_execute, run_database
-from zentra_pipeline.reconcile.inputs import EarlierRun, RunInputs, reads_whole_history
+from zentra_pipeline.reconcile.inputs import (
+    BankSide,
+    EarlierRun,
+    PayoutTerms,
+    RunInputs,
+    payout_source,
+    reads_whole_history,
+)
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.runs import Revision
@@ -95,6 +102,8 @@ def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records
 def files_read(revision: Revision, records: Records) -> list[StagedFile]:
     """The files whose rows a revision saw, and those of the same kinds that their conflicts were found against."""
     provider = revision.manifest["run"]["provider"]
+    if "bank" in revision.manifest:
+        return [records.files_by_sequence[entry["sequence"]] for entry in revision.manifest["files"]]
     known = (records.files_by_sequence[entry["sequence"]] for entry in revision.manifest["files"])
     return [file for file in known if file.provider == provider or file.kind in _SHARED_KINDS]
 
@@ -119,15 +128,37 @@ def inputs_of(revision: Revision, records: Records, tables: Tables) -> RunInputs
         ),
         files=[records.files_by_sequence[entry["sequence"]] for entry in manifest["files"]],
         decisions=RunDecisions.of_content(manifest.get("decisions")),
-        earlier=[earlier_run(records, records.revisions_by_key[key], tables) for key in made_from(revision)],
+        earlier=[
+            earlier_run(records, records.revisions_by_key[entry["run_id"], entry["revision"]], tables)
+            for entry in manifest.get("earlier", [])
+        ],
         passed_on=manifest.get("passed_on", {}),
         reads_whole_history=reads_whole_history(manifest),
+        bank=_bank_side(manifest, records, tables),
+    )
+
+
+def _bank_side(manifest: Mapping[str, Any], records: Records, tables: Tables) -> BankSide | None:
+    """What a revision of a bank account's run took beside statements, by its manifest; null for a provider's run."""
+    content = manifest.get("bank")
+    if content is None:
+        return None
+    keys = [(entry["run_id"], entry["revision"]) for entry in content["payouts"]]
+    return BankSide(
+        account=content["account"],
+        payouts=tuple(
+            payout_source(records.runs_by_id[key[0]], records.revisions_by_key[key], tables[key]["payouts"])
+            for key in keys
+        ),
+        terms=tuple(PayoutTerms.model_validate(terms) for terms in content["terms"]),
     )
 
 
 def made_from(revision: Revision) -> list[RevisionKey]:
-    """The earlier revisions that a revision started from."""
-    return [(entry["run_id"], entry["revision"]) for entry in revision.manifest.get("earlier", [])]
+    """The revisions that a revision was made from: those it started from, and those whose payouts it took."""
+    started_from = revision.manifest.get("earlier", [])
+    took_from = revision.manifest.get("bank", {}).get("payouts", [])
+    return [(entry["run_id"], entry["revision"]) for entry in [*started_from, *took_from]]
 
 
 def in_order(revisions: Iterable[Revision]) -> list[Revision]:
@@ -153,7 +184,7 @@ def in_order(revisions: Iterable[Revision]) -> list[Revision]:
 def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) -> Remade:
     """Build a revision's tables below `made` as a run does, from the staged files there, in its own columns."""
     with run_database.run_database(inputs, made.scratch / inputs.run_id, made.root) as database:
-        dbt_execute.build(database, read_afterwards=run_database.READ_AFTERWARDS)
+        dbt_execute.build(database, read_afterwards=run_database.READ_AFTERWARDS, kind=inputs.kind)
         inputs_digest = run_database.inputs_digest(database)
         tables = lake_files.publish(
             database,

@@ -17,7 +17,7 @@ import dagster as dg
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.defs.partitions import partitioned_check, previous_window
-from zentra_pipeline.reconcile import dbt_project
+from zentra_pipeline.reconcile import dbt_project, run_kinds
 
 OWNERS: Final = ["team:data", "team:finance"]
 # A window a business day: from Friday's to Monday's run there are three days, and a holiday makes them four.
@@ -35,6 +35,9 @@ _GROUP_OF_MART: Final = {
     "run_metrics": "controls",
     "evidence_items": "closeout",
 }
+# What only runs of a bank account make: what lines name, how statements follow, what is found, what is published.
+_GROUP_OF_BANK: Final = "bank"
+_NAMED_OF_BANK: Final = frozenset({"bank_line_payouts", "bank_statement_chain"})
 _GROUP_OF_SUBJECT: Final = {
     "settlement_line": "exceptions_of_lines",
     "ledger_transaction": "exceptions_of_movements",
@@ -78,6 +81,9 @@ def _group(node: Mapping[str, Any]) -> str | None:
     if node["resource_type"] != "model":
         return None
     name, folder = str(node["name"]), node["fqn"][1]
+    if run_kinds.is_of_bank(node["tags"]):
+        is_followed = folder == "exceptions" or node["config"]["contract"]["enforced"] or name in _NAMED_OF_BANK
+        return _GROUP_OF_BANK if is_followed else None
     if folder == "marts":
         return _GROUP_OF_MART.get(name, "matches")
     if folder == "exceptions":

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from zentra_pipeline import identifiers
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs.corrections import withdraw_plan
 from zentra_pipeline.defs.dead_runs import at_work
@@ -151,6 +152,8 @@ def _window(reconciler: Reconciler, config: WindowConfig, report: WindowReport) 
 def _missing_file(reconciler: Reconciler, config: WindowConfig, report: WindowReport) -> str | None:
     """The settlement file the window waits for, where it was never ingested (a weekend): the next window takes it."""
     tenant = reconciler.tenant(report.tenant)
+    if identifiers.account_of(report.provider) is not None:
+        return None  # a day without a statement is judged as well: payouts become overdue
     expected = config.settlement_file or load_profile(tenant.paths, report.provider).settlement_file(report.window)
     with tenant.reading() as connection:
         ingested = file_store.staged_files(connection, "settlement")
@@ -166,7 +169,7 @@ def _queued(context: dg.AssetExecutionContext, reconciler: Reconciler) -> Iterat
         followed = reconciler.run_queued(tenant, provider)
         for result in followed.results:
             window = window_of(result.run)
-            report = WindowReport(context, partition_key(name, provider, window), is_alone=False)
+            report = WindowReport(context, partition_key(name, result.run.provider, window), is_alone=False)
             yield from report.published(result, tenant)
             context.log.info(f"{report.name}: made again, revision {result.run.revision}")
         for run_id, why in followed.failures.items():

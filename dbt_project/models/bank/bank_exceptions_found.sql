@@ -1,0 +1,42 @@
+-- Grain: a break that a run of a bank account sees, one row a type and subject: every exception model of the bank side by side.
+{{ config(meta={'instead_of': 'int_exceptions_found'}) }}
+{% set types = [
+    'missing_bank_credit',
+    'unexpected_bank_credit',
+    'bank_amount_mismatch',
+    'bank_currency_mismatch',
+    'bank_fee_variance',
+    'payout_returned',
+    'duplicate_bank_line',
+    'duplicate_statement',
+    'statement_gap',
+    'statement_balance_mismatch'
+] %}
+
+with ambiguous as (
+
+    select
+        exception_type,
+        subject_type,
+        subject_id,
+        provider_reference,
+        currency,
+        amount_minor,
+        difference_minor,
+        match_id,
+        replace(replace(explanation, 'settlement line ', 'bank line '), 'settlement lag', 'lag') as explanation
+    from {{ ref('exc_ambiguous_match') }}
+
+),
+
+final as (
+
+    select * from ambiguous
+    {% for type in types %}
+        union all
+        select * from {{ ref('exc_' ~ type) }}
+    {% endfor %}
+
+)
+
+select * from final

@@ -1,0 +1,221 @@
+-- Grain: a booked line of the account as a statement in force has it, every delivery of it; pending lines are no lines yet.
+-- `line_id` is the bank's; lines of other content under the same id, the bank having used it twice, have a number behind it.
+-- A line of a repeated statement is the line that it repeats. What an intraday report or a notification says of a day that a
+-- statement covers gives way to the statement.
+-- Details stand for their line where they sum to it, unless the line was matched before they came; else the line stands.
+
+with scope as (
+
+    select * from {{ source('run', 'scope') }}
+
+),
+
+statements as (
+
+    select * from {{ ref('bank_statements_seen') }}
+
+),
+
+booked as (
+
+    select
+        lines.*,
+        statements.statement_type,
+        coalesce(statements.duplicate_of, statements.statement_id) as first_statement_id,
+        row_number() over (
+            partition by lines.bank, lines.statement_id, lines.currency, lines.file_sequence, lines.status
+            order by lines.file_sequence asc nulls last, lines.row_number asc nulls last
+        ) as ordinal
+    from {{ source('raw', 'bank_lines') }} as lines
+    inner join scope on 'bank:' || lines.account_id = scope.provider
+    inner join statements
+        on
+            lines.bank = statements.bank
+            and lines.statement_id = statements.statement_id
+            and lines.currency = statements.currency
+            and lines.file_sequence = statements.file_sequence
+    where lines.status = 'booked' and lines.booked_on <= scope.ledger_window
+
+),
+
+originals as (
+
+    select * from booked
+    where statement_id = first_statement_id
+
+),
+
+of_originals as (
+
+    select
+        booked.* exclude (bank_line_id, parent_line_id),
+        coalesce(originals.bank_line_id, booked.bank_line_id) as bank_line_id,
+        coalesce(originals.parent_line_id, booked.parent_line_id, '') as parent_line_id
+    from booked
+    left join originals
+        on
+            booked.bank = originals.bank
+            and booked.first_statement_id = originals.statement_id
+            and booked.currency = originals.currency
+            and booked.statement_type = originals.statement_type
+            and booked.ordinal = originals.ordinal
+
+),
+
+covered_days as (
+
+    select distinct
+        bank,
+        currency,
+        from_day,
+        to_day
+    from statements
+    where statement_type = 'statement'
+
+),
+
+stated as (
+
+    select distinct
+        bank_line_id,
+        currency
+    from of_originals
+    where statement_type = 'statement'
+
+),
+
+outdated as (
+
+    select distinct
+        of_originals.bank_line_id,
+        of_originals.currency
+    from of_originals
+    inner join covered_days
+        on
+            of_originals.bank = covered_days.bank
+            and of_originals.currency = covered_days.currency
+            and of_originals.booked_on between covered_days.from_day and covered_days.to_day
+    left join stated
+        on of_originals.bank_line_id = stated.bank_line_id and of_originals.currency = stated.currency
+    where of_originals.statement_type <> 'statement' and of_originals.parent_line_id = '' and stated.bank_line_id is null
+
+),
+
+current_lines as (
+
+    select of_originals.*
+    from of_originals
+    left join outdated
+        on
+            coalesce(nullif(of_originals.parent_line_id, ''), of_originals.bank_line_id) = outdated.bank_line_id
+            and of_originals.currency = outdated.currency
+    where outdated.bank_line_id is null
+
+),
+
+-- The bank has used an id again where it names another amount or day.
+numbered as (
+
+    select
+        current_lines.*,
+        dense_rank() over (
+            partition by current_lines.bank_line_id, current_lines.currency
+            order by current_lines.booked_on asc nulls last, current_lines.amount_minor asc nulls last
+        ) as content_number
+    from current_lines
+
+),
+
+named as (
+
+    select
+        numbered.*,
+        case
+            when numbered.content_number = 1 then numbered.bank_line_id
+            else numbered.bank_line_id || '/' || cast(numbered.content_number as varchar)
+        end as line_id
+    from numbered
+
+),
+
+matched_before as (
+
+    select distinct leg_id as line_id
+    from {{ source('earlier', 'match_legs') }}
+    where leg_type = 'settlement_line'
+
+),
+
+entries as (
+
+    select
+        bank_line_id,
+        currency,
+        min(line_id) as line_id,
+        min(amount_minor) as amount_minor
+    from named
+    where parent_line_id = ''
+    group by bank_line_id, currency
+
+),
+
+detail_sets as (
+
+    select
+        parent_line_id,
+        currency,
+        statement_id,
+        file_sequence,
+        cast(sum(amount_minor) as bigint) as amount_minor
+    from named
+    where parent_line_id <> ''
+    group by parent_line_id, currency, statement_id, file_sequence
+
+),
+
+standing_details as (
+
+    select
+        entries.line_id as parent_id,
+        detail_sets.parent_line_id,
+        detail_sets.currency,
+        detail_sets.statement_id,
+        detail_sets.file_sequence,
+        row_number() over (
+            partition by detail_sets.parent_line_id, detail_sets.currency
+            order by detail_sets.file_sequence desc nulls last, detail_sets.statement_id asc nulls last
+        ) as set_rank
+    from detail_sets
+    inner join entries
+        on
+            detail_sets.parent_line_id = entries.bank_line_id
+            and detail_sets.currency = entries.currency
+            and detail_sets.amount_minor = entries.amount_minor
+    left join matched_before on entries.line_id = matched_before.line_id
+    where matched_before.line_id is null
+
+),
+
+final as (
+
+    select named.*
+    from named
+    left join standing_details
+        on named.line_id = standing_details.parent_id and named.currency = standing_details.currency and standing_details.set_rank = 1
+    where named.parent_line_id = '' and standing_details.parent_id is null
+
+    union all
+
+    select named.*
+    from named
+    inner join standing_details
+        on
+            named.parent_line_id = standing_details.parent_line_id
+            and named.currency = standing_details.currency
+            and named.statement_id = standing_details.statement_id
+            and named.file_sequence = standing_details.file_sequence
+            and standing_details.set_rank = 1
+
+)
+
+select * from final

@@ -1,0 +1,103 @@
+-- Grain: a payout of the account as an item of the run. `amount_minor` is what is still to be in the bank: what was paid out, less
+-- what the bank took back by lines that name this payout alone, and nothing where the provider says that it failed or was returned.
+-- `reference` is what it shares with the lines that name it: the first name among the payouts that are named together.
+-- A payout that failed, that no line names and no earlier run has met is no item.
+
+with known as (
+
+    select * from {{ ref('bank_payouts_known') }}
+
+),
+
+named as (
+
+    select * from {{ ref('bank_line_payouts') }}
+
+),
+
+rows as (
+
+    select
+        line_id,
+        currency,
+        min(amount_minor) as amount_minor
+    from {{ ref('bank_line_rows') }}
+    group by line_id, currency
+
+),
+
+met_before as (
+
+    select leg_id as name
+    from {{ source('earlier', 'match_legs') }}
+    where leg_type = 'ledger_transaction'
+
+    union
+
+    select item_id as name
+    from {{ source('earlier', 'open_items') }}
+    where item_type = 'ledger_transaction'
+
+),
+
+named_alone as (
+
+    select
+        line_id,
+        currency,
+        min(name) as name
+    from named
+    group by line_id, currency
+    having count(*) = 1
+
+),
+
+taken_back as (
+
+    select
+        named_alone.name,
+        rows.currency,
+        cast(sum(-rows.amount_minor) as bigint) as returned_minor
+    from named_alone
+    inner join rows on named_alone.line_id = rows.line_id and named_alone.currency = rows.currency
+    where rows.amount_minor < 0
+    group by named_alone.name, rows.currency
+
+),
+
+links as (
+
+    select distinct
+        one.name,
+        other.name as linked
+    from named as one
+    inner join named as other on one.line_id = other.line_id and one.currency = other.currency
+
+),
+
+{{ reached_from('links') }}
+
+final as (
+
+    select
+        known.* exclude (amount_minor),
+        known.amount_minor as paid_out_minor,
+        case
+            when known.amount_minor <= 0 then cast(0 as bigint)
+            else coalesce(taken_back.returned_minor, cast(0 as bigint))
+        end as returned_minor,
+        case
+            when known.is_returned then cast(0 as bigint)
+            when known.amount_minor <= 0 then known.amount_minor
+            else known.amount_minor - coalesce(taken_back.returned_minor, cast(0 as bigint))
+        end as amount_minor,
+        coalesce(reached.reference, known.name) as reference
+    from known
+    left join taken_back on known.name = taken_back.name and known.currency = taken_back.currency
+    left join reached on known.name = reached.name
+    left join met_before on known.name = met_before.name
+    where not known.is_returned or reached.name is not null or met_before.name is not null
+
+)
+
+select * from final

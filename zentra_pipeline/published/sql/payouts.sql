@@ -1,0 +1,33 @@
+-- Grain: a payout as its provider reports it last, with what the runs of its bank account made of it.
+with states as (
+    select
+        states.*,
+        runs.closeout_status in ('sealed', 'amended') as is_sealed
+    from payout_states as states
+    inner join runs on states.run_id = runs.run_id
+    qualify row_number() over (
+        partition by states.payout_provider, states.payout_id, states.currency
+        order by states.ledger_window desc, runs.created_at desc, states.run_id desc
+    ) = 1
+)
+
+select
+    reported.* exclude (status),
+    case
+        when reported.status in ('failed', 'returned') or states.payout_id is null then reported.status
+        when states.status = 'credited' and states.is_sealed then 'closed'
+        else states.status
+    end as status,
+    states.credited_minor,
+    states.returned_minor,
+    states.fee_minor,
+    states.credited_on,
+    states.match_id,
+    states.run_id as bank_run_id
+from reported_payouts as reported
+left join states
+    on
+        reported.provider = states.payout_provider
+        and reported.payout_id = states.payout_id
+        and reported.currency = states.currency
+order by reported.provider, reported.payout_id, reported.currency
