@@ -27,7 +27,8 @@ ROOT = DBT_PROJECT.parent
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "asset_keys.txt"
 SUBJECTS = {"settlement_line": "lines", "ledger_transaction": "movements", "callback": "callbacks"}
 OF_SUBJECTS = {f"exceptions_of_{name}" for name in SUBJECTS.values()}
-GROUPS = {"ingest", "passes", "matches", "review", "controls", "closeout", *OF_SUBJECTS}
+OF_BANKS = "exceptions_of_banks"
+GROUPS = {"ingest", "passes", "matches", "review", "controls", "closeout", "bank", OF_BANKS, *OF_SUBJECTS}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def test_asset_keys_and_groups_are_those_of_the_snapshot(graph: AssetGraph) -> N
     """
     found = [f"{graph.get(key).group_name} {key.to_user_string()}" for key in graph.get_all_asset_keys()]
     types = [
-        f"exceptions_of_{SUBJECTS[row.subject_type]} exc_{row.exception_type}" for row in vocabulary.exception_types()
+        f"{OF_BANKS if row.of_runs == 'bank' else f'exceptions_of_{SUBJECTS[row.subject_type]}'} exc_{row.exception_type}"
+        for row in vocabulary.exception_types()
     ]
     assert sorted(found) == sorted([*SNAPSHOT.read_text(encoding="utf-8").splitlines(), *types])
 
@@ -106,9 +108,8 @@ def test_every_published_table_is_an_asset_and_no_unit_test_is_a_check(graph: As
 def test_raw_assets_join_the_sources_of_dbt(graph: AssetGraph) -> None:
     for name in project_nodes("source"):
         source, table = name.split(".")
-        key = {"run": dg.AssetKey(["run", "scope"]), "earlier": dg.AssetKey(["earlier", "runs"])}.get(
-            source, dg.AssetKey([source, table])
-        )
+        scope, earlier = dg.AssetKey(["run", "scope"]), dg.AssetKey(["earlier", "runs"])
+        key = {"run": scope, "bank": scope, "earlier": earlier}.get(source, dg.AssetKey([source, table]))
         assert key in graph.get_all_asset_keys(), name
 
 

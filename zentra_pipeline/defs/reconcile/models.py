@@ -36,7 +36,6 @@ _GROUP_OF_MART: Final = {
     "evidence_items": "closeout",
 }
 # What only runs of a bank account make: what lines name, how statements follow, what is found, what is published.
-_GROUP_OF_BANK: Final = "bank"
 _NAMED_OF_BANK: Final = frozenset({"bank_line_payouts", "bank_statement_chain"})
 _GROUP_OF_SUBJECT: Final = {
     "settlement_line": "exceptions_of_lines",
@@ -82,8 +81,9 @@ def _group(node: Mapping[str, Any]) -> str | None:
         return None
     name, folder = str(node["name"]), node["fqn"][1]
     if run_kinds.is_of_bank(node["tags"]):
-        is_followed = folder == "exceptions" or node["config"]["contract"]["enforced"] or name in _NAMED_OF_BANK
-        return _GROUP_OF_BANK if is_followed else None
+        if folder == "exceptions":
+            return "exceptions_of_banks"
+        return "bank" if node["config"]["contract"]["enforced"] or name in _NAMED_OF_BANK else None
     if folder == "marts":
         return _GROUP_OF_MART.get(name, "matches")
     if folder == "exceptions":
@@ -144,8 +144,10 @@ def _spec(node: Mapping[str, Any], group: str, made_from: Collection[dg.AssetKey
 def _key(unique_id: str) -> dg.AssetKey:
     """The asset of a model, seed or source; a run's parameters are one thing to follow, and so are earlier runs."""
     kind, _project, *names = unique_id.split(".")
-    if kind == "source" and names[0] in ("run", "earlier"):
-        return SCOPE_KEY if names[0] == "run" else EARLIER_KEY
+    if kind == "source" and names == ["bank", "payouts"]:
+        return dg.AssetKey("payouts")  # those that runs of providers have published
+    if kind == "source" and names[0] in ("run", "earlier", "bank"):
+        return EARLIER_KEY if names[0] == "earlier" else SCOPE_KEY
     return dg.AssetKey(names)
 
 
