@@ -43,7 +43,9 @@ def test_asset_keys_and_groups_are_those_of_the_snapshot(graph: AssetGraph) -> N
     """
     found = [f"{graph.get(key).group_name} {key.to_user_string()}" for key in graph.get_all_asset_keys()]
     types = [
-        f"{OF_BANKS if row.of_runs == 'bank' else f'exceptions_of_{SUBJECTS[row.subject_type]}'} exc_{row.exception_type}"
+        f"{OF_BANKS} exc_{row.exception_type}"
+        if row.of_runs == "bank"
+        else f"exceptions_of_{SUBJECTS[row.subject_type]} exc_{row.exception_type}"
         for row in vocabulary.exception_types()
     ]
     assert sorted(found) == sorted([*SNAPSHOT.read_text(encoding="utf-8").splitlines(), *types])
