@@ -27,7 +27,7 @@ def test_banks_are_added_listed_and_shown(zentra: Zentra, tmp_path: Path) -> Non
     mixed = zentra(*ingest, "--provider", "of_camt053")
     assert (mixed.code, "--kind bank_statement goes with --bank" in mixed.err) == (2, True)
     missing = zentra(*ingest, "--bank", "none")
-    assert (missing.code, "zentra bank add none --like FORMAT writes its profile" in missing.err) == (2, True)
+    assert (missing.code, "add its profile, banks/none.yml" in missing.err) == (2, True)
     assert zentra(*ingest, "--bank", "of_mt940").code == 4
     assert zentra(*ingest, "--bank", "of_camt053", "--json").json["files"][0]["staged"] == 3
     (listed,) = (

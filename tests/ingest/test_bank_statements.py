@@ -396,12 +396,10 @@ def test_a_wrong_profile_is_refused_by_file_and_key(profile: dict[str, Any], wor
     assert words in str(refused.value)
 
 
-def test_a_bank_without_a_profile_is_refused_with_the_command_that_makes_one(tmp_path: Path) -> None:
+def test_a_bank_without_a_profile_is_refused_by_the_file_that_it_lacks(tmp_path: Path) -> None:
     bank = Bank(tmp_path, "format: camt053")
     bank.name = "other"
-    with pytest.raises(
-        UsageError, match=r"no bank 'other' \(the tenant has giro\): zentra bank add other --like FORMAT"
-    ):
+    with pytest.raises(UsageError, match=r"no bank 'other' \(the tenant has giro\): add its profile, banks/other.yml"):
         bank.send("in.xml", CAMT)
 
 

@@ -29,12 +29,15 @@ def command(world: Path, home: str | None, as_json: bool) -> int:
     from zentra_pipeline.cli.progress import progress
     from zentra_pipeline.defs.launch import reconcile
     from zentra_pipeline.errors import VerificationError
+    from zentra_pipeline.simulation.bank import replay as bank
     from zentra_pipeline.simulation.replay import replay
     from zentra_pipeline.simulation.scoring import read_key, score
 
     with TemporaryDirectory(prefix="zentra-score-") as passing, progress() as show_progress:
-        published = replay(world, Home.at(home or passing), reconcile, show_progress)
-    result = score(read_key(world), published)
+        if bank.is_bank_world(world):
+            result = bank.score(world, bank.replay(world, Home.at(home or passing), reconcile, show_progress))
+        else:
+            result = score(read_key(world), replay(world, Home.at(home or passing), reconcile, show_progress))
     if as_json:
         printing.print_json(_as_object(result))
     else:

@@ -81,9 +81,7 @@ def load_bank(paths: TenantPaths, bank: str) -> BankProfile:
     if not path.exists():
         known = bank_names(paths)
         there = f"the tenant has {', '.join(known)}" if known else "the tenant has none"
-        raise UsageError(
-            f"there is no bank {bank!r} ({there}): zentra bank add {bank} --like FORMAT writes its profile"
-        )
+        raise UsageError(f"there is no bank {bank!r} ({there}): add its profile, banks/{bank}.yml")
     return parse_bank(strict_yaml.read_mapping(path), path.name)
 
 

@@ -126,11 +126,11 @@ def score(key: Mapping[str, Sequence[Row]], published: Published) -> Score:
             _callback_legs(key, published.matches),
             _undecidable(key["undecidable"], published.matches),
             *_exceptions(key["exceptions"], published.exceptions),
-            _compare("open items", key["open_items"], published.open_items, _OPEN_ITEM, ("item_id", "ledger_window")),
-            _compare("roll-forward", key["rollforward"], published.rollforward, _ROLLFORWARD, _ROLLFORWARD[:2]),
-            _compare("quarantine", key["quarantine"], published.quarantine, _QUARANTINE, _QUARANTINE),
-            _compare("closeouts", key["closeouts"], published.closeouts, _CLOSEOUT, ("ledger_window", "revision")),
-            _compare("failed controls", (), published.failed_controls, ("control",), ("control",)),
+            compare("open items", key["open_items"], published.open_items, _OPEN_ITEM, ("item_id", "ledger_window")),
+            compare("roll-forward", key["rollforward"], published.rollforward, _ROLLFORWARD, _ROLLFORWARD[:2]),
+            compare("quarantine", key["quarantine"], published.quarantine, _QUARANTINE, _QUARANTINE),
+            compare("closeouts", key["closeouts"], published.closeouts, _CLOSEOUT, ("ledger_window", "revision")),
+            compare("failed controls", (), published.failed_controls, ("control",), ("control",)),
         )
     )
 
@@ -139,14 +139,14 @@ def _matches(key: Sequence[Row], published: Sequence[Row]) -> Tally:
     made = ("ledger_window", *_LEGS)
     unjudged = {_fact(row, made) for row in key if not row["method"]}
     found = [{**row, "method": ""} if _fact(row, made) in unjudged else row for row in published]
-    return _compare("matches", [row for row in key if row["status"] != "suggested"], found, _MATCH, _LEGS)
+    return compare("matches", [row for row in key if row["status"] != "suggested"], found, _MATCH, _LEGS)
 
 
 def _suggestions(key: Sequence[Row], published: Sequence[Row]) -> Tally:
     """Suggestions by their legs alone: a pair that stays open may be suggested again by every run."""
     suggested = [row for row in key if row["status"] == "suggested"]
     found = {_fact(row, _LEGS): row for row in published}
-    return _compare("suggestions", suggested, list(found.values()), _LEGS, _LEGS)
+    return compare("suggestions", suggested, list(found.values()), _LEGS, _LEGS)
 
 
 def _callback_legs(key: Mapping[str, Sequence[Row]], published: Sequence[Row]) -> Tally:
@@ -161,7 +161,7 @@ def _callback_legs(key: Mapping[str, Sequence[Row]], published: Sequence[Row]) -
                     yield {**row, "callback": event}
 
     columns = ("callback", *_LEGS)
-    return _compare("callback legs", list(legs(key["matches"])), list(legs(published)), columns, ("callback",))
+    return compare("callback legs", list(legs(key["matches"])), list(legs(published)), columns, ("callback",))
 
 
 def _undecidable(key: Sequence[Row], published: Sequence[Row]) -> Tally:
@@ -174,7 +174,7 @@ def _undecidable(key: Sequence[Row], published: Sequence[Row]) -> Tally:
         for leg in f"{row['settlement_lines']} {row['ledger_transactions']}".split()
         if leg in cases
     ]
-    return _compare("undecided by luck", (), confident, _MATCH, _LEGS)
+    return compare("undecided by luck", (), confident, _MATCH, _LEGS)
 
 
 def _exceptions(key: Sequence[Row], published: Sequence[Row]) -> Iterator[Tally]:
@@ -184,7 +184,7 @@ def _exceptions(key: Sequence[Row], published: Sequence[Row]) -> Iterator[Tally]
         by_subject[row["subject_type"], row["subject_id"]].append(row)
     judged = [_as_judged(row, by_subject[row["subject_type"], row["subject_id"]]) for row in published]
     for exception_type in sorted({row["exception_type"] for row in (*key, *judged)}):
-        yield _compare(
+        yield compare(
             exception_type,
             [row for row in key if row["exception_type"] == exception_type],
             [row for row in judged if row["exception_type"] == exception_type],
@@ -203,10 +203,10 @@ def _as_judged(row: Row, expected: Sequence[Row]) -> Row:
     return row
 
 
-def _compare(
+def compare(
     kind: str, expected: Sequence[Row], found: Sequence[Row], columns: Sequence[str], subject: Sequence[str]
 ) -> Tally:
-    """Tally two sets of rows by `columns`; rows of one `subject` are shown beside each other where they disagree."""
+    """Tally two sets of rows by `columns`; those of one `subject` are shown beside each other where they disagree."""
     in_key, in_engine = Counter(_fact(row, columns) for row in expected), Counter(_fact(row, columns) for row in found)
     tally = Tally(kind, len(expected), len(found), (in_key & in_engine).total())
     if tally.is_perfect:

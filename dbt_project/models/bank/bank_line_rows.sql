@@ -196,6 +196,24 @@ standing_details as (
 
 ),
 
+-- The same details come again with a repeated statement, or with a notification: every delivery of them counts as theirs.
+lines_of_details as (
+
+    select distinct
+        named.line_id,
+        named.parent_line_id,
+        named.currency
+    from named
+    inner join standing_details
+        on
+            named.parent_line_id = standing_details.parent_line_id
+            and named.currency = standing_details.currency
+            and named.statement_id = standing_details.statement_id
+            and named.file_sequence = standing_details.file_sequence
+            and standing_details.set_rank = 1
+
+),
+
 final as (
 
     select named.*
@@ -208,13 +226,11 @@ final as (
 
     select named.*
     from named
-    inner join standing_details
+    inner join lines_of_details
         on
-            named.parent_line_id = standing_details.parent_line_id
-            and named.currency = standing_details.currency
-            and named.statement_id = standing_details.statement_id
-            and named.file_sequence = standing_details.file_sequence
-            and standing_details.set_rank = 1
+            named.line_id = lines_of_details.line_id
+            and named.parent_line_id = lines_of_details.parent_line_id
+            and named.currency = lines_of_details.currency
 
 )
 
