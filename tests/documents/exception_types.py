@@ -7,6 +7,7 @@ that the models compile, that a run raises the type.
 
 import csv
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class _Project:
         self.unions = {runs: (root / path).read_text(encoding="utf-8") for runs, path in UNIONS.items()}
         self.index = (root / PAGES / "README.md").read_text(encoding="utf-8").splitlines()
         contract = re.split(r"\n## \d+\. ", (root / CONTRACT).read_text(encoding="utf-8"))[6]
+        self.contract_lines = re.findall(r"^\| `\w+` \|.*", contract, re.M)
         self.in_contract = re.findall(r"^\| `(\w+)` \|", contract, re.M)
         self.expected = {
             row["exception_type"]
@@ -117,8 +119,8 @@ class _Project:
         line = _line_of_index(row)
         if line not in self.index:
             yield f"{PAGES}/README.md", f"the line {line}"
-        if name not in self.in_contract:
-            yield CONTRACT, "a line of §6"
+        if _line_of_contract(row) not in self.contract_lines:
+            yield CONTRACT, f"the line {_line_of_contract(row)} of §6"
         if f'"{name}"' not in self.openapi:
             yield OPENAPI, "the type among the values: print the file again"
 
@@ -185,6 +187,10 @@ def _line_of_index(row: Row) -> str:
     return f"| [{row['title']}]({name}.md) | `{name}` | {row['severity']} | `{row['lane']}` | {days} | {blocking} |"
 
 
+def _line_of_contract(row: Row) -> str:
+    return f"| `{row['exception_type']}` | {row['found_when']} |"
+
+
 def _days(number: str) -> str:
     return "1 business day" if number == "1" else f"{number} business days"
 
@@ -195,13 +201,18 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def write(root: Path) -> None:
-    """Write what only repeats the vocabulary: the list of models to collect, and the rows of the list of pages."""
+    """Write what only repeats the vocabulary: the models to collect, the list of pages, the table of the contract."""
     types = _rows(root / VOCABULARY)
     for runs, path in UNIONS.items():
         union = root / path
         names = ",\n".join(f"    '{row['exception_type']}'" for row in types if runs in _collecting(row))
         listed = re.sub(r"(set types = \[\n).*?(\n\])", rf"\1{names}\2", union.read_text(encoding="utf-8"), flags=re.S)
         union.write_text(listed, encoding="utf-8")
+    contract = root / CONTRACT
+    before, heading, after = contract.read_text(encoding="utf-8").partition("\n| type | when |\n|---|---|\n")
+    rest = after[re.match(r"(?:\|.*\n)*", after).end() :]  # type: ignore[union-attr]
+    lines_of_types = "".join(f"{_line_of_contract(row)}\n" for row in types)
+    contract.write_text(before + heading + lines_of_types + rest, encoding="utf-8")
     index = root / PAGES / "README.md"
     lines = index.read_text(encoding="utf-8").splitlines(keepends=True)
     first = next(number for number, line in enumerate(lines) if line.startswith("| ["))
@@ -214,4 +225,6 @@ def write(root: Path) -> None:
 if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
         write(DBT_PROJECT.parent)
+        printed = subprocess.run([sys.executable, "-m", "zentra_pipeline.api"], capture_output=True, check=True)
+        (DBT_PROJECT.parent / OPENAPI).write_bytes(printed.stdout)
     sys.stdout.writelines(f"{each}\n" for each in missing(DBT_PROJECT.parent))
