@@ -90,6 +90,13 @@ FORMS: Final[Mapping[str, _Form]] = {
         "/reconciliation/runs",
         {name: f"{{{name}}}" for name in ("provider", "settlement_file", "ledger_window", "owner")},
     ),
+    "run_bank_day": _Form(
+        "run --tenant {tenant} --bank-account {bank_account} --ledger-window {ledger_window} --owner {owner} "
+        "--actor {actor}",
+        "POST",
+        "/reconciliation/runs",
+        {name: f"{{{name}}}" for name in ("bank_account", "ledger_window", "owner")},
+    ),
     "run_window_without_file": _Form(
         "run --tenant {tenant} --provider {provider} --settlement-file {settlement_file} "
         "--ledger-window {ledger_window} --owner {owner} --actor {actor} --no-settlement",
@@ -110,25 +117,36 @@ FORMS: Final[Mapping[str, _Form]] = {
     "list_events": _Form("events --tenant {tenant}", "GET", "/events"),
     "list_webhooks": _Form("webhooks list --tenant {tenant}", "GET", "/webhooks/endpoints"),
 }
+_RUNS: Final = ("run_window", "run_window_without_file")
+_BANK: Final = "bank:"  # the scope of a bank account; identifiers, which knows it, is above this room
 _FIELD: Final = re.compile(r"\{(\w+)\}")
 
 
 def command(remedy: Remedy, tenant: str | None = None, home: str | None = None) -> str:
     """The command with all the options it needs; what nobody knows is in capitals, to be filled in."""
-    known = {"tenant": tenant, **remedy.about} if tenant is not None else dict(remedy.about)
-    words = [_filled(word, known, shown=str.upper) for word in FORMS[remedy.intent].command.split()]
+    form, about = _form(remedy)
+    known = {"tenant": tenant, **about} if tenant is not None else about
+    words = [_filled(word, known, shown=str.upper) for word in form.command.split()]
     return " ".join(["zentra", *words, *(["--home", shlex.quote(home)] if home is not None else [])])
 
 
 def request(remedy: Remedy) -> dict[str, Any]:
     """The request, `{method, path, body}`; what nobody knows is in angle brackets."""
-    form, about = FORMS[remedy.intent], remedy.about
+    form, about = _form(remedy)
     body = (
         None
         if form.body is None
         else {name: _plain(value, about) if isinstance(value, str) else value for name, value in form.body.items()}
     )
     return {"method": form.method, "path": _plain(form.path, about), "body": body}
+
+
+def _form(remedy: Remedy) -> tuple[_Form, dict[str, str]]:
+    """The form of an intent and what fills it: what is run of a bank account is a day of it, without a file."""
+    about = dict(remedy.about)
+    if remedy.intent in _RUNS and about.get("provider", "").startswith(_BANK):
+        return FORMS["run_bank_day"], about | {"bank_account": about["provider"].removeprefix(_BANK)}
+    return FORMS[remedy.intent], about
 
 
 def _filled(word: str, known: Mapping[str, Any], shown: Any) -> str:

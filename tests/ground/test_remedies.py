@@ -33,6 +33,7 @@ def test_a_command_has_every_option_it_needs(intent: str, tmp_path: Path) -> Non
     file.touch()
     known = {"exception_id": "exc_1", "run_id": "run_1", "ledger_window": "2026-04-26", "provider": "rail"}
     known |= {"period": "2026-04"}
+    known |= {"bank_account": "DE02120300000000202051"}
     known |= {"settlement_file": "set_1", "file": str(file), "owner": "finance ops"}
     words = shlex.split(remedies.command(Remedy("do it", intent, known), "acme", "data/my home"))
     assert (words[0], words[-2:]) == ("zentra", ["--home", "data/my home"])

@@ -183,7 +183,12 @@ def bounds(paths: TenantPaths, provider: str, window: date) -> tuple[datetime, d
     return starts_at, ledger_windows.window_start(window + timedelta(days=1), profile.timezone, profile.window_cutoff)
 
 
-_ONE: Final = {"settlement lines": "settlement line", "ledger entries": "ledger entry", "callbacks": "callback"}
+_ONE: Final = {
+    "settlement lines": "settlement line",
+    "ledger entries": "ledger entry",
+    "callbacks": "callback",
+    "bank lines": "bank line",
+}
 
 
 def _activity(paths: TenantPaths, run: run_store.Run) -> list[Blocker]:

@@ -22,6 +22,7 @@ from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.calendar import WindowState
 from zentra_pipeline.closeout.candidate import bounds
 from zentra_pipeline.config.profile import Profile, load_profile
+from zentra_pipeline.contracts.staged_tables import BANK_KIND
 from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.ledger_windows import window_of
@@ -277,6 +278,8 @@ def _unread(month: Month) -> list[StagedFile]:
             names |= {(run.settlement_file, run.ledger_window.startswith(month.period)) for run in runs}
             begins_at = bounds(month.tenant.paths, provider, inside[0])[0]
             ends_at = bounds(month.tenant.paths, provider, inside[-1])[1]
+            if any(file.kind == BANK_KIND for file in waiting.values()):  # every run of a bank account reads them all
+                runs = [run for run in month.runs.values() if identifiers.account_of(run.provider) and run.revision]
             for number, file in list(waiting.items()):
                 if not _is_of_month(file, names, begins_at, ends_at):
                     del waiting[number]
@@ -388,9 +391,10 @@ def _after_the_last_run(month: Month) -> Iterator[Blocker]:
         begins_at = bounds(month.tenant.paths, provider, max(date.fromisoformat(max(runs)), first - timedelta(days=1)))
         between = [at.replace(tzinfo=None) for at in (begins_at[1], bounds(month.tenant.paths, provider, last)[1])]
         found = lake.query(month.tenant.paths, statement("closeout", "activity"), [provider, *between, ""])
-        if count := dict(found.rows)["ledger entries"]:
+        what = "ledger entries" if identifiers.account_of(provider) is None else "bank lines"
+        if count := dict(found.rows)[what]:
             remedy = _to_run(month, provider, last, "run a window that sees them, and close it")
-            explanation = f"{count:,} ledger entries of {provider} are of windows after its last run, {max(runs)}"
+            explanation = f"{count:,} {what} of {provider} are of windows after its last run, {max(runs)}"
             yield Blocker("newer_facts", provider, explanation, remedy)
 
 
@@ -401,6 +405,8 @@ def _of_run(run: Run) -> dict[str, str]:
 def _to_run(month: Month, provider: str, window: date, words: str, settlement_file: str | None = None) -> Remedy:
     """Run a window again, or for the first time, with its settlement file or as one in which nothing was settled."""
     day = window.isoformat()
+    if identifiers.account_of(provider) is not None:
+        return Remedy(words, "run_window", {"provider": provider, "ledger_window": day})
     known = [
         run
         for run in month.runs.values()
@@ -417,12 +423,18 @@ def _to_run(month: Month, provider: str, window: date, words: str, settlement_fi
 
 
 def _unread_file(month: Month, file: StagedFile) -> Blocker:
-    profile = load_profile(month.tenant.paths, file.provider)
+    explanation = (
+        f"{file.kind.replace('_', ' ')} file {file.file_id} of {file.provider} arrived, and no run has read it"
+    )
     first = date.fromisoformat(f"{month.period}-01")
+    if file.kind == BANK_KIND:
+        about = {} if file.first_at is None else {"ledger_window": max(first.isoformat(), file.first_at[:10])}
+        remedy = Remedy("run the day of the bank account that it is of, and close it", "run_bank_day", about)
+        return Blocker("newer_facts", f"{file.provider} {file.file_id}", explanation, remedy)
+    profile = load_profile(month.tenant.paths, file.provider)
     window = first if file.first_at is None else max(first, _window_of(profile, instant_of(file.first_at)))
     name = file.file_id if file.kind == "settlement" else None
     remedy = _to_run(month, file.provider, window, "run the window that its rows belong to, and close it", name)
-    explanation = f"{file.kind} file {file.file_id} of {file.provider} arrived, and no run has read it"
     return Blocker("newer_facts", f"{file.provider} {file.file_id}", explanation, remedy)
 
 

@@ -105,7 +105,8 @@ def close_windows(visit: Visit) -> Response:
 def run_window(visit: Visit) -> Response:
     """Ask for the run of a window that has none, with its settlement file or as one in which nothing was settled."""
     form = visit.form
-    given = {name: form.text(name) or "" for name in ("provider", "settlement_file", "ledger_window", "owner")}
+    names = ("provider", "settlement_file") if form.text("bank_account") is None else ("bank_account",)
+    given = {name: form.text(name) or "" for name in (*names, "ledger_window", "owner")}
     try:
         new = NewRun.model_validate({**given, "no_settlement": form.text("no_settlement") == "yes"})
     except ValidationError as cause:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import vocabulary
+from zentra_pipeline import identifiers, vocabulary
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.decisions.exception_state import exception_states
 from zentra_pipeline.decisions.policy import load_policy
@@ -296,8 +296,8 @@ def _account_rows(paths: TenantPaths, providers: Sequence[str]) -> list[tuple[An
     found = []
     for provider, profile in profiles.items():
         assert accounts is not None
-        if not profile.clearing_accounts:
-            continue
+        if identifiers.account_of(provider) is not None:
+            continue  # what a bank keeps or lacks is no entry of a clearing account
         own = accounts.of(provider)
         kinds = ["write_off", "adjustment", "fx", *(["fee"] if profile.fee_posting == "inside" else [])]
         clearing = own.clearing or profile.clearing_accounts[0]
