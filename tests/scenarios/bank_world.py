@@ -39,7 +39,7 @@ class BankWorld(World):
         named = batch or f"B-{payout}"
         self.add(
             settle(f"line-{payout}", f"pay-{payout}", amount, on=on, batch=named),
-            post(f"txn-{payout}", f"pay-{payout}", amount, on=on),
+            post(f"txn-{payout}", f"pay-{payout}", amount, on=on, intent=f"int-{payout}"),
             settle(payout, "", -amount, on=on, type="payout", batch=named, **options),
         )
 

@@ -7,6 +7,8 @@ from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import FRI, MON, THU, TUE, WED
 from tests.scenarios.world import NOW
 from zentra_pipeline.closeout import candidate, closing, verify
+from zentra_pipeline.published import movement_history
+from zentra_pipeline.runtime import trace
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.upkeep import rebuild, reperform
 
@@ -50,6 +52,13 @@ def test_the_way_of_a_payment_ends_at_the_line_that_credited_its_payout(tmp_path
     assert world.query("select opening_minor, lines_minor, gap_minor, closing_minor from account_balances") == [
         {"opening_minor": 0, "lines_minor": 124300, "gap_minor": 0, "closing_minor": 124300}
     ]
+    history = movement_history.history_of(world.paths, "pay-po_1")
+    assert [entry.kind for entry in history.entries] == ["ledger", "settlement", "payout", "bank", "match"]
+    assert history.state[-1].endswith(" credited")
+    traced = trace.trace(world.tenant, "int-po_1")
+    assert traced is not None
+    flow = {account.role: (account.net_minor, account.state) for account in traced.ledger_flow}
+    assert (flow["merchant"], flow["payout"]) == ((125000, "credited"), (0, "credited"))
     emitted = [
         row["event_type"]
         for row in world.query(f"select event_type from events where provider = '{SCOPE}' order by position")

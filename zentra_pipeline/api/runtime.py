@@ -194,7 +194,22 @@ class FlowAccount(BaseModel):
     account: str
     currency: str | None
     net_minor: int = Field(description="Credits less debits, in minor units.")
-    state: Literal["pending", "debited", "credited", "held", "released", "posted", "settled"]
+    state: Literal[
+        "pending",
+        "debited",
+        "credited",
+        "held",
+        "released",
+        "posted",
+        "settled",
+        "expected",
+        "in_transit",
+        "overdue",
+        "partially_credited",
+        "returned",
+        "failed",
+        "closed",
+    ]
 
 
 class TraceView(BaseModel):

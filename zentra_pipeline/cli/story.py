@@ -23,6 +23,8 @@ _COLOURS = {
     "ledger": "blue",
     "callback": "cyan",
     "settlement": "green",
+    "payout": "cyan",
+    "bank": "bold cyan",
     "match": "bold green",
     "exception": "bold red",
     "decision": "yellow",

@@ -58,8 +58,9 @@ _LONGEST_POLL: Final = 5.0
 def create_run(
     session: Session,
     *,
-    provider: str,
-    settlement_file: str,
+    provider: str | None = None,
+    settlement_file: str | None = None,
+    bank_account: str | None = None,
     ledger_window: date | str,
     owner: str,
     as_of: datetime | str | None = None,
@@ -69,12 +70,13 @@ def create_run(
 ) -> Script[RunAccepted]:
     """Ask for a run; the same request again is the same run, however often a connection breaks.
 
+    Of a provider by `provider` and `settlement_file`, of a bank account by `bank_account` alone.
     Raises InvalidError for a settlement file that was never ingested, and for what looks like a mistake unless you
     `confirm` it. `as_of` is an aware instant; `no_settlement` says that the provider settled nothing in the window.
     """
+    stated = {"provider": provider, "settlement_file": settlement_file, "bank_account": bank_account}
     content = {
-        "provider": provider,
-        "settlement_file": settlement_file,
+        **{name: value for name, value in stated.items() if value is not None},
         "ledger_window": str(ledger_window),
         "owner": owner,
         "as_of": instant(as_of),

@@ -17,7 +17,10 @@ from zentra_pipeline.published import movement_rows
 from zentra_pipeline.settings import TenantPaths
 
 # What happens at one instant is listed in this order.
-KINDS: Final = ("intent", "ledger", "callback", "settlement", "match", "exception", "decision", "closeout")
+KINDS: Final = (
+    *("intent", "ledger", "callback", "settlement", "payout", "bank"),
+    *("match", "exception", "decision", "closeout"),
+)
 MOST_REFERENCE: Final = 4_096
 _SYSTEM: Final = "system"
 _COUNTERPARTS: Final = ("settlement_line", "ledger_transaction", "callback")
@@ -76,6 +79,7 @@ def history_of(paths: TenantPaths, reference: str, provider: str | None = None) 
         *_postings(rows["entry"]),
         *_callbacks(rows["callback"], _Closeouts(rows)),
         *_lines(rows["line"]),
+        *_cash(rows["cash"]),
         *_matches(rows),
         *_exceptions(rows),
         *_decisions(rows["decision"]),
@@ -191,6 +195,38 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
             sources=[_source(row)],
             actor=row["provider"],
         )
+
+
+def _cash(rows: Iterable[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
+    """When a payout left the provider, and each line by which the bank credited it or took it back."""
+    listed: set[tuple[str, str, str]] = set()
+    for row in rows:
+        payout = (row["provider"], row["payout_id"], row["currency"])
+        amount = money.amount_text(row["amount_minor"], row["currency"])
+        if payout not in listed:
+            listed.add(payout)
+            to = f" into {row['payout_account']}" if row["payout_account"] else ""
+            yield HistoryEntry(
+                at=row["paid_at"],
+                kind="payout",
+                sentence=f"{row['provider']} paid out batch {row['batch_id']}: {amount}{to}; "
+                f"it is {_words(row['status'])}",
+                ids=_ids(row, "payout_id", "batch_id"),
+                run_id=row["bank_run_id"],
+                actor=row["provider"],
+            )
+        if row["booked_at"] is not None:
+            verb = "credited" if row["booked_minor"] >= 0 else "took back"
+            booked = money.amount_text(abs(row["booked_minor"]), row["booked_currency"])
+            text = f" ({row['text']})" if row["text"] else ""
+            yield HistoryEntry(
+                at=row["booked_at"],
+                kind="bank",
+                sentence=f"The bank {verb} {booked} by line {row['bank_line_id']}{text}, payout {row['payout_id']}",
+                ids=_ids(row, "bank_line_id", "payout_id"),
+                sources=[_source(row)],
+                run_id=row["bank_run_id"],
+            )
 
 
 def _matches(rows: movement_rows.Rows) -> Iterator[HistoryEntry]:
@@ -340,6 +376,8 @@ def _state(rows: movement_rows.Rows) -> list[str]:
     newest = {row["run_id"]: row for row in sorted(rows["closeout"], key=lambda row: row["revision"])}
     for row in sorted(newest.values(), key=lambda row: (row["ledger_window"], row["run_id"])):
         words.append(f"window {row['ledger_window']} {row['status']}, closeout revision {row['revision']}")
+    payouts = {(row["provider"], row["payout_id"]): row["status"] for row in rows["cash"]}
+    words += [f"payout {payout} {_words(status)}" for (_, payout), status in sorted(payouts.items())]
     return words or ["neither matched nor excepted yet"]
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from zentra_pipeline.runtime.intent import DEFAULTS
+
+_ARRIVED: Final = ("credited", "closed")
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,16 @@ class Account:
     state: str
 
 
-def ledger_flow(request: Mapping[str, Any], postings: Sequence[Mapping[str, Any]], is_settled: bool) -> list[Account]:
-    """The accounts from the customer to the payout, whether or not anything is posted to them yet, then any others."""
+def ledger_flow(
+    request: Mapping[str, Any],
+    postings: Sequence[Mapping[str, Any]],
+    is_settled: bool,
+    cash: Sequence[Mapping[str, Any]] = (),
+) -> list[Account]:
+    """The accounts from the customer to the payout, whether or not anything is posted to them yet, then any others.
+
+    `cash` are rows of `cash_story`: where nothing is posted to merchant and payout, they say how far the money is.
+    """
     role_of = {
         str(request.get("customer_account", DEFAULTS["customer_account"])): "customer",
         str(request.get("reserved_account", DEFAULTS["reserved_account"])): "reserved",
@@ -32,12 +42,25 @@ def ledger_flow(request: Mapping[str, Any], postings: Sequence[Mapping[str, Any]
     flow = []
     for account, found in posted.items():
         role = role_of.get(account, "other")
-        if not found:
+        if not found and cash and role in ("merchant", "payout"):
+            flow.append(_by_cash(role, account, cash))
+        elif not found:
             flow.append(Account(role, account, request.get("currency"), 0, "pending"))
         for row in found:
             net = int(row["net_minor"])
             flow.append(Account(role, account, str(row["currency"]), net, _account_state(role, net, is_settled)))
     return flow
+
+
+def _by_cash(role: str, account: str, cash: Sequence[Mapping[str, Any]]) -> Account:
+    """Merchant or payout as the bank has them: what is credited of the movement's lines, and how the payout ended."""
+    states = [str(row["payout_status"]) for row in cash]
+    arrived = [row for row in cash if row["payout_status"] in _ARRIVED]
+    currency = str(cash[0]["currency"])
+    if role == "payout":
+        return Account(role, account, currency, 0, states[-1])
+    credited = sum({str(row["line_id"]): int(row["settled_minor"]) for row in arrived}.values())
+    return Account(role, account, currency, credited, "credited" if arrived else "pending")
 
 
 def _account_state(role: str, net_minor: int, is_settled: bool) -> str:

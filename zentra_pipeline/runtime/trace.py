@@ -116,7 +116,7 @@ def _of_stored(paths: TenantPaths, stored: StoredIntent, files: Mapping[str, str
     seals = _rows(paths, "seals", stored.provider, movement)
     postings = _rows(paths, "postings_of_intent", stored.intent_id, stored.provider)
     postings = postings or intents.postings_of(tenant, stored)
-    flow = ledger_flow(stored.content, postings, _is_settled(answers))
+    flow = ledger_flow(stored.content, postings, _is_settled(answers), _cash(paths, stored.provider, movement, answers))
     return Trace(stored, [*recorded, _synchronized(answers), _evidenced(seals)], flow)
 
 
@@ -148,7 +148,12 @@ def _of_files(paths: TenantPaths, intent_id: str) -> Trace | None:
     return Trace(
         intent,
         states,
-        ledger_flow(request, _rows(paths, "postings_of_intent", intent_id, provider), _is_settled(answers)),
+        ledger_flow(
+            request,
+            _rows(paths, "postings_of_intent", intent_id, provider),
+            _is_settled(answers),
+            _cash(paths, provider, movement, answers),
+        ),
     )
 
 
@@ -220,6 +225,15 @@ def _ids(transactions: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _is_settled(answers: Sequence[Mapping[str, Any]]) -> bool:
     return any(answer["leg_type"] == "settlement_line" and answer["match_id"] for answer in answers)
+
+
+def _cash(
+    paths: TenantPaths, provider: str, movement: str | None, answers: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    """How far the money of a settled movement is on its way to the bank; of one that is not, nothing is asked."""
+    if movement is None or not _is_settled(answers):
+        return ()
+    return _rows(paths, "cash_of_movement", provider, movement)
 
 
 def _rows(paths: TenantPaths, name: str, *parameters: str | None) -> list[dict[str, Any]]:
