@@ -3,7 +3,9 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from zentra_pipeline import remedies
+import pytest
+
+from zentra_pipeline import cli, remedies
 from zentra_pipeline.closeout import candidate, closing, period
 from zentra_pipeline.decisions.policy import load_policy
 from zentra_pipeline.published import lake
@@ -18,7 +20,7 @@ ACCOUNTS = "accounts: {fee: fees, write_off: write_offs, adjustment: adjustments
 
 
 def test_a_day_of_a_bank_account_with_lines_is_not_idle_and_a_statement_that_no_run_read_is_named(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story = load_scenario(SCENARIOS / "from_payout_to_cash")
     home = Home.at(tmp_path / "home")
@@ -50,6 +52,10 @@ def test_a_day_of_a_bank_account_with_lines_is_not_idle_and_a_statement_that_no_
     assert idle[0] == []
     assert all(text.endswith(("belongs to the window", "belong to the window")) for text in idle[1])
     assert len(idle[1]) == 1
+    window = ["--tenant", "acme", "--provider", f"bank:{ACCOUNT}", "--ledger-window", "2026-05-13", "--no-activity"]
+    capsys.readouterr()
+    assert cli.invoke(["close", *window, "--actor", "ann", "--home", str(home.root)]) == 0
+    assert f"zentra close {' '.join(window)} --approve" in capsys.readouterr().err
     assert load_policy(tenant.paths).accounts is not None
     found = lake.query(tenant.paths, "select distinct provider from journal_proposals")
     assert all(not str(provider).startswith("bank:") for (provider,) in found.rows)

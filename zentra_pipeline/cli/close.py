@@ -23,8 +23,8 @@ _SHOWN_BLOCKERS = 20
 @click.option(
     "--provider",
     metavar="P",
-    callback=options.checked(identifiers.provider_id),
-    help="With --no-activity: provider of the window.",
+    callback=options.checked(identifiers.scope_id),
+    help="With --no-activity: provider of the window, or bank:A for an account.",
 )
 @click.option(
     "--ledger-window",
@@ -113,7 +113,7 @@ def _print_result(outcome: "CloseoutResult", tenant: str, run_id: str | None, ag
     elif outcome.closeout is None:
         _print_blockers(outcome, tenant)
     else:
-        _print_closeout(outcome, tenant)
+        _print_closeout(outcome, tenant, is_idle=run_id is None)
 
 
 def _as_object(outcome: "CloseoutResult", tenant: str, run_id: str | None) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _print_blockers(outcome: "CloseoutResult", tenant: str) -> None:
         printing.note(f"\n  and {len(outcome.blockers) - _SHOWN_BLOCKERS:,} more: --json lists them all")
 
 
-def _print_closeout(outcome: "CloseoutResult", tenant: str) -> None:
+def _print_closeout(outcome: "CloseoutResult", tenant: str, *, is_idle: bool) -> None:
     from zentra_pipeline.cli import approval_text, printing
 
     closeout = outcome.closeout
@@ -191,6 +191,8 @@ def _print_closeout(outcome: "CloseoutResult", tenant: str) -> None:
         for line in approval_text.of_closeout(outcome.approval):
             printing.say(f"  {line}")
     if outcome.status == "prepared":
-        printing.next_step(f"zentra close --tenant {tenant} --run {closeout.run_id} --approve", "by somebody else")
+        window = f"--provider {closeout.provider} --ledger-window {closeout.ledger_window} --no-activity"
+        which = window if is_idle else f"--run {closeout.run_id}"
+        printing.next_step(f"zentra close --tenant {tenant} {which} --approve", "by somebody else")
     elif outcome.bundle:
         printing.next_step(f"zentra verify {outcome.bundle}")

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from zentra_pipeline.tenants.tenant import Tenant
 
 
+_scope = click.option(
+    "--provider",
+    metavar="P",
+    required=True,
+    callback=options.checked(identifiers.scope_id),
+    help="Provider, or bank:A for an account.",
+)
+
+
 @click.group("closeouts")
 def command() -> None:
     """List closeouts and see which windows are closed."""
@@ -26,7 +35,7 @@ def command() -> None:
 
 @command.command("list")
 @options.tenant
-@click.option("--provider", metavar="P", callback=options.checked(identifiers.provider_id), help="Only its closeouts.")
+@click.option("--provider", metavar="P", callback=options.checked(identifiers.scope_id), help="Only its closeouts.")
 @click.option("--pending", "only_pending", is_flag=True, help="Only those that wait for approval.")
 @options.home
 @options.as_json
@@ -111,7 +120,7 @@ def _pending(log: "Sequence[Decision]", closeout: "Closeout") -> dict[str, Any] 
 
 @command.command("calendar")
 @options.tenant
-@options.provider
+@_scope
 @click.option(
     "--from",
     "first",
@@ -168,7 +177,7 @@ def calendar(*, tenant: "Tenant", provider: str, first: date | None, last: date 
 
 @command.command("head")
 @options.tenant
-@options.provider
+@_scope
 @click.option(
     "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [default: stdout]"
 )

@@ -31,7 +31,7 @@ _windows = click.option("--windows", "of_windows", is_flag=True, help="Its windo
 _provider = click.option(
     "--provider",
     metavar="P",
-    callback=options.checked(identifiers.provider_id),
+    callback=options.checked(identifiers.scope_id),
     help="With --windows: only of this one.",
 )
 _day = click.option(
