@@ -230,3 +230,18 @@ def build_with_dbt(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     made = [result for result in outcome.result if result.node.resource_type != "exposure"]
     assert {str(result.status) for result in made} == {"success", "pass"}
     assert len(made) == len(dbt_project.statements())
+
+
+def test_what_only_the_digest_reads_is_gone_before_tables_are_published(build: Any, tmp_path: Path) -> None:
+    build(
+        model("line", "select 1 as n"),
+        model("match", "select n + 1 as n from line", "line"),
+        model("seen", "select * from line", "line", materialized="view"),
+        model("published", "select * from match", "match", materialized="view"),
+        read=["seen", "published"],
+    )
+    assert rows(tmp_path, "select n from seen") == [(1,)]
+    with duckdb.connect(str(tmp_path / "window.duckdb")) as connection:
+        dbt_execute.drop_read_tables(connection, ["seen", "published"], ["published"])
+    assert rows(tmp_path, "select n from published") == [(2,)]
+    assert rows(tmp_path, "select table_name from duckdb_tables()") == [("match",)]

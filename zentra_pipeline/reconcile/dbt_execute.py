@@ -6,7 +6,7 @@ Does not belong here: what the models say (the dbt project), compiling them (dbt
 import atexit
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,6 +71,21 @@ def build(
     return results
 
 
+def drop_read_tables(
+    connection: duckdb.DuckDBPyConnection,
+    read_before: Collection[str],
+    read_afterwards: Collection[str],
+    kind: RunKind = run_kinds.PROVIDER,
+) -> None:
+    """Drop the tables that were kept for what is `read_before`, models by name, and not for what is read afterwards."""
+    statements = dbt_project.statements(kind)
+    read = _tables_read(statements)
+    gone = _kept_for(read_before, statements, read) - _kept_for(read_afterwards, statements, read)
+    for statement in statements:
+        if statement.unique_id in gone and statement.materialized == "table":
+            connection.execute(f"drop table if exists {statement.relation}")
+
+
 def _name_in_place(statement: CompiledNode) -> str:
     """The name of what a model makes, which is another's where it is in the place of that."""
     return statement.name if statement.table is None else statement.table.split(".", 1)[1]
@@ -87,18 +102,12 @@ class _UnreadTables:
     ) -> None:
         self._connection = connection
         self._by_id = {statement.unique_id: statement for statement in statements}
-        self._read: dict[str, frozenset[str]] = {}  # by each statement; those of a view by what reads the view
+        self._read: dict[str, frozenset[str]] = {}
         self._readers: dict[str, set[str]] = {}
         if read_afterwards is None:
             return
-        order = TopologicalSorter({statement.unique_id: statement.parents for statement in statements})
-        for node in order.static_order():
-            parents = [self._by_id[parent] for parent in self._by_id[node].parents]
-            tables = (parent.unique_id for parent in parents if parent.materialized == "table")
-            views = (self._read[parent.unique_id] for parent in parents if parent.materialized == "view")
-            self._read[node] = frozenset(tables).union(*views)
-        kept = {one.unique_id for one in statements if _name_in_place(one) in read_afterwards}
-        kept |= frozenset[str]().union(*(self._read[node] for node in kept if self._by_id[node].materialized == "view"))
+        self._read = _tables_read(statements)
+        kept = _kept_for(read_afterwards, statements, self._read)
         for node in self._by_id:
             for table in self._read[node] - kept:
                 self._readers.setdefault(table, set()).add(node)
@@ -113,6 +122,27 @@ class _UnreadTables:
             if not readers:
                 del self._readers[table]
                 self._connection.execute(f"drop table if exists {self._by_id[table].relation}")
+
+
+def _tables_read(statements: Sequence[CompiledNode]) -> dict[str, frozenset[str]]:
+    """The tables that each statement reads, by id; those of a view are read by what reads the view."""
+    by_id = {statement.unique_id: statement for statement in statements}
+    read: dict[str, frozenset[str]] = {}
+    for node in TopologicalSorter({one.unique_id: one.parents for one in statements}).static_order():
+        parents = [by_id[parent] for parent in by_id[node].parents]
+        tables = (parent.unique_id for parent in parents if parent.materialized == "table")
+        views = (read[parent.unique_id] for parent in parents if parent.materialized == "view")
+        read[node] = frozenset(tables).union(*views)
+    return read
+
+
+def _kept_for(
+    names: Collection[str], statements: Sequence[CompiledNode], read: Mapping[str, frozenset[str]]
+) -> frozenset[str]:
+    """The models that are in the place of these names, and the tables that the views among them read, by id."""
+    kept = {one.unique_id: one.materialized for one in statements if _name_in_place(one) in names}
+    views = (read[node] for node, materialized in kept.items() if materialized == "view")
+    return frozenset(kept).union(*views)
 
 
 def _execute(

@@ -28,8 +28,9 @@ from zentra_pipeline.vocabulary import ANY_CURRENCY
 
 DATABASE_NAME: Final = "window.duckdb"
 _SQL_TYPES: Final[Mapping[Any, str]] = {bool: "boolean", int | None: "bigint"}
-# What is read of a built run: the published tables and the rows it saw.
-READ_AFTERWARDS: Final = frozenset({*lake_files.ALL_ROW_ORDERS, "bank_conservation", "int_input_rows"})
+# What is read of a built run: the tables that are published, and before them the rows it saw.
+PUBLISHED_FROM: Final = frozenset({*lake_files.ALL_ROW_ORDERS, "bank_conservation"})
+READ_AFTERWARDS: Final = PUBLISHED_FROM | {"int_input_rows"}
 _DIGEST_BATCH: Final = 100_000
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _SEEDS: Final = ("currencies", "exception_types")

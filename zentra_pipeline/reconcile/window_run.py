@@ -150,6 +150,9 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
         known = revisions.made_from(tenant, run, digest)
         if known is None:
             report("own", "publishing the run")
+            if not keep:  # sorting what is published needs the room of the rows that were seen
+                kind = run_kinds.of_scope(execution.run.provider)
+                dbt_execute.drop_read_tables(database, run_database.READ_AFTERWARDS, run_database.PUBLISHED_FROM, kind)
             tables = revisions.write_tables(tenant, run, database)
     published_before = run.revision
     if known is not None:
