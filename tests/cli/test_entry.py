@@ -150,7 +150,11 @@ def test_the_traceback_is_for_whoever_asks(zentra: Zentra, ending: object, monke
         (("tenant", "nonsense"), "No such command 'nonsense'"),
         (("tenant", "list", "--nonsense"), "No such option"),
         (("tenant", "add"), "Missing argument 'TENANT'"),
-        (("run", "--tenant", "acme"), "Missing option '--provider'"),
+        (("run", "--tenant", "acme"), "Missing option '--ledger-window'"),
+        (
+            ["run", "--tenant", "acme", "--ledger-window", "2026-04-26", "--owner", "ana"],
+            "Missing option '--provider', or '--bank-account'",
+        ),
         (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "odd", __file__), "'odd' is not one of"),
         (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "ledger", "nowhere.csv"), "does not exist"),
         (("ingest", "--tenant", "acme", "--provider", "p", "--kind", "ledger", "."), "is a directory"),

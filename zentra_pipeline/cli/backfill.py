@@ -20,8 +20,8 @@ def _as_of(value: str) -> datetime | str:
 
 
 @click.command("backfill")
-@options.tenant
 @options.run_scope
+@options.tenant
 @click.option(
     "--from",
     "first",

@@ -107,8 +107,10 @@ def run_scope(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def with_scope(*, provider: str | None, bank_account: str | None, **given: Any) -> Any:
-        if (provider is None) == (bank_account is None):
-            raise UsageError("name either --provider or --bank-account")
+        if provider is None and bank_account is None:
+            raise UsageError("Missing option '--provider', or '--bank-account'.")
+        if provider is not None and bank_account is not None:
+            raise UsageError("a run is of a provider or of a bank account: leave out --provider or --bank-account")
         scope = identifiers.bank_scope(bank_account) if bank_account is not None else provider
         return command(scope=scope, **given)
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@options.tenant
 @options.run_scope
+@options.tenant
 @click.option(
     "--settlement-file",
     metavar="ID",
