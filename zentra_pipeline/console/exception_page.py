@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from zentra_pipeline import identifiers
 from zentra_pipeline.api import attachments
 from zentra_pipeline.api import exceptions as api_exceptions
 from zentra_pipeline.api.problems import ProblemError
@@ -46,6 +47,7 @@ def show(visit: Visit) -> Response:
         item=f"{row['exception_id']}:{row['version']}",
         due_day=None if due_at is None else clocks.due_day(row["provider"], due_at),
         sides=sides.of_exception(visit.caller.paths, row),
+        is_of_account=identifiers.account_of(row["provider"]) is not None,
         misses=[(candidate, _pair(row, candidate, still_open)) for candidate in row["candidates"]],
         waiting=waiting,
         obstacle=None if waiting is None else approvals.obstacle(visit.caller, waiting),

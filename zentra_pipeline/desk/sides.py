@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zentra_pipeline import identifiers
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.published import lake, movement_rows
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.sql_text import statement
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Sides:
     """What each side says of a payment: rows as published (movement_rows), amounts in minor units.
 
     `movements`: the ledger's postings on the accounts that the provider settles, `elsewhere` those on others.
-    `siblings`: the other exceptions of the payment. `matches` that it is in.
+    `siblings`: the other exceptions of the payment. `matches` that it is in. `cash`: the payouts of its lines' batches,
+    each with a bank line. For an exception of a bank account there are `bank_lines` and `payouts` instead.
     """
 
     lines: Sequence[Mapping[str, Any]]
@@ -23,6 +26,9 @@ class Sides:
     callbacks: Sequence[Mapping[str, Any]]
     siblings: Sequence[Mapping[str, Any]]
     matches: Sequence[Mapping[str, Any]]
+    cash: Sequence[Mapping[str, Any]] = ()
+    bank_lines: Sequence[Mapping[str, Any]] = ()
+    payouts: Sequence[Mapping[str, Any]] = ()
 
     def totals(self, side: str) -> dict[str, int]:
         """What a side comes to by currency, signed as the provider sees it: a credit of the ledger is positive."""
@@ -35,6 +41,9 @@ class Sides:
 def of_exception(paths: TenantPaths, row: Mapping[str, Any]) -> Sides:
     """The sides of the payment that an exception is about, by its reference, else by its subject."""
     provider = row["provider"]
+    account = identifiers.account_of(provider)
+    if account is not None:
+        return _of_account(paths, account, row)
     found = movement_rows.gather(paths, row["provider_reference"] or row["subject_id"], provider)
     clearing = load_profile(paths, provider).clearing_accounts
     entries = _distinct(found["entry"], "transaction_id", "entry_id")
@@ -47,6 +56,31 @@ def of_exception(paths: TenantPaths, row: Mapping[str, Any]) -> Sides:
         ),
         siblings=[each for each in found["exception"] if each["exception_id"] != row["exception_id"]],
         matches=found["match"],
+        cash=found["cash"],
+    )
+
+
+def _of_account(paths: TenantPaths, account: str, row: Mapping[str, Any]) -> Sides:
+    """The bank's lines and the payouts that an exception of a bank account is about, and its other exceptions."""
+    named = sorted({row["subject_id"], row["provider_reference"]} - {None, ""})
+    answer = lake.query(paths, statement("published", "bank_sides"), [account, named])
+    items = [dict(zip(answer.columns, values, strict=True)) for values in answer.rows]
+    others = lake.query(
+        paths,
+        "SELECT * FROM exceptions WHERE provider = ? AND exception_id <> ? "
+        "AND (list_contains(?::varchar[], subject_id) OR list_contains(?::varchar[], provider_reference)) "
+        "ORDER BY opened_at, exception_id",
+        [row["provider"], row["exception_id"], *[sorted({*named, *(item["item_id"] for item in items)})] * 2],
+    )
+    return Sides(
+        lines=(),
+        movements=(),
+        elsewhere=(),
+        callbacks=(),
+        siblings=[dict(zip(others.columns, values, strict=True)) for values in others.rows],
+        matches=(),
+        bank_lines=[item for item in items if item["side"] == "bank_lines"],
+        payouts=[item for item in items if item["side"] == "payouts"],
     )
 
 
