@@ -58,6 +58,7 @@ def test_a_line_and_the_payout_it_answers_are_next_to_each_other(analyst: Visito
         assert shown in page.text
     assert "\u221210.00 USD" in page.text
     assert "booked less paid out" in page.text
+    assert f"Aboutbank line {ACCOUNT}:T6" in page.text.replace("About bank", "Aboutbank")
     assert "Provider settled" not in page.text
 
 

@@ -31,6 +31,9 @@ _RESOLUTIONS: Final[Mapping[str, str]] = {
     action: resolution for action, resolution in exception_state.RESOLVING.items() if resolution is not None
 }
 
+# What the tables of all runs call the two sides of a bank account's (ADR 0061).
+_OF_ACCOUNTS: Final = {"settlement_line": "bank_line", "ledger_transaction": "payout"}
+
 
 def show(visit: Visit) -> Response:
     """An exception, with everything that helps to decide about it."""
@@ -41,13 +44,17 @@ def show(visit: Visit) -> Response:
     clocks = Clocks(visit.caller.paths, visit.serving.now())
     still_open = sides.open_items(visit.caller.paths, [each["candidate_id"] for each in row["candidates"]])
     mine = ROLE_ACTIONS[visit.caller.role]
+    is_of_account = identifiers.account_of(row["provider"]) is not None
     return visit.page(
         "exception.html",
         row=row,
         item=f"{row['exception_id']}:{row['version']}",
         due_day=None if due_at is None else clocks.due_day(row["provider"], due_at),
         sides=sides.of_exception(visit.caller.paths, row),
-        is_of_account=identifiers.account_of(row["provider"]) is not None,
+        is_of_account=is_of_account,
+        subject_type=_OF_ACCOUNTS.get(row["subject_type"], row["subject_type"])
+        if is_of_account
+        else row["subject_type"],
         misses=[(candidate, _pair(row, candidate, still_open)) for candidate in row["candidates"]],
         waiting=waiting,
         obstacle=None if waiting is None else approvals.obstacle(visit.caller, waiting),

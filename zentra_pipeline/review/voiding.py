@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import locks
+from zentra_pipeline import identifiers, locks
 from zentra_pipeline.actors import same_person
 from zentra_pipeline.decisions import run_adjustments
 from zentra_pipeline.decisions.policy import load_policy
@@ -68,6 +68,17 @@ def _require_nothing_rests_on(connection: Connection, run: Run) -> None:
             raise NotPossibleError(
                 f"the sealed closeout {closeout.closeout_id} of window {closeout.ledger_window} rests on run "
                 f"{run.run_id}: what is sealed is corrected by a later revision and an amendment, not taken back"
+            )
+    for closeout in closeout_store.listed(connection):
+        account = identifiers.account_of(closeout.provider)
+        if closeout.chain_sequence is None or account is None or run_store.find(connection, closeout.run_id) is None:
+            continue
+        judged = run_store.revision(connection, closeout.run_id, closeout.run_revision).manifest.get("bank", {})
+        if any(source["run_id"] == run.run_id for source in judged.get("payouts", ())):
+            raise NotPossibleError(
+                f"the sealed closeout {closeout.closeout_id} of bank account {account}, {closeout.ledger_window}, "
+                f"judged the payouts of run {run.run_id}: what is sealed is corrected by a later revision and an "
+                "amendment, not taken back"
             )
     taken = run_adjustments.of_run(decision_store.listed(connection), run.run_id, ())
     decided = sorted({item.exception_id for item in taken.write_offs} | {item.exception_id for item in taken.matches})

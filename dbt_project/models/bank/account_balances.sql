@@ -1,5 +1,5 @@
--- Grain: a currency of the account, over its statements up to the run's day. Its first opening, its lines, what statements leave
--- open between them (statement_gap) and what they do not add up to (statement_balance_mismatch) are its last closing.
+-- Grain: a currency of the account, over its statements up to the run's day. Its first opening, its lines, each counted once, what
+-- statements leave open between them (statement_gap) and what they do not add up to (statement_balance_mismatch) are its last closing.
 
 with scope as (
 
@@ -30,21 +30,42 @@ sums as (
 
 ),
 
+repeated as (
+
+    select
+        currency,
+        cast(sum(amount_minor) as bigint) as repeated_minor
+    from {{ ref('bank_repeated_lines') }}
+    group by currency
+
+),
+
+counted as (
+
+    select
+        sums.* exclude (lines_minor, mismatch_minor),
+        sums.lines_minor - coalesce(repeated.repeated_minor, 0) as lines_minor,
+        sums.mismatch_minor + coalesce(repeated.repeated_minor, 0) as mismatch_minor
+    from sums
+    left join repeated on sums.currency = repeated.currency
+
+),
+
 final as (
 
     select
         scope.run_id,
-        sums.currency,
-        sums.statements,
-        sums.from_day,
-        sums.to_day,
-        sums.opening_minor,
-        sums.lines_minor,
-        sums.gap_minor,
-        sums.mismatch_minor,
-        sums.closing_minor,
-        sums.opening_minor + sums.lines_minor + sums.gap_minor + sums.mismatch_minor - sums.closing_minor as difference_minor
-    from sums
+        counted.currency,
+        counted.statements,
+        counted.from_day,
+        counted.to_day,
+        counted.opening_minor,
+        counted.lines_minor,
+        counted.gap_minor,
+        counted.mismatch_minor,
+        counted.closing_minor,
+        counted.opening_minor + counted.lines_minor + counted.gap_minor + counted.mismatch_minor - counted.closing_minor as difference_minor
+    from counted
     cross join scope
 
 )

@@ -23,8 +23,10 @@ booked as (
         statements.statement_type,
         coalesce(statements.duplicate_of, statements.statement_id) as first_statement_id,
         row_number() over (
-            partition by lines.bank, lines.statement_id, lines.currency, lines.file_sequence, lines.status
-            order by lines.file_sequence asc nulls last, lines.row_number asc nulls last
+            partition by
+                lines.bank, lines.statement_id, lines.currency, lines.file_sequence, lines.booked_on, lines.amount_minor,
+                coalesce(lines.text, ''), coalesce(lines.parent_line_id, '') = ''
+            order by lines.bank_reference asc nulls last, lines.file_sequence asc nulls last, lines.row_number asc nulls last
         ) as ordinal
     from {{ source('raw', 'bank_lines') }} as lines
     inner join scope on 'bank:' || lines.account_id = scope.provider
@@ -58,6 +60,10 @@ of_originals as (
             and booked.first_statement_id = originals.statement_id
             and booked.currency = originals.currency
             and booked.statement_type = originals.statement_type
+            and booked.booked_on = originals.booked_on
+            and booked.amount_minor = originals.amount_minor
+            and coalesce(booked.text, '') = coalesce(originals.text, '')
+            and (coalesce(booked.parent_line_id, '') = '') = (coalesce(originals.parent_line_id, '') = '')
             and booked.ordinal = originals.ordinal
 
 ),
@@ -113,16 +119,47 @@ current_lines as (
 
 ),
 
--- The bank has used an id again where it names another amount or day.
-numbered as (
+known_items as (
+
+    select
+        leg_id as line_id,
+        coalesce(item_minor, amount_minor) as amount_minor
+    from {{ source('earlier', 'match_legs') }}
+    where leg_type = 'settlement_line'
+
+    union
+
+    select
+        item_id as line_id,
+        amount_minor
+    from {{ source('earlier', 'open_items') }}
+    where item_type = 'settlement_line'
+
+),
+
+-- The bank has used an id again where it names another amount, day or currency. What an earlier run knows by the id keeps it.
+aged as (
 
     select
         current_lines.*,
-        dense_rank() over (
-            partition by current_lines.bank_line_id, current_lines.currency
-            order by current_lines.booked_on asc nulls last, current_lines.amount_minor asc nulls last
-        ) as content_number
+        case when known_items.line_id is null then 1 else 0 end as is_new
     from current_lines
+    left join known_items
+        on current_lines.bank_line_id = known_items.line_id and current_lines.amount_minor = known_items.amount_minor
+
+),
+
+numbered as (
+
+    select
+        aged.* exclude (is_new),
+        dense_rank() over (
+            partition by aged.bank_line_id
+            order by
+                aged.is_new asc nulls last, aged.currency asc nulls last, aged.booked_on asc nulls last,
+                aged.amount_minor asc nulls last
+        ) as content_number
+    from aged
 
 ),
 

@@ -1,6 +1,6 @@
 -- Grain: a statement, report or notification of the account that begins by the run's day; its last delivery is its content.
--- `duplicate_of` is the statement that says the same under an earlier id: the same opening, lines and closing. A statement
--- without lines repeats another of the same days only.
+-- `duplicate_of` is the statement that says the same, the same opening, lines and closing: the one that an earlier run has read, else
+-- the one with the earlier id. A statement without lines repeats another of the same days only.
 
 with scope as (
 
@@ -30,6 +30,23 @@ in_force as (
 
 ),
 
+-- What an earlier run of the account has read is the original of what repeats it.
+read_before as (
+
+    select distinct file_sequence from {{ source('bank', 'seen_files') }}
+
+),
+
+aged as (
+
+    select
+        in_force.*,
+        case when read_before.file_sequence is null then 1 else 0 end as is_new
+    from in_force
+    left join read_before on in_force.file_sequence = read_before.file_sequence
+
+),
+
 copies as (
 
     select
@@ -41,15 +58,15 @@ copies as (
             partition by
                 currency, statement_type, content_digest, opening_minor, closing_minor,
                 case when entries = 0 then cast(from_day as varchar) || ' ' || cast(to_day as varchar) else '' end
-            order by from_day asc nulls last, statement_id asc nulls last, bank asc nulls last
+            order by is_new asc nulls last, from_day asc nulls last, statement_id asc nulls last, bank asc nulls last
         ) as copy_rank,
         first_value(statement_id) over (
             partition by
                 currency, statement_type, content_digest, opening_minor, closing_minor,
                 case when entries = 0 then cast(from_day as varchar) || ' ' || cast(to_day as varchar) else '' end
-            order by from_day asc nulls last, statement_id asc nulls last, bank asc nulls last
+            order by is_new asc nulls last, from_day asc nulls last, statement_id asc nulls last, bank asc nulls last
         ) as first_statement_id
-    from in_force
+    from aged
 
 ),
 

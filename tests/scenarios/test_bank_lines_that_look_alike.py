@@ -1,0 +1,129 @@
+"""Lines of a bank that say the same, or nearly, in several statements: none is lost, and none counts twice."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.bank_rows import Line, statement
+from tests.scenarios.bank_world import SCOPE, BankWorld
+from tests.scenarios.rows import MON, THU, TUE, WED
+from zentra_pipeline.closeout import candidate as candidates
+from zentra_pipeline.closeout import closing
+from zentra_pipeline.errors import NotPossibleError
+from zentra_pipeline.review import voiding
+
+PATTERN = {"bank_reference_pattern": "BATCH ([A-Z0-9-]+)"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> BankWorld:
+    """Two payouts of Monday, of 10.00 and 20.00."""
+    made = BankWorld(tmp_path, PATTERN)
+    made.pay("po_1", 1000, on=MON, batch="B1")
+    made.pay("po_2", 2000, on=MON, batch="B2")
+    made.run(MON)
+    return made
+
+
+def booked(world: BankWorld) -> list[tuple[str, int, int]]:
+    """What the account's runs took in on the bank's side, by day and currency."""
+    rows = world.query(
+        f"select ledger_window, currency, rows_in - duplicates as rows, "
+        "amount_in_minor - duplicates_minor as minor from conservation "
+        f"where provider = '{SCOPE}' and side = 'bank' and currency <> '' order by all"
+    )
+    return [(f"{row['ledger_window']} {row['currency']}", row["rows"], row["minor"]) for row in rows]
+
+
+def seal(world: BankWorld, day: str) -> None:
+    for step, actor in ((closing.prepare, "ana"), (closing.approve, "ben")):
+        with candidates.of_run(world.tenant, world.bank_run(day).run_id) as candidate:
+            outcome = step(candidate, actor, datetime(2026, 5, 1, tzinfo=UTC))
+        assert outcome.closeout is not None, outcome.blockers
+
+
+def test_a_file_that_says_one_line_otherwise_takes_no_other_line_away(world: BankWorld) -> None:
+    """Another day's report names the sender of one line; the statement's other lines stay."""
+    rent = Line("T9", 77700, "rent")
+    world.state(TUE, Line("T1", 1000, "BATCH B1"), Line("T2", 2000, "BATCH B2"), rent)
+    named = Line("T9", 77700, "rent", trace="E-9")
+    world.receive(statement(TUE, 0, [named], kind="report"))
+    world.bank_day(TUE)
+    assert booked(world) == [(f"{TUE} USD", 3, 80700)]
+    assert [said for said in world.bank_says() if not said.startswith("duplicate")] == [
+        "bank_text: T1 = po_1, 1000 USD",
+        "bank_text: T2 = po_2, 2000 USD",
+        "payout po_1: credited",
+        "payout po_2: credited",
+    ]
+
+
+def test_one_reference_in_two_currencies_is_two_lines(world: BankWorld) -> None:
+    world.state(TUE, Line("T1", 1000, "BATCH B1"), Line("T2", 2000, "BATCH B2"))
+    world.receive(statement(TUE, 0, [Line("T1", 3000, "rent")], currency="EUR", statement_id="euros"))
+    world.bank_day(TUE)
+    assert booked(world) == [(f"{TUE} EUR", 1, 3000), (f"{TUE} USD", 2, 3000)]
+    assert {said for said in world.bank_says() if said.startswith("payout")} == {
+        "payout po_1: credited",
+        "payout po_2: credited",
+    }
+
+
+def test_a_line_that_the_balances_have_twice_and_its_id_once_is_an_exception(world: BankWorld) -> None:
+    """Two statements in a row each have 10.00 under reference 1 on one day: the second goes on from the first."""
+    world.state(TUE, Line("1", 1000, "BATCH B1"))
+    world.state(TUE, Line("1", 1000, "BATCH B1"), statement_id="second")
+    world.bank_day(TUE)
+    (found,) = world.query("select * from exceptions where exception_type = 'statement_balance_mismatch'")
+    assert (found["subject_id"], found["difference_minor"], found["currency"]) == ("second", 1000, "USD")
+    assert "counts once where the balances have it twice" in found["explanation"]
+
+
+def test_a_repeated_statement_with_its_lines_in_another_order_repeats_them(world: BankWorld) -> None:
+    lines = [Line("T1", 1000, "BATCH B1"), Line("T2", 2000, "BATCH B2")]
+    world.state(TUE, *lines)
+    world.receive(statement(TUE, 0, lines[::-1], statement_id="again"))
+    world.bank_day(TUE)
+    assert booked(world) == [(f"{TUE} USD", 2, 3000)]
+    assert [said for said in world.bank_says() if not said.startswith("payout")] == [
+        "bank_text: T1 = po_1, 1000 USD",
+        "bank_text: T2 = po_2, 2000 USD",
+        "duplicate_statement: again, 3000 USD",
+    ]
+
+
+def test_a_repeat_that_comes_after_the_seal_is_the_repeat_whatever_it_is_called(world: BankWorld) -> None:
+    lines = [Line("T1", 1000, "BATCH B1"), Line("T2", 2000, "BATCH B2")]
+    world.state(TUE, *lines, statement_id="S5")
+    world.bank_day(TUE)
+    seal(world, TUE)
+    world.receive(statement(TUE, 0, lines, statement_id="S4"))
+    world.bank_day(WED)
+    assert [said for said in world.bank_says() if not said.startswith("payout")] == [
+        "bank_text: T1 = po_1, 1000 USD",
+        "bank_text: T2 = po_2, 2000 USD",
+        "duplicate_statement: S4, 3000 USD",
+    ]
+
+
+def test_a_sealed_line_keeps_its_id_when_an_older_one_of_the_same_reference_comes(world: BankWorld) -> None:
+    world.state(WED, Line("1", 1000, "BATCH B1"), opening=2000)
+    world.bank_day(WED)
+    seal(world, WED)
+    world.receive(statement(TUE, 0, [Line("1", 2000, "BATCH B2")]))
+    world.bank_day(THU)
+    assert [said for said in world.bank_says() if said.startswith(("bank_text", "unexpected"))] == [
+        "bank_text: 1 = po_1, 1000 USD",
+        "bank_text: 1/2 = po_2, 2000 USD",
+    ]
+
+
+def test_a_run_whose_payouts_a_sealed_day_judged_is_not_taken_back(world: BankWorld) -> None:
+    world.state(TUE, Line("T1", 1000, "BATCH B1"), Line("T2", 2000, "BATCH B2"))
+    world.bank_day(TUE)
+    seal(world, TUE)
+    (run,) = [row for row in world.query("select run_id, provider from runs") if row["provider"] == world.provider]
+    with pytest.raises(NotPossibleError, match="judged the payouts of run"):
+        voiding.void(world.tenant, run["run_id"], "ben", "by mistake", datetime(2026, 5, 2, tzinfo=UTC))
+    assert "payout po_1: closed" in world.bank_says()
