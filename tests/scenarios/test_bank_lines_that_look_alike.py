@@ -127,3 +127,15 @@ def test_a_run_whose_payouts_a_sealed_day_judged_is_not_taken_back(world: BankWo
     with pytest.raises(NotPossibleError, match="judged the payouts of run"):
         voiding.void(world.tenant, run["run_id"], "ben", "by mistake", datetime(2026, 5, 2, tzinfo=UTC))
     assert "payout po_1: closed" in world.bank_says()
+
+
+def test_a_payout_is_closed_by_the_seal_that_holds_its_credit_and_by_no_earlier_one(world: BankWorld) -> None:
+    world.state(TUE, Line("T1", 1000, "BATCH B1"))
+    world.bank_day(TUE)
+    seal(world, TUE)
+    assert "payout po_1: closed" in world.bank_says()
+    world.state(TUE, Line("T2", 2000, "BATCH B2"), statement_id="later")
+    world.bank_day(TUE)
+    assert "payout po_2: credited" in world.bank_says()
+    seal(world, TUE)
+    assert {"payout po_1: closed", "payout po_2: closed"} <= set(world.bank_says())

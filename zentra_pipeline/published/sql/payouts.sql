@@ -2,7 +2,7 @@
 with states as (
     select
         states.*,
-        runs.closeout_status in ('sealed', 'amended') as is_sealed
+        runs.status = 'closed' as is_sealed
     from payout_states as states
     inner join runs on states.run_id = runs.run_id
     qualify row_number() over (
