@@ -37,7 +37,8 @@ def command(world: Path, home: str | None, as_json: bool) -> int:
         if bank.is_bank_world(world):
             result = bank.score(world, bank.replay(world, Home.at(home or passing), reconcile, show_progress))
         else:
-            result = score(read_key(world), replay(world, Home.at(home or passing), reconcile, show_progress))
+            published = replay(world, Home.at(home or passing), reconcile, show_progress)
+            result = score(read_key(world), published)
     if as_json:
         printing.print_json(_as_object(result))
     else:
