@@ -119,6 +119,18 @@ def test_a_sealed_line_keeps_its_id_when_an_older_one_of_the_same_reference_come
     ]
 
 
+@pytest.mark.parametrize("day", [TUE, WED], ids=["a day before", "the same day in euros"])
+def test_a_sealed_line_keeps_its_id_also_beside_one_of_the_same_amount(world: BankWorld, day: str) -> None:
+    world.state(WED, Line("1", 1000, "BATCH B1"), opening=1000)
+    world.bank_day(WED)
+    seal(world, WED)
+    currency = "USD" if day == TUE else "EUR"
+    world.receive(statement(day, 0, [Line("1", 1000, "rent")], currency=currency, statement_id="older"))
+    world.bank_day(THU)
+    assert [said for said in world.bank_says() if not said.startswith("payout")] == ["bank_text: 1 = po_1, 1000 USD"]
+    assert booked(world) == [(f"{WED} USD", 1, 1000), (f"{THU} {currency}", 1, 1000)]
+
+
 def test_a_run_whose_payouts_a_sealed_day_judged_is_not_taken_back(world: BankWorld) -> None:
     world.state(TUE, Line("T1", 1000, "BATCH B1"), Line("T2", 2000, "BATCH B2"))
     world.bank_day(TUE)

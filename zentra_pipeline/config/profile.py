@@ -207,8 +207,9 @@ class Profile(BaseModel):
             is_table == (self.tabular is not None),
             "settlement_format tabular and the key tabular, its column mapping, go together",
         )
-        told = [key for key in OF_BANKS if self.tabular is not None and getattr(self.tabular, key) is not None]
-        _require(not told, f"tabular: {', '.join(told)}: keys for a bank's table (banks/<bank>.yml), not a provider's")
+        given = [key for key in OF_BANKS if self.tabular is not None and getattr(self.tabular, key) is not None]
+        named = ", ".join(given)
+        _require(not given, f"tabular: {named}: keys for a bank's table (banks/<bank>.yml), not a provider's")
         return self
 
     @model_validator(mode="after")
@@ -231,10 +232,6 @@ class Profile(BaseModel):
     def account_of(self, currency: str) -> str | None:
         """The bank account that payouts in a currency go to; null where the profile names none."""
         return self.payout_account.get(currency, self.payout_account.get(ANY))
-
-    def bank_fee_tolerance(self, currency: str) -> int:
-        """What a bank may keep of a payout; 0 for a currency the map does not name."""
-        return self.bank_fee_tolerance_minor.get(currency, self.bank_fee_tolerance_minor.get(ANY, 0))
 
     def digest(self) -> str:
         """Hex SHA-256 of the profile as canonical JSON: the file's layout, order and comments do not count."""
@@ -453,7 +450,8 @@ bank_lag_days: 3
 # What texts of bank lines say of a payout: a regular expression with one group, the payout's or batch's reference.
 bank_reference_pattern: null
 
-# Ledger account of fees that the bank keeps of payouts, and how much it may keep: one number, or by currency.
+# Ledger account of fees that the bank keeps of payouts (journal entries of them are not proposed yet), and how much it
+# may keep: one number, or by currency.
 bank_fee_account: null
 bank_fee_tolerance_minor: 0
 

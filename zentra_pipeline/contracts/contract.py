@@ -6,7 +6,6 @@ from enum import Enum
 import polars as pl
 
 TEXT_LIMIT = 4096
-LINEAGE = ("raw", "file_id", "file_sha256", "file_sequence", "row_number")
 
 
 class FieldType(Enum):

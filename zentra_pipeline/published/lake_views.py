@@ -26,7 +26,7 @@ from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import runs as run_store
 
 _EVIDENCE_ORDER: Final = ("closeout_id", "line_id", "transaction_id", "currency", "provider_event_id", "match_id")
-# Tables of which a later run publishes a row anew, by what the row is known by.
+# Tables of which a later run publishes a row again, by what the row is known by.
 _NEWEST_OF: Final = {"matches": "match_id", "exceptions": "exception_id", "payouts": "payout_id"}
 INTERNAL: Final = frozenset({"callback_states", "evidence_items"})
 EVIDENCE_COLUMNS: Final = (

@@ -1,8 +1,9 @@
 -- Grain: a booked line of the account as a statement in force has it, every delivery of it; pending lines are no lines yet.
--- `line_id` is the bank's; lines of other content under the same id, the bank having used it twice, have a number behind it.
+-- `line_id` is the bank's; lines of other content under the same id, the bank having used it twice, have a number behind it, in the
+-- order in which runs saw them first.
 -- A line of a repeated statement is the line that it repeats. What an intraday report or a notification says of a day that a
 -- statement covers gives way to the statement.
--- Details stand for their line where they sum to it, unless the line was matched before they came; else the line stands.
+-- Details stand for their line where they sum to it, unless the line was matched before they came; else the line counts.
 
 with scope as (
 
@@ -119,47 +120,42 @@ current_lines as (
 
 ),
 
-known_items as (
+-- Which earlier run of the account was the first to see a line say this, in whatever delivery.
+first_seen as (
 
     select
-        leg_id as line_id,
-        coalesce(item_minor, amount_minor) as amount_minor
-    from {{ source('earlier', 'match_legs') }}
-    where leg_type = 'settlement_line'
-
-    union
-
-    select
-        item_id as line_id,
-        amount_minor
-    from {{ source('earlier', 'open_items') }}
-    where item_type = 'settlement_line'
+        lines.bank_line_id,
+        lines.currency,
+        lines.booked_on,
+        lines.amount_minor,
+        min(seen_files.run_sequence) as run_sequence
+    from {{ source('raw', 'bank_lines') }} as lines
+    inner join scope on 'bank:' || lines.account_id = scope.provider
+    inner join {{ source('bank', 'seen_files') }} as seen_files
+        on lines.file_sequence = seen_files.file_sequence and lines.booked_on <= seen_files.ledger_window
+    where lines.status = 'booked'
+    group by lines.bank_line_id, lines.currency, lines.booked_on, lines.amount_minor
 
 ),
 
--- The bank has used an id again where it names another amount, day or currency. What an earlier run knows by the id keeps it.
-aged as (
-
-    select
-        current_lines.*,
-        case when known_items.line_id is null then 1 else 0 end as is_new
-    from current_lines
-    left join known_items
-        on current_lines.bank_line_id = known_items.line_id and current_lines.amount_minor = known_items.amount_minor
-
-),
-
+-- The bank has used an id again where it names another amount, day or currency. What was seen first keeps it.
 numbered as (
 
     select
-        aged.* exclude (is_new),
+        current_lines.*,
         dense_rank() over (
-            partition by aged.bank_line_id
+            partition by current_lines.bank_line_id
             order by
-                aged.is_new asc nulls last, aged.currency asc nulls last, aged.booked_on asc nulls last,
-                aged.amount_minor asc nulls last
+                first_seen.run_sequence asc nulls last, current_lines.currency asc nulls last,
+                current_lines.booked_on asc nulls last, current_lines.amount_minor asc nulls last
         ) as content_number
-    from aged
+    from current_lines
+    left join first_seen
+        on
+            current_lines.bank_line_id = first_seen.bank_line_id
+            and current_lines.currency = first_seen.currency
+            and current_lines.booked_on = first_seen.booked_on
+            and current_lines.amount_minor = first_seen.amount_minor
 
 ),
 

@@ -38,7 +38,7 @@ named as (
 
 ),
 
--- A provider whose lines no pattern tells from others: what could be its payout is looked at.
+-- A provider without a pattern for its lines: what could be its payout is looked at.
 possible as (
 
     select distinct

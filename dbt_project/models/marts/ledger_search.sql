@@ -359,7 +359,7 @@ offered as (
 
 ),
 
-borne as (
+named_items as (
 
     select
         item_type,
@@ -392,14 +392,14 @@ counted as (
 
     select
         wanted_keys.pass_order,
-        borne.item_type,
-        borne.compared_currency as currency,
-        borne.line_class,
+        named_items.item_type,
+        named_items.compared_currency as currency,
+        named_items.line_class,
         wanted_keys.key_there as offered_key,
         cast(count(*) as bigint) as items
-    from borne
-    inner join wanted_keys on borne.provider_reference = wanted_keys.key_there and wanted_keys.pass_order = 1
-    group by wanted_keys.pass_order, borne.item_type, borne.compared_currency, borne.line_class, wanted_keys.key_there
+    from named_items
+    inner join wanted_keys on named_items.provider_reference = wanted_keys.key_there and wanted_keys.pass_order = 1
+    group by wanted_keys.pass_order, named_items.item_type, named_items.compared_currency, named_items.line_class, wanted_keys.key_there
 
     union all
 
