@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 ACCOUNT = "DE02120300000000202051"
-_KINDS = {"statement": ("053", "BkToCstmrStmt", "Stmt"), "report": ("052", "BkToCstmrAcctRpt", "Rpt")}
+_KINDS = {
+    "statement": ("053", "BkToCstmrStmt", "Stmt"),
+    "report": ("052", "BkToCstmrAcctRpt", "Rpt"),
+    "notification": ("054", "BkToCstmrDbtCdtNtfctn", "Ntfctn"),
+}
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,9 @@ def statement(
     """One statement of a day; its closing is what opening and booked lines come to."""
     number, root, part = _KINDS[kind]
     ends = opening + sum(line.amount for line in lines if not line.is_pending) if closing is None else closing
-    balances = (
-        "" if kind == "report" else _balance("OPBD", opening, currency, day) + _balance("CLBD", ends, currency, day)
-    )
+    balances = ""
+    if kind == "statement":
+        balances = _balance("OPBD", opening, currency, day) + _balance("CLBD", ends, currency, day)
     content = "".join(_entry(line, currency, day) for line in lines)
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.{number}.001.08">'

@@ -105,6 +105,7 @@ def settle(
     batch: str = "",
     status: str = "",
     paid: tuple[int, str] | None = None,
+    trace: str = "",
     file: str | None = None,
     arrives: str | None = None,
 ) -> Row:
@@ -125,7 +126,7 @@ def settle(
         "status": status,
         "presentment_minor": paid_minor,
         "presentment_currency": paid_currency,
-        "trace_id": "",
+        "trace_id": trace,
         "statement_text": "",
     }
     return Row("settlement", values, file or settlement_file(on), arrives)

@@ -1,5 +1,7 @@
 -- Grain: a row of the evidence that a closeout of a bank account seals, as the engine has it: the line, the payout, and what both share. No
--- intent and no signed message speaks of them, so that none is missing; a line that needs no payout lacks none.
+-- intent and no signed message speaks of them, so that none is missing; a line that needs no payout lacks none. A line that
+-- several files have is evidenced by the same one in whatever order they came: a statement rather than a report or notification of
+-- it, and no repeat.
 {{ config(meta={'instead_of': 'evidence_items'}) }}
 
 with items as (
@@ -16,12 +18,28 @@ accounted as (
 
 ),
 
+deliveries as (
+
+    select
+        line_id,
+        file_id,
+        row_number() over (
+            partition by line_id
+            order by
+                case when statement_type = 'statement' then 0 else 1 end asc nulls last,
+                case when statement_id = first_statement_id then 0 else 1 end asc nulls last,
+                statement_id asc nulls last, file_id asc nulls last, file_sequence asc nulls last, row_number asc nulls last
+        ) as place
+    from {{ ref('bank_line_rows') }}
+
+),
+
 judged as (
 
     select
         items.run_id,
         items.provider_reference,
-        items.settlement_file,
+        coalesce(deliveries.file_id, items.settlement_file) as settlement_file,
         items.ledger_entry,
         items.line_id,
         items.transaction_id,
@@ -46,6 +64,7 @@ judged as (
         ) as missing
     from items
     left join accounted on items.line_id = accounted.line_id
+    left join deliveries on items.line_id = deliveries.line_id and deliveries.place = 1
 
 ),
 

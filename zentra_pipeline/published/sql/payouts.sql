@@ -1,4 +1,5 @@
--- Grain: a payout as its provider reports it last, with what the runs of its bank account made of it.
+-- Grain: a payout as its provider reports it last, with what the runs of its bank account made of it: the one asked for last
+-- started from all that the others had, whichever days they are of.
 with states as (
     select
         states.*,
@@ -7,7 +8,7 @@ with states as (
     inner join runs on states.run_id = runs.run_id
     qualify row_number() over (
         partition by states.payout_provider, states.payout_id, states.currency
-        order by states.ledger_window desc, runs.created_at desc, states.run_id desc
+        order by runs.created_at desc, states.ledger_window desc, states.run_id desc
     ) = 1
 )
 
