@@ -295,8 +295,8 @@ def _quarantine(command: Command, arrival: Arrival, tally: Tally, found: list[Co
     _check_balance(arrival, tally, staged.rows, quarantined.rows)
 
 
-def reject_when_no_row_accepted(staged: Sequence[StagedArrival]) -> None:
-    """InputRejectedError where rows were read and none is accepted.
+def reject_when_no_row_accepted(staged: Sequence[StagedArrival], kind: str | None = None) -> None:
+    """InputRejectedError where rows were read and none is accepted; it names the `kind` where a command has several.
 
     Rows of ids used twice are kept in quarantine even alone: each keeps the contract; which one holds is open.
     """
@@ -308,7 +308,8 @@ def reject_when_no_row_accepted(staged: Sequence[StagedArrival]) -> None:
             reasons.update({rule.reason: rule.count for rule in tally.by_count})
         named = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(REASONS_NAMED))
         raise InputRejectedError(
-            f"none of {rows:,} rows is accepted, nothing changed: {named}; correct and ingest again"
+            f"none of {rows:,} rows{'' if kind is None else f' of kind {kind}'} is accepted, nothing changed: {named}; "
+            "correct and ingest again"
         )
 
 

@@ -60,6 +60,20 @@ class IngestOutcome:
     files: tuple[FileOutcome, ...]
 
 
+@dataclass(frozen=True)
+class FilesOfKind:
+    """The files of one kind that a command names: whose they are, and the format they are read in.
+
+    Without `file_id` a file goes by its stem.
+    """
+
+    provider: str
+    kind: str
+    files: Sequence[Path]
+    file_id: str | None
+    format: str
+
+
 def ingest_files(
     tenant: Tenant,
     *,
@@ -72,40 +86,74 @@ def ingest_files(
     may_quarantine_all: bool = False,
     received_by: str | None = None,
 ) -> IngestOutcome:
-    """Land, check and stage files of one kind from one provider, or bank; the registration in `ops.db` commits them.
+    """Land, check and stage files of one kind from one provider, or bank: `ingest_together` of this kind alone."""
+    (outcome,) = ingest_together(
+        tenant,
+        [FilesOfKind(provider, kind, files, file_id, format)],
+        now=now,
+        may_quarantine_all=may_quarantine_all,
+        received_by=received_by,
+    )
+    return outcome
 
-    Without `file_id` a file goes by its stem. `now` and `received_by` are recorded as when it was received and by whom.
-    UsageError when an id or kind is not allowed; InputRejectedError when a file is broken or rows exist and none got
-    in, unless `may_quarantine_all`; then nothing changed. A process killed at any point leaves nothing that is seen,
-    and the next ingest clears it away.
+
+def ingest_together(
+    tenant: Tenant,
+    kinds: Sequence[FilesOfKind],
+    *,
+    now: datetime,
+    may_quarantine_all: bool = False,
+    received_by: str | None = None,
+) -> list[IngestOutcome]:
+    """Land, check and stage files of several kinds, each named once; one registration in `ops.db` commits them all.
+
+    Gives an outcome for each kind, in their order. `now` and `received_by` are recorded as when the files were received
+    and by whom. UsageError when an id or kind is not allowed; InputRejectedError when a file is broken or rows of a
+    kind exist and none got in, unless `may_quarantine_all`; then nothing changed, of no kind. A process killed at any
+    point leaves nothing that is seen, and the next ingest clears it away.
     """
     from zentra_pipeline.published import lake
 
-    command = Command(
-        tenant,
-        identifiers.provider_id(provider),
-        contract_of(kind),
-        format,
-        now,
-        may_quarantine_all,
-        stops_early=len(files) == 1 and not may_quarantine_all,
-        received_by=received_by,
-        mapping=mappings.in_force(tenant.paths, provider, kind, format),
-    )
-    ids = [_id_of_name(source) if file_id is None else identifiers.settlement_file_id(file_id) for source in files]
-    if not files:
+    commands = [_command(tenant, each, now, may_quarantine_all, received_by) for each in kinds]
+    sources = [_sources(each) for each in kinds]
+    if not any(sources):
         raise UsageError("no file to ingest: name at least one")
+    if len({command.contract.kind for command in commands}) < len(commands):
+        raise UsageError("a kind is named twice: name it once, with all its files")
     with locks.holding(tenant.paths, locks.INGEST):
         with tenant.writing() as connection:
             next_sequence = registered.next_sequence(connection)
         _clear_away(tenant.paths, next_sequence)
         try:
-            outcome = _ingest(command, list(zip(files, ids, strict=True)), next_sequence)
+            outcomes = _ingest(commands, sources, next_sequence)
         finally:
             _clear_away(tenant.paths)
     # Also where nothing is new: whoever ingested it may have died before readers could see it.
     lake.refresh(tenant.paths)
-    return outcome
+    return outcomes
+
+
+def _command(
+    tenant: Tenant, asked: FilesOfKind, now: datetime, may_quarantine_all: bool, received_by: str | None
+) -> Command:
+    return Command(
+        tenant,
+        identifiers.provider_id(asked.provider),
+        contract_of(asked.kind),
+        asked.format,
+        now,
+        may_quarantine_all,
+        stops_early=len(asked.files) == 1 and not may_quarantine_all,
+        received_by=received_by,
+        mapping=mappings.in_force(tenant.paths, asked.provider, asked.kind, asked.format),
+    )
+
+
+def _sources(asked: FilesOfKind) -> list[tuple[Path, str]]:
+    """Each file with the id it goes by."""
+    named = asked.file_id
+    ids = [_id_of_name(file) if named is None else identifiers.settlement_file_id(named) for file in asked.files]
+    return list(zip(asked.files, ids, strict=True))
 
 
 def _id_of_name(source: Path) -> str:
@@ -124,34 +172,66 @@ def _clear_away(paths: TenantPaths, next_sequence: int | None = None) -> None:
         staging.discard_unregistered(paths, next_sequence)
 
 
-def _ingest(command: Command, sources: list[tuple[Path, str]], next_sequence: int) -> IngestOutcome:
+def _ingest(
+    commands: Sequence[Command], sources: Sequence[list[tuple[Path, str]]], next_sequence: int
+) -> list[IngestOutcome]:
+    arrived: list[_Arrived] = []
+    for command, named in zip(commands, sources, strict=True):
+        position = sum(len(each.contents) for each in arrived)
+        sequence = next_sequence + sum(len(each.staged) for each in arrived)
+        found = _receive(command, named, position, sequence)
+        arrivals.quarantine_contradictions(command, found.staged, _known_files(command))
+        if not command.may_quarantine_all:
+            arrivals.reject_when_no_row_accepted(found.staged, command.contract.kind if len(commands) > 1 else None)
+        arrived.append(found)
+    registrations = [[arrivals.registration(each.command, one) for one in each.staged] for each in arrived]
+    _commit(arrived, registrations)
+    return [each.outcome(rows) for each, rows in zip(arrived, registrations, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Arrived:
+    """The files of one kind as they arrived, before anything is registered.
+
+    `contents`: id and digest of each file in the order they were named; `first`: of which nothing like it was there
+    before, here or in `before`. These are `staged`, in that order.
+    """
+
+    command: Command
+    before: dict[tuple[str, str], StagedFile]
+    contents: list[tuple[str, str]]
+    first: list[bool]
+    staged: list[StagedArrival]
+
+    def outcome(self, rows: Sequence[StagedFile]) -> IngestOutcome:
+        """What became of the files, given the registrations of those that were staged."""
+        known = self.before | {(row.file_id, row.sha256): row for row in rows}
+        staged = iter(self.staged)
+        files = (
+            _outcome(next(staged)) if first else _unchanged(known[content], self.command)
+            for content, first in zip(self.contents, self.first, strict=True)
+        )
+        return IngestOutcome(self.command.contract.kind, self.command.provider, tuple(files))
+
+
+def _receive(command: Command, sources: Sequence[tuple[Path, str]], position: int, sequence: int) -> _Arrived:
+    """Land the files of a kind and stage those that are new, from this position and sequence on."""
     with command.tenant.writing() as connection:
         before = registered.registrations(connection, command.contract.kind, command.provider)
     arrived: dict[tuple[str, str], StagedArrival] = {}
     contents: list[tuple[str, str]] = []
-    is_first: list[bool] = []
-    for position, (source, file_id) in enumerate(sources):
-        landed = landing.receive(command.paths, source, position)
+    first: list[bool] = []
+    for source, file_id in sources:
+        landed = landing.receive(command.paths, source, position + len(contents))
         content = (file_id, landed.sha256)
         contents.append(content)
-        is_first.append(content not in before and content not in arrived)
+        first.append(content not in before and content not in arrived)
         if content in before:
             landing.keep(command.paths, landed)
         elif content not in arrived:
-            arrival = Arrival(source, file_id, landed, next_sequence + len(arrived))
+            arrival = Arrival(source, file_id, landed, sequence + len(arrived))
             arrived[content] = arrivals.stage(command, arrival)
-    staged = list(arrived.values())
-    arrivals.quarantine_contradictions(command, staged, _known_files(command))
-    if not command.may_quarantine_all:
-        arrivals.reject_when_no_row_accepted(staged)
-    rows = [arrivals.registration(command, each) for each in staged]
-    _commit(command, staged, rows)
-    before |= {(row.file_id, row.sha256): row for row in rows}
-    outcomes = (
-        _outcome(arrived[content]) if first else _unchanged(before[content], command)
-        for content, first in zip(contents, is_first, strict=True)
-    )
-    return IngestOutcome(command.contract.kind, command.provider, tuple(outcomes))
+    return _Arrived(command, before, contents, first, list(arrived.values()))
 
 
 def restage(tenant: Tenant, landed: Path, file: StagedFile, before: Sequence[StagedFile]) -> StagedFile:
@@ -180,20 +260,25 @@ def _known_files(command: Command) -> list[tuple[StagedFile, Path]]:
     return [(row, command.paths.root / row.staged_path) for row in stored if row.staged_path]
 
 
-def _commit(command: Command, staged: Sequence[StagedArrival], rows: Sequence[StagedFile]) -> None:
-    """Put bytes and rows in place, then register them in one transaction: before it nobody sees them."""
-    facts = [arrivals.facts(command, each) for each in staged]
-    if rows:
+def _commit(arrived: Sequence[_Arrived], registrations: Sequence[Sequence[StagedFile]]) -> None:
+    """Put bytes and rows in place, then register all kinds in one transaction: before it nobody sees them."""
+    new = [
+        (each.command, staged, row)
+        for each, rows in zip(arrived, registrations, strict=True)
+        for staged, row in zip(each.staged, rows, strict=True)
+    ]
+    if not new:
+        return
+    facts = [arrivals.facts(command, staged) for command, staged, _ in new]
+    for command, staged, row in new:
         mappings.keep(command.paths.landing, command.mapping)
-    for each, row in zip(staged, rows, strict=True):
-        landing.keep(command.paths, each.arrival.landed)
-        arrivals.place(command, each.arrival, row)
-    if rows:
-        with command.tenant.writing() as connection:
-            registered.register(connection, rows)
-            file_facts.record(connection, facts)
-            for row in rows:
-                _emit_drift(connection, command, row)
+        landing.keep(command.paths, staged.arrival.landed)
+        arrivals.place(command, staged.arrival, row)
+    with new[0][0].tenant.writing() as connection:
+        registered.register(connection, [row for _, _, row in new])
+        file_facts.record(connection, facts)
+        for command, _, row in new:
+            _emit_drift(connection, command, row)
 
 
 def _emit_drift(connection: Connection, command: Command, row: StagedFile) -> None:
