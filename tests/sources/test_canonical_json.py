@@ -240,3 +240,54 @@ def _is_json(line: bytes) -> bool:
 
 def _refuse(word: str) -> None:
     raise ValueError(word)
+
+
+SPACINGS = [(",", ":"), (", ", ": "), (",\t", ": ")]
+VALUES = {
+    "line_id": st.sampled_from(["L1", "a,b", "{}:", " x ", "", "7", "é"]),
+    "merchant_reference": st.none() | st.just("m"),
+    "gross_minor": st.integers(-(10**20), 10**20),
+    "currency": st.sampled_from(["USD", "", "null", "true"]),
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=4),
+    separators=st.sampled_from(SPACINGS),
+    end=st.sampled_from(["\n", "\r\n"]),
+    place=st.integers(0, 2000),
+    instead=st.sampled_from(
+        ["", '"', "\\", "\n", "\x01", " ", "0", "-", ",", "{", "}", ":", "null", '"x":1,', "}{", "é"]
+    ),
+)
+def test_lines_that_are_written_alike_but_for_one_place_read_as_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[dict[str, Any]],
+    separators: tuple[str, str],
+    end: str,
+    place: int,
+    instead: str,
+) -> None:
+    content = end.join(json.dumps(ROW | row, separators=separators, ensure_ascii=False) for row in rows * 3) + end
+    content = content[: place % len(content)] + instead + content[place % len(content) + 1 :]
+    folder = tmp_path_factory.getbasetemp()
+
+    def outcome(rows_worth_a_shape: int) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_lines, "_ROWS_WORTH_A_SHAPE", rows_worth_a_shape)
+            try:
+                return read(content, folder).rows()
+            except InputRejectedError as refusal:
+                return str(refusal)
+
+    assert outcome(1) == outcome(10**9)
+
+
+def test_ordinary_lines_are_cut_and_not_matched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [json.dumps(ROW | {"line_id": f"L{i}", "gross_minor": -i, "batch_id": "b" * (i % 3)}) for i in range(40)]
+    monkeypatch.setattr(json_lines, "shape_of", None)
+    frame = read("\n".join(lines), tmp_path)
+    assert frame.select("line_id", "gross_minor", "batch_id", "merchant_reference").rows() == [
+        (f"L{i}", str(-i), "b" * (i % 3) or None, None) for i in range(40)
+    ]

@@ -1,8 +1,8 @@
 """JSON Lines: one strict JSON object a line, its values kept as written. Which rows get in does not belong here.
 
-Most lines of a file have one shape: the same keys in the same order, values without escapes. Such a shape is one
-anchored regular expression that only well-formed objects match, so the fast engine needs no trust. Every other line is
-read on its own by a strict parser.
+Most lines of a file have one shape: the same keys in the same order, values without escapes. Where all lines of a chunk
+are written alike, they are cut at their quotes (json_cuts). Otherwise a shape is one anchored regular expression that
+only well-formed objects match, so the fast engine needs no trust. Every other line is read alone by a strict parser.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.sources import json_cuts
 from zentra_pipeline.sources.file_refusals import refuse_other_json, start_of
 from zentra_pipeline.sources.header_refusals import Expected, check_columns
 from zentra_pipeline.sources.json_object import NotAnObjectError, Shape, parse, shape_of
@@ -69,12 +70,32 @@ class _Reader:
             contract.required,
             f"{contract.kind} files need {', '.join(contract.required)}",
         )
+        self._form: json_cuts.Form | None = None
         self._shapes: list[Shape] = []
         self._columns: set[str] = set()
 
     def frames(self, data: bytes, first_row: int) -> Iterator[pl.DataFrame]:
         """The chunk's rows in order, in frames of a size that is soon read even where each line is read on its own."""
+        cut = self._cut(data, first_row)
+        if cut is not None:
+            yield from cut.iter_slices(FRAME_ROWS)
+            return
         yield from map(self._frame, self._lines(data, first_row).iter_slices(FRAME_ROWS))
+
+    def _cut(self, data: bytes, first_row: int) -> pl.DataFrame | None:
+        """The rows of a chunk whose lines differ in nothing but their values; null where they do."""
+        if len(data) > RECORD_BYTES or json_cuts.lines_in(data) < _ROWS_WORTH_A_SHAPE or not json_cuts.is_plain(data):
+            return None
+        frame = None if self._form is None else json_cuts.read(data, self._form, first_row, self._contract)
+        if frame is None:
+            form = json_cuts.form_of(data[: data.index(b"\n") + 1].decode(), self._contract)
+            if form is None or form == self._form:
+                return None
+            self._form = form
+            frame = json_cuts.read(data, form, first_row, self._contract)
+        if frame is not None and self._form is not None:
+            self._columns.update(self._form.columns)
+        return frame
 
     def _frame(self, lines: pl.DataFrame) -> pl.DataFrame:
         parts: list[pl.DataFrame] = []

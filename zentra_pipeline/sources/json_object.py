@@ -16,7 +16,7 @@ from zentra_pipeline.contracts.contract import Contract, Field, FieldType
 _DEPTH = 64
 _SPACE = r"[ \t\r]*"
 _TEXT = r'[^"\\\x00-\x1f]+'
-_INTEGER = r"-?(?:0|[1-9][0-9]*)"
+INTEGER = r"-?(?:0|[1-9][0-9]*)"
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DUE = {
@@ -134,9 +134,9 @@ def shape_of(line: str, contract: Contract) -> Shape | None:
 def _token(group: str, field: Field | None, value: object) -> str:
     """The pattern of a value; a blank text is captured as nothing."""
     if field is None:
-        return rf'(?P<{group}>"[^"\\\x00-\x1f]*"|{_INTEGER}|true|false|null)'
+        return rf'(?P<{group}>"[^"\\\x00-\x1f]*"|{INTEGER}|true|false|null)'
     if field.type is FieldType.INTEGER and not (isinstance(value, str) and not isinstance(value, _Integer)):
-        return f"(?:(?P<{group}>{_INTEGER})|null)"
+        return f"(?:(?P<{group}>{INTEGER})|null)"
     if field.type is FieldType.BOOLEAN and not isinstance(value, str):
         return f"(?:(?P<{group}>true|false)|null)"
     return f'(?:"(?P<{group}>{_TEXT})?"|null)'
