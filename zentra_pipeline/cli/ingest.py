@@ -208,11 +208,10 @@ def _print_result(outcomes: "Sequence[IngestOutcome]") -> None:
     from zentra_pipeline.ingest import wording
 
     rows = [(outcome.kind, file) for outcome in outcomes for file in outcome.files]
-    headings = ("file", "rows", "staged", "quarantined", "sha256")
-    cells = [(file.file_id, file.rows, file.staged, file.quarantined, file.sha256[:12]) for _, file in rows]
-    if len(outcomes) > 1:
-        headings, cells = ("kind", *headings), [(kind, *cell) for (kind, _), cell in zip(rows, cells, strict=True)]
-    printing.print_table(headings, cells)
+    headings = ["kind", "file", "rows", "staged", "quarantined", "sha256"]
+    cells = [(kind, file.file_id, file.rows, file.staged, file.quarantined, file.sha256[:12]) for kind, file in rows]
+    shown = 0 if len(outcomes) > 1 else 1  # of one kind, everybody knows which
+    printing.print_table(headings[shown:], [cell[shown:] for cell in cells])
     for kind, file in rows:
         named = file.file_id if len(outcomes) == 1 else f"{kind} {file.file_id}"
         if file.unchanged:

@@ -132,7 +132,7 @@ def read(data: bytes, form: Form, first_row: int, contract: Contract) -> pl.Data
 
 def lines_in(data: bytes) -> int:
     """How many lines a chunk has."""
-    return np.count_nonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == _NEWLINE))
 
 
 def is_plain(data: bytes) -> bool:
