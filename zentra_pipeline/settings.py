@@ -3,9 +3,11 @@
 Does not belong here: creating, reading or writing anything inside those folders.
 """
 
+import json
 import os
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from zentra_pipeline import identifiers
@@ -22,6 +24,9 @@ THREADS_VARIABLE = "ZENTRA_THREADS"
 RUNS_VARIABLE = "ZENTRA_MAX_RUNS"
 CONSOLE_VARIABLE = "ZENTRA_CONSOLE_URL"
 DAGSTER_VARIABLE = "ZENTRA_DAGSTER_URL"
+CACHE_VARIABLE = "ZENTRA_CACHE"
+LEASE_VARIABLE = "ZENTRA_LEASE_SECONDS"
+_LEASE_SECONDS = 45
 LOG_VARIABLE = "ZENTRA_LOG"
 DEFAULT_HOME = Path("data/zentra")
 # Whose exceptions they are where neither a request nor the run as recorded says so.
@@ -107,9 +112,14 @@ class Home:
     def at(cls, path: str | Path | None = None) -> "Home":
         """The home at `path`, else at `$ZENTRA_HOME`, else at `data/zentra` below the working directory.
 
+        Of a URL, such as `s3://bucket/zentra`, it is this host's folder: `$ZENTRA_CACHE`, else below `~/.cache/zentra`.
+
         UsageError for a path with a question mark: DuckDB and SQLAlchemy read options after one in a database's name.
         """
-        root = Path(path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute()
+        named = path or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME
+        if "://" in str(named):
+            return cls(_cache_of(str(named)))
+        root = Path(named).expanduser().absolute()
         if "?" in str(root):
             raise UsageError(f"{root}: databases cannot be below a folder with ? in its name; choose another folder")
         return cls(root)
@@ -135,12 +145,29 @@ class Home:
         return self.root / "keys"
 
     @property
+    def storage(self) -> Path:
+        return self.root / "storage.yml"
+
+    @property
     def trust(self) -> Path:
         return self.root / "trust.json"
 
     def tenant(self, tenant: str) -> TenantPaths:
         """Paths of a tenant; UsageError when the id's form is not allowed. Existence is not checked."""
         return TenantPaths(self.tenants / identifiers.tenant_id(tenant))
+
+
+def _cache_of(url: str) -> Path:
+    """This host's folder for the home whose files are at a URL, which its `storage.yml` names."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zentra"
+    root = Path(os.environ.get(CACHE_VARIABLE) or base / sha256(url.encode()).hexdigest()[:16]).expanduser().absolute()
+    file = Home(root).storage
+    if not file.exists():
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+        temporary.write_text(f"url: {json.dumps(url)}\n", encoding="utf-8")
+        temporary.replace(file)
+    return root
 
 
 def database_url() -> str | None:
@@ -201,8 +228,13 @@ def most_runs() -> int:
     return _count(RUNS_VARIABLE, "runs")
 
 
-def _count(variable: str, what: str) -> int:
-    text = os.environ.get(variable) or str(len(os.sched_getaffinity(0)))
+def lease_seconds() -> int:
+    """How long a lock that is a lease holds after the last sign of life: `$ZENTRA_LEASE_SECONDS`, or 45."""
+    return _count(LEASE_VARIABLE, "seconds", _LEASE_SECONDS)
+
+
+def _count(variable: str, what: str, default: int | None = None) -> int:
+    text = os.environ.get(variable) or str(default or len(os.sched_getaffinity(0)))
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
         raise UsageError(f"{variable} is {text!r}: set it to a number of {what}, such as 2")
     return int(text)

@@ -1,7 +1,8 @@
 """Executes requested runs of a home one after another, stages what waits, escalates, sends webhooks; no route is here.
 
-One worker a home works at a time: a lock file makes others wait, and the system releases that of one that dies. Run
-as a process of its own it ends when whoever started it does: `python -m zentra_pipeline.worker --home DIR`.
+One worker of a home works at a time on a machine: a lock file makes others wait, and the system releases that of one
+that dies. Those of several hosts share the requests, one run of a provider at a time. Run as a process of its own it
+ends when whoever started it does: `python -m zentra_pipeline.worker --home DIR`.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import locks, logs
+from zentra_pipeline import locks, logs, storage
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs import launch
 from zentra_pipeline.errors import UsageError, ZentraError
@@ -87,7 +88,9 @@ def _repeat(
 
 
 def _put_back(home: Home) -> bool:
-    """Queue again what a worker that died had begun."""
+    """Queue again what a worker that died had begun; where other hosts may be at it, only once its lease is out."""
+    if storage.of_home(home).has_leases:
+        return False  # `_execute_next` does
     for tenant in tenancy.tenants(home):
         with tenant.writing() as connection:
             for request in request_store.of_status(connection, "launched", request_store.WORKER):
@@ -145,10 +148,10 @@ def _execute_next(tenant: Tenant, now: datetime, report: Callable[[str], None]) 
             return False
     with tenant.writing() as connection:
         request_store.put_back_dead(connection, now)
-        queued = request_store.of_status(connection, "queued")
-        if not queued:
+        first = request_store.first_of_idle_provider(connection)
+        if first is None:
             return False
-        request = request_store.launch(connection, queued[0].run_id, request_store.WORKER, now)
+        request = request_store.launch(connection, first.run_id, request_store.WORKER, now)
     with logs.about(tenant=tenant.name, run_id=request.run_id, actor=request.actor):
         report(f"{tenant.name}: run {request.run_id}")
         launch.execute(tenant, request)

@@ -111,7 +111,7 @@ def of_run(tenant: Tenant, run_id: str) -> Iterator[CloseoutCandidate]:
     with tenant.reading() as connection:
         provider = run_store.get(connection, run_id).provider
     _stage_waiting(tenant, provider)
-    with locks.holding(tenant.paths, locks.provider_lock(provider)):
+    with tenant.holding(locks.provider_lock(provider)):
         yield seen(tenant, run_id)
 
 
@@ -133,7 +133,7 @@ def of_idle_window(
     settlement_file = profile.settlement_file(window)
     run_id = run_store.run_id_of(tenant.name, provider, settlement_file, window)
     _stage_waiting(tenant, provider)
-    with locks.holding(tenant.paths, locks.provider_lock(provider)):
+    with tenant.holding(locks.provider_lock(provider)):
         with tenant.reading() as connection:
             runs = run_store.list_runs(connection, provider)
             closeouts, decisions = closeout_store.of_run(connection, run_id), decision_store.listed(connection)

@@ -19,9 +19,18 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import canonical_json, durable_files, identifiers, locks, sql_text
+from zentra_pipeline import blobs, canonical_json, durable_files, identifiers, sql_text
 from zentra_pipeline.actors import PROGRAM, Origin, same_person
-from zentra_pipeline.closeout import approval, blockers, bundle_files, event_lines, payload, report, seal
+from zentra_pipeline.closeout import (
+    approval,
+    blockers,
+    bundle_files,
+    event_lines,
+    payload,
+    report,
+    seal,
+    shared_bundles,
+)
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
@@ -134,6 +143,7 @@ def approve(candidate: CloseoutCandidate, actor: str, now: datetime, origin: Ori
         to_approve = _as_prepared(candidate, opened, prepared)
         closeout = _approved(candidate, prepared, actor, now)
         closeout, bundle = _sealed_bundle(candidate, opened, closeout, now)
+        shared_bundles.push(candidate.paths, bundle, str(closeout.seal_digest))
         closeout = _keep_evidence(candidate, opened, closeout)
     _record_seal(candidate, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
     _show_seal(candidate)
@@ -162,7 +172,7 @@ def write_head(tenant: Tenant, provider: str) -> Path:
     """Write the chain's seals to `heads/<provider>.json`, to be published where this home cannot reach."""
     head = tenant.paths.heads / f"{provider}.json"
     head.parent.mkdir(parents=True, exist_ok=True)
-    with locks.holding(tenant.paths, "heads"):
+    with tenant.holding("heads"):
         for left in head.parent.glob(".*.tmp"):
             left.unlink()  # of a process that died
         with tenant.reading() as connection:
@@ -175,6 +185,12 @@ def write_head(tenant: Tenant, provider: str) -> Path:
             head, canonical_json.canonical({"version": 1, "tenant": tenant.name, "provider": provider, "seals": seals})
         )
     return head
+
+
+def kept_bundle(paths: TenantPaths, closeout: Closeout) -> Path:
+    """The folder of a sealed closeout's bundle, where it can be read."""
+    shared_bundles.pull(paths, closeout.bundle, closeout.seal_digest)
+    return bundle_of(paths, closeout)
 
 
 def closeout_id_of(tenant: str, run_id: str, revision: int) -> str:
@@ -193,7 +209,7 @@ def _already_sealed(candidate: CloseoutCandidate) -> CloseoutResult:
     """Sealed before, though whoever sealed it may have died before anybody could see it."""
     assert candidate.sealed is not None
     _show_seal(candidate)
-    return CloseoutResult("sealed", candidate.sealed, bundle_of(candidate.paths, candidate.sealed), is_new=False)
+    return CloseoutResult("sealed", candidate.sealed, kept_bundle(candidate.paths, candidate.sealed), is_new=False)
 
 
 def _blocked(candidate: CloseoutCandidate, blocking: list[Blocker]) -> CloseoutResult:
@@ -477,7 +493,9 @@ def _keep_evidence(candidate: CloseoutCandidate, opened: CloseoutTables, closeou
     temporary = final.with_name(f".{final.name}.tmp")
     bundle_files.write_evidence_table(opened, closeout.closeout_id, temporary)
     durable_files.rename_durably(temporary, final)
-    return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=durable_files.digest_of(final))
+    digest = durable_files.digest_of(final)
+    blobs.push(candidate.paths, relative, digest)
+    return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=digest)
 
 
 def _record_seal(candidate: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from zentra_pipeline import canonical_json, identifiers
-from zentra_pipeline.closeout import blockers, calendar, merkle
+from zentra_pipeline.closeout import blockers, calendar, merkle, shared_bundles
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.calendar import WindowState
 from zentra_pipeline.closeout.candidate import bounds
@@ -307,6 +307,7 @@ def _places(states: Sequence[WindowState], runs: Mapping[str, Run]) -> list[int]
 def _citation(tenant: Tenant, closeout: Closeout, place: int) -> dict[str, Any]:
     """A sealed window as a sign-off cites it, from its bundle alone."""
     folder = tenant.paths.root / str(closeout.bundle)
+    shared_bundles.pull(tenant.paths, closeout.bundle, closeout.seal_digest)
     try:
         signed = b64decode(json.loads((folder / "seal.json").read_bytes())["payload"])
         payload = json.loads(signed)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from zentra_pipeline import canonical_json, durable_files, locks
 from zentra_pipeline.actors import PROGRAM, Origin, same_person
-from zentra_pipeline.closeout import period, period_files, seal
+from zentra_pipeline.closeout import period, period_files, seal, shared_bundles
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.period import Month
 from zentra_pipeline.decisions.policy import Policy, check_origin, check_place, load_policy
@@ -108,6 +108,7 @@ def approve(
             )
         signed = _with_place(found, prepared, actor)
         signed, bundle = _sealed(found, signed)
+        shared_bundles.push(tenant.paths, bundle, str(signed.seal_digest))
         _record_seal(found, signed, origin)
     _show_seal(tenant)
     return PeriodResult("sealed", signed, bundle)
@@ -134,11 +135,17 @@ def bundle_of(tenant: Tenant, sign_off: PeriodCloseout) -> Path:
     return tenant.paths.closeouts / f"{SUBJECT}{sign_off.period}" / f"r{sign_off.revision}"
 
 
+def kept_bundle(tenant: Tenant, sign_off: PeriodCloseout) -> Path:
+    """The folder of a sealed sign-off's bundle, where it can be read."""
+    shared_bundles.pull(tenant.paths, sign_off.bundle, sign_off.seal_digest)
+    return bundle_of(tenant, sign_off)
+
+
 @contextmanager
 def _held(tenant: Tenant, month: str, now: datetime) -> Iterator[Month]:
     """The month while no window of it is run or closed, and nobody else signs off."""
     providers = [locks.provider_lock(provider) for provider in period.seen(tenant, month, now).windows]
-    with locks.holding(tenant.paths, _LOCK, *sorted(providers)):
+    with tenant.holding(_LOCK, *sorted(providers)):
         yield period.seen(tenant, month, now)
 
 
@@ -316,7 +323,7 @@ def _signed_already(month: Month) -> PeriodResult:
     """Signed off before, though whoever sealed it may have died before anybody could see it."""
     assert month.signed is not None
     _show_seal(month.tenant)
-    return PeriodResult("sealed", month.signed, bundle_of(month.tenant, month.signed), is_new=False)
+    return PeriodResult("sealed", month.signed, kept_bundle(month.tenant, month.signed), is_new=False)
 
 
 def _show_seal(tenant: Tenant) -> None:
@@ -330,7 +337,7 @@ def write_head(tenant: Tenant) -> Path:
 
     head = tenant.paths.heads / HEAD
     head.parent.mkdir(parents=True, exist_ok=True)
-    with locks.holding(tenant.paths, "heads"):
+    with tenant.holding("heads"):
         with tenant.reading() as connection:
             chain = period_store.chain(connection)
         seals = [

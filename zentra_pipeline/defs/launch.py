@@ -106,7 +106,8 @@ def execute(tenant: Tenant, request: Request) -> None:
             failure = str(cause) if isinstance(cause, ZentraError) else f"{type(cause).__name__}: {cause}"
     with tenant.writing() as connection:
         known = request_store.find(connection, request.run_id)
-        if known is not None and known.status == "launched":  # it failed before the run could record it
+        is_ours = known is not None and (known.status, known.launch) == ("launched", request.launch)
+        if is_ours:  # it failed before the run could record it; what somebody else launched since is theirs to answer
             run_queue.answer(connection, request, datetime.now(UTC), failure)
 
 

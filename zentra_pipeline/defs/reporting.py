@@ -13,7 +13,7 @@ from typing import Any, Final
 import dagster as dg
 import duckdb
 
-from zentra_pipeline import locks, sql_text
+from zentra_pipeline import sql_text
 from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
 from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.corrections import withdraw_result
@@ -23,6 +23,7 @@ from zentra_pipeline.ingest import file_windows, row_counts
 from zentra_pipeline.ingest.row_counts import RowCounts
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import files as file_store
+from zentra_pipeline.store import leases
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.tenants.tenant import Tenant
@@ -42,7 +43,8 @@ def report_recorded(
     Somebody else who is at it goes on alone. A process that is killed may leave one file reported twice.
     """
     home.dagster.mkdir(parents=True, exist_ok=True)
-    with locks.tried(home.dagster / "reporting.lock") as is_alone:  # nobody else reports from this home
+    lock = home.dagster / "reporting.lock"
+    with leases.tried_of_home(home, "reporting", lock) as is_alone:  # nobody else reports from this home
         if not is_alone or not tenancy.is_initialised(home):
             return 0
         reported = 0

@@ -23,7 +23,7 @@ def sealed(tenant: Tenant, run_id: str, revision: str) -> tuple[Closeout, Path]:
         found = closeout_store.of_run(connection, run_id)
     for closeout in found:
         if closeout.bundle is not None and str(closeout.revision) == revision:
-            return closeout, closing.bundle_of(tenant.paths, closeout)
+            return closeout, closing.kept_bundle(tenant.paths, closeout)
     raise NotFoundError(f"run {run_id} has no sealed closeout of revision {revision[:20]}")
 
 
@@ -33,7 +33,7 @@ def signed_off(tenant: Tenant, period: str, revision: str) -> tuple[PeriodCloseo
         found = period_store.of_period(connection, period)
     for sign_off in found:
         if sign_off.bundle is not None and str(sign_off.revision) == revision:
-            return sign_off, period_closing.bundle_of(tenant, sign_off)
+            return sign_off, period_closing.kept_bundle(tenant, sign_off)
     raise NotFoundError(f"{period[:20]} has no sealed sign-off of revision {revision[:20]}")
 
 

@@ -18,8 +18,8 @@ from zentra_pipeline.events import segment_rows
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log
-from zentra_pipeline.store.engine import operational_store, reading
 from zentra_pipeline.store.event_log import Entry
+from zentra_pipeline.store.shared_files import reading
 
 # The published table `events`; `single_rows` and `segments_sql` give its rows in this order of columns.
 EVENT_COLUMNS: Final = (
@@ -110,7 +110,7 @@ def follow(
 
     `expected` is how many will be asked for, where that is known; those of type `without` in lake files are left out.
     """
-    with reading(operational_store(paths)) as connection:
+    with reading(paths) as connection:
         entries = event_log.entries(connection, after, run_id)
     last = max((entry.first_position + entry.events - 1 for entry in entries), default=after)
     batch = _BATCH if expected is None or event_type is not None else max(1, min(expected, _BATCH))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from zentra_pipeline import blobs
 from zentra_pipeline.config.profile import callback_secrets
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.contracts.gate import GateResult, assert_staged, quarantine, validate
@@ -379,12 +380,15 @@ def _quarantine_rows(command: Command, arrival: Arrival, refused: pl.DataFrame) 
     ).select(*QUARANTINE_COLUMNS)
 
 
-def place(command: Command, arrival: Arrival, row: StagedFile) -> None:
-    """Give a file's written rows their lasting names."""
-    if row.staged_path is not None:
-        staging.place(command.paths, arrival.staged_name, command.contract.table)
-    if row.quarantine_path is not None:
-        staging.place(command.paths, arrival.staged_name, QUARANTINE)
+def place(command: Command, arrival: Arrival, row: StagedFile, known: FileFacts | None = None) -> None:
+    """Give a file's written rows their lasting names, under which hosts share them where their digests are `known`."""
+    for table, path in ((command.contract.table, row.staged_path), (QUARANTINE, row.quarantine_path)):
+        if path is None:
+            continue
+        staging.place(command.paths, arrival.staged_name, table)
+        digest = known and (known.quarantine_sha256 if table == QUARANTINE else known.staged_sha256)
+        if digest:
+            blobs.push(command.paths, path, digest)
 
 
 def facts(command: Command, staged: StagedArrival) -> FileFacts:

@@ -41,7 +41,7 @@ def stage_callbacks(tenant: Tenant, provider: str, now: datetime) -> "list[Inges
         if all(waiting.provider != provider for waiting in inbox_store.waiting(connection)):
             return []
     outcomes: list[IngestOutcome] = []
-    with locks.holding(tenant.paths, locks.inbox_lock(provider)):
+    with tenant.holding(locks.inbox_lock(provider)):
         while True:
             with tenant.writing() as connection:
                 batch = inbox_store.assign(connection, provider)
@@ -57,7 +57,7 @@ def stage_callbacks(tenant: Tenant, provider: str, now: datetime) -> "list[Inges
                 with tenant.writing() as connection:
                     inbox_store.split(connection, provider, batch)
                 continue
-            with locks.holding(tenant.paths, locks.provider_lock(provider)), tenant.writing() as connection:
+            with tenant.holding(locks.provider_lock(provider)), tenant.writing() as connection:
                 inbox_store.mark_ingested(connection, provider, batch)
                 late_callbacks.ask(connection, tenant.paths, provider, batch, now)
 

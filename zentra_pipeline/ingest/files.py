@@ -120,7 +120,7 @@ def ingest_together(
         raise UsageError("no file to ingest: name at least one")
     if len({command.contract.kind for command in commands}) < len(commands):
         raise UsageError("a kind is named twice: name it once, with all its files")
-    with locks.holding(tenant.paths, locks.INGEST):
+    with tenant.holding(locks.INGEST):
         with tenant.writing() as connection:
             next_sequence = registered.next_sequence(connection)
         _clear_away(tenant.paths, next_sequence)
@@ -270,10 +270,10 @@ def _commit(arrived: Sequence[_Arrived], registrations: Sequence[Sequence[Staged
     if not new:
         return
     facts = [arrivals.facts(command, staged) for command, staged, _ in new]
-    for command, staged, row in new:
+    for (command, staged, row), known in zip(new, facts, strict=True):
         mappings.keep(command.paths.landing, command.mapping)
         landing.keep(command.paths, staged.arrival.landed)
-        arrivals.place(command, staged.arrival, row)
+        arrivals.place(command, staged.arrival, row, known)
     with new[0][0].tenant.writing() as connection:
         registered.register(connection, [row for _, _, row in new])
         file_facts.record(connection, facts)

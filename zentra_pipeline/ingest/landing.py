@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from zentra_pipeline import durable_files
+from zentra_pipeline import blobs, durable_files
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import TenantPaths
 
@@ -66,6 +66,7 @@ def keep(paths: TenantPaths, received: Landed) -> Landed:
     else:
         received.path.replace(target)
         durable_files.sync_folder(paths.landing)
+    blobs.push(paths, Path("landing", received.sha256), received.sha256)
     return Landed(target, received.sha256, received.byte_size)
 
 

@@ -16,13 +16,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zentra_pipeline import locks
 from zentra_pipeline.canonical_json import canonical
 from zentra_pipeline.durable_files import sync_folder, write_durably
 from zentra_pipeline.errors import RefusedError, UsageError, ZentraError
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.keys.dsse import pae
 from zentra_pipeline.settings import Home
+from zentra_pipeline.store import configuration, leases
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -202,7 +202,8 @@ def _locked(home: Home) -> Iterator[None]:
     if not home.root.is_dir():
         raise UsageError(f"there is no home at {home.root}: make it with `zentra init`, or give yours with --home")
     home.keys.mkdir(mode=0o700, exist_ok=True)
-    with locks.locked(home.keys / "lock"):
+    with leases.holding_of_home(home, "keys", home.keys / "lock"):
+        configuration.sync_home(home)
         listed = {record.keyid for record in records(home)}
         for pending in home.keys.glob("*.pending"):
             if pending.stem in listed:
@@ -212,6 +213,7 @@ def _locked(home: Home) -> Iterator[None]:
         if not listed and any(home.keys.glob("*.pem")):
             raise ZentraError(f"{home.trust} is gone, and {home.keys} holds keys: restore it from a copy handed out")
         yield
+        configuration.sync_home(home)
 
 
 def _passphrase_file(home: Home) -> Path:

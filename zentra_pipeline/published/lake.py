@@ -21,7 +21,7 @@ from zentra_pipeline.errors import UsageError
 from zentra_pipeline.published import lake_views, operational_tables, read_only_sql
 from zentra_pipeline.published.lake_views import Snapshot
 from zentra_pipeline.settings import TenantPaths
-from zentra_pipeline.store.engine import operational_store, reading
+from zentra_pipeline.store.shared_files import reading
 
 _QUOTED: Final = re.compile(r"'(?:[^']|'')*'")
 _WORD: Final = re.compile(r"\w+")
@@ -43,7 +43,7 @@ def refresh(paths: TenantPaths) -> None:
     with locks.locked(paths.locks / "catalog.lock"):  # one process at a time rewrites what readers find
         for stale in [*pointers.glob(".*.tmp"), *paths.root.glob(".catalog*.tmp*")]:
             stale.unlink(missing_ok=True)
-        with reading(operational_store(paths)) as connection:
+        with reading(paths) as connection:
             snapshot = lake_views.read_snapshot(paths, connection)
         _write_pointers(pointers, snapshot)
         _write_catalog(paths, snapshot)
@@ -70,7 +70,7 @@ def write_moment(paths: TenantPaths, file: Path, link: Path) -> list[Path]:
     """
     from zentra_pipeline.published import catalog
 
-    with reading(operational_store(paths)) as store:
+    with reading(paths) as store:
         snapshot = lake_views.read_snapshot(paths, store)
     template = paths.root / catalog.template_name()
     if sql_text.is_pattern(paths.root):
@@ -86,7 +86,7 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
     It may read those tables and compute, nothing else (read_only_sql.check); what a person brings is answered in a
     confined process besides (queries.query_process). Raises UsageError for any other statement, or what DuckDB refuses.
     """
-    with reading(operational_store(paths)) as store:
+    with reading(paths) as store:
         snapshot = lake_views.read_snapshot(paths, store)
     views = lake_views.view_makers(paths, snapshot)
     with _database(os.getpid()).cursor() as connection:  # its temporary tables are its own, and end with it

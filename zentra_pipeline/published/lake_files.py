@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, identifiers, settings, shipped_yaml, sql_text
+from zentra_pipeline import blobs, durable_files, identifiers, settings, shipped_yaml, sql_text
 from zentra_pipeline.published import schema_before
 from zentra_pipeline.settings import TenantPaths
 
@@ -255,7 +255,9 @@ def write_parquet(
         f"(format parquet, parquet_version {version}, compression zstd, compression_level 1)"
     ).fetchall()[0]
     durable_files.rename_durably(temporary, final)
-    return PublishedFile(relative.as_posix(), count, durable_files.digest_of(final))
+    digest = durable_files.digest_of(final)
+    blobs.push(paths, relative, digest)
+    return PublishedFile(relative.as_posix(), count, digest)
 
 
 def have_same_rows(one: Path, other: Path) -> bool:

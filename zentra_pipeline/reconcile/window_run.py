@@ -89,7 +89,7 @@ def run_window(tenant: Tenant, request: run_requests.RunRequest, progress: Progr
         raise
     with (
         run_queue.lease_renewed(tenant, run_id),
-        locks.holding(tenant.paths, locks.provider_lock(request.provider)),
+        tenant.holding(locks.provider_lock(request.provider)),
         locks.one_of(tenant.home, settings.most_runs(), lambda: report("ingest", "waiting for another run to end")),
     ):
         with tenant.writing() as connection:

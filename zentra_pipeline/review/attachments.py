@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from zentra_pipeline import durable_files
+from zentra_pipeline import blobs, durable_files
 from zentra_pipeline.errors import InputRejectedError, NotFoundError, UsageError, VerificationError
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.decisions import Decision
@@ -84,6 +84,7 @@ def keep(paths: TenantPaths, name: str, content: bytes) -> Attachment:
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:  # others' bytes are put right
         path.parent.mkdir(parents=True, exist_ok=True)
         durable_files.write_durably(path, content)
+    blobs.push(paths, path.relative_to(paths.root), digest)
     return Attachment(digest, name, media_type, len(content))
 
 

@@ -39,7 +39,7 @@ def void(tenant: Tenant, run_id: str, actor: str, reason: str, now: datetime) ->
         raise UsageError("say why the run is taken back: the reason must not be blank")
     with tenant.reading() as connection:
         provider = run_store.get(connection, run_id).provider
-    with locks.holding(tenant.paths, locks.provider_lock(provider)):
+    with tenant.holding(locks.provider_lock(provider)):
         with tenant.writing() as connection:
             run = run_store.get(connection, run_id)
             if run.status == run_store.VOID:

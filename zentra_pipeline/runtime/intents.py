@@ -178,7 +178,7 @@ def stage_intents(tenant: Tenant, provider: str, now: datetime) -> int:
         if all(waiting.provider != provider for waiting in intent_store.waiting(connection)):
             return 0
     staged = 0
-    with locks.holding(tenant.paths, locks.intents_lock(provider)):
+    with tenant.holding(locks.intents_lock(provider)):
         while True:
             with tenant.writing() as connection:
                 batch = intent_store.assign(connection, provider)

@@ -1,4 +1,5 @@
-"""Tables of a home's control store: which tenants exist, who acts for them, their tokens, sessions and saved views.
+"""Tables of a home's control store: which tenants exist, who acts for them, their tokens, sessions and saved
+views; leases and configuration of what is the home's.
 
 Instants as in `models`.
 
@@ -7,10 +8,12 @@ Does not belong here: queries, and anything that a tenant owns.
 
 from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, MetaData, String, Table, Text
 
+from zentra_pipeline.store import models
+
 metadata = MetaData()
 
 # Tables that homes of earlier releases lack until something writes to their control store, which adds them.
-ADDED_LATER = frozenset({"sessions", "saved_views"})
+ADDED_LATER = frozenset({"sessions", "saved_views", "leases", "configuration"})
 
 tenants = Table(
     "tenants",
@@ -59,3 +62,6 @@ saved_views = Table(
     Column("name", Text, primary_key=True),
     Column("query", Text, nullable=False, comment="filter and order of the exception list, as in its URL"),
 )
+
+leases = models.leases.to_metadata(metadata)
+configuration = models.configuration.to_metadata(metadata)

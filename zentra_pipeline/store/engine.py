@@ -10,12 +10,12 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 
-from zentra_pipeline import locks
+from zentra_pipeline import blobs, locks
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import control, ownership, sqlite
 from zentra_pipeline.store.migrations import NEWEST_REVISION
-from zentra_pipeline.store.place import StorePlace, control_place, operational_place
+from zentra_pipeline.store.place import MARKER, StorePlace, control_place, operational_place
 
 _MOST_KEPT: Final = 64
 _ALEMBIC = threading.Lock()  # Alembic keeps the running migration in module globals
@@ -36,7 +36,7 @@ def _place_of(paths: TenantPaths) -> StorePlace:
     What it recorded is still there then, and an empty store beside it would say that nothing ever arrived.
     """
     place = operational_place(paths)
-    if not place.is_made:
+    if not place.is_made and not blobs.are_shared(paths):
         recorded = (paths.landing.glob("*"), (paths.lake / "_current").glob("*.json"), paths.closeouts.glob("*"))
         trace = next((path for found in recorded for path in found), None)
         if trace is not None:
@@ -58,6 +58,8 @@ def control_store(home: Home) -> Engine:
     def make(connection: Connection, place: StorePlace) -> None:
         control.metadata.create_all(connection)
         ownership.claim(connection, home, place)
+        if not place.is_made:
+            blobs.claim_of_home(home, MARKER, place.marker)
 
     return _store(home.control_store, lambda: control_place(home), is_ready, make)
 

@@ -206,6 +206,33 @@ event_log = Table(
     digests.column(),
 )
 
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(200), primary_key=True, comment="what is held: provider-<name>, ingest, …"),
+    Column("number", BigInteger, nullable=False, comment="fencing number: one more each time that somebody takes it"),
+    Column("holder", Text, nullable=True, comment="host and process; null while nobody holds it"),
+    Column("taken_at", String(32), nullable=True),
+    Column("renewed_at", String(32), nullable=True, comment="the holder's last sign of life"),
+    Column(
+        "expires_at",
+        String(32),
+        nullable=True,
+        comment="then anybody may take it, and its holder commits no more",
+    ),
+)
+
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("name", String(255), primary_key=True, comment="path of the file below the folder"),
+    Column("number", BigInteger, nullable=False, comment="one more for each change of any file"),
+    Column("sha256", String(64), nullable=True, comment="digest of the content; null where the file was removed"),
+    Column("content", LargeBinary, nullable=True),
+    Column("changed_at", String(32), nullable=False),
+    Column("changed_by", Text, nullable=False, comment="host and process that brought the change"),
+)
+
 run_requests = Table(
     "run_requests",
     metadata,

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from zentra_pipeline import blobs, storage
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import DATABASE_VARIABLE, Home
 from zentra_pipeline.store.place import MARKER, StorePlace
@@ -46,7 +47,8 @@ def claim(connection: Connection, home: Home, place: StorePlace) -> None:
 
 
 def _comment(home: Home) -> str:
-    return _BEGINNING + str(home.root.resolve())
+    url = storage.of_home(home).url
+    return _BEGINNING + (str(home.root.resolve()) if url is None else blobs.shown(url))
 
 
 def _refuse_a_copy(home: Home, place: StorePlace, other: Path) -> None:

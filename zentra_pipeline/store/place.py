@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from zentra_pipeline import blobs, storage
 from zentra_pipeline.durable_files import write_durably
 from zentra_pipeline.errors import UsageError, ZentraError
 from zentra_pipeline.settings import DATABASE_VARIABLE, Home, TenantPaths, database_url
@@ -43,11 +44,16 @@ class StorePlace:
         """What whoever makes or migrates the store holds."""
         return self.file.with_suffix(".lock")
 
+    @property
+    def marker(self) -> bytes:
+        """What the file says that names the schema."""
+        return (json.dumps({"schema": self.schema}) + "\n").encode()
+
     def record(self) -> None:
         """Write the marker of a schema that has been made: whole or not at all, and for good."""
         if self.schema is None or self.is_made:
             return
-        write_durably(self.witness, (json.dumps({"schema": self.schema}) + "\n").encode())
+        write_durably(self.witness, self.marker)
 
 
 def operational_place(paths: TenantPaths) -> StorePlace:
@@ -61,6 +67,16 @@ def operational_place(paths: TenantPaths) -> StorePlace:
 def control_place(home: Home) -> StorePlace:
     """Where a home's control store is, or will be; UsageError when the home has SQLite files and a URL is set."""
     place = _place(home.control_store, _new_schema())
+    url = storage.of_home(home).url
+    if url is not None and place.schema is None:
+        raise UsageError(
+            f"the files of this home are in {blobs.shown(url)}, where several hosts may work, so that its stores have "
+            f"to be in PostgreSQL: set {DATABASE_VARIABLE}, and use a folder in which no store was made before"
+        )
+    if url is not None and not place.is_made and (marker := blobs.read_of_home(home, MARKER)) is not None:
+        home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_durably(home.root / MARKER, marker)  # another host has made it
+        place = _place(home.control_store, _new_schema())
     if place.schema is None and database_url() is not None:
         raise UsageError(
             f"{home.root} keeps its stores in SQLite files, and {DATABASE_VARIABLE} is set: unset it to use this home, "

@@ -82,6 +82,18 @@ def of_status(connection: Connection, status: str, launched_by: str | None = Non
     return [Request(**row._mapping) for row in connection.execute(query)]
 
 
+def first_of_idle_provider(connection: Connection) -> Request | None:
+    """The first queued request of a provider of which no run is launched; null where there is none.
+
+    Runs of a provider go one after another: whoever took a second one would only wait.
+    """
+    query = _ordered().with_only_columns(*run_requests.columns, runs.c.provider)
+    rows = [row._mapping for row in connection.execute(query.where(run_requests.c.status.in_(UNFINISHED)))]
+    busy = {row["provider"] for row in rows if row["status"] == "launched"}
+    found = next((row for row in rows if row["status"] == "queued" and row["provider"] not in busy), None)
+    return None if found is None else Request(**{each.name: found[each.name] for each in run_requests.columns})
+
+
 def of_provider(connection: Connection, provider: str) -> list[Request]:
     """Every request of a provider's runs, in order of the runs' creation."""
     query = select(run_requests).join(runs, runs.c.run_id == run_requests.c.run_id)

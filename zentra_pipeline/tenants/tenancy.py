@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import HOME_VARIABLE, Home, TenantPaths
-from zentra_pipeline.store import control
+from zentra_pipeline.store import configuration, control
 from zentra_pipeline.store.engine import control_store, operational_store, reading
 from zentra_pipeline.store.place import control_place
 from zentra_pipeline.tenants.tenant import Tenant
@@ -43,6 +43,7 @@ def add_tenant(home: Home, name: str, now: datetime) -> Tenant:
         folder.mkdir(parents=True, exist_ok=True)
     _write_if_missing(paths)
     operational_store(paths)
+    configuration.sync(paths)
     with control_store(home).begin() as connection:
         if name not in connection.execute(select(control.tenants.c.tenant_id)).scalars():
             connection.execute(insert(control.tenants).values(tenant_id=name, created_at=instant_text(now)))
@@ -72,6 +73,7 @@ def require_tenant(home: Home, name: str) -> Tenant:
     require_home(home)
     if name not in names(home):
         raise UsageError(f"there is no tenant {name!r} in {home.root}: add it with `zentra tenant add {name}`")
+    configuration.sync(tenant.paths)
     return tenant
 
 

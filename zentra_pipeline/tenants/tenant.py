@@ -4,13 +4,15 @@ Does not belong here: making tenants and finding them (tenancy), who may act for
 happens is a fact of a call, and stays an argument.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
+from zentra_pipeline import blobs
 from zentra_pipeline.settings import Home, TenantPaths
-from zentra_pipeline.store import engine
+from zentra_pipeline.store import engine, leases, shared_files
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,30 @@ class Tenant:
         return engine.operational_store(self.paths)
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """A connection for queries: one consistent snapshot, no lock taken; a write through it fails."""
-        return engine.reading(self.store)
+        """A connection for queries: one consistent snapshot, no lock taken; a write through it fails.
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        """A transaction that holds the write lock from its start and is committed at its end, or taken back."""
-        return self.store.begin()
+        The files that it names for readers are in the tenant's folder.
+        """
+        return shared_files.reading(self.paths)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that holds the write lock from its start and is committed at its end, or taken back.
+
+        UnavailableError, and nothing is written, where a lease that the caller holds (store.leases) is lost.
+        """
+        with self.store.begin() as connection:
+            leases.require_held(connection, self.paths)
+            yield connection
+
+    @contextmanager
+    def holding(self, *names: str) -> Iterator[None]:
+        """Hold these locks, waiting for whoever has one; whoever needs several names them in order of names.
+
+        The files that others recorded until then are in the tenant's folder.
+        """
+        with leases.holding(self.paths, *names):
+            if blobs.are_shared(self.paths):
+                with self.reading():
+                    pass
+            yield

@@ -19,6 +19,7 @@ from zentra_pipeline.reconcile import related_rows, row_keys
 from zentra_pipeline.reconcile.related_rows import Source
 from zentra_pipeline.review import attachments
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.store import leases
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.records import Records
@@ -96,7 +97,7 @@ def check_staged(records: Records) -> Iterator[Finding]:
         if file.staged_path and (file.sequence not in records.facts or not records.facts[file.sequence].is_proven):
             what = "it was staged before digests were recorded: nothing proves that it is what ingest wrote"
             yield Finding("staged", file.staged_path, NOTE, what, remedy)
-    if not locks.is_held(records.paths, locks.INGEST):
+    if not leases.is_held(records.paths, locks.INGEST):
         for left in sorted({path for path in records.paths.staged.rglob("*") if path.is_file()} - known):
             yield _leftover("staged", records.paths, left, "no registration names it: its ingest ended before")
 
@@ -189,7 +190,7 @@ def check_scratch(records: Records) -> Iterator[Finding]:
 
 
 def _is_at_rest(records: Records) -> bool:
-    return not any(locks.is_held(records.paths, locks.provider_lock(run.provider)) for run in records.runs)
+    return not any(leases.is_held(records.paths, locks.provider_lock(run.provider)) for run in records.runs)
 
 
 def _leftover(check: str, paths: TenantPaths, path: Path, what: str, again: str = "") -> Finding:

@@ -11,6 +11,7 @@ import duckdb
 from zentra_pipeline import locks, sql_text
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.settings import DEFAULT_OWNER
+from zentra_pipeline.store import leases
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding, command
 from zentra_pipeline.upkeep.queue_checks import run_again
@@ -85,7 +86,7 @@ def check_catalog(records: Records) -> Iterator[Finding]:
     if problem is None:
         return
     busy = (locks.INGEST, *(locks.provider_lock(run.provider) for run in records.runs))
-    if any(locks.is_held(records.paths, name) for name in busy):
+    if any(leases.is_held(records.paths, name) for name in busy):
         yield Finding("catalog", catalog.name, NOTE, f"{problem}; a command is at work", "look again when it has ended")
     else:
         yield Finding("catalog", catalog.name, ERROR, problem, remedy)

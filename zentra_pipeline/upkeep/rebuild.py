@@ -170,7 +170,7 @@ def _alone(tenant: Tenant) -> AbstractContextManager[None]:
     """Keep ingests and the runs and closeouts of every provider out."""
     found = records.read(tenant)
     names = {locks.INGEST, *(locks.provider_lock(run.provider) for run in found.runs)}
-    return locks.holding(found.paths, *sorted(names))
+    return found.tenant.holding(*sorted(names))
 
 
 def _remake_files(work: _Work) -> None:

@@ -17,7 +17,7 @@ from zentra_pipeline import locks
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.ingest.staging import QUARANTINE, StagedName
 from zentra_pipeline.instants import instant_of
-from zentra_pipeline.store import digests, models
+from zentra_pipeline.store import digests, leases, models
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.migrations import NEWEST_REVISION
@@ -225,7 +225,7 @@ def _problems_of_manifest(records: Records, revision: run_store.Revision) -> Ite
 def check_stuck_runs(records: Records) -> Iterator[Finding]:
     """Runs in a working state that nobody works on: their process died."""
     for run in records.runs:
-        if run.status in _WORKING and not locks.is_held(records.paths, locks.provider_lock(run.provider)):
+        if run.status in _WORKING and not leases.is_held(records.paths, locks.provider_lock(run.provider)):
             since = records.transitions[run.run_id][-1].at
             what = f"it has been {run.status} since {since}, and no process works on it"
             yield Finding("stuck_runs", run.run_id, ERROR, what, run_again(records.tenant.name, run))

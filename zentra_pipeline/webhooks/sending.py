@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from zentra_pipeline import __version__, locks
+from zentra_pipeline import __version__
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.settings import TenantPaths
@@ -98,7 +98,7 @@ def retry_now(sender: Sender, endpoint_id: str | None = None) -> None:
 
 def _send_to(sender: Sender, endpoint_id: str, by: datetime) -> Tally:
     tally = Tally()
-    with locks.holding(sender.paths, f"webhooks-{endpoint_id}"):
+    with sender.tenant.holding(f"webhooks-{endpoint_id}"):
         while True:
             endpoint = _ready(sender, endpoint_id)
             made = 0 if endpoint is None else outbox.make(sender.tenant, endpoint, by)

@@ -69,7 +69,7 @@ def report(instance: dg.DagsterInstance, tenant: Tenant, key: dg.MultiPartitionK
             evaluated(instance, key, check, passed=False, shown={"what they are": name})
         return
     sealed = step.closeout.chain_sequence is not None
-    path = closing.bundle_of(tenant.paths, step.closeout) if sealed else None
+    path = closing.kept_bundle(tenant.paths, step.closeout) if sealed else None
     outcome = closing.CloseoutResult("sealed" if sealed else "prepared", step.closeout, path)
     shown = bundle.figures([outcome])
     if _is_shown(instance, key, shown):
