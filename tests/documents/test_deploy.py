@@ -13,7 +13,8 @@ from dagster._config import validate_config
 from dagster._core.instance.config import dagster_instance_config_schema
 from dagster._core.storage.tags import MULTIDIMENSIONAL_PARTITION_PREFIX
 
-from zentra_pipeline import cli, settings
+from tests.documents.test_documents import check_command
+from zentra_pipeline import settings
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS
 from zentra_pipeline.keys import signing_keys
 
@@ -63,9 +64,7 @@ def test_commands_of_zentra_exist_with_their_options() -> None:
     unit = re.search(r"^ExecStart=/opt/venv/bin/zentra (.*)$", unit_of("zentra"), re.MULTILINE)
     assert unit is not None
     for command in (yaml.safe_load(said[1]), web, shlex.split(unit[1])):
-        name, *options = command
-        known = {option for parameter in cli.main.commands[name].params for option in parameter.opts}
-        assert {each for each in options if each.startswith("--")} <= known
+        check_command(command)
     assert "zentra" in compose["name"]
 
 
