@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.bank_rows import Line, statement
+from tests.scenarios.bank_rows import ACCOUNT, Line, statement
 from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import MON, THU, TUE, WED
 from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import NotPossibleError
+from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.review import voiding
 
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Z0-9-]+)"}
@@ -151,3 +152,73 @@ def test_a_payout_is_closed_by_the_seal_that_holds_its_credit_and_by_no_earlier_
     assert "payout po_2: credited" in world.bank_says()
     seal(world, TUE)
     assert {"payout po_1: closed", "payout po_2: closed"} <= set(world.bank_says())
+
+
+@pytest.mark.parametrize("interest", [7, 8], ids=["the same", "with another line"])
+def test_a_statement_that_comes_again_after_a_run_of_it_makes_no_line_of_it_new(
+    world: BankWorld, interest: int
+) -> None:
+    """The bank sends a day again under its own id, as it was or corrected in a line that is nobody's payout."""
+    lines = [Line("T1", 1000, "BATCH B1"), Line("T2", 3000, "BATCH B9")]
+    world.state(TUE, *lines, Line("T3", 7, "interest"))
+    world.bank_day(TUE)
+    world.receive(statement(TUE, 0, [*lines, Line("T3", interest, "interest")]).replace(b"M-", b"AGAIN-"))
+    world.bank_day(THU)
+    assert [said for said in world.bank_says() if not said.startswith("payout")] == [
+        "bank_text: T1 = po_1, 1000 USD",
+        "unexpected_bank_credit: T2, 3000 USD",
+    ]
+    assert world.query(
+        "select item_id, amount_minor from bank_open_items where item_type = 'bank_line' and "
+        f"ledger_window = date '{THU}'"
+    ) == [{"item_id": f"{ACCOUNT}:T2", "amount_minor": 3000}]
+    assert booked(world)[0] == (f"{TUE} USD", 3, 4007)
+
+
+def test_a_line_that_a_report_books_today_and_the_statement_tomorrow_is_one_line(world: BankWorld) -> None:
+    noon = [Line("T1", 1000, "BATCH B1"), Line("T2", 2000, "BATCH B2")]
+    world.receive(statement(TUE, 0, noon, kind="report", statement_id="noon"))
+    world.bank_day(TUE)
+    world.state(TUE, noon[0])
+    world.state(WED, noon[1])
+    world.bank_day(WED)
+    assert world.bank_says() == [
+        "bank_text: T1 = po_1, 1000 USD",
+        "bank_text: T2 = po_2, 2000 USD",
+        "payout po_1: credited",
+        "payout po_2: credited",
+    ]
+    assert world.query("select lines_minor, gap_minor from account_balances order by ledger_window desc limit 1") == [
+        {"lines_minor": 3000, "gap_minor": 0}
+    ]
+
+
+def test_one_day_in_two_formats_of_an_account_counts_once(world: BankWorld) -> None:
+    """The bank sends the day as camt.053 and as MT940, whose lines have no reference and other words."""
+    world.state(TUE, Line("T1", 1000, "BATCH B1"), Line("T2", 2000, "BATCH B2"), Line("T3", -77, "rent"))
+    path = world.inbox / "day.sta"
+    entries = ((":61:2604210421C10,00", "BATCH B1"), (":61:2604210421C20,00", "BATCH B2"), (":61:2604210421D,77", "x"))
+    said = "\n".join(f"{entry}NTRFNONREF\n:86:{text}" for entry, text in entries)
+    path.write_text(
+        f":20:RUN\n:25:{ACCOUNT}\n:28C:1/1\n:60F:C260420USD0,\n{said}\n:62F:C260421USD29,23\n-\n", encoding="utf-8"
+    )
+    (world.paths.banks / "swift.yml").write_text("format: mt940", encoding="utf-8")
+    ingest_files(
+        world.tenant,
+        provider="swift",
+        kind="bank_statement",
+        files=[path],
+        file_id=None,
+        format="mt940",
+        now=datetime(2026, 5, 1, tzinfo=UTC),
+    )
+    world.bank_day(TUE)
+    assert [said for said in world.bank_says() if not said.startswith("payout")] == [
+        "bank_text: T1 = po_1, 1000 USD",
+        "bank_text: T2 = po_2, 2000 USD",
+        "duplicate_statement: RUN/1/1/2026-04-20, 2923 USD",
+    ]
+    assert booked(world) == [(f"{TUE} USD", 3, 2923)]
+    assert world.query("select lines_minor, gap_minor, closing_minor from account_balances") == [
+        {"lines_minor": 2923, "gap_minor": 0, "closing_minor": 2923}
+    ]

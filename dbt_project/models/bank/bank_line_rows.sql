@@ -1,8 +1,11 @@
 -- Grain: a booked line of the account as a statement in force has it, every delivery of it; pending lines are no lines yet.
 -- `line_id` is the bank's; lines of other content under the same id, the bank having used it twice, have a number behind it, in the
 -- order in which runs saw them first.
--- A line of a repeated statement is the line that it repeats. What an intraday report or a notification says of a day that a
+-- A line of a repeated statement is the line that it repeats; a statement that another bank's profile has in a format of its own counts
+-- once, as the first of them has it. What an intraday report or a notification says of a day that a
 -- statement covers gives way to the statement.
+-- A line that a report books on another day than the statement is that of the statement. Where a statement came again, a line of
+-- it that an earlier run has read counts as delivered then, too.
 -- Details stand for their line where they sum to it, unless the line was matched before they came; else the line counts.
 
 with scope as (
@@ -21,6 +24,7 @@ booked as (
 
     select
         lines.*,
+        lines.bank_line_id as own_line_id,
         statements.statement_type,
         coalesce(statements.duplicate_of, statements.statement_id) as first_statement_id,
         row_number() over (
@@ -37,7 +41,9 @@ booked as (
             and lines.statement_id = statements.statement_id
             and lines.currency = statements.currency
             and lines.file_sequence = statements.file_sequence
-    where lines.status = 'booked' and lines.booked_on <= scope.ledger_window
+    where
+        lines.status = 'booked' and lines.booked_on <= scope.ledger_window
+        and statements.duplicate_of_bank is null
 
 ),
 
@@ -108,15 +114,71 @@ outdated as (
 
 ),
 
+-- What a statement books, by what a report may have said of it before: the day is not sure until then.
+stated_days as (
+
+    select
+        bank_line_id,
+        currency,
+        amount_minor,
+        min(booked_on) as booked_on
+    from of_originals
+    where statement_type = 'statement'
+    group by bank_line_id, currency, amount_minor
+    having count(distinct booked_on) = 1
+
+),
+
 current_lines as (
 
-    select of_originals.*
+    select
+        of_originals.* replace (coalesce(stated_days.booked_on, of_originals.booked_on) as booked_on),
+        of_originals.booked_on as said_on
     from of_originals
     left join outdated
         on
             coalesce(nullif(of_originals.parent_line_id, ''), of_originals.bank_line_id) = outdated.bank_line_id
             and of_originals.currency = outdated.currency
+    left join stated_days
+        on
+            of_originals.statement_type <> 'statement'
+            and of_originals.bank_line_id = stated_days.bank_line_id
+            and of_originals.currency = stated_days.currency
+            and of_originals.amount_minor = stated_days.amount_minor
     where outdated.bank_line_id is null
+
+),
+
+-- The same lines in deliveries that a later one took the place of, where an earlier run of the account has read those.
+read_before as (
+
+    select distinct
+        current_lines.* replace (
+            earlier.file_id as file_id,
+            earlier.file_sha256 as file_sha256,
+            earlier.file_sequence as file_sequence,
+            earlier.row_number as row_number
+        )
+    from current_lines
+    inner join {{ source('raw', 'bank_lines') }} as earlier
+        on
+            current_lines.bank = earlier.bank
+            and current_lines.statement_id = earlier.statement_id
+            and current_lines.currency = earlier.currency
+            and current_lines.own_line_id = earlier.bank_line_id
+            and current_lines.amount_minor = earlier.amount_minor
+            and current_lines.file_sequence > earlier.file_sequence
+    inner join {{ source('bank', 'seen_files') }} as seen_files
+        on earlier.file_sequence = seen_files.file_sequence and earlier.booked_on <= seen_files.ledger_window
+    where earlier.status = 'booked' and current_lines.said_on = earlier.booked_on
+
+),
+
+deliveries as (
+
+    select * from current_lines
+    union all
+    select * from read_before
 
 ),
 
@@ -138,24 +200,43 @@ first_seen as (
 
 ),
 
+first_read as (
+
+    select
+        deliveries.bank_line_id,
+        deliveries.currency,
+        deliveries.booked_on,
+        deliveries.amount_minor,
+        min(first_seen.run_sequence) as run_sequence
+    from deliveries
+    inner join first_seen
+        on
+            deliveries.bank_line_id = first_seen.bank_line_id
+            and deliveries.currency = first_seen.currency
+            and deliveries.said_on = first_seen.booked_on
+            and deliveries.amount_minor = first_seen.amount_minor
+    group by deliveries.bank_line_id, deliveries.currency, deliveries.booked_on, deliveries.amount_minor
+
+),
+
 -- The bank has used an id again where it names another amount, day or currency. What was seen first keeps it.
 numbered as (
 
     select
-        current_lines.*,
+        deliveries.*,
         dense_rank() over (
-            partition by current_lines.bank_line_id
+            partition by deliveries.bank_line_id
             order by
-                first_seen.run_sequence asc nulls last, current_lines.currency asc nulls last,
-                current_lines.booked_on asc nulls last, current_lines.amount_minor asc nulls last
+                first_read.run_sequence asc nulls last, deliveries.currency asc nulls last,
+                deliveries.booked_on asc nulls last, deliveries.amount_minor asc nulls last
         ) as content_number
-    from current_lines
-    left join first_seen
+    from deliveries
+    left join first_read
         on
-            current_lines.bank_line_id = first_seen.bank_line_id
-            and current_lines.currency = first_seen.currency
-            and current_lines.booked_on = first_seen.booked_on
-            and current_lines.amount_minor = first_seen.amount_minor
+            deliveries.bank_line_id = first_read.bank_line_id
+            and deliveries.currency = first_read.currency
+            and deliveries.booked_on = first_read.booked_on
+            and deliveries.amount_minor = first_read.amount_minor
 
 ),
 

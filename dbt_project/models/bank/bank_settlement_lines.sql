@@ -96,7 +96,7 @@ seen as (
         {{ first_by('seen_files.settlement_file', 'seen_files.run_sequence') }} as settlement_file
     from rows
     inner join {{ source('bank', 'seen_files') }} as seen_files
-        on rows.file_sequence = seen_files.file_sequence and rows.booked_on <= seen_files.ledger_window
+        on rows.file_sequence = seen_files.file_sequence and rows.said_on <= seen_files.ledger_window
     group by rows.line_id, rows.currency, rows.file_sequence, rows.row_number
 
 ),
