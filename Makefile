@@ -8,17 +8,17 @@ DEMO_HOME ?= data/demo
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo ui test test-ci test-postgresql test-history test-all lint dbt-docs format bench lock clean
+.PHONY: help setup demo ui test test-ci test-postgresql test-history test-all lint dbt-docs format bench lock sbom audit clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.ready  ## virtual environment from the hashed lock, bytecode compiled, dbt project parsed
+setup: $(VENV)/.ready  ## virtual environment from the hashed lock of developers, bytecode compiled, dbt project parsed
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib zentra_pipeline
 	$(BIN)/python -c "from zentra_pipeline.reconcile.dbt_project import statements; statements()"
@@ -64,8 +64,16 @@ format: setup  ## let ruff and sqlfluff lay out the code
 bench: setup  ## speed against a bare DuckDB process
 	$(BIN)/python -m benchmarks.bench --sizes 100000,1000000
 
-lock:  ## remake the lock after changing pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --python-version 3.11 --no-emit-index-url --generate-hashes --quiet --output-file requirements.lock
+lock:  ## remake both locks after changing pyproject.toml (needs uv): what runs, and what developers have beside it
+	uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-emit-index-url --generate-hashes --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --group dev --all-extras --python-version 3.11 --no-emit-index-url --generate-hashes --quiet --constraint requirements.lock --output-file requirements-dev.lock
+
+sbom: setup  ## build/sbom.json: what a running Zentra consists of (CycloneDX), from requirements.lock; needs no network
+	mkdir -p build
+	PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application --of JSON --sv 1.6 --output-reproducible --output-file build/sbom.json
+
+audit: setup  ## known vulnerabilities of what runs; asks the vulnerability service of a package index, so it needs a network
+	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 clean:  ## remove what set-up, demo and tests made
 	rm -rf $(VENV) $(DEMO_HOME) dbt_project/target dbt_project/logs logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

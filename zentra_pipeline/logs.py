@@ -6,6 +6,7 @@ An object has `at`, `level`, `source`, `message`, and what is known of the reque
 
 import json
 import logging
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,16 @@ def note(**facts: Any) -> None:
     known = _facts.get()
     if known is not None:
         known.update(facts)
+
+
+def known(fact: str) -> Any:
+    """What is known by this name of the request or run being worked for; null where nothing is."""
+    return (_facts.get() or {}).get(fact)
+
+
+def new_request_id() -> str:
+    """An id for a request that came without one."""
+    return secrets.token_hex(8)
 
 
 def write(source: str, message: str, level: str = INFO, **facts: Any) -> None:

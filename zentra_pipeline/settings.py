@@ -27,6 +27,7 @@ DAGSTER_VARIABLE = "ZENTRA_DAGSTER_URL"
 CACHE_VARIABLE = "ZENTRA_CACHE"
 LEASE_VARIABLE = "ZENTRA_LEASE_SECONDS"
 _LEASE_SECONDS = 45
+TRACES_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 LOG_VARIABLE = "ZENTRA_LOG"
 DEFAULT_HOME = Path("data/zentra")
 # Whose exceptions they are where neither a request nor the run as recorded says so.
@@ -184,6 +185,14 @@ def logs_json() -> bool:
     if form not in ("text", "json"):
         raise UsageError(f"{LOG_VARIABLE} is {form!r}: use text or json")
     return form == "json"
+
+
+def are_traces_sent() -> bool:
+    """Whether spans are sent (`$OTEL_EXPORTER_OTLP_ENDPOINT`, `$OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`)."""
+    environment = os.environ
+    if not (environment.get(TRACES_VARIABLE) or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
+        return False
+    return environment.get("OTEL_SDK_DISABLED", "").lower() != "true"
 
 
 def console_url(*parts: str) -> str | None:

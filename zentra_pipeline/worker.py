@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import locks, logs, storage
+from zentra_pipeline import locks, logs, storage, traces
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs import launch
 from zentra_pipeline.errors import UsageError, ZentraError
@@ -154,7 +154,8 @@ def _execute_next(tenant: Tenant, now: datetime, report: Callable[[str], None]) 
         request = request_store.launch(connection, first.run_id, request_store.WORKER, now)
     with logs.about(tenant=tenant.name, run_id=request.run_id, actor=request.actor):
         report(f"{tenant.name}: run {request.run_id}")
-        launch.execute(tenant, request)
+        with traces.span("run request", request.trace, tenant=tenant.name, run_id=request.run_id):
+            launch.execute(tenant, request)
     return True
 
 

@@ -62,6 +62,7 @@ class Client:
         async def leave() -> None:
             await self._client.aclose()
             self.app.state.service.intake.close()
+            self.app.state.service.audit.close()
 
         asyncio.run_coroutine_threadsafe(leave(), self._loop).result(timeout=120)
         self._loop.call_soon_threadsafe(self._loop.stop)

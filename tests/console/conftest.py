@@ -86,3 +86,4 @@ def visit(books: Books) -> Iterator[Callable[..., Visitor]]:
 
     yield as_
     app.state.service.intake.close()
+    app.state.service.audit.close()

@@ -43,6 +43,7 @@ def analyst(tenant: Tenant) -> Iterator[Visitor]:
     assert visitor.sign_in(token).status == 200
     yield visitor
     app.state.service.intake.close()
+    app.state.service.audit.close()
 
 
 def page_of(analyst: Visitor, tenant: Tenant, exception_type: str) -> Page:

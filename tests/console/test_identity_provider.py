@@ -117,6 +117,7 @@ def visitor(home: Home, provider: Provider) -> Iterator[Visitor]:
     app = create_app(home, now=lambda: NOW)
     yield Visitor(app)
     app.state.service.intake.close()
+    app.state.service.audit.close()
 
 
 def leave(visitor: Visitor, provider: Provider, wanted: str = "/console/exceptions") -> dict[str, str]:

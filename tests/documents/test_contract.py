@@ -11,6 +11,7 @@ import click
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.cli.group import zentra
+from zentra_pipeline.config.privacy import Privacy
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.console.app import PAGES
 from zentra_pipeline.contracts import CONTRACTS
@@ -56,6 +57,10 @@ def test_profile_keys_are_those_of_the_contract() -> None:
     keys = {key for first in table(1) for key in words(first) for key in key.split(", ")}
     assert keys == set(Profile.model_fields)
     assert not_built(1) == set()
+
+
+def test_keys_of_privacy_are_those_of_the_contract() -> None:
+    assert {key for first in table(2) for key in words(first)} == set(Privacy.model_fields)
 
 
 def test_formats_are_those_of_the_contract() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import Response
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zentra_pipeline import __version__, settings
+from zentra_pipeline import __version__, settings, traces
 from zentra_pipeline.api import (
     approvals,
     attachments,
@@ -37,12 +38,14 @@ from zentra_pipeline.api import (
     views,
     webhooks,
 )
+from zentra_pipeline.api.audit import AuditLog
 from zentra_pipeline.api.identities import Identities
 from zentra_pipeline.api.problems import KINDS
 from zentra_pipeline.api.rate import Buckets
 from zentra_pipeline.api.request_log import RequestLog
 from zentra_pipeline.api.service import Limits, Service, present
 from zentra_pipeline.api.tables import json_response
+from zentra_pipeline.api.traced import Traced
 from zentra_pipeline.settings import Home
 
 _DESCRIPTION = """\
@@ -118,6 +121,7 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         service.intake.close()
+        await run_in_threadpool(service.audit.close)
 
     app = FastAPI(
         title="Zentra",
@@ -133,8 +137,11 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
     routers = [*(module.router for module in _ROUTERS), _open]
     routes = [route for router in (app, *routers) for route in router.routes if isinstance(route, Route)]
     problems.install(app, routes)
+    app.add_middleware(AuditLog, auditor=service.audit, now=service.now)
     app.add_middleware(callbacks.Shortcut)
     app.add_middleware(_Heads)
+    if traces.is_on():
+        app.add_middleware(Traced)
     if settings.logs_json():  # around what answers faults, which no added middleware is
         build = app.build_middleware_stack
         app.build_middleware_stack = lambda: RequestLog(build())  # type: ignore[method-assign]

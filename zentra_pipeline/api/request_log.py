@@ -5,7 +5,6 @@ the form of a line (logs).
 """
 
 import re
-import secrets
 import time
 from typing import Final
 
@@ -30,7 +29,7 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        request_id = given if _ID.fullmatch(given) else logs.new_request_id()
         status = 0
 
         async def named(message: Message) -> None:

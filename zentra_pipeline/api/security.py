@@ -18,12 +18,13 @@ from starlette.datastructures import Headers
 
 from zentra_pipeline import logs
 from zentra_pipeline.actors import Origin
-from zentra_pipeline.api import queries
+from zentra_pipeline.api import audit, queries
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.decisions.policy import DELEGATES, load_policy
 from zentra_pipeline.errors import ConfigurationError
 from zentra_pipeline.settings import TenantPaths
+from zentra_pipeline.tenants.access import Identity
 from zentra_pipeline.tenants.tenant import Tenant
 
 _EVERYBODY: Final = frozenset({"service", "operator", "approver", "analyst", "admin"})
@@ -112,10 +113,21 @@ def _caller(serving: Service, token: str | None) -> Caller:
     identity = serving.identities.of(token, time.monotonic()) if _TOKEN.fullmatch(token) else None
     if identity is None:
         raise _unauthenticated('Bearer realm="zentra", error="invalid_token"', "The token is not valid.")
-    caller = Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
+    return caller_of(serving, identity)
+
+
+def caller_of(serving: Service, identity: Identity) -> Caller:
+    """The caller whom a token or session identifies, known to the logs; ends the request when it asks too often."""
+    tenant = Tenant.of(serving.home, identity.tenant)
     logs.note(tenant=identity.tenant, actor=identity.actor)
+    audit.note(tenant, identity)
+    caller = Caller(tenant, identity.actor, identity.role, identity.token_id)
     caller.require_pace(serving)
-    return in_their_place(caller, serving.now())
+    serving.audit.require_room()
+    acting = in_their_place(caller, serving.now())
+    if acting.in_place_of is not None:
+        audit.note(tenant, identity, acting.in_place_of)
+    return acting
 
 
 def in_their_place(caller: Caller, now: datetime) -> Caller:

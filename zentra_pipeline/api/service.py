@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from zentra_pipeline.api.audit import Auditor
 from zentra_pipeline.api.callback_formats import CallbackFormats
 from zentra_pipeline.api.identities import Identities
 from zentra_pipeline.api.rate import Buckets
@@ -33,7 +34,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Service:
-    """One app's home, limits, intake of callbacks, and its clock."""
+    """One app's home, limits, intake of callbacks, writer of the audit log, and its clock."""
 
     home: Home
     limits: Limits
@@ -41,6 +42,7 @@ class Service:
     identities: Identities
     intake: Intake = field(default_factory=Intake)
     callback_formats: CallbackFormats = field(default_factory=CallbackFormats)
+    audit: Auditor = field(default_factory=Auditor)
     now: Callable[[], datetime] = present
 
 

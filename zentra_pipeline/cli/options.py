@@ -69,9 +69,23 @@ home = click.option(
     callback=lambda _context, _parameter, value: _home(value),
     help=f"Folder that holds all state.  [default: ${HOME_VARIABLE}, else {DEFAULT_HOME}]",
 )
-tenant_name = click.option(
+tenant_of_query = click.option(
     "--tenant", metavar="T", required=True, callback=checked(identifiers.tenant_id), help="Tenant."
 )
+"""`--tenant` of a command that writes itself into the audit log."""
+
+
+def tenant_name(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--tenant` for a command that has `--home` too; the tenant's audit log has the command before it begins."""
+
+    @wraps(command)
+    def recorded(*, tenant: str, home: Home, **given: Any) -> Any:
+        from zentra_pipeline.cli import audited
+
+        audited.record(home, tenant)
+        return command(tenant=tenant, home=home, **given)
+
+    return tenant_of_query(recorded)
 
 
 def tenant(command: Callable[..., Any]) -> Callable[..., Any]:

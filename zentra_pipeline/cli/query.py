@@ -26,7 +26,7 @@ def _statement(value: str) -> str:
 
 @click.command("query")
 @click.argument("sql", callback=options.checked(_statement))
-@options.tenant_name
+@options.tenant_of_query
 @click.option(
     "--format",
     "form",
@@ -60,13 +60,13 @@ def command(
 
     In CSV, text that a spreadsheet would take for a formula is given a leading apostrophe.
     """
-    from zentra_pipeline.cli import printing
+    from zentra_pipeline.cli import audited, printing
     from zentra_pipeline.queries import query_process, query_request, result_text
 
     is_table = form == "table" and not as_json
     most = SHOWN_ROWS + 1 if is_table else None
     asked = query_request.request(str(home.root), tenant, sql, seconds=timeout, memory=memory, most=most)
-    with query_process.answered(asked) as result:
+    with query_process.answered(asked, meanwhile=lambda: audited.record(home, tenant)) as result:
         if is_table:
             _print_table(result)
             return

@@ -67,6 +67,8 @@ def _print_result(outcome: "Rebuilt") -> None:
         printing.say(f"put in place: {len(outcome.restored) - _SHOWN:,} more files")
     for path in outcome.lost:
         printing.say(f"lost: {path} (today's rules make other bytes; `zentra run` publishes a new revision)")
+    for what in outcome.deleted:
+        printing.say(f"not made from bytes, its rows as staged: {what}")
     files = printing.counted(outcome.files, "file")
     if outcome.refused:
         printing.note(f"Error: {outcome.refused}")

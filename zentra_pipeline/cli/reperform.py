@@ -62,7 +62,13 @@ def command(
 def _as_object(outcome: "Reperformed") -> dict[str, object]:
     claim = asdict(outcome.claim) | {"bundle": outcome.claim.bundle and str(outcome.claim.bundle)}
     compared = [asdict(item) | {"holds": item.holds} for item in outcome.comparisons]
-    return {"claim": claim, "earlier": outcome.earlier, "comparisons": compared, "holds": outcome.holds}
+    return {
+        "claim": claim,
+        "earlier": outcome.earlier,
+        "comparisons": compared,
+        "deleted": outcome.deleted,
+        "holds": outcome.holds,
+    }
 
 
 def _print_result(outcome: "Reperformed") -> None:
@@ -79,4 +85,6 @@ def _print_result(outcome: "Reperformed") -> None:
     for comparison in outcome.comparisons:
         for sign, row in comparison.rows:
             printing.say(f"{comparison.name} {sign} {row}")
+    for what in outcome.deleted:
+        printing.say(f"not made from bytes, its rows as staged: {what}")
     printing.say("\nit holds" if outcome.holds else "\nit does not hold")

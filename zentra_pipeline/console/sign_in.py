@@ -9,15 +9,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from zentra_pipeline.api import problems
+from zentra_pipeline.api import audit, problems
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import APPROVE, READ
+from zentra_pipeline.api.service import Service
 from zentra_pipeline.console import forms, rendering, visits
 from zentra_pipeline.console.rendering import PREFIX
 from zentra_pipeline.console.visits import COOKIE, CSRF_FIELD, SIGN_IN, Visit
 from zentra_pipeline.errors import ConfigurationError, RefusedError
 from zentra_pipeline.tenants import identity_provider, sessions
 from zentra_pipeline.tenants.identity_provider import Attempt, Provider
+from zentra_pipeline.tenants.tenant import Tenant
 
 # Holds the CSRF token of the sign-in form: nobody else's page can have somebody signed in as another.
 _FORM_COOKIE: Final = "zentra_sign_in"
@@ -51,6 +53,7 @@ async def sign_in(request: Request) -> Response:
         return visits.error_page(error, back=SIGN_IN)
     if secret is None:
         return _form(request, wanted, 401, "The token is not valid: it is unknown, has expired or was revoked.")
+    await run_in_threadpool(_note, serving, secret)
     answer = RedirectResponse(wanted, 303)
     answer.set_cookie(COOKIE, secret, max_age=int(sessions.LASTS.total_seconds()), **_kept(request))
     answer.delete_cookie(_FORM_COOKIE, path=PREFIX)
@@ -101,7 +104,15 @@ def _vouched(request: Request) -> tuple[str, str]:
     secret = sessions.begin_as(serving.home, token_id, serving.now())
     if secret is None:
         raise RefusedError("The token that you are known by here has ended: whoever runs the server makes another.")
+    _note(serving, secret)
     return secret, _next(unquote(kept[3]))
+
+
+def _note(serving: Service, secret: str) -> None:
+    """Have the audit log say who has signed in."""
+    session = sessions.find(serving.home, secret, serving.now())
+    if session is not None:
+        audit.note(Tenant.of(serving.home, session.identity.tenant), session.identity)
 
 
 def _provider(request: Request) -> Provider:

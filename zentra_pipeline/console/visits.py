@@ -14,10 +14,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from zentra_pipeline import logs
 from zentra_pipeline.api import problems
 from zentra_pipeline.api.problems import ProblemError
-from zentra_pipeline.api.security import READ, Caller, in_their_place
+from zentra_pipeline.api.security import READ, Caller, caller_of
 from zentra_pipeline.api.service import Service
 from zentra_pipeline.console import forms, rendering
 from zentra_pipeline.console.forms import Form
@@ -132,11 +131,8 @@ def _session(request: Request) -> Session | None:
 
 
 def _visit(request: Request, session: Session) -> Visit:
-    serving, identity = service_of(request), session.identity
-    caller = Caller(Tenant.of(serving.home, identity.tenant), identity.actor, identity.role, identity.token_id)
-    logs.note(tenant=identity.tenant, actor=identity.actor)
-    caller.require_pace(serving)
-    return Visit(request, serving, in_their_place(caller, serving.now()), session.csrf)
+    serving = service_of(request)
+    return Visit(request, serving, caller_of(serving, session.identity), session.csrf)
 
 
 async def _with_form(visit: Visit, limit: int) -> Visit:

@@ -19,9 +19,10 @@ from zentra_pipeline.config.profile import callback_secrets
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.contracts.gate import GateResult, assert_staged, quarantine, validate
 from zentra_pipeline.errors import InputRejectedError, ZentraError
-from zentra_pipeline.ingest import landing, mappings, staging, statement_history, wording
+from zentra_pipeline.ingest import landing, mappings, masking, staging, statement_history, wording
 from zentra_pipeline.ingest.conflicts import ID_USED_TWICE, Contradiction, KnownFile, contradictions
 from zentra_pipeline.ingest.landing import Landed
+from zentra_pipeline.ingest.masking import NOTHING, Masking
 from zentra_pipeline.ingest.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.settings import TenantPaths
@@ -41,6 +42,8 @@ HOPELESS_VALUES = 1_000_000
 _ROWS_SHOWN = 3
 _VALUE = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\A.* already arrived in file \S+|[0-9]+"
 _SHORTENED = r"\A-?[0-9](?:[.,][0-9]+)?E\+[0-9]{2,}\z"
+# Text of a table that is no reference; the text of a bank line is read by matching all the same.
+_FREE_TEXTS = {"bank_rows": ("text", "return_reason")}
 _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 
@@ -49,6 +52,7 @@ class Command:
     """What all files of a command share; `stops_early`: reading ends when no row is accepted for long.
 
     `mapping`: how a table of a provider is read, or what a bank's profile says of reading its files.
+    `masking`: which card and account numbers are masked, or refused, in text that nothing is matched by.
     """
 
     tenant: Tenant
@@ -60,6 +64,7 @@ class Command:
     stops_early: bool = False
     received_by: str | None = None
     mapping: mappings.Mapping | None = None
+    masking: Masking = NOTHING
 
     @property
     def recorded_format(self) -> str:
@@ -288,6 +293,7 @@ def _quarantine(command: Command, arrival: Arrival, tally: Tally, found: list[Co
             contradicting = rows.join(reasons, on="row_number", how="inner", maintain_order="left")
             tally.quarantine(contradicting.select("row_number", reason="why"))
             refused = quarantine(contract, contradicting, contradicting["why"].to_list())
+            refused = _masked_refused(command, arrival, tally, refused)
             quarantined.write(_quarantine_rows(command, arrival, refused))
     rows_at.unlink()
     for writer, target in ((staged, rows_at), (quarantined, refused_at)):
@@ -332,7 +338,7 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
         tally.read += frame.height
         _note_drift(frame, tally, name)
         tally.note_shortened(command.contract, frame, names)
-        verdict = validate(command.contract, frame, names)
+        verdict = _masked(command, arrival, tally, validate(command.contract, frame, names))
         accepted = assert_staged(command.contract, _with_lineage(command, arrival, verdict.accepted))
         tally.accept(command.contract, accepted)
         tally.quarantine(verdict.refused)
@@ -344,6 +350,44 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
                 f"({first.count:,} rows); is it a file of another kind?"
             )
         yield GateResult(accepted, _quarantine_rows(command, arrival, verdict.refused))
+
+
+def _masked(command: Command, arrival: Arrival, tally: Tally, verdict: GateResult) -> GateResult:
+    """The verdict with card numbers and IBANs masked in what is unknown, refused or free text."""
+    looked_for = command.masking
+    if not looked_for.looked_for:
+        return verdict
+    accepted = _masked_column(command, arrival, tally, verdict.accepted, "raw")
+    for column in _FREE_TEXTS.get(command.contract.table, ()):
+        accepted = _masked_column(command, arrival, tally, accepted, column)
+    return GateResult(accepted, _masked_refused(command, arrival, tally, verdict.refused))
+
+
+def _masked_refused(command: Command, arrival: Arrival, tally: Tally, refused: pl.DataFrame) -> pl.DataFrame:
+    if not command.masking.looked_for:
+        return refused
+    for column in ("raw", "reason"):
+        refused = _masked_column(command, arrival, tally, refused, column)
+    return refused
+
+
+def _masked_column(command: Command, arrival: Arrival, tally: Tally, rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    counted: Counter[str] = Counter()
+
+    def change(text: str, own: str | None) -> str:
+        if column == "raw":
+            return masking.masked_raw(text, command.masking, counted)
+        return masking.masked_text(text, command.masking, counted, own=own, is_matched=column == "text")
+
+    try:
+        masked = masking.masked_column(rows, column, change, "account_id" if column == "text" else None)
+    except masking.FoundNumberError as cause:
+        raise InputRejectedError(
+            f"{arrival.name}: {cause}, which privacy.yml refuses; nothing was kept: have it sent without"
+        ) from cause
+    for kind, number in counted.items():
+        tally.notes[masking.note(kind)] += number
+    return masked
 
 
 def _note_drift(frame: pl.DataFrame, tally: Tally, name: str) -> None:

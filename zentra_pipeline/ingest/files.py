@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from zentra_pipeline import identifiers, locks
+from zentra_pipeline.config.privacy import MASK, REFUSE, load_privacy
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events.cloud_event import cloud_event
@@ -19,6 +20,7 @@ from zentra_pipeline.events.types import PROVIDER_DRIFTED
 from zentra_pipeline.ingest import arrivals, landing, mappings, staging
 from zentra_pipeline.ingest.arrivals import Arrival, Command, StagedArrival
 from zentra_pipeline.ingest.landing import Landed
+from zentra_pipeline.ingest.masking import CARD, IBAN, Masking, of_notes
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import event_log, file_facts
@@ -146,6 +148,7 @@ def _command(
         stops_early=len(asked.files) == 1 and not may_quarantine_all,
         received_by=received_by,
         mapping=mappings.in_force(tenant.paths, asked.provider, asked.kind, asked.format),
+        masking=_masking(tenant.paths, asked.kind),
     )
 
 
@@ -154,6 +157,15 @@ def _sources(asked: FilesOfKind) -> list[tuple[Path, str]]:
     named = asked.file_id
     ids = [_id_of_name(file) if named is None else identifiers.settlement_file_id(named) for file in asked.files]
     return list(zip(asked.files, ids, strict=True))
+
+
+def _masking(paths: TenantPaths, kind: str) -> Masking:
+    """What the tenant's file says of numbers; a callback, which was taken already, is masked and not refused."""
+    privacy = load_privacy(paths)
+    said = {CARD: privacy.card_numbers, IBAN: privacy.ibans}
+    refused = frozenset(number for number, word in said.items() if word == REFUSE)
+    masked = frozenset(number for number, word in said.items() if word == MASK)
+    return Masking(masked | refused) if kind == "callbacks" else Masking(masked, refused)
 
 
 def _id_of_name(source: Path) -> str:
@@ -234,15 +246,20 @@ def _receive(command: Command, sources: Sequence[tuple[Path, str]], position: in
     return _Arrived(command, before, contents, first, list(arrived.values()))
 
 
-def restage(tenant: Tenant, landed: Path, file: StagedFile, before: Sequence[StagedFile]) -> StagedFile:
+def restage(
+    tenant: Tenant, landed: Path, file: StagedFile, before: Sequence[StagedFile], notes: Sequence[str] = ()
+) -> StagedFile:
     """Stage a registered file of a tenant again from its landed bytes; the files `before` it were staged there.
 
+    `notes` are those of its first ingest: by them the numbers are masked that were masked then.
     Returns its registration as it would be today: `file` itself unless bytes, code or callback secrets are others.
     Errors as ingest_files'.
     """
     format, mapping = mappings.recorded(landed.parent, file.kind, file.format)
     received_at = instant_of(file.received_at)
-    command = Command(tenant, file.provider, contract_of(file.kind), format, received_at, mapping=mapping)
+    command = Command(
+        tenant, file.provider, contract_of(file.kind), format, received_at, mapping=mapping, masking=of_notes(notes)
+    )
     bytes_of_file = Landed(landed, file.sha256, file.byte_size)
     arrival = Arrival(Path(file.original_name), file.file_id, bytes_of_file, file.sequence)
     known = [(row, tenant.paths.root / row.staged_path) for row in before if row.kind == file.kind and row.staged_path]

@@ -1,6 +1,7 @@
 """The home's signing keys: made on first use, rotated by one signing the next, handed out as `trust.json`.
 
 Private keys lie in the home only encrypted; the passphrase comes from the environment or from a file outside the home.
+Where `signing.yml` says so they are elsewhere, and the home knows their public part alone (signers).
 What is signed, and how a verifier judges keys, does not belong here (seal, verify).
 """
 
@@ -26,6 +27,8 @@ from zentra_pipeline.store import configuration, leases
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from zentra_pipeline.keys.signers import Signer
 
 KEY_TYPE = "application/vnd.zentra.key+json"
 PASSPHRASE_VARIABLE = "ZENTRA_KEY_PASSPHRASE"  # noqa: S105  the variable's name, not a passphrase
@@ -60,11 +63,28 @@ class SigningKey:
     """A key that can sign; neither its text form nor its fields show the private part."""
 
     keyid: str
-    _private: "Ed25519PrivateKey" = field(repr=False, compare=False)
+    _private: "Ed25519PrivateKey | Signer" = field(repr=False, compare=False)
+    _public: bytes | None = field(default=None, repr=False, compare=False)
 
     def sign(self, message: bytes) -> bytes:
-        """The Ed25519 signature of a message."""
-        return self._private.sign(message)
+        """The Ed25519 signature of a message; ZentraError where whoever keeps the key gives another one."""
+        signature = self._private.sign(message)
+        if self._public is not None:
+            _require_signed(self._public, signature, message)
+        return signature
+
+
+def _require_signed(public: bytes, signature: bytes, message: bytes) -> None:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature as cause:
+        raise ZentraError(
+            f"whoever keeps key {sha256(public).hexdigest()} gave a signature that is not its own: nothing was sealed; "
+            "compare signing.yml with `zentra keys list`"
+        ) from cause
 
 
 def records(home: Home) -> list[KeyRecord]:
@@ -86,15 +106,14 @@ def init(home: Home, now: datetime) -> tuple[KeyRecord, bool]:
         found = records(home)
         if found:
             return found[-1], False
-        private, record = _new_key(now)
-        _keep(home, private, [record])
-        return record, True
+        return _add(home, now, [], None), True
 
 
 def rotate(home: Home, now: datetime, overlap_days: int = DEFAULT_OVERLAP_DAYS) -> KeyRecord:
     """Make a new key, signed by the newest one, which stays valid for some days more.
 
-    UsageError when there is no key yet; RefusedError when the newest key begins later than `now`.
+    Where `signing.yml` names a key that is kept elsewhere, it becomes the newest. UsageError when there is no key yet;
+    RefusedError when the newest key begins later than `now`, or is the one that is named.
     """
     if overlap_days < 0:
         raise UsageError(f"an overlap of {overlap_days} days is not possible: give 0 or more")
@@ -105,10 +124,8 @@ def rotate(home: Home, now: datetime, overlap_days: int = DEFAULT_OVERLAP_DAYS) 
         old = found[-1]
         if now < instant_of(old.valid_from):
             raise RefusedError(f"key {old.keyid} begins at {old.valid_from}, later than now: check the clock")
-        private, record = _new_key(now, _open(home, old))
-        old = replace(old, valid_until=instant_text(now + timedelta(days=overlap_days)))
-        _keep(home, private, [*found[:-1], old, record])
-        return record
+        ended = replace(old, valid_until=instant_text(now + timedelta(days=overlap_days)))
+        return _add(home, now, [*found[:-1], ended], _open(home, old))
 
 
 def signing_key(home: Home, now: datetime) -> SigningKey:
@@ -138,17 +155,33 @@ def _trust(found: list[KeyRecord]) -> bytes:
     return canonical({"version": 1, "keys": [asdict(record) for record in found]})
 
 
-def _new_key(now: datetime, signer: SigningKey | None = None) -> tuple["Ed25519PrivateKey", KeyRecord]:
+def _add(home: Home, now: datetime, before: list[KeyRecord], by: SigningKey | None) -> KeyRecord:
+    """Add the key that signs next to the list, signed by the one before it."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    private = Ed25519PrivateKey.generate()
-    public = private.public_key().public_bytes_raw()
+    from zentra_pipeline.keys import signers
+
+    elsewhere = signers.load_signing(home).next_signer()
+    private = None if elsewhere is not None else Ed25519PrivateKey.generate()
+    public = elsewhere.public_key() if elsewhere is not None else private.public_key().public_bytes_raw()  # type: ignore[union-attr]
     record = KeyRecord(sha256(public).hexdigest(), b64encode(public).decode(), instant_text(now))
-    if signer is None:
-        return private, record
-    record = replace(record, signed_by=signer.keyid)
-    signed = canonical({name: value for name, value in asdict(record).items() if name in _SIGNED})
-    return private, replace(record, signature=b64encode(signer.sign(pae(KEY_TYPE, signed))).decode())
+    if any(known.keyid == record.keyid for known in before):
+        raise RefusedError(
+            f"key {record.keyid}, which signing.yml names, is in the list already: make another where it is kept, "
+            "name it in signing.yml, and rotate again"
+        )
+    if by is not None:
+        record = replace(record, signed_by=by.keyid)
+        signed = canonical({name: value for name, value in asdict(record).items() if name in _SIGNED})
+        record = replace(record, signature=b64encode(by.sign(pae(KEY_TYPE, signed))).decode())
+    if private is not None:
+        _keep(home, private, [*before, record])
+    else:
+        assert elsewhere is not None
+        passphrase(home, may_make=not before)  # secrets of webhooks are encrypted with it all the same
+        SigningKey(record.keyid, elsewhere, public).sign(pae(KEY_TYPE, b"a key that is to sign next"))
+        write_durably(home.trust, _trust([*before, record]))
+    return record
 
 
 def _keep(home: Home, private: "Ed25519PrivateKey", found: list[KeyRecord]) -> None:
@@ -166,7 +199,11 @@ def _keep(home: Home, private: "Ed25519PrivateKey", found: list[KeyRecord]) -> N
 
 
 def _open(home: Home, record: KeyRecord) -> SigningKey:
-    """Decrypt a private key; RefusedError for a wrong passphrase, ZentraError for a lost or foreign file."""
+    """Decrypt a private key, or find who keeps it elsewhere.
+
+    RefusedError for a wrong passphrase, ZentraError for a lost or foreign file, UnavailableError where whoever keeps it
+    does not answer.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -174,7 +211,14 @@ def _open(home: Home, record: KeyRecord) -> SigningKey:
     try:
         content = path.read_bytes()
     except FileNotFoundError as cause:
-        raise ZentraError(f"{path} is gone: restore it from a backup, or this home can sign no more") from cause
+        from zentra_pipeline.keys import signers
+
+        holder = signers.load_signing(home).holder_of(b64decode(record.public_key))
+        if holder is not None:
+            return SigningKey(record.keyid, holder, b64decode(record.public_key))
+        raise ZentraError(
+            f"{path} is gone, and no key of signing.yml is it: restore it from a backup, or this home can sign no more"
+        ) from cause
     try:
         private = load_pem_private_key(content, passphrase(home))
     except (TypeError, ValueError) as cause:

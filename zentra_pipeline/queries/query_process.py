@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -49,8 +49,10 @@ class StreamedResult:
 
 
 @contextmanager
-def answered(request: QueryRequest) -> Iterator[StreamedResult]:
+def answered(request: QueryRequest, meanwhile: Callable[[], None] | None = None) -> Iterator[StreamedResult]:
     """The answer to a request, while its process lives; what the reader leaves unread is not computed.
+
+    `meanwhile` is called while the process gets ready, before any row is handed on.
 
     Raises UsageError for anything that is not a single query over published tables, LimitExceededError when it takes
     more time or memory than it may.
@@ -67,6 +69,8 @@ def answered(request: QueryRequest) -> Iterator[StreamedResult]:
                 sent = 0
                 while sent < len(content):
                     sent += asking.write(content[sent:])
+            if meanwhile is not None:
+                meanwhile()
             frames = _frames(request, process.stdout.fileno())
             next(frames)
             _, columns, types = next(frames)

@@ -15,7 +15,7 @@ from typing import Final
 
 import duckdb
 
-from zentra_pipeline import settings
+from zentra_pipeline import settings, traces
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
 from zentra_pipeline.reconcile import dbt_project, run_kinds
 from zentra_pipeline.reconcile.dbt_project import CompiledNode
@@ -163,6 +163,7 @@ def _execute(
     under_way: dict[Future[NodeResult], str] = {}
     empty = _empty_sources(connection, statements)
     pool = ThreadPoolExecutor(settings.threads(), "model")
+    execute = traces.carried(_execute_one)
 
     def keep(node: str, result: NodeResult) -> None:
         results[node] = result
@@ -181,7 +182,7 @@ def _execute(
                     on_node(statement.name)
                     keep(node, _without_rows(connection, statement))
                 else:
-                    under_way[pool.submit(_execute_one, connection, statement, on_node)] = node
+                    under_way[pool.submit(execute, connection, statement, on_node)] = node
             for done in wait(under_way, return_when=FIRST_COMPLETED).done:
                 keep(under_way.pop(done), done.result())
     finally:  # also when somebody interrupts: what has begun ends, and nothing else begins
@@ -215,7 +216,7 @@ def _execute_one(
     started = time.perf_counter()
     failures = rows = None
     try:
-        with connection.cursor() as cursor:
+        with traces.span(f"model {statement.name}"), connection.cursor() as cursor:
             if statement.relation is None:
                 (failures,) = cursor.execute(_parsed(f"select count(*) from (\n{statement.sql}\n)")).fetchall()[0]
             else:

@@ -14,7 +14,7 @@ from typing import Final
 import duckdb
 from sqlalchemy.exc import SQLAlchemyError
 
-from zentra_pipeline import locks, settings
+from zentra_pipeline import locks, settings, traces
 from zentra_pipeline.errors import DamagedFilesError, RunFailedError, ZentraError
 from zentra_pipeline.ingest import callback_staging, staged_digests
 from zentra_pipeline.published import lake, lake_files
@@ -98,7 +98,9 @@ def run_window(tenant: Tenant, request: run_requests.RunRequest, progress: Progr
             asked = run_queue.begin(connection, run.run_id, datetime.now(UTC))
         execution = Execution(tenant, run, request.actor, asked)
         try:
-            return _reconcile(execution, report)
+            facts = {"run_id": run.run_id, "provider": run.provider, "ledger_window": run.ledger_window}
+            with traces.span("run", tenant=tenant.name, **facts):
+                return _reconcile(execution, report)
         except Exception as cause:
             _record_failure(execution, before or run, cause)
             raise
@@ -133,7 +135,8 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
     report("ingest", f"reading what is known of {run.provider} up to window {run.ledger_window}")
     is_to_answer = asked is not None and asked.status == "launched"
     _set_status(execution, "ingesting", asked.reason if asked and is_to_answer else None)
-    inputs = gather.run_inputs(tenant, run)
+    with traces.span("gather inputs"):
+        inputs = gather.run_inputs(tenant, run)
     keep = os.environ.get(KEEP_VARIABLE) == "1"
     tables: dict[str, lake_files.PublishedFile] = {}
     check = partial(staged_digests.check, tenant)
@@ -144,7 +147,8 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
         keep=keep,
         check=check,
     ) as database:
-        nodes = _build(execution, report, database, keep=keep)
+        with traces.span("build models"):
+            nodes = _build(execution, report, database, keep=keep)
         inputs_digest = run_database.inputs_digest(database)
         digest = fingerprint.fingerprint(inputs, inputs_digest, run_database.quarantined_rows(database))
         known = revisions.made_from(tenant, run, digest)
@@ -153,7 +157,8 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
             if not keep:  # sorting what is published needs the room of the rows that were seen
                 kind = run_kinds.of_scope(execution.run.provider)
                 dbt_execute.drop_read_tables(database, run_database.READ_AFTERWARDS, run_database.PUBLISHED_FROM, kind)
-            tables = revisions.write_tables(tenant, run, database)
+            with traces.span("write tables"):
+                tables = revisions.write_tables(tenant, run, database)
     published_before = run.revision
     if known is not None:
         report("own", f"no change: revision {known.revision} is current")

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, MetaData, insert, select
+from sqlalchemy import Connection, MetaData, delete, insert, select
 
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import control, models
@@ -29,6 +29,7 @@ def copy_operational_store(source: TenantPaths, target: TenantPaths) -> None:
 def load_operational_store(source: TenantPaths, target: TenantPaths) -> None:
     """Copy every row of a tenant's store into that of `target`, which has none yet: it is made where a new one is."""
     with reading(operational_store(source)) as original, operational_store(target).begin() as copy:
+        copy.execute(delete(models.audit_log))  # the first entry of a new store's own
         _copy_rows(original, copy, models.metadata)
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, insert, select, union
 
+from zentra_pipeline import logs
+from zentra_pipeline.store import audit, digests
 from zentra_pipeline.store.digests import facts
 from zentra_pipeline.store.models import closeouts, decisions, runs
 
@@ -56,9 +58,27 @@ def actors(connection: Connection) -> set[str]:
 
 
 def append(connection: Connection, decision: Decision) -> None:
-    """Add a decision to the log; the caller's transaction makes it true together with what follows from it."""
+    """Add a decision to the log; the caller's transaction makes it true together with what follows from it.
+
+    The audit log cites it in the same transaction.
+    """
     values = asdict(decision) | {"policy": _text(decision.policy), "details": _text(decision.details)}
     connection.execute(insert(decisions).values(values))
+    origin = decision.details.get("origin")
+    came = origin if isinstance(origin, dict) else {}
+    citation = audit.Entry(
+        at=decision.decided_at,
+        kind=audit.DECISION,
+        via=str(came.get("via", "program")),
+        actor=decision.actor,
+        token_id=came.get("token_id"),
+        os_user=came.get("os_user"),
+        request_id=logs.known("request_id"),
+        what=decision.action,
+        decision_id=decision.decision_id,
+        decision_digest=digests.digest_of(decisions, values),
+    )
+    audit.append(connection, [citation])
 
 
 def listed(connection: Connection, exception_ids: Iterable[str] | None = None) -> list[Decision]:

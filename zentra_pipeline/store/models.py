@@ -63,6 +63,24 @@ file_facts = Table(
     digests.column(),
 )
 
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("sequence", Integer, primary_key=True, comment="order of deletion"),
+    Column(
+        "sha256", String(64), nullable=False, comment="digest of the bytes that were deleted, and their landing name"
+    ),
+    Column("byte_size", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False, comment="of their first registration"),
+    Column("files", Text, nullable=False, comment="JSON array: sequences of all registrations of these bytes"),
+    Column("sealed_by", Text, nullable=False, comment="JSON array: closeouts in which their rows rest"),
+    Column("bodies", Integer, nullable=False, comment="deliveries in the inbox that were emptied with them"),
+    Column("why", Text, nullable=False, comment="the rule, and when their time was over"),
+    Column("actor", Text, nullable=False),
+    Column("deleted_at", String(32), nullable=False),
+    digests.column(),
+)
+
 runs = Table(
     "runs",
     metadata,
@@ -190,6 +208,26 @@ period_closeouts = Table(
     UniqueConstraint("period", "revision", name="one_sign_off_per_revision"),
 )
 
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False, comment="order of the log, from 1"),
+    Column("at", String(32), nullable=False),
+    Column("kind", String(16), nullable=False, comment="begin, read, request, command, decision"),
+    Column("via", String(16), nullable=False, comment="http, console, command_line, program"),
+    Column("actor", Text, nullable=True),
+    Column("role", String(16), nullable=True),
+    Column("token_id", String(32), nullable=True),
+    Column("os_user", Text, nullable=True, comment="of a command: the operating system's user"),
+    Column("request_id", String(64), nullable=True),
+    Column("what", Text, nullable=False, comment="method and path, command, or the action of a decision"),
+    Column("status", Integer, nullable=True, comment="of a request: how it was answered"),
+    Column("details", Text, nullable=False, comment="JSON object: query, options, whose role was taken"),
+    Column("decision_id", String(64), nullable=True, comment="the decision that is cited"),
+    Column("decision_digest", String(64), nullable=True, comment="digest of its row when it was made"),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of this entry and the digest before it"),
+)
+
 event_log = Table(
     "event_log",
     metadata,
@@ -247,6 +285,7 @@ run_requests = Table(
     Column("asked", Integer, nullable=False, server_default="1", comment="how often; an execution answers one of them"),
     Column("reason", Text, nullable=True, comment="what must run again and why; null for a plain request"),
     Column("lease_until", String(32), nullable=True, comment="who launched it is dead unless this is renewed in time"),
+    Column("trace", String(64), nullable=True, comment="the span that asked for it, as a W3C traceparent"),
     Index("run_requests_by_status", "status", "requested_at"),
 )
 

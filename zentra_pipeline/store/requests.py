@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, insert, select, update
 
+from zentra_pipeline import traces
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.store.models import idempotency_keys, run_requests, runs
@@ -39,6 +40,7 @@ class Request:
     asked: int
     reason: str | None
     lease_until: str | None
+    trace: str | None = None
 
     def is_cut_off(self, now: datetime) -> bool:
         """Whether whoever launched it is dead: its lease has run out."""
@@ -67,7 +69,9 @@ def queue(connection: Connection, run_id: str, actor: str, at: datetime, reason:
     """
     known = find(connection, run_id)
     asked = 1 if known is None else known.asked + 1
-    request = Request(run_id, "queued", actor, instant_text(at), 0, None, None, None, asked, reason, None)
+    request = Request(
+        run_id, "queued", actor, instant_text(at), 0, None, None, None, asked, reason, None, traces.current()
+    )
     if known is None:
         connection.execute(insert(run_requests).values(vars(request)))
     else:

@@ -240,7 +240,11 @@ def _add_tenant(members: _Members, paths: TenantPaths, known: Records, below: st
 
 def _named_files(paths: TenantPaths, known: Records) -> dict[str, str | None]:
     """The files that the store names, by their place below the tenant's folder, with the digest that is recorded."""
-    found: dict[str, str | None] = {f"landing/{file.sha256}": file.sha256 for file in known.files}
+    found: dict[str, str | None] = {
+        f"landing/{file.sha256}": file.sha256
+        for file in known.files
+        if file.sha256 not in known.tombstones or (paths.landing / file.sha256).is_file()
+    }
     for file in known.files:
         facts = known.facts.get(file.sequence)
         if file.staged_path is not None:

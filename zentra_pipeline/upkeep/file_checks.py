@@ -31,6 +31,12 @@ def check_landing(records: Records) -> Iterator[Finding]:
     for digest, file in files.items():
         path = records.paths.landing / digest
         found = landing.digest_of(path)
+        if digest in records.tombstones and found in (None, digest):
+            if found == digest:
+                what = "a tombstone says that it was deleted: it was ingested again, or an apply ended early"
+                remedy = command("retention", "apply", "--tenant", records.tenant.name, "--yes")
+                yield Finding("landing", f"landing/{digest}", NOTE, what, remedy)
+            continue
         if found != digest:
             what = "the bytes as received are gone" if found is None else f"the bytes are others now ({found})"
             subject = f"landing/{digest} ({file.kind} file {file.file_id})"
@@ -39,6 +45,20 @@ def check_landing(records: Records) -> Iterator[Finding]:
         if path.is_file() and path.name not in files:
             what = "no registration names it: its ingest ended before it was recorded, or ops.db is older"
             yield _leftover("landing", records.paths, path, what, _ingest_landed(records, path))
+
+
+def check_tombstones(records: Records) -> Iterator[Finding]:
+    """A tombstone stands for bytes that were registered, and names seals; nothing that is not sealed has one."""
+    sealed = {closeout.closeout_id for closeout in records.sealed}
+    for digest, tombstone in records.tombstones.items():
+        registered = {file.sequence for file in records.files if file.sha256 == digest}
+        if not registered or not set(tombstone.files) <= registered:
+            what = "it stands for bytes that were registered otherwise"
+        elif not tombstone.sealed_by or not sealed.issuperset(tombstone.sealed_by):
+            what = "it names closeouts that are not sealed: what it stands for was not deleted by retention"
+        else:
+            continue
+        yield Finding("tombstones", f"landing/{digest}", ERROR, what, "restore ops.db and the bytes from a backup")
 
 
 def check_attachments(records: Records) -> Iterator[Finding]:

@@ -72,7 +72,8 @@ class Rebuilt:
     """What a rebuild found and did, paths relative to the tenant's folder.
 
     `lost` are recorded files that are missing or damaged and that nothing here makes again as they were; `refused`
-    says why nothing was put in place, null when everything that could be was.
+    says why nothing was put in place, null when everything that could be was. `deleted` says of which files retention
+    deleted the bytes: their rows were taken as staged, and not made from bytes.
     """
 
     files: int
@@ -81,6 +82,7 @@ class Rebuilt:
     restored: tuple[str, ...]
     lost: tuple[str, ...]
     refused: str | None
+    deleted: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -152,6 +154,7 @@ def rebuild(tenant: Tenant, progress: Progress | None = None) -> Rebuilt:
         restored=tuple(restored),
         lost=tuple(work.lost),
         refused=refused,
+        deleted=tuple(what for file in work.records.files if (what := remake.deleted(work.records, file))),
     )
 
 
@@ -175,7 +178,8 @@ def _alone(tenant: Tenant) -> AbstractContextManager[None]:
 
 def _remake_files(work: _Work) -> None:
     """Stage every file again in the order of arrival, for a file's rows may contradict those of the files before it."""
-    broken = [problem for file in work.records.files if (problem := remake.damage_of_landed(work.paths, file))]
+    here = [file for file in work.records.files if remake.deleted(work.records, file) is None]
+    broken = [problem for file in here if (problem := remake.damage_of_landed(work.paths, file))]
     if broken:
         raise VerificationError("\n".join(["nothing was changed, for landed bytes are damaged:", *broken]))
     for file in work.records.files:

@@ -13,6 +13,7 @@ from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.store import tombstones as tombstone_store
 from zentra_pipeline.tenants.tenant import Tenant
 
 RevisionKey = tuple[str, int]
@@ -20,7 +21,10 @@ RevisionKey = tuple[str, int]
 
 @dataclass(frozen=True)
 class Records:
-    """A tenant's records: files by sequence, the rest in the store's own order; `transitions` by run id."""
+    """A tenant's records: files by sequence, the rest in the store's own order.
+
+    `transitions` are by run id, `tombstones` by the digest of the bytes that they stand for.
+    """
 
     tenant: Tenant
     files: Sequence[file_store.StagedFile]
@@ -33,6 +37,7 @@ class Records:
     facts: Mapping[int, file_facts.FileFacts]
     requests: dict[str, request_store.Request]
     sign_offs: Sequence[period_store.PeriodCloseout]
+    tombstones: Mapping[str, tombstone_store.Tombstone]
 
     @property
     def paths(self) -> TenantPaths:
@@ -82,6 +87,7 @@ def read(tenant: Tenant) -> Records:
             decisions=decision_store.listed(connection),
             sign_offs=period_store.listed(connection),
             facts=file_facts.recorded(connection),
+            tombstones={each.sha256: each for each in tombstone_store.listed(connection)},
             requests={
                 found.run_id: found for run in runs if (found := request_store.find(connection, run.run_id)) is not None
             },

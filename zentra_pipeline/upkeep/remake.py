@@ -3,6 +3,7 @@
 Nothing a reader sees is touched. Does not belong here: what is done with what was remade (rebuild, reperform).
 """
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -76,18 +77,33 @@ def damage_of_landed(paths: TenantPaths, file: StagedFile) -> str | None:
     return f"landing/{file.sha256} ({what}) is {state}: ingest the original file again"
 
 
+def deleted(records: Records, file: StagedFile) -> str | None:
+    """What retention says of a file whose landed bytes it deleted; null where they are here."""
+    tombstone = records.tombstones.get(file.sha256)
+    if tombstone is None or (records.paths.landing / file.sha256).is_file():
+        return None
+    what = f"{file.kind} file {file.file_id} of {file.provider}"
+    return f"{what}: {tombstone.actor} deleted its bytes at {tombstone.deleted_at} ({tombstone.why})"
+
+
 def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records: Records) -> None:
     """Stage a registered file again below `made`, where the files before it are already.
 
-    VerificationError when its landed bytes are not those received, or do not come to the rows that were registered.
+    One whose bytes retention deleted is taken as it was staged, if that has the recorded digest. VerificationError when
+    its landed bytes are not those received, or do not come to the rows that were registered.
     """
+    if deleted(records, file) is not None:
+        _take_as_staged(paths, made, file, records)
+        return
     damage = damage_of_landed(paths, file)
     if damage is not None:
         raise VerificationError(damage)
     landed = paths.landing / file.sha256
     before = [known for known in records.files if known.sequence < file.sequence]
     try:
-        today = restage(replace(records.tenant, paths=made), landed, file, before)
+        facts = records.facts.get(file.sequence)
+        notes = [] if facts is None else list(json.loads(facts.notes))
+        today = restage(replace(records.tenant, paths=made), landed, file, before, notes)
     except InputRejectedError as cause:
         raise VerificationError(f"{file.kind} file {file.file_id} is not accepted by today's code: {cause}") from cause
     if today != file:
@@ -97,6 +113,24 @@ def remake_file(paths: TenantPaths, made: TenantPaths, file: StagedFile, records
             f"{file.kind} file {file.file_id} of {file.provider} does not come to the rows registered ({named}): "
             "code differs, or the callback secrets of that time are not set"
         )
+
+
+def _take_as_staged(paths: TenantPaths, made: TenantPaths, file: StagedFile, records: Records) -> None:
+    facts = records.facts.get(file.sequence)
+    recorded = {
+        file.staged_path: None if facts is None else facts.staged_sha256,
+        file.quarantine_path: None if facts is None else facts.quarantine_sha256,
+    }
+    for relative, digest in recorded.items():
+        if relative is None:
+            continue
+        if landing.digest_of(paths.root / relative) != digest:
+            raise VerificationError(
+                f"{relative} is missing or damaged, and {deleted(records, file)}: restore it from a backup"
+            )
+        target = made.root / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(paths.root / relative)
 
 
 def files_read(revision: Revision, records: Records) -> list[StagedFile]:

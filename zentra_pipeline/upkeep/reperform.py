@@ -66,11 +66,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Reperformed:
-    """How a run made again compares with its claim, and how many earlier runs were taken as published."""
+    """How a run made again compares with its claim, and how many earlier runs were taken as published.
+
+    `deleted` says of which files retention deleted the bytes: their rows were taken as staged.
+    """
 
     claim: Claim
     earlier: int
     comparisons: tuple[Comparison, ...]
+    deleted: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -150,6 +154,7 @@ def _reperform(kept: Records, claim: Claim, report: Progress) -> Reperformed:
     if not revision.manifest:
         raise UsageError(f"run {claim.run_id} was published before Zentra kept what a run is made from")
     tables = _tables_of_earlier(kept, revision)
+    deleted = tuple(what for file in remake.files_read(revision, kept) if (what := remake.deleted(kept, file)))
     with remake.workspace(kept.paths, f"reperform-{os.getpid()}") as made:
         for file in remake.files_read(revision, kept):
             report("restage", f"{file.kind} file {file.file_id} of {file.provider}")
@@ -164,7 +169,7 @@ def _reperform(kept: Records, claim: Claim, report: Progress) -> Reperformed:
         if claim.closeout_id is not None:
             report(EVIDENCE, f"closeout {claim.closeout_id}")
             comparisons.append(_compare_evidence(kept, made, claim))
-    return Reperformed(claim, len(tables), tuple(comparisons))
+    return Reperformed(claim, len(tables), tuple(comparisons), deleted)
 
 
 def _tables_of_earlier(kept: Records, revision: Revision) -> dict[records.RevisionKey, dict[str, Path]]:

@@ -7,11 +7,12 @@ import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from zentra_pipeline.closeout import period_closing, verify
 from zentra_pipeline.errors import ZentraError
-from zentra_pipeline.keys import signing_keys
+from zentra_pipeline.keys import signers, signing_keys
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.periods import PeriodCloseout
@@ -187,6 +188,13 @@ def check_keys(home: Home) -> Iterator[Finding]:
             )
         return
     path = home.keys / f"{records[-1].keyid}.pem"
+    if not path.exists() and signers.load_signing(home).sign_with != signers.FILE:
+        try:
+            signing_keys.signing_key(home, datetime.now(UTC))
+        except ZentraError as error:
+            what = f"the key that signs is kept elsewhere and cannot be used: {error}"
+            yield Finding("keys", "signing.yml", ERROR, what, "correct signing.yml, or have its keeper answer")
+        return
     if not path.is_file() or b"PRIVATE KEY" not in path.read_bytes():
         what = "the key that signs is gone or no key: nothing can be sealed"
         yield Finding("keys", f"keys/{path.name}", ERROR, what, "restore the folder keys from a backup")

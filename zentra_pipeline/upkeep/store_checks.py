@@ -17,7 +17,7 @@ from zentra_pipeline import locks
 from zentra_pipeline.contracts import contract_of
 from zentra_pipeline.ingest.staging import QUARANTINE, StagedName
 from zentra_pipeline.instants import instant_of
-from zentra_pipeline.store import digests, leases, models
+from zentra_pipeline.store import audit, digests, leases, models
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.migrations import NEWEST_REVISION
@@ -254,6 +254,14 @@ def _problem_of_event(content: str, event_id: str | None, event_type: str | None
     except (ValueError, KeyError, TypeError) as error:
         return f"the event cannot be read: {error}"
     return None if said == (event_id, event_type, run_id) else f"the event says {said}, its row another"
+
+
+def check_audit(records: Records) -> Iterator[Finding]:
+    """The audit log is a whole chain and cites each decision as it is; one made anew is seen by a head alone."""
+    with records.tenant.reading() as connection:
+        checked = audit.check(connection)
+    for place, what in checked.problems:
+        yield Finding("audit", f"place {place}", ERROR, what, _RESTORE.format("ops.db"))
 
 
 def check_decisions(records: Records) -> Iterator[Finding]:

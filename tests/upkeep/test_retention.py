@@ -1,0 +1,188 @@
+"""Bytes whose time is over go, each replaced by a tombstone; nothing goes that is not sealed, shared, or held."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.upkeep.conftest import CARDS, Copies, Copy
+from zentra_pipeline import cli
+from zentra_pipeline.closeout import verify
+from zentra_pipeline.config.privacy import load_privacy
+from zentra_pipeline.errors import ConfigurationError, UsageError, VerificationError
+from zentra_pipeline.ingest import landing
+from zentra_pipeline.ingest.files import ingest_files
+from zentra_pipeline.instants import instant_of
+from zentra_pipeline.store import inbox, tombstones
+from zentra_pipeline.upkeep import backup, doctor, rebuild, retention
+from zentra_pipeline.upkeep.reperform import reperform
+
+RULE = "retention: {landing_days: 30, callback_days: 10}\n"
+
+
+def says(copy: Copy, text: str) -> None:
+    (copy.paths.root / "privacy.yml").write_text(text, encoding="utf-8")
+
+
+def sealed_at(copy: Copy) -> datetime:
+    return instant_of(str(copy.records.sealed[0].sealed_at))
+
+
+def after(copy: Copy, days: int) -> datetime:
+    return sealed_at(copy) + timedelta(days=days)
+
+
+def verdicts(copy: Copy, now: datetime) -> dict[tuple[str, str], str | None]:
+    return {(each.provider, each.file_id): each.kept for each in retention.plan(copy.tenant, now)}
+
+
+def errors(copy: Copy) -> list[str]:
+    """What the doctor finds; the catalog of a copied home names files by the path they were copied from."""
+    (diagnosis,) = [each for each in doctor.examine(copy.home) if each.tenant]
+    return [
+        f"{each.check}: {each.subject}"
+        for each in diagnosis.findings
+        if each.severity == "error" and each.check != "catalog"
+    ]
+
+
+def test_only_what_is_sealed_goes_and_only_when_its_time_is_over(copy: Copy) -> None:
+    says(copy, RULE)
+    assert set(verdicts(copy, after(copy, 9)).values()) == {retention.NOT_SEALED, retention.TOO_YOUNG}
+    due = {name for name, kept in verdicts(copy, after(copy, 11)).items() if kept is None}
+    assert due == {(CARDS, "told")}
+    found = verdicts(copy, after(copy, 31))
+    assert {name for name, kept in found.items() if kept is None} == {
+        (CARDS, "told"),
+        (CARDS, "cards"),
+        (CARDS, "set_2026_04_20"),
+    }
+    assert {kept for (provider, _), kept in found.items() if provider != CARDS} == {retention.NOT_SEALED}
+    says(copy, "retention: {callback_days: 10}\n")
+    assert verdicts(copy, after(copy, 31))[CARDS, "cards"] == retention.NO_RULE
+
+
+def test_a_hold_and_bytes_that_somebody_else_has_too_keep_them(copy: Copy, tmp_path: Path) -> None:
+    says(copy, RULE + 'holds: [{provider: card_processor, from: "2026-04-20", to: "2026-04-20", reason: case 7}]\n')
+    found = verdicts(copy, after(copy, 31))
+    assert {kept for (provider, _), kept in found.items() if provider == CARDS} == {"held: case 7"}
+    says(copy, RULE + 'holds: [{provider: card_processor, from: "2026-05-01", reason: case 8}]\n')
+    assert verdicts(copy, after(copy, 31))[CARDS, "cards"] is None
+    twin = tmp_path / "twin.csv"
+    registered = {file.file_id: file for file in copy.records.files if file.provider == CARDS}
+    shutil.copyfile(copy.paths.landing / registered["set_2026_04_20"].sha256, twin)
+    now = datetime(2026, 5, 2, tzinfo=UTC)
+    options = {"provider": "other", "kind": "settlement", "file_id": "twin", "format": "canonical", "now": now}
+    ingest_files(copy.tenant, files=[twin], **options)  # type: ignore[arg-type]
+    found = verdicts(copy, after(copy, 31))
+    assert found[CARDS, "set_2026_04_20"] == retention.NOT_SEALED
+    assert (CARDS, "cards") in {name for name, kept in found.items() if kept is None}
+
+
+def test_what_went_has_a_tombstone_and_every_check_knows(copy: Copy, tmp_path: Path) -> None:
+    """Seals verify, the run is made again from staged rows and says so, and a backup misses nothing."""
+    says(copy, RULE)
+    deleted = retention.apply(copy.tenant, "ana", after(copy, 31))
+    assert {each.file_id for each in deleted} == {"told", "cards", "set_2026_04_20"}
+    assert all(not (copy.paths.landing / each.sha256).exists() for each in deleted)
+    with copy.tenant.reading() as connection:
+        stones = {each.sha256: each for each in tombstones.listed(connection)}
+    (closeout,) = copy.records.sealed
+    for each in deleted:
+        stone = stones[each.sha256]
+        assert (stone.byte_size, stone.actor, stone.sealed_by) == (each.byte_size, "ana", (closeout.closeout_id,))
+        assert stone.deleted_at == after(copy, 31).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    assert any("callback_days: 10 after the seal" in each.why for each in stones.values())
+    assert retention.apply(copy.tenant, "ana", after(copy, 99)) == []
+    assert errors(copy) == []
+    assert verify.verify(copy.paths.root / str(closeout.bundle), copy.home.trust).holds
+    outcome = reperform(copy.tenant, closeout.run_id)
+    assert outcome.holds
+    assert len(outcome.deleted) == 3
+    assert all("ana deleted its bytes at" in what for what in outcome.deleted)
+    made = backup.write(copy.home, tmp_path / "b.tar", datetime.now(UTC))
+    assert made.damaged == ()
+
+
+def test_a_staged_file_that_stands_for_deleted_bytes_cannot_be_made_again(copy: Copy) -> None:
+    says(copy, RULE)
+    retention.apply(copy.tenant, "ana", after(copy, 31))
+    (file,) = [each for each in copy.records.files if each.file_id == "cards"]
+    assert file.staged_path is not None
+    (copy.paths.root / file.staged_path).unlink()
+    with pytest.raises(VerificationError, match=r"ana deleted its bytes at .* restore it from a backup"):
+        rebuild.rebuild(copy.tenant)
+
+
+def test_an_apply_that_was_killed_is_finished_and_bytes_that_came_again_go_again(
+    copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copies("killed")
+    says(copy, RULE)
+    (file,) = [each for each in copy.records.files if each.file_id == "cards"]
+    path = copy.paths.landing / file.sha256
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            retention.apply(copy.tenant, "ana", after(copy, 31))
+    assert path.exists()
+    assert errors(copy) == []
+    retention.apply(copy.tenant, "ana", after(copy, 31))
+    assert not path.exists()
+    source = next(each for each in copy.inbox.glob("cards.*"))
+    options = {"provider": CARDS, "kind": "ledger", "file_id": "cards", "format": "canonical", "now": after(copy, 40)}
+    ingest_files(copy.tenant, files=[source], **options)  # type: ignore[arg-type]
+    assert landing.digest_of(path) == file.sha256
+    retention.apply(copy.tenant, "ana", after(copy, 41))
+    assert not path.exists()
+
+
+def test_bodies_in_the_inbox_are_emptied_and_their_digests_stay(copy: Copy) -> None:
+    batch, body = "told", b'{"card":"4111111111111111"}'
+    receipt = inbox.Receipt(CARDS, "canonical", "2026-04-20T10:00:00.000000Z", "a" * 64, {"x": "y"}, body, "unsigned")
+    with copy.tenant.writing() as connection:
+        inbox.add(connection, [receipt])
+    with closing(sqlite3.connect(copy.paths.operational_store)) as store, store:
+        store.execute("update callback_inbox set batch = ?, status = 'ingested'", (batch,))
+    says(copy, RULE)
+    retention.apply(copy.tenant, "ana", after(copy, 11))
+    with copy.tenant.reading() as connection:
+        (kept,) = inbox.of_batch(connection, CARDS, batch)
+        (stone,) = tombstones.listed(connection)
+    assert (kept.body, kept.headers, kept.sha256, stone.bodies) == (b"", {}, "a" * 64, 1)
+    assert errors(copy) == []
+
+
+def test_a_tombstone_that_names_no_seal_is_found(copy: Copy) -> None:
+    says(copy, RULE)
+    retention.apply(copy.tenant, "ana", after(copy, 31))
+    unsealed = next(each for each in copy.records.files if each.provider != CARDS)
+    stone = tombstones.Tombstone(unsealed.sha256, 1, "ledger", (unsealed.sequence,), (), 0, "x", "eve", "y")
+    with copy.tenant.writing() as connection:
+        tombstones.add(connection, stone)
+    (copy.paths.landing / unsealed.sha256).unlink()
+    assert errors(copy) == [f"tombstones: landing/{unsealed.sha256}"]
+
+
+def test_it_is_asked_for_twice_and_a_rule_is_needed(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    at = ["--tenant", copy.tenant.name, "--home", str(copy.home.root)]
+    with pytest.raises(UsageError, match="has no rule"):
+        retention.apply(copy.tenant, "ana", after(copy, 31))
+    says(copy, "retention: {landing_days: 1}\n")
+    assert cli.invoke(["retention", "apply", "--actor", "ana", *at]) == 2
+    assert "would be deleted for good" in capsys.readouterr().err
+    assert cli.invoke(["retention", "plan", *at, "--json"]) == 0
+    items = json.loads(capsys.readouterr().out)["items"]
+    assert {each["kept"] for each in items} == {retention.NO_RULE, retention.NOT_SEALED, retention.TOO_YOUNG}
+    for text in (
+        "retention: {landing_days: 0}\n",
+        "holds: [{reason: x, from: yesterday}]\n",
+        'holds: [{from: "2026-01-01"}]\n',
+    ):
+        says(copy, text)
+        with pytest.raises(ConfigurationError, match=r"privacy\.yml: (retention|holds)\."):
+            load_privacy(copy.paths)

@@ -1,0 +1,64 @@
+"""Writes a command into the audit log of the tenant it is about; options.py has every command with --tenant do so.
+
+Whoever may read the home's files needs no command to read them, so that a log that cannot be written stops none: it is
+said on stderr. A home that cannot be written, as an auditor's copy, has no log to write. Does not belong here: the
+chain (store.audit).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from zentra_pipeline import actors
+from zentra_pipeline.settings import Home
+
+_LEFT_OUT = frozenset(("home", "tenant", "as_json", "actor"))
+_MOST_TEXT = 2_000
+
+
+def record(home: Home, tenant: str) -> None:
+    """Add the command that is being run, with its options as given."""
+    context = click.get_current_context()
+    write(home, tenant, context.command_path, context.params)
+
+
+def write(home: Home, tenant: str, what: str, options: Mapping[str, Any]) -> None:
+    """Add a command; nothing where the tenant has no store yet, or one that cannot be written."""
+    from zentra_pipeline.store import audit
+    from zentra_pipeline.store.engine import operational_store
+    from zentra_pipeline.store.place import operational_place
+    from zentra_pipeline.store.sqlite import read_only_uri
+
+    paths = home.tenant(tenant)
+    try:
+        place = operational_place(paths)
+        if not place.is_made or (place.schema is None and read_only_uri(place.file) is not None):
+            return
+        entry = audit.Entry(
+            at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            kind=audit.COMMAND,
+            via="command_line",
+            actor=None if options.get("actor") is None else str(options["actor"]),
+            os_user=actors.command_line().os_user,
+            what=what,
+            details={name: _shown(value) for name, value in options.items() if _is_given(name, value)},
+        )
+        with operational_store(paths).begin() as connection:
+            audit.append(connection, [entry])
+    except Exception as error:  # whatever is wrong with the store is the command's to say
+        from zentra_pipeline.cli import printing
+        from zentra_pipeline.machine_errors import explained
+
+        printing.note(f"Not in the audit log of {tenant}: {explained(error) or error}")
+
+
+def _is_given(name: str, value: Any) -> bool:
+    return name not in _LEFT_OUT and value is not None and value is not False and value != ()
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    plain = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    return plain if len(plain) <= _MOST_TEXT else f"{plain[:_MOST_TEXT]}… ({len(plain)} characters)"
