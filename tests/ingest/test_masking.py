@@ -150,12 +150,18 @@ def test_a_file_is_staged_again_as_it_was_masked_whatever_is_said_today(tenant: 
 
 def test_a_file_with_a_refused_number_leaves_nothing_behind(tenant: Tenant, tmp_path: Path) -> None:
     says(tenant, "card_numbers: refuse\n")
+    chance = with_note(
+        tmp_path / "set_0.csv", (line("l0", reference=CARD_NUMBER), ""), (line("l1", "x", CARD_NUMBER), "")
+    )
+    ingest(tenant, chance)
+    (refused,) = staged(tenant, "quarantine")
+    assert json.loads(refused["raw"])["provider_reference"] == CARD_NUMBER, "a reference, also of a refused row"
     file = with_note(tmp_path / "set_1.csv", (line("l1"), ""), (line("l2"), CARD_NUMBER))
     with pytest.raises(InputRejectedError, match=r"set_1\.csv: row 2 holds one of the card numbers in raw") as raised:
         ingest(tenant, file)
     assert CARD_NUMBER not in str(raised.value)
-    assert staged(tenant) == []
-    assert [path for path in tenant.paths.landing.rglob("*") if path.is_file()] == []
+    assert [row["line_id"] for row in staged(tenant)] == ["l0"]
+    assert len([path for path in tenant.paths.landing.rglob("*") if path.is_file()]) == 1
     assert ingest(tenant, csv(tmp_path / "set_2.csv", line("l1", reference=CARD_NUMBER))).files[0].staged == 1
 
 

@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, Table, func, insert, make_url, select, text
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, make_url, select, text
 
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import control, engine, models
@@ -164,6 +164,8 @@ def give_own_schemas(home: Home) -> None:
         is_control = marker.parent == home.root
         own = control_store(home) if is_control else _store_of(home.tenant(marker.parent.name))
         with reading(schema_engine(schema)) as original, own.begin() as connection:
+            if not is_control:
+                connection.execute(delete(models.audit_log))  # a new store has a first entry of its own
             for table in copied:
                 rows = [dict(row._mapping) for row in original.execute(select(table))]
                 if rows:

@@ -178,7 +178,7 @@ def test_damaged_landed_bytes_stop_a_rebuild_before_it_changes_anything(copy: Co
 def test_registered_rows_that_do_not_come_out_again_stop_a_rebuild(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     stage_again = remake.restage
     monkeypatch.setattr(
-        remake, "restage", lambda tenant, landed, file, _before: stage_again(tenant, landed, file, [])
+        remake, "restage", lambda tenant, landed, file, _before, notes: stage_again(tenant, landed, file, [], notes)
     )  # without the files before it, no row contradicts another
     with pytest.raises(VerificationError, match=r"does not come to the rows registered .*rows_quarantined 2 is now 0"):
         rebuild(copy.tenant)

@@ -374,10 +374,15 @@ def _masked_refused(command: Command, arrival: Arrival, tally: Tally, refused: p
 def _masked_column(command: Command, arrival: Arrival, tally: Tally, rows: pl.DataFrame, column: str) -> pl.DataFrame:
     counted: Counter[str] = Counter()
 
+    left = frozenset(command.contract.references)
+    rule = command.masking
+    if column == "reason":  # it may quote an id: that is no number that was sent beside it
+        rule = Masking(masked=rule.looked_for)
+
     def change(text: str, own: str | None) -> str:
         if column == "raw":
-            return masking.masked_raw(text, command.masking, counted)
-        return masking.masked_text(text, command.masking, counted, own=own, is_matched=column == "text")
+            return masking.masked_raw(text, rule, counted, left)
+        return masking.masked_text(text, rule, counted, own=own, is_matched=column == "text")
 
     try:
         masked = masking.masked_column(rows, column, change, "account_id" if column == "text" else None)

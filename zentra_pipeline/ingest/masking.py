@@ -101,10 +101,11 @@ def masked_text(
     return "".join(letters)
 
 
-def masked_raw(raw: str, masking: Masking, counted: Counter[str]) -> str:
+def masked_raw(raw: str, masking: Masking, counted: Counter[str], left: frozenset[str] = frozenset()) -> str:
     """A row as received, JSON or a line of text, with its numbers masked; JSON stays JSON.
 
-    In JSON also a card number that is spread over fields next to each other, in the groups that cards show.
+    In JSON also a card number that is spread over fields next to each other, in the groups that cards show. The members
+    `left`, ids and references of a refused row, stay as they are.
     """
     if sum(map(str.isdigit, raw)) < _FEWEST_DIGITS:
         return raw
@@ -112,10 +113,14 @@ def masked_raw(raw: str, masking: Masking, counted: Counter[str]) -> str:
         content = json.loads(raw, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
     except (ValueError, RecursionError):
         return masked_text(raw, masking, counted)
+    kept = {name: value for name, value in content.items() if name in left} if isinstance(content, dict) else {}
+    content = {name: "" if name in kept else value for name, value in content.items()} if kept else content
     before = counted.total()
     if CARD in masking.looked_for:
         content = _rejoined(content, masking, counted)
     content = _each_text(content, lambda text: masked_text(text, masking, counted))
+    if kept:
+        content |= _each_text(kept, lambda text: text)
     return raw if counted.total() == before else orjson.dumps(content).decode()
 
 
