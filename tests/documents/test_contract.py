@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import click
 
 from zentra_pipeline import vocabulary
+from zentra_pipeline.api.security import APPROVE, ASK, DECIDE, DELIVER, KEEP_WEBHOOKS, MAY, PREPARE, READ
 from zentra_pipeline.cli.group import zentra
 from zentra_pipeline.config.privacy import Privacy
 from zentra_pipeline.config.profile import Profile
@@ -212,3 +213,16 @@ def test_every_reading_that_code_and_tests_cite_is_in_the_contract() -> None:
         whole, _, reading = number.partition(".")
         assert 1 <= int(whole) <= 11, (name, number)
         assert not reading or (whole == "10" and int(reading) in readings), (name, number)
+
+
+def test_the_security_model_says_of_each_role_what_it_may_over_http() -> None:
+    text = (ROOT / "docs" / "guides" / "security-model.md").read_text(encoding="utf-8")
+    columns = (READ, ASK, DELIVER, DECIDE, PREPARE, APPROVE, KEEP_WEBHOOKS)
+    said = {
+        words(line)[0]: {action for action, cell in zip(columns, line.split("|")[2:], strict=False) if "yes" in cell}
+        for line in text.splitlines()
+        if re.match(r"\| `(analyst|service|operator|approver|admin)` \|", line)
+    }
+    roles = set().union(*MAY.values())
+    assert said == {role: {action for action in columns if role in MAY[action]} for role in roles}
+    assert MAY.keys() == set(columns)
