@@ -64,7 +64,7 @@ format: setup  ## let ruff and sqlfluff lay out the code
 bench: setup  ## speed against a bare DuckDB process
 	$(BIN)/python -m benchmarks.bench --sizes 100000,1000000
 
-lock:  ## remake both locks after changing pyproject.toml (needs uv): what runs, and what developers have beside it
+lock:  ## remake both locks after changing pyproject.toml (needs uv): what runs, extras too, and what developers have beside it
 	uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-emit-index-url --generate-hashes --quiet --output-file requirements.lock
 	uv pip compile pyproject.toml --group dev --all-extras --python-version 3.11 --no-emit-index-url --generate-hashes --quiet --constraint requirements.lock --output-file requirements-dev.lock
 

@@ -3,8 +3,8 @@
 Without a `url` in the home's `storage.yml` the tenant's folder is where files are, and every call here returns at once.
 With one, the folder is this host's own cache: it may be lost at any time. An object's name carries the digest of its
 content and is written once (If-None-Match), so no host ever replaces or removes what another has written, recorded or
-not. What is pulled counts only with the digest on record. Does not belong here: which files a store names
-(store.shared_files).
+not; only retention deletes, what has a tombstone. What is pulled counts only with the digest on record. Does not belong
+here: which files a store names (store.shared_files).
 """
 
 import json
@@ -79,6 +79,20 @@ def pull_to(paths: TenantPaths, relative: str | Path, sha256: str, file: Path) -
     url = storage.of_tenant(paths).url
     assert url is not None, "only what is shared is pulled"
     _read(url, _name(paths, relative, sha256), file, str(relative))
+
+
+def delete(paths: TenantPaths, relative: str | Path, sha256: str) -> None:
+    """Take a file out of the object store for good, after a tombstone of it was recorded; one that is gone stays so.
+
+    Versions that the store keeps of itself, and caches of other hosts, are not reached.
+    """
+    url = storage.of_tenant(paths).url
+    if url is None:
+        return
+    files, root = _opened(url, os.getpid())
+    name = _name(paths, relative, sha256)
+    with _explained(url, name), suppress(FileNotFoundError):
+        files.rm_file(f"{root}/{name}")
 
 
 class _Index:

@@ -23,8 +23,8 @@ from zentra_pipeline.store.engine import control_store, operational_store, readi
 from zentra_pipeline.store.models import configuration
 
 OF_TENANT: Final = ("providers/*.yml", "banks/*.yml", *(f"{each}.yml" for each in ("routing", "policy", "calendar")))
-OF_TENANT_TOO: Final = ("notices.yml", "drops.yml")
-OF_HOME: Final = ("oidc.yml", "trust.json", "keys/*.pem")
+OF_TENANT_TOO: Final = ("notices.yml", "drops.yml", "privacy.yml")
+OF_HOME: Final = ("oidc.yml", "signing.yml", "trust.json", "keys/*.pem")
 _STATE: Final = ".shared.json"
 _PRIVATE: Final = 0o600
 _seen: Final[dict[Path, tuple[Any, ...]]] = {}

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from zentra_pipeline import blobs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import configuration, engine
-from zentra_pipeline.store.models import closeouts, event_log, file_facts, files, run_revisions, runs
+from zentra_pipeline.store.models import closeouts, event_log, file_facts, files, run_revisions, runs, tombstones
 
 _State = tuple[int, ...]
 _MATCHES: Final = "matches"
@@ -39,10 +39,14 @@ def reading(paths: TenantPaths) -> Iterator[Connection]:
 
 
 def pull_all(paths: TenantPaths) -> None:
-    """See that every file that was ever recorded is in the folder: bytes as received and old revisions, too."""
+    """See that every file that was ever recorded is in the folder: bytes as received and old revisions, too.
+
+    Bytes that retention deleted are nowhere.
+    """
     if blobs.are_shared(paths):
         with reading(paths) as connection:
-            received = connection.execute(select(files.c.sha256)).scalars()
+            deleted = select(tombstones.c.sha256)
+            received = connection.execute(select(files.c.sha256).where(files.c.sha256.not_in(deleted))).scalars()
             blobs.pull(paths, {f"landing/{digest}": digest for digest in received})
             blobs.pull(paths, _published(connection, with_old=True))
 

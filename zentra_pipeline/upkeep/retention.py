@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import durable_files, locks
+from zentra_pipeline import blobs, durable_files, locks
 from zentra_pipeline.config.privacy import Privacy, load_privacy
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.ingest import landing
@@ -81,7 +81,7 @@ def apply(tenant: Tenant, actor: str, now: datetime) -> list[Verdict]:
     privacy = load_privacy(tenant.paths)
     if privacy.retention.landing_days is None and privacy.retention.callback_days is None:
         raise UsageError(f"privacy.yml of {tenant.name} has no rule: give landing_days or callback_days of retention")
-    with locks.holding(tenant.paths, locks.INGEST):
+    with tenant.holding(locks.INGEST):
         kept = records.read(tenant)
         _finish(tenant, kept)
         due = [verdict for verdict in _plan(kept, privacy, now) if verdict.is_deleted]
@@ -210,7 +210,7 @@ def _delete(tenant: Tenant, kept: Records, verdict: Verdict, privacy: Privacy, a
                 deleted_at=instant_text(now),
             ),
         )
-    (tenant.paths.landing / verdict.sha256).unlink(missing_ok=True)
+    _unlink(tenant, verdict.sha256)
 
 
 def _finish(tenant: Tenant, kept: Records) -> None:
@@ -220,4 +220,10 @@ def _finish(tenant: Tenant, kept: Records) -> None:
         path = tenant.paths.landing / digest
         same = {file.sequence for file in kept.files if file.sha256 == digest}
         if digest in registered and same <= set(tombstone.files) and landing.digest_of(path) == digest:
-            path.unlink()
+            _unlink(tenant, digest)
+
+
+def _unlink(tenant: Tenant, digest: str) -> None:
+    """Delete bytes that have a tombstone: where hosts share them first, then here."""
+    blobs.delete(tenant.paths, f"landing/{digest}", digest)
+    (tenant.paths.landing / digest).unlink(missing_ok=True)
