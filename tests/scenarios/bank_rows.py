@@ -38,19 +38,20 @@ def statement(
     currency: str = "USD",
     account: str = ACCOUNT,
     kind: str = "statement",
+    until: str | None = None,
 ) -> bytes:
-    """One statement of a day; its closing is what opening and booked lines come to."""
+    """One statement of a day, or of the days `until` another; its closing is what opening and booked lines come to."""
     number, root, part = _KINDS[kind]
     ends = opening + sum(line.amount for line in lines if not line.is_pending) if closing is None else closing
     balances = ""
     if kind == "statement":
-        balances = _balance("OPBD", opening, currency, day) + _balance("CLBD", ends, currency, day)
+        balances = _balance("OPBD", opening, currency, day) + _balance("CLBD", ends, currency, until or day)
     content = "".join(_entry(line, currency, day) for line in lines)
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.{number}.001.08">'
         f"<{root}><GrpHdr><MsgId>M-{day}</MsgId><CreDtTm>{day}T22:00:00Z</CreDtTm></GrpHdr><{part}>"
         f"<Id>{statement_id or day}</Id><CreDtTm>{day}T22:00:00Z</CreDtTm>"
-        f"<FrToDt><FrDtTm>{day}T00:00:00Z</FrDtTm><ToDtTm>{day}T23:59:59Z</ToDtTm></FrToDt>"
+        f"<FrToDt><FrDtTm>{day}T00:00:00Z</FrDtTm><ToDtTm>{until or day}T23:59:59Z</ToDtTm></FrToDt>"
         f"<Acct><Id><IBAN>{account}</IBAN></Id><Ccy>{currency}</Ccy></Acct>{balances}{content}</{part}></{root}></Document>"
     ).encode()
 

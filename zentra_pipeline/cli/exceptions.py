@@ -253,7 +253,7 @@ def show(exception_id: str, tenant: "Tenant", as_of: datetime, as_json: bool) ->
         printing.say(f"{label:<12} {value}")
     _say_list("What it showed before:", [_shown(entry, row["currency"]) for entry in shown[:-1]])
     _say_list("What came close:", [_sentence(candidate) for candidate in row["candidates"]])
-    _say_list("What was looked for:", [_search_sentence(search) for search in searched])
+    _say_list("What was looked for:", [searches.sentence(search) for search in searched])
     if log:
         printing.say("\nWhat was decided:")
         for decision in log:
@@ -397,17 +397,6 @@ def _say_list(heading: str, sentences: Sequence[str]) -> None:
         printing.say(f"\n{heading}")
     for sentence in sentences:
         printing.say(f"  - {sentence}")
-
-
-def _search_sentence(search: Mapping[str, Any]) -> str:
-    """A search in words: `exact reference: pay_1, in 2026-04-20 to 2026-04-22: 2 examined, not equal`."""
-    if search["searched_key"] is None:
-        return f"{_words(search['rule'])}: {_words(search['result'])}"
-    where = f"in {search['windows_from']} to {search['windows_to']}"
-    return (
-        f"{_words(search['rule'])}: {search['searched_key']}, {where}: {search['movements_examined']} examined, "
-        f"{_words(search['result'])}"
-    )
 
 
 def _words(name: str) -> str:

@@ -233,6 +233,22 @@ def _write_lines(path: Path, rows: Iterator[bytes]) -> int:
     return count
 
 
+def rows_of_account(opened: CloseoutTables) -> dict[str, list[dict[str, Any]]]:
+    """What the report of a bank account's day shows of its payouts, balances and cash in transit, all of them."""
+    return {
+        "payouts": opened.rows(
+            "select payout_provider, payout_id, batch_id, status, currency, paid_out_minor, returned_minor, "
+            "credited_minor - fee_minor as credited_minor, fee_minor, paid_on, credited_on from payout_states "
+            "order by payout_provider, paid_on, payout_id, currency"
+        ),
+        "balances": opened.rows("select * from account_balances order by currency"),
+        "cash_in_transit": opened.rows(
+            "select * replace (coalesce(fee_minor, 0) as fee_minor, coalesce(returned_minor, 0) as returned_minor, "
+            "coalesce(short_minor, 0) as short_minor) from cash_in_transit order by payout_provider, currency"
+        ),
+    }
+
+
 def control_totals(opened: CloseoutTables, decisions: int, events: int, evidence_rows: int) -> dict[str, Any]:
     """The totals that a verifier recomputes from the rows of the bundle."""
     totals = {

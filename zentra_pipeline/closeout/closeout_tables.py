@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import sql_text
+from zentra_pipeline import identifiers, sql_text
 from zentra_pipeline.decisions.exception_state import exception_states
 from zentra_pipeline.published import lake_files, lake_views, operational_tables
 from zentra_pipeline.settings import TenantPaths
@@ -26,6 +26,7 @@ _TABLES: Final = (
     *("matches", "match_legs", "three_way", "open_items", "write_offs", "conservation", "rollforward"),
     "evidence_items",
 )
+_OF_BANK: Final = ("payout_states", "cash_in_transit", "account_balances")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def opened(
         connection.execute("set preserve_insertion_order = true")
         states = [(None, *state) for state in exception_states(decisions)]
         operational_tables.create_table(connection, "exception_states", states)
-        for table in _TABLES:
+        for table in (*_TABLES, *(_OF_BANK if identifiers.account_of(run.provider) is not None else ())):
             connection.execute(f"create view {table} as {_scan(tenant.paths, table, [this])}")
         # A suggestion that is withdrawn never was a match: it is no reversal.
         connection.execute(

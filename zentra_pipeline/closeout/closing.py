@@ -425,7 +425,8 @@ def _write_files(
     sealed_rows = [
         bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")
     ]
-    (folder / "report.html").write_bytes(report.report(content, totals, *sealed_rows))
+    of_account = bundle_files.rows_of_account(opened) if is_of_bank else None
+    (folder / "report.html").write_bytes(report.report(content, totals, *sealed_rows, of_account=of_account))
     return content
 
 

@@ -7,7 +7,7 @@ those rows, and how a value looks as text (report_text).
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -36,6 +36,17 @@ _STATEMENT: Final = (
     ("unlisted_minor", "Carried forward less open items", "nil"),
 )
 
+_STATEMENT_OF_BANK: Final = (
+    ("opening_minor", "Payouts that were not in the bank, brought forward", "opening"),
+    ("posted_minor", "plus paid out since", ""),
+    ("settled_minor", "less matched with bank lines", ""),
+    ("written_off_minor", "less written off", ""),
+    ("closing_minor", "Payouts that are not in the bank, carried forward", "closing"),
+    ("difference_minor", "Difference in the roll-forward", "nil"),
+    ("listed_minor", "Payouts among the open items", "listed"),
+    ("unlisted_minor", "Carried forward less open items", "nil"),
+)
+
 # What an evidence row may lack (dbt: evidence_items), and what brings it.
 GAPS: Final = {
     "provider_reference": "the line or posting has no reference: have the provider or the ledger send one",
@@ -56,8 +67,12 @@ def report(
     exceptions: Iterable[Mapping[str, Any]],
     open_items: Iterable[Mapping[str, Any]],
     decisions: Iterable[Mapping[str, Any]],
+    of_account: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> bytes:
     """The report as UTF-8 HTML; the same facts give the same bytes.
+
+    `of_account` has, for a day of a bank account, the rows `payouts`, `balances` and `cash_in_transit` of its tables,
+    whose digests inputs.json holds; null for a provider's window.
 
     `payload` is the seal's payload without `files`, `totals` the content of control_totals.json; the rows are those of
     exceptions.jsonl, open_items.jsonl and decisions.jsonl, all of them, amounts as decimal strings of minor units; each
@@ -69,7 +84,10 @@ def report(
     html = template("report.html.j2").render(
         payload=payload,
         glance=_glance(totals),
-        statements=_statements(totals),
+        statements=_statements(totals, _STATEMENT_OF_BANK if of_account is not None else _STATEMENT),
+        account=of_account,
+        payouts=[] if of_account is None else list(of_account["payouts"])[:SHOWN_ROWS],
+        payouts_left=0 if of_account is None else max(0, len(of_account["payouts"]) - SHOWN_ROWS),
         write_offs=[_written_off(row) for row in totals.get("write_offs", ())],
         gaps=[_gap(row) for row in totals["evidence"].get("gaps", ())],
         three_way=[_three_way(row) for row in totals["three_way"]],
@@ -132,7 +150,7 @@ def _as_many_as(totals: Mapping[str, Any], table: str, counted: str, seen: int) 
         raise ZentraError(f"the report was given {seen:,} rows of {table}, the control totals say {expected:,}")
 
 
-def _statements(totals: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _statements(totals: Mapping[str, Any], lines: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
     """The roll-forward as statements of a few currencies abreast, each line with its figure per currency."""
     listed: Counter[str] = Counter()
     for row in totals["open_items"]:
@@ -147,7 +165,7 @@ def _statements(totals: Mapping[str, Any]) -> list[dict[str, Any]]:
             "currencies": [row["currency"] for row in abreast],
             "lines": [
                 {"label": label, "kind": kind, "figures": [(row[name], row["currency"]) for row in abreast]}
-                for name, label, kind in _STATEMENT
+                for name, label, kind in lines
             ],
         }
         for abreast in (figures[start : start + _COLUMNS_ABREAST] for start in range(0, len(figures), _COLUMNS_ABREAST))

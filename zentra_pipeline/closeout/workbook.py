@@ -3,12 +3,13 @@ is on the summary and sign-off pages, does not belong here (workbook_cells, work
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from xlsxwriter import Workbook
 
+from zentra_pipeline import identifiers
 from zentra_pipeline.closeout import workbook_pages
 from zentra_pipeline.closeout.workbook_cells import ROWS_A_SHEET, Cells, Column, WrittenTable
 from zentra_pipeline.errors import UsageError, ZentraError
@@ -120,6 +121,109 @@ _SHEETS: Final = {
     ),
 }
 
+# What a day of a bank account has besides, and what its sides are called.
+_SHEETS_OF_BANK: Final = {
+    "Payouts": (
+        "workbook_payouts",
+        (
+            Column("payout_provider", "text", 18, "Provider"),
+            Column("payout_id", "text", 30, "Payout"),
+            Column("batch_id", "text", 20, "Batch"),
+            Column("status", "words", 18),
+            Column("currency", "text", 9),
+            Column("paid_out", "amount", 16, "Paid out"),
+            Column("returned", "amount", 14, "Taken back"),
+            Column("credited", "amount", 16, "Credited by the bank"),
+            Column("fee", "amount", 12, "Kept by the bank"),
+            Column("paid_on", "day", 13, "Paid out on"),
+            Column("expected_to", "day", 13, "Expected by"),
+            Column("credited_on", "day", 13, "Credited on"),
+            Column("trace_id", "text", 24, "Trace ID", is_printed=False),
+            Column("match_id", "text", 32, is_printed=False),
+            Column("reported_run_id", "text", 30, "Reported by run", is_printed=False),
+        ),
+        None,
+    ),
+    "Bank lines": (
+        "workbook_bank_lines",
+        (
+            Column("booked_on", "day", 13, "Booked on"),
+            Column("bank_line_id", "text", 30, "Bank line"),
+            Column("text", "prose", 50, "What the bank writes"),
+            Column("currency", "text", 9),
+            Column("amount", "amount", 16),
+            Column("what_became_of_it", "words", 18, "What became of it"),
+            Column("rule", "words", 14),
+            Column("payout_id", "text", 30, "First payout"),
+            Column("value_on", "day", 13, "Value date", is_printed=False),
+            Column("bank_reference", "text", 24, "Reference of the bank", is_printed=False),
+            Column("end_to_end_id", "text", 24, "End-to-end ID", is_printed=False),
+            Column("statement_id", "text", 24, "Statement", is_printed=False),
+            Column("match_id", "text", 32, is_printed=False),
+        ),
+        None,
+    ),
+    "Balances": (
+        "workbook_balances",
+        (
+            Column("currency", "text", 9),
+            Column("statements", "count", 12),
+            Column("from_day", "day", 13, "First day"),
+            Column("to_day", "day", 13, "Last day"),
+            Column("opening", "amount", 18, "First opening balance"),
+            Column("lines", "amount", 18, "Booked lines"),
+            Column("gaps", "amount", 18, "Between statements"),
+            Column("mismatches", "amount", 18, "Not added up by statements"),
+            Column("closing", "amount", 18, "Last closing balance"),
+            Column("difference", "amount", 14),
+        ),
+        None,
+    ),
+    "Cash in transit": (
+        "workbook_cash_in_transit",
+        (
+            Column("payout_provider", "text", 18, "Provider"),
+            Column("currency", "text", 9),
+            Column("opening", "amount", 16, "Brought forward"),
+            Column("paid_out", "amount", 16, "Paid out"),
+            Column("credited", "amount", 16, "Credited by the bank"),
+            Column("fee", "amount", 14, "Kept by the bank"),
+            Column("returned", "amount", 14, "Taken back"),
+            Column("written_off", "amount", 14, "Written off"),
+            Column("short", "amount", 14, "Credited short"),
+            Column("closing", "amount", 16, "Carried forward"),
+            Column("difference", "amount", 14),
+        ),
+        None,
+    ),
+}
+_HEADINGS_OF_BANK: Final = {
+    "settlement": "Bank",
+    "ledger": "Payouts",
+    "first_line_id": "First bank line",
+    "first_transaction_id": "First payout",
+}
+# The way of payments to cash, of runs that have any.
+_TO_CASH: Final = {
+    "From payment to cash": (
+        "workbook_cash_story",
+        (
+            Column("provider_reference", "text", 24),
+            Column("line_id", "text", 24, "Settlement line"),
+            Column("batch_id", "text", 20, "Batch"),
+            Column("currency", "text", 9),
+            Column("settled", "amount", 16),
+            Column("payout_id", "text", 30, "Payout"),
+            Column("payout", "amount", 16, "Amount of the payout"),
+            Column("payout_status", "words", 18, "Payout is"),
+            Column("bank_line_id", "text", 30, "Bank line"),
+            Column("credited_on", "day", 13, "Credited on"),
+            Column("transaction_id", "text", 24, "Ledger transaction", is_printed=False),
+        ),
+        None,
+    ),
+}
+
 
 @dataclass(frozen=True)
 class WorkbookSummary:
@@ -145,7 +249,7 @@ def write_workbook(path: Path, paths: TenantPaths, run_id: str, *, rows_a_sheet:
         cells = Cells(book, f"{run['provider']} {run['ledger_window']}, run {run_id} revision {run['revision']}")
         summary = cells.sheet("Summary", workbook_pages.SUMMARY_WIDTHS)
         tables: dict[str, WrittenTable] = {}
-        for name, (query, columns, summed) in _SHEETS.items():
+        for name, (query, columns, summed) in _sheets_of(paths, run).items():
             pages = _pages(paths, statement("closeout", query), run_id)
             tables[name] = cells.table(name, columns, pages, summed, rows_a_sheet)
         facts = workbook_pages.Facts(run, tables, lambda query: _rows(paths, statement("closeout", query), run_id))
@@ -161,6 +265,21 @@ def write_workbook(path: Path, paths: TenantPaths, run_id: str, *, rows_a_sheet:
         sheets={sheet: rows for table in tables.values() for sheet, rows in table.sheets},
         amounts_as_text=sum(table.amounts_as_text for table in tables.values()),
     )
+
+
+def _sheets_of(paths: TenantPaths, run: dict[str, Any]) -> dict[str, tuple[str, tuple[Column, ...], Any]]:
+    """The sheets of rows of a run by name: query, columns and what is summed."""
+    sheets: dict[str, tuple[str, tuple[Column, ...], Any]] = dict(_SHEETS)
+    if identifiers.account_of(run["provider"]) is not None:
+        for name, (query, columns, summed) in _SHEETS.items():
+            renamed = (replace(one, title=_HEADINGS_OF_BANK.get(one.name, one.title)) for one in columns)
+            sheets[name] = (query, tuple(renamed), summed)
+        sheets |= _SHEETS_OF_BANK
+    ((query, *_),) = _TO_CASH.values()
+    has_cash = _rows(paths, "select 1 as found from payouts where $1 is not null limit 1", run["run_id"])
+    if has_cash and _rows(paths, f"select 1 as found from ({statement('closeout', query)}) limit 1", run["run_id"]):
+        sheets |= _TO_CASH
+    return sheets
 
 
 def _run(paths: TenantPaths, run_id: str) -> dict[str, Any]:

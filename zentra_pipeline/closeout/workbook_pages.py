@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from zentra_pipeline import vocabulary
+from zentra_pipeline import identifiers, vocabulary
 from zentra_pipeline.closeout.workbook_cells import BEYOND_EXACT, Cells, Kind, WrittenTable, major
 
 SUMMARY_WIDTHS: Final = (42, *(17,) * 18)
@@ -29,6 +29,16 @@ _RUN_FACTS: Final = (
 )
 _WORDS: Final = ("side", "status", "exception_type", "severity", "item_type", "item_state")
 _FORWARD: Final = ("opening", "posted", "settled", "written_off")
+# The statement in the words of a day of a bank account, whose ledger movements are payouts.
+_OF_BANK: Final = {
+    "statement of unsettled ledger movements": "statement of payouts that are not in the bank",
+    "plus posted": "plus paid out",
+    "less settled": "less matched with bank lines",
+    "ledger movements among the open items": "payouts among the open items",
+    "ledger side of the matches that settle": "payouts of the matches that settle",
+    "difference to settled": "difference to matched",
+}
+_SIDES_OF_BANK: Final = {"settlement": "bank", "ledger": "payouts"}
 _SIGNATURES: Final = ("Prepared by", "Reviewed by", "Approved by")
 
 
@@ -39,6 +49,11 @@ class Facts:
     run: Mapping[str, Any]
     tables: Mapping[str, WrittenTable]
     ask: Callable[[str], Sequence[Mapping[str, Any]]]
+
+    @property
+    def is_of_bank(self) -> bool:
+        """Whether the run is a day of a bank account."""
+        return identifiers.account_of(str(self.run["provider"])) is not None
 
 
 @dataclass
@@ -91,16 +106,20 @@ class _Page:
 def write_summary(cells: Cells, sheet: Any, facts: Facts) -> None:
     """What the run is, its statement, the three sides and the control totals of every table."""
     page = _Page(cells, sheet)
-    page.title("Reconciliation of a ledger window")
+    page.title("Reconciliation of a day of a bank account" if facts.is_of_bank else "Reconciliation of a ledger window")
     page.facts(facts.run, _RUN_FACTS)
     _write_statement(page, facts)
     page.table("written off, side", facts.ask("summary_write_offs"), ("amount",))
-    page.table(
-        "three sides, currency",
-        facts.ask("summary_three_way"),
-        ("callback", "settlement", "ledger", "settlement_vs_ledger", "callback_vs_ledger"),
-    )
-    page.table("matches, currency", facts.ask("summary_matches"), ("settlement", "ledger", "difference"))
+    if not facts.is_of_bank:
+        page.table(
+            "three sides, currency",
+            facts.ask("summary_three_way"),
+            ("callback", "settlement", "ledger", "settlement_vs_ledger", "callback_vs_ledger"),
+        )
+    matches = facts.ask("summary_matches")
+    if facts.is_of_bank:
+        matches = [{_SIDES_OF_BANK.get(name, name): value for name, value in row.items()} for row in matches]
+    page.table("matches, currency", matches, ("settlement", "ledger", "bank", "payouts", "difference"))
     page.table("exceptions, type", facts.ask("summary_exceptions"))
     page.table("open items, type", facts.ask("summary_open_items"), ("amount",))
     conservation = facts.ask("summary_conservation")
@@ -122,7 +141,9 @@ def write_summary(cells: Cells, sheet: Any, facts: Facts) -> None:
 def _write_statement(page: _Page, facts: Facts) -> None:
     """The roll-forward a column a currency, proved by formulas over the sheets of matches and open items."""
     rows = facts.ask("summary_rollforward")
-    page.headings(["statement of unsettled ledger movements", *(row["currency"] for row in rows)])
+    words = _OF_BANK if facts.is_of_bank else {}
+    heading = "statement of unsettled ledger movements"
+    page.headings([words.get(heading, heading), *(row["currency"] for row in rows)])
     if not rows:
         page.note("none")
         page.line += 1
@@ -142,7 +163,7 @@ def _write_statement(page: _Page, facts: Facts) -> None:
         "difference to settled",
     )
     for offset, label in enumerate(labels):
-        page.sheet.write_string(top + offset, 0, label)
+        page.sheet.write_string(top + offset, 0, words.get(label, label))
         for column, row in enumerate(rows, start=1):
             _write_statement_cell(page, facts, row, column, top, offset)
     page.line = top + len(labels) + 1

@@ -16,6 +16,8 @@ from zentra_pipeline import settings, shipped_yaml
 from zentra_pipeline.published import lake_files, lake_views
 
 DECLARATIONS: Final = Path(__file__).with_name("tables_beside_the_marts.yml")
+# What readers find in these tables of what runs of bank accounts say.
+_OF_THE_BANK: Final = {"payouts": "of_the_bank", "run_metrics": "rules_of_the_bank"}
 _TENANT: Final = {"name": "tenant_id", "data_type": "varchar", "description": "Tenant the row belongs to."}
 
 
@@ -50,7 +52,7 @@ def tables() -> dict[str, DeclaredTable]:
         named = {column["name"] for column in own}
         added = [column for column in declared["of_the_run"] if column["name"] not in named]
         resolved = declared["resolved"] if name == "exceptions" else []
-        of_the_bank = declared["of_the_bank"] if name == "payouts" else []
+        of_the_bank = declared[_OF_THE_BANK[name]] if name in _OF_THE_BANK else []
         columns = [*own, *added, *of_the_bank, *(column for column in resolved if column["name"] not in named)]
         found[name] = _table(name, models[name]["description"], columns)
         if name == "open_items":

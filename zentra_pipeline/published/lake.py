@@ -23,7 +23,7 @@ from zentra_pipeline.published.lake_views import Snapshot
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.shared_files import reading
 
-_QUOTED: Final = re.compile(r"'(?:[^']|'')*'")
+_QUOTED: Final = re.compile(r"'(?:[^']|'')*'|--[^\n]*")  # literals, and comments, which may have an apostrophe
 _WORD: Final = re.compile(r"\w+")
 
 

@@ -223,6 +223,8 @@ def _current_rows(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | N
     columns = ", ".join(sql_text.column_types(definitions))
     if not published:
         return None
+    if table == "run_metrics":
+        return _metrics(paths, snapshot, published, columns)
     if table not in _NEWEST_OF:
         return f"select {columns} from {sql_text.parquet_scan([path for path, _ in published], definitions)}"
     key = _NEWEST_OF[table]
@@ -239,6 +241,23 @@ def _current_rows(paths: TenantPaths, snapshot: Snapshot, table: str) -> str | N
         return decided_by(newest, "states.closeout_id is null") + _ordered("ledger_window", key)
     in_force = _in_force(newest, published_rows(table, published, definitions), snapshot.outlived)
     return f"select {columns} from ({in_force}) as published" + _ordered("run_sequence", key)
+
+
+def _metrics(paths: TenantPaths, snapshot: Snapshot, published: Sequence[tuple[Path, int]], columns: str) -> str:
+    """The counts of runs, those of bank accounts with how many matches each of their own passes made."""
+    metrics = sql_text.parquet_scan([path for path, _ in published], reader_columns("run_metrics"))
+    of_banks = [
+        paths.root / revision.tables["matches"]["path"]
+        for revision in snapshot.revisions
+        if "payout_states" in revision.tables
+    ]
+    definitions = reader_columns("matches")
+    matches = sql_text.parquet_scan(of_banks, definitions) if of_banks else f"({sql_text.empty(definitions)})"
+    return (
+        sql_text.statement("published", "run_metrics")
+        .replace("published_metrics", f"(select {columns} from {metrics})")
+        .replace("matches_of_banks", matches)
+    )
 
 
 def _in_force(newest: str, published: str, outlived: Sequence[str]) -> str:

@@ -303,6 +303,8 @@ def _account_rows(paths: TenantPaths, providers: Sequence[str]) -> list[tuple[An
         clearing = own.clearing or profile.clearing_accounts[0]
         found += [(paths.root.name, provider, kind, clearing, getattr(own, kind)) for kind in sorted(kinds)]
         found.append((paths.root.name, provider, "fee_variance", own.fee, own.adjustment))
+        if profile.bank_fee_account is not None:
+            found.append((paths.root.name, provider, "bank_fee", clearing, profile.bank_fee_account))
     return found
 
 

@@ -36,6 +36,8 @@ def write(
     for table in staged_tables.BANK_TABLES:
         connection.execute(f"create view raw.{table} as {lake_files.bank_rows(table, paths)}")
     connection.execute(f"create view bank.payouts as {_payouts(bank)}")
+    connection.execute(f"create table bank.edition ({columns('edition')})")
+    connection.execute("insert into bank.edition values ($1)", [bank.edition])
     _write_terms(connection, bank)
     _write_seen_files(connection, inputs)
     for table in staged_tables.TABLE_OF_KIND.values():

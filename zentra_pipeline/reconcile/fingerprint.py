@@ -86,6 +86,7 @@ def _bank(inputs: RunInputs) -> dict[str, Any]:
                 for source in inputs.bank.payouts
             ],
             "terms": [terms.model_dump(mode="json") for terms in inputs.bank.terms],
+            **({} if inputs.bank.edition == 1 else {"edition": inputs.bank.edition}),
         }
     }
 

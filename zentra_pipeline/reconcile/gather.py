@@ -15,6 +15,7 @@ from zentra_pipeline.reconcile import fingerprint
 from zentra_pipeline.reconcile.inputs import (
     BankSide,
     EarlierRun,
+    PayoutTerms,
     RunInputs,
     payout_source,
     reads_whole_history,
@@ -63,22 +64,43 @@ def run_inputs(tenant: Tenant, run: run_store.Run) -> RunInputs:
 
 
 def _bank_side(paths: TenantPaths, connection: Connection, run: run_store.Run, account: str) -> BankSide:
-    """The payouts into an account that published runs of providers report up to the run's window, and their terms."""
+    """The payouts into an account that published runs of providers report up to the run's window, and their terms.
+
+    A provider whose profile names the account no more has its payouts of the runs that runs of the account have judged,
+    and the terms that they judged them by.
+    """
     sources, terms = [], []
+    former = _former_terms(connection, run)
     for provider in sorted({known.provider for known in run_store.list_runs(connection)} | _with_profiles(paths)):
         if identifiers.account_of(provider) is not None:
             continue
         profile = load_profile(paths, provider)
-        if account not in profile.payout_account.values():
+        is_named = account in profile.payout_account.values()
+        if not is_named and provider not in former:
             continue
-        terms.append(terms_of(provider, profile))
+        before, judged = former.get(provider, (None, frozenset()))
+        terms.append(before if before is not None and not is_named else terms_of(provider, profile))
         for known in run_store.list_runs(connection, provider):
             if not known.is_published or known.ledger_window > run.ledger_window:
+                continue
+            if not is_named and known.run_id not in judged:
                 continue
             revision = run_store.current_revision(connection, known.run_id)
             if revision.tables.get("payouts", {}).get("rows"):
                 sources.append(payout_source(known, revision, paths.root / revision.tables["payouts"]["path"]))
     return BankSide(account, tuple(sources), tuple(terms))
+
+
+def _former_terms(connection: Connection, run: run_store.Run) -> dict[str, tuple[PayoutTerms, frozenset[str]]]:
+    """By provider the terms that runs of the account took last, this one too, and the runs whose payouts they took."""
+    found: dict[str, tuple[PayoutTerms, frozenset[str]]] = {}
+    for known in [*run_store.earlier_runs(connection, run), *([run] if run.revision else [])]:
+        bank = run_store.current_revision(connection, known.run_id).manifest.get("bank", {})
+        for terms in bank.get("terms", ()):
+            judged = {entry["run_id"] for entry in bank["payouts"] if entry["provider"] == terms["provider"]}
+            _, before = found.get(terms["provider"], (None, frozenset[str]()))
+            found[terms["provider"]] = (PayoutTerms.model_validate(terms), before | judged)
+    return found
 
 
 def _with_profiles(paths: TenantPaths) -> set[str]:

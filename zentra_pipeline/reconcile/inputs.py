@@ -18,6 +18,8 @@ from zentra_pipeline.reconcile.run_kinds import RunKind
 from zentra_pipeline.store.files import StagedFile
 from zentra_pipeline.store.runs import Revision, Run
 
+# By which edition of the bank's rules runs of accounts count. The first counted what was credited short as credited.
+BANK_EDITION: Final = 2
 # What a manifest says of a run that read what is new or open, and the rows of the past that share a key with it.
 RELATED_ROWS: Final = "related rows"
 
@@ -100,11 +102,15 @@ class PayoutTerms(BaseModel):
 
 @dataclass(frozen=True)
 class BankSide:
-    """What a run of a bank account sees beside its statements: the payouts of providers, and their terms."""
+    """What a run of a bank account sees beside its statements: the payouts of providers, and their terms.
+
+    `edition` is that of the bank's rules which the run counts by: a revision that is made again, its own.
+    """
 
     account: str
     payouts: Sequence[PayoutSource] = ()
     terms: Sequence[PayoutTerms] = ()
+    edition: int = BANK_EDITION
 
 
 @dataclass(frozen=True)

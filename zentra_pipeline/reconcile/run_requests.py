@@ -23,6 +23,7 @@ from zentra_pipeline.errors import InputRejectedError, UnconfirmedError, UsageEr
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.ingest import empty_settlement
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.published import lake
 from zentra_pipeline.queue import run_queue
 from zentra_pipeline.reconcile import mistakes
 from zentra_pipeline.remedies import Remedy
@@ -149,13 +150,21 @@ def _check_account(tenant: Tenant, account: str, *, is_any_ingested: bool) -> No
         for path in tenant.paths.providers.glob("*.yml")
         for known in load_profile(tenant.paths, path.stem).payout_account.values()
     }
-    if account not in of_banks | of_providers:
+    if account not in of_banks | of_providers and not _has_history(tenant, account):
         known = ", ".join(sorted(of_banks | of_providers)) or "none yet"
         raise InputRejectedError(
             f"bank account {account!r} is in no bank profile, and no provider pays into it; known accounts: {known}"
         )
     if not is_any_ingested:
         raise InputRejectedError("no bank statement was ever ingested: ingest one of this account first")
+
+
+def _has_history(tenant: Tenant, account: str) -> bool:
+    """Whether runs or statements of an account are there, whatever profiles say by now."""
+    with tenant.reading() as connection:
+        if run_store.list_runs(connection, identifiers.bank_scope(account)):
+            return True
+    return bool(lake.query(tenant.paths, "select 1 from bank_statements where account_id = ? limit 1", [account]).rows)
 
 
 def run_id_of(tenant: str, request: RunRequest) -> str:

@@ -1,12 +1,23 @@
 """What the match passes looked for about an exception, for command line and API; nothing is searched here."""
 
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
-from zentra_pipeline import vocabulary
+from zentra_pipeline import money, vocabulary
 from zentra_pipeline.published import lake
 from zentra_pipeline.queries import result_text
 from zentra_pipeline.settings import TenantPaths
 
+_AMOUNT: Final = re.compile(r"(-?[0-9]{1,19}) ([A-Z]{3})")
+_BY_AMOUNT: Final = {"amount_date": "the same amount near in time", "bank_sum": "payouts that come to it together"}
+_RESULTS: Final = {
+    "not_found": "nothing was found",
+    "not_equal": "{found} found, and the amounts differ",
+    "ambiguous": "{found} found, and nothing tells them apart",
+    "suggested": "{found} found, and suggested",
+    "duplicate": "{found} found, and it repeats what is matched already",
+}
 COLUMNS: Final = ("rule", "searched_key", "windows_from", "windows_to", "movements_examined", "result")
 
 
@@ -21,3 +32,31 @@ def of_exception(paths: TenantPaths, exception_id: str) -> list[dict[str, Any]]:
         {column: result_text.json_value(value) for column, value in zip(found.columns, values, strict=True)}
         for values in found.rows
     ]
+
+
+def sentence(search: Mapping[str, Any]) -> str:
+    """What a pass looked for, and what came of it, as a sentence.
+
+    Amounts are in major units: `The same amount near in time: 10.00 USD, from 2026-04-20 to 2026-04-22; nothing was
+    found.`
+    """
+    rule = str(search["rule"])
+    looked = _BY_AMOUNT.get(rule, rule.replace("_", " "))
+    key = search["searched_key"]
+    if key is None:
+        return f"{_begun(looked)}: there was nothing to look for."
+    amount = _AMOUNT.fullmatch(str(key)) if rule in _BY_AMOUNT else None
+    shown = key if amount is None else money.amount_text(int(amount[1]), amount[2])
+    days = f"from {search['windows_from']} to {search['windows_to']}"
+    word = str(search["result"])
+    result = _RESULTS.get(word, "{found} found: " + word.replace("_", " "))
+    found = search["movements_examined"]
+    return f"{_begun(looked)}: {shown}, {days}; {result.format(found=f'{found} {_was(found)}')}."
+
+
+def _begun(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _was(found: int) -> str:
+    return "was" if found == 1 else "were"

@@ -6,6 +6,7 @@ Nothing is changed. Does not belong here: whether statements follow each other (
 from collections.abc import Iterator
 from contextlib import suppress
 
+from zentra_pipeline import money
 from zentra_pipeline.config.bank_profile import KIND, bank_names, load_bank
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import ZentraError
@@ -28,6 +29,7 @@ def check_banks(records: Records) -> Iterator[Finding]:
         what = "its statements are here and its profile is gone: no further statement of it can be read"
         yield Finding("banks", f"banks/{bank}.yml", NOTE, what, remedy)
     yield from _unknown_accounts(records, accounts, bool(named))
+    yield from _without_account(records)
 
 
 def _unknown_accounts(records: Records, accounts: set[str], has_statements: bool) -> Iterator[Finding]:
@@ -47,3 +49,27 @@ def _unknown_accounts(records: Records, accounts: set[str], has_statements: bool
             what = f"payouts of {', '.join(providers)} go to account {account}, of which no bank has a statement"
             remedy = "correct payout_account, or ingest a statement of that account's bank"
             yield Finding("banks", f"providers/{providers[0]}.yml", NOTE, what, remedy)
+
+
+def _without_account(records: Records) -> Iterator[Finding]:
+    """Payouts in currencies for which the profile of their provider, which names accounts of others, has none."""
+    naming = set[str]()
+    for path in sorted(records.paths.providers.glob("*.yml")):
+        with suppress(ZentraError):
+            if load_profile(records.paths, path.stem).payout_account:
+                naming.add(path.stem)
+    if not naming:
+        return
+    found = lake.query(
+        records.paths,
+        "select provider, currency, count(*), sum(amount_minor) from payouts where status_reason = 'no_payout_account' "
+        "and status in ('expected', 'in_transit') group by provider, currency order by provider, currency",
+    )
+    for provider, currency, payouts, minor in found.rows:
+        if provider in naming:
+            what = (
+                f"{payouts} {'payout' if payouts == 1 else 'payouts'} of {provider} in {currency}, "
+                f"{money.amount_text(int(minor), currency)}, go to no account: no day of a bank account looks for them"
+            )
+            remedy = f"name the account of {currency} in payout_account, and run their windows again"
+            yield Finding("banks", f"providers/{provider}.yml", NOTE, what, remedy)

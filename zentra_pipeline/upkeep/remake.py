@@ -185,6 +185,7 @@ def _bank_side(manifest: Mapping[str, Any], records: Records, tables: Tables) ->
             for key in keys
         ),
         terms=tuple(PayoutTerms.model_validate(terms) for terms in content["terms"]),
+        edition=content.get("edition", 1),
     )
 
 

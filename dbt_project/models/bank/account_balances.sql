@@ -20,11 +20,11 @@ sums as (
         cast(count(*) as bigint) as statements,
         min(from_day) as from_day,
         max(to_day) as to_day,
-        cast(sum(lines_minor) as bigint) as lines_minor,
+        cast(sum(new_lines_minor) as bigint) as lines_minor,
         cast(sum(gap_minor) as bigint) as gap_minor,
         cast(sum(mismatch_minor) as bigint) as mismatch_minor,
         {{ first_by('opening_minor', 'place') }} as opening_minor,
-        {{ first_by('closing_minor', '-place') }} as closing_minor
+        {{ first_by('closing_minor', '-place') }} filter (where step <> 'is_within') as closing_minor
     from chain
     group by currency
 

@@ -9,6 +9,18 @@ with scope as (
 
 ),
 
+edition as (
+
+    select * from {{ source('bank', 'edition') }}
+
+),
+
+currencies as (
+
+    select * from {{ ref('currencies') }}
+
+),
+
 open_items as (
 
     select * from {{ ref('int_open_items') }}
@@ -79,9 +91,30 @@ suggested as (
 
     select
         item_type,
-        item_id
+        item_id,
+        rule
     from {{ ref('int_pass_amount_date') }}
     where disposition = 'suggested'
+
+),
+
+sums as (
+
+    select
+        item_id,
+        sets
+    from {{ ref('int_pass_amount_date') }}
+    where item_type = 'settlement_line' and sets is not null
+
+),
+
+rules as (
+
+    select 'amount_date' as rule
+
+    union all
+
+    select 'bank_sum' as rule
 
 ),
 
@@ -117,9 +150,16 @@ keys as (
 
     select
         opened.*,
-        'amount_date' as rule,
-        cast(opened.amount_minor as varchar) || ' ' || opened.currency as search_key
+        rules.rule,
+        case
+            when edition.edition < 2 then cast(opened.amount_minor as varchar) || ' ' || opened.currency
+            else {{ money('opened.amount_minor', 'opened.currency', 'currencies.exponent') }}
+        end as search_key
     from opened
+    cross join edition
+    cross join rules
+    left join currencies on opened.currency = currencies.currency
+    where rules.rule = 'amount_date' or (edition.edition >= 2 and opened.amount_minor > 0)
 
 ),
 
@@ -132,11 +172,13 @@ final as (
         keys.search_key as searched_key,
         case when keys.search_key is not null then least(keys.item_window, scope.ledger_window) end as windows_from,
         case when keys.search_key is not null then scope.ledger_window end as windows_to,
-        cast(coalesce(named.items, case when suggested.item_id is null then 0 else 1 end) as bigint) as movements_examined,
+        cast(coalesce(named.items, sums.sets, case when suggested.item_id is null then 0 else 1 end) as bigint) as movements_examined,
         case
             when keys.search_key is null then 'nothing_to_look_for'
-            when keys.rule = 'amount_date' and suggested.item_id is not null then 'suggested'
-            when keys.rule = 'amount_date' and keys.disposition = 'ambiguous' then 'ambiguous'
+            when suggested.item_id is not null then 'suggested'
+            when keys.rule = 'bank_sum' and sums.item_id is not null then 'ambiguous'
+            when keys.rule = 'amount_date' and keys.disposition = 'ambiguous' and sums.item_id is null then 'ambiguous'
+            when keys.rule in ('amount_date', 'bank_sum') then 'not_found'
             when named.items is null then 'not_found'
             when keys.disposition in ('duplicate', 'ambiguous') then keys.disposition
             else 'not_equal'
@@ -145,7 +187,8 @@ final as (
     cross join scope
     left join named on keys.item_type = named.item_type and keys.item_id = named.item_id and keys.rule = named.rule
     left join suggested
-        on keys.rule = 'amount_date' and keys.item_type = suggested.item_type and keys.item_id = suggested.item_id
+        on keys.rule = suggested.rule and keys.item_type = suggested.item_type and keys.item_id = suggested.item_id
+    left join sums on keys.rule = 'bank_sum' and keys.item_type = 'settlement_line' and keys.item_id = sums.item_id
 
 )
 

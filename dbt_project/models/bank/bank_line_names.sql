@@ -1,4 +1,5 @@
--- Grain: a line and the provider whose pattern names it, with the reference that the pattern's group takes from its text.
+-- Grain: a line, a provider whose pattern names it, and a reference that the pattern's group takes from its text. A text may name
+-- several payouts; `place` is 1 for the first that it names.
 
 with terms as (
 
@@ -17,16 +18,40 @@ lines as (
 
 ),
 
-final as (
+named as (
 
     select
         lines.line_id,
         lines.currency,
         terms.provider,
-        max(regexp_extract(lines.text, terms.bank_reference_pattern, 1)) as reference
+        regexp_extract_all(lines.text, terms.bank_reference_pattern, 1) as found
     from lines
     inner join terms on regexp_matches(lines.text, terms.bank_reference_pattern)
-    group by lines.line_id, lines.currency, terms.provider
+
+),
+
+each_reference as (
+
+    select
+        line_id,
+        currency,
+        provider,
+        unnest(found) as reference,
+        generate_subscripts(found, 1) as place
+    from named
+
+),
+
+final as (
+
+    select
+        line_id,
+        currency,
+        provider,
+        reference,
+        cast(min(place) as bigint) as place
+    from each_reference
+    group by line_id, currency, provider, reference
 
 )
 

@@ -1,11 +1,10 @@
--- Grain: a line and a payout that it names, and how: `trace` (its bank reference or end-to-end id is the payout's trace id, or
--- the payout's id), `text` (the payout's statement text, or the pattern's group, names it or its batch) or `total` (a text
--- that several payouts share, and one of them, or all that its provider pays in one credit, come to the line).
--- What a line names by trace counts alone. A payout that was sent again is named by trace or id only, and not by its batch any longer.
+-- Grain: a line and a payout that it names, and how (bank_lines_naming), where its amount does not leave open which it is for. A credit is
+-- of one provider: of payouts of several that a line names, those of the only one count that come to it. A line that alone names several
+-- payouts of one provider, and has not their total but the amount of one, is for nobody knows which: it is left out.
 
-with rows as (
+with naming as (
 
-    select * from {{ ref('bank_line_rows') }}
+    select * from {{ ref('bank_lines_naming') }}
 
 ),
 
@@ -15,9 +14,23 @@ payouts as (
 
 ),
 
-names as (
+taken_back as (
 
-    select * from {{ ref('bank_line_names') }}
+    select distinct match_id
+    from {{ source('earlier', 'matches') }}
+    where status = 'reversed'
+
+),
+
+matched_before as (
+
+    select distinct
+        legs.leg_type,
+        legs.leg_id
+    from {{ source('earlier', 'match_legs') }} as legs
+    inner join {{ source('earlier', 'matches') }} as matches on legs.match_id = matches.match_id and matches.status = 'confirmed'
+    left join taken_back on legs.match_id = taken_back.match_id
+    where taken_back.match_id is null
 
 ),
 
@@ -26,275 +39,105 @@ lines as (
     select
         line_id,
         currency,
-        min(booked_on) as booked_on,
-        min(amount_minor) as amount_minor,
-        max(coalesce(bank_reference, '')) as bank_reference,
-        max(coalesce(end_to_end_id, '')) as end_to_end_id,
-        max({{ plain_text("coalesce(text, '')") }}) as plain_text
-    from rows
+        min(amount_minor) as amount_minor
+    from {{ ref('bank_line_rows') }}
     group by line_id, currency
 
 ),
 
-references_of_lines as (
-
-    select
-        line_id,
-        currency,
-        bank_reference as reference
-    from lines
-    where bank_reference <> ''
-
-    union
-
-    select
-        line_id,
-        currency,
-        end_to_end_id as reference
-    from lines
-    where end_to_end_id <> ''
-
-),
-
-references_of_payouts as (
-
-    select
-        name,
-        trace_id as reference
-    from payouts
-    where trace_id <> ''
-
-    union
-
-    select
-        name,
-        payout_id as reference
-    from payouts
-
-    union
-
-    select
-        name,
-        line_id as reference
-    from payouts
-    where line_id <> ''
-
-),
-
-by_trace as (
-
-    select distinct
-        references_of_lines.line_id,
-        references_of_lines.currency,
-        references_of_payouts.name
-    from references_of_lines
-    inner join references_of_payouts on references_of_lines.reference = references_of_payouts.reference
-
-),
-
-names_of_payouts as (
-
-    select
-        provider,
-        name,
-        payout_id as reference
-    from payouts
-
-    union
-
-    select
-        provider,
-        name,
-        line_id as reference
-    from payouts
-    where line_id <> ''
-
-    union
-
-    select
-        provider,
-        name,
-        trace_id as reference
-    from payouts
-    where trace_id <> ''
-
-    union
-
-    select
-        provider,
-        name,
-        batch_id as reference
-    from payouts
-    where batch_id <> '' and not (is_returned and is_retried)
-
-    union
-
-    select
-        provider,
-        name,
-        statement_text as reference
-    from payouts
-    where statement_text <> '' and not (is_returned and is_retried)
-
-),
-
-by_pattern as (
-
-    select distinct
-        names.line_id,
-        names.currency,
-        names_of_payouts.name
-    from names
-    inner join names_of_payouts
-        on names.provider = names_of_payouts.provider and names.reference = names_of_payouts.reference
-    where names.reference <> ''
-
-),
-
-texts as (
-
-    select
-        provider,
-        currency,
-        statement_text,
-        count(distinct group_key) as payout_groups
-    from payouts
-    where statement_text <> '' and not is_returned
-    group by provider, currency, statement_text
-
-),
-
-text_groups as (
-
-    select
-        payouts.provider,
-        payouts.currency,
-        payouts.statement_text,
-        payouts.group_key,
-        texts.payout_groups,
-        min(payouts.paid_on) as paid_on,
-        max(coalesce(payouts.expected_to, payouts.paid_on)) as expected_to,
-        cast(sum(payouts.amount_minor) as bigint) as amount_minor,
-        max({{ plain_text('payouts.statement_text') }}) as plain_text
-    from payouts
-    inner join texts
-        on
-            payouts.provider = texts.provider
-            and payouts.currency = texts.currency
-            and payouts.statement_text = texts.statement_text
-    where not payouts.is_returned
-    group by payouts.provider, payouts.currency, payouts.statement_text, payouts.group_key, texts.payout_groups
-
-),
-
--- Only what is near in time is compared text by text.
-texts_named as (
-
-    select
-        lines.line_id,
-        lines.currency,
-        text_groups.provider,
-        text_groups.currency as payout_currency,
-        text_groups.statement_text,
-        text_groups.group_key,
-        text_groups.payout_groups,
-        lines.amount_minor = text_groups.amount_minor
-        and lines.currency = text_groups.currency
-        and lines.booked_on >= text_groups.paid_on
-        and lines.booked_on <= text_groups.expected_to + 10 as is_total
-    from lines
-    inner join text_groups
-        on lines.booked_on between text_groups.paid_on - 10 and text_groups.paid_on + 60
-    where trim(text_groups.plain_text) <> '' and strpos(lines.plain_text, text_groups.plain_text) > 0
-
-),
-
-totals as (
+of_several as (
 
     select
         line_id,
         currency
-    from texts_named
-    where payout_groups > 1 and is_total
+    from naming
     group by line_id, currency
-    having count(*) = 1
+    having count(*) > 1
 
 ),
 
-by_text as (
+-- What a line that names several may still be for: a line that is matched keeps what it names.
+open_names as (
+
+    select
+        naming.line_id,
+        naming.currency,
+        naming.name,
+        payouts.provider,
+        payouts.currency = naming.currency as is_comparable,
+        lines.amount_minor as line_minor,
+        case when payouts.is_returned then cast(0 as bigint) else payouts.amount_minor end as amount_minor
+    from naming
+    inner join of_several on naming.line_id = of_several.line_id and naming.currency = of_several.currency
+    inner join lines on naming.line_id = lines.line_id and naming.currency = lines.currency
+    inner join payouts on naming.name = payouts.name
+    left join matched_before as matched_lines
+        on naming.line_id = matched_lines.leg_id and matched_lines.leg_type = 'settlement_line'
+    left join matched_before as matched_payouts
+        on naming.name = matched_payouts.leg_id and matched_payouts.leg_type = 'ledger_transaction'
+    where matched_lines.leg_id is null and matched_payouts.leg_id is null
+
+),
+
+of_providers as (
+
+    select
+        line_id,
+        currency,
+        provider,
+        min(line_minor) as line_minor,
+        cast(sum(amount_minor) as bigint) as total_minor,
+        count(*) as names,
+        max(case when amount_minor = line_minor and is_comparable then 1 else 0 end) as equal_names,
+        min(case when is_comparable then 1 else 0 end) as comparable
+    from open_names
+    group by line_id, currency, provider
+
+),
+
+judged as (
+
+    select
+        line_id,
+        currency,
+        count(*) as providers,
+        sum(case when total_minor = line_minor and comparable = 1 then 1 else 0 end) as fitting,
+        min(case when total_minor = line_minor and comparable = 1 then provider end) as fitting_provider,
+        max(case when names > 1 and total_minor <> line_minor and equal_names = 1 then 1 else 0 end) as has_one_of_them
+    from of_providers
+    group by line_id, currency
+
+),
+
+named_by_others as (
 
     select distinct
-        texts_named.line_id,
-        texts_named.currency,
-        payouts.name,
-        case when texts_named.payout_groups = 1 then 'text' else 'total' end as means
-    from texts_named
-    left join totals on texts_named.line_id = totals.line_id and texts_named.currency = totals.currency
-    inner join payouts
-        on
-            texts_named.provider = payouts.provider
-            and texts_named.payout_currency = payouts.currency
-            and texts_named.statement_text = payouts.statement_text
-            and texts_named.group_key = payouts.group_key
-            and not payouts.is_returned
-    where texts_named.payout_groups = 1 or (totals.line_id is not null and texts_named.is_total)
+        open_names.line_id,
+        open_names.currency
+    from open_names
+    inner join naming on open_names.name = naming.name and open_names.line_id <> naming.line_id
 
 ),
 
-found as (
+contested as (
 
     select
-        line_id,
-        currency,
-        name,
-        'trace' as means,
-        1 as means_rank
-    from by_trace
-
-    union all
-
-    select
-        line_id,
-        currency,
-        name,
-        'text' as means,
-        2 as means_rank
-    from by_pattern
-
-    union all
-
-    select
-        line_id,
-        currency,
-        name,
-        means,
-        case when means = 'text' then 2 else 3 end as means_rank
-    from by_text
-
-),
-
-best as (
-
-    select
-        line_id,
-        currency,
-        min(means_rank) as means_rank
-    from found
-    group by line_id, currency
+        judged.line_id,
+        judged.currency,
+        case when judged.providers > 1 and judged.fitting = 1 then judged.fitting_provider end as provider
+    from judged
+    left join named_by_others on judged.line_id = named_by_others.line_id and judged.currency = named_by_others.currency
+    where judged.providers > 1 or (judged.has_one_of_them = 1 and named_by_others.line_id is null)
 
 ),
 
 final as (
 
-    select
-        found.line_id,
-        found.currency,
-        found.name,
-        min(found.means) as means
-    from found
-    inner join best
-        on found.line_id = best.line_id and found.currency = best.currency and found.means_rank = best.means_rank
-    group by found.line_id, found.currency, found.name
+    select naming.*
+    from naming
+    left join contested on naming.line_id = contested.line_id and naming.currency = contested.currency
+    left join payouts on naming.name = payouts.name
+    where contested.line_id is null or contested.provider = payouts.provider
 
 )
 

@@ -32,6 +32,19 @@ payouts as (
 
 ),
 
+-- Where one line is for several payouts, or several are for one, a sentence names them all.
+named as (
+
+    select
+        match_id,
+        item_type,
+        {{ ordered_text_agg('item_id', ' and ', 'item_id asc nulls last') }} as items
+    from legs
+    group by match_id, item_type
+    having count(*) > 1
+
+),
+
 stated as (
 
     select
@@ -71,6 +84,8 @@ final as (
         coalesce(stated.charges_minor, cast(0 as bigint)) as charges_minor,
         coalesce(tolerated.tolerance_minor, cast(0 as bigint)) as tolerance_minor,
         tolerated.payout_provider,
+        'lines ' || named_lines.items as lines_in_words,
+        'payouts ' || named_payouts.items as payouts_in_words,
         case
             when matches.difference_minor >= 0 or matches.ledger_minor <= 0 then cast(0 as bigint)
             when coalesce(stated.charges_minor, 0) = -matches.difference_minor then -matches.difference_minor
@@ -83,6 +98,8 @@ final as (
     from matches
     left join stated on matches.match_id = stated.match_id
     left join tolerated on matches.match_id = tolerated.match_id
+    left join named as named_lines on matches.match_id = named_lines.match_id and named_lines.item_type = 'settlement_line'
+    left join named as named_payouts on matches.match_id = named_payouts.match_id and named_payouts.item_type = 'ledger_transaction'
 
 )
 

@@ -1,7 +1,7 @@
 -- Grain: a payout of the account as an item of the run. `amount_minor` is what is still to be in the bank: what was paid out, less
--- what the bank took back by lines that name this payout alone, and nothing where the provider says that it failed or was returned.
+-- what the bank took back of it by lines that name this payout alone, and nothing where the provider says that it failed or was returned.
 -- `reference` is what it shares with the lines that name it: the first name among the payouts that are named together.
--- A payout that failed, that no line names and no earlier run has met is no item.
+-- A payout that failed or is of nothing, that no line names and no earlier run has met, is no item.
 
 with known as (
 
@@ -52,16 +52,29 @@ named_alone as (
 
 ),
 
-taken_back as (
+lines_of_payouts as (
 
     select
         named_alone.name,
         rows.currency,
-        cast(sum(-rows.amount_minor) as bigint) as returned_minor
+        cast(sum(case when rows.amount_minor < 0 then -rows.amount_minor else 0 end) as bigint) as debited_minor,
+        cast(sum(rows.amount_minor) as bigint) as net_minor
     from named_alone
     inner join rows on named_alone.line_id = rows.line_id and named_alone.currency = rows.currency
-    where rows.amount_minor < 0
     group by named_alone.name, rows.currency
+
+),
+
+-- What the bank credits too much and takes back is its own correction: no more is returned than its lines lack of the payout.
+taken_back as (
+
+    select
+        lines_of_payouts.name,
+        lines_of_payouts.currency,
+        least(lines_of_payouts.debited_minor, greatest(0, known.amount_minor - lines_of_payouts.net_minor)) as returned_minor
+    from lines_of_payouts
+    inner join known on lines_of_payouts.name = known.name and lines_of_payouts.currency = known.currency
+    where lines_of_payouts.debited_minor > 0
 
 ),
 
@@ -96,7 +109,10 @@ final as (
     left join taken_back on known.name = taken_back.name and known.currency = taken_back.currency
     left join reached on known.name = reached.name
     left join met_before on known.name = met_before.name
-    where not known.is_returned or reached.name is not null or met_before.name is not null
+    where
+        (not known.is_returned and known.amount_minor <> 0)
+        or reached.name is not null
+        or met_before.name is not null
 
 )
 

@@ -60,7 +60,7 @@ final as (
     from {{ ref('bank_statement_chain') }} as chain
     inner join repeating
         on chain.bank = repeating.bank and chain.statement_id = repeating.statement_id and chain.currency = repeating.currency
-    where chain.mismatch_minor = 0 and chain.gap_minor = 0 and chain.place > 1
+    where chain.mismatch_minor = 0 and chain.step = 'goes_on'
 
 )
 

@@ -1,5 +1,6 @@
 -- Grain: a delivered bank line as a row of the engine's outer side (ADR 0061): `payment` where it names a payout, or a
--- provider's pattern names it, or a provider without a pattern has an open payout of its amount; else `adjustment`, which is accounted.
+-- provider's pattern names it, or a provider without a pattern has an open payout of its amount, or payouts that come to it; else
+-- `adjustment`, which is accounted.
 -- `settlement_file` is the run that saw it first. A line that was accounted, and names a payout by now, is seen first now.
 {{ config(meta={'instead_of': 'stg_settlement_lines'}) }}
 
@@ -20,7 +21,7 @@ names as (
     select
         line_id,
         currency,
-        max(reference) as reference
+        max(case when place = 1 then reference end) as reference
     from {{ ref('bank_line_names') }}
     group by line_id, currency
 
@@ -63,6 +64,21 @@ possible_lines as (
             rows.currency = possible.currency
             and rows.amount_minor = possible.amount_minor
             and rows.booked_on between possible.paid_on and possible.expected_to + 3
+
+),
+
+naming as (
+
+    select distinct
+        line_id,
+        currency
+    from {{ ref('bank_lines_naming') }}
+
+),
+
+adding_up as (
+
+    select * from {{ ref('bank_lines_adding_up') }}
 
 ),
 
@@ -109,12 +125,14 @@ judged as (
         names.reference as named_reference,
         seen.settlement_file as seen_in,
         item_before.line_id is not null as is_item_before,
-        named.line_id is not null or names.line_id is not null or possible_lines.line_id is not null or item_before.line_id is not null
-            as is_item
+        named.line_id is not null or names.line_id is not null or possible_lines.line_id is not null
+        or naming.line_id is not null or adding_up.line_id is not null or item_before.line_id is not null as is_item
     from rows
     left join named on rows.line_id = named.line_id and rows.currency = named.currency
     left join names on rows.line_id = names.line_id and rows.currency = names.currency
     left join possible_lines on rows.line_id = possible_lines.line_id and rows.currency = possible_lines.currency
+    left join naming on rows.line_id = naming.line_id and rows.currency = naming.currency
+    left join adding_up on rows.line_id = adding_up.line_id and rows.currency = adding_up.currency
     left join item_before on rows.line_id = item_before.line_id
     left join seen
         on

@@ -27,8 +27,8 @@ final as (
         differing.difference_minor,
         differing.match_id,
         'the bank credited ' || {{ money('differing.settlement_minor', 'differing.currency', 'currencies.exponent') }}
-        || ' by line ' || differing.first_line_id
-        || ', and payout ' || differing.first_transaction_id || ' comes to '
+        || ' by ' || coalesce(differing.lines_in_words, 'line ' || differing.first_line_id)
+        || ', and ' || coalesce(differing.payouts_in_words || ' come to ', 'payout ' || differing.first_transaction_id || ' comes to ')
         || {{ money('differing.ledger_minor', 'differing.currency', 'currencies.exponent') }}
         || case
             when differing.charges_minor = 0 then ''

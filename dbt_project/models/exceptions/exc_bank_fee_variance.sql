@@ -29,7 +29,7 @@ final as (
         end as difference_minor,
         differing.match_id,
         'the bank kept ' || {{ money('differing.fee_minor', 'differing.currency', 'currencies.exponent') }}
-        || ' of payout ' || differing.first_transaction_id
+        || ' of ' || coalesce(differing.payouts_in_words, 'payout ' || differing.first_transaction_id)
         || case
             when differing.fee_minor <> differing.charges_minor
                 then

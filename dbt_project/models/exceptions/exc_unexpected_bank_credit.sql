@@ -31,7 +31,13 @@ names as (
         line_id,
         currency,
         {{ ordered_text_agg('provider', ' or ', 'provider asc nulls last') }} as providers
-    from {{ ref('bank_line_names') }}
+    from (
+        select distinct
+            line_id,
+            currency,
+            provider
+        from {{ ref('bank_line_names') }}
+    ) as names_of_lines
     group by line_id, currency
 
 ),

@@ -1,4 +1,6 @@
 -- Grain: a settled line and a bank line that credited the payout of its batch; without one while the cash has not come.
+-- Where several bank lines credited a payout, each has its share of what the line settled, by amount: the shares of a line add up to
+-- it, whatever is left over by cutting off is with the last. `payout_minor` is the whole payout on every row.
 with lines as (
     select
         provider,
@@ -6,9 +8,13 @@ with lines as (
         batch_id,
         net_minor,
         currency
-    from settlement_lines
-    where line_type <> 'payout' and coalesce(batch_id, '') <> ''
-    qualify row_number() over (partition by provider, line_id order by file_sequence desc, row_number desc) = 1
+    from (
+        select *
+        from settlement_lines
+        where line_type <> 'payout' and coalesce(batch_id, '') <> ''
+        qualify row_number() over (partition by provider, line_id order by file_sequence desc, row_number desc) = 1
+    ) as newest
+    where status = 'settled'
 ),
 
 movements as (
@@ -34,15 +40,43 @@ references_of_lines as (
 ),
 
 bank_lines_of_payouts as (
-    select
+    select distinct
         states.payout_provider,
         states.payout_id,
         states.currency,
-        legs.leg_id as bank_line_id
+        legs.leg_id as bank_line_id,
+        cast(legs.amount_minor as hugeint) as bank_minor
     from payout_states as states
     inner join bank_matches as made on states.match_id = made.match_id and made.status = 'confirmed'
     inner join bank_match_legs as legs
         on made.match_id = legs.match_id and made.run_id = legs.run_id and legs.leg_type = 'bank_line'
+),
+
+-- How far the lines of a payout have come to with each of them: what comes to nothing, a credit and its return, is all the first line's.
+parts as (
+    select
+        payout_provider,
+        payout_id,
+        currency,
+        bank_line_id,
+        row_number() over (partition by payout_provider, payout_id, currency order by bank_line_id desc) = 1 as is_last,
+        case
+            when sum(bank_minor) over (partition by payout_provider, payout_id, currency) <> 0
+                then sum(bank_minor) over (partition by payout_provider, payout_id, currency order by bank_line_id)
+            else 1
+        end as until_minor,
+        case
+            when sum(bank_minor) over (partition by payout_provider, payout_id, currency) <> 0
+                then sum(bank_minor) over (partition by payout_provider, payout_id, currency order by bank_line_id) - bank_minor
+            when row_number() over (partition by payout_provider, payout_id, currency order by bank_line_id) = 1 then 0
+            else 1
+        end as before_minor,
+        case
+            when sum(bank_minor) over (partition by payout_provider, payout_id, currency) <> 0
+                then sum(bank_minor) over (partition by payout_provider, payout_id, currency)
+            else 1
+        end as all_minor
+    from bank_lines_of_payouts
 )
 
 select distinct
@@ -53,9 +87,19 @@ select distinct
     lines.line_id,
     lines.batch_id,
     payouts.payout_id,
-    bank_lines_of_payouts.bank_line_id,
+    parts.bank_line_id,
     payouts.currency,
-    lines.net_minor as settled_minor,
+    case
+        when parts.bank_line_id is null then lines.net_minor
+        when parts.is_last
+            then cast(lines.net_minor - cast(lines.net_minor as hugeint) * parts.before_minor // parts.all_minor as bigint)
+        else
+            cast(
+                cast(lines.net_minor as hugeint) * parts.until_minor // parts.all_minor
+                - cast(lines.net_minor as hugeint) * parts.before_minor // parts.all_minor
+                as bigint
+            )
+    end as settled_minor,
     payouts.amount_minor as payout_minor,
     payouts.status as payout_status,
     payouts.credited_on
@@ -65,9 +109,9 @@ inner join lines
 left join references_of_lines
     on lines.provider = references_of_lines.provider and lines.line_id = references_of_lines.line_id
 left join movements on lines.provider = movements.provider and lines.line_id = movements.line_id
-left join bank_lines_of_payouts
+left join parts
     on
-        payouts.provider = bank_lines_of_payouts.payout_provider
-        and payouts.payout_id = bank_lines_of_payouts.payout_id
-        and payouts.currency = bank_lines_of_payouts.currency
-order by lines.provider, lines.line_id, bank_lines_of_payouts.bank_line_id
+        payouts.provider = parts.payout_provider
+        and payouts.payout_id = parts.payout_id
+        and payouts.currency = parts.currency
+order by lines.provider, lines.line_id, parts.bank_line_id

@@ -324,6 +324,35 @@ proposals as (
 
     union all by name
 
+    -- What the bank kept of payouts, by the day of the account that credited them.
+    select
+        'bank_fee' as kind,
+        'bank_fee' as mapped,
+        states.payout_provider as provider,
+        confirmed.ledger_window,
+        confirmed.run_id,
+        confirmed.currency,
+        -confirmed.sign * confirmed.difference_minor as remainder_minor,
+        confirmed.match_id || case when confirmed.sign = 1 then '' else ' taken back' end as natural_key,
+        confirmed.first_line_id as item_id,
+        confirmed.provider_reference,
+        confirmed.match_id,
+        'fee that the bank kept of a payout' || case when confirmed.sign = 1 then '' else ', of a match that was taken back' end
+            as rests_on
+    from confirmed
+    inner join (
+        select
+            run_id,
+            match_id,
+            max(payout_provider) as payout_provider
+        from payout_states
+        where fee_minor <> 0
+        group by run_id, match_id
+    ) as states on confirmed.match_id = states.match_id and confirmed.made_run_id = states.run_id
+    where confirmed.method = 'tolerance' and confirmed.difference_minor < 0
+
+    union all by name
+
     select
         'fx' as kind,
         'fx' as mapped,

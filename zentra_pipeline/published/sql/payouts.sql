@@ -1,5 +1,5 @@
 -- Grain: a payout as its provider reports it last, with what the runs of its bank account made of it: the one asked for last
--- started from all that the others had, whichever days they are of.
+-- started from all that the others had, whichever days they are of. One of nothing needs no credit, and is closed at once.
 with states as (
     select
         states.*,
@@ -15,7 +15,9 @@ with states as (
 select
     reported.* exclude (status),
     case
-        when reported.status in ('failed', 'returned') or states.payout_id is null then reported.status
+        when reported.status in ('failed', 'returned') then reported.status
+        when reported.amount_minor = 0 then 'closed'
+        when states.payout_id is null then reported.status
         when states.status = 'credited' and states.is_sealed then 'closed'
         else states.status
     end as status,
@@ -24,7 +26,12 @@ select
     states.fee_minor,
     states.credited_on,
     states.match_id,
-    states.run_id as bank_run_id
+    states.run_id as bank_run_id,
+    case
+        when reported.status in ('failed', 'returned') then 'provider_says_so'
+        when reported.amount_minor = 0 then 'nothing_to_pay_out'
+        when coalesce(reported.payout_account, '') = '' then 'no_payout_account'
+    end as status_reason
 from reported_payouts as reported
 left join states
     on
