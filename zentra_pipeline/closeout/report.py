@@ -67,6 +67,7 @@ def report(
     exceptions: Iterable[Mapping[str, Any]],
     open_items: Iterable[Mapping[str, Any]],
     decisions: Iterable[Mapping[str, Any]],
+    *,
     of_account: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> bytes:
     """The report as UTF-8 HTML; the same facts give the same bytes.
