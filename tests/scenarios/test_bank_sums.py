@@ -17,6 +17,7 @@ from zentra_pipeline.desk import deciding
 from zentra_pipeline.desk.deciding import DecisionRequest
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.reconcile import run_requests
+from zentra_pipeline.review import searches
 from zentra_pipeline.upkeep import bank_checks, records
 
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Z0-9-]+)"}
@@ -76,6 +77,18 @@ def test_lines_that_name_several_payouts_and_lines_that_several_come_to(world: B
         f"bank line {ACCOUNT}:one of two of 44.00 USD names the payouts {nine} and {ten}, and does not say how much is "
         "for which: pair them by decision"
     )
+
+
+def test_what_was_looked_for_is_said_in_sentences(world: BankWorld) -> None:
+    (found,) = world.query("select exception_id from exceptions where exception_type = 'unexpected_bank_credit'")
+    searched = searches.of_exception(world.paths, found["exception_id"])
+    assert [searches.sentence(search) for search in searched] == [
+        f"The same amount near in time: 40.00 USD, from {TUE} to {TUE}; nothing was found.",
+        f"The trace ID: sum, from {TUE} to {TUE}; nothing was found.",
+        f"The text of the bank line: BATCH X9, from {TUE} to {TUE}; nothing was found.",
+        f"Payouts that come to it together: 40.00 USD, from {TUE} to {TUE}; 1 was found, and suggested.",
+    ]
+    assert searches.item_word(SCOPE, "settlement_line") == "bank line"
 
 
 def test_cash_in_transit_counts_what_the_bank_credited_and_the_rest_by_its_name(world: BankWorld) -> None:

@@ -252,7 +252,7 @@ def show(exception_id: str, tenant: "Tenant", as_of: datetime, as_json: bool) ->
     for label, value in _facts(row):
         printing.say(f"{label:<12} {value}")
     _say_list("What it showed before:", [_shown(entry, row["currency"]) for entry in shown[:-1]])
-    _say_list("What came close:", [_sentence(candidate) for candidate in row["candidates"]])
+    _say_list("What came close:", [_sentence(row["provider"], candidate) for candidate in row["candidates"]])
     _say_list("What was looked for:", [searches.sentence(search) for search in searched])
     if log:
         printing.say("\nWhat was decided:")
@@ -359,8 +359,10 @@ def _due(row: Mapping[str, Any]) -> str:
 
 def _facts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The facts of an exception that it has, each with its label."""
+    from zentra_pipeline.review import searches
+
     facts = [
-        ("subject", f"{_words(row['subject_type'])} {row['subject_id']}"),
+        ("subject", f"{searches.item_word(row['provider'], row['subject_type'])} {row['subject_id']}"),
         ("reference", row["provider_reference"]),
         ("amount", _amount(row, "amount_minor")),
         ("difference", _amount(row, "difference_minor")),
@@ -383,9 +385,11 @@ def _amount(row: Mapping[str, Any], column: str) -> str | None:
     return money.amount_text(row[column], row["currency"]) if row["currency"] else str(row[column])
 
 
-def _sentence(candidate: Mapping[str, Any]) -> str:
+def _sentence(provider: str, candidate: Mapping[str, Any]) -> str:
     """A near miss in words: `ledger transaction tx_9 of 12.50 USD: same reference, already matched`."""
-    what = f"{_words(candidate['candidate_type'])} {candidate['candidate_id']}"
+    from zentra_pipeline.review import searches
+
+    what = f"{searches.item_word(provider, candidate['candidate_type'])} {candidate['candidate_id']}"
     return f"{what} of {_amount(candidate, 'amount_minor')}: {candidate['predicate']}"
 
 

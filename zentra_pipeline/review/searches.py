@@ -4,13 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from zentra_pipeline import money, vocabulary
+from zentra_pipeline import identifiers, money, vocabulary
 from zentra_pipeline.published import lake
 from zentra_pipeline.queries import result_text
 from zentra_pipeline.settings import TenantPaths
 
 _AMOUNT: Final = re.compile(r"(-?[0-9]{1,19}) ([A-Z]{3})")
 _BY_AMOUNT: Final = {"amount_date": "the same amount near in time", "bank_sum": "payouts that come to it together"}
+_LOOKED_FOR: Final = {"bank_trace": "the trace ID", "bank_text": "the text of the bank line", **_BY_AMOUNT}
+_OF_ACCOUNTS: Final = {"settlement_line": "bank line", "ledger_transaction": "payout"}
 _RESULTS: Final = {
     "not_found": "nothing was found",
     "not_equal": "{found} found, and the amounts differ",
@@ -41,7 +43,7 @@ def sentence(search: Mapping[str, Any]) -> str:
     found.`
     """
     rule = str(search["rule"])
-    looked = _BY_AMOUNT.get(rule, rule.replace("_", " "))
+    looked = _LOOKED_FOR.get(rule, rule.replace("_", " "))
     key = search["searched_key"]
     if key is None:
         return f"{_begun(looked)}: there was nothing to look for."
@@ -52,6 +54,12 @@ def sentence(search: Mapping[str, Any]) -> str:
     result = _RESULTS.get(word, "{found} found: " + word.replace("_", " "))
     found = search["movements_examined"]
     return f"{_begun(looked)}: {shown}, {days}; {result.format(found=f'{found} {_was(found)}')}."
+
+
+def item_word(provider: str, item_type: str) -> str:
+    """What an item is called where people read of it: of a bank account it is a bank line or a payout."""
+    words = item_type.replace("_", " ")
+    return words if identifiers.account_of(provider) is None else _OF_ACCOUNTS.get(item_type, words)
 
 
 def _begun(text: str) -> str:

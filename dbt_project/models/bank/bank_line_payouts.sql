@@ -1,5 +1,6 @@
 -- Grain: a line and a payout that it names, and how (bank_lines_naming), where its amount does not leave open which it is for. A credit is
--- of one provider: of payouts of several that a line names, those of the only one count that come to it. A line that alone names several
+-- of one provider: of payouts of several that a line names, those of the only one count that come to it, unless lines that name the
+-- same come to all of them. A line that alone names several
 -- payouts of one provider, and has not their total but the amount of one, is for nobody knows which: it is left out.
 
 with naming as (
@@ -109,6 +110,42 @@ judged as (
 
 ),
 
+name_sets as (
+
+    select
+        line_id,
+        currency,
+        min(line_minor) as line_minor,
+        cast(sum(amount_minor) as bigint) as total_minor,
+        min(case when is_comparable then 1 else 0 end) as comparable,
+        {{ ordered_text_agg('name', '|', 'name asc nulls last') }} as names
+    from open_names
+    group by line_id, currency
+
+),
+
+-- Lines that name the same payouts, and together come to all of them, are one group with them, whoever pays.
+answered_sets as (
+
+    select
+        names,
+        currency
+    from name_sets
+    group by names, currency
+    having count(*) > 1 and sum(line_minor) = min(total_minor) and min(comparable) = 1
+
+),
+
+answered_lines as (
+
+    select
+        name_sets.line_id,
+        name_sets.currency
+    from name_sets
+    inner join answered_sets on name_sets.names = answered_sets.names and name_sets.currency = answered_sets.currency
+
+),
+
 named_by_others as (
 
     select distinct
@@ -127,7 +164,10 @@ contested as (
         case when judged.providers > 1 and judged.fitting = 1 then judged.fitting_provider end as provider
     from judged
     left join named_by_others on judged.line_id = named_by_others.line_id and judged.currency = named_by_others.currency
-    where judged.providers > 1 or (judged.has_one_of_them = 1 and named_by_others.line_id is null)
+    left join answered_lines on judged.line_id = answered_lines.line_id and judged.currency = answered_lines.currency
+    where
+        answered_lines.line_id is null
+        and (judged.providers > 1 or (judged.has_one_of_them = 1 and named_by_others.line_id is null))
 
 ),
 
