@@ -100,7 +100,7 @@ def test_only_a_late_callback_does_not_block_a_close() -> None:
         (
             "rule",
             "exact_reference normalized_reference internal_reference callback_bridge batch_total amount_date manual "
-            "bank_trace bank_text bank_group",
+            "bank_trace bank_text bank_group bank_sum",
         ),
         ("closeout_status", "open blocked prepared sealed amended"),
         ("role", "service operator approver analyst admin"),

@@ -66,8 +66,8 @@ PROMISED = {
     "bank_match_legs": "match_id run_id leg_type leg_id amount_minor",
     "bank_open_items": "run_id item_type item_id reference currency amount_minor opened_window age_business_days "
     "aging_bucket",
-    "cash_in_transit": "run_id payout_provider currency opening_minor paid_out_minor credited_minor written_off_minor "
-    "closing_minor difference_minor",
+    "cash_in_transit": "run_id payout_provider currency opening_minor paid_out_minor credited_minor fee_minor "
+    "returned_minor written_off_minor short_minor closing_minor difference_minor",
     "account_balances": "run_id currency statements from_day to_day opening_minor lines_minor gap_minor mismatch_minor "
     "closing_minor difference_minor",
     "cash_story": "provider_reference transaction_id line_id batch_id payout_id bank_line_id currency settled_minor "

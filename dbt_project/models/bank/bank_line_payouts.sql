@@ -1,7 +1,7 @@
 -- Grain: a line and a payout that it names, and how (bank_lines_naming), where its amount does not leave open which it is for. A credit is
 -- of one provider: of payouts of several that a line names, those of the only one count that come to it, unless lines that name the
--- same come to all of them. A line that alone names several
--- payouts of one provider, and has not their total but the amount of one, is for nobody knows which: it is left out.
+-- same come to all of them. A line that alone names several payouts of one provider, and has not their total but the amount of one, is
+-- for nobody knows which: it is left out.
 
 with naming as (
 
