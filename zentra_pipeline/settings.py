@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Final, Literal, cast
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.errors import UsageError
@@ -29,6 +30,10 @@ LEASE_VARIABLE = "ZENTRA_LEASE_SECONDS"
 _LEASE_SECONDS = 45
 TRACES_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 LOG_VARIABLE = "ZENTRA_LOG"
+ENGINE_VARIABLE = "ZENTRA_ENGINE"
+SPARK_VARIABLE = "ZENTRA_SPARK_REMOTE"
+SPARK_FILES_VARIABLE = "ZENTRA_SPARK_FILES"
+ENGINES: Final = ("duckdb", "spark")
 DEFAULT_HOME = Path("data/zentra")
 # Whose exceptions they are where neither a request nor the run as recorded says so.
 DEFAULT_OWNER = "finance_ops"
@@ -193,6 +198,28 @@ def are_traces_sent() -> bool:
     if not (environment.get(TRACES_VARIABLE) or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
         return False
     return environment.get("OTEL_SDK_DISABLED", "").lower() != "true"
+
+
+def engine() -> Literal["duckdb", "spark"]:
+    """Which engine executes the models of a run (`$ZENTRA_ENGINE`: `duckdb`, else `spark`); results are the same."""
+    name = os.environ.get(ENGINE_VARIABLE) or "duckdb"
+    if name not in ENGINES:
+        raise UsageError(f"{ENGINE_VARIABLE} is {name!r}: use duckdb or spark")
+    return cast(Literal["duckdb", "spark"], name)
+
+
+def spark_remote() -> str | None:
+    """The server that runs on Spark use (`$ZENTRA_SPARK_REMOTE`), null for Sail within the process."""
+    remote = os.environ.get(SPARK_VARIABLE) or None
+    if remote is not None and not remote.startswith("sc://"):
+        raise UsageError(f"{SPARK_VARIABLE} is {remote!r}: set it to a Spark Connect server, such as sc://localhost:15002")
+    return remote
+
+
+def spark_files() -> Path | None:
+    """A folder that this process and the server's workers see under one path (`$ZENTRA_SPARK_FILES`), if one is set."""
+    folder = os.environ.get(SPARK_FILES_VARIABLE)
+    return Path(folder).absolute() if folder else None
 
 
 def console_url(*parts: str) -> str | None:

@@ -1,6 +1,6 @@
 {# A text for comparison with others: letters and digits of ASCII, lower case, one space between words and around the text. #}
 {% macro plain_text(expression) -%}
-    ' ' || trim(regexp_replace(lower({{ expression }}), '[^0-9a-z]+', ' ', 'g')) || ' '
+    ' ' || trim({{ each_match_replaced('lower(' ~ expression ~ ')', '[^0-9a-z]+', ' ') }}) || ' '
 {%- endmacro %}
 
 {#

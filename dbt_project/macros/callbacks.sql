@@ -22,7 +22,7 @@
    by provider_reference come after all others; then time, sequence (none comes first), rank of the status, and the id. #}
 {% macro word_order(event, is_by_reference) -%}
     case when {{ is_by_reference }} then '1' else '0' end
-        || strftime({{ event }}.occurred_at, '%Y%m%d%H%M%S%f')
+        || {{ instant_digits(event ~ '.occurred_at') }}
         || case
             when {{ event }}.event_sequence is null then '0'
             else '1' || lpad(cast({{ event }}.event_sequence + 1000000000000000 as varchar), 16, '0')

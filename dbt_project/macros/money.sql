@@ -7,6 +7,10 @@
     ({{ dividend }} // {{ divisor }})
 {%- endmacro %}
 
+{% macro spark__whole_division(dividend, divisor) -%}
+    ({{ dividend }} div {{ divisor }})
+{%- endmacro %}
+
 {# An amount of minor units as text: `-1,250.00 USD`. `exponent` is the currency's number of decimals. #}
 {% macro money(amount, currency, exponent) -%}
     case when {{ amount }} < 0 then '-' else '' end
@@ -28,4 +32,8 @@
 
 {% macro default__grouped_digits(integer) -%}
     reverse(rtrim(regexp_replace(reverse(cast({{ integer }} as varchar)), '([0-9]{3})', '\1,', 'g'), ','))
+{%- endmacro %}
+
+{% macro spark__grouped_digits(integer) -%}
+    reverse(rtrim(',', regexp_replace(reverse(cast({{ integer }} as varchar)), '([0-9]{3})', '$1,')))
 {%- endmacro %}

@@ -5,13 +5,16 @@ Does not belong here: what the models say (the dbt project), compiling them (dbt
 
 import atexit
 import re
+import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import TopologicalSorter
-from typing import Final
+from pathlib import Path
+from typing import Final, Protocol
 
 import duckdb
 
@@ -48,8 +51,11 @@ def build(
     on_node: Callable[[str], None] | None = None,
     read_afterwards: Collection[str] | None = None,
     kind: RunKind = run_kinds.PROVIDER,
+    folder: Path | None = None,
 ) -> list[NodeResult]:
     """Build and test every model of a kind in a run's database; `on_node` hears the name of each node as it starts.
+
+    The engine is that of the settings; another than DuckDB keeps its files in `folder` meanwhile.
 
     Of what is `read_afterwards`, models by name, everything stays; other tables go as soon as nothing reads them any
     more. Without it all stay.
@@ -58,9 +64,13 @@ def build(
     of the statements, whichever was done first. Raises ControlFailedError when a test fails, RunFailedError when a
     model does; both name node and reason.
     """
-    statements = dbt_project.statements(kind)
-    unread = _UnreadTables(connection, statements, read_afterwards)
-    results = _execute(connection, statements, on_node or (lambda name: None), unread)
+    name = settings.engine()
+    statements = dbt_project.statements(kind, name)
+    with _engine(name, connection, statements, folder) as engine:
+        unread = _UnreadTables(engine, statements, read_afterwards)
+        results = _execute(engine, statements, on_node or (lambda name: None), unread)
+        if not any(result.status in ("error", "fail") for result in results):
+            engine.bring_back(read_afterwards)
     broken = next((result for result in results if result.status == "error"), None)
     if broken is not None:
         raise RunFailedError(_why_not_built(broken))
@@ -69,6 +79,90 @@ def build(
         named = "; ".join(f"{name} ({rows} rows)" for name, rows in failed)
         raise ControlFailedError(f"controls do not hold, so nothing was published: {named}", failed)
     return results
+
+
+class Engine(Protocol):
+    """What executes statements. Its methods but `make` and `failures` are called by one thread at a time."""
+
+    def take_sources(self) -> set[str]:
+        """Have the tables that statements read and none makes; the names of those without rows."""
+
+    def make(self, statement: CompiledNode) -> int | None:
+        """Make a model's table or view; the rows of a table."""
+
+    def failures(self, statement: CompiledNode) -> int:
+        """The rows of a data test."""
+
+    def make_empty(self, statement: CompiledNode) -> None:
+        """Make a model's table without rows."""
+
+    def drop(self, statement: CompiledNode) -> None:
+        """Drop what a model made, when nothing reads it any more."""
+
+    def bring_back(self, names: Collection[str] | None) -> None:
+        """Have what a run reads afterwards, models by name, or all, in its DuckDB database."""
+
+
+class DuckDBEngine:
+    """The run's own database executes them: everything is there already, and stays there."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, statements: Sequence[CompiledNode]) -> None:
+        self._connection = connection
+        self._statements = statements
+
+    def take_sources(self) -> set[str]:
+        """Which of the tables that models read and do not make have no rows."""
+        needed = {table for statement in self._statements for tables in statement.empty_when for table in tables}
+        sources = sorted(needed - {statement.table for statement in self._statements})
+        if not sources:
+            return set()
+        asked = " union all ".join(f"select '{table}' where not exists (select 1 from {table})" for table in sources)
+        return {table for (table,) in self._connection.execute(asked).fetchall()}
+
+    def make(self, statement: CompiledNode) -> int | None:
+        """Make a model's table or view; the rows of a table."""
+        made = f"create or replace {statement.materialized} {statement.relation}"
+        with self._connection.cursor() as cursor:
+            counted = cursor.execute(_parsed(f"{made} as (\n{statement.sql}\n)")).fetchall()
+        return counted[0][0] if statement.materialized == "table" else None
+
+    def failures(self, statement: CompiledNode) -> int:
+        """The rows of a data test."""
+        with self._connection.cursor() as cursor:
+            (failures,) = cursor.execute(_parsed(f"select count(*) from (\n{statement.sql}\n)")).fetchall()[0]
+        return int(failures)
+
+    def make_empty(self, statement: CompiledNode) -> None:
+        """Make a model's table without rows."""
+        columns = ", ".join(f'"{column}" {data_type}' for column, data_type in statement.columns.items())
+        self._connection.execute(f"create or replace table {statement.relation} ({columns})")
+
+    def drop(self, statement: CompiledNode) -> None:
+        """Drop what a model made, when nothing reads it any more."""
+        self._connection.execute(f"drop table if exists {statement.relation}")
+
+    def bring_back(self, names: Collection[str] | None) -> None:
+        """It is there."""
+
+
+@contextmanager
+def _engine(
+    name: dbt_project.Target,
+    connection: duckdb.DuckDBPyConnection,
+    statements: Sequence[CompiledNode],
+    folder: Path | None,
+) -> Iterator[Engine]:
+    if name == dbt_project.DUCKDB:
+        yield DuckDBEngine(connection, statements)
+        return
+    from zentra_pipeline.reconcile import spark_engine  # its client takes a second to import
+
+    with tempfile.TemporaryDirectory(prefix="zentra-spark-", dir=settings.spark_files() or folder) as own:
+        engine = spark_engine.SparkEngine(connection, Path(own), statements)
+        try:
+            yield engine
+        finally:
+            engine.close()
 
 
 def drop_read_tables(
@@ -96,11 +190,11 @@ class _UnreadTables:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        engine: Engine,
         statements: Sequence[CompiledNode],
         read_afterwards: Collection[str] | None,
     ) -> None:
-        self._connection = connection
+        self._engine = engine
         self._by_id = {statement.unique_id: statement for statement in statements}
         self._read: dict[str, frozenset[str]] = {}
         self._readers: dict[str, set[str]] = {}
@@ -121,7 +215,7 @@ class _UnreadTables:
             readers.discard(node)
             if not readers:
                 del self._readers[table]
-                self._connection.execute(f"drop table if exists {self._by_id[table].relation}")
+                self._engine.drop(self._by_id[table])
 
 
 def _tables_read(statements: Sequence[CompiledNode]) -> dict[str, frozenset[str]]:
@@ -146,7 +240,7 @@ def _kept_for(
 
 
 def _execute(
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
     statements: Sequence[CompiledNode],
     on_node: Callable[[str], None],
     unread: _UnreadTables,
@@ -161,7 +255,7 @@ def _execute(
     place = {node: number for number, node in enumerate(by_id)}
     results: dict[str, NodeResult] = {}
     under_way: dict[Future[NodeResult], str] = {}
-    empty = _empty_sources(connection, statements)
+    empty = engine.take_sources()
     pool = ThreadPoolExecutor(settings.threads(), "model")
     execute = traces.carried(_execute_one)
 
@@ -180,9 +274,9 @@ def _execute(
                     keep(node, _result(statement, "skipped"))
                 elif any(empty.issuperset(tables) for tables in statement.empty_when):
                     on_node(statement.name)
-                    keep(node, _without_rows(connection, statement))
+                    keep(node, _without_rows(engine, statement))
                 else:
-                    under_way[pool.submit(execute, connection, statement, on_node)] = node
+                    under_way[pool.submit(execute, engine, statement, on_node)] = node
             for done in wait(under_way, return_when=FIRST_COMPLETED).done:
                 keep(under_way.pop(done), done.result())
     finally:  # also when somebody interrupts: what has begun ends, and nothing else begins
@@ -190,40 +284,27 @@ def _execute(
     return [results[node] for node in by_id]
 
 
-def _empty_sources(connection: duckdb.DuckDBPyConnection, statements: Sequence[CompiledNode]) -> set[str]:
-    """Which of the tables that models read and do not make have no rows."""
-    needed = {table for statement in statements for tables in statement.empty_when for table in tables}
-    sources = sorted(needed - {statement.table for statement in statements})
-    if not sources:
-        return set()
-    asked = " union all ".join(f"select '{table}' where not exists (select 1 from {table})" for table in sources)
-    return {table for (table,) in connection.execute(asked).fetchall()}
-
-
-def _without_rows(connection: duckdb.DuckDBPyConnection, statement: CompiledNode) -> NodeResult:
+def _without_rows(engine: Engine, statement: CompiledNode) -> NodeResult:
     """The result of a statement that has no rows, without executing it."""
     if statement.relation is None:
         return _result(statement, "pass", failures=0)
-    columns = ", ".join(f'"{column}" {data_type}' for column, data_type in statement.columns.items())
-    connection.execute(f"create or replace table {statement.relation} ({columns})")
+    engine.make_empty(statement)
     return _result(statement, "success", rows=0)
 
 
-def _execute_one(
-    connection: duckdb.DuckDBPyConnection, statement: CompiledNode, on_node: Callable[[str], None]
-) -> NodeResult:
+def _execute_one(engine: Engine, statement: CompiledNode, on_node: Callable[[str], None]) -> NodeResult:
     on_node(statement.name)
     started = time.perf_counter()
     failures = rows = None
     try:
-        with traces.span(f"model {statement.name}"), connection.cursor() as cursor:
+        with traces.span(f"model {statement.name}"):
             if statement.relation is None:
-                (failures,) = cursor.execute(_parsed(f"select count(*) from (\n{statement.sql}\n)")).fetchall()[0]
+                failures = engine.failures(statement)
             else:
-                made = f"create or replace {statement.materialized} {statement.relation}"
-                counted = cursor.execute(_parsed(f"{made} as (\n{statement.sql}\n)")).fetchall()
-                rows = counted[0][0] if statement.materialized == "table" else None
-    except duckdb.Error as error:
+                rows = engine.make(statement)
+    except Exception as error:  # a server's client has errors of its own
+        if statement.target == dbt_project.DUCKDB and not isinstance(error, duckdb.Error):
+            raise
         return _result(statement, "error", time.perf_counter() - started, message=str(error))
     status = "success" if failures is None else "fail" if failures else "pass"
     return _result(statement, status, time.perf_counter() - started, failures, rows)

@@ -14,16 +14,20 @@ from functools import cache
 from graphlib import TopologicalSorter
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
 from zentra_pipeline import settings
-from zentra_pipeline.errors import RunFailedError
+from zentra_pipeline.errors import RunFailedError, UsageError
 from zentra_pipeline.published import lake_files
-from zentra_pipeline.reconcile import run_kinds, statement_shapes
+from zentra_pipeline.reconcile import run_kinds, spark_statements, statement_shapes
 from zentra_pipeline.reconcile.run_kinds import RunKind
 
+# Which engine the statements are for: DuckDB within the process, or a server that speaks Spark Connect (ADR 0078).
+Target = Literal["duckdb", "spark"]
+DUCKDB: Final[Target] = "duckdb"
+SPARK: Final[Target] = "spark"
 DATABASE_VARIABLE: Final = "ZENTRA_RUN_DATABASE"
 # What a run heeds of a node's configuration, as dbt defaults it: it counts a test's rows, and makes a table or a view.
 _PLAIN_TEST: Final[Mapping[str, Sequence[Any]]] = {
@@ -51,7 +55,8 @@ class CompiledNode:
     `relation` is what a model makes, a `table` or `view` by `materialized`, null for a test. `parents` are the ids of
     the statements that must have been executed before. `columns` gives the types of what a model makes. It has no rows
     where all tables of one list of `empty_when`, each `<schema>.<table>`, are empty. One that `is_of_bank` is executed
-    by runs of a bank account only, and in the place of the model that it is `instead_of`.
+    by runs of a bank account only, and in the place of the model that it is `instead_of`. `parts` are tables that only
+    this statement reads, which `target` needs first: their names and selects, in order.
     """
 
     unique_id: str
@@ -65,11 +70,15 @@ class CompiledNode:
     empty_when: tuple[tuple[str, ...], ...] = ()
     is_of_bank: bool = False
     instead_of: str | None = None
+    target: Target = DUCKDB
+    parts: tuple[tuple[str, str], ...] = ()
 
     @property
     def table(self) -> str | None:
         """`<schema>.<table>` of what a model makes."""
-        return None if self.relation is None else self.relation.replace('"', "").split(".", 1)[1]
+        if self.relation is None:
+            return None
+        return ".".join(part.strip('"`') for part in self.relation.split(".")[-2:])
 
 
 @cache
@@ -98,27 +107,42 @@ def manifest() -> dict[str, Any]:
 
 
 @cache
-def statements(kind: RunKind = run_kinds.PROVIDER) -> tuple[CompiledNode, ...]:
-    """What a run of a kind executes, parents first: its models, and every data test of them that reads no seed."""
-    kept = orjson.loads(_kept(f"statements-{kind}").read_bytes())
+def statements(kind: RunKind = run_kinds.PROVIDER, target: Target = DUCKDB) -> tuple[CompiledNode, ...]:
+    """What a run of a kind executes, parents first: its models, and every data test of them that reads no seed.
+
+    Those of another target are compiled when they are first asked for.
+    """
+    name = f"statements-{kind}" if target == DUCKDB else f"statements-{kind}-{target}"
+    kept = orjson.loads(_kept(name, target).read_bytes())
     return tuple(
         CompiledNode(
-            **{**entry, "parents": tuple(entry["parents"]), "empty_when": tuple(map(tuple, entry["empty_when"]))}
+            **{
+                **entry,
+                "parents": tuple(entry["parents"]),
+                "empty_when": tuple(map(tuple, entry["empty_when"])),
+                "parts": tuple(map(tuple, entry.get("parts", ()))),
+            }
         )
         for entry in kept
     )
 
 
-def _kept(name: str) -> Path:
+def _kept(name: str, target: Target = DUCKDB) -> Path:
     """The file of the compiled project in one of its forms; has dbt compile the project where it is missing."""
     made_from = f"{digest()[:16]}-dbt-{metadata.version('dbt-core')}-duckdb-{metadata.version('duckdb')}"
     kept = target_folder() / f"{name}-{made_from}.json"
-    if not kept.exists():
-        parsed, compiled = _compile()
-        _keep(kept.with_name(f"manifest-{made_from}.json"), orjson.dumps(parsed))
-        for kind, of_kind in compiled.items():
+    if kept.exists():
+        return kept
+    if target == SPARK:
+        for kind, of_kind in _compile_for_spark().items():
             content = orjson.dumps([asdict(one) for one in of_kind])
-            _keep(kept.with_name(f"statements-{kind}-{made_from}.json"), content)
+            _keep(kept.with_name(f"statements-{kind}-{target}-{made_from}.json"), content)
+        return kept
+    parsed, compiled = _compile()
+    _keep(kept.with_name(f"manifest-{made_from}.json"), orjson.dumps(parsed))
+    for kind, of_kind in compiled.items():
+        content = orjson.dumps([asdict(one) for one in of_kind])
+        _keep(kept.with_name(f"statements-{kind}-{made_from}.json"), content)
     return kept
 
 
@@ -135,31 +159,56 @@ def target_folder() -> Path:
 
 
 def _compile() -> tuple[dict[str, Any], dict[RunKind, list[CompiledNode]]]:
-    """Have dbt parse and compile the project against a database that it may leave empty: no model asks one anything."""
+    """Have dbt parse and compile the project for DuckDB: its manifest, and the statements of each kind of run."""
+    parsed, nodes = _compiled_nodes(DUCKDB)
+    content = parsed.writable_manifest().to_dict(omit_none=False)
+    contracts = {name: _contract(node) for name, node in nodes.items()}
+    of_kinds = _of_kinds(nodes)
+    return content, {kind: _with_shapes(_parents_first(chosen), contracts, kind) for kind, chosen in of_kinds.items()}
+
+
+def _compile_for_spark() -> dict[RunKind, list[CompiledNode]]:
+    """Have dbt compile the project for Spark Connect; what the statements make is what DuckDB says of its own."""
+    try:
+        _, nodes = _compiled_nodes(SPARK)
+    except (ImportError, RunFailedError) as error:
+        raise UsageError(f"the dbt project cannot be compiled for Spark: {error}; install zentra[spark]") from error
+    return {
+        kind: spark_statements.adapted(statements(kind), {one.unique_id: one for one in chosen}, kind)
+        for kind, chosen in _of_kinds(nodes).items()
+    }
+
+
+def _of_kinds(nodes: Mapping[str, Any]) -> dict[RunKind, list[CompiledNode]]:
+    found = [_statement(node, nodes.keys()) for _, node in sorted(nodes.items())]
+    return {
+        run_kinds.PROVIDER: run_kinds.of_provider(found),
+        run_kinds.BANK: run_kinds.of_bank(found, lake_files.ROW_ORDER_OF_BANK.keys()),
+    }
+
+
+def _compiled_nodes(target: Target) -> tuple[Any, dict[str, Any]]:
+    """The project as dbt parses and compiles it for a target, against a database that it may leave empty.
+
+    No model asks one anything, and of Spark none is there.
+    """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     before = os.environ.get(DATABASE_VARIABLE)
     with tempfile.TemporaryDirectory(prefix="zentra-rules-") as folder:
         # dbt freezes the file's stem into every relation's name; a run's database is called the same.
         os.environ[DATABASE_VARIABLE] = str(Path(folder) / "window.duckdb")
+        made_in = target_folder() if target == DUCKDB else target_folder() / target
         try:
-            parsed = _dbt(None, "parse")
-            compiled = _dbt(parsed, "compile", "--exclude", "resource_type:seed", "resource_type:unit_test")
+            parsed = _dbt(None, target, made_in, "parse")
+            compiled = _dbt(parsed, target, made_in, "compile", "--exclude", "resource_type:seed", "resource_type:unit_test")
         finally:
             DuckDBConnectionManager.close_all_connections()
             if before is None:
                 del os.environ[DATABASE_VARIABLE]
             else:
                 os.environ[DATABASE_VARIABLE] = before
-    nodes = {result.node.unique_id: result.node for result in compiled.results}
-    content = parsed.writable_manifest().to_dict(omit_none=False)
-    statements = [_statement(node, nodes.keys()) for _, node in sorted(nodes.items())]
-    contracts = {name: _contract(node) for name, node in nodes.items()}
-    of_kinds: dict[RunKind, list[CompiledNode]] = {
-        run_kinds.PROVIDER: run_kinds.of_provider(statements),
-        run_kinds.BANK: run_kinds.of_bank(statements, lake_files.ROW_ORDER_OF_BANK.keys()),
-    }
-    return content, {kind: _with_shapes(_parents_first(chosen), contracts, kind) for kind, chosen in of_kinds.items()}
+    return parsed, {result.node.unique_id: result.node for result in compiled.results}
 
 
 def _with_shapes(
@@ -199,7 +248,7 @@ def _check_contract(name: str, made: Mapping[str, str], declared: Mapping[str, s
         raise RunFailedError(f"model {name} breaks its contract: {'; '.join(unlike)}")
 
 
-def _dbt(parsed: Any, command: str, *arguments: str) -> Any:
+def _dbt(parsed: Any, target: Target, made_in: Path, command: str, *arguments: str) -> Any:
     from dbt.cli.main import dbtRunner
 
     outcome = dbtRunner(manifest=parsed).invoke(
@@ -213,7 +262,8 @@ def _dbt(parsed: Any, command: str, *arguments: str) -> Any:
             "--no-populate-cache",
             f"--project-dir={settings.DBT_PROJECT}",
             f"--profiles-dir={settings.DBT_PROJECT}",
-            f"--target-path={target_folder()}",
+            f"--target={target}",
+            f"--target-path={made_in}",
         ]
     )
     if not outcome.success:

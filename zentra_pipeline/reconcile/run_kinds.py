@@ -93,7 +93,9 @@ def _placed(
 
 def _engines(statement: "CompiledNode") -> str:
     """The relation of a model that another has the place of, and reads."""
-    return str(statement.relation).replace(f'"{statement.name}"', f'"{statement.name}{_OF_ENGINE}"')
+    relation = str(statement.relation)
+    quote = relation[-1]
+    return f"{relation.removesuffix(quote)}{_OF_ENGINE}{quote}"
 
 
 def _with_parents(names: Iterable[str], statements: Mapping[str, "CompiledNode"]) -> set[str]:

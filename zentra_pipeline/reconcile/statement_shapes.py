@@ -5,7 +5,8 @@ Whatever a plan does not say for certain counts as having rows. Does not belong 
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -60,13 +61,20 @@ def shapes(statements: Iterable[tuple[str, str, str | None, str]], kind: RunKind
 
     Raises RunFailedError with the name of the first that DuckDB cannot bind.
     """
+    with empty_database(kind) as connection:
+        connection.execute(f"set disabled_optimizers = '{_UNHELPFUL}'")
+        return [_shape(connection, *statement) for statement in statements]
+
+
+@contextmanager
+def empty_database(kind: RunKind) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The database of a run of a kind that sees no rows, with tables only."""
     with (
         tempfile.TemporaryDirectory(prefix="zentra-shapes-") as folder,
         run_database.run_database(_nothing(kind), Path(folder) / "run", Path(folder)) as connection,
     ):
         _make_tables_of_views(connection)
-        connection.execute(f"set disabled_optimizers = '{_UNHELPFUL}'")
-        return [_shape(connection, *statement) for statement in statements]
+        yield connection
 
 
 def _shape(

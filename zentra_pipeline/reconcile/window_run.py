@@ -188,7 +188,8 @@ def _build(
             report("compare", "comparing callback, settlement and ledger; naming breaks and their owners")
 
     read = None if keep else run_database.READ_AFTERWARDS
-    nodes = dbt_execute.build(database, on_node, read, run_kinds.of_scope(execution.run.provider))
+    folder = execution.tenant.paths.scratch / execution.run.run_id
+    nodes = dbt_execute.build(database, on_node, read, run_kinds.of_scope(execution.run.provider), folder)
     if phase == "matching":
         raise RunFailedError(f"run {execution.run.run_id}: it stopped before anything was compared; run it again")
     return nodes

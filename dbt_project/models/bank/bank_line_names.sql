@@ -26,7 +26,7 @@ named as (
         terms.provider,
         regexp_extract_all(lines.text, terms.bank_reference_pattern, 1) as found
     from lines
-    inner join terms on regexp_matches(lines.text, terms.bank_reference_pattern)
+    inner join terms on {{ has_match('lines.text', 'terms.bank_reference_pattern') }}
 
 ),
 

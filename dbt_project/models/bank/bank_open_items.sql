@@ -16,13 +16,12 @@ payouts as (
 final as (
 
     select
-        open_items.* replace (
+        open_items.* {% call with_other('is_overdue') %}
             case
                 when open_items.item_type = 'ledger_transaction'
                     then open_items.age_business_days > coalesce(payouts.bank_lag_days, 3)
                 else open_items.is_overdue
-            end as is_overdue
-        )
+            end{% endcall %}
     from open_items
     left join payouts
         on

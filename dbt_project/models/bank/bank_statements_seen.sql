@@ -25,7 +25,7 @@ deliveries as (
 
 in_force as (
 
-    select * exclude (age_rank)
+    select * {{ without('age_rank') }}
     from deliveries
     where age_rank = 1
 

@@ -71,8 +71,8 @@ final as (
         cast(null as bigint) as difference_minor,
         judged.match_id,
         'callback ' || judged.first_success_event_id || ' (reference ' || coalesce(judged.provider_reference, 'none')
-        || ') arrived at ' || strftime(judged.first_success_at, '%Y-%m-%dT%H:%M:%SZ')
-        || ', after the review cut-off ' || strftime(judged.review_cutoff_at, '%Y-%m-%dT%H:%M:%SZ') as explanation
+        || ') arrived at ' || {{ instant_text('judged.first_success_at') }}
+        || ', after the review cut-off ' || {{ instant_text('judged.review_cutoff_at') }} as explanation
     from judged
     inner join events on judged.first_success_event_id = events.provider_event_id
     where judged.first_success_at > judged.review_cutoff_at

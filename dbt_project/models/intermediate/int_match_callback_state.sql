@@ -44,7 +44,7 @@ ordered as (
     select
         joined.*,
         {{ word_order('joined', 'joined.is_by_reference') }} as word_order,
-        strftime(joined.first_received_at, '%Y%m%d%H%M%S%f') || joined.provider_event_id as arrival_order
+        {{ instant_digits('joined.first_received_at') }} || joined.provider_event_id as arrival_order
     from joined
     inner join several on joined.match_id = several.match_id and joined.is_earlier = several.is_earlier
 
@@ -78,11 +78,11 @@ final as (
         min(case when callback_status = 'succeeded' then first_received_at end) as first_success_at,
         {{ first_by("case when callback_status = 'succeeded' then provider_event_id end", 'arrival_order') }}
             as first_success_event_id,
-        arg_max(callback_status, word_order) as last_status,
-        arg_max(provider_event_id, word_order) as last_event_id,
-        arg_max(is_by_reference, word_order) as is_last_by_reference,
-        arg_max(case when callback_status = 'succeeded' then amount_minor end, word_order) as last_success_minor,
-        arg_max(case when callback_status = 'succeeded' then provider_event_id end, word_order) as last_success_event_id
+        {{ last_by('callback_status', 'word_order') }} as last_status,
+        {{ last_by('provider_event_id', 'word_order') }} as last_event_id,
+        {{ last_by('is_by_reference', 'word_order') }} as is_last_by_reference,
+        {{ last_by("case when callback_status = 'succeeded' then amount_minor end", 'word_order') }} as last_success_minor,
+        {{ last_by("case when callback_status = 'succeeded' then provider_event_id end", 'word_order') }} as last_success_event_id
     from ordered
     group by match_id, is_earlier
 

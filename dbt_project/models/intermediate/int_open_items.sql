@@ -186,7 +186,7 @@ aged as (
 final as (
 
     select
-        aged.* exclude (amount_minor),
+        aged.* {{ without('amount_minor') }},
         coalesce(written_off.amount_minor, aged.amount_minor) as amount_minor,
         aged.amount_minor as item_minor,
         case

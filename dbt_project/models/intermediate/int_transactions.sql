@@ -112,7 +112,7 @@ latest as (
     union all
 
     select
-        ordered_repeats.* exclude (age_rank, copy_rank, earlier_copy_rank),
+        ordered_repeats.* {{ without('age_rank, copy_rank, earlier_copy_rank') }},
         redeliveries.redeliveries
     from ordered_repeats
     inner join redeliveries
@@ -174,7 +174,7 @@ final as (
             when totals.movement_type = 'chargeback' then 'chargeback'
             when
                 totals.movement_type in ('fee', 'payout', 'adjustment')
-                and totals.movement_type in (select types.line_type from {{ source('run', 'match_line_types') }} as types)
+                and {{ is_one_of('totals.movement_type', 'types.line_type', source('run', 'match_line_types'), 'types') }}
                 then totals.movement_type
             when totals.movement_type = 'fee' and profile.fee_posting = 'separate' then 'fee'
         end as line_class,

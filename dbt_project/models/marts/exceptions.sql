@@ -189,7 +189,7 @@ changed as (
 
 final as (
 
-    select * exclude (is_undone)
+    select * {{ without('is_undone') }}
     from opened
     union all
     select * from changed
