@@ -212,7 +212,9 @@ def spark_remote() -> str | None:
     """The server that runs on Spark use (`$ZENTRA_SPARK_REMOTE`), null for Sail within the process."""
     remote = os.environ.get(SPARK_VARIABLE) or None
     if remote is not None and not remote.startswith("sc://"):
-        raise UsageError(f"{SPARK_VARIABLE} is {remote!r}: set it to a Spark Connect server, such as sc://localhost:15002")
+        raise UsageError(
+            f"{SPARK_VARIABLE} is {remote!r}: set it to a Spark Connect server, such as sc://localhost:15002"
+        )
     return remote
 
 

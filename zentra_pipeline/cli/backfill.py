@@ -51,6 +51,7 @@ def _as_of(value: str) -> datetime | str:
     help="Judge callbacks as known at this instant, YYYY-MM-DDTHH:MM:SSZ, or each window's as known at its own review "
     "cut-off.  [default: a run's recorded one, else when it is created]",
 )
+@options.target
 @options.acting
 @options.confirmed
 @options.home

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zentra_pipeline import identifiers
+from zentra_pipeline import identifiers, settings
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.settings import DEFAULT_HOME, HOME_VARIABLE, Home
 
@@ -141,6 +141,23 @@ owner = click.option(
     required=True,
     callback=checked(name_of_person),
     help="Default owner of exceptions.",
+)
+
+
+def _executing_on(context: click.Context, parameter: click.Parameter, engine: str | None) -> None:
+    """Have the runs of this process executed on an engine, as `$ZENTRA_ENGINE` would."""
+    del context, parameter
+    if engine is not None:
+        os.environ[settings.ENGINE_VARIABLE] = engine
+
+
+target = click.option(
+    "--target",
+    type=click.Choice(settings.ENGINES),
+    expose_value=False,
+    callback=_executing_on,
+    help="What executes the models: DuckDB in this process, or a Spark Connect server ($ZENTRA_SPARK_REMOTE; Sail in "
+    "this process without one). The results are the same.  [default: $ZENTRA_ENGINE, else duckdb]",
 )
 acting = click.option(
     "--actor",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--no-settlement", is_flag=True, help="The provider settled nothing in the window: its file is one without lines."
 )
+@options.target
 @options.acting
 @options.confirmed
 @options.home

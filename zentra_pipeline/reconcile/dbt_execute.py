@@ -66,7 +66,7 @@ def build(
     """
     name = settings.engine()
     statements = dbt_project.statements(kind, name)
-    with _engine(name, connection, statements, folder) as engine:
+    with _engine(name, connection, kind, folder) as engine:
         unread = _UnreadTables(engine, statements, read_afterwards)
         results = _execute(engine, statements, on_node or (lambda name: None), unread)
         if not any(result.status in ("error", "fail") for result in results):
@@ -149,16 +149,16 @@ class DuckDBEngine:
 def _engine(
     name: dbt_project.Target,
     connection: duckdb.DuckDBPyConnection,
-    statements: Sequence[CompiledNode],
+    kind: RunKind,
     folder: Path | None,
 ) -> Iterator[Engine]:
     if name == dbt_project.DUCKDB:
-        yield DuckDBEngine(connection, statements)
+        yield DuckDBEngine(connection, dbt_project.statements(kind))
         return
     from zentra_pipeline.reconcile import spark_engine  # its client takes a second to import
 
     with tempfile.TemporaryDirectory(prefix="zentra-spark-", dir=settings.spark_files() or folder) as own:
-        engine = spark_engine.SparkEngine(connection, Path(own), statements)
+        engine = spark_engine.SparkEngine(connection, Path(own), kind)
         try:
             yield engine
         finally:

@@ -201,7 +201,9 @@ def _compiled_nodes(target: Target) -> tuple[Any, dict[str, Any]]:
         made_in = target_folder() if target == DUCKDB else target_folder() / target
         try:
             parsed = _dbt(None, target, made_in, "parse")
-            compiled = _dbt(parsed, target, made_in, "compile", "--exclude", "resource_type:seed", "resource_type:unit_test")
+            compiled = _dbt(
+                parsed, target, made_in, "compile", "--exclude", "resource_type:seed", "resource_type:unit_test"
+            )
         finally:
             DuckDBConnectionManager.close_all_connections()
             if before is None:

@@ -1,12 +1,14 @@
 """Executes the statements of a run on a server that speaks Spark Connect: Sail or Spark, by one client (ADR 0078).
 
 What the models may see goes to the server as Parquet files that DuckDB writes, each table that a model makes is Parquet
-files that the server writes, and what a run reads afterwards comes back from those into the run's DuckDB, which sorts and
-writes what is published. Sessions share nothing but the folder of one run. Does not belong here: the order of statements
-(dbt_execute), their text (spark_statements).
+files that the server writes, and what a run reads afterwards comes back from those into the run's DuckDB, which sorts
+and writes what is published. Runs share no names on the server, and no files. Does not belong here: the order of
+statements (dbt_execute), their text (spark_statements).
 """
 
+import os
 import shutil
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,8 +18,9 @@ import duckdb
 
 from zentra_pipeline import settings, sql_text
 from zentra_pipeline.errors import RunFailedError, UsageError
-from zentra_pipeline.reconcile import spark_statements
+from zentra_pipeline.reconcile import dbt_project, spark_statements
 from zentra_pipeline.reconcile.dbt_project import CompiledNode
+from zentra_pipeline.reconcile.run_kinds import RunKind
 
 # Sail adds beyond 64 bits without a word: below this total no sum of the models comes near them.
 _MOST_IN_ALL: Final = 10**17
@@ -30,10 +33,11 @@ _FIRST_WAIT_MS: Final = 100
 class SparkEngine:
     """One run's session with the server, and the folder of its files, which is emptied first and gone afterwards."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, statements: Sequence[CompiledNode]) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, kind: RunKind) -> None:
         self._connection = connection
         self._folder = folder
-        self._statements = statements
+        self._statements = dbt_project.statements(kind, dbt_project.SPARK)
+        self._of_duckdb = dbt_project.statements(kind)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self._session = _session()
@@ -90,21 +94,22 @@ class SparkEngine:
         shutil.rmtree(self._folder / spark_statements.view_of(statement.table), ignore_errors=True)
 
     def bring_back(self, names: Collection[str] | None) -> None:
-        """Have what a run reads afterwards, tables and views by name, as tables of its DuckDB database."""
-        for one in self._statements:
-            if one.table is None or not (names is None or one.table.split(".")[1] in names):
-                continue
-            view = spark_statements.view_of(one.table)
+        """Have what a run reads afterwards, models by name, or all, in its DuckDB database.
+
+        Views are DuckDB's own, over the tables that they read: the bytes of a published file depend on what made its
+        columns, a table or a view.
+        """
+        for one in _read_for(names, self._of_duckdb):
             if one.materialized == "view":
-                listed = ", ".join(f"`{name}`" for name in one.columns)
-                self._write(f"{view}__read", self._session.sql(f"select {listed} from `{view}`"))
-                view = f"{view}__read"
+                self._connection.execute(f"create or replace view {one.relation} as (\n{one.sql}\n)")
+                continue
+            assert one.table is not None
             definitions = ", ".join(f'"{name}" {data_type}' for name, data_type in one.columns.items())
-            self._connection.execute(f"create or replace table {one.table} ({definitions})")
-            if files := _files(self._folder / view):
+            self._connection.execute(f"create or replace table {one.relation} ({definitions})")
+            if files := _files(self._folder / spark_statements.view_of(one.table)):
                 scan = f"read_parquet([{', '.join(map(sql_text.file_literal, files))}], hive_partitioning = false)"
                 listed = ", ".join(f'"{name}"' for name in one.columns)
-                self._connection.execute(f"insert into {one.table} select {listed} from {scan}")
+                self._connection.execute(f"insert into {one.relation} select {listed} from {scan}")
 
     def _make_parts(self, statement: CompiledNode) -> None:
         for view, sql in statement.parts:
@@ -134,10 +139,26 @@ class SparkEngine:
         frame.createOrReplaceTempView(view)
 
 
+def _read_for(names: Collection[str] | None, statements: Sequence[CompiledNode]) -> list[CompiledNode]:
+    """The models in the place of these names, and what the views among them read, in the order of the statements."""
+    models = {one.unique_id: one for one in statements if one.table is not None}
+    waiting = [node for node, one in models.items() if names is None or str(one.table).split(".")[1] in names]
+    found: set[str] = set()
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            if models[node].materialized == "view":
+                waiting += models[node].parents
+    return [one for node, one in models.items() if node in found]
+
+
 def _session() -> Any:
     try:
-        from pyspark.sql.connect.client.retries import DefaultPolicy
-        from pyspark.sql.connect.session import SparkSession
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its views on pandas, which is not used here
+            from pyspark.sql.connect.client.retries import DefaultPolicy
+            from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise UsageError(
             f"{settings.ENGINE_VARIABLE} is spark, and the client for it is not installed ({error}): "
@@ -145,11 +166,13 @@ def _session() -> Any:
         ) from error
     remote = settings.spark_remote() or _own_server()
     try:
-        session = SparkSession.builder.remote(remote).create()
-        session.client.set_retry_policies(
-            [DefaultPolicy(max_retries=_RETRIES, initial_backoff=_FIRST_WAIT_MS, max_backoff=1000)]
-        )
-        session.conf.set("spark.sql.session.timeZone", "UTC")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            session = SparkSession.builder.remote(remote).create()
+            session.client.set_retry_policies(
+                [DefaultPolicy(max_retries=_RETRIES, initial_backoff=_FIRST_WAIT_MS, max_backoff=1000)]
+            )
+            session.conf.set("spark.sql.session.timeZone", "UTC")
     except Exception as error:
         raise RunFailedError(
             f"no Spark Connect server answers at {remote}, so nothing was run: {_first_line(error)}; "
@@ -168,6 +191,7 @@ def _own_server() -> str:
             f"{settings.ENGINE_VARIABLE} is spark and {settings.SPARK_VARIABLE} is not set: set it to a server "
             "(sc://host:15002), or pip install pysail for one within this process"
         ) from error
+    os.environ.setdefault("RUST_LOG", "error")  # what its log says is nothing for who runs a command
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     _OWN_SERVERS.append(server)
@@ -214,7 +238,7 @@ def _check_amounts(connection: duckdb.DuckDBPyConnection, table: str, columns: I
     for name, total in zip(amounts, totals, strict=True):
         if total > _MOST_IN_ALL:
             raise RunFailedError(
-                f"{name} of {table} comes to {total} in all, more than the {_MOST_IN_ALL} that a run on Spark is given; "
+                f"{name} of {table} comes to {total} in all, more than the {_MOST_IN_ALL} of a run on Spark; "
                 f"run it on DuckDB ({settings.ENGINE_VARIABLE}=duckdb)"
             )
 

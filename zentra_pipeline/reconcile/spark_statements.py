@@ -1,8 +1,8 @@
 """The compiled statements as Spark and Sail execute them: what dbt compiled for the target `spark`, made fit for both.
 
-The models' macros carry what differs (dbt_project/macros/portable.sql). What is left is of the text: names of tables and
-types, quotes within literals, `* except (…)`, which Sail has not, and CTEs that are used twice, which both servers would
-make twice and which are tables of their own here (ADR 0078). Does not belong here: compiling, executing.
+The models' macros carry what differs (dbt_project/macros/portable.sql). What is left is of the text: names of tables
+and types, quotes within literals, `* except (…)`, which Sail has not, and CTEs that are used twice, which both servers
+would make twice and which are tables of their own here (ADR 0078). Does not belong here: compiling, executing.
 """
 
 import re
@@ -185,7 +185,7 @@ def _used_twice(ctes: Mapping[str, str], select: str) -> set[str]:
                 uses[name] += times
 
     count(select, 1)
-    for name, body in reversed(ctes.items()):
+    for name, body in reversed(list(ctes.items())):
         if uses[name] > 1 and (_WORK.search(body) or any(read in ctes for read in _reads(body))):
             kept.add(name)
             count(body, 1)
