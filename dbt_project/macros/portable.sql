@@ -114,9 +114,9 @@
     except ({{ columns }})
 {%- endmacro %}
 
-{# Behind `*`: one column with another value, which is given or called with. #}
-{% macro with_other(column, expression=none) -%}
-    {{ return(adapter.dispatch('with_other', 'zentra')(column, expression or caller())) }}
+{# Behind `*`: one column with another value. #}
+{% macro with_other(column, expression) -%}
+    {{ return(adapter.dispatch('with_other', 'zentra')(column, expression)) }}
 {%- endmacro %}
 
 {% macro default__with_other(column, expression) -%}

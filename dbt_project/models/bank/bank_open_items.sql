@@ -16,12 +16,11 @@ payouts as (
 final as (
 
     select
-        open_items.* {% call with_other('is_overdue') %}
-            case
-                when open_items.item_type = 'ledger_transaction'
-                    then open_items.age_business_days > coalesce(payouts.bank_lag_days, 3)
-                else open_items.is_overdue
-            end{% endcall %}
+        open_items.* {{ with_other(
+            'is_overdue',
+            "case when open_items.item_type = 'ledger_transaction'"
+            ~ " then open_items.age_business_days > coalesce(payouts.bank_lag_days, 3) else open_items.is_overdue end"
+        ) }}
     from open_items
     left join payouts
         on

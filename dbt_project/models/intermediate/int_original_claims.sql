@@ -233,8 +233,8 @@ presented as (
         where is_settled or line_type = 'payment'
         group by original, currency
         having
-                count(related_lines.presentment_currency) = count(*)
-                and min(related_lines.presentment_currency) = max(related_lines.presentment_currency)
+            count(related_lines.presentment_currency) = count(*)
+            and min(related_lines.presentment_currency) = max(related_lines.presentment_currency)
     ) as stated
     left join posted on stated.original = posted.original_reference and stated.currency = posted.currency
     where stated.payments > 0 or posted.original_reference is null
