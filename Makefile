@@ -8,7 +8,7 @@ DEMO_HOME ?= data/demo
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo ui test test-ci test-postgresql test-history test-all lint dbt-docs format bench lock sbom audit clean
+.PHONY: help setup demo ui test test-ci test-postgresql test-history test-engines test-all lint dbt-docs format bench lock sbom audit clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -43,6 +43,9 @@ test-postgresql: setup  ## the tests marked on_postgresql, with every store in P
 
 test-history: setup  ## scenarios and cases, every run held to what it would say had it read all of the past
 	ZENTRA_TEST_WHOLE_HISTORY=1 $(PYTEST) tests/scenarios tests/cases
+
+test-engines: setup  ## scenarios and cases, every run made on Sail too and held to the same bytes
+	ZENTRA_TEST_ENGINES=1 $(PYTEST) -m "slow or not slow" tests/scenarios tests/cases
 
 test-all: setup  ## the slow ones too
 	ZENTRA_FUZZ_EXAMPLES=100 $(PYTEST) -m "slow or not slow"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import engines, quick, whole_history
 from tests.support import postgres as postgres_server
-from tests.support import quick, whole_history
 from zentra_pipeline.settings import DATABASE_VARIABLE
 
 os.environ.setdefault("ZENTRA_KEY_PASSPHRASE", "for tests only")
@@ -48,6 +48,16 @@ def _whole_history() -> Iterator[None]:
         yield
         return
     with whole_history.compared_with_whole_history():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _both_engines() -> Iterator[None]:
+    """Where it is asked for, every run is made on Sail too, and publishes the same bytes."""
+    if not engines.is_wanted():
+        yield
+        return
+    with engines.both_engines():
         yield
 
 

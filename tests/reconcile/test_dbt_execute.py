@@ -31,7 +31,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Build these statements in an empty database, and return their results."""
 
     def build(*statements: CompiledNode, read: list[str] | None = None) -> list[dbt_execute.NodeResult]:
-        monkeypatch.setattr(dbt_project, "statements", lambda kind: statements)
+        monkeypatch.setattr(dbt_project, "statements", lambda *_: statements)
         with duckdb.connect(str(tmp_path / "window.duckdb")) as connection:
             return dbt_execute.build(connection, started.append, read)
 
@@ -159,7 +159,7 @@ def test_when_progress_cannot_be_recorded_nothing_else_begins(tmp_path: Path, mo
 
     monkeypatch.setenv("ZENTRA_THREADS", "1")
     monkeypatch.setattr(dbt_execute, "ThreadPoolExecutor", Pool)
-    monkeypatch.setattr(dbt_project, "statements", lambda kind: tuple(model(name, "select 1 as n") for name in "abc"))
+    monkeypatch.setattr(dbt_project, "statements", lambda *_: tuple(model(name, "select 1 as n") for name in "abc"))
     with duckdb.connect(str(tmp_path / "window.duckdb")) as connection, pytest.raises(OSError, match="disk full"):
         dbt_execute.build(connection, broken)
     assert started in (["a"], ["a", "b"])

@@ -1,13 +1,35 @@
 """Pandera schemas built from a contract: rows as read, rows as staged. Deciding about rows does not belong here."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from typing import Any, cast
 
-import pandera.polars as pa
 import polars as pl
-from pandera.api.polars.types import PolarsData
 
 from zentra_pipeline.contracts.contract import Contract, FieldType
 from zentra_pipeline.contracts.row_rules import Rule, may_be_null, rules_of, typed_rules
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Have a module that nobody has imported yet look as if it were not installed."""
+    if module in sys.modules:
+        yield
+        return
+    modules = cast(dict[str, Any], sys.modules)
+    modules[module] = None
+    try:
+        yield
+    finally:
+        del modules[module]
+
+
+# Where pyspark is installed (ADR 0078) Pandera imports all of it, which takes a tenth of a second and changes pandas.
+with _without("pyspark"):
+    import pandera.polars as pa
+    from pandera.api.polars.types import PolarsData
 
 
 @cache
