@@ -74,7 +74,7 @@ due as (
 
 subsets as (
 
-    select cast(range as bigint) as subset
+    select cast({{ number_of_range() }} as bigint) as subset
     from range(3, 4096)
 
 ),
@@ -172,6 +172,10 @@ sets_of_lines as (
     ({{ number }} >> ({{ bit }})) % 2 = 1
 {%- endmacro %}
 
+{% macro spark__has_bit(number, bit) -%}
+    shiftright({{ number }}, cast({{ bit }} as int)) % 2 = 1
+{%- endmacro %}
+
 {# 2 to the power of a whole number below 63. #}
 {% macro power_of_two(exponent) -%}
     {{ return(adapter.dispatch('power_of_two', 'zentra')(exponent)) }}
@@ -179,4 +183,8 @@ sets_of_lines as (
 
 {% macro default__power_of_two(exponent) -%}
     (cast(1 as bigint) << ({{ exponent }}))
+{%- endmacro %}
+
+{% macro spark__power_of_two(exponent) -%}
+    shiftleft(cast(1 as bigint), cast({{ exponent }} as int))
 {%- endmacro %}

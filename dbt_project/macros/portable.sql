@@ -101,32 +101,6 @@
 {% macro spark__read_where_used() -%}
 {%- endmacro %}
 
-{# Behind `*`: all columns but these. #}
-{% macro without(columns) -%}
-    {{ return(adapter.dispatch('without', 'zentra')(columns)) }}
-{%- endmacro %}
-
-{% macro default__without(columns) -%}
-    exclude ({{ columns }})
-{%- endmacro %}
-
-{% macro spark__without(columns) -%}
-    except ({{ columns }})
-{%- endmacro %}
-
-{# Behind `*`: one column with another value. #}
-{% macro with_other(column, expression) -%}
-    {{ return(adapter.dispatch('with_other', 'zentra')(column, expression)) }}
-{%- endmacro %}
-
-{% macro default__with_other(column, expression) -%}
-    replace ({{ expression }} as {{ column }})
-{%- endmacro %}
-
-{% macro spark__with_other(column, expression) -%}
-    except ({{ column }}), {{ expression }} as {{ column }}
-{%- endmacro %}
-
 {# An instant as digits, in whose order it is: `20260426120000000000`. #}
 {% macro instant_digits(expression) -%}
     {{ return(adapter.dispatch('instant_digits', 'zentra')(expression)) }}
@@ -164,6 +138,33 @@
 
 {% macro spark__has_match(text, pattern) -%}
     regexp_like({{ text }}, {{ pattern }})
+{%- endmacro %}
+
+{# The column of the table function `range`. #}
+{% macro number_of_range() -%}
+    {{ return(adapter.dispatch('number_of_range', 'zentra')()) }}
+{%- endmacro %}
+
+{% macro default__number_of_range() -%}
+    range
+{%- endmacro %}
+
+{% macro spark__number_of_range() -%}
+    id
+{%- endmacro %}
+
+{# A row for each element of a list, with its place from 1. #}
+{% macro each_of(list, element, place) -%}
+    {{ return(adapter.dispatch('each_of', 'zentra')(list, element, place)) }}
+{%- endmacro %}
+
+{% macro default__each_of(list, element, place) -%}
+    unnest({{ list }}) as {{ element }},
+        generate_subscripts({{ list }}, 1) as {{ place }}
+{%- endmacro %}
+
+{% macro spark__each_of(list, element, place) -%}
+    inline(arrays_zip({{ list }}, sequence(1, size({{ list }})))) as ({{ element }}, {{ place }})
 {%- endmacro %}
 
 {# A text in which each part that fits a regular expression, without groups or escapes, is another text. #}

@@ -65,12 +65,14 @@ def test_parentheses_in_literals_and_comments_close_nothing() -> None:
         spark_statements._parsed("with a as (select 1")
 
 
-def test_star_except_names_the_columns_that_remain() -> None:
+def test_stars_with_exceptions_name_the_columns_in_their_places() -> None:
     query = spark_statements._parsed(
-        "with a as (select 1), b as (select a.* except (y), 1 from x join a on z) select * except (x) from b"
+        "with a as (select 1), b as (select a.* exclude (y), 1 from x join a on z), "
+        "c as (select * replace (f(x, ',') as x, z as y) from a) select * exclude (x) from b"
     )
     found = spark_statements._expanded(query, {"a": ["x", "y", "z"], "b": ["x", "z"]}.__getitem__)
     assert found.ctes["b"] == "select a.x, a.z, 1 from x join a on z"
+    assert found.ctes["c"] == "select f(x, ',') as x, z as y, z from a"
     assert found.select == " select z from b"
 
 
@@ -87,6 +89,7 @@ def test_every_statement_of_the_project_is_in_their_words(kind: dbt_project.RunK
         for text in (other.sql, *(sql for _, sql in other.parts)):
             code = re.sub(r"'(?:[^'\\]|\\.)*'", "''", text)
             left = re.findall(
-                r"\bvarchar\b|\bhugeint\b|//|\bsha256\(|exclude|\* except|arg_m|string_agg|strftime|\"|''''", code
+                r"\bvarchar\b|\bhugeint\b|//|\bsha256\(|exclude|\* replace|unnest|arg_m|string_agg|strftime|\"|''''",
+                code,
             )
             assert left == [], f"{other.name}: {left}"

@@ -1,7 +1,7 @@
 """The compiled statements as Spark and Sail execute them: what dbt compiled for the target `spark`, made fit for both.
 
 The models' macros carry what differs (dbt_project/macros/portable.sql). What is left is of the text: names of tables
-and types, quotes within literals, `* except (…)`, which Sail has not, and CTEs that are used twice, which both servers
+and types, quotes within literals, `* exclude (…)`, which Sail has not, and CTEs that are used twice, which both servers
 would make twice and which are tables of their own here (ADR 0078). Does not belong here: compiling, executing.
 """
 
@@ -23,7 +23,7 @@ _COMMENTS_AND_LITERALS: Final = re.compile(r"--[^\n]*|'(?:[^']|'')*'")
 _CTE: Final = re.compile(r"\s*,?\s*(\w+)\s+as\s+(?:not\s+materialized\s+)?\(")
 _TABLE: Final = re.compile(r"`(\w+)`\.`(\w+)`")
 _READ: Final = re.compile(r"\b(?:from|join)\s+(`?\w+`?(?:\.`?\w+`?)*)(?:\s+as\s+(\w+))?")
-_STAR_EXCEPT: Final = re.compile(r"(?:(\w+)\.)?\*\s+except\s+\(([^()]*)\)")
+_STAR_BUT: Final = re.compile(r"(?:(\w+)\.)?\*\s+(exclude|replace)\s+\(")
 # What makes a CTE worth keeping: without any of it, it is rows of a table as they are read.
 _WORK: Final = re.compile(r"\b(join|group by|distinct|over|union)\b")
 _CAST_TYPE: Final = re.compile(r"\bas (varchar|hugeint|timestamp)\)")
@@ -122,22 +122,43 @@ def _closing(sql: str, at: int) -> int:
 
 
 def _expanded(query: _Query, columns_of: Callable[[str], list[str]]) -> _Query:
-    """The query with the columns that `* except (…)` stands for, which `columns_of` knows of a CTE or table."""
+    """The query with the columns that `* exclude (…)` and `* replace (…)` stand for; `columns_of` knows a relation's."""
 
     def named(body: str) -> str:
-        def columns(found: re.Match[str]) -> str:
-            alias, without = found[1], {name.strip() for name in found[2].split(",")}
-            reads = [(one[1], one[2] or one[1]) for one in _READ.finditer(body)]
-            after = [(one[1], one[2] or one[1]) for one in _READ.finditer(body, found.end())]
-            relation = next((read for read, name in reads if name == alias), None) if alias else after[0][0]
-            if relation is None:
-                raise RunFailedError(f"{alias}.* except (…) names nothing that is read beside it")
-            of = f"{alias}." if alias else ""
-            return ", ".join(f"{of}{name}" for name in columns_of(relation.replace("`", '"')) if name not in without)
-
-        return _STAR_EXCEPT.sub(columns, body)
+        while found := _STAR_BUT.search(body):
+            end = _closing(body, found.end())
+            listed = _listed(body[found.end() : end])
+            others = {} if found[2] == "exclude" else {text.rpartition(" as ")[2].strip(): text for text in listed}
+            without = set() if others else set(listed)
+            of = f"{found[1]}." if found[1] else ""
+            columns = columns_of(_relation(body, found[1], found.end()).replace("`", '"'))
+            names = (others.get(name, f"{of}{name}") for name in columns if name not in without)
+            body = f"{body[: found.start()]}{', '.join(names)}{body[end + 1 :]}"
+        return body
 
     return _Query({name: named(body) for name, body in query.ctes.items()}, named(query.select))
+
+
+def _listed(text: str) -> list[str]:
+    """The parts of a list, apart by commas that are in no parentheses."""
+    parts, depth = [""], 0
+    for piece in re.split(r"('(?:[^']|'')*'|[(),])", text):
+        depth += {"(": 1, ")": -1}.get(piece, 0)
+        if piece == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return [part.strip() for part in parts]
+
+
+def _relation(body: str, alias: str | None, at: int) -> str:
+    """What `alias.*` reads, or `*` the relation of which is named behind it."""
+    if alias is None:
+        return next(found[1] for found in _READ.finditer(body, at))
+    for found in _READ.finditer(body):
+        if alias == (found[2] or found[1]):
+            return found[1]
+    raise RunFailedError(f"{alias}.* names nothing that is read beside it")
 
 
 def _parts(statement: "CompiledNode", query: _Query) -> tuple[dict[str, str], str]:

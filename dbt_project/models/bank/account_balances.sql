@@ -43,7 +43,7 @@ repeated as (
 counted as (
 
     select
-        sums.* {{ without('lines_minor, mismatch_minor') }},
+        sums.* exclude (lines_minor, mismatch_minor),
         sums.lines_minor - coalesce(repeated.repeated_minor, 0) as lines_minor,
         sums.mismatch_minor + coalesce(repeated.repeated_minor, 0) as mismatch_minor
     from sums

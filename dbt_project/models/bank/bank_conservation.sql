@@ -3,7 +3,7 @@
 
 with final as (
 
-    select * {{ with_other('side', "case side when 'settlement' then 'bank' when 'ledger' then 'payout' else side end") }}
+    select * replace (case side when 'settlement' then 'bank' when 'ledger' then 'payout' else side end as side)
     from {{ ref('conservation') }}
 
 )

@@ -4,7 +4,7 @@
 with final as (
 
     select
-        * {{ without('rule') }},
+        * exclude (rule),
         case when rule in ('bank_trace', 'bank_text', 'bank_group') then 'exact_reference' else rule end as rule
     from {{ source('earlier', 'matches') }}
 

@@ -36,8 +36,7 @@ each_reference as (
         line_id,
         currency,
         provider,
-        unnest(found) as reference,
-        generate_subscripts(found, 1) as place
+        {{ each_of('found', 'reference', 'place') }}
     from named
 
 ),

@@ -57,7 +57,7 @@ originals as (
 of_originals as (
 
     select
-        booked.* {{ without('bank_line_id, parent_line_id') }},
+        booked.* exclude (bank_line_id, parent_line_id),
         coalesce(originals.bank_line_id, booked.bank_line_id) as bank_line_id,
         coalesce(originals.parent_line_id, booked.parent_line_id, '') as parent_line_id
     from booked

@@ -16,11 +16,13 @@ payouts as (
 final as (
 
     select
-        open_items.* {{ with_other(
-            'is_overdue',
-            "case when open_items.item_type = 'ledger_transaction'"
-            ~ " then open_items.age_business_days > coalesce(payouts.bank_lag_days, 3) else open_items.is_overdue end"
-        ) }}
+        open_items.* replace (
+            case
+                when open_items.item_type = 'ledger_transaction'
+                    then open_items.age_business_days > coalesce(payouts.bank_lag_days, 3)
+                else open_items.is_overdue
+            end as is_overdue
+        )
     from open_items
     left join payouts
         on

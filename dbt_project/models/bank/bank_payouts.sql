@@ -93,7 +93,7 @@ links as (
 final as (
 
     select
-        known.* {{ without('amount_minor') }},
+        known.* exclude (amount_minor),
         known.amount_minor as paid_out_minor,
         case
             when known.amount_minor <= 0 then cast(0 as bigint)

@@ -36,7 +36,7 @@ reported as (
 
 newest as (
 
-    select * {{ without('age_rank, run_sequence') }}
+    select * exclude (age_rank, run_sequence)
     from reported
     where age_rank = 1
 
@@ -64,7 +64,7 @@ retried as (
 final as (
 
     select
-        newest.* {{ without('trace_id, statement_text, retries_payout_id') }},
+        newest.* exclude (trace_id, statement_text, retries_payout_id),
         case when shared_ids.payout_id is null then newest.payout_id else newest.provider || ':' || newest.payout_id end as name,
         coalesce(newest.trace_id, '') as trace_id,
         coalesce(newest.statement_text, '') as statement_text,

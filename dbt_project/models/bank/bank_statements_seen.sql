@@ -25,7 +25,7 @@ deliveries as (
 
 in_force as (
 
-    select * {{ without('age_rank') }}
+    select * exclude (age_rank)
     from deliveries
     where age_rank = 1
 

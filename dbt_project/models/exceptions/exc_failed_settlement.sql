@@ -18,7 +18,7 @@ open_items as (
 parts as (
 
     select
-        lines.* {{ without('gross_minor') }},
+        lines.* exclude (gross_minor),
         case
             when open_items.amount_minor <> open_items.item_minor or lines.written_off_minor <> 0 then open_items.amount_minor
             else lines.gross_minor

@@ -136,7 +136,7 @@ first_deliveries as (
     union all
 
     select
-        ordered_repeats.* {{ without('delivery_rank, copy_rank') }},
+        ordered_repeats.* exclude (delivery_rank, copy_rank),
         payloads.deliveries,
         payloads.payloads
     from ordered_repeats

@@ -29,7 +29,7 @@ ordered as (
 
 newest as (
 
-    select * {{ without('state_rank') }}
+    select * exclude (state_rank)
     from ordered
     where state_rank = 1
 
@@ -38,7 +38,7 @@ newest as (
 final as (
 
     select
-        newest.* {{ without('owner, lane, status, resolution') }},
+        newest.* exclude (owner, lane, status, resolution),
         newest.owner as published_owner,
         newest.lane as published_lane,
         coalesce(decided.owner, newest.owner) as owner,

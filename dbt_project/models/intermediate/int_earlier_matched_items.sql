@@ -262,7 +262,7 @@ ordered_legs as (
 
 final as (
 
-    select * {{ without('age_rank, file_sequence, row_number') }}
+    select * exclude (age_rank, file_sequence, row_number)
     from ordered_legs
     where age_rank = 1
 

@@ -12,7 +12,7 @@ with found as (
 
     union all
 
-    select * {{ without('is_undone, exception_id') }}
+    select * exclude (is_undone, exception_id)
     from {{ ref('int_decided_breaks') }}
     where not is_undone
 
@@ -68,7 +68,7 @@ one_a_subject as (
 final as (
 
     select
-        one_a_subject.* {{ without('subject_rank') }},
+        one_a_subject.* exclude (subject_rank),
         reason_types.exception_type is not null and one_a_subject.match_id is null as is_reason,
         coalesce(last_occurrences.occurrence, 0) as last_occurrence,
         last_occurrences.exception_id as last_exception_id,

@@ -186,7 +186,7 @@ aged as (
 final as (
 
     select
-        aged.* {{ without('amount_minor') }},
+        aged.* exclude (amount_minor),
         coalesce(written_off.amount_minor, aged.amount_minor) as amount_minor,
         aged.amount_minor as item_minor,
         case

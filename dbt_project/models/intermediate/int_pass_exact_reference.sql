@@ -9,7 +9,7 @@ with scope as (
 
 items as (
 
-    select * {{ without('is_decided') }}
+    select * exclude (is_decided)
     from {{ ref('int_unpaired_items') }}
     where not is_decided
 

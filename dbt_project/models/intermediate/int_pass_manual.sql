@@ -91,7 +91,7 @@ matched as (
 outcomes as (
 
     select
-        items.* {{ without('compared_currency, compared_minor') }},
+        items.* exclude (compared_currency, compared_minor),
         named_items.decided_currency as compared_currency,
         named_items.decided_minor as compared_minor,
         'matched' as disposition,

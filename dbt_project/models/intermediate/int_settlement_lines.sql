@@ -154,7 +154,7 @@ latest as (
     union all
 
     select
-        ordered_repeats.* {{ without('age_rank, copy_rank') }},
+        ordered_repeats.* exclude (age_rank, copy_rank),
         redeliveries.redeliveries,
         redeliveries.in_file = 1 as is_line_in_file
     from ordered_repeats

@@ -112,7 +112,7 @@ latest as (
     union all
 
     select
-        ordered_repeats.* {{ without('age_rank, copy_rank, earlier_copy_rank') }},
+        ordered_repeats.* exclude (age_rank, copy_rank, earlier_copy_rank),
         redeliveries.redeliveries
     from ordered_repeats
     inner join redeliveries

@@ -189,7 +189,7 @@ changed as (
 
 final as (
 
-    select * {{ without('is_undone') }}
+    select * exclude (is_undone)
     from opened
     union all
     select * from changed

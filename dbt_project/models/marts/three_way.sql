@@ -35,7 +35,7 @@ callback_states as (
 open_items as (
 
     select
-        * {{ with_other('amount_minor', 'item_minor') }},
+        * replace (item_minor as amount_minor),
         coalesce(nullif(normalized_reference, ''), nullif(provider_reference, '')) as reference,
         line_class as callback_class,
         {{ money_direction('line_class', 'amount_minor') }} as direction
