@@ -122,7 +122,7 @@ def _closing(sql: str, at: int) -> int:
 
 
 def _expanded(query: _Query, columns_of: Callable[[str], list[str]]) -> _Query:
-    """The query with the columns that `* exclude (…)` and `* replace (…)` stand for; `columns_of` knows a relation's."""
+    """The query with the columns that `* exclude (…)` and `* replace (…)` stand for; `columns_of` has them."""
 
     def named(body: str) -> str:
         while found := _STAR_BUT.search(body):

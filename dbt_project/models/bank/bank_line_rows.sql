@@ -125,7 +125,7 @@ stated_days as (
     from of_originals
     where statement_type = 'statement'
     group by bank_line_id, currency, amount_minor
-    having count(distinct booked_on) = 1
+    having count(distinct of_originals.booked_on) = 1
 
 ),
 
