@@ -1,5 +1,6 @@
 """Bytes whose time is over go, each replaced by a tombstone; nothing goes that is not sealed, shared, or held."""
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -10,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.upkeep.conftest import CARDS, Copies, Copy
-from zentra_pipeline import cli
+from zentra_pipeline import blobs, cli
 from zentra_pipeline.closeout import verify
 from zentra_pipeline.config.privacy import load_privacy
-from zentra_pipeline.errors import ConfigurationError, UsageError, VerificationError
+from zentra_pipeline.errors import ConfigurationError, DamagedFilesError, UsageError, VerificationError
 from zentra_pipeline.ingest import landing
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox, tombstones
 from zentra_pipeline.upkeep import backup, doctor, rebuild, retention
 from zentra_pipeline.upkeep.reperform import reperform
@@ -186,3 +188,30 @@ def test_it_is_asked_for_twice_and_a_rule_is_needed(copy: Copy, capsys: pytest.C
         says(copy, text)
         with pytest.raises(ConfigurationError, match=r"privacy\.yml: (retention|holds)\."):
             load_privacy(copy.paths)
+
+
+def test_where_hosts_share_files_they_go_from_the_object_store_for_good(
+    copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each deleted file is taken out there first; taking it out again is no error."""
+    says(copy, RULE)
+    taken: list[str] = []
+    with monkeypatch.context() as watched:
+        watched.setattr(blobs, "delete", lambda _paths, relative, digest: taken.append(f"{relative} {digest}"))
+        deleted = retention.apply(copy.tenant, "ana", after(copy, 31))
+    assert taken == [f"landing/{each.sha256} {each.sha256}" for each in deleted]
+    home = Home(tmp_path / "shared")
+    paths = home.tenant("acme")
+    paths.landing.mkdir(parents=True)
+    home.storage.write_text("url: memory://retention\n", encoding="utf-8")
+    digest = hashlib.sha256(b"rows").hexdigest()
+    (paths.landing / digest).write_bytes(b"rows")
+    blobs.push(paths, f"landing/{digest}", digest)
+    (paths.landing / digest).unlink()
+    blobs.pull(paths, {f"landing/{digest}": digest})
+    assert (paths.landing / digest).read_bytes() == b"rows"
+    (paths.landing / digest).unlink()
+    for _ in range(2):
+        blobs.delete(paths, f"landing/{digest}", digest)
+    with pytest.raises(DamagedFilesError, match="is not in memory://retention"):
+        blobs.pull(paths, {f"landing/{digest}": digest})

@@ -26,15 +26,19 @@ def record(home: Home, tenant: str) -> None:
 
 def write(home: Home, tenant: str, what: str, options: Mapping[str, Any]) -> None:
     """Add a command; nothing where the tenant has no store yet, or one that cannot be written."""
+    from zentra_pipeline import blobs
     from zentra_pipeline.store import audit
     from zentra_pipeline.store.engine import operational_store
     from zentra_pipeline.store.place import operational_place
     from zentra_pipeline.store.sqlite import read_only_uri
+    from zentra_pipeline.tenants import tenancy
 
     paths = home.tenant(tenant)
     try:
         place = operational_place(paths)
-        if not place.is_made or (place.schema is None and read_only_uri(place.file) is not None):
+        if not place.is_made and not (blobs.are_shared(paths) and tenant in tenancy.names(home)):
+            return  # a host that shares files learns where the store is by its first command
+        if place.is_made and place.schema is None and read_only_uri(place.file) is not None:
             return
         entry = audit.Entry(
             at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
