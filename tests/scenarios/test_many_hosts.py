@@ -22,6 +22,8 @@ from zentra_pipeline.store import configuration, models
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.tenants.tenant import Tenant
+from zentra_pipeline.upkeep import doctor, rebuild
+from zentra_pipeline.upkeep.finding import ERROR
 
 pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("postgres", "stores_reopened")]
 
@@ -95,6 +97,10 @@ def test_two_hosts_come_to_what_one_machine_comes_to(tmp_path: Path, url: str, a
     assert reported(again) == alone
     assert close_again(again) == "sealed"
     assert verified(again).holds
+    findings = [finding for diagnosis in doctor.examine(again.home) for finding in diagnosis.findings]
+    assert [finding for finding in findings if finding.severity == ERROR] == []
+    remade = rebuild.rebuild(again.tenant)
+    assert (remade.holds, [seal.verdict for seal in remade.seals]) == (True, ["equal"])
 
 
 def close_again(world: World) -> str:

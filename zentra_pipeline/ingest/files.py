@@ -289,6 +289,7 @@ def _commit(arrived: Sequence[_Arrived], registrations: Sequence[Sequence[Staged
     facts = [arrivals.facts(command, staged) for command, staged, _ in new]
     for (command, staged, row), known in zip(new, facts, strict=True):
         mappings.keep(command.paths.landing, command.mapping)
+        mappings.share(command.paths, command.mapping)
         landing.keep(command.paths, staged.arrival.landed)
         arrivals.place(command, staged.arrival, row, known)
     with new[0][0].tenant.writing() as connection:

@@ -7,7 +7,7 @@ the profiles (config).
 from pathlib import Path
 from typing import Final, TypeGuard
 
-from zentra_pipeline import durable_files
+from zentra_pipeline import blobs, durable_files, holders
 from zentra_pipeline.config.bank_profile import KIND, load_bank
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.errors import ConfigurationError, VerificationError
@@ -76,6 +76,24 @@ def keep(landing: Path, mapping: Mapping | None) -> None:
     durable_files.sync_file(arriving)
     arriving.replace(target)
     durable_files.sync_folder(folder)
+
+
+def share(paths: TenantPaths, mapping: Mapping | None) -> None:
+    """See that what was kept is where hosts share files; its name is the beginning of its digest."""
+    if is_kept(mapping):
+        name = mapping.digest()[:_DIGITS]
+        blobs.push_as(paths, Path("landing", _FOLDER, name), name, paths.landing / _FOLDER / f"{name}.json")
+
+
+def fetch(paths: TenantPaths, format: str) -> None:
+    """Bring what a registered format names here, where hosts share files; `recorded` checks it."""
+    _, _, name = format.partition(":")
+    file = paths.landing / _FOLDER / f"{name}.json"
+    if name and blobs.are_shared(paths) and not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        arriving = file.with_suffix(f".{holders.file_suffix()}")
+        blobs.pull_to(paths, Path("landing", _FOLDER, name), name, arriving)
+        arriving.replace(file)
 
 
 def recorded(landing: Path, kind: str, format: str) -> tuple[str, Mapping | None]:

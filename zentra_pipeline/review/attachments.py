@@ -117,6 +117,7 @@ def find(paths: TenantPaths, log: Sequence[Decision], sha256: str) -> tuple[Atta
 
 
 def _read(paths: TenantPaths, sha256: str) -> bytes:
+    blobs.pull(paths, {f"{paths.attachments.name}/{sha256}": sha256})
     try:
         content = path_of(paths, sha256).read_bytes()
     except FileNotFoundError:

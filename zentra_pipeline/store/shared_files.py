@@ -51,6 +51,11 @@ def pull_all(paths: TenantPaths) -> None:
             blobs.pull(paths, _published(connection, with_old=True))
 
 
+def formats(connection: Connection) -> list[str]:
+    """The formats that files were registered with, each once."""
+    return sorted(connection.execute(select(files.c.format).distinct()).scalars())
+
+
 def _pull_new(paths: TenantPaths, connection: Connection) -> None:
     """Pull what the snapshot names for readers, unless nothing was recorded since this process last did."""
     state = _state(connection)

@@ -34,7 +34,7 @@ from zentra_pipeline.store import copying
 from zentra_pipeline.store.place import MARKER
 from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.tenants.tenant import Tenant
-from zentra_pipeline.upkeep import rebuild, records
+from zentra_pipeline.upkeep import fetched, rebuild, records
 from zentra_pipeline.upkeep.records import Records
 
 FORM: Final = 1
@@ -44,6 +44,8 @@ _MOST_LISTED: Final = 512 * 1024 * 1024  # bytes of the list: some four million 
 _PIECE: Final = 1024 * 1024
 # Folders of a tenant whose files are in the archive where its store names them, and those that are derived.
 _NAMED: Final = frozenset(("landing", "staged", "lake", "closeouts", "attachments"))
+# Where hosts share files, and what is in this one's cache: what is restored is a home in its own folder.
+_OF_THE_HOST: Final = ("storage.yml", "cache.jsonl")
 _DERIVED: Final = frozenset(("heads", "row_keys", "scratch", "locks", "rebuild"))
 _OF_THE_STORE: Final = ("ops.", "catalog.duckdb", "control.", "worker.lock", "postgresql.json")
 
@@ -213,6 +215,7 @@ def _write_members(home: Home, scratch: Path, archive: tarfile.TarFile, now: dat
     for tenant in tenancy.tenants(home):
         copied = Tenant(tenant.home, tenant.name, copy.tenant(tenant.name))
         copied.paths.root.mkdir(parents=True)
+        fetched.everything(tenant)
         copying.copy_operational_store(tenant.paths, copied.paths)
         known = records.read(copied)
         members.add(f"{_STORES}/{tenant.name}/ops.db", copied.paths.operational_store)
@@ -270,7 +273,7 @@ def _named_files(paths: TenantPaths, known: Records) -> dict[str, str | None]:
 def _beside(root: Path, folders: frozenset[str]) -> Iterator[Path]:
     """Configuration and keys: every file below a folder but those of `folders`, stores, locks and temporary names."""
     for path in sorted(root.iterdir()):
-        if path.name in folders or path.name.startswith((".", *_OF_THE_STORE)):
+        if path.name in folders or path.name.startswith((".", *_OF_THE_STORE)) or path.name in _OF_THE_HOST:
             continue
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and not file.is_symlink() and not file.name.startswith(".") and file.name != "lock":

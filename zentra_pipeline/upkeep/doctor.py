@@ -17,6 +17,7 @@ from zentra_pipeline.tenants import tenancy
 from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import (
     bank_checks,
+    fetched,
     file_checks,
     queue_checks,
     reader_checks,
@@ -119,6 +120,10 @@ def _examine_tenant(tenant: Tenant, report: Progress) -> Diagnosis:
         return Diagnosis(tenant.name, (_garbled("store", error),), tuple(CHECKS))
     if _errors(found):
         return Diagnosis(tenant.name, tuple(found), tuple(CHECKS))
+    try:
+        fetched.everything(tenant)
+    except ZentraError as error:  # what is here is looked at
+        found.append(Finding("objects", "storage.yml", ERROR, str(error), "restore the object, or the store's rights"))
     try:
         kept = records.read(tenant)
     except Exception as error:  # whatever damage makes of a record

@@ -15,7 +15,7 @@ from typing import Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, locks
+from zentra_pipeline import blobs, durable_files, locks
 from zentra_pipeline.closeout import closing, period_closing
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.events import segment_rows
@@ -30,7 +30,7 @@ from zentra_pipeline.store.event_log import Entry
 from zentra_pipeline.store.file_facts import FileFacts
 from zentra_pipeline.store.runs import Revision
 from zentra_pipeline.tenants.tenant import Tenant
-from zentra_pipeline.upkeep import evidence, records, remake
+from zentra_pipeline.upkeep import evidence, fetched, records, remake
 from zentra_pipeline.upkeep.records import Records, RevisionKey
 
 WORKSPACE: Final = "rebuild"
@@ -135,6 +135,7 @@ def rebuild(tenant: Tenant, progress: Progress | None = None) -> Rebuilt:
     VerificationError when landed bytes are damaged or do not come to the rows registered, or when the store is older
     than what was published; nothing is changed then.
     """
+    fetched.everything(tenant)
     store_age.require_newest(tenant.paths)
     with _alone(tenant), remake.workspace(tenant.paths, WORKSPACE) as made:
         work = _Work(made, records.read(tenant), progress or _silent)
@@ -341,6 +342,8 @@ def _put_in_place(work: _Work) -> list[str]:
             made.replace(target)
             durable_files.sync_folder(target.parent)
             replaced.append(path)
+    for path in replaced:
+        blobs.push(work.paths, path, landing.digest_of(work.paths.root / path) or "")
     _record_digests(work)
     shutil.rmtree(work.paths.root / row_keys.FOLDER, ignore_errors=True)  # each run writes those it lacks
     landing.discard_arriving(work.paths)

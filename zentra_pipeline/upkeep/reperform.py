@@ -22,7 +22,7 @@ from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.runs import Revision
 from zentra_pipeline.tenants.tenancy import require_tenant
 from zentra_pipeline.tenants.tenant import Tenant
-from zentra_pipeline.upkeep import evidence, records, remake
+from zentra_pipeline.upkeep import evidence, fetched, records, remake
 from zentra_pipeline.upkeep.records import Records
 
 INPUTS: Final = "inputs"
@@ -88,6 +88,7 @@ def reperform(
 
     UsageError when it never was published; VerificationError when what it was made from is damaged.
     """
+    fetched.everything(tenant)
     kept = records.read(tenant)
     run = kept.runs_by_id.get(run_id)
     if run is None or not run.revision:
@@ -109,8 +110,9 @@ def reperform(
 def reperform_bundle(home: Home, bundle: Path, progress: Progress | None = None) -> Reperformed:
     """Make the run that a bundle seals again and compare it with that bundle; errors as reperform's."""
     claim = claim_of_bundle(bundle)
-    tenant = str(_payload(bundle)["tenant"])
-    return _reperform(records.read(require_tenant(home, tenant)), claim, progress or _silent)
+    tenant = require_tenant(home, str(_payload(bundle)["tenant"]))
+    fetched.everything(tenant)
+    return _reperform(records.read(tenant), claim, progress or _silent)
 
 
 def claim_of_bundle(bundle: Path) -> Claim:
