@@ -168,14 +168,20 @@ def test_a_lock_of_the_home_is_tried_without_waiting(acme: Tenant, tmp_path: Pat
 _HOLDER = """
 import sys
 from pathlib import Path
+from zentra_pipeline.store import postgresql
+postgresql._IDLE_TIMEOUT = "500ms"
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants.tenant import Tenant
 from tests.store.test_leases import LOCK, record
 acme = Tenant.of(Home(Path(sys.argv[1])), "acme")
 with acme.holding(LOCK):
     print("held", flush=True)
-    sys.stdin.readline()
     try:
+        if sys.argv[2:] == ["within a transaction"]:
+            with acme.writing():
+                print("writing", flush=True)
+                sys.stdin.readline()
+        sys.stdin.readline()
         record(acme, "stopped")
     except Exception as cause:
         print(type(cause).__name__, cause, flush=True)
@@ -183,8 +189,8 @@ with acme.holding(LOCK):
 
 
 @contextmanager
-def holder(tenant: Tenant) -> "Iterator[subprocess.Popen[str]]":
-    command = [sys.executable, "-c", _HOLDER, str(tenant.home.root)]
+def holder(tenant: Tenant, *where: str) -> "Iterator[subprocess.Popen[str]]":
+    command = [sys.executable, "-c", _HOLDER, str(tenant.home.root), *where]
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root, env=dict(os.environ)
@@ -231,3 +237,19 @@ def test_a_process_that_died_holds_up_nobody_on_its_own_machine(tmp_path: Path) 
         with there.holding(LOCK):
             record(there, "next")
     assert recorded(here) == ["next"]
+
+
+@pytest.mark.ci
+@pytest.mark.usefixtures("postgres")
+def test_a_process_that_is_stopped_within_a_transaction_holds_up_nobody_for_ever(tmp_path: Path) -> None:
+    here = tenant_of_leases(tmp_path / "here")
+    with holder(here, "within a transaction") as stopped:
+        assert stopped.stdout is not None
+        assert stopped.stdout.readline() == "writing\n"
+        stopped.send_signal(signal.SIGSTOP)
+        record(here, "another")  # once the server has ended the session of the one that is stopped
+        stopped.send_signal(signal.SIGCONT)
+        said, _ = stopped.communicate("\n")
+    assert "UnavailableError" in said
+    assert "nothing was kept" in said
+    assert recorded(here) == ["another"]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SCHEMA: Final = "zentra_schema"
 _LOCK_TIMEOUT: Final = "30s"  # as long as SQLite waits
+# A process that was stopped within a transaction holds up nobody for longer: the server ends its session.
+_IDLE_TIMEOUT: Final = "5min"
 _TRUSTED_SECONDS: Final = 1.0  # a connection used so recently is not asked whether it is still good
 _DRIVER: Final = "postgresql+psycopg"
 _SCHEMES: Final = ("postgresql", "postgres", _DRIVER)
@@ -157,6 +159,7 @@ def _on_begin(connection: Connection) -> None:
             f'SET LOCAL search_path TO "{schema}"',
             "SET LOCAL synchronous_commit TO on",
             f"SET LOCAL lock_timeout TO '{_LOCK_TIMEOUT}'",
+            f"SET LOCAL idle_in_transaction_session_timeout TO '{_IDLE_TIMEOUT}'",
             f"SELECT pg_advisory_xact_lock({_lock_number(schema)})",
         ]
     connection.exec_driver_sql("; ".join(statements), execution_options={"no_parameters": True})
