@@ -3,24 +3,31 @@
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import select, update
 
-from tests.closeout.closed_world import approve, clean_world, close, monday, prepare, verified
-from tests.scenarios.rows import MON, TUE, post, settle
+from benchmarks.callback_intake import free_port, wait_until_it_answers
+from tests.closeout.closed_world import LINES, approve, clean_world, close, prepare, verified
+from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.test_databases import Reported, reported
-from tests.scenarios.world import TENANT, World
+from tests.scenarios.world import NOW, TENANT, World
 from tests.support import object_store
 from tests.support.forked import Forking, forking
 from zentra_pipeline.errors import ConfigurationError, DamagedFilesError, UnavailableError, UsageError
+from zentra_pipeline.reconcile import revisions
 from zentra_pipeline.settings import DATABASE_VARIABLE, LEASE_VARIABLE, Home
 from zentra_pipeline.store import configuration, models
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants import access, tenancy
 from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import doctor, rebuild
 from zentra_pipeline.upkeep.finding import ERROR
@@ -222,7 +229,7 @@ from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import dbt_execute, revisions, window_run
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
-from zentra_pipeline.tenants import tenancy
+from zentra_pipeline.tenants import access, tenancy
 
 def die(*_arguments, **_options):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -270,9 +277,6 @@ def test_a_host_that_dies_in_a_run_leaves_nothing_that_is_in_the_way(
 
 
 def clean_world_to_run(folder: Path) -> World:
-    from tests.closeout.closed_world import LINES
-    from tests.scenarios.rows import call
-
     world = World(folder)
     world.add(*LINES, post("T1", "R1", 500), call("E1", "R1", 500), post("T2", "R2", 700))
     world.deliver(MON)
@@ -311,8 +315,6 @@ def test_a_run_whose_lease_ran_out_publishes_nothing(tmp_path: Path, url: str, m
     def after_its_lease(*arguments: object, **options: object) -> None:
         raise AssertionError("the transaction began although the lease had run out")
 
-    from zentra_pipeline.reconcile import revisions
-
     write = revisions.write_tables
 
     def slowly(tenant: Tenant, *arguments: object) -> object:
@@ -330,5 +332,57 @@ def test_a_run_whose_lease_ran_out_publishes_nothing(tmp_path: Path, url: str, m
     with here.tenant.reading() as connection:
         assert connection.execute(select(models.run_revisions)).all() == []
     assert here.reconcile(MON).run.revision == 1
-    assert os.environ[LEASE_VARIABLE] == "600"
-    assert monday(here)
+
+
+class Served:
+    """A host whose server and worker are processes, with a cache of its own."""
+
+    def __init__(self, url: str, cache: Path) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "zentra_pipeline", "serve", "--home", url, "--port", str(self.port)]
+        variables = {**os.environ, "ZENTRA_CACHE": str(cache)}
+        self.process = subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL)
+        wait_until_it_answers(self.process, self.port)
+
+    def ask(self, token: str, path: str, body: dict[str, str] | None = None) -> Any:
+        answer = httpx.request(
+            "GET" if body is None else "POST",
+            f"http://127.0.0.1:{self.port}/reconciliation/runs{path}",
+            headers={"Authorization": f"Bearer {token}"},
+            json=body,
+            timeout=60,
+        )
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+
+def test_two_servers_carry_a_window_from_a_request_to_its_seal_though_one_dies(
+    tmp_path: Path, url: str, alone: Reported
+) -> None:
+    host(tmp_path / "a", url)
+    here = clean_world_to_run(tmp_path / "a")
+    tokens = {
+        actor: access.create_token(here.home, tenant=TENANT, actor=actor, role=role, now=NOW)[0]
+        for actor, role in (("finance_ops", "operator"), ("alice", "operator"), ("bob", "approver"))
+    }
+    about = {"provider": here.provider, "settlement_file": settlement_file(MON), "ledger_window": MON}
+    about |= {"owner": "finance_ops", "as_of": here.cutoff(MON).isoformat().replace("+00:00", "Z")}
+    servers = [Served(url, tmp_path / name) for name in ("one", "two")]
+    try:
+        one, two = servers
+        run = one.ask(tokens["finance_ops"], "", about)["id"]
+        deadline = time.monotonic() + 300
+        while two.ask(tokens["alice"], f"/{run}")["status"] != "in_review":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        one.process.kill()
+        assert two.ask(tokens["alice"], f"/{run}/closeout", {"action": "prepare"})["status"] == "prepared"
+        sealed = two.ask(tokens["bob"], f"/{run}/closeout", {"action": "approve"})
+    finally:
+        for server in servers:
+            server.process.kill()
+            server.process.wait()
+    assert sealed["status"] == "sealed"
+    with_tuesday(here)
+    found = reported(here)
+    assert (found.tables, found.evidence_root) == (alone.tables, alone.evidence_root)
