@@ -32,7 +32,7 @@ from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import doctor, rebuild
 from zentra_pipeline.upkeep.finding import ERROR
 
-pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("postgres", "stores_reopened")]
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("postgres", "stores_reopened", "catalog_as_shipped")]
 
 
 @pytest.fixture(scope="module")

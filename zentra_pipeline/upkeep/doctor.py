@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from zentra_pipeline import machine_errors
+from zentra_pipeline import blobs, machine_errors
 from zentra_pipeline.errors import DamagedFilesError, UsageError, ZentraError
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import control, models
@@ -21,6 +21,7 @@ from zentra_pipeline.upkeep import (
     file_checks,
     queue_checks,
     reader_checks,
+    rebuild,
     records,
     schema_checks,
     seal_checks,
@@ -121,7 +122,9 @@ def _examine_tenant(tenant: Tenant, report: Progress) -> Diagnosis:
     if _errors(found):
         return Diagnosis(tenant.name, tuple(found), tuple(CHECKS))
     try:
-        fetched.everything(tenant)
+        if blobs.are_shared(tenant.paths):  # what is here is a cache: it is brought up to date first
+            fetched.everything(tenant)
+            rebuild.refresh_readers(tenant)
     except ZentraError as error:  # what is here is looked at
         found.append(Finding("objects", "storage.yml", ERROR, str(error), "restore the object, or the store's rights"))
     try:
