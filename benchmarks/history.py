@@ -4,6 +4,7 @@ Each run is a process of its own, and so is one movement in a fresh home beside 
 """
 
 import argparse
+import shutil
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
@@ -22,10 +23,9 @@ def window(home: str, folder: Path, number: int, movements: int) -> Measure:
     data = generate(inputs, movements, number)
     settlement_file = f"set_{day:%Y_%m_%d}"
     common = ["--home", home, "--tenant", "acme", "--provider", "rail"]
-    for kind, path in data.kinds.items():
-        options = ["--settlement-file", settlement_file] if kind == "settlement" else []
-        moved = path.rename(path.with_name(f"{number}_{path.name}"))
-        measured(zentra("ingest", *common, "--kind", kind, *options, str(moved)))
+    moved = {kind: path.rename(path.with_name(f"{number}_{path.name}")) for kind, path in data.kinds.items()}
+    files = [word for kind, path in moved.items() for word in ("--file", f"{kind}={path}")]
+    measured(zentra("ingest", *common, "--settlement-file", settlement_file, *files))
     as_of = f"{day + timedelta(days=1)}T12:00:00Z"
     options = ["--settlement-file", settlement_file, "--ledger-window", str(day), "--owner", "finance_ops"]
     return measured(zentra("run", *common, *options, "--as-of", as_of, "--yes"))
@@ -50,6 +50,7 @@ def main() -> None:
         for number in range(options.windows):
             found = window(home, folder, number, options.movements)
             row(f"{options.movements:,} movements, window {number + 1}", found)
+            shutil.rmtree(folder / str(number))
         row("1 movement behind them", window(home, folder, options.windows, 1))
 
 

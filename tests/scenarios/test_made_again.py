@@ -5,6 +5,7 @@ Does not belong here: what a restated file shows (test_restatements), what is qu
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.scenarios.invariants import faults
 from tests.scenarios.rows import MON, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import World
 from zentra_pipeline.desk import deciding
+from zentra_pipeline.published import lake_files
+from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.review.record import DecisionRequest
 
 PROFILE = {"expects_callbacks": False, "amount_date_rule": "off"}
@@ -72,3 +75,30 @@ def test_a_file_restates_a_line_of_its_own_that_another_file_has_repeated(tmp_pa
     assert [tuple(row.values()) for row in rows] == [("L1", 100, 0)]
     assert world.query("select * from exceptions") == []
     assert faults(world) == []
+
+
+def test_rules_that_say_the_same_in_other_bytes_publish_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer release may write the same rows otherwise: that alone makes no revision, and opens no sealed run."""
+    world = World(tmp_path, PROFILE)
+    world.add(post("T1", "R1", 100), settle("L1", "R1", 110))
+    world.make(MON)
+    published = world.revision(MON).tables
+    write = lake_files.write_parquet
+    monkeypatch.setattr(dbt_project, "digest", lambda: "1" * 64)
+    monkeypatch.setattr(lake_files, "write_parquet", lambda *arguments, **_version: write(*arguments, version="v2"))
+    world.request(MON, settlement_file(MON))
+    kept = world.revision(MON)
+    assert (kept.revision, kept.tables, kept.manifest["rules"]) == (1, published, "1" * 64)
+    assert faults(world) == []
+
+    def with_another_difference(connection: Any, rows: str, *arguments: Any, **version: Any) -> Any:
+        if "zentra.matches " in rows:
+            rows = f"select * replace (difference_minor + 1 as difference_minor) from ({rows})"
+        return write(connection, rows, *arguments, **version)
+
+    monkeypatch.setattr(dbt_project, "digest", lambda: "2" * 64)
+    monkeypatch.setattr(lake_files, "write_parquet", with_another_difference)
+    world.request(MON, settlement_file(MON))
+    assert world.revision(MON).revision == 2

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.queue import run_queue
-from zentra_pipeline.reconcile import fingerprint, revision_events, withdrawals
+from zentra_pipeline.reconcile import dbt_project, fingerprint, revision_events, withdrawals
 from zentra_pipeline.reconcile.inputs import RunInputs
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
@@ -125,8 +125,8 @@ def record(
 ) -> tuple[run_store.Run, dict[str, lake_files.PublishedFile]]:
     """Record the revision whose files are in the lake: that transaction is the moment the run is published.
 
-    What turns out to be the current revision byte for byte (only an earlier run changed, in nothing that matters
-    here) is not published a second time. `digest` is the fingerprint of the inputs.
+    What turns out to be the current revision (only an earlier run changed, in nothing that matters here, or rules that
+    say the same) is not published a second time. `digest` is the fingerprint of the inputs.
     """
     tenant, run, actor = execution.tenant, execution.run, execution.actor
     entries = {name: vars(table) for name, table in tables.items()}
@@ -214,11 +214,30 @@ def _write_events(paths: TenantPaths, context: revision_events.EventContext) -> 
 def _same_content(
     tenant: Tenant, run: run_store.Run, inputs_digest: str, entries: Mapping[str, Mapping[str, Any]]
 ) -> run_store.Revision | None:
-    """The run's current revision when it holds the same bytes, made from the same rows for the same owner and as_of."""
+    """The run's current revision when it holds the same, made from the same rows for the same owner and as_of.
+
+    That is the same bytes; where it was made by other rules the same rows, which those of today may write otherwise.
+    """
     if not run.revision:
         return None
     with tenant.reading() as connection:
         current = run_store.current_revision(connection, run.run_id)
-    same = fingerprint.table_digests(current.tables) == fingerprint.table_digests(entries)
-    is_from = (current.inputs_digest, current.owner, current.as_of)
-    return current if same and is_from == (inputs_digest, run.owner, run.as_of) else None
+    is_from = (current.inputs_digest, current.owner, current.as_of) == (inputs_digest, run.owner, run.as_of)
+    if not is_from or current.tables.keys() != entries.keys():
+        return None
+    apart = [name for name, entry in entries.items() if entry["sha256"] != current.tables[name]["sha256"]]
+    if apart and current.manifest.get("rules") == dbt_project.digest():
+        return None
+    columns = lake_files.columns_of(current.tables)
+    is_same = all(_has_same_rows(tenant, current, columns[name], entries[name], name) for name in apart)
+    return current if is_same else None
+
+
+def _has_same_rows(
+    tenant: Tenant, revision: run_store.Revision, columns: Sequence[str], entry: Mapping[str, Any], name: str
+) -> bool:
+    """Whether a table as it was made now has the columns and rows of the one that the revision published."""
+    published, made = (tenant.paths.root / path for path in (revision.tables[name]["path"], entry["path"]))
+    if list(columns) != list(entry["columns"]) or entry["rows"] != revision.tables[name].get("rows", entry["rows"]):
+        return False
+    return published.is_file() and lake_files.have_same_rows(published, made)
