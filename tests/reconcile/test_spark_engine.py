@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios.bank_rows import Line
+from tests.scenarios.bank_world import BankWorld
 from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.world import World
 from tests.support import engines
@@ -58,6 +60,24 @@ def test_sail_publishes_the_bytes_that_duckdb_does(tmp_path: Path, on_spark: Cal
     assert [digests(result) for result in made] == [digests(result) for result in expected]
     assert [result.run.inputs_digest for result in made] == [result.run.inputs_digest for result in expected]
     assert not list(other.paths.scratch.iterdir())
+
+
+def paid_out(folder: Path) -> BankWorld:
+    """A payout that is credited, one that is short, one that waits, and a credit that nobody expects."""
+    world = BankWorld(folder, {"bank_reference_pattern": "BATCH ([A-Z0-9]+)"})
+    for payout, amount in (("P1", 5000), ("P2", 700), ("P3", 90)):
+        world.pay(payout, amount, MON)
+    world.deliver()
+    world.reconcile(MON)
+    world.state(MON, Line("1", 5000, "BATCH P1"), Line("2", 690, "batch P2"), Line("3", 33, "x"))
+    return world
+
+
+def test_a_day_of_a_bank_account_on_sail(tmp_path: Path, on_spark: Callable[[str | None], None]) -> None:
+    one, other = paid_out(tmp_path / "one"), paid_out(tmp_path / "other")
+    expected = one.bank_day(MON)
+    on_spark(None)
+    assert digests(other.bank_day(MON)) == digests(expected)
 
 
 def test_a_server_that_dies_leaves_nothing_and_the_next_attempt_is_right(
