@@ -16,9 +16,9 @@ from zentra_pipeline import settings
 
 
 def published(home: Path) -> dict[str, str]:
-    """The digest of every published file, by its path in the lake."""
+    """The digest of every published file, by its path in the lake; those of events hold the time of the run."""
     lake = home / "tenants" / "acme" / "lake"
-    paths = (path for path in lake.rglob("*.parquet") if "events" not in path.parts)
+    paths = (path for path in lake.rglob("*.parquet") if "event_rows" not in path.parts)
     return {str(path.relative_to(lake)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
 
 
