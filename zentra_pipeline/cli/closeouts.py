@@ -185,9 +185,9 @@ def calendar(*, tenant: "Tenant", provider: str, first: date | None, last: date 
 def head(tenant: "Tenant", provider: str, out: Path | None) -> None:
     """Print the chain of a provider's seals, to be published where a holder of the keys cannot change it."""
     from zentra_pipeline.cli import printing
-    from zentra_pipeline.closeout import closing
+    from zentra_pipeline.closeout import chain_heads
 
-    content = closing.write_head(tenant, provider).read_bytes()
+    content = chain_heads.write_head(tenant, provider).read_bytes()
     if out is None:
         printing.write_bytes(content + b"\n")
         return

@@ -4,41 +4,36 @@
 
 The transaction that records the seal is the moment a run is closed; a bundle without it is not one, and is made again,
 or taken over where it is the same. Does not belong here: what blocks (blockers), what is sealed (closeout_tables,
-bundle_files).
+run_bundle), how (sealing).
 """
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
-from sqlalchemy import Connection
-
-from zentra_pipeline import blobs, canonical_json, durable_files, identifiers, sql_text
 from zentra_pipeline.actors import PROGRAM, Origin, same_person
 from zentra_pipeline.closeout import (
     approval,
     blockers,
     bundle_files,
-    event_lines,
+    chain_heads,
     payload,
-    report,
-    seal,
+    run_bundle,
+    sealing,
     shared_bundles,
 )
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED, Blocker
 from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
+from zentra_pipeline.closeout.closing_decisions import record_decision
 from zentra_pipeline.decisions.policy import check_origin, check_place, load_policy
 from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
 from zentra_pipeline.events.facts import closeout_event
 from zentra_pipeline.instants import instant_text
-from zentra_pipeline.keys import signing_keys
 from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.review.approvals import DETAIL
@@ -48,12 +43,11 @@ from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
-from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.tenants import access
-from zentra_pipeline.tenants.tenant import Tenant
 
 PREPARE: Final = approval.PREPARE
 APPROVE: Final = decision_store.APPROVE_CLOSEOUT
+RULE: Final = "closeout.second_person"
 
 
 @dataclass(frozen=True)
@@ -141,10 +135,9 @@ def approve(candidate: CloseoutCandidate, actor: str, now: datetime, origin: Ori
         if blocking:
             return _blocked(candidate, blocking)
         to_approve = _as_prepared(candidate, opened, prepared)
-        closeout = _approved(candidate, prepared, actor, now)
-        closeout, bundle = _sealed_bundle(candidate, opened, closeout, now)
+        closeout, bundle = _sealed(candidate, opened, prepared, actor, now)
         shared_bundles.push(candidate.paths, bundle, str(closeout.seal_digest))
-        closeout = _keep_evidence(candidate, opened, closeout)
+        closeout = run_bundle.keep_evidence(candidate, opened, closeout)
     _record_seal(candidate, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
     _show_seal(candidate)
     return CloseoutResult("sealed", closeout, bundle)
@@ -168,41 +161,16 @@ def bundle_of(paths: TenantPaths, closeout: Closeout) -> Path:
     return paths.closeouts / closeout.run_id / f"r{closeout.revision}"
 
 
-def write_head(tenant: Tenant, provider: str) -> Path:
-    """Write the chain's seals to `heads/<provider>.json`, to be published where this home cannot reach."""
-    head = tenant.paths.heads / f"{provider}.json"
-    head.parent.mkdir(parents=True, exist_ok=True)
-    with tenant.holding("heads"):
-        for left in head.parent.glob(".*.tmp"):
-            left.unlink()  # of a process that died
-        with tenant.reading() as connection:
-            chain = closeout_store.chain(connection, provider)
-        seals = [
-            {"sequence": item.chain_sequence, "closeout_id": item.closeout_id, "seal_digest": item.seal_digest}
-            for item in chain
-        ]
-        durable_files.write_durably(
-            head, canonical_json.canonical({"version": 1, "tenant": tenant.name, "provider": provider, "seals": seals})
-        )
-    return head
-
-
 def kept_bundle(paths: TenantPaths, closeout: Closeout) -> Path:
     """The folder of a sealed closeout's bundle, where it can be read."""
     shared_bundles.pull(paths, closeout.bundle, closeout.seal_digest)
     return bundle_of(paths, closeout)
 
 
-def closeout_id_of(tenant: str, run_id: str, revision: int) -> str:
-    """The id of a closeout: the same closing of the same run has the same id everywhere."""
-    canonical = json.dumps([tenant, run_id, revision], ensure_ascii=False, separators=(",", ":"))
-    return "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
-
-
 def _show_seal(candidate: CloseoutCandidate) -> None:
     """Bring what readers and auditors find in line with the seals on record."""
     lake.refresh(candidate.paths)
-    write_head(candidate.tenant, candidate.run.provider)
+    chain_heads.write_head(candidate.tenant, candidate.run.provider)
 
 
 def _already_sealed(candidate: CloseoutCandidate) -> CloseoutResult:
@@ -229,9 +197,11 @@ def _accept_quarantine(
     with candidate.tables() as opened:
         (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
     with candidate.tenant.writing() as connection:
-        decision = _decision(
-            candidate,
+        decision = record_decision(
             connection,
+            candidate.tenant,
+            candidate.run.run_id,
+            rule=RULE,
             action=QUARANTINE_ACCEPTED,
             actor=actor,
             now=now,
@@ -239,7 +209,6 @@ def _accept_quarantine(
             result="accepted",
             details={"quarantined_rows": int(found["rows"]), "origin": origin.content()},
         )
-        decision_store.append(connection, decision)
     return replace(candidate, decisions=[*candidate.decisions, decision])
 
 
@@ -264,7 +233,7 @@ def _prepared(
         reason = payload.reason_to_amend(candidate.revision_of(amended), candidate.revision)
     number = 1 + (amended.revision if amended else 0)
     return Closeout(
-        closeout_id=closeout_id_of(candidate.tenant.name, candidate.run.run_id, number),
+        closeout_id=sealing.closeout_id_of(candidate.tenant.name, candidate.run.run_id, number),
         run_id=candidate.run.run_id,
         revision=number,
         provider=candidate.run.provider,
@@ -299,9 +268,11 @@ def _record_preparation(
     candidate: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]
 ) -> None:
     with candidate.tenant.writing() as connection:
-        decision = _decision(
-            candidate,
+        record_decision(
             connection,
+            candidate.tenant,
+            candidate.run.run_id,
+            rule=RULE,
             action=PREPARE,
             actor=closeout.prepared_by,
             now=now,
@@ -309,7 +280,6 @@ def _record_preparation(
             result="prepared",
             details={"closeout_id": closeout.closeout_id, "evidence_root": closeout.evidence_root, **details},
         )
-        decision_store.append(connection, decision)
         closeout_store.prepare(connection, closeout)
         if candidate.has_run:
             run_store.transition(connection, candidate.run.run_id, "closing", closeout.prepared_by, now)
@@ -338,174 +308,28 @@ def _approvable(candidate: CloseoutCandidate, actor: str, origin: Origin) -> Clo
     return prepared
 
 
-def _approved(candidate: CloseoutCandidate, prepared: Closeout, actor: str, now: datetime) -> Closeout:
-    """The closeout as it will be sealed: its place in the chain is taken while the provider is locked."""
+def _sealed(
+    candidate: CloseoutCandidate, opened: CloseoutTables, prepared: Closeout, actor: str, now: datetime
+) -> tuple[Closeout, Path]:
+    """The closeout with its place in the chain and its seal, while the provider is locked, and its bundle in place."""
     with candidate.tenant.reading() as connection:
         chain = closeout_store.chain(connection, candidate.run.provider)
-    bundle = bundle_of(candidate.paths, prepared).relative_to(candidate.paths.root).as_posix()
-    return replace(
-        prepared,
-        status="sealed",
-        approved_by=actor,
-        sealed_at=instant_text(now),
-        chain_sequence=1 + (chain[-1].chain_sequence or 0) if chain else 1,
-        previous_seal=chain[-1].seal_digest if chain else None,
-        bundle=bundle,
-    )
-
-
-def _sealed_bundle(
-    candidate: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, now: datetime
-) -> tuple[Closeout, Path]:
-    """Write the bundle under a temporary name, sign it and put it in place; or take over one that is the same."""
-    bundle = bundle_of(candidate.paths, closeout)
-    left = _recover_bundle(candidate, bundle, closeout)
-    if left is not None:
-        return left, bundle
-    temporary = bundle.with_name(f".{bundle.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / "files").mkdir(parents=True)
-    content = _write_files(candidate, opened, closeout, temporary / "files", now)
-    digest = seal.seal_bundle(temporary, content, signing_keys.signing_key(candidate.tenant.home, now))
-    seal.put_in_place(temporary, bundle)
-    return replace(closeout, seal_digest=digest), bundle
-
-
-def _recover_bundle(candidate: CloseoutCandidate, bundle: Path, closeout: Closeout) -> Closeout | None:
-    """A crash came between a seal and its record: the seal is taken over when it says the same, else it never was."""
-    from zentra_pipeline.closeout import verify
-
-    if not bundle.exists():
-        return None
-    checked = verify.verify(bundle, candidate.tenant.home.trust)
-    for found in checked.seals if checked.holds else ():
-        known = found.payload
-        taken = replace(closeout, sealed_at=known["sealed_at"], seal_digest=found.seal_digest)
-        said = (known["evidence_root"], known["prepared_at"], known["approved_by"], known["chain"]["previous_seal"])
-        if said == (closeout.evidence_root, closeout.prepared_at, closeout.approved_by, closeout.previous_seal):
-            return taken
-    shutil.rmtree(bundle)
-    return None
-
-
-def _write_files(
-    candidate: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout, folder: Path, now: datetime
-) -> dict[str, Any]:
-    """Every file beside the seal; returns the payload, which the report shows as well."""
-    root, rows = bundle_files.write_evidence(opened, folder / "evidence.jsonl")
-    if (root, rows) != (closeout.evidence_root, closeout.evidence_rows):
-        raise RefusedError(
-            f"the evidence of run {candidate.run.run_id} is not what {closeout.prepared_by} prepared: prepare it again"
-        )
-    bundle_files.write_matches(opened, folder / "matches.jsonl")
-    bundle_files.write_exceptions(opened, folder / "exceptions.jsonl")
-    bundle_files.write_open_items(opened, folder / "open_items.jsonl")
-    bundle_files.write_write_offs(opened, folder / "write_offs.jsonl")
-    decided = _decisions_in_bundle(candidate, opened)
-    is_of_bank = identifiers.account_of(candidate.run.provider) is not None and candidate.has_run
-    decisions = bundle_files.write_decisions(decided, folder / "decisions.jsonl", is_of_bank=is_of_bank)
-    events = event_lines.write(candidate.tenant, candidate.run.run_id, folder / "events.jsonl")
-    totals = bundle_files.control_totals(opened, decisions, events, rows)
-    bundle_files.write_object(totals, folder / "control_totals.json")
-    bundle_files.write_object(_inputs(candidate, decided), folder / "inputs.json")
-    bundle_files.write_object(signing_keys.key_rotations(candidate.tenant.home), folder / "key_rotations.json")
-    accepted = next((item.reason for item in reversed(decided) if item.action == QUARANTINE_ACCEPTED), None)
-    content = payload.payload(
-        tenant=candidate.tenant.name,
-        run=candidate.run,
-        revision=candidate.revision,
-        closeout=closeout,
-        policy=payload.policy_result(load_policy(candidate.paths), closeout, accepted),
-        amended=candidate.sealed,
-        has_activity=candidate.has_run,
-        log_position=candidate.log_position,
-        has_attachments=bundle_files.has_attachments(decided),
-        bank=_bank(candidate),
-    )
-    sealed_rows = [
-        bundle_files.read_rows(folder / f"{name}.jsonl") for name in ("exceptions", "open_items", "decisions")
-    ]
-    of_account = bundle_files.rows_of_account(opened) if is_of_bank else None
-    (folder / "report.html").write_bytes(report.report(content, totals, *sealed_rows, of_account=of_account))
-    return content
-
-
-def _bank(candidate: CloseoutCandidate) -> dict[str, Any] | None:
-    """The account of a run of one, and the runs whose payouts it judged with the seals they have; else null."""
-    account = identifiers.account_of(candidate.run.provider)
-    if account is None or not candidate.has_run:
-        return None
-    states = candidate.paths.root / candidate.revision.tables["payout_states"]["path"]
-    with duckdb.connect() as connection:
-        judged = connection.execute(
-            "select distinct payout_provider, reported_run_id, reported_revision "
-            f"from read_parquet({sql_text.file_literal(states)}) order by all"
-        ).fetchall()
-    with candidate.tenant.reading() as connection:
-        seals = {
-            (item.run_id, item.run_revision): item
-            for _, run_id, _ in judged
-            for item in closeout_store.of_run(connection, run_id)
-            if item.seal_digest is not None
-        }
-    return {
-        "account": account,
-        "payouts": [
-            {
-                "provider": provider,
-                "run_id": run_id,
-                "revision": revision,
-                "closeout_id": None if cited is None else cited.closeout_id,
-                "seal_digest": None if cited is None else cited.seal_digest,
-            }
-            for provider, run_id, revision in judged
-            for cited in [seals.get((run_id, revision))]
-        ],
-    }
-
-
-def _inputs(candidate: CloseoutCandidate, decided: list[Decision]) -> dict[str, Any]:
-    """What the run was made from, by digest, and what it published."""
-    return {
-        **candidate.revision.manifest,
-        "tables": candidate.revision.tables,
-        "decisions": [decision.decision_id for decision in decided],
-    }
-
-
-def _decisions_in_bundle(candidate: CloseoutCandidate, opened: CloseoutTables) -> list[Decision]:
-    """Decisions about the exceptions in the bundle, and about the closeout."""
-    listed = {row["exception_id"] for row in opened.rows("select exception_id from exceptions")}
-    return [
-        decision
-        for decision in candidate.decisions
-        if decision.exception_id in listed
-        or (decision.exception_id is None and decision.run_id == candidate.run.run_id)
-    ]
-
-
-def _keep_evidence(candidate: CloseoutCandidate, opened: CloseoutTables, closeout: Closeout) -> Closeout:
-    """The sealed evidence as a file of the lake, for analysts."""
-    relative = Path(
-        "lake", "closeout_evidence", f"provider={candidate.run.provider}", f"{closeout.closeout_id}.parquet"
-    )
-    final = candidate.paths.root / relative
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.tmp")
-    bundle_files.write_evidence_table(opened, closeout.closeout_id, temporary)
-    durable_files.rename_durably(temporary, final)
-    digest = durable_files.digest_of(final)
-    blobs.push(candidate.paths, relative, digest)
-    return replace(closeout, evidence_path=relative.as_posix(), evidence_sha256=digest)
+    bundle = bundle_of(candidate.paths, prepared)
+    relative = bundle.relative_to(candidate.paths.root).as_posix()
+    closeout = sealing.with_place(prepared, chain, actor, now, relative)
+    write = partial(run_bundle.write_files, candidate, opened, closeout)
+    return sealing.seal_in_place(candidate.tenant.home, bundle, closeout, now, write), bundle
 
 
 def _record_seal(candidate: CloseoutCandidate, closeout: Closeout, now: datetime, details: Mapping[str, Any]) -> None:
     """The commit: closeout, run, predecessor, decision and event become true together."""
     assert closeout.approved_by is not None
     with candidate.tenant.writing() as connection:
-        decision = _decision(
-            candidate,
+        record_decision(
             connection,
+            candidate.tenant,
+            candidate.run.run_id,
+            rule=RULE,
             action=APPROVE,
             actor=closeout.approved_by,
             now=now,
@@ -518,7 +342,6 @@ def _record_seal(candidate: CloseoutCandidate, closeout: Closeout, now: datetime
                 **details,
             },
         )
-        decision_store.append(connection, decision)
         closeout_store.change(connection, closeout.closeout_id, vars(closeout))
         if candidate.sealed is not None:
             closeout_store.change(connection, candidate.sealed.closeout_id, {"status": "amended"})
@@ -528,38 +351,3 @@ def _record_seal(candidate: CloseoutCandidate, closeout: Closeout, now: datetime
         event = closeout_event(tenant=candidate.tenant.name, closeout=closeout, actor=closeout.approved_by, at=now)
         if not event_log.append(connection, event):
             raise ZentraError(f"closeout {closeout.closeout_id} was recorded before: have the home examined (doctor)")
-
-
-def _decision(
-    candidate: CloseoutCandidate,
-    connection: Connection,
-    *,
-    action: str,
-    actor: str,
-    now: datetime,
-    reason: str | None,
-    result: str,
-    details: dict[str, Any],
-) -> Decision:
-    """A decision about the closeout, with the policy it passed; its id counts the run's closeout decisions."""
-    number = sum(
-        item.exception_id is None and item.run_id == candidate.run.run_id for item in decision_store.listed(connection)
-    )
-    canonical = json.dumps(
-        [candidate.tenant.name, candidate.run.run_id, number + 1], ensure_ascii=False, separators=(",", ":")
-    )
-    return Decision(
-        sequence=decision_store.next_sequence(connection),
-        decision_id="dec_" + hashlib.sha256(canonical.encode()).hexdigest()[:24],
-        exception_id=None,
-        run_id=candidate.run.run_id,
-        action=action,
-        actor=actor,
-        decided_at=instant_text(now),
-        reason=reason,
-        policy={"rule": "closeout.second_person", "digest": load_policy(candidate.paths).digest(), "outcome": result},
-        result=result,
-        owner=None,
-        resolution=None,
-        details=details,
-    )

@@ -6,22 +6,21 @@ As with a window, the transaction that records the seal is the moment a month is
 a month comes to and what blocks it (period), the files of the bundle (period_files).
 """
 
-import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import canonical_json, durable_files, locks
+from zentra_pipeline import locks
 from zentra_pipeline.actors import PROGRAM, Origin, same_person
-from zentra_pipeline.closeout import period, period_files, seal, shared_bundles
+from zentra_pipeline.closeout import chain_heads, period, period_files, sealing, shared_bundles
 from zentra_pipeline.closeout.blockers import Blocker
+from zentra_pipeline.closeout.closing_decisions import record_decision
 from zentra_pipeline.closeout.period import Month
 from zentra_pipeline.decisions.policy import Policy, check_origin, check_place, load_policy
 from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError, ZentraError
@@ -30,10 +29,8 @@ from zentra_pipeline.instants import instant_text
 from zentra_pipeline.keys import signing_keys
 from zentra_pipeline.published import lake
 from zentra_pipeline.remedies import Remedy
-from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store import event_log
 from zentra_pipeline.store import periods as period_store
-from zentra_pipeline.store.decisions import Decision
 from zentra_pipeline.store.periods import PeriodCloseout
 from zentra_pipeline.tenants import access
 from zentra_pipeline.tenants.tenant import Tenant
@@ -42,7 +39,6 @@ PREPARE: Final = "prepare_period"
 APPROVE: Final = "approve_period"
 RULE: Final = "period_closeout.second_person"
 SUBJECT: Final = "period_"
-HEAD: Final = "_periods.json"
 _LOCK: Final = "period"
 _SHOWN_CHANGES: Final = 5
 
@@ -106,8 +102,7 @@ def approve(
                 f"{month} is not what {prepared.prepared_by} prepared: its windows changed since; prepare it again, "
                 "look at it and approve that"
             )
-        signed = _with_place(found, prepared, actor)
-        signed, bundle = _sealed(found, signed)
+        signed, bundle = _sealed(found, prepared, actor)
         shared_bundles.push(tenant.paths, bundle, str(signed.seal_digest))
         _record_seal(found, signed, origin)
     _show_seal(tenant)
@@ -122,12 +117,6 @@ def preparation_of(sign_off: PeriodCloseout) -> str:
 def seen_as(closeout_id: str, prepared_at: str) -> str:
     """The same of a sign-off that is known by these."""
     return f"{closeout_id} {prepared_at}"
-
-
-def closeout_id_of(tenant: str, month: str, revision: int) -> str:
-    """The id of a sign-off: the same month's same revision has the same id everywhere."""
-    canonical = json.dumps([tenant, f"{SUBJECT}{month}", revision], ensure_ascii=False, separators=(",", ":"))
-    return "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
 
 
 def bundle_of(tenant: Tenant, sign_off: PeriodCloseout) -> Path:
@@ -159,7 +148,7 @@ def _prepared(month: Month, actor: str, reason: str | None, policy: Policy) -> P
         | {"seal_digest": row["seal_digest"]}
         for row in month.cited
     ]
-    closeout_id = closeout_id_of(month.tenant.name, month.period, number)
+    closeout_id = sealing.closeout_id_of(month.tenant.name, f"{SUBJECT}{month.period}", number)
     content = {
         "closeout_id": closeout_id,
         "period": month.period,
@@ -213,61 +202,27 @@ def _approvable(month: Month, actor: str, origin: Origin) -> PeriodCloseout:
     return prepared
 
 
-def _with_place(month: Month, prepared: PeriodCloseout, actor: str) -> PeriodCloseout:
-    """The sign-off as it will be sealed: its place in the chain is taken under the lock."""
-    with month.tenant.reading() as connection:
+def _sealed(month: Month, prepared: PeriodCloseout, actor: str) -> tuple[PeriodCloseout, Path]:
+    """The sign-off with its place in the chain, taken under the lock, and its seal, and its bundle in place."""
+    tenant = month.tenant
+    with tenant.reading() as connection:
         chain = period_store.chain(connection)
-    return replace(
-        prepared,
-        status="sealed",
-        approved_by=actor,
-        sealed_at=instant_text(month.now),
-        chain_sequence=1 + (chain[-1].chain_sequence or 0) if chain else 1,
-        previous_seal=chain[-1].seal_digest if chain else None,
-        bundle=bundle_of(month.tenant, prepared).relative_to(month.tenant.paths.root).as_posix(),
-    )
+    bundle = bundle_of(tenant, prepared)
+    relative = bundle.relative_to(tenant.paths.root).as_posix()
+    sign_off = sealing.with_place(prepared, chain, actor, month.now, relative)
+    policy = period_files.policy_result(load_policy(tenant.paths), sign_off)
 
+    def write(folder: Path) -> dict[str, Any]:
+        rotations = signing_keys.key_rotations(tenant.home)
+        return period_files.write(folder, month, sign_off, policy, rotations, month.signed)
 
-def _sealed(month: Month, sign_off: PeriodCloseout) -> tuple[PeriodCloseout, Path]:
-    """Write the bundle under a temporary name, sign it and put it in place; or take over one that is the same."""
-    bundle, home = bundle_of(month.tenant, sign_off), month.tenant.home
-    left = _recovered(month.tenant, bundle, sign_off)
-    if left is not None:
-        return left, bundle
-    temporary = bundle.with_name(f".{bundle.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / "files").mkdir(parents=True)
-    policy = period_files.policy_result(load_policy(month.tenant.paths), sign_off)
-    content = period_files.write(
-        temporary / "files", month, sign_off, policy, signing_keys.key_rotations(home), month.signed
-    )
-    digest = seal.seal_bundle(temporary, content, signing_keys.signing_key(home, month.now))
-    seal.put_in_place(temporary, bundle)
-    return replace(sign_off, seal_digest=digest), bundle
-
-
-def _recovered(tenant: Tenant, bundle: Path, sign_off: PeriodCloseout) -> PeriodCloseout | None:
-    """A crash came between a seal and its record: the seal is taken over when it says the same, else it never was."""
-    from zentra_pipeline.closeout import verify
-
-    if not bundle.exists():
-        return None
-    checked = verify.verify(bundle, tenant.home.trust)
-    for found in checked.seals if checked.holds else ():
-        known = found.payload
-        said = (known["evidence_root"], known["prepared_at"], known["approved_by"], known["chain"]["previous_seal"])
-        if said == (sign_off.evidence_root, sign_off.prepared_at, sign_off.approved_by, sign_off.previous_seal):
-            return replace(sign_off, sealed_at=known["sealed_at"], seal_digest=found.seal_digest)
-    shutil.rmtree(bundle)
-    return None
+    return sealing.seal_in_place(tenant.home, bundle, sign_off, month.now, write), bundle
 
 
 def _record_preparation(month: Month, made: PeriodCloseout, origin: Origin) -> None:
     with month.tenant.writing() as connection:
         details = {"closeout_id": made.closeout_id, "evidence_root": made.evidence_root, "origin": origin.content()}
-        decision_store.append(
-            connection, _decision(month, connection, PREPARE, made.prepared_by, made.reason, "prepared", details)
-        )
+        _decide(connection, month, PREPARE, made.prepared_by, made.reason, "prepared", details)
         period_store.prepare(connection, made)
 
 
@@ -277,9 +232,7 @@ def _record_seal(month: Month, signed: PeriodCloseout, origin: Origin) -> None:
     tenant = month.tenant
     details = {"closeout_id": signed.closeout_id, "seal_digest": signed.seal_digest, "origin": origin.content()}
     with tenant.writing() as connection:
-        decision_store.append(
-            connection, _decision(month, connection, APPROVE, signed.approved_by, None, "sealed", details)
-        )
+        _decide(connection, month, APPROVE, signed.approved_by, None, "sealed", details)
         changes = {name: value for name, value in vars(signed).items() if name != "content"}
         period_store.change(connection, signed.closeout_id, changes)
         if month.signed is not None:
@@ -289,33 +242,26 @@ def _record_seal(month: Month, signed: PeriodCloseout, origin: Origin) -> None:
             raise ZentraError(f"sign-off {signed.closeout_id} was recorded before: have the home examined (doctor)")
 
 
-def _decision(
-    month: Month,
+def _decide(
     connection: Connection,
+    month: Month,
     action: str,
     actor: str,
     reason: str | None,
     result: str,
     details: Mapping[str, Any],
-) -> Decision:
-    """A decision about the month, with the policy it passed; its id counts the decisions about it."""
-    subject = f"{SUBJECT}{month.period}"
-    number = sum(item.run_id == subject for item in decision_store.listed(connection))
-    canonical = json.dumps([month.tenant.name, subject, number + 1], ensure_ascii=False, separators=(",", ":"))
-    return Decision(
-        sequence=decision_store.next_sequence(connection),
-        decision_id="dec_" + hashlib.sha256(canonical.encode()).hexdigest()[:24],
-        exception_id=None,
-        run_id=subject,
+) -> None:
+    record_decision(
+        connection,
+        month.tenant,
+        f"{SUBJECT}{month.period}",
+        rule=RULE,
         action=action,
         actor=actor,
-        decided_at=instant_text(month.now),
+        now=month.now,
         reason=reason,
-        policy={"rule": RULE, "digest": load_policy(month.tenant.paths).digest(), "outcome": result},
         result=result,
-        owner=None,
-        resolution=None,
-        details=dict(details),
+        details=details,
     )
 
 
@@ -328,22 +274,4 @@ def _signed_already(month: Month) -> PeriodResult:
 
 def _show_seal(tenant: Tenant) -> None:
     lake.refresh(tenant.paths)
-    write_head(tenant)
-
-
-def write_head(tenant: Tenant) -> Path:
-    """Write the chain of sign-offs to `heads/_periods.json`, to be published where this home cannot reach."""
-    from zentra_pipeline.closeout.verify import ALL_PROVIDERS
-
-    head = tenant.paths.heads / HEAD
-    head.parent.mkdir(parents=True, exist_ok=True)
-    with tenant.holding("heads"):
-        with tenant.reading() as connection:
-            chain = period_store.chain(connection)
-        seals = [
-            {"sequence": item.chain_sequence, "closeout_id": item.closeout_id, "seal_digest": item.seal_digest}
-            for item in chain
-        ]
-        content = {"version": 1, "tenant": tenant.name, "provider": ALL_PROVIDERS, "seals": seals}
-        durable_files.write_durably(head, canonical_json.canonical(content))
-    return head
+    chain_heads.write_period_head(tenant)

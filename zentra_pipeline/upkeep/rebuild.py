@@ -16,7 +16,7 @@ from typing import Final
 import duckdb
 
 from zentra_pipeline import blobs, durable_files, locks
-from zentra_pipeline.closeout import closing, period_closing
+from zentra_pipeline.closeout import chain_heads
 from zentra_pipeline.errors import VerificationError, ZentraError
 from zentra_pipeline.events import segment_rows
 from zentra_pipeline.ingest import landing, staging
@@ -165,9 +165,9 @@ def refresh_readers(tenant: Tenant) -> None:
     lake.refresh(tenant.paths)
     known = records.read(tenant)
     for provider in sorted({closeout.provider for closeout in known.sealed}):
-        closing.write_head(tenant, provider)
+        chain_heads.write_head(tenant, provider)
     if any(sign_off.is_sealed for sign_off in known.sign_offs):
-        period_closing.write_head(tenant)
+        chain_heads.write_period_head(tenant)
 
 
 def _alone(tenant: Tenant) -> AbstractContextManager[None]:

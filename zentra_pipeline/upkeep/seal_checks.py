@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from zentra_pipeline.closeout import period_closing, verify
+from zentra_pipeline.closeout import chain_heads, verify
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.keys import signers, signing_keys
 from zentra_pipeline.settings import Home
@@ -80,7 +80,7 @@ def check_heads(records: Records) -> Iterator[Finding]:
         chains[f"{item.provider}.json"].append((item.chain_sequence, item.seal_digest))
     for sign_off in records.sign_offs:
         if sign_off.is_sealed:
-            chains[period_closing.HEAD].append((sign_off.chain_sequence, sign_off.seal_digest))
+            chains[chain_heads.PERIOD_HEAD].append((sign_off.chain_sequence, sign_off.seal_digest))
     for name, unordered in sorted(chains.items()):
         path, chain = records.paths.heads / name, sorted(unordered, key=lambda each: each[0] or 0)
         try:
