@@ -1,17 +1,15 @@
 """Routes of a run's closeout: its status, preparing and approving it. What a closeout is does not belong here."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from zentra_pipeline.actors import same_person
-from zentra_pipeline.api import approvals, bodies, problems, security
+from zentra_pipeline.api import approvals, bodies, closing_steps, problems
 from zentra_pipeline.api.bodies import StrictModel, json_body
-from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.closing_steps import APPROVE, PREPARE, Seen
 from zentra_pipeline.api.runs import find_run
 from zentra_pipeline.api.security import Caller, Preparer, Reader
 from zentra_pipeline.api.service import Serving
@@ -21,25 +19,12 @@ from zentra_pipeline.closeout import approval, closing
 from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closing import CloseoutResult
-from zentra_pipeline.errors import OutdatedError, RefusedError
+from zentra_pipeline.errors import OutdatedError
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
 
 router = APIRouter(prefix="/reconciliation/runs/{run_id}/closeout", tags=["closeouts"])
-
-PREPARE: Final = "prepare"
-APPROVE: Final = "approve"
-
-
-Seen = Annotated[
-    dict[str, str] | None,
-    Field(
-        max_length=10_000,
-        description="Of approve: the closeouts that were looked at, each by its id with its `prepared_at`. What was "
-        "prepared again since is not approved.",
-    ),
-]
 
 
 class NewStep(StrictModel):
@@ -116,20 +101,7 @@ def show(caller: Reader, run_id: str) -> Response:
 @router.post(
     "",
     summary="Prepare or approve the closeout.",
-    responses={
-        200: {"model": StepOutcome},
-        **problems.responses(
-            "malformed",
-            "too-large",
-            "media-type",
-            "refused",
-            "not-found",
-            "blocked",
-            "conflict",
-            "outdated",
-            "not-configured",
-        ),
-    },
+    responses=closing_steps.responses(StepOutcome),
     openapi_extra=bodies.described(bodies.JSON, NewStep),
 )
 def take_step(
@@ -139,22 +111,13 @@ def take_step(
 
     A repeated step changes nothing.
     """
-    check_seen(step.action, step.seen)
-    if step.action == APPROVE:
-        caller.require(security.APPROVE)
-        if step.reason is not None or step.accept_quarantine is not None:
-            raise ProblemError("invalid", "body: reason and accept_quarantine belong to prepare; leave them out")
+    of_prepare = {"reason": step.reason is not None, "accept_quarantine": step.accept_quarantine is not None}
+    closing_steps.check_step(caller, step.action, step.seen, of_prepare)
     run = find_run(caller, run_id)
     with candidates.of_run(caller.tenant, run.run_id) as candidate:
         outcome = _taken(candidate, step, caller, serving)
     if outcome.closeout is None:
-        blockers = [
-            {name: problems.printable(getattr(blocker, name)) for name in ("kind", "subject", "explanation")}
-            | problems.of_remedy(blocker.remedy)
-            for blocker in outcome.blockers
-        ]
-        detail = f"{len(blockers)} blocking: {blockers[0]['explanation']}" if blockers else "The closeout is blocked."
-        raise ProblemError("blocked", problems.printable(detail), members={"blockers": blockers})
+        closing_steps.raise_blocked(outcome.blockers)
     return json_response(_as_view(outcome.closeout) | {"is_new": outcome.is_new, "pending_approval": outcome.approval})
 
 
@@ -167,19 +130,8 @@ def _taken(candidate: CloseoutCandidate, step: NewStep, caller: Caller, serving:
         raise OutdatedError(
             f"closeout {prepared.closeout_id}, prepared {prepared.prepared_at}, is not what was looked at: look again"
         )
-    try:
+    with closing_steps.refusals_as_problems(actor, None if prepared is None else prepared.prepared_by):
         return closing.approve(candidate, actor, serving.now(), origin)
-    except RefusedError as cause:
-        is_same = candidate.prepared is not None and same_person(actor, candidate.prepared.prepared_by)
-        kind = "refused" if is_same else "conflict"
-        members = problems.of_remedy(cause.remedy)
-        raise ProblemError(kind, problems.printable(str(cause)), members=members) from cause
-
-
-def check_seen(action: str, seen: Mapping[str, str] | None) -> None:
-    """Refuse a `seen` of somebody who approves nothing."""
-    if action != APPROVE and seen is not None:
-        raise ProblemError("invalid", "body: seen belongs to approve; leave it out")
 
 
 def _as_view(closeout: Closeout) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Routes of files to take along: a run's workbook, a sealed bundle and its report. Writing them is not done here."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -24,6 +25,32 @@ _SAFE: Final = {"X-Content-Type-Options": "nosniff"}
 def _answer(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
     content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
     return {200: {"description": description, "content": content}, **problems.responses("not-found")}
+
+
+ZIP_ANSWER: Final = _answer(ZIP, "The bundle; the same bundle gives the same bytes.")
+REPORT_ANSWER: Final = _answer(_HTML, "The report, as sealed.")
+
+
+def zip_of(file: Path, name: str) -> FileResponse:
+    """A zipped bundle under a name; the file is gone once it is handed out."""
+    return FileResponse(
+        file,
+        headers=_SAFE,
+        media_type=ZIP,
+        filename=f"{name}.zip",
+        background=BackgroundTask(file.unlink, missing_ok=True),
+    )
+
+
+def report_in(bundle: Path, name: str) -> FileResponse:
+    """The report that a sealed bundle holds, under a name, to be looked at."""
+    return FileResponse(
+        bundle / "files" / "report.html",
+        headers={**_SAFE, "Content-Security-Policy": REPORT_POLICY},
+        media_type=_HTML,
+        filename=f"{name}.html",
+        content_disposition_type="inline",
+    )
 
 
 @router.get(
@@ -53,7 +80,7 @@ def workbook(caller: Reader, run_id: str) -> Response:
     tags=["closeouts"],
     response_class=Response,
     summary="A sealed bundle as a zip.",
-    responses=_answer(ZIP, "The bundle; the same bundle gives the same bytes."),
+    responses=ZIP_ANSWER,
 )
 def bundle(
     caller: Reader,
@@ -65,13 +92,7 @@ def bundle(
     run = find_run(caller, run_id)
     closeout, folder = hand_out.sealed(caller.tenant, run.run_id, revision)
     file = hand_out.zipped(caller.paths, closeout, folder, with_attachments=attachments)
-    return FileResponse(
-        file,
-        headers=_SAFE,
-        media_type=ZIP,
-        filename=f"{hand_out.name_of(closeout)}.zip",
-        background=BackgroundTask(file.unlink, missing_ok=True),
-    )
+    return zip_of(file, hand_out.name_of(closeout))
 
 
 @router.get(
@@ -79,16 +100,10 @@ def bundle(
     tags=["closeouts"],
     response_class=Response,
     summary="A sealed report.",
-    responses=_answer(_HTML, "The report, as sealed."),
+    responses=REPORT_ANSWER,
 )
 def report(caller: Reader, run_id: str, revision: str) -> Response:
     """The page that a sealed bundle holds."""
     run = find_run(caller, run_id)
     closeout, folder = hand_out.sealed(caller.tenant, run.run_id, revision)
-    return FileResponse(
-        folder / "files" / "report.html",
-        headers={**_SAFE, "Content-Security-Policy": REPORT_POLICY},
-        media_type=_HTML,
-        filename=f"{hand_out.name_of(closeout)}.html",
-        content_disposition_type="inline",
-    )
+    return report_in(folder, hand_out.name_of(closeout))

@@ -1,34 +1,27 @@
 """Routes of a month: its windows closed together, its sign-off by two people. What a sign-off is, is closeout's."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
-from starlette.background import BackgroundTask
 
 from zentra_pipeline import identifiers
-from zentra_pipeline.actors import same_person
-from zentra_pipeline.api import bodies, problems, security
+from zentra_pipeline.api import bodies, closing_steps, downloads, problems
 from zentra_pipeline.api.bodies import StrictModel, json_body
-from zentra_pipeline.api.closeouts import APPROVE, PREPARE, Seen, check_seen
-from zentra_pipeline.api.downloads import REPORT_POLICY, ZIP
-from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.closing_steps import APPROVE, PREPARE, Seen
 from zentra_pipeline.api.security import Caller, Preparer, Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of
 from zentra_pipeline.closeout import period as months
 from zentra_pipeline.closeout import period_closing
-from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.period import Month
 from zentra_pipeline.desk import closing_windows, hand_out
-from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.errors import UsageError
 
 router = APIRouter(prefix="/reconciliation/periods", tags=["periods"])
-
-_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 
 
 class NewSignOffStep(StrictModel):
@@ -208,20 +201,7 @@ def show(caller: Reader, serving: Serving, period: str) -> Response:
 @router.post(
     "/{period}/sign-off",
     summary="Prepare or approve the sign-off of a month.",
-    responses={
-        200: {"model": SignOffOutcome},
-        **problems.responses(
-            "malformed",
-            "too-large",
-            "media-type",
-            "refused",
-            "not-found",
-            "blocked",
-            "conflict",
-            "outdated",
-            "not-configured",
-        ),
-    },
+    responses=closing_steps.responses(SignOffOutcome),
     openapi_extra=bodies.described(bodies.JSON, NewSignOffStep),
 )
 def sign_off(
@@ -232,11 +212,7 @@ def sign_off(
     A repeated step changes nothing.
     """
     month = find(caller, serving, period)
-    check_seen(step.action, step.seen)
-    if step.action == APPROVE:
-        caller.require(security.APPROVE)
-        if step.reason is not None:
-            raise ProblemError("invalid", "body: reason belongs to prepare; leave it out")
+    closing_steps.check_step(caller, step.action, step.seen, {"reason": step.reason is not None})
     result = take_step(caller, serving, month, step.action, step.reason, _seen(step.seen))
     sealed = result.sign_off
     assert sealed is not None
@@ -258,13 +234,10 @@ def close_windows(
 ) -> Response:
     """Prepare every window that can be, or approve every one that somebody else prepared; each by itself."""
     month = find(caller, serving, period)
-    check_seen(step.action, step.seen)
+    closing_steps.check_step(caller, step.action, step.seen, {"no_activity": step.no_activity})
     wanted = closing_windows.Wanted(step.provider, step.ledger_window)
     arguments = (caller.tenant, month.period, caller.actor, serving.now(), caller.origin, wanted)
     if step.action == APPROVE:
-        caller.require(security.APPROVE)
-        if step.no_activity:
-            raise ProblemError("invalid", "body: no_activity belongs to prepare; leave it out")
         done = closing_windows.approve(*arguments, seen=step.seen)
     else:
         done = closing_windows.prepare(*arguments, no_activity=step.no_activity)
@@ -287,44 +260,25 @@ def _shown(detail: str | None) -> str | None:
     "/{period}/sign-off/{revision}/bundle",
     response_class=Response,
     summary="A month's sealed bundle as a zip.",
-    responses={
-        200: {"description": "The bundle; the same bundle gives the same bytes.", "content": {ZIP: _BINARY}},
-        **problems.responses("not-found"),
-    },
+    responses=downloads.ZIP_ANSWER,
 )
 def bundle(caller: Reader, period: str, revision: str) -> Response:
     """What `zentra verify` checks, once it is unpacked; `revision` counts the sign-offs of the month from 1."""
     sealed, folder = hand_out.signed_off(caller.tenant, period, revision)
     name = f"sign-off-{sealed.period}-r{sealed.revision}"
-    file = hand_out.zipped_folder(caller.paths, folder, name)
-    return FileResponse(
-        file,
-        headers={"X-Content-Type-Options": "nosniff"},
-        media_type=ZIP,
-        filename=f"{name}.zip",
-        background=BackgroundTask(file.unlink, missing_ok=True),
-    )
+    return downloads.zip_of(hand_out.zipped_folder(caller.paths, folder, name), name)
 
 
 @router.get(
     "/{period}/sign-off/{revision}/report",
     response_class=Response,
     summary="A month's sealed report.",
-    responses={
-        200: {"description": "The report, as sealed.", "content": {"text/html": _BINARY}},
-        **problems.responses("not-found"),
-    },
+    responses=downloads.REPORT_ANSWER,
 )
 def report(caller: Reader, period: str, revision: str) -> Response:
     """The page that a sealed bundle holds."""
     sealed, folder = hand_out.signed_off(caller.tenant, period, revision)
-    return FileResponse(
-        folder / "files" / "report.html",
-        headers={"X-Content-Type-Options": "nosniff", "Content-Security-Policy": REPORT_POLICY},
-        media_type="text/html",
-        filename=f"sign-off-{sealed.period}-r{sealed.revision}.html",
-        content_disposition_type="inline",
-    )
+    return downloads.report_in(folder, f"sign-off-{sealed.period}-r{sealed.revision}")
 
 
 def find(caller: Caller, serving: Serving, period: str) -> Month:
@@ -344,18 +298,11 @@ def take_step(
     if action == PREPARE:
         result = period_closing.prepare(caller.tenant, month.period, caller.actor, now, reason, origin)
     else:
-        try:
+        prepared_by = None if month.prepared is None else month.prepared.prepared_by
+        with closing_steps.refusals_as_problems(caller.actor, prepared_by):
             result = period_closing.approve(caller.tenant, month.period, caller.actor, now, origin, seen)
-        except RefusedError as cause:
-            is_same = month.prepared is not None and same_person(caller.actor, month.prepared.prepared_by)
-            kind = "refused" if is_same else "conflict"
-            raise ProblemError(
-                kind, problems.printable(str(cause)), members=problems.of_remedy(cause.remedy)
-            ) from cause
     if result.sign_off is None:
-        blockers = [_blocker(each) for each in result.blockers]
-        detail = f"{len(blockers)} blocking: {blockers[0]['explanation']}"
-        raise ProblemError("blocked", detail, members={"blockers": blockers})
+        closing_steps.raise_blocked(result.blockers)
     return result
 
 
@@ -367,7 +314,7 @@ def as_object(month: Month) -> dict[str, Any]:
         "sign_offs": [each.as_object() for each in month.sign_offs],
         "pending_approval": None if month.prepared is None else month.prepared.content,
         "changes": [change.as_object() for change in month.changes],
-        "blockers": [_blocker(each) for each in month.left()],
+        "blockers": [closing_steps.shown_blocker(each) for each in month.left()],
     }
 
 
@@ -378,8 +325,3 @@ def _brief(month: Month) -> dict[str, Any]:
         "windows": month.counts,
         "sign_off": month.signed.as_object() if month.signed else None,
     }
-
-
-def _blocker(blocker: Blocker) -> dict[str, Any]:
-    found = {name: problems.printable(getattr(blocker, name)) for name in ("kind", "subject", "explanation")}
-    return found | problems.of_remedy(blocker.remedy)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from zentra_pipeline.api import journal as api_journal
 from zentra_pipeline.api import periods
-from zentra_pipeline.api.closeouts import APPROVE, PREPARE
+from zentra_pipeline.api.closing_steps import APPROVE, PREPARE
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.runs import NewRun
 from zentra_pipeline.api.security import APPROVE as MAY_APPROVE
