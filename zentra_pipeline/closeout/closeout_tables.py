@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import identifiers, sql_text
+from zentra_pipeline import identifiers, private_database, sql_text
 from zentra_pipeline.decisions.exception_state import exception_states
 from zentra_pipeline.published import lake_files, lake_views, operational_tables
 from zentra_pipeline.settings import TenantPaths
@@ -73,8 +73,7 @@ def opened(
             for item in revision.manifest["earlier"]
         ]
     this = PublishedRun(run.run_id, run.sequence, revision)
-    with duckdb.connect() as connection:
-        connection.execute("set preserve_insertion_order = true")
+    with private_database.opened() as connection:
         states = [(None, *state) for state in exception_states(decisions)]
         operational_tables.create_table(connection, "exception_states", states)
         for table in (*_TABLES, *(_OF_BANK if identifiers.account_of(run.provider) is not None else ())):
@@ -101,7 +100,7 @@ def without_activity(
     run: run_store.Run, revision: run_store.Revision, decisions: Sequence[Decision]
 ) -> Iterator[CloseoutTables]:
     """The empty tables of a window in which nothing happened."""
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         for table in _TABLES:
             connection.execute(
                 f"create view {table} as {sql_text.empty(f'{lake_files.columns_sql(table)}, run_sequence bigint')}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline import sql_text
+from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.closeout import lines
 from zentra_pipeline.errors import VerificationError
 from zentra_pipeline.events import segment_rows
@@ -23,7 +23,7 @@ def write(tenant: Tenant, run_id: str, path: Path) -> int:
     """Write the events of a run so far in the order of the log; how many there were."""
     with tenant.reading() as connection:
         entries = event_log.entries(connection, run_id=run_id)
-    with path.open("wb") as stream, duckdb.connect() as connection:
+    with path.open("wb") as stream, private_database.opened() as connection:
         for entry in entries:
             if entry.content is not None:
                 stream.write(line_of(entry.content))

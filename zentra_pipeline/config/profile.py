@@ -363,9 +363,11 @@ def _check_pattern(pattern: str, otherwise: str) -> None:
     """A pattern must mean the same to Python and to the engine that applies it, and keep exactly one group."""
     import duckdb
 
+    from zentra_pipeline import private_database
+
     try:
         groups = re.compile(pattern).groups
-        with duckdb.connect() as engine:
+        with private_database.opened() as engine:
             engine.execute("select regexp_extract('', ?, 1)", [pattern]).fetchall()
     except (re.error, duckdb.Error, OverflowError, RecursionError) as cause:
         reason = " ".join(str(cause).split())

@@ -11,9 +11,8 @@ from datetime import date
 from typing import Any, Final
 
 import dagster as dg
-import duckdb
 
-from zentra_pipeline import sql_text
+from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
 from zentra_pipeline.defs import charts
 from zentra_pipeline.defs.corrections import withdraw_result
@@ -136,7 +135,7 @@ def _reasons(paths: TenantPaths, file: StagedFile) -> str:
     """Why rows of a file are in quarantine, the most frequent first, as a Markdown table."""
     assert file.quarantine_path is not None
     source = sql_text.parquet_scan([paths.root / file.quarantine_path], "reason varchar")
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         rows = connection.execute(
             f"select reason, count(*) from {source} group by reason order by 2 desc, 1 limit {_SHOWN_REASONS}"
         ).fetchall()

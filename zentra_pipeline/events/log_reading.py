@@ -10,9 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-import duckdb
-
-from zentra_pipeline import sql_text
+from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.events import segment_rows
 from zentra_pipeline.instants import instant_of, instant_text
@@ -156,7 +154,7 @@ def _of_segment(
     paths: TenantPaths, entry: Entry, first: int, event_type: str | None, batch: int, without: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The events of a lake file from offset `first` on; each batch is read whole, no result is left half read."""
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         path = str(entry.path)
         for start in range(first, entry.events, batch):
             rows = segment_rows.rows_between(connection, paths, path, start, start + batch)

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from zentra_pipeline import private_database
 from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.published import lake_files
@@ -66,14 +67,15 @@ def contradictions(contract: Contract, new: Sequence[KnownFile], earlier: Sequen
     """
     if not contract.key or not new:
         return Found([], {})
-    with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(spill)}) as connection:
+    files = {file.path for file in (*new, *earlier)}
+    with private_database.opened_for(files, _MEMORY, spill) as connection:
         if not _make_rows(connection, contract, new, earlier):
             return Found([], {})
         twice = list(_used_twice(connection, contract))
         gone = {(found.sequence, found.row_number) for found in twice}
-        files = {file.sequence: file for file in (*new, *earlier)}
+        by_sequence = {file.sequence: file for file in (*new, *earlier)}
         fresh = {file.sequence for file in new}
-        rows = [*twice, *_across_files(contract, _contested(connection, contract), gone, files, fresh)]
+        rows = [*twice, *_across_files(contract, _contested(connection, contract), gone, by_sequence, fresh)]
         return Found(rows, _restated(connection, contract))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import duckdb
 
-from zentra_pipeline import sql_text
+from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.config.profile import Profile, load_profile
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.instants import instant_of
@@ -59,7 +59,7 @@ def rows_by_window(paths: TenantPaths, file: StagedFile) -> list[WindowRows]:
         return []
     instant = _PLACED_BY[file.kind]
     source = sql_text.parquet_scan([paths.root / file.staged_path], f"provider varchar, {instant} timestamp")
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         ranges = connection.execute(
             f"select provider, min({instant}), max({instant}) from {source} group by provider order by provider"
         ).fetchall()

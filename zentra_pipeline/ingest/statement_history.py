@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import duckdb
-
-from zentra_pipeline import money
+from zentra_pipeline import money, private_database
 from zentra_pipeline.published import lake_files
 
 REDELIVERED: Final = "statements that are here already with the same content"
@@ -103,7 +101,7 @@ def _statements(paths: Sequence[Path]) -> list[tuple[Path, _Statement]]:
     columns = (
         "account_id, statement_id, currency, statement_type, opening_minor, closing_minor, entries, content_digest"
     )
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         for start in range(0, len(paths), _FILES_AT_ONCE):
             part = paths[start : start + _FILES_AT_ONCE]
             rows = lake_files.bank_rows("bank_statements", part, with_names=True)

@@ -6,17 +6,15 @@ command if a crash came between. Does not belong here: the files themselves (lak
 """
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, locks, machine_errors, sql_text
+from zentra_pipeline import durable_files, locks, machine_errors, private_database, sql_text
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.published import lake_views, operational_tables, read_only_sql
 from zentra_pipeline.published.lake_views import Snapshot
@@ -89,7 +87,7 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
     with reading(paths) as store:
         snapshot = lake_views.read_snapshot(paths, store)
     views = lake_views.view_makers(paths, snapshot)
-    with _database(os.getpid()).cursor() as connection:  # its temporary tables are its own, and end with it
+    with private_database.cursor() as connection:  # its temporary tables are its own, and end with it
         try:
             tables = views.keys() | operational_tables.COLUMNS.keys()
             read_only_sql.check(connection, sql, tables)
@@ -113,15 +111,6 @@ def query(paths: TenantPaths, sql: str, parameters: Sequence[Any] = ()) -> Query
             if known := machine_errors.explained(cause):
                 raise known from cause
             raise UsageError(f"the query cannot be answered: {cause}") from cause
-
-
-@cache
-def _database(process: int) -> duckdb.DuckDBPyConnection:
-    """An empty database for the queries of a process: opening one costs as much as a query. A fork opens its own.
-
-    It keeps no pages of files: a restored or damaged file is read as it is.
-    """
-    return duckdb.connect(config={"enable_external_file_cache": False})
 
 
 def _with_their_sources(names: Iterable[str], views: Mapping[str, Callable[[], str | None]]) -> dict[str, str]:

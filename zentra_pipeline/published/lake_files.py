@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from zentra_pipeline import blobs, durable_files, identifiers, settings, shipped_yaml, sql_text
+from zentra_pipeline import blobs, durable_files, identifiers, private_database, settings, shipped_yaml, sql_text
 from zentra_pipeline.published import schema_before
 from zentra_pipeline.settings import TenantPaths
 
@@ -263,7 +263,7 @@ def write_parquet(
 def have_same_rows(one: Path, other: Path) -> bool:
     """Whether two published files of the same columns hold the same rows, in whatever bytes."""
     scans = [f"(select * from read_parquet({sql_text.file_literal(path)}))" for path in (one, other)]
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         return not any(
             connection.execute(f"{here} except all {there} limit 1").fetchall()
             for here, there in (scans, reversed(scans))

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from zentra_pipeline import sql_text
+from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.published import lake_files
 
 
@@ -32,7 +32,7 @@ class RunSummary:
 
 def summarize(root: Path, tables: Mapping[str, lake_files.PublishedFile], most: int = 50) -> RunSummary:
     """The summary of a revision whose files lie below the tenant's folder `root`; at most `most` exceptions in full."""
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         for name, table in tables.items():
             scan = sql_text.parquet_scan([root / table.path], lake_files.columns_sql(name))
             connection.execute(f"create view {name} as from {scan}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import reference_keys, sql_text
+from zentra_pipeline import private_database, reference_keys, sql_text
 from zentra_pipeline.config.profile import Profile, load_profile
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.queue import run_queue
@@ -78,7 +78,7 @@ def _about(
     """
     if not staged:
         return []
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         callbacks = ", ".join(sql_text.file_literal(path) for path in staged)
         connection.execute(
             "create table calls as select provider_event_id, coalesce(provider_reference, '') as reference, '' as "

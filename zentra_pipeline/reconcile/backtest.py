@@ -12,9 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
-
-from zentra_pipeline import sql_text
+from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.errors import UsageError
 from zentra_pipeline.published import lake_files
@@ -125,7 +123,7 @@ def _replay(inputs: RunInputs, workspace: TenantPaths, tenant_root: Path) -> dic
 
 
 def _compare(run: run_store.Run, before: dict[str, Path], after: dict[str, Path]) -> WindowChange:
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         for schema, tables in (("published", before), ("replayed", after)):
             connection.execute(f"create schema {schema}")
             for name in ("matches", "match_legs", "exceptions"):

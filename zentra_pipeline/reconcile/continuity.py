@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import duckdb
-
-from zentra_pipeline import sql_text
+from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.runs import Revision, Run
 
@@ -60,5 +58,5 @@ def _amounts(paths: TenantPaths, revision: Revision, column: str) -> dict[str, i
     if _ROLLFORWARD not in revision.tables:
         return {}
     file = sql_text.file_literal(paths.root / revision.tables[_ROLLFORWARD]["path"])
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         return dict(connection.execute(f"select currency, {column} from read_parquet({file})").fetchall())

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 
-from zentra_pipeline import settings
+from zentra_pipeline import private_database, settings
 from zentra_pipeline.events import log_reading as event_reading
 from zentra_pipeline.events import segment_rows, types
 from zentra_pipeline.events.cloud_event import event_id_sql
@@ -87,6 +87,7 @@ _REVERSED: Final = "status = 'reversed'"
 _OWN: Final = "run_id = (select run_id from about)"
 _OPEN: Final = " and status <> 'resolved'"
 _ENDED: Final = "resolved_run_id = (select run_id from about)"
+_READ_OF_EARLIER: Final = ("matches", "exceptions", "payout_states")
 # An exception of an earlier run that this one leaves open, with other amounts or another match.
 _KEPT: Final = "run_id <> (select run_id from about) and status <> 'resolved'"
 
@@ -129,10 +130,10 @@ def write_events(paths: TenantPaths, context: EventContext, *, whole: bool = Fal
     relative = relative / f"{inputs.run_id}-r{context.revision}.parquet"
     scratch = paths.scratch / inputs.run_id  # where DuckDB makes a folder when memory runs short, and removes it
     scratch.mkdir(parents=True, exist_ok=True)
-    spill = str(scratch / "events")
+    earlier = (run.tables[name] for run in inputs.earlier for name in _READ_OF_EARLIER if name in run.tables)
+    read = [*context.marts.values(), *context.previous.values(), *earlier]
     try:
-        config: dict[str, Any] = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
-        with duckdb.connect(config=config) as connection:
+        with private_database.opened_for(read, settings.memory_limit(_MEMORY), scratch / "events") as connection:
             _write_sources(connection, context)
             is_emitted_again = bool(context.emitted)
             if is_emitted_again:

@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, reference_keys, settings, sql_text
+from zentra_pipeline import durable_files, private_database, reference_keys, settings, sql_text
 
 FOLDER: Final = "row_keys"
 _FORM: Final = "1"
@@ -113,12 +113,11 @@ def missing(tenant_root: Path, sources: Iterable[Path], normalizer: str) -> list
 
 def write(tenant_root: Path, sources: Iterable[tuple[str, str, Path]], normalizer: str) -> None:
     """Write the keys of files: of each its table, a select over its rows, and its path."""
-    spill = str(
-        tenant_root / FOLDER / f".spilled.{os.getpid()}"
-    )  # DuckDB makes it when memory runs short, and removes it
-    config: dict[str, Any] = {"memory_limit": settings.memory_limit(_MEMORY), "temp_directory": spill}
-    with duckdb.connect(config=config) as connection:
-        for table, rows, path in sources:
+    read = list(sources)
+    spill = tenant_root / FOLDER / f".spilled.{os.getpid()}"
+    files = (path for _, _, path in read)
+    with private_database.opened_for(files, settings.memory_limit(_MEMORY), spill) as connection:
+        for table, rows, path in read:
             _write(connection, table, rows, key_file(tenant_root, path, normalizer), normalizer)
 
 

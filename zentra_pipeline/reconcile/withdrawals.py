@@ -9,10 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 from sqlalchemy import Connection
 
-from zentra_pipeline import money, sql_text
+from zentra_pipeline import money, private_database, sql_text
 from zentra_pipeline.decisions import exception_state
 from zentra_pipeline.decisions.exception_state import SYSTEM_ACTOR, ExceptionState, decision_id_of
 from zentra_pipeline.instants import instant_text
@@ -86,7 +85,7 @@ def _proposed(log: Iterable[Decision], exception_id: str) -> Amounts | None:
 
 def _rows(path: Path, exception_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     columns = ("exception_id", "amount_minor", "difference_minor", "currency", "status")
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         rows = connection.execute(
             f"select {', '.join(columns)} from read_parquet({sql_text.file_literal(path)}) "
             "where list_contains(?::varchar[], exception_id)",

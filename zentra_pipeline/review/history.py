@@ -6,8 +6,7 @@ What operators decided about it does not belong here (store.decisions).
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
+from zentra_pipeline import private_database
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.tenants.tenant import Tenant
@@ -34,7 +33,7 @@ def of_exception(tenant: Tenant, exception_id: str) -> list[Shown]:
         ]
     if not published:
         return []
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         rows = connection.execute(
             "select run_sequence, amount_minor, difference_minor, explanation "
             f"from ({lake_files.published_rows('exceptions', published)}) as published "

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zentra_pipeline import locks
+from zentra_pipeline import locks, private_database
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.contracts import CONTRACTS, staged_tables
 from zentra_pipeline.errors import ZentraError
@@ -164,7 +164,7 @@ def check_row_keys(records: Records) -> Iterator[Finding]:
     for provider in {run.provider for run in records.runs}:
         with suppress(ZentraError):  # its profile is another command's to complain of
             normalizers[provider] = load_profile(records.paths, provider).reference_normalizer
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         for source, normalizer in sorted(_keyed_sources(records, normalizers), key=str):
             path = row_keys.key_file(records.paths.root, source.path, normalizer)
             if not path.is_file() or not source.path.is_file():

@@ -12,9 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
-
-from zentra_pipeline import sql_text
+from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.config.routing import RoutingRule
 from zentra_pipeline.decisions.run_adjustments import RunDecisions
@@ -235,7 +233,7 @@ def remake_revision(inputs: RunInputs, revision: Revision, made: TenantPaths) ->
 
 def rows_apart(one: Path, other: Path, limit: int) -> list[tuple[str, dict[str, Any]]]:
     """Up to `limit` rows that are in one Parquet file only: `-` with those of `one`, `+` with those of `other`."""
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         scans = [f"select * from read_parquet({sql_text.file_literal(path)})" for path in (one, other)]
         found: list[tuple[str, dict[str, Any]]] = []
         for sign, here, there in (("-", *scans), ("+", *reversed(scans))):

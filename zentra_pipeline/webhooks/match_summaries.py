@@ -6,8 +6,7 @@ A million matches are a handful of deliveries then. The log has the events thems
 from datetime import UTC
 from typing import Any, Final
 
-import duckdb
-
+from zentra_pipeline import private_database
 from zentra_pipeline.events import segment_rows, types
 from zentra_pipeline.events.cloud_event import cloud_event
 from zentra_pipeline.events.types import MatchAmounts, MatchSummary
@@ -36,7 +35,7 @@ def summaries(paths: TenantPaths, entry: Entry) -> list[tuple[int, dict[str, Any
         f"group by {', '.join(names)}, rule, currency, run_revision, run_id, actor, event_time "
         "order by run_id, run_revision, rule, currency"
     )
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         found = connection.execute(sql, [types.MATCH_CREATED])
         columns = [column[0] for column in found.description or ()]
         rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]

@@ -124,7 +124,7 @@ def _find(tenant: Tenant, event_id: str) -> tuple[int, dict[str, Any]] | None:
 
 
 def _place(paths: TenantPaths, entries: Sequence[event_log.Entry], event_id: str) -> int | None:
-    import duckdb
+    from zentra_pipeline import private_database
 
     for entry in entries:
         if entry.event_id == event_id:
@@ -132,6 +132,6 @@ def _place(paths: TenantPaths, entries: Sequence[event_log.Entry], event_id: str
     segments = event_reading.segments_sql(paths, entries)
     if segments is None:
         return None
-    with duckdb.connect() as connection:
+    with private_database.opened() as connection:
         row = connection.execute(f"select position from ({segments}) where event_id = ?", [event_id]).fetchone()
     return None if row is None else int(row[0])
