@@ -26,7 +26,7 @@ from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.runs import Run
 from zentra_pipeline.tenants.tenant import Tenant
 
-pytestmark = [pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
+pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
 
 NOW = datetime(2026, 4, 28, 9, tzinfo=UTC)
 _lines = (f"L{number:02d}" for number in count(1))
@@ -121,6 +121,7 @@ def sealed(world: World) -> Iterator[None]:
         closeouts.withdraw(connection, run_id)
 
 
+@pytest.mark.on_postgresql
 def test_an_assignment_is_seen_by_every_reader_and_emitted_as_an_event(world: World, line: str) -> None:
     before = exception_of(world, line)
     recorded = decide(world, line, "assign", "ann", owner="treasury", reason="theirs")
@@ -144,6 +145,7 @@ def test_an_assignment_is_seen_by_every_reader_and_emitted_as_an_event(world: Wo
     }
 
 
+@pytest.mark.on_postgresql
 def test_the_log_says_who_when_why_by_which_policy_and_for_which_run(world: World, line: str) -> None:
     recorded = decide(world, line, "resolve", "ann", resolution="false_positive", reason="a test payment")
     (row,) = log_of(world, line)
@@ -177,6 +179,7 @@ def test_a_resolution_and_its_reopening_are_events_and_a_comment_is_none(world: 
     ]
 
 
+@pytest.mark.on_postgresql
 def test_the_same_again_by_the_same_actor_is_recorded_once(world: World, line: str) -> None:
     first = decide(world, line, "assign", "ann", owner="treasury")
     again = decide(world, line, "assign", "ann", owner="treasury", now=NOW + timedelta(hours=1), expected_version=0)
@@ -187,6 +190,7 @@ def test_the_same_again_by_the_same_actor_is_recorded_once(world: World, line: s
     assert len(events_of(world, line)) == 2
 
 
+@pytest.mark.on_postgresql
 def test_a_decision_on_an_older_version_is_refused_and_nothing_is_recorded(world: World, line: str) -> None:
     decide(world, line, "investigate", "ann", expected_version=0)
     with pytest.raises(OutdatedError, match="is at version 1, not 0"):
@@ -212,6 +216,7 @@ def test_an_exception_that_does_not_exist_is_misuse(world: World) -> None:
         deciding.decide(world.tenant, DecisionRequest("exc_none", "comment", "ann", reason="x"), NOW)
 
 
+@pytest.mark.on_postgresql
 def test_decisions_that_come_at_once_are_recorded_one_after_another(world: World, line: str) -> None:
     def comment(number: int) -> int:
         return decide(world, line, "comment", "ann", reason=f"note {number}").state.decisions
@@ -222,6 +227,7 @@ def test_decisions_that_come_at_once_are_recorded_one_after_another(world: World
     assert len({row["sequence"] for row in log_of(world, line)}) == 4
 
 
+@pytest.mark.on_postgresql
 def test_a_write_off_waits_for_another_person_and_then_has_its_run_reconciled_again(
     world: World, line: str, reconciled: list[str]
 ) -> None:
@@ -299,7 +305,7 @@ def test_a_write_off_in_a_run_sealed_since_cannot_be_taken_back(world: World, li
 def test_a_decision_holds_when_its_run_cannot_be_reconciled_and_repeating_it_tries_again(
     world: World, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise RunFailedError("no space left")
 
     decide(world, line, "write_off", "ann", reason="too small")

@@ -40,19 +40,31 @@ class RunOutcome:
 
 
 def reconcile(
-    tenant: Tenant, request: RunRequest, progress: Progress | None = None, *, is_alone: bool = True
+    tenant: Tenant,
+    request: RunRequest,
+    progress: Progress | None = None,
+    *,
+    is_alone: bool = True,
+    is_queued: bool = False,
 ) -> RunOutcome:
     """Run one window through the Dagster assets and record it in the home's Dagster instance.
 
     The provider's queued runs are made again before and after; in a series of windows (not `is_alone`) only after the
-    last. `rerun` names the runs that got a new revision so. Raises what window_run.run_window raises, and
-    RunFailedError when the window is done and one that follows from it failed.
+    last. A window that `is_queued` as it is asked for is made as one of them, and not once more. `rerun` names the
+    other runs that got a new revision so. Raises what window_run.run_window raises, and RunFailedError when the window
+    is done and one that follows from it failed.
     """
     run_requests.check_request(tenant, request)
     before = run_queued(tenant, request.provider, progress) if is_alone else window_run.Followed()
-    reconciler = _materialize(tenant, request, progress)
-    result = reconciler.results[-1]
-    _require_followed(result.run.run_id, reconciler.followed)
+    run_id = run_requests.run_id_of(tenant.name, request)
+    made = [result for result in before.results if result.run.run_id == run_id] if is_queued else []
+    if made:
+        result, others, failed = made[-1], [each for each in before.results if each.run.run_id != run_id], before
+    else:
+        reconciler = _materialize(tenant, request, progress)
+        result, failed = reconciler.results[-1], reconciler.followed
+        others = [*before.results, *reconciler.followed.results]
+    _require_followed(result.run.run_id, failed)
     return RunOutcome(
         run_id=result.run.run_id,
         revision=result.run.revision,
@@ -63,9 +75,7 @@ def reconcile(
         as_of=result.run.as_of,
         summary=summarize(tenant.paths.root, result.tables),
         rerun=tuple(
-            f"{again.run.settlement_file} {again.run.ledger_window}"
-            for again in [*before.results, *reconciler.followed.results]
-            if again.is_new_revision
+            f"{again.run.settlement_file} {again.run.ledger_window}" for again in others if again.is_new_revision
         ),
     )
 

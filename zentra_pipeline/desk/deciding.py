@@ -94,7 +94,7 @@ def _rerun(tenant: Tenant, run: Run, actor: str) -> None:
         actor=actor,
     )
     try:
-        reconcile(tenant, request)
+        reconcile(tenant, request, is_queued=True)
     except ZentraError as cause:
         raise RunFailedError(
             f"the decision is recorded, but run {run.run_id} could not be re-reconciled: {cause}; run it again"
