@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 DEMO_HOME ?= data/demo
 # Test workers; the suite is sized for two cores.
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Without bytecode every worker compiles every test again, ten seconds each.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo ui test test-ci test-postgresql test-history test-engines test-all lint dbt-docs format bench lock sbom audit clean
 .DEFAULT_GOAL := help

@@ -113,6 +113,14 @@ def catalog_as_shipped() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def dagster_as_shipped() -> Iterator[None]:
+    """Have what the module launches be recorded in Dagster, as the product does."""
+    with pytest.MonkeyPatch.context() as patched:
+        quick.dagster_as_shipped(patched)
+        yield
+
+
+@pytest.fixture(scope="module")
 def stores_reopened() -> Iterator[None]:
     """Have every transaction open its store, as the command line does: for stores that change behind our back."""
     with pytest.MonkeyPatch.context() as patched:

@@ -28,6 +28,8 @@ from zentra_pipeline.store.engine import kept_connections, operational_store, re
 from zentra_pipeline.tenants import access
 from zentra_pipeline.tenants.tenant import Tenant
 
+pytestmark = pytest.mark.ci
+
 RUNS = 120
 _TOLD = {"assign": "assigned", "escalate": "assigned", "reopen": "reopened"}
 _numbers = count(1)

@@ -22,9 +22,9 @@ from zentra_pipeline.settings import DBT_PROJECT
 from zentra_pipeline.tenants.tenant import Tenant
 
 DOCUMENT = DBT_PROJECT.parent / "docs" / "openapi.json"
-SCHEMA = schemathesis.openapi.from_dict(json.loads(openapi_text()))
-# What every route is asked is made up as tests are collected, in every process: so there is one test, of few examples
-# in `make test` and of a hundred in `make test-all`.
+# What every route is asked is made up when its turn comes: as tests are collected it would be in every process.
+SCHEMA = schemathesis.pytest.from_fixture("described")
+# Few examples in `make test`, a hundred in `make test-all`.
 EXAMPLES = int(os.environ.get("ZENTRA_FUZZ_EXAMPLES", "6"))
 CHECKS = (
     checks.not_a_server_error,
@@ -120,6 +120,12 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 REAL_IDS: dict[str, str] = {}
+
+
+@pytest.fixture
+def described() -> schemathesis.schemas.BaseSchema:
+    """The routes as they are described."""
+    return schemathesis.openapi.from_dict(json.loads(openapi_text()))
 
 
 @SCHEMA.parametrize()

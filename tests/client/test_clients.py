@@ -35,6 +35,8 @@ from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.engine import operational_store, reading
 
+pytestmark = pytest.mark.ci
+
 PROJECT = PACKAGE_ROOT.parent
 ASKED: dict[str, Any] = {
     "provider": PROVIDER,

@@ -21,8 +21,6 @@ from zentra_pipeline.published import movement_history
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import runs as run_store
 
-pytestmark = pytest.mark.on_postgresql
-
 LATER = NOON + timedelta(days=1)
 
 
@@ -52,6 +50,7 @@ def only_exception(world: World) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.on_postgresql
 def test_one_prepares_another_approves_and_the_seal_verifies(world: World) -> None:
     prepared = prepare(world, "alice")
     assert (prepared.status, state(world)) == ("prepared", ("closing", "prepared"))
@@ -156,6 +155,7 @@ def rows(world: World, revision: int, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in content.splitlines()]
 
 
+@pytest.mark.on_postgresql
 def test_quarantined_rows_block_until_somebody_answers_for_them(world: World) -> None:
     world.add(*LINES, settle("L9", "R9", 999, currency="usd"))
     world.make(MON)
@@ -213,6 +213,7 @@ def test_closing_again_changes_nothing(world: World) -> None:
     assert sealed_files(world, 1) == files
 
 
+@pytest.mark.on_postgresql
 def test_preparing_again_keeps_the_first_preparer(world: World) -> None:
     prepare(world, "alice")
     again = prepare(world, "carol", LATER)
@@ -221,6 +222,7 @@ def test_preparing_again_keeps_the_first_preparer(world: World) -> None:
     assert len(world.query("select * from decisions")) == 1
 
 
+@pytest.mark.on_postgresql
 def test_a_new_revision_withdraws_what_was_prepared(world: World) -> None:
     prepare(world)
     world.add(post("T9", "R9", 100))
@@ -244,6 +246,7 @@ def test_a_decision_after_the_preparation_that_changes_the_owner_has_to_be_prepa
     assert approve(world).status == "sealed"
 
 
+@pytest.mark.on_postgresql
 def test_a_late_callback_amends_the_closeout_and_leaves_the_sealed_files_alone(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add(settle("L1", "R1", 500), post("T1", "R1", 500))
@@ -300,6 +303,7 @@ def test_a_restated_file_and_a_late_posting_amend_as_well(
     assert verified(world).holds
 
 
+@pytest.mark.on_postgresql
 def test_a_window_without_activity_is_closed_as_one_and_distinguished_from_one_with_activity(world: World) -> None:
     sunday, monday_ = date(2026, 4, 19), date(2026, 4, 20)
 
@@ -346,6 +350,7 @@ def test_the_calendar_shows_every_expected_window(world: World) -> None:
     assert item.state == "reopened"
 
 
+@pytest.mark.on_postgresql
 def test_seals_form_one_chain_over_windows_and_amendments(world: World) -> None:
     close(world)
     world.add(settle("L5", "R2", 700, on=TUE), call("E5", "R2", 700, on=TUE))

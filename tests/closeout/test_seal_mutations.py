@@ -18,6 +18,8 @@ from zentra_pipeline.closeout import seal
 from zentra_pipeline.closeout.verify import Report, verify
 from zentra_pipeline.keys import dsse
 
+pytestmark = pytest.mark.ci
+
 BYTE_MUTATIONS = 3600
 PAYLOAD_MUTATIONS = 1500  # as many at least; more than 5,000 together
 GARBAGE = (

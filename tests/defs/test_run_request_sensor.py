@@ -22,7 +22,7 @@ from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 
-pytestmark = [pytest.mark.ci, pytest.mark.on_postgresql]
+pytestmark = pytest.mark.ci
 
 
 @pytest.fixture
@@ -90,6 +90,7 @@ def test_the_code_location_has_the_sensor_once() -> None:
     assert [found.name for found in defs().sensors or ()].count("run_requests") == 1
 
 
+@pytest.mark.on_postgresql
 def test_a_request_is_launched_with_its_own_key_and_partition(world: World, instance: dg.DagsterInstance) -> None:
     run_id = submit(world)
     (launched,) = tick(world, instance)
@@ -120,6 +121,7 @@ def test_a_window_that_dagster_does_not_know_yet_holds_up_no_other(
     assert launched.run_key == early
 
 
+@pytest.mark.on_postgresql
 def test_a_launch_that_was_cut_off_is_repeated_under_the_same_key(world: World, instance: dg.DagsterInstance) -> None:
     submit(world)
     (first,), (second,) = tick(world, instance), tick(world, instance)
@@ -219,6 +221,7 @@ def test_what_a_dead_worker_or_a_run_without_a_process_left_is_launched_within_a
     assert (launched.run_key, again.run_key) == (f"{run_id}#2", f"{run_id}#3")
 
 
+@pytest.mark.on_postgresql
 def test_one_run_a_provider_and_no_more_than_may_be_at_once_are_launched(
     world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

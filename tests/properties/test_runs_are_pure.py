@@ -19,6 +19,8 @@ from tests.scenarios.rows import MON, TUE, Row, call, entry, post, settle
 from tests.scenarios.world import World
 from zentra_pipeline.store.runs import Revision
 
+pytestmark = pytest.mark.ci
+
 WINDOWS = (MON, TUE)
 THREADS_VARIABLE = "ZENTRA_THREADS"
 # Repeated deliveries are counted there, and only there.

@@ -9,6 +9,8 @@ from zentra_pipeline.scenarios import demo
 from zentra_pipeline.scenarios.scenario import SCENARIOS
 from zentra_pipeline.settings import Home
 
+pytestmark = pytest.mark.usefixtures("dagster_as_shipped")
+
 
 def test_a_second_demo_on_the_same_home_finds_nothing_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "CHAPTERS", demo.CHAPTERS[:1])

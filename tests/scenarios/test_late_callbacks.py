@@ -24,7 +24,7 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.inbox import Receipt
 from zentra_pipeline.upkeep import doctor, rebuild
 
-pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("catalog_as_shipped")]
 
 LATER = datetime(2027, 1, 4, 9, tzinfo=UTC)
 

@@ -17,6 +17,8 @@ from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import dbt_project
 from zentra_pipeline.review.record import DecisionRequest
 
+pytestmark = pytest.mark.ci
+
 PROFILE = {"expects_callbacks": False, "amount_date_rule": "off"}
 NOW = datetime(2026, 4, 23, 9, tzinfo=UTC)
 

@@ -27,7 +27,7 @@ from zentra_pipeline.reconcile import run_requests, window_run
 from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 
-pytestmark = [pytest.mark.ci, pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("catalog_as_shipped", "dagster_as_shipped")]
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 CALLBACKS_OFF = {"expects_callbacks": False}
@@ -123,6 +123,7 @@ def test_materialized_in_dagster_a_revision_has_later_windows_made_again(
     assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
 
 
+@pytest.mark.on_postgresql
 def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_made_again(world: World) -> None:
     """Whoever made Monday's revision died behind it: what is prepared of later windows is gone until they are made."""
     with candidates.of_run(world.tenant, run_id(world, WED)) as candidate:
@@ -233,6 +234,7 @@ def runs() -> Iterator[Forking]:
         yield process
 
 
+@pytest.mark.on_postgresql
 @pytest.mark.parametrize("point", ["within the transaction", "behind the transaction", "in what follows"])
 def test_a_kill_between_a_run_and_what_follows_heals(
     changed: World, point: str, runs: Forking, monkeypatch: pytest.MonkeyPatch
@@ -253,6 +255,7 @@ def test_a_kill_between_a_run_and_what_follows_heals(
     assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
 
 
+@pytest.mark.on_postgresql
 def test_a_published_run_is_never_failed_by_a_process_that_lost_a_race_or_lacks_the_files(
     changed: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor, rebuild
 from zentra_pipeline.upkeep.reperform import reperform
 
-pytestmark = [pytest.mark.ci, pytest.mark.on_postgresql, pytest.mark.usefixtures("catalog_as_shipped")]
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("catalog_as_shipped")]
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -64,6 +64,7 @@ def findings(world: World) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.on_postgresql
 def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(world: World) -> None:
     monday, tuesday, wednesday = (date.fromisoformat(day) for day in (MON, TUE, WED))
     assert rollforward(world) == [(monday, 0, 500, 0, 500), (tuesday, 500, 70, 500, 70), (wednesday, 70, 0, 0, 70)]
@@ -146,6 +147,7 @@ def settlement_rows(world: World) -> set[tuple[str, int, int, int, int]]:
     return {tuple(row.values()) for row in rows}
 
 
+@pytest.mark.on_postgresql
 def test_nothing_that_a_seal_rests_on_is_taken_back(world: World) -> None:
     for actor, step in (("ana", closing.prepare), ("ben", closing.approve)):
         with candidates.of_run(world.tenant, run_id(world, TUE)) as candidate:

@@ -24,6 +24,8 @@ from zentra_pipeline.upkeep import doctor
 from zentra_pipeline.upkeep.doctor import CHECKS, Diagnosis, examine
 from zentra_pipeline.upkeep.finding import ERROR, NOTE, Finding
 
+pytestmark = pytest.mark.ci
+
 Damage = Callable[[Copy], object]
 
 
@@ -104,7 +106,6 @@ HEALED: dict[str, tuple[str, Damage]] = {
 }
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("damage", HEALED)
 def test_damage_is_named_with_the_command_that_heals_it(
     damage: str, copy: Copy, original: Copy, monkeypatch: pytest.MonkeyPatch
@@ -187,7 +188,6 @@ def drop(copy: Copy, table: str) -> None:
         connection.execute(f"drop table {table}")
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("damage", FOUND)
 def test_damage_that_no_command_heals_is_named(damage: str, copy: Copy) -> None:
     check, act = FOUND[damage]

@@ -12,6 +12,8 @@ from zentra_pipeline import cli
 from zentra_pipeline.published import store_age
 from zentra_pipeline.upkeep.doctor import examine
 
+pytestmark = pytest.mark.ci
+
 
 def remedies(world: World, check: str) -> list[str]:
     """What a check of the doctor says to do, of errors and of files that nothing registers."""
