@@ -35,7 +35,7 @@ ui: setup  ## Dagster's UI on the demo's home, http://127.0.0.1:3000
 test: setup  ## every test but the slow ones and those of CI
 	$(PYTEST) -m "not slow and not ci"
 
-test-ci: setup  ## the tests of CI: kills, races, damaged homes, long histories, servers, a browser, Dagster, simulated worlds
+test-ci: setup  ## the tests of CI: kills, races, damage, long histories, servers, a browser, Dagster, simulated worlds
 	$(PYTEST) -m "ci and not slow"
 
 test-postgresql: setup  ## the tests marked on_postgresql, with every store in PostgreSQL

@@ -10,6 +10,9 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from schemathesis import checks
+from schemathesis.checks import load_all_checks
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
 
 from tests.api.conftest import Api, Books, make_books, run_story, serving
 from zentra_pipeline.api.app import openapi_text
@@ -22,8 +25,6 @@ from zentra_pipeline.settings import DBT_PROJECT
 from zentra_pipeline.tenants.tenant import Tenant
 
 DOCUMENT = DBT_PROJECT.parent / "docs" / "openapi.json"
-# What every route is asked is made up when its turn comes: as tests are collected it would be in every process.
-SCHEMA = schemathesis.pytest.from_fixture("described")
 # Few examples in `make test`, a hundred in `make test-all`.
 EXAMPLES = int(os.environ.get("ZENTRA_FUZZ_EXAMPLES", "6"))
 CHECKS = (
@@ -122,25 +123,39 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 REAL_IDS: dict[str, str] = {}
 
 
-@pytest.fixture
-def described() -> schemathesis.schemas.BaseSchema:
-    """The routes as they are described."""
-    return schemathesis.openapi.from_dict(json.loads(openapi_text()))
+def test_no_answer_is_other_than_described(fuzzed: Api) -> None:
+    """Half of the ids are real ones, so that routes are seen from behind the 404 as well.
 
-
-@SCHEMA.parametrize()
-@hypothesis.settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize="ZENTRA_FUZZ" not in os.environ,
-    database=None,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
-def test_no_answer_is_other_than_described(case: schemathesis.Case, fuzzed: Api) -> None:
-    """Half of the ids are real ones, so that routes are seen from behind the 404 as well."""
+    What every route is asked is made up here: `schema.parametrize()` would have every process make it up as it collects
+    tests, and schemathesis's lazy form does not work with pytest 9.
+    """
     admin = fuzzed.as_("admin", "globex")
-    for name, real in REAL_IDS.items():
-        if name in (case.path_parameters or {}) and len(str(case.path_parameters[name])) % 2:
-            case.path_parameters[name] = real
-    case.headers = {**(case.headers or {}), **admin.headers}
-    case.call_and_validate(app=fuzzed.client.app, checks=CHECKS)
+
+    def ask(case: schemathesis.Case) -> None:
+        for name, real in REAL_IDS.items():
+            if name in (case.path_parameters or {}) and len(str(case.path_parameters[name])) % 2:
+                case.path_parameters[name] = real
+        case.headers = {**(case.headers or {}), **admin.headers}
+        case.call_and_validate(app=fuzzed.client.app, checks=CHECKS)
+
+    settings = hypothesis.settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize="ZENTRA_FUZZ" not in os.environ,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    schema = schemathesis.openapi.from_dict(json.loads(openapi_text()))
+    load_all_checks()
+    asked = 0
+    for found in schema.get_all_operations():
+        build_operation_test(
+            config=schema.config,
+            operation=found.ok(),
+            test_func=ask,
+            given_kwargs={},
+            feedback=FeedbackSources(),
+            explicit_settings=settings,
+        )()
+        asked += 1
+    assert asked > 50

@@ -162,7 +162,11 @@ def _compile() -> tuple[dict[str, Any], dict[RunKind, list[CompiledNode]]]:
     """Have dbt parse and compile the project for DuckDB: its manifest, and the statements of each kind of run."""
     parsed, nodes = _compiled_nodes(DUCKDB)
     content = parsed.writable_manifest().to_dict(omit_none=False)
-    contracts = {name: _contract(node) for name, node in nodes.items()}
+    by_name = {node.name: node for node in nodes.values()}
+    contracts = {
+        node_id: _contract(by_name.get((node.config.meta or {}).get("instead_of"), node))
+        for node_id, node in nodes.items()
+    }
     of_kinds = _of_kinds(nodes)
     return content, {kind: _with_shapes(_parents_first(chosen), contracts, kind) for kind, chosen in of_kinds.items()}
 
