@@ -213,6 +213,15 @@ def test_a_day_of_an_account_is_sealed_cites_what_it_rests_on_and_is_made_again(
         ],
     }
     assert world.query("select status from payouts") == [{"status": "closed"}]
+    page = (bundle / "files" / "report.html").read_text(encoding="utf-8")
+    for words in (
+        "<h1>Bank account ",
+        "<h2>The account</h2>",
+        "<h2>Cash in transit</h2>",
+        "<h2>Payouts</h2>",
+    ):
+        assert words in page
+    assert "less matched with bank lines" in page and "Three sides" not in page
     assert reperform.reperform(world.tenant, closeout.run_id).holds
     rebuilt = rebuild.rebuild(world.tenant)
     assert {verdict.verdict for verdict in rebuilt.revisions} == {rebuild.EQUAL}

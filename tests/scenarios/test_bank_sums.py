@@ -18,6 +18,7 @@ from zentra_pipeline.desk.deciding import DecisionRequest
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.reconcile import run_requests
 from zentra_pipeline.review import searches
+from zentra_pipeline.runtime import trace
 from zentra_pipeline.upkeep import bank_checks, records
 
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Z0-9-]+)"}
@@ -34,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> BankWorld:
         made.pay(f"po_{number}", amount, on=MON, batch=f"B{number}")
     # One batch of two lines, credited in two parts; two payouts of one amount, of which a line names both.
     made.add(
-        *(settle("line-a", "pay-a", 20000, on=MON, batch="B8"), post("txn-a", "pay-a", 20000, on=MON)),
+        *(settle("line-a", "pay-a", 20000, on=MON, batch="B8"), post("txn-a", "pay-a", 20000, on=MON, intent="int-a")),
         *(settle("line-b", "pay-b", 10001, on=MON, batch="B8"), post("txn-b", "pay-b", 10001, on=MON)),
         settle("po_8", "", -30001, on=MON, type="payout", batch="B8"),
     )
@@ -127,6 +128,13 @@ def test_shares_of_bank_lines_add_up_to_what_was_settled(world: BankWorld) -> No
         )
         == []
     )
+
+
+def test_the_flow_of_an_intent_counts_all_shares_of_its_payment(world: BankWorld) -> None:
+    traced = trace.trace(world.tenant, "int-a")
+    assert traced is not None
+    flow = {account.role: (account.net_minor, account.state) for account in traced.ledger_flow}
+    assert (flow["merchant"], flow["payout"]) == ((20000, "credited"), (0, "credited"))
 
 
 def test_matches_are_counted_by_the_pass_that_made_them_and_fees_are_proposed_entries(world: BankWorld) -> None:

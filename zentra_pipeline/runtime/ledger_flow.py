@@ -59,7 +59,7 @@ def _by_cash(role: str, account: str, cash: Sequence[Mapping[str, Any]]) -> Acco
     currency = str(cash[0]["currency"])
     if role == "payout":
         return Account(role, account, currency, 0, states[-1])
-    credited = sum({str(row["line_id"]): int(row["settled_minor"]) for row in arrived}.values())
+    credited = sum(int(row["settled_minor"]) for row in arrived)
     return Account(role, account, currency, credited, "credited" if arrived else "pending")
 
 
