@@ -45,8 +45,8 @@ test-postgresql: setup  ## the tests marked on_postgresql, with every store in P
 test-history: setup  ## scenarios and cases, every run held to what it would say had it read all of the past
 	ZENTRA_TEST_WHOLE_HISTORY=1 $(PYTEST) tests/scenarios tests/cases
 
-test-engines: setup  ## scenarios and cases, every run made on Sail too and held to the same bytes
-	ZENTRA_TEST_ENGINES=1 $(PYTEST) -m "slow or not slow" tests/scenarios tests/cases
+test-engines: setup  ## scenarios, cases and simulated worlds, every run made on Sail too and held to the same bytes
+	ZENTRA_TEST_ENGINES=1 $(PYTEST) -m "slow or not slow" tests/scenarios tests/cases tests/simulation
 
 test-all: setup  ## the slow ones too
 	ZENTRA_FUZZ_EXAMPLES=100 $(PYTEST) -m "slow or not slow"
