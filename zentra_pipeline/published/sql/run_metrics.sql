@@ -22,3 +22,4 @@ select
     coalesce(counts.bank_group, 0) as matched_bank_group
 from published_metrics as published
 left join counts on published.run_id = counts.run_id and published.currency = counts.currency
+order by published.ledger_window asc nulls last, published.run_id asc, published.currency asc
