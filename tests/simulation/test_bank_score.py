@@ -17,7 +17,7 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 pytestmark = pytest.mark.ci
 
-SLOW_SEEDS = range(2, 50)
+SLOW_SEEDS = range(2, 51)
 
 
 def run_with_what_follows(tenant: Tenant, request: RunRequest) -> None:
