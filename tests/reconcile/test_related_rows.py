@@ -10,7 +10,7 @@ import pytest
 from tests.scenarios.rows import MON, THU, TUE, WED, call, entry, post, settle, settlement_file
 from tests.scenarios.world import World
 from tests.support.whole_history import compared_with_whole_history
-from zentra_pipeline.reconcile import gather, row_keys, run_database
+from zentra_pipeline.reconcile import fetched_rows, gather, row_keys, run_database
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor
 from zentra_pipeline.upkeep.rebuild import rebuild
@@ -77,8 +77,19 @@ def test_a_reference_brings_back_its_rows_with_all_that_matched_them(week: World
     assert found["earlier.match_legs"] == {"L2", "T2", "E2", "L3", "T3", "E3"}
 
 
-def test_a_run_says_what_it_would_say_with_all_of_the_past(tmp_path: Path) -> None:
-    """Late callbacks, parts, refunds, restated entries, redeliveries: each reaches back to a window of its own."""
+@pytest.mark.parametrize(
+    ("large_rows", "damage"),
+    [(fetched_rows.LARGE_ROWS, None), (0, None), (0, b"no Parquet")],
+    ids=["read again", "kept", "kept and damaged"],
+)
+def test_a_run_says_what_it_would_say_with_all_of_the_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large_rows: int, damage: bytes | None
+) -> None:
+    """Late callbacks, parts, refunds, restated entries, redeliveries: each reaches back to a window of its own.
+
+    Rows that were fetched from large files are kept for the next run, which leaves them out where they are damaged.
+    """
+    monkeypatch.setattr(fetched_rows, "LARGE_ROWS", large_rows)
     world = World(tmp_path, PROFILE)
     with compared_with_whole_history() as compared:
         for number in range(1, 6):
@@ -89,6 +100,10 @@ def test_a_run_says_what_it_would_say_with_all_of_the_past(tmp_path: Path) -> No
         world.add(settle("L9", "r-6", 40, on=TUE), call("E7", "R7", 70, on=TUE), call("E6", "R6", 100, on=TUE))
         world.add(settle("L10", "R10", -150, on=TUE, type="refund", original="R1"))
         world.run(TUE)
+        kept = [path for path in (world.paths.root / row_keys.FOLDER).rglob("*.parquet") if "fetched" in path.parts]
+        assert bool(kept) == (large_rows == 0)
+        for path in kept if damage else ():
+            path.write_bytes(damage or b"")
         world.add(
             entry("T2.3", "T2", "", "fees", "debit", 5), entry("T2.4", "T2", "R2", "settlement_account", "credit", 5)
         )

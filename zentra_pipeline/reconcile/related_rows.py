@@ -19,6 +19,7 @@ from zentra_pipeline import reference_keys, sql_text
 from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import row_keys
+from zentra_pipeline.reconcile.fetched_rows import FetchedRows
 from zentra_pipeline.reconcile.row_keys import KEYED
 
 PUBLISHED: Final = ("matches", "match_legs", "callback_states")
@@ -61,14 +62,16 @@ def find(
     if not past:
         return
     write_keys(past, tenant_root, normalizer, on_read)
-    _register(connection, tenant_root, past, normalizer)
+    fetched = FetchedRows(connection, tenant_root, normalizer)
+    _register(connection, tenant_root, past, normalizer, fetched)
     key_files = sorted({row_keys.key_file(tenant_root, source.path, normalizer) for source in past})
     starts = [_open_keys(waiting), *(_keys(connection, table, rows, normalizer) for table, rows in live.items())]
     _look_up_next(connection, starts)
     hop = 0
     while _find_units(connection, key_files, hop):
-        _look_up_next(connection, _fetch(connection, past, hop, normalizer, on_read))
+        _look_up_next(connection, _fetch(connection, past, hop, normalizer, on_read, fetched))
         hop += 1
+    fetched.keep()
 
 
 def write_keys(sources: Sequence[Source], tenant_root: Path, normalizer: str, on_read: OnRead) -> None:
@@ -97,7 +100,11 @@ def staged_rows(sources: Sequence[Source], connection: duckdb.DuckDBPyConnection
 
 def instant(value: datetime) -> str:
     """An aware instant as a SQL timestamp."""
-    return f"timestamp '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+    return f"timestamp '{_utc_text(value)}'"
+
+
+def _utc_text(value: datetime) -> str:
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
 def _create(connection: duckdb.DuckDBPyConnection) -> None:
@@ -107,7 +114,8 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
     for table in PUBLISHED:
         connection.execute(f"create table related.{table} ({lake_files.columns_sql(table)}, run_sequence bigint)")
     connection.execute(
-        "create table related.sources (number integer, table_name varchar, key_file varchar, run_sequence bigint)"
+        "create table related.sources (number integer, table_name varchar, key_file varchar, run_sequence bigint, "
+        "file_name varchar, seen_until timestamp, moved_to varchar)"
     )
     connection.execute("create table related.match_units (run_sequence bigint, unit ubigint, hop integer)")
     connection.execute("create table related.known (key ubigint)")
@@ -117,7 +125,11 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _register(
-    connection: duckdb.DuckDBPyConnection, tenant_root: Path, past: Sequence[Source], normalizer: str
+    connection: duckdb.DuckDBPyConnection,
+    tenant_root: Path,
+    past: Sequence[Source],
+    normalizer: str,
+    fetched: FetchedRows,
 ) -> None:
     rows = [
         [
@@ -125,12 +137,15 @@ def _register(
             source.table,
             str(row_keys.key_file(tenant_root, source.path, normalizer)),
             None if source.run_sequence is None else str(source.run_sequence),
+            fetched.name(source.path),
+            None if source.seen_until is None else _utc_text(source.seen_until),
+            source.moved_to,
         ]
         for number, source in enumerate(past)
     ]
     connection.execute(
         """insert into related.sources
-           select cast(f[1] as integer), f[2], f[3], cast(f[4] as bigint)
+           select cast(f[1] as integer), f[2], f[3], cast(f[4] as bigint), f[5], cast(f[6] as timestamp), f[7]
            from (select unnest($1) as f)""",
         [rows],
     )
@@ -200,51 +215,70 @@ def _find_units(connection: duckdb.DuckDBPyConnection, key_files: Sequence[Path]
 
 
 def _fetch(
-    connection: duckdb.DuckDBPyConnection, past: Sequence[Source], hop: int, normalizer: str, on_read: OnRead
+    connection: duckdb.DuckDBPyConnection,
+    past: Sequence[Source],
+    hop: int,
+    normalizer: str,
+    on_read: OnRead,
+    fetched: FetchedRows,
 ) -> list[str]:
     """Read the rows found last, and return selects of the keys under which they look for others."""
     numbers = connection.execute("select distinct number from related.units where hop = $1", [hop]).fetchall()
-    found: dict[str, list[int]] = defaultdict(list)
+    found: dict[str, list[Source]] = defaultdict(list)
     for (number,) in sorted(numbers):
-        found[past[number].table].append(number)
+        found[past[number].table].append(past[number])
     staged = [table for table in staged_tables.TABLE_OF_KIND.values() if found[table]]
-    on_read(sorted({past[number].path for table in staged for number in found[table]}))
+    on_read(sorted({source.path for table in staged for source in found[table]}))
     keys = []
     for table in staged:
-        rows = " union all ".join(_staged_rows(past[number], number, hop) for number in found[table])
+        rows = _staged_rows(table, found[table], hop, fetched)
         connection.execute(f"create table related.{table}_{hop} as {rows}").fetchall()
         connection.execute(f"insert into related.{table} by name from related.{table}_{hop}").fetchall()
         keys.append(_keys(connection, table, f"select * from related.{table}_{hop}", normalizer))
     if found["callback_states"]:
-        rows = " union all ".join(
-            _published_rows(past[number], f"select unit from related.units where number = {number} and hop = {hop}")
-            for number in found["callback_states"]
-        )
+        rows = _published_rows("callback_states", found["callback_states"], _asked("callback_states", hop), fetched)
         connection.execute(f"insert into related.callback_states {rows}").fetchall()
     if found["matches"] or found["match_legs"]:
-        keys.append(_fetch_matches(connection, past, hop))
+        keys.append(_fetch_matches(connection, past, hop, fetched))
     return keys
 
 
-def _staged_rows(source: Source, number: int, hop: int) -> str:
-    """A select of the rows of a staged file that were found last; one for each file reads little more than them."""
-    at = SEEN_BY.get(source.table)
-    seen = "" if at is None or source.seen_until is None else f" and {at} < {instant(source.seen_until)}"
-    return (
-        f"select * from ({staged_rows([source])}) where {KEYED[source.table].unit} in "
-        f"(select unit from related.units where number = {number} and hop = {hop}){seen}"
-    )
+def _asked(table: str, hop: int) -> str:
+    """A select of the units of a table that were found last, each with what its source says of its rows."""
+    return f"""select sources.file_name, sources.seen_until, sources.moved_to, sources.run_sequence, units.unit
+               from related.units as units
+               inner join related.sources as sources on units.number = sources.number
+               where units.hop = {hop} and sources.table_name = '{table}'"""
 
 
-def _published_rows(source: Source, units: str) -> str:
-    """A select of the rows of a published file whose units are among these, with the run's place."""
-    return (
-        f"select *, cast({source.run_sequence} as bigint) as run_sequence from ({rows_of_file(source)}) "
-        f"where {KEYED[source.table].unit} in ({units})"
-    )
+def _fetched_rows(table: str, sources: Sequence[Source], asked: str, fetched: FetchedRows, columns: str) -> str:
+    """A select of `columns` of the rows of these units, as `rows`, beside what is said of them, as `asked`."""
+    files = {fetched.name(source.path): (source.path, rows_of_file(source)) for source in sources}
+    fetched.fetch(table, f"select file_name, unit from ({asked})", files)
+    return f"""select {columns} from related.fetched_{table} as rows
+               inner join ({asked}) as asked on rows.file_name = asked.file_name and rows.asked_unit = asked.unit
+               where rows.is_found"""
 
 
-def _fetch_matches(connection: duckdb.DuckDBPyConnection, past: Sequence[Source], hop: int) -> str:
+def _staged_rows(table: str, sources: Sequence[Source], hop: int, fetched: FetchedRows) -> str:
+    """A select of the rows of staged files of a table that were found last."""
+    columns = "rows.* exclude (file_name, asked_unit, is_found)"
+    if table == "settlement_lines":
+        columns += " replace (coalesce(asked.moved_to, rows.settlement_file) as settlement_file)"
+    at = SEEN_BY.get(table)
+    seen = "" if at is None else f" and (asked.seen_until is null or rows.{at} < asked.seen_until)"
+    return _fetched_rows(table, sources, _asked(table, hop), fetched, columns) + seen
+
+
+def _published_rows(table: str, sources: Sequence[Source], asked: str, fetched: FetchedRows) -> str:
+    """A select of the rows of published files of a table that have the asked units, with the place of their runs."""
+    columns = "rows.* exclude (file_name, asked_unit, is_found), asked.run_sequence"
+    return _fetched_rows(table, sources, asked, fetched, columns)
+
+
+def _fetch_matches(
+    connection: duckdb.DuckDBPyConnection, past: Sequence[Source], hop: int, fetched: FetchedRows
+) -> str:
     """Read matches with all their legs, and return a select of the keys of both: a later run may have reversed one."""
     connection.execute(
         """insert into related.match_units
@@ -258,16 +292,15 @@ def _fetch_matches(connection: duckdb.DuckDBPyConnection, past: Sequence[Source]
     ).fetchall()
     found = connection.execute("select distinct run_sequence from related.match_units where hop = $1", [hop]).fetchall()
     for table in ("matches", "match_legs"):
-        selects = [
-            _published_rows(
-                source,
-                f"select unit from related.match_units where run_sequence = {source.run_sequence} and hop = {hop}",
-            )
-            for source in past
-            if source.table == table and (source.run_sequence,) in found
-        ]
-        if selects:
-            connection.execute(f"insert into related.{table} {' union all '.join(selects)}").fetchall()
+        sources = [source for source in past if source.table == table and (source.run_sequence,) in found]
+        if sources:
+            asked = f"""select sources.file_name, sources.run_sequence, units.unit
+                        from related.match_units as units
+                        inner join related.sources as sources
+                            on units.run_sequence = sources.run_sequence and sources.table_name = '{table}'
+                        where units.hop = {hop}"""
+            rows = _published_rows(table, sources, asked, fetched)
+            connection.execute(f"insert into related.{table} {rows}").fetchall()
     return f"""select hash(legs.leg_id) as key from related.match_legs as legs
                inner join related.match_units as units
                    on legs.run_sequence = units.run_sequence and hash(legs.match_id) = units.unit and units.hop = {hop}

@@ -1,0 +1,137 @@
+"""Rows of files of the past that runs have fetched; those of large files are kept, so that no run reads these again.
+
+What is open names the same few rows of every earlier window, run after run. Files of the past never change, so that
+what was fetched from one is right for good. What is kept is a cache beside the key files: named by its own digest, and
+left out where that does not fit. Does not belong here: which rows a run looks for (related_rows).
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from zentra_pipeline import durable_files, sql_text
+from zentra_pipeline.reconcile import row_keys
+
+# Files of fewer rows are read as fast as what would be kept of them.
+LARGE_ROWS: Final = 10_000
+# Of a file of which more was fetched nothing is kept: it is read as fast itself.
+_MOST_ROWS: Final = 50_000
+_FOLDER: Final = "fetched"
+
+
+class FetchedRows:
+    """The rows that a run has of files of the past, in one table of its database for each kind of file.
+
+    Such a table, `related.fetched_<table>`, has the rows' columns behind `file_name`, `asked_unit` and `is_found`: a
+    unit that no row of the file has is there once, with `is_found` false.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, tenant_root: Path, normalizer: str) -> None:
+        self._connection = connection
+        self._root = tenant_root
+        self._normalizer = normalizer
+        self._files: dict[str, dict[str, Path]] = {}
+        self._grown: set[str] = set()
+
+    def name(self, path: Path) -> str:
+        """How a file is named here: below the tenant's folder, as its key file is."""
+        return row_keys.key_file(self._root, path, self._normalizer).relative_to(self._root).as_posix()
+
+    def fetch(self, table: str, asked: str, files: Mapping[str, tuple[Path, str]]) -> None:
+        """Have the rows of all `asked` units, a select of (file_name, unit); `files`: the path and all rows of each."""
+        if table not in self._files:
+            self._load(table, next(rows for _, rows in files.values()))
+        (missing,) = self._connection.execute(
+            f"""create or replace table related.asked as
+                select distinct asked.file_name, asked.unit from ({asked}) as asked
+                anti join related.fetched_{table} as fetched
+                    on asked.file_name = fetched.file_name and asked.unit = fetched.asked_unit"""
+        ).fetchall()[0]
+        if not missing:
+            return
+        selects = []
+        lacking = self._connection.execute("select distinct file_name from related.asked order by all").fetchall()
+        for (name,) in lacking:
+            path, rows = files[name]
+            literal, unit = sql_text.literal(name), row_keys.KEYED[table].unit
+            units = f"select unit from related.asked where file_name = {literal}"
+            selects.append(
+                f"""select {literal}, asked.unit, found.unit_of_row is not null, found.* exclude (unit_of_row)
+                    from ({units}) as asked
+                    left join (select *, {unit} as unit_of_row from ({rows}) where {unit} in ({units})) as found
+                        on asked.unit = found.unit_of_row"""
+            )
+            self._files[table][name] = path
+        self._connection.execute(f"insert into related.fetched_{table} {' union all '.join(selects)}").fetchall()
+        self._grown.add(table)
+
+    def keep(self) -> None:
+        """Write what was fetched of large files for the first time, for the runs that follow; without room, nothing.
+
+        The tables go: the run has taken from them what it reads.
+        """
+        for table in sorted(self._grown):
+            with suppress(OSError, duckdb.Error):
+                if large := self._large(self._files[table]):
+                    self._write(table, large)
+        for table in self._files:
+            self._connection.execute(f"drop table related.fetched_{table}").fetchall()
+
+    def _large(self, files: Mapping[str, Path]) -> list[str]:
+        listed = ", ".join(sql_text.file_literal(path) for path in files.values())
+        counts = self._connection.execute(
+            f"select file_name, num_rows from parquet_file_metadata([{listed}])"
+        ).fetchall()
+        rows = {Path(name): count for name, count in counts}
+        return [name for name, path in files.items() if rows.get(path, 0) >= LARGE_ROWS]
+
+    def _load(self, table: str, rows: str) -> None:
+        """Make the table of fetched rows, with what is kept of them."""
+        relation = f"related.fetched_{table}"
+        self._connection.execute(
+            f"""create table {relation} as
+                select cast(null as varchar) as file_name, cast(null as ubigint) as asked_unit, false as is_found, *
+                from ({rows}) limit 0"""
+        ).fetchall()
+        self._connection.execute(f"create table related.kept_{table} (file_name varchar)").fetchall()
+        self._files[table] = {}
+        for kept in sorted(self._folder(table).glob("*.parquet")):
+            scan = f"read_parquet({sql_text.file_literal(kept)}, hive_partitioning = false)"
+            with suppress(OSError, duckdb.Error):
+                if durable_files.digest_of(kept) == kept.stem and self._columns(scan) == self._columns(relation):
+                    self._connection.execute(f"insert into {relation} from {scan}").fetchall()
+                    self._connection.execute(
+                        f"insert into related.kept_{table} select distinct file_name from {relation}"
+                    ).fetchall()
+                    return
+
+    def _columns(self, relation: str) -> list[tuple[str, str]]:
+        found = self._connection.execute(f"describe from {relation}").fetchall()
+        return [(str(name), str(kind)) for name, kind, *_ in found]
+
+    def _folder(self, table: str) -> Path:
+        return row_keys.key_file(self._root, self._root / _FOLDER / table, self._normalizer)
+
+    def _write(self, table: str, large: list[str]) -> None:
+        folder = self._folder(table)
+        folder.mkdir(parents=True, exist_ok=True)
+        before = list(folder.glob("*.parquet"))
+        temporary = folder / f".{os.getpid()}.tmp"
+        names = ", ".join(sql_text.literal(name) for name in large)
+        few = f"select file_name from related.fetched_{table} group by file_name having count(*) <= {_MOST_ROWS}"
+        rows = f"""from related.fetched_{table}
+                   where (file_name in ({names}) or file_name in (from related.kept_{table})) and file_name in ({few})
+                   order by file_name, asked_unit"""
+        try:
+            self._connection.execute(f"copy ({rows}) to {sql_text.literal(str(temporary))} (format parquet)").fetchall()
+            written = folder / f"{durable_files.digest_of(temporary)}.parquet"
+            durable_files.rename_durably(temporary, written)
+        finally:
+            temporary.unlink(missing_ok=True)
+        for old in before:
+            if old != written:
+                old.unlink(missing_ok=True)
