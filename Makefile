@@ -9,7 +9,7 @@ WORKERS ?= 2
 # Without bytecode every worker compiles every test again, ten seconds each.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo ui test test-ci test-postgresql test-history test-engines test-all lint dbt-docs format bench lock sbom audit clean
+.PHONY: help setup demo ui test test-ci test-postgresql test-history test-engines test-all lint dbt-docs format bench bench-all lock sbom audit clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -67,6 +67,10 @@ format: setup  ## let ruff and sqlfluff lay out the code
 
 bench: setup  ## speed against a bare DuckDB process
 	$(BIN)/python -m benchmarks.bench --sizes 100000,1000000
+
+bench-all: setup  ## the same with ten million movements, and one behind 30 windows; needs a large machine
+	$(BIN)/python -m benchmarks.bench --sizes 100000,1000000,10000000
+	$(BIN)/python -m benchmarks.history
 
 lock:  ## remake both locks after changing pyproject.toml (needs uv): what runs, extras too, and what developers have beside it
 	uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-emit-index-url --generate-hashes --quiet --output-file requirements.lock
