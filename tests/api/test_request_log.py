@@ -71,7 +71,7 @@ def test_what_is_said_while_a_request_is_answered_carries_its_id(
     monkeypatch.setattr(tenancy, "names", fail)
     assert logging_api.get("/readyz").status_code == 503
     (probe,) = lines(capsys)  # a probe is no line of its own, and what is wrong is one
-    assert (probe["level"], probe["source"], "request_id" in probe) == ("error", "unavailable", False)
+    assert (probe["level"], probe["source"], "request_id" in probe) == ("error", "unavailable", True)
     callbacks = logging_api.as_("service").post("/callbacks/none such", {})
     assert [line["status"] for line in lines(capsys)] == [callbacks.status_code]
 

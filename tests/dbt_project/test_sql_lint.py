@@ -26,13 +26,17 @@ FUNCTIONS = frozenset(
         *("sum", "min", "max", "count", "count_star", "arg_min", "arg_min_null", "arg_max", "bool_and", "string_agg"),
         *("lower", "trim", "replace", "strpos", "regexp_matches", "regexp_extract"),
         *("row_number", "dense_rank", "lag", "first_value"),
+        *("regexp_extract_all", "unnest", "generate_subscripts", "range"),  # lists, in their own order
+        *("<<", ">>"),
     }
 )
 # Words that DuckDB answers without parentheses and that are no column.
 CLOCKS = frozenset({"current_timestamp", "current_date", "current_time", "localtimestamp", "localtime", "current_user"})
 CAST_TYPES = frozenset({"varchar", "bigint", "boolean", "date", "timestamp", "decimal", "hugeint"})
 COLUMN_TYPES = frozenset({"varchar", "bigint", "boolean", "date", "timestamp"})
-SINGLE_ROWS = frozenset({"scope", "profile", "any_account"})
+SINGLE_ROWS = frozenset({"scope", "profile", "any_account", "edition"})
+# Relations of a few constant rows, each of which is meant to meet every row.
+CONSTANT_ROWS = frozenset({("bank_ledger_search", "rules")})
 
 # What an order may end in: a key that no two rows of the partition share.
 ENDINGS = (
@@ -47,6 +51,7 @@ ENDINGS = (
     ("match_id",),
     ("movement_date",),  # days of movements, one row a day
     ("account",),  # one posting of each account
+    ("name",),  # payouts of one currency
     ("transaction_id", "currency"),  # movements, whole
     ("first_place", "second_place", "third_place", "fourth_place"),  # a set is its places
     ("statement_id", "bank"),  # statements of one type and currency
@@ -157,7 +162,7 @@ def test_every_window_has_an_order_and_says_where_nulls_go() -> None:
     windows = everywhere(**{"class": "WINDOW"})
     assert len(windows) > 20
     orders = [(name, order) for name, window in windows for order in window["orders"]]
-    assert [name for name, window in windows if not window["orders"]] == []
+    assert {window["function_name"] for _, window in windows if not window["orders"]} == {"count"}
     vague = [(name, key_name(order)) for name, order in orders if order["null_order"] != "NULLS LAST"]
     assert vague == []
 
@@ -166,6 +171,7 @@ def test_every_window_ends_in_a_key_that_no_two_rows_share() -> None:
     ends = [
         (name, tuple(key_name(order) for order in window["orders"]))
         for name, window in everywhere(**{"class": "WINDOW"})
+        if window["orders"]
     ]
     assert [(name, keys) for name, keys in ends if not any(keys[-len(ending) :] == ending for ending in ENDINGS)] == []
 
@@ -184,7 +190,7 @@ def test_joined_text_is_in_a_stated_order() -> None:
 def test_only_single_rows_are_cross_joined() -> None:
     crossed = [(name, part["right"].get("table_name")) for name, part in everywhere(ref_type="CROSS")]
     assert len(crossed) > 20
-    assert [(name, table) for name, table in crossed if table not in SINGLE_ROWS] == []
+    assert [each for each in crossed if each[1] not in SINGLE_ROWS and each not in CONSTANT_ROWS] == []
 
 
 def test_a_join_of_a_range_has_an_equality_too() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from zentra_pipeline import actors
+from zentra_pipeline.errors import UnavailableError
 from zentra_pipeline.settings import Home
 
 _LEFT_OUT = frozenset(("home", "tenant", "as_json", "actor"))
@@ -34,12 +35,14 @@ def write(home: Home, tenant: str, what: str, options: Mapping[str, Any]) -> Non
     from zentra_pipeline.tenants import tenancy
 
     paths = home.tenant(tenant)
+    is_in_database = False
     try:
         place = operational_place(paths)
         if not place.is_made and not (blobs.are_shared(paths) and tenant in tenancy.names(home)):
             return  # a host that shares files learns where the store is by its first command
         if place.is_made and place.schema is None and read_only_uri(place.file) is not None:
             return
+        is_in_database = place.schema is not None
         entry = audit.Entry(
             at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             kind=audit.COMMAND,
@@ -51,7 +54,9 @@ def write(home: Home, tenant: str, what: str, options: Mapping[str, Any]) -> Non
         )
         with operational_store(paths).begin() as connection:
             audit.append(connection, [entry])
-    except Exception as error:  # whatever is wrong with the store is the command's to say
+    except Exception as error:
+        if is_in_database and isinstance(error, UnavailableError):
+            return  # the command needs that database too, and says of it what is wrong
         from zentra_pipeline.cli import printing
         from zentra_pipeline.machine_errors import explained
 

@@ -32,7 +32,7 @@ legs as (
         matches.difference_minor,
         case when matches.method in ('manual', 'forced') then cast(0 as bigint) else coalesce(fees.fee_minor, cast(0 as bigint)) end
             as fee_minor,
-        1 as sign
+        cast(1 as bigint) as sign
     from {{ ref('int_item_outcomes') }} as outcomes
     inner join matches on outcomes.match_id = matches.match_id
     left join fees on outcomes.match_id = fees.match_id
@@ -53,7 +53,7 @@ legs as (
                 then -earlier_matches.difference_minor
             else cast(0 as bigint)
         end as fee_minor,
-        -1 as sign
+        cast(-1 as bigint) as sign
     from {{ ref('int_items') }} as items
     inner join {{ ref('int_earlier_legs') }} as earlier_legs
         on

@@ -1,6 +1,6 @@
 -- What the bank is said to have credited is what the lines of the matches come to, in every currency of a match: none is credited twice,
 -- and none that the bank did not book. Blocks the publication of the run.
-{{ config(tags=['bank']) }}
+{{ config(tags=['bank'], meta={'dagster': {'ref': {'name': 'cash_in_transit'}}}) }}
 
 with edition as (
 
