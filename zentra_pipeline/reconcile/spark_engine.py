@@ -8,8 +8,10 @@ statements (dbt_execute), their text (spark_statements).
 
 import os
 import shutil
+import sys
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -157,8 +159,9 @@ def _session() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its views on pandas, which is not used here
-            from pyspark.sql.connect.client.retries import DefaultPolicy
-            from pyspark.sql.connect.session import SparkSession
+            with _main_with_a_file():
+                from pyspark.sql.connect.client.retries import DefaultPolicy
+                from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise UsageError(
             f"{settings.ENGINE_VARIABLE} is spark, and the client for it is not installed ({error}): "
@@ -179,6 +182,20 @@ def _session() -> Any:
             f"start it, or set {settings.SPARK_VARIABLE}"
         ) from error
     return session
+
+
+@contextmanager
+def _main_with_a_file() -> Iterator[None]:
+    """Give the main module a file while pyspark is imported: it takes a process without one for its own doctests."""
+    main = sys.modules["__main__"]
+    if hasattr(main, "__file__"):
+        yield
+        return
+    main.__file__ = ""
+    try:
+        yield
+    finally:
+        del main.__file__
 
 
 @cache
