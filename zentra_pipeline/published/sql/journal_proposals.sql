@@ -138,6 +138,16 @@ places as (
     select unnest([true, false]) as is_first
 ),
 
+payouts_with_fees as (
+    select
+        run_id,
+        match_id,
+        max(payout_provider) as payout_provider
+    from payout_states
+    where fee_minor <> 0
+    group by run_id, match_id
+),
+
 proposals as (
     select
         'fee' as kind,
@@ -340,15 +350,7 @@ proposals as (
         'fee that the bank kept of a payout' || case when confirmed.sign = 1 then '' else ', of a match that was taken back' end
             as rests_on
     from confirmed
-    inner join (
-        select
-            run_id,
-            match_id,
-            max(payout_provider) as payout_provider
-        from payout_states
-        where fee_minor <> 0
-        group by run_id, match_id
-    ) as states on confirmed.match_id = states.match_id and confirmed.made_run_id = states.run_id
+    inner join payouts_with_fees as states on confirmed.match_id = states.match_id and confirmed.made_run_id = states.run_id
     where confirmed.method = 'tolerance' and confirmed.difference_minor < 0
 
     union all by name
