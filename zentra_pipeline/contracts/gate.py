@@ -90,13 +90,11 @@ def assert_staged(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
     has_form = dict(frame.schema) == contract.staged_types()
     if has_form and all(frame.select(row_rules.staged_whole(contract)).row(0)):
         return frame
-    from pandera.errors import SchemaErrors
-
     from zentra_pipeline.contracts import schemas
 
     try:
         schemas.staged(contract).validate(frame, lazy=True)
-    except SchemaErrors as cause:
+    except schemas.SchemaErrors as cause:
         raise ZentraError(f"{contract.table}: rows about to be staged break their own contract: {cause}") from cause
     return frame
 
@@ -123,13 +121,11 @@ def _failures(contract: Contract, rows: pl.DataFrame, names: Mapping[str, str]) 
     if all(rows.select(row_rules.received_whole(contract, typed, plain)).row(0)):
         return {}
     # Pandera takes half a second to import, and says nothing of rows that break no rule.
-    from pandera.errors import SchemaErrors
-
     from zentra_pipeline.contracts import schemas
 
     try:
         schemas.received(contract, typed).validate(rows.select(contract.columns), lazy=True)
-    except SchemaErrors as broken:
+    except schemas.SchemaErrors as broken:
         return _reasons(fields, rows, broken.failure_cases, names)
     return {}
 

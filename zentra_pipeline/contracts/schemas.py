@@ -26,10 +26,12 @@ def _without(module: str) -> Iterator[None]:
         del modules[module]
 
 
-# Where pyspark is installed (ADR 0078) Pandera imports all of it, which takes a tenth of a second and changes pandas.
+# Where pyspark is installed (ADR 0078) Pandera imports all of it, which takes a tenth of a second and changes pandas: so
+# nobody else imports Pandera.
 with _without("pyspark"):
     import pandera.polars as pa
     from pandera.api.polars.types import PolarsData
+    from pandera.errors import SchemaErrors as SchemaErrors
 
 
 @cache
