@@ -94,7 +94,7 @@ def assert_staged(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
 
     try:
         schemas.staged(contract).validate(frame, lazy=True)
-    except schemas.SchemaErrors as cause:
+    except schemas.BrokenRulesError as cause:
         raise ZentraError(f"{contract.table}: rows about to be staged break their own contract: {cause}") from cause
     return frame
 
@@ -125,7 +125,7 @@ def _failures(contract: Contract, rows: pl.DataFrame, names: Mapping[str, str]) 
 
     try:
         schemas.received(contract, typed).validate(rows.select(contract.columns), lazy=True)
-    except schemas.SchemaErrors as broken:
+    except schemas.BrokenRulesError as broken:
         return _reasons(fields, rows, broken.failure_cases, names)
     return {}
 

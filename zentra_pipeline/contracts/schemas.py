@@ -26,12 +26,15 @@ def _without(module: str) -> Iterator[None]:
         del modules[module]
 
 
-# Where pyspark is installed (ADR 0078) Pandera imports all of it, which takes a tenth of a second and changes pandas: so
+# Where pyspark is installed (ADR 0078) Pandera imports all of it, which takes a tenth of a second and changes pandas;
 # nobody else imports Pandera.
 with _without("pyspark"):
     import pandera.polars as pa
+    from pandera import errors
     from pandera.api.polars.types import PolarsData
-    from pandera.errors import SchemaErrors as SchemaErrors
+
+# What a frame that breaks rules raises, with every place.
+BrokenRulesError = errors.SchemaErrors
 
 
 @cache
