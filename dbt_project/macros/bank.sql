@@ -188,3 +188,26 @@ sets_of_lines as (
 {% macro spark__power_of_two(exponent) -%}
     shiftleft(cast(1 as bigint), cast({{ exponent }} as int))
 {%- endmacro %}
+
+{# Two CTEs: `matched_before` has the lines and payouts that matches of earlier runs hold, those left out that were taken back since. #}
+{% macro legs_matched_before() %}
+taken_back as (
+
+    select distinct match_id
+    from {{ source('earlier', 'matches') }}
+    where status = 'reversed'
+
+),
+
+matched_before as (
+
+    select distinct
+        legs.leg_type,
+        legs.leg_id
+    from {{ source('earlier', 'match_legs') }} as legs
+    inner join {{ source('earlier', 'matches') }} as matches on legs.match_id = matches.match_id and matches.status = 'confirmed'
+    left join taken_back on legs.match_id = taken_back.match_id
+    where taken_back.match_id is null
+
+)
+{% endmacro %}

@@ -15,25 +15,7 @@ payouts as (
 
 ),
 
-taken_back as (
-
-    select distinct match_id
-    from {{ source('earlier', 'matches') }}
-    where status = 'reversed'
-
-),
-
-matched_before as (
-
-    select distinct
-        legs.leg_type,
-        legs.leg_id
-    from {{ source('earlier', 'match_legs') }} as legs
-    inner join {{ source('earlier', 'matches') }} as matches on legs.match_id = matches.match_id and matches.status = 'confirmed'
-    left join taken_back on legs.match_id = taken_back.match_id
-    where taken_back.match_id is null
-
-),
+{{ legs_matched_before() }},
 
 lines as (
 
