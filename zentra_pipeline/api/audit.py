@@ -1,4 +1,4 @@
-"""Writes who asked for what into the tenant's audit log: every request of somebody known, by whichever route.
+"""Writes who asked for what into the tenant's audit log: every request of an identified caller, by whichever route.
 
 Entries are collected and written a few times a second, many in one transaction: a read costs no write of its own.
 Where they cannot be written, and too many wait, requests are refused instead of going unrecorded. Does not belong here:
@@ -25,13 +25,12 @@ from zentra_pipeline.store.audit import Entry
 from zentra_pipeline.tenants.access import Identity
 from zentra_pipeline.tenants.tenant import Tenant
 
-# Requests of somebody known that are no entry: figures without a row of anybody's, asked for four times a minute.
+# Requests of an identified caller that are no entry: figures without a row of anybody's, asked for four times a minute.
 # Deliveries of callbacks, which go past the framework's layers, are each in the inbox.
 NOT_RECORDED: Final = frozenset({"/metrics"})
 _GATHER_SECONDS: Final = 0.5
 _MOST_WAITING: Final = 10_000
 _MOST_WRITTEN: Final = 1_000
-_MOST_TEXT: Final = 2_000
 _CONSOLE: Final = "/console"
 _SIGN_IN: Final = "/console/sign-in"  # what comes with it vouches for somebody, and is kept nowhere
 
@@ -159,12 +158,12 @@ def _entry(scope: Scope, asked: Asked, status: int, now: datetime) -> Entry:
     details: dict[str, Any] = {} if in_place_of is None else {"in_place_of": in_place_of}
     query = scope["query_string"].decode("latin-1")
     if query and not path.startswith(_SIGN_IN):
-        details["query"] = cut(query)
+        details["query"] = audit.kept_text(query)
     return Entry(
         at=instant_text(now),
         kind=audit.READ if scope["method"] in ("GET", "HEAD") else audit.REQUEST,
         via="console" if path == _CONSOLE or path.startswith(f"{_CONSOLE}/") else "http",
-        what=cut(f"{scope['method']} {path}"),
+        what=audit.kept_text(f"{scope['method']} {path}"),
         actor=identity.actor,
         role=identity.role,
         token_id=identity.token_id,
@@ -172,9 +171,3 @@ def _entry(scope: Scope, asked: Asked, status: int, now: datetime) -> Entry:
         status=status,
         details=details,
     )
-
-
-def cut(text: str) -> str:
-    """Text as an entry keeps it: printable for any encoder, its end left out where it is overlong."""
-    plain = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-    return plain if len(plain) <= _MOST_TEXT else f"{plain[:_MOST_TEXT]}… ({len(plain)} characters)"

@@ -16,7 +16,6 @@ from zentra_pipeline.errors import UnavailableError
 from zentra_pipeline.settings import Home
 
 _LEFT_OUT = frozenset(("home", "tenant", "as_json", "actor"))
-_MOST_TEXT = 2_000
 
 
 def record(home: Home, tenant: str) -> None:
@@ -28,6 +27,7 @@ def record(home: Home, tenant: str) -> None:
 def write(home: Home, tenant: str, what: str, options: Mapping[str, Any]) -> None:
     """Add a command; nothing where the tenant has no store yet, or one that cannot be written."""
     from zentra_pipeline import blobs
+    from zentra_pipeline.instants import instant_text
     from zentra_pipeline.store import audit
     from zentra_pipeline.store.engine import operational_store
     from zentra_pipeline.store.place import operational_place
@@ -44,13 +44,17 @@ def write(home: Home, tenant: str, what: str, options: Mapping[str, Any]) -> Non
             return
         is_in_database = place.schema is not None
         entry = audit.Entry(
-            at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            at=instant_text(datetime.now(UTC)),
             kind=audit.COMMAND,
             via="command_line",
             actor=None if options.get("actor") is None else str(options["actor"]),
             os_user=actors.command_line().os_user,
             what=what,
-            details={name: _shown(value) for name, value in options.items() if _is_given(name, value)},
+            details={
+                name: audit.kept_text(" ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+                for name, value in options.items()
+                if _is_given(name, value)
+            },
         )
         with operational_store(paths).begin() as connection:
             audit.append(connection, [entry])
@@ -65,9 +69,3 @@ def write(home: Home, tenant: str, what: str, options: Mapping[str, Any]) -> Non
 
 def _is_given(name: str, value: Any) -> bool:
     return name not in _LEFT_OUT and value is not None and value is not False and value != ()
-
-
-def _shown(value: Any) -> str:
-    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    plain = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-    return plain if len(plain) <= _MOST_TEXT else f"{plain[:_MOST_TEXT]}… ({len(plain)} characters)"

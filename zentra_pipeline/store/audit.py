@@ -20,6 +20,7 @@ READ: Final = "read"
 REQUEST: Final = "request"
 COMMAND: Final = "command"
 DECISION: Final = "decision"
+_MOST_TEXT: Final = 2_000
 _NOTHING_BEFORE: Final = "0" * 64
 _COVERED: Final = tuple(each.name for each in audit_log.columns if each.name != "digest")
 
@@ -59,6 +60,12 @@ class Checked:
     entries: int
     head: str
     problems: tuple[tuple[int, str], ...]
+
+
+def kept_text(text: str) -> str:
+    """Text as an entry keeps it: printable for any encoder, its end left out where it is overlong."""
+    plain = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    return plain if len(plain) <= _MOST_TEXT else f"{plain[:_MOST_TEXT]}… ({len(plain)} characters)"
 
 
 def begin(connection: Connection, at: str) -> None:

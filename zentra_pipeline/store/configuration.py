@@ -22,8 +22,8 @@ from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store.engine import control_store, operational_store, reading
 from zentra_pipeline.store.models import configuration
 
-OF_TENANT: Final = ("providers/*.yml", "banks/*.yml", *(f"{each}.yml" for each in ("routing", "policy", "calendar")))
-OF_TENANT_TOO: Final = ("notices.yml", "drops.yml", "privacy.yml")
+_ONE_FILE: Final = ("routing", "policy", "calendar", "notices", "drops", "privacy")
+OF_TENANT: Final = ("providers/*.yml", "banks/*.yml", *(f"{each}.yml" for each in _ONE_FILE))
 OF_HOME: Final = ("oidc.yml", "signing.yml", "trust.json", "keys/*.pem")
 _STATE: Final = ".shared.json"
 _PRIVATE: Final = 0o600
@@ -39,7 +39,7 @@ class _Shared:
 def sync(paths: TenantPaths) -> None:
     """Bring the tenant's files of configuration and the store's together; nothing where no host shares them."""
     if storage.of_tenant(paths).url is not None:
-        _sync(operational_store(paths), paths.root, (*OF_TENANT, *OF_TENANT_TOO))
+        _sync(operational_store(paths), paths.root, OF_TENANT)
         sync_home(Home(paths.root.parent.parent))
 
 

@@ -1,7 +1,7 @@
 -- Grain: a line and a payout that it names, and how (bank_lines_naming), where its amount does not leave open which it is for. A credit is
 -- of one provider: of payouts of several that a line names, those of the only one count that come to it, unless lines that name the
--- same come to all of them. A line that alone names several payouts of one provider, and has not their total but the amount of one, is
--- for nobody knows which: it is left out.
+-- same come to all of them. Where one line names several payouts of one provider and comes to the amount of
+-- one of them, not to their total, nobody knows which it is for: it is left out.
 
 with naming as (
 
@@ -84,7 +84,7 @@ judged as (
         line_id,
         currency,
         count(*) as providers,
-        sum(case when total_minor = line_minor and comparable = 1 then 1 else 0 end) as fitting,
+        cast(sum(case when total_minor = line_minor and comparable = 1 then 1 else 0 end) as bigint) as fitting,
         min(case when total_minor = line_minor and comparable = 1 then provider end) as fitting_provider,
         max(case when names > 1 and total_minor <> line_minor and equal_names = 1 then 1 else 0 end) as has_one_of_them
     from of_providers

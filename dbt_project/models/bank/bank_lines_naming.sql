@@ -1,7 +1,7 @@
 -- Grain: a line and a payout that it names, and how: `trace` (its bank reference or end-to-end id is the payout's trace id, or
 -- the payout's id), `text` (the payout's statement text, or the pattern's group, names it or its batch) or `total` (a text
 -- that several payouts share, and one of them, or all that its provider pays in one credit, come to the line).
--- What a line names by trace counts alone. A payout that was sent again is named by trace or id only, and not by its batch any longer.
+-- Where a line names something by trace, only that counts. A payout that was sent again is named by trace or id, no longer by its batch.
 
 with rows as (
 
