@@ -37,8 +37,9 @@ CHECKS = (
 
 
 def test_the_description_in_docs_is_that_of_the_app() -> None:
-    """Where a change is meant: .venv/bin/python -m zentra_pipeline.api > docs/openapi.json"""
-    assert DOCUMENT.read_text(encoding="utf-8") == openapi_text()
+    assert DOCUMENT.read_text(encoding="utf-8") == openapi_text(), (
+        "where a change is meant: .venv/bin/python -m zentra_pipeline.api > docs/openapi.json"
+    )
 
 
 def test_every_route_says_what_it_is_for_and_how_it_refuses() -> None:

@@ -14,7 +14,7 @@ from tests.scenarios.rows import MON, call, post, settle
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import cli
 from zentra_pipeline.closeout import verify
-from zentra_pipeline.desk import hand_out
+from zentra_pipeline.desk import exports
 from zentra_pipeline.errors import InputRejectedError, NotFoundError, UsageError, VerificationError
 from zentra_pipeline.review import attachments
 from zentra_pipeline.store import decisions as decision_store
@@ -69,13 +69,13 @@ def test_another_digest_in_the_bundle_does_not_verify(world: World, tmp_path: Pa
 
 
 def test_a_zip_with_the_files_themselves_verifies_and_with_others_it_does_not(world: World, tmp_path: Path) -> None:
-    closeout, folder = hand_out.sealed(world.tenant, monday(world), "1")
+    closeout, folder = exports.sealed(world.tenant, monday(world), "1")
     for with_attachments in (False, True):
-        packed = hand_out.zipped(world.paths, closeout, folder, with_attachments=with_attachments)
+        packed = exports.zipped(world.paths, closeout, folder, with_attachments=with_attachments)
         with zipfile.ZipFile(packed) as archive:
             archive.extractall(tmp_path / str(with_attachments))
         packed.unlink()
-    digest, name = hashlib.sha256(PDF).hexdigest(), hand_out.name_of(closeout)
+    digest, name = hashlib.sha256(PDF).hexdigest(), exports.name_of(closeout)
     assert not (tmp_path / "False" / name / "attachments").exists()
     file = tmp_path / "True" / name / "attachments" / digest
     assert file.read_bytes() == PDF

@@ -137,10 +137,11 @@ def test_the_profile_guide_has_every_key_and_no_other() -> None:
 
 
 def test_the_guide_to_tables_ends_with_every_table_and_column_as_declared() -> None:
-    """Where a change is meant: .venv/bin/python -m zentra_pipeline.published.declared_tables prints that part."""
     guide = (ROOT / "docs" / "guides" / "tables.md").read_text(encoding="utf-8")
     reference = declared_tables.reference()
-    assert guide.endswith("\n" + reference)
+    assert guide.endswith("\n" + reference), (
+        "where a change is meant: .venv/bin/python -m zentra_pipeline.published.declared_tables prints that part"
+    )
     assert "| `open_items_now` |" not in reference and "### `open_items_now`" in reference
 
 

@@ -14,7 +14,7 @@ from tests.scenarios.rows import MON, TUE, call, post, settle
 from tests.scenarios.world import World
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
 from zentra_pipeline.reconcile import dbt_execute, dbt_project, window_run
-from zentra_pipeline.reconcile.dbt_project import CompiledNode
+from zentra_pipeline.reconcile.compiled_nodes import CompiledNode
 from zentra_pipeline.settings import DBT_PROJECT
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from zentra_pipeline.errors import RunFailedError
 from zentra_pipeline.reconcile import dbt_project
-from zentra_pipeline.reconcile.dbt_project import CompiledNode
+from zentra_pipeline.reconcile.compiled_nodes import CompiledNode
 
 ONE = CompiledNode(
     "model.zentra.a", "a", "model", "table", '"window"."zentra"."a"', "select 1 as n", ("x",), {"n": "int"}, (("b",),)

@@ -6,7 +6,7 @@ import pytest
 
 from zentra_pipeline.errors import RunFailedError
 from zentra_pipeline.reconcile import dbt_project, spark_statements
-from zentra_pipeline.reconcile.dbt_project import CompiledNode
+from zentra_pipeline.reconcile.compiled_nodes import CompiledNode
 
 MODEL = CompiledNode("model.zentra.m", "m", "model", "table", "`zentra`.`m`", "", ())
 

@@ -10,7 +10,7 @@ from starlette.background import BackgroundTask
 from zentra_pipeline.api import problems
 from zentra_pipeline.api.runs import find_run
 from zentra_pipeline.api.security import Reader
-from zentra_pipeline.desk import hand_out
+from zentra_pipeline.desk import exports
 
 router = APIRouter(prefix="/reconciliation/runs/{run_id}")
 
@@ -65,7 +65,7 @@ def workbook(caller: Reader, run_id: str) -> Response:
     run = find_run(caller, run_id)
     if not run.is_published:
         raise problems.not_found()
-    file = hand_out.workbook(caller.paths, run.run_id)
+    file = exports.workbook(caller.paths, run.run_id)
     return FileResponse(
         file,
         headers=_SAFE,
@@ -90,9 +90,9 @@ def bundle(
 ) -> Response:
     """What `zentra verify` checks, once it is unpacked; `revision` counts the closeouts of the run from 1."""
     run = find_run(caller, run_id)
-    closeout, folder = hand_out.sealed(caller.tenant, run.run_id, revision)
-    file = hand_out.zipped(caller.paths, closeout, folder, with_attachments=attachments)
-    return zip_of(file, hand_out.name_of(closeout))
+    closeout, folder = exports.sealed(caller.tenant, run.run_id, revision)
+    file = exports.zipped(caller.paths, closeout, folder, with_attachments=attachments)
+    return zip_of(file, exports.name_of(closeout))
 
 
 @router.get(
@@ -105,5 +105,5 @@ def bundle(
 def report(caller: Reader, run_id: str, revision: str) -> Response:
     """The page that a sealed bundle holds."""
     run = find_run(caller, run_id)
-    closeout, folder = hand_out.sealed(caller.tenant, run.run_id, revision)
-    return report_in(folder, hand_out.name_of(closeout))
+    closeout, folder = exports.sealed(caller.tenant, run.run_id, revision)
+    return report_in(folder, exports.name_of(closeout))

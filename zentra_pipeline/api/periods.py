@@ -18,7 +18,7 @@ from zentra_pipeline.api.words import one_of
 from zentra_pipeline.closeout import period as months
 from zentra_pipeline.closeout import period_closing
 from zentra_pipeline.closeout.period import Month
-from zentra_pipeline.desk import closing_windows, hand_out
+from zentra_pipeline.desk import closing_windows, exports
 from zentra_pipeline.errors import UsageError
 
 router = APIRouter(prefix="/reconciliation/periods", tags=["periods"])
@@ -264,9 +264,9 @@ def _shown(detail: str | None) -> str | None:
 )
 def bundle(caller: Reader, period: str, revision: str) -> Response:
     """What `zentra verify` checks, once it is unpacked; `revision` counts the sign-offs of the month from 1."""
-    sealed, folder = hand_out.signed_off(caller.tenant, period, revision)
+    sealed, folder = exports.signed_off(caller.tenant, period, revision)
     name = f"sign-off-{sealed.period}-r{sealed.revision}"
-    return downloads.zip_of(hand_out.zipped_folder(caller.paths, folder, name), name)
+    return downloads.zip_of(exports.zipped_folder(caller.paths, folder, name), name)
 
 
 @router.get(
@@ -277,7 +277,7 @@ def bundle(caller: Reader, period: str, revision: str) -> Response:
 )
 def report(caller: Reader, period: str, revision: str) -> Response:
     """The page that a sealed bundle holds."""
-    sealed, folder = hand_out.signed_off(caller.tenant, period, revision)
+    sealed, folder = exports.signed_off(caller.tenant, period, revision)
     return downloads.report_in(folder, f"sign-off-{sealed.period}-r{sealed.revision}")
 
 

@@ -6,16 +6,17 @@ storage says how far it has got. What happened, and closing itself, do not belon
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 
 from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
 from zentra_pipeline.defs import charts
-from zentra_pipeline.defs.corrections import withdraw_result
+from zentra_pipeline.defs.check_results import evaluated
+from zentra_pipeline.defs.closeout import reported
 from zentra_pipeline.defs.partitions import SCOPE_PARTITIONS, partition_key, scope_key
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.ingest import file_windows, row_counts
@@ -144,8 +145,6 @@ def _reasons(paths: TenantPaths, file: StagedFile) -> str:
 
 def _report_closeouts(instance: dg.DagsterInstance, tenant: Tenant) -> int:
     """Report closeouts that were prepared, sealed or blocked, each once; those Dagster made itself it knows."""
-    from zentra_pipeline.defs.closeout import reported
-
     cursor = f"zentra/reported_closeouts/{tenant.name}"
     before = json.loads(_read(instance, cursor, "{}"))
     steps, now = reported.steps(tenant, before)
@@ -155,30 +154,6 @@ def _report_closeouts(instance: dg.DagsterInstance, tenant: Tenant) -> int:
     if now != before:
         _write(instance, cursor, json.dumps(now, sort_keys=True))
     return len(steps)
-
-
-def evaluated(
-    instance: dg.DagsterInstance,
-    key: dg.MultiPartitionKey,
-    check: dg.AssetCheckKey,
-    *,
-    passed: bool,
-    shown: Mapping[str, Any],
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
-) -> None:
-    """Report the result of a check of a window outside any Dagster run."""
-    withdraw_result(instance, check, key)
-    instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(
-            asset_key=check.asset_key,
-            check_name=check.name,
-            passed=passed,
-            metadata=shown,
-            severity=severity,
-            blocking=severity is dg.AssetCheckSeverity.ERROR,
-            partition=key,
-        )
-    )
 
 
 def _partition(instance: dg.DagsterInstance, tenant: str, provider: str, window: date) -> dg.MultiPartitionKey:

@@ -20,7 +20,7 @@ from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.contracts.gate import GateResult, assert_staged, quarantine, validate
 from zentra_pipeline.errors import InputRejectedError, ZentraError
 from zentra_pipeline.ingest import landing, mappings, masking, staging, statement_history, wording
-from zentra_pipeline.ingest.conflicts import ID_USED_TWICE, Contradiction, KnownFile, contradictions
+from zentra_pipeline.ingest.conflicts import ALREADY_ARRIVED, ID_USED_TWICE, Contradiction, KnownFile, contradictions
 from zentra_pipeline.ingest.landing import Landed
 from zentra_pipeline.ingest.masking import NOTHING, Masking
 from zentra_pipeline.ingest.staging import QUARANTINE, QUARANTINE_COLUMNS, RowWriter, StagedName
@@ -37,10 +37,11 @@ from zentra_pipeline.tenants.tenant import Tenant
 REASONS_NAMED = 20
 UNFINISHED = "last record without a newline: accepted; had the file been cut there, its last value would be short"
 OTHER_REASONS = "other reasons"
+RESTATED = "file delivered again: rows that came under this id before have other content now, which holds from here on"
 # A file whose first rows hold so many values and of which none is accepted is of another kind: reading stops there.
 HOPELESS_VALUES = 1_000_000
 _ROWS_SHOWN = 3
-_VALUE = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\A.* already arrived in file \S+|[0-9]+"
+_VALUE = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"" rf"|\A.*{ALREADY_ARRIVED}\S+|[0-9]+"
 _SHORTENED = r"\A-?[0-9](?:[.,][0-9]+)?E\+[0-9]{2,}\z"
 # Text of a table that is no reference; the text of a bank line is read by matching all the same.
 _FREE_TEXTS = {"bank_rows": ("text", "return_reason")}
@@ -248,6 +249,8 @@ def quarantine_contradictions(
         found.setdefault(contradiction.sequence, []).append(contradiction)
     for each in staged:
         each.tally.restates = found_conflicts.restated.get(each.arrival.sequence, [])
+        if each.tally.restates:
+            each.tally.notes[RESTATED] = 1
         if each.arrival.sequence in found:
             _quarantine(command, each.arrival, each.tally, found[each.arrival.sequence])
 

@@ -18,6 +18,7 @@ from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.published import lake_files
 
 ID_USED_TWICE = "id_used_twice"
+ALREADY_ARRIVED = " already arrived in file "
 _MEMORY = "1GB"
 _FILES_AT_ONCE = 500
 
@@ -221,7 +222,7 @@ def _across_files(
                 said = {name: said[name]} if others else said
                 others = []
             if others and row.sequence in fresh:
-                reason = f"{row_id(contract, key)} already arrived in file {others[0][1]} with other content"
+                reason = f"{row_id(contract, key)}{ALREADY_ARRIVED}{others[0][1]} with other content"
                 yield Contradiction(row.sequence, row.row_number, row_id(contract, key), reason)
             else:
                 before = said.get(name, ("", (None,) * len(row.fillable)))[1]

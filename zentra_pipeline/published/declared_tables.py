@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from zentra_pipeline import settings, shipped_yaml
+from zentra_pipeline import settings, shipped_yaml, sql_text
 from zentra_pipeline.published import lake_files, lake_views
 
 DECLARATIONS: Final = Path(__file__).with_name("tables_beside_the_marts.yml")
@@ -65,6 +65,12 @@ def tables() -> dict[str, DeclaredTable]:
     for table in raw["tables"]:
         found[table["name"]] = _table(table["name"], table["description"], [_TENANT, *table["columns"]])
     return found
+
+
+def no_rows(name: str) -> str:
+    """A select without rows of a published table's columns."""
+    columns = tables()[name].columns
+    return sql_text.empty(", ".join(f"{column} {declared.data_type}" for column, declared in columns.items()))
 
 
 @cache

@@ -16,7 +16,7 @@ import duckdb
 
 from zentra_pipeline import durable_files, locks, machine_errors, private_database, sql_text
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.published import lake_views, operational_tables, read_only_sql
+from zentra_pipeline.published import declared_tables, lake_views, operational_tables, read_only_sql
 from zentra_pipeline.published.lake_views import Snapshot
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store.shared_files import reading
@@ -121,7 +121,7 @@ def _with_their_sources(names: Iterable[str], views: Mapping[str, Callable[[], s
         name = waiting.pop()
         if name in found:
             continue
-        found[name] = (views[name]() or lake_views.no_rows(name)) if name in views else ""
+        found[name] = (views[name]() or declared_tables.no_rows(name)) if name in views else ""
         waiting += _WORD.findall(_QUOTED.sub("", found[name]))
     return found
 

@@ -354,11 +354,3 @@ def decided_by(rows: str, states_of: str) -> str:
         "and states.exception_id = published.exception_id "
         "left join runs as resolvers on resolvers.run_id = published.resolved_run_id"
     )
-
-
-def no_rows(name: str) -> str:
-    """A select without rows of a published table's columns."""
-    from zentra_pipeline.published import declared_tables
-
-    columns = declared_tables.tables()[name].columns
-    return sql_text.empty(", ".join(f"{column} {declared.data_type}" for column, declared in columns.items()))

@@ -21,7 +21,7 @@ import duckdb
 from zentra_pipeline import settings, traces
 from zentra_pipeline.errors import ControlFailedError, RunFailedError
 from zentra_pipeline.reconcile import dbt_project, run_kinds
-from zentra_pipeline.reconcile.dbt_project import CompiledNode
+from zentra_pipeline.reconcile.compiled_nodes import DUCKDB, CompiledNode, Target
 from zentra_pipeline.reconcile.run_kinds import RunKind
 
 # How DuckDB says that a sum, a HUGEINT, is no BIGINT.
@@ -147,12 +147,12 @@ class DuckDBEngine:
 
 @contextmanager
 def _engine(
-    name: dbt_project.Target,
+    name: Target,
     connection: duckdb.DuckDBPyConnection,
     kind: RunKind,
     folder: Path | None,
 ) -> Iterator[Engine]:
-    if name == dbt_project.DUCKDB:
+    if name == DUCKDB:
         yield DuckDBEngine(connection, dbt_project.statements(kind))
         return
     from zentra_pipeline.reconcile import spark_engine  # its client takes a second to import
@@ -303,7 +303,7 @@ def _execute_one(engine: Engine, statement: CompiledNode, on_node: Callable[[str
             else:
                 rows = engine.make(statement)
     except Exception as error:  # a server's client has errors of its own
-        if statement.target == dbt_project.DUCKDB and not isinstance(error, duckdb.Error):
+        if statement.target == DUCKDB and not isinstance(error, duckdb.Error):
             raise
         return _result(statement, "error", time.perf_counter() - started, message=str(error))
     status = "success" if failures is None else "fail" if failures else "pass"

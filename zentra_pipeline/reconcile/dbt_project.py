@@ -9,12 +9,12 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 
@@ -22,12 +22,9 @@ from zentra_pipeline import settings
 from zentra_pipeline.errors import RunFailedError, UsageError
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import run_kinds, spark_statements, statement_shapes
+from zentra_pipeline.reconcile.compiled_nodes import DUCKDB, SPARK, CompiledNode, Target
 from zentra_pipeline.reconcile.run_kinds import RunKind
 
-# Which engine the statements are for: DuckDB within the process, or a server that speaks Spark Connect (ADR 0078).
-Target = Literal["duckdb", "spark"]
-DUCKDB: Final[Target] = "duckdb"
-SPARK: Final[Target] = "spark"
 DATABASE_VARIABLE: Final = "ZENTRA_RUN_DATABASE"
 # What a run heeds of a node's configuration, as dbt defaults it: it counts a test's rows, and makes a table or a view.
 _PLAIN_TEST: Final[Mapping[str, Sequence[Any]]] = {
@@ -46,39 +43,6 @@ _PLAIN_MODEL: Final[Mapping[str, Sequence[Any]]] = {
 }
 _PROJECT_FILES: Final = ("dbt_project.yml", "profiles.yml")
 _PROJECT_FOLDERS: Final = ("models", "macros", "seeds", "tests")
-
-
-@dataclass(frozen=True)
-class CompiledNode:
-    """A model or data test as dbt compiled it.
-
-    `relation` is what a model makes, a `table` or `view` by `materialized`, null for a test. `parents` are the ids of
-    the statements that must have been executed before. `columns` gives the types of what a model makes. It has no rows
-    where all tables of one list of `empty_when`, each `<schema>.<table>`, are empty. One that `is_of_bank` is executed
-    by runs of a bank account only, and in the place of the model that it is `instead_of`. `parts` are tables that only
-    this statement reads, which `target` needs first: their names and selects, in order.
-    """
-
-    unique_id: str
-    name: str
-    resource_type: str
-    materialized: str
-    relation: str | None
-    sql: str
-    parents: tuple[str, ...]
-    columns: Mapping[str, str] = field(default_factory=dict)
-    empty_when: tuple[tuple[str, ...], ...] = ()
-    is_of_bank: bool = False
-    instead_of: str | None = None
-    target: Target = DUCKDB
-    parts: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def table(self) -> str | None:
-        """`<schema>.<table>` of what a model makes."""
-        if self.relation is None:
-            return None
-        return ".".join(part.strip('"`') for part in self.relation.split(".")[-2:])
 
 
 @cache

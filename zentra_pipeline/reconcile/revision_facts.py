@@ -224,7 +224,7 @@ def _exceptions_opened() -> Iterator[Fact]:
         "exception_id",
         [*key, _REVISION],
         f"'{SYSTEM_ACTOR}'",
-        f"{_EXCEPTION}, {_said_by_run('finds it', 'reopened_by_revision')}",
+        f"{_EXCEPTION}, {_reason_of_run('finds it', 'reopened_by_revision')}",
         opened,
         is_return=True,
         first=first,
@@ -292,7 +292,7 @@ def _exceptions_resolved() -> Iterator[Fact]:
         "exception_id",
         ["exception_id", "about.run_id", "'withdrawn'", _REVISION],
         f"'{SYSTEM_ACTOR}'",
-        f"{_EXCEPTION}, {_said_by_run('does not find it as it was told', 'withdrawn_by_revision')}",
+        f"{_EXCEPTION}, {_reason_of_run('does not find it as it was told', 'withdrawn_by_revision')}",
         _left_out(_rows("exceptions_before", _OWN), _rows("exceptions_now", _OWN), _EXCEPTION_KEY),
         follows=_OPENING,
     )
@@ -310,7 +310,7 @@ def _exceptions_resolved() -> Iterator[Fact]:
         "exception_id",
         ["exception_id", "about.run_id", "'unresolved'", _REVISION],
         f"'{SYSTEM_ACTOR}'",
-        f"{_EXCEPTION}, {_said_by_run('does not resolve it', 'reopened_by_revision')}",
+        f"{_EXCEPTION}, {_reason_of_run('does not resolve it', 'reopened_by_revision')}",
         f"(select * from {unresolved} as unresolved semi join {still_open} as still_open using (exception_id))",
         follows=[types.EXCEPTION_RESOLVED],
     )
@@ -330,7 +330,7 @@ def _id(event_type: str, key: Sequence[str]) -> str:
     return event_id_sql(f"'{event_type}'", ["about.tenant", *key])
 
 
-def _said_by_run(what: str, revision: str) -> str:
+def _reason_of_run(what: str, revision: str) -> str:
     return (
         "'resolution': cast(null as varchar), 'decision_id': cast(null as varchar), "
         f"'reason': 'revision ' || about.revision || ' of the run {what}', '{revision}': about.revision"

@@ -17,7 +17,7 @@ import duckdb
 from zentra_pipeline import durable_files, private_database, reference_keys, settings, sql_text
 
 FOLDER: Final = "row_keys"
-_FORM: Final = "1"
+_KEY_VERSION: Final = "1"
 _MEMORY: Final = "1GB"
 # A few keys are found by the least and greatest of each row group: small groups let a lookup skip nearly all of a file.
 _ROWS_A_GROUP: Final = 16_384
@@ -99,7 +99,7 @@ def keys_of(
 
 def key_file(tenant_root: Path, source: Path, normalizer: str) -> Path:
     """Where the keys of a file below the tenant's folder lie."""
-    about = f"{_FORM} {duckdb.__version__} {normalizer}"
+    about = f"{_KEY_VERSION} {duckdb.__version__} {normalizer}"
     folder = hashlib.sha256(about.encode()).hexdigest()[:16]
     if not source.is_relative_to(tenant_root):  # a revision that is made again elsewhere reads what was published here
         source = tenant_root / hashlib.sha256(str(source).encode()).hexdigest()

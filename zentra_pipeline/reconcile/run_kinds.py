@@ -7,13 +7,11 @@ settlement lines and ledger entries, and all that lies between is the same. Does
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.errors import RunFailedError
-
-if TYPE_CHECKING:
-    from zentra_pipeline.reconcile.dbt_project import CompiledNode
+from zentra_pipeline.reconcile.compiled_nodes import CompiledNode
 
 RunKind = Literal["provider", "bank"]
 PROVIDER: Final[RunKind] = "provider"
@@ -32,12 +30,12 @@ def is_of_bank(tags: Sequence[str]) -> bool:
     return _TAG in tags
 
 
-def of_provider(statements: Iterable["CompiledNode"]) -> list["CompiledNode"]:
+def of_provider(statements: Iterable[CompiledNode]) -> list[CompiledNode]:
     """What a provider's run executes: everything but what is of the bank."""
     return [one for one in statements if not one.is_of_bank]
 
 
-def of_bank(statements: Iterable["CompiledNode"], published: Collection[str]) -> list["CompiledNode"]:
+def of_bank(statements: Iterable[CompiledNode], published: Collection[str]) -> list[CompiledNode]:
     """What a run of a bank account executes: what is `published`, the models of the bank, and what tests say of them.
 
     A model of the bank that is `instead_of` another has the other's place: whoever reads the other reads it, under the
@@ -69,11 +67,11 @@ def of_bank(statements: Iterable["CompiledNode"], published: Collection[str]) ->
 
 
 def _placed(
-    statement: "CompiledNode",
-    by_id: Mapping[str, "CompiledNode"],
-    instead: Mapping[str, "CompiledNode"],
+    statement: CompiledNode,
+    by_id: Mapping[str, CompiledNode],
+    instead: Mapping[str, CompiledNode],
     wrapped: Iterable[str],
-) -> "CompiledNode":
+) -> CompiledNode:
     """A statement as a run of a bank account executes it: under the name, and reading, of what is in the place."""
     relation, sql = statement.relation, statement.sql
     parents = set(statement.parents)
@@ -91,14 +89,14 @@ def _placed(
     return replace(statement, parents=tuple(sorted(parents)), relation=relation, sql=sql)
 
 
-def _engines(statement: "CompiledNode") -> str:
+def _engines(statement: CompiledNode) -> str:
     """The relation of a model that another has the place of, and reads."""
     relation = str(statement.relation)
     quote = relation[-1]
     return f"{relation.removesuffix(quote)}{_OF_ENGINE}{quote}"
 
 
-def _with_parents(names: Iterable[str], statements: Mapping[str, "CompiledNode"]) -> set[str]:
+def _with_parents(names: Iterable[str], statements: Mapping[str, CompiledNode]) -> set[str]:
     found: set[str] = set()
     waiting = list(names)
     while waiting:

@@ -21,7 +21,7 @@ import duckdb
 from zentra_pipeline import settings, sql_text
 from zentra_pipeline.errors import RunFailedError, UsageError
 from zentra_pipeline.reconcile import dbt_project, spark_statements
-from zentra_pipeline.reconcile.dbt_project import CompiledNode
+from zentra_pipeline.reconcile.compiled_nodes import SPARK, CompiledNode
 from zentra_pipeline.reconcile.run_kinds import RunKind
 
 # Sail adds beyond 64 bits without a word: below this total no sum of the models comes near them.
@@ -38,7 +38,7 @@ class SparkEngine:
     def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, kind: RunKind) -> None:
         self._connection = connection
         self._folder = folder
-        self._statements = dbt_project.statements(kind, dbt_project.SPARK)
+        self._statements = dbt_project.statements(kind, SPARK)
         self._of_duckdb = dbt_project.statements(kind)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -8,14 +8,12 @@ would make twice and which are tables of their own here (ADR 0078). Does not bel
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from zentra_pipeline.errors import RunFailedError
 from zentra_pipeline.reconcile import statement_shapes
+from zentra_pipeline.reconcile.compiled_nodes import CompiledNode
 from zentra_pipeline.reconcile.run_kinds import RunKind
-
-if TYPE_CHECKING:
-    from zentra_pipeline.reconcile.dbt_project import CompiledNode
 
 # Comments, literals and quoted names are read as a whole; of the rest only parentheses matter.
 _PIECES: Final = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|[()]")
@@ -59,8 +57,8 @@ def view_of(table: str) -> str:
 
 
 def adapted(
-    of_duckdb: Sequence["CompiledNode"], compiled: Mapping[str, "CompiledNode"], kind: RunKind
-) -> list["CompiledNode"]:
+    of_duckdb: Sequence[CompiledNode], compiled: Mapping[str, CompiledNode], kind: RunKind
+) -> list[CompiledNode]:
     """The statements of a kind with what the servers execute; `compiled` are those of the target `spark`, by id.
 
     Columns, and when a statement has no rows, are those that DuckDB's plans say: the statements say the same.
@@ -161,7 +159,7 @@ def _relation(body: str, alias: str | None, at: int) -> str:
     raise RunFailedError(f"{alias}.* names nothing that is read beside it")
 
 
-def _parts(statement: "CompiledNode", query: _Query) -> tuple[dict[str, str], str]:
+def _parts(statement: CompiledNode, query: _Query) -> tuple[dict[str, str], str]:
     """The tables to make first, view → select, and the select of the statement, which reads them."""
     ctes = {name: _text(body) for name, body in query.ctes.items()}
     select = _text(query.select)

@@ -14,6 +14,7 @@ _BY_AMOUNT: Final = {"amount_date": "the same amount near in time", "bank_sum": 
 _LOOKED_FOR: Final = {"bank_trace": "the trace ID", "bank_text": "the text of the bank line", **_BY_AMOUNT}
 _OF_ACCOUNTS: Final = {"settlement_line": "bank line", "ledger_transaction": "payout"}
 _RESULTS: Final = {
+    "not_reached": "not asked, as an earlier pass or a decision had taken it",
     "not_found": "nothing was found",
     "not_equal": "{found} found, and the amounts differ",
     "ambiguous": "{found} found, and nothing tells them apart",

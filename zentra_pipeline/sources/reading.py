@@ -38,7 +38,7 @@ def frames(
 
 
 def _reader_of_table(mapping: ColumnMapping) -> Reader:
-    from zentra_pipeline.sources.tabular import TabularReader
+    from zentra_pipeline.sources.tabular_reader import TabularReader
 
     return TabularReader(mapping)
 

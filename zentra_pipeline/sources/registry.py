@@ -141,7 +141,7 @@ def _ofx() -> Reader:
 
 
 def _tabular() -> Reader:
-    from zentra_pipeline.sources.tabular import TabularReader
+    from zentra_pipeline.sources.tabular_reader import TabularReader
 
     return TabularReader(None)
 

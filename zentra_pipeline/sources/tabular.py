@@ -5,8 +5,7 @@ mapping says. A file whose own totals do not add up is refused whole. Does not b
 (tables), the form of the mapping (column_mapping).
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +13,8 @@ import polars as pl
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.contracts import row_rules, settlement_lines
-from zentra_pipeline.contracts.contract import Contract
-from zentra_pipeline.errors import ConfigurationError, InputRejectedError
-from zentra_pipeline.sources import bank_rows, separators, table_totals, table_values
-from zentra_pipeline.sources.bank_reading import BankReading
+from zentra_pipeline.errors import InputRejectedError
+from zentra_pipeline.sources import separators, table_totals, table_values
 from zentra_pipeline.sources.column_mapping import (
     Amounts,
     ColumnMapping,
@@ -41,45 +38,6 @@ _CURES: Final = Cures(
     lines_above="write skip_lines: {above} in the profile's mapping (tabular)",
     no_header="name its columns in order with column_names in the profile's mapping (tabular)",
 )
-
-
-@dataclass(frozen=True)
-class TabularReader:
-    """Reads tables as a mapping says; without one it reads nothing."""
-
-    mapping: ColumnMapping | None
-
-    def read(
-        self,
-        path: Path,
-        contract: Contract,
-        *,
-        name: str,
-        secrets: Sequence[str],
-        notes: MutableMapping[str, int] | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Frames of settlement lines; ConfigurationError without a mapping."""
-        if self.mapping is None:
-            raise ConfigurationError(
-                "settlement_format tabular needs a column mapping: write the key tabular in the provider's profile"
-            )
-        return read_settlement(path, name, self.mapping, notes)
-
-    def bank_frames(
-        self, path: Path, reading: BankReading, *, name: str, notes: MutableMapping[str, int] | None
-    ) -> Iterator[pl.DataFrame]:
-        """Frames of bank statements and lines; ConfigurationError without a mapping."""
-        if reading.tabular is None:
-            raise ConfigurationError(
-                "format tabular needs a column mapping: write the key tabular in the bank's profile"
-            )
-        from zentra_pipeline.sources import bank_table
-
-        return bank_rows.frames(bank_table.parts(path, name, reading, reading.tabular, notes), name, reading)
-
-    def column_names(self, kind: str) -> Mapping[str, str]:
-        """None: refusals name the columns of the file themselves."""
-        return {}
 
 
 def read_settlement(

@@ -15,9 +15,9 @@ from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout import closing
 from zentra_pipeline.closeout.closing import CloseoutResult
 from zentra_pipeline.defs import charts
+from zentra_pipeline.defs.asset_policies import FRESHNESS, OWNERS
 from zentra_pipeline.defs.dead_runs import at_work
 from zentra_pipeline.defs.partitions import partitioned_check, windows, windows_shown
-from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.store import runs as run_store

@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from zentra_pipeline.defs.check_results import evaluated
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.store.closeouts import Closeout
@@ -60,7 +61,6 @@ def report(instance: dg.DagsterInstance, tenant: Tenant, key: dg.MultiPartitionK
     """Report a step as the asset would have, unless the asset itself took it."""
     from zentra_pipeline.closeout import closing
     from zentra_pipeline.defs.closeout import bundle
-    from zentra_pipeline.defs.reporting import evaluated
 
     if step.closeout is None:
         name = "materialize `closeouts` of this window: it lists each blocker and what clears it"

@@ -6,8 +6,8 @@ from typing import Final
 import dagster as dg
 
 from zentra_pipeline.contracts.staged_tables import TABLE_OF_KIND
+from zentra_pipeline.defs.asset_policies import FRESHNESS, OWNERS
 from zentra_pipeline.defs.partitions import partition_preview, windows_shown
-from zentra_pipeline.defs.reconcile.models import FRESHNESS, OWNERS
 from zentra_pipeline.defs.reporting import COUNT_CHECK, QUARANTINE_CHECK, QUARANTINE_KEY, shown_counts
 from zentra_pipeline.defs.resources import Reconciler
 from zentra_pipeline.ingest import row_counts

@@ -8,7 +8,6 @@ import hashlib
 import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from graphlib import TopologicalSorter
 from typing import Any, Final
@@ -16,14 +15,10 @@ from typing import Any, Final
 import dagster as dg
 
 from zentra_pipeline import vocabulary
+from zentra_pipeline.defs.asset_policies import FRESHNESS, OWNERS
 from zentra_pipeline.defs.partitions import partitioned_check, previous_window
 from zentra_pipeline.reconcile import dbt_project, run_kinds
 
-OWNERS: Final = ["team:data", "team:finance"]
-# A window a business day: from Friday's to Monday's run there are three days, and a holiday makes them four.
-FRESHNESS: Final = dg.FreshnessPolicy.time_window(
-    fail_window=timedelta(days=5), warn_window=timedelta(days=3, hours=12)
-)
 SCOPE_KEY: Final = dg.AssetKey(["run", "scope"])
 EARLIER_KEY: Final = dg.AssetKey(["earlier", "runs"])
 _PASSES: Final = "int_pass_"

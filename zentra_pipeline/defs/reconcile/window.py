@@ -13,10 +13,11 @@ import dagster as dg
 
 from zentra_pipeline import identifiers
 from zentra_pipeline.config.profile import load_profile
+from zentra_pipeline.defs.asset_policies import OWNERS
 from zentra_pipeline.defs.corrections import withdraw_plan
 from zentra_pipeline.defs.dead_runs import at_work
 from zentra_pipeline.defs.partitions import partition_key, windows, windows_shown
-from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, OWNERS, SCOPE_KEY
+from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, SCOPE_KEY
 from zentra_pipeline.defs.reconcile.window_report import MODELS, WindowReport
 from zentra_pipeline.defs.reporting import report_recorded
 from zentra_pipeline.defs.resources import Reconciler
