@@ -4,6 +4,7 @@ Only a process of this host, seen in the same namespace of process numbers, can 
 nobody here can tell. What is held does not belong here.
 """
 
+import hashlib
 import os
 import secrets
 import socket
@@ -23,6 +24,19 @@ def this_process() -> str:
 def file_suffix() -> str:
     """What tells temporary names of this process from those of any other, on any host; letters, digits and hyphens."""
     return f"{''.join(each if each.isalnum() else '-' for each in _host())[:40]}-{os.getpid()}"
+
+
+def file_name() -> str:
+    """A new name for a folder or file that is this process's own while it runs; see is_left_behind."""
+    return "-".join([_machine_digest(), str(os.getpid()), _started(os.getpid()) or "?", secrets.token_hex(4)])
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether the process behind such a name has ended for certain."""
+    words = name.split("-")
+    if len(words) != 4 or words[0] != _machine_digest() or not words[1].isdecimal():
+        return False
+    return _started(int(words[1])) != words[2]
 
 
 def is_known_ended(holder: str) -> bool:
@@ -52,6 +66,11 @@ def _machine() -> str:
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return secrets.token_hex(16)  # nothing is known of other processes here
+
+
+@cache
+def _machine_digest() -> str:
+    return hashlib.sha256(_machine().encode()).hexdigest()[:16]
 
 
 def _started(pid: int) -> str | None:

@@ -14,7 +14,7 @@ from tests.scenarios.world import World
 from tests.support.forked import Forking, forking
 from zentra_pipeline import durable_files
 from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile import window_run
+from zentra_pipeline.reconcile import row_keys, window_run
 from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.tenants.tenant import Tenant
 
@@ -117,6 +117,8 @@ def test_run_killed_anywhere_is_whole_or_absent_and_heals(
         assert published(world) == whole
         assert world.revision(MON).revision == 1
         assert not [path for path in world.paths.root.rglob("*") if path.name.endswith(".tmp")]
+        with row_keys.writing(world.paths.root) as own:  # as the next run that writes key files does
+            assert list(own.parent.iterdir()) == [own]
         assert not list(world.paths.scratch.iterdir())
 
 

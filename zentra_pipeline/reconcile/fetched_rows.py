@@ -5,7 +5,6 @@ what was fetched from one is right for good. What is kept is a cache beside the 
 left out where that does not fit. Does not belong here: which rows a run looks for (related_rows).
 """
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -120,18 +119,16 @@ class FetchedRows:
         folder = self._folder(table)
         folder.mkdir(parents=True, exist_ok=True)
         before = list(folder.glob("*.parquet"))
-        temporary = folder / f".{os.getpid()}.tmp"
         names = ", ".join(sql_text.literal(name) for name in large)
         few = f"select file_name from related.fetched_{table} group by file_name having count(*) <= {_MOST_ROWS}"
         rows = f"""from related.fetched_{table}
                    where (file_name in ({names}) or file_name in (from related.kept_{table})) and file_name in ({few})
                    order by file_name, asked_unit"""
-        try:
+        with row_keys.writing(self._root) as own:
+            temporary = own / "rows"
             self._connection.execute(f"copy ({rows}) to {sql_text.literal(str(temporary))} (format parquet)").fetchall()
             written = folder / f"{durable_files.digest_of(temporary)}.parquet"
             durable_files.rename_durably(temporary, written)
-        finally:
-            temporary.unlink(missing_ok=True)
         for old in before:
             if old != written:
                 old.unlink(missing_ok=True)

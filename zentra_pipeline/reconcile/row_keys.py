@@ -6,17 +6,19 @@ it is read. Does not belong here: which rows a run looks for (related_rows).
 """
 
 import hashlib
-import os
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, private_database, reference_keys, settings, sql_text
+from zentra_pipeline import durable_files, holders, private_database, reference_keys, settings, sql_text
 
 FOLDER: Final = "row_keys"
+_WRITING: Final = "writing"
 _KEY_VERSION: Final = "1"
 _MEMORY: Final = "1GB"
 # A few keys are found by the least and greatest of each row group: small groups let a lookup skip nearly all of a file.
@@ -114,11 +116,29 @@ def missing(tenant_root: Path, sources: Iterable[Path], normalizer: str) -> list
 def write(tenant_root: Path, sources: Iterable[tuple[str, str, Path]], normalizer: str) -> None:
     """Write the keys of files: of each its table, a select over its rows, and its path."""
     read = list(sources)
-    spill = tenant_root / FOLDER / f".spilled.{os.getpid()}"
     files = (path for _, _, path in read)
-    with private_database.opened_for(files, settings.memory_limit(_MEMORY), spill) as connection:
+    with (
+        writing(tenant_root) as folder,
+        private_database.opened_for(files, settings.memory_limit(_MEMORY), folder / "spilled") as connection,
+    ):
         for table, rows, path in read:
-            _write(connection, table, rows, key_file(tenant_root, path, normalizer), normalizer)
+            _write(connection, table, rows, folder / "keys", key_file(tenant_root, path, normalizer), normalizer)
+
+
+@contextmanager
+def writing(tenant_root: Path) -> Iterator[Path]:
+    """A folder for what is being written, which then goes, and with it what processes left behind that were killed."""
+    folder = tenant_root / FOLDER / _WRITING
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in folder.iterdir():
+        if holders.is_left_behind(other.name):
+            shutil.rmtree(other, ignore_errors=True)
+    own = folder / holders.file_name()
+    own.mkdir()
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def agree(connection: duckdb.DuckDBPyConnection, table: str, rows: str, path: Path, normalizer: str) -> bool:
@@ -129,18 +149,16 @@ def agree(connection: duckdb.DuckDBPyConnection, table: str, rows: str, path: Pa
     return not connection.execute(apart).fetchall()
 
 
-def _write(connection: duckdb.DuckDBPyConnection, table: str, rows: str, path: Path, normalizer: str) -> None:
+def _write(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: str, temporary: Path, path: Path, normalizer: str
+) -> None:
     keys = _select(connection, table, rows, normalizer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        connection.execute(
-            f"copy ({keys} order by key, unit) to {sql_text.literal(str(temporary))} "
-            f"(format parquet, parquet_version v2, row_group_size {_ROWS_A_GROUP})"
-        ).fetchall()
-        durable_files.rename_durably(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    connection.execute(
+        f"copy ({keys} order by key, unit) to {sql_text.literal(str(temporary))} "
+        f"(format parquet, parquet_version v2, row_group_size {_ROWS_A_GROUP})"
+    ).fetchall()
+    durable_files.rename_durably(temporary, path)
 
 
 def _select(connection: duckdb.DuckDBPyConnection, table: str, rows: str, normalizer: str) -> str:
