@@ -47,6 +47,21 @@ def test_filters_leave_the_rest_out(api: Api) -> None:
     assert (wrong.status_code, wrong.json()["errors"][0]["name"]) == (422, "exception_type")
 
 
+def test_a_name_that_is_not_known_is_answered_with_those_that_are(api: Api) -> None:
+    """It was `Extra inputs are not permitted`, which names nothing that would do."""
+    operator = api.as_("operator")
+    filtered = operator.get("/reconciliation/exceptions", type="fee_variance")
+    (found,) = filtered.json()["errors"]
+    assert (filtered.status_code, found["in"], found["name"]) == (422, "query", "type")
+    known = "run_id, status, exception_type, owner, lane, reference, overdue, as_of, after, limit"
+    assert found["reason"] == f"not a known name; use one of {known}"
+    decided = decide(operator, "exc_1", action="comment", comment="ours")
+    (found,) = decided.json()["errors"]
+    assert (decided.status_code, found["in"], found["name"]) == (422, "body", "comment")
+    known = "action, reason, owner, resolution, settlement_lines, ledger_transactions"
+    assert found["reason"] == f"not a known name; use one of {known}"
+
+
 @pytest.mark.parametrize("after", ["x", "W10", "WyJhIl0", "WzEsMl0", "bnVsbA", "!!", "é", "WyJcdWQ4MDAiLCJhIl0"])
 def test_a_cursor_that_is_none_is_refused(api: Api, after: str) -> None:
     answer = api.as_("analyst").get("/reconciliation/exceptions", after=after)

@@ -167,7 +167,7 @@ def test_every_exception_about_an_unmatched_item_says_what_each_pass_looked_for(
         "select ledger_search.windows_from, ledger_search.windows_to from ledger_search inner join exceptions "
         "using (exception_id) where subject_id = 'L7' and rule = 'amount_date'"
     )
-    assert (str(row["windows_from"]), str(row["windows_to"])) == ("2026-04-18", "2026-04-21")
+    assert (str(row["windows_from"]), str(row["windows_to"])) == ("2026-04-16", "2026-04-21")
     (left,) = world.query(
         "select count(*) as missing from exceptions left join ledger_search using (exception_id) "
         "where ledger_search.exception_id is null"

@@ -1,5 +1,6 @@
 """Claims about runs themselves: revisions, ids, digests, refusals, sums beyond 64 bits (contract §2, §4, §6, §10)."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,23 @@ def test_the_same_facts_publish_nothing_new_and_repeats_and_later_rows_are_no_in
     world.add(call("E1", "R", 500, received="2026-04-21T01:00:01Z"))
     world.deliver()
     assert world.reconcile(MON).run.inputs_digest == first.run.inputs_digest == again.run.inputs_digest
+
+
+def test_files_of_other_providers_and_other_days_change_nothing_that_a_run_says(tmp_path: Path) -> None:
+    """Also not how far back a match by amount and date would have reached: the settlement lag, to 16 April."""
+    world = World(tmp_path, QUIET)
+    world.add(settle("L1", "R", 500))
+    world.make(MON)
+    looked = "select windows_from, windows_to from ledger_search where rule = 'amount_date'"
+    assert world.query(looked) == [{"windows_from": date(2026, 4, 16), "windows_to": date(2026, 4, 20)}]
+    world.add(post("T8", "Q", 700, on=TUE), post("T9", "Q", 700, on="2026-04-09", provider="another"))
+    world.deliver()
+    assert not world.reconcile(MON).is_new_revision
+    other = world.beside("another")
+    other.add(settle("L1", "R", 500, on="2026-04-08"))
+    other.deliver()
+    again = world.reconcile(MON)
+    assert (again.is_new_revision, again.run.revision) == (False, 1)
 
 
 def test_an_entry_that_does_not_touch_the_clearing_account_is_an_input_too(tmp_path: Path) -> None:

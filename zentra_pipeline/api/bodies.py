@@ -49,7 +49,8 @@ def json_body(model: type[Model], limit: int = JSON_BYTES) -> Callable[[Request]
         try:
             return model.model_validate(value)
         except ValidationError as cause:
-            raise problems.invalid(cause.errors(include_url=False, include_input=False), "body") from cause
+            findings = cause.errors(include_url=False, include_input=False)
+            raise problems.invalid(findings, "body", model.model_fields) from cause
 
     return read
 

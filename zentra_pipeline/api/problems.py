@@ -4,14 +4,17 @@ Does not belong here: raising them where a request is refused (the routes do).
 """
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI, Request
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Cookie, Header, Path
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
@@ -210,9 +213,9 @@ def install(app: FastAPI, routes: Sequence[Route]) -> None:
     async def on_error(_request: Request, error: Exception) -> Response:
         return answer_to(error)
 
-    async def on_invalid(_request: Request, error: Exception) -> Response:
+    async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return response(_invalid(error.errors()))
+        return response(_invalid(error.errors(), _parameters(request)))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -224,17 +227,27 @@ def install(app: FastAPI, routes: Sequence[Route]) -> None:
     app.add_exception_handler(HTTPException, on_http)
 
 
-def invalid(findings: Sequence[Mapping[str, Any]], place: str) -> ProblemError:
-    """The problem of a value that pydantic does not take; `place` says where it is (body, query, …)."""
-    return _invalid([{**finding, "loc": (place, *finding["loc"])} for finding in findings])
+def invalid(findings: Sequence[Mapping[str, Any]], place: str, known: Collection[str] = ()) -> ProblemError:
+    """The problem of a value that pydantic does not take.
+
+    `place` says where it is (body, query, …), `known` which names may be there.
+    """
+    return _invalid([{**finding, "loc": (place, *finding["loc"])} for finding in findings], known)
 
 
-def _invalid(findings: Sequence[Mapping[str, Any]]) -> ProblemError:
+def _parameters(request: Request) -> list[str]:
+    """The parameters of the query that the route of a request takes."""
+    route = request.scope.get("route")
+    fields = get_flat_params(route.dependant) if isinstance(route, APIRoute) else []
+    return [field.alias for field in fields if not isinstance(field.field_info, (Path, Header, Cookie))]
+
+
+def _invalid(findings: Sequence[Mapping[str, Any]], known: Collection[str]) -> ProblemError:
     entries = [
         {
             "in": str(finding["loc"][0]),
             "name": printable(".".join(map(str, finding["loc"][1:])))[:200],
-            "reason": printable(_reason(finding))[:500],
+            "reason": printable(_reason(finding, known))[:500],
         }
         for finding in findings[:_SHOWN_FINDINGS]
     ]
@@ -244,8 +257,11 @@ def _invalid(findings: Sequence[Mapping[str, Any]]) -> ProblemError:
     return ProblemError("invalid", detail or "the request is not valid", members={"errors": entries})
 
 
-def _reason(finding: Mapping[str, Any]) -> str:
-    """What is wrong with a value, without pydantic's words about itself."""
+def _reason(finding: Mapping[str, Any], known: Collection[str]) -> str:
+    """What is wrong with a value, without pydantic's words about itself; `known` are the names at the top."""
+    if finding.get("type") == "extra_forbidden":
+        is_at_top = len(finding["loc"]) == 2 and known
+        return f"not a known name; use one of {', '.join(known)}" if is_at_top else "not a known name; leave it out"
     if finding.get("type") in ("model_type", "model_attributes_type"):
         return "Input should be a JSON object"
     return str(finding["msg"]).removeprefix("Value error, ")

@@ -21,6 +21,7 @@ import pyarrow as pa
 from zentra_pipeline import ledger_windows, reference_keys, settings, shipped_yaml, sql_text
 from zentra_pipeline.decisions.run_adjustments import DecidedState, ManualMatch, RunDecisions, WriteOff
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.ledger_windows import BusinessDays
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import bank_rows, visible_rows
 from zentra_pipeline.reconcile.inputs import RunInputs
@@ -33,6 +34,8 @@ PUBLISHED_FROM: Final = frozenset({*lake_files.ALL_ROW_ORDERS, "bank_conservatio
 READ_AFTERWARDS: Final = PUBLISHED_FROM | {"int_input_rows"}
 _DIGEST_BATCH: Final = 100_000
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
+_FIRST_DAY: Final = date(1, 1, 2)  # whose window begins within what can be written, in any zone
+_ZONES: Final = timedelta(days=2)  # between the day of an instant and its window
 _SEEDS: Final = ("currencies", "exception_types")
 
 
@@ -206,18 +209,31 @@ def _write_payout_terms(connection: duckdb.DuckDBPyConnection, inputs: RunInputs
 
 
 def _write_calendar(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, days: Sequence[date]) -> None:
-    """Windows from the earliest staged instant, or day, to a horizon behind the run's window, where due dates lie."""
+    """Windows from a settlement lag before the earliest staged instant, or day, to a horizon behind the run's window.
+
+    What lies as far back as a match by amount and date may reach is there whole, whatever files came beside those of
+    the run; behind it lie the due dates.
+    """
     days = [*days, *(instant_of(file.first_at).date() for file in inputs.files if file.first_at)]
     days += [earlier.ledger_window for earlier in inputs.earlier]
-    first = max(min([*days, inputs.ledger_window]), date(1, 1, 4)) - timedelta(days=2)
-    last = min(inputs.ledger_window, date(9990, 1, 1)) + _DUE_DATE_HORIZON
     profile = inputs.profile
+    earliest = max(min([*days, inputs.ledger_window]), _FIRST_DAY + _ZONES) - _ZONES
+    first = _lag_before(earliest, profile.settlement_lag_days, inputs.business_days)
+    last = min(inputs.ledger_window, date(9990, 1, 1)) + _DUE_DATE_HORIZON
     span = list(ledger_windows.calendar(first, last, profile.timezone, profile.window_cutoff, inputs.business_days))
     rows = [(w.day, _naive(w.starts_at), _naive(w.ends_at), w.business_day_number) for w in span]
     columns = "window_date date, starts_at timestamp, ends_at timestamp, business_day_number bigint"
     _write_table(connection, "run.windows", columns, rows)
     by_day = [(day, *row) for row in rows for day in _utc_days(row[1], row[2])]
     _write_table(connection, "run.window_days", f"utc_day date, {columns}", by_day)
+
+
+def _lag_before(day: date, lag: int, business_days: BusinessDays) -> date:
+    """The last day behind which, up to and including `day`, more than `lag` business days lie."""
+    while lag >= 0 and day > _FIRST_DAY:
+        lag -= day in business_days
+        day -= timedelta(days=1)
+    return day
 
 
 def _utc_days(starts_at: datetime, ends_at: datetime) -> Iterable[date]:
