@@ -272,13 +272,13 @@ def test_a_late_callback_amends_the_closeout_and_leaves_the_sealed_files_alone(t
     )
     as_closed = world.query(
         "select revision, exception_type, exceptions_as_closed.status, resolution from exceptions_as_closed "
-        "inner join closeouts using (closeout_id) order by revision"
+        "inner join closeouts using (closeout_id) order by revision, exception_type"
     )
     assert [tuple(row.values()) for row in as_closed] == [
         (1, "missing_callback", "resolved", "accepted_timing"),
         (2, "late_callback", "open", None),
+        (2, "missing_callback", "resolved", "accepted_timing"),
     ]
-    assert [row["exception_type"] for row in world.query("select exception_type from exceptions")] == ["late_callback"]
     assert verified(world).holds
     decided = [entry for entry in movement_history.history_of(world.paths, "R1").entries if entry.kind == "decision"]
     assert [(entry.actor, missing["exception_id"] in entry.sentence) for entry in decided] == [("alice", True)]

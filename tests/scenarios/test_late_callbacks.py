@@ -106,6 +106,8 @@ def test_callbacks_about_a_run_in_review_have_it_made_again_once_by_the_system(t
     assert [tuple(row.values()) for row in said] == [
         ("late_callback", "E1", None),
         ("late_callback", "E2", None),
+        ("missing_callback", "T1", "matched_late"),
+        ("missing_callback", "T2", "matched_late"),
     ]
     assert stored(world, tuesday)[0].as_of == instant_text(world.cutoff(TUE))
 

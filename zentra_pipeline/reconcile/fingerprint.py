@@ -58,6 +58,7 @@ def manifest(inputs: RunInputs) -> dict[str, Any]:
         "code": provenance.code_digest(),
         **({} if inputs.reads_whole_history else {"history": RELATED_ROWS}),
         **_passed_on(inputs),
+        **_missed_callbacks(inputs),
         **_bank(inputs),
     }
 
@@ -72,6 +73,11 @@ def with_files_apart(made_from: Mapping[str, Any], read: Sequence[Mapping[str, A
 def _passed_on(inputs: RunInputs) -> dict[str, dict[str, str]]:
     """The files whose rows went on to a later run; nothing where there is none, so that digests stay what they were."""
     return {"passed_on": dict(inputs.passed_on)} if inputs.passed_on else {}
+
+
+def _missed_callbacks(inputs: RunInputs) -> dict[str, list[list[str]]]:
+    """What an earlier revision missed and has come since; nothing where there is none, so that digests stay."""
+    return {"missed_callbacks": [list(each) for each in inputs.missed_callbacks]} if inputs.missed_callbacks else {}
 
 
 def _bank(inputs: RunInputs) -> dict[str, Any]:
@@ -118,6 +124,7 @@ def fingerprint(inputs: RunInputs, inputs_digest: str, quarantined_rows: Mapping
         "earlier": [[earlier.run_id, earlier.content_digest] for earlier in inputs.earlier],
         "decisions": inputs.decisions.content(),
         **_passed_on(inputs),
+        **_missed_callbacks(inputs),
         **_seen_of_bank(inputs),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

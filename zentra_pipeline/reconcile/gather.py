@@ -4,7 +4,7 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from zentra_pipeline import identifiers
+from zentra_pipeline import identifiers, private_database, sql_text
 from zentra_pipeline.config.business_days import load_business_days
 from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.config.routing import load_routing
@@ -60,7 +60,19 @@ def run_inputs(tenant: Tenant, run: run_store.Run) -> RunInputs:
         passed_on=passed_on,
         reads_whole_history=current is not None and reads_whole_history(current.manifest),
         bank=bank,
+        missed_callbacks=() if current is None else _missed_callbacks(tenant.paths, current),
     )
+
+
+def _missed_callbacks(paths: TenantPaths, revision: run_store.Revision) -> list[tuple[str, str]]:
+    """The movements, by transaction and currency, that a revision says have no successful callback, or had none."""
+    exceptions = paths.root / revision.tables["exceptions"]["path"]
+    with private_database.opened() as connection:
+        return connection.execute(
+            f"select subject_id, currency from read_parquet({sql_text.file_literal(exceptions)}) "
+            "where exception_type = 'missing_callback' and run_id = $1 order by all",
+            [revision.run_id],
+        ).fetchall()
 
 
 def _bank_side(paths: TenantPaths, connection: Connection, run: run_store.Run, account: str) -> BankSide:

@@ -119,7 +119,8 @@ class RunInputs:
 
     `passed_on` are settlement files whose runs were taken back → the file of the run that their rows went on to.
     `reads_whole_history`: a revision of a release that read every row of the past, made again as it was made.
-    `bank` is there for a run of a bank account.
+    `bank` is there for a run of a bank account. `missed_callbacks` are movements, by transaction and currency, of which
+    the run's current revision says that no callback succeeded; of a revision those of which one has come since.
     """
 
     tenant: str
@@ -138,6 +139,7 @@ class RunInputs:
     passed_on: Mapping[str, str] = field(default_factory=dict)
     reads_whole_history: bool = False
     bank: BankSide | None = None
+    missed_callbacks: Sequence[tuple[str, str]] = ()
 
     @property
     def kind(self) -> RunKind:

@@ -31,7 +31,7 @@ DATABASE_NAME: Final = "window.duckdb"
 _SQL_TYPES: Final[Mapping[Any, str]] = {bool: "boolean", int | None: "bigint"}
 # What is read of a built run: the tables that are published, and before them the rows it saw.
 PUBLISHED_FROM: Final = frozenset({*lake_files.ALL_ROW_ORDERS, "bank_conservation"})
-READ_AFTERWARDS: Final = PUBLISHED_FROM | {"int_input_rows"}
+READ_AFTERWARDS: Final = PUBLISHED_FROM | {"int_input_rows", "int_callbacks_come_since"}
 _DIGEST_BATCH: Final = 100_000
 _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _FIRST_DAY: Final = date(1, 1, 2)  # whose window begins within what can be written, in any zone
@@ -67,6 +67,8 @@ def run_database(
                 _write_calendar(connection, inputs, bank_rows.days(connection))
             _write_earlier_runs(connection, inputs)
             _write_decisions(connection, inputs.decisions)
+            columns = "transaction_id varchar, currency varchar"
+            _write_table(connection, "run.missed_callbacks", columns, inputs.missed_callbacks)
             _write_seeds(connection)
             if inputs.bank is None:
                 visible_rows.write(connection, inputs, tenant_root, check)
@@ -112,6 +114,12 @@ def quarantined_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """How many rows in quarantine a built run counts on each side: they are no input rows, and yet published."""
     counts = connection.execute("select side, quarantined from zentra.conservation where currency = ''").fetchall()
     return {str(side): int(rows) for side, rows in counts}
+
+
+def callbacks_come_since(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Of what the run's inputs say an earlier revision missed, what a built run found: transactions with currency."""
+    found = "select subject_id, currency from zentra.int_callbacks_come_since order by all"
+    return connection.execute(found).fetchall()
 
 
 def _joined(texts: pa.StringArray) -> memoryview:

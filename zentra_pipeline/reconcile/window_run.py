@@ -6,7 +6,7 @@ asked for (run_requests), what becomes of its tables (revisions), orchestration,
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -149,6 +149,7 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
     ) as database:
         with traces.span("build models"):
             nodes = _build(execution, report, database, keep=keep)
+        inputs = replace(inputs, missed_callbacks=run_database.callbacks_come_since(database))
         inputs_digest = run_database.inputs_digest(database)
         digest = fingerprint.fingerprint(inputs, inputs_digest, run_database.quarantined_rows(database))
         known = revisions.made_from(tenant, run, digest)

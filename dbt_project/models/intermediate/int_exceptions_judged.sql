@@ -1,6 +1,7 @@
 -- Grain: a break that this run finds, or whose item a decision in it matched, once a subject, with the exception that named it last.
 -- An item is unmatched for one reason at a time: a reason gives way to an unresolved firm one that comes before it. What a decision
--- matched remains an exception; `is_settled` marks what the match settles.
+-- matched remains an exception, and so does a callback that an earlier revision of the run missed and that has come since; `is_settled`
+-- marks what the match or the callback settles.
 -- `is_other_amount`: the exception that named it last says another amount.
 
 with found as (
@@ -15,6 +16,13 @@ with found as (
     select * exclude (is_undone, exception_id)
     from {{ ref('int_decided_breaks') }}
     where not is_undone
+
+    union all
+
+    select
+        *,
+        true as is_settled
+    from {{ ref('int_callbacks_come_since') }}
 
 ),
 

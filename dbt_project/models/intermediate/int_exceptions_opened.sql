@@ -84,6 +84,15 @@ currencies as (
 
 ),
 
+-- What a person resolved stays as it was resolved.
+decided as (
+
+    select exception_id
+    from {{ source('run', 'exception_states') }}
+    where is_own and status = 'resolved'
+
+),
+
 near_misses as (
 
     select * from {{ ref('int_near_misses') }}
@@ -254,6 +263,19 @@ routed as (
 
 ),
 
+-- What ends with this run: with a match by decision, or with a callback that an earlier revision of the run missed.
+ended as (
+
+    select
+        routed.exception_id,
+        one_sided.match_id is not null as is_one_sided
+    from routed
+    left join one_sided on routed.match_id = one_sided.match_id
+    left join decided on routed.exception_type = 'missing_callback' and routed.exception_id = decided.exception_id
+    where routed.is_settled and decided.exception_id is null
+
+),
+
 due as (
 
     select
@@ -283,12 +305,12 @@ final as (
         routed.difference_minor,
         routed.owner,
         routed.lane,
-        case when routed.is_settled then 'resolved' else 'open' end as status,
+        case when ended.exception_id is null then 'open' else 'resolved' end as status,
         due.due_at,
         scope.review_cutoff_at as opened_at,
         case
-            when routed.is_settled and one_sided.match_id is not null then 'matched_manually'
-            when routed.is_settled then 'matched_late'
+            when ended.is_one_sided then 'matched_manually'
+            when ended.exception_id is not null then 'matched_late'
         end as resolution,
         cast(null as varchar) as superseded_by,
         routed.explanation
@@ -312,12 +334,12 @@ final as (
         routed.is_blocking,
         scope.settlement_file,
         scope.ledger_window,
-        case when routed.is_settled then scope.run_id end as resolved_run_id,
+        case when ended.exception_id is not null then scope.run_id end as resolved_run_id,
         routed.is_undone
     from routed
     cross join scope
     inner join due on routed.sla_business_days = due.sla_business_days
-    left join one_sided on routed.match_id = one_sided.match_id
+    left join ended on routed.exception_id = ended.exception_id
     left join restatements
         on routed.subject_type = 'settlement_line' and routed.subject_id = restatements.line_id
     left join currencies on restatements.currency = currencies.currency

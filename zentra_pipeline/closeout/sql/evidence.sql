@@ -17,7 +17,14 @@ with owners as (
         on
             items.transaction_id = own_exceptions.subject_id
             and items.currency = coalesce(own_exceptions.currency, items.currency)
-    where own_exceptions.subject_type = 'ledger_transaction'
+    where
+        own_exceptions.subject_type = 'ledger_transaction'
+        -- What a callback answered before the run was judged as it is sealed is nobody's: the root is that of one look.
+        and not (
+            own_exceptions.exception_type = 'missing_callback'
+            and coalesce(own_exceptions.resolution, '') = 'matched_late'
+            and coalesce(own_exceptions.resolved_run_id, '') = $1
+        )
     union
     select
         items.rowid as item,
