@@ -25,6 +25,7 @@ THREADS_VARIABLE = "ZENTRA_THREADS"
 RUNS_VARIABLE = "ZENTRA_MAX_RUNS"
 CONSOLE_VARIABLE = "ZENTRA_CONSOLE_URL"
 DAGSTER_VARIABLE = "ZENTRA_DAGSTER_URL"
+DAGSTER_HOME_VARIABLE = "DAGSTER_HOME"
 CACHE_VARIABLE = "ZENTRA_CACHE"
 LEASE_VARIABLE = "ZENTRA_LEASE_SECONDS"
 _LEASE_SECONDS = 45
@@ -232,6 +233,12 @@ def console_url(*parts: str) -> str | None:
 def dagster_url(path: str) -> str | None:
     """A page of Dagster's UI as others reach it: below `$ZENTRA_DAGSTER_URL`, null where that is not set."""
     return _page(DAGSTER_VARIABLE, path)
+
+
+def dagster_home() -> Path | None:
+    """Where Dagster's own programs find the configuration of their instance (`$DAGSTER_HOME`), if that is set."""
+    folder = os.environ.get(DAGSTER_HOME_VARIABLE)
+    return Path(folder).expanduser().absolute() if folder else None
 
 
 def _page(variable: str, path: str) -> str | None:

@@ -147,3 +147,24 @@ def test_six_that_open_a_fresh_home_at_once_leave_its_storage_sound(tmp_path: Pa
         connection.commit()
     ((file, problem),) = dagster_files.broken_stores(home)
     assert (file.name, problem[:28]) == ("schedules.db", "it is at 2 schemas at once (")
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_hosts_that_share_a_home_record_in_the_instance_that_dagster_home_configures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    """A worker recorded in its own cache, which the shared UI does not read; a home in a folder goes on doing so."""
+    configured, kept = tmp_path / "configured", tmp_path / "kept"
+    configured.mkdir()
+    text = yaml.safe_dump({"telemetry": {"enabled": False}, "storage": {"sqlite": {"base_dir": str(kept)}}})
+    (configured / dagster_files.CONFIGURATION).write_text(text, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(configured))
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    if is_shared:
+        home.storage.write_text("url: s3://bucket/zentra\n", encoding="utf-8")
+    with dagster_instance(home) as instance:
+        run_id = materialized(instance)
+        assert instance.has_run(run_id)
+    assert [kept.exists(), (home.dagster / "history").exists()] == [is_shared, not is_shared]
+    assert [file.name for file in configured.iterdir()] == [dagster_files.CONFIGURATION]

@@ -20,8 +20,8 @@ from zentra_pipeline.keys import signing_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-# What other programs read: the object store's clients, Dagster's storage, PostgreSQL, Celery, the S3 server.
-_OTHERS = ("AWS_", "DAGSTER_", "POSTGRES_", "CELERY_", "MINIO_")
+# What other programs read: the object store's clients, Dagster's storage, PostgreSQL, Celery, the S3 server, uvicorn.
+_OTHERS = ("AWS_", "DAGSTER_", "POSTGRES_", "CELERY_", "MINIO_", "FORWARDED_ALLOW_IPS")
 YAML = sorted(DEPLOY.rglob("*.yaml"))
 
 

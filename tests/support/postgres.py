@@ -10,9 +10,10 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NoReturn
 
 import psycopg
@@ -44,22 +45,23 @@ _ACCESS: Final = "local all locked scram-sha-256\nlocal all all trust\n"
 class Server:
     """A running server; `stop` and `start` it as a fault would."""
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries: Path, folder: Path, user: str, settings: Mapping[str, str], access: str) -> None:
         self._binaries = binaries
         self._folder = folder
         self._data = folder / "data"
+        self._user = user
+        self._settings = {**_SETTINGS, **settings, "unix_socket_directories": str(folder)}
         self._as = _unprivileged(folder)
-        self._command("initdb", "-D", self._data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
-        (self._data / "pg_hba.conf").write_text(_ACCESS, encoding="utf-8")
+        self._command("initdb", "-D", self._data, "-U", user, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        (self._data / "pg_hba.conf").write_text(access, encoding="utf-8")
         self.start()
 
     @property
     def url(self) -> str:
-        return f"postgresql:///postgres?host={self._folder}&user={_USER}"
+        return f"postgresql:///postgres?host={self._folder}&user={self._user}"
 
     def start(self) -> None:
-        settings = {**_SETTINGS, "unix_socket_directories": str(self._folder)}
-        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+        options = " ".join(f"-c {name}='{value}'" for name, value in self._settings.items())
         self._command("pg_ctl", "-D", self._data, "-l", self._folder / "log", "-w", "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
@@ -91,14 +93,19 @@ def _binaries() -> Path | None:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """A server that lives as long as the block; without the package the test is skipped, in CI it fails."""
+def running_server(
+    user: str = _USER, settings: Mapping[str, str] = MappingProxyType({}), access: str = _ACCESS
+) -> Iterator[Server]:
+    """A server that lives as long as the block; without the package the test is skipped, in CI it fails.
+
+    `settings` go before the tests' own, `access` is its pg_hba.conf.
+    """
     binaries = _binaries()
     if binaries is None:
         _missing("PostgreSQL is not installed: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="zentra-pg-", dir="/tmp"))  # a socket's path has to be short
     try:
-        server = Server(binaries, folder)
+        server = Server(binaries, folder, user, settings, access)
         try:
             yield server
         finally:

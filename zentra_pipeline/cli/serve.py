@@ -111,10 +111,11 @@ def _dagster(home: Home) -> Iterator[None]:
     """See that the home has a Dagster instance to start a daemon on, and say how."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.defs.instance import prepare_instance
+    from zentra_pipeline.tenants.dagster_files import shared_configuration
 
     prepare_instance(home)
-    printing.note(
-        "requested runs wait for Dagster's sensor run_requests: switch it on under "
-        f"`ZENTRA_HOME={home.root} DAGSTER_HOME={home.dagster} dagster dev -w workspace.yaml`"
-    )
+    where = f"under `ZENTRA_HOME={home.root} DAGSTER_HOME={home.dagster} dagster dev -w workspace.yaml`"
+    if shared_configuration(home) is not None:
+        where = "in Dagster's UI, or with `dagster sensor start run_requests`"
+    printing.note(f"requested runs wait for Dagster's sensor run_requests: switch it on {where}")
     yield

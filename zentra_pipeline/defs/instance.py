@@ -1,4 +1,7 @@
-"""The home's own Dagster instance, which `zentra run` writes to and the Dagster UI reads; no asset belongs here."""
+"""The home's Dagster instance, which `zentra run` writes to and the Dagster UI reads; no asset belongs here.
+
+It is below the home's folder. Where hosts share a home it is the one that `DAGSTER_HOME` configures (ADR 0076).
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -21,15 +24,23 @@ def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     prepare_instance(home)
     with _kept_open(home.dagster):
         with dagster_files.being_set_up(home):
-            instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home.dagster), overrides=_overrides(home)))
+            instance = dg.DagsterInstance.from_ref(_reference(home))
             assert instance.run_storage and instance.event_log_storage and instance.schedule_storage
         with instance:
             yield instance
 
 
 def prepare_instance(home: Home) -> None:
-    """Make the folder that `DAGSTER_HOME` names for the UI of this home."""
+    """Make Dagster's folder of this home; where the instance is its own, `DAGSTER_HOME` names it for the UI."""
     dagster_files.prepare(home)
+
+
+def _reference(home: Home) -> InstanceRef:
+    """The instance by its configuration; what Dagster keeps in files is below the home's folder in any case."""
+    shared = dagster_files.shared_configuration(home)
+    if shared is not None:
+        return InstanceRef.from_dir(str(home.dagster), config_dir=str(shared))
+    return InstanceRef.from_dir(str(home.dagster), overrides=_overrides(home))
 
 
 def _overrides(home: Home) -> dict[str, Any]:

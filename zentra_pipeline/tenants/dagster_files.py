@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from zentra_pipeline import locks
+from zentra_pipeline import locks, settings, storage
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store.sqlite import read_only_uri
 
@@ -37,11 +37,25 @@ _STORES: Final = ("history/runs.db", "history/runs/index.db", "schedules/schedul
 def prepare(home: Home) -> None:
     """Make the folder that `DAGSTER_HOME` names for this home, and mend an older configuration that nobody edited."""
     home.dagster.mkdir(parents=True, exist_ok=True)
+    if shared_configuration(home) is not None:
+        return
     configuration = home.dagster / CONFIGURATION
     if not configuration.exists() or _BEFORE.fullmatch(configuration.read_text(encoding="utf-8")):
         temporary = configuration.with_name(f".{CONFIGURATION}.tmp")
         temporary.write_text(OURS, encoding="utf-8")
         temporary.replace(configuration)
+
+
+def shared_configuration(home: Home) -> Path | None:
+    """The folder of the instance that hosts share, null where the home's own folder has the instance.
+
+    That is what `DAGSTER_HOME` names, on a host of a home whose files are in an object store: without a disk in common,
+    an instance of the host's own would be seen by nobody.
+    """
+    named = settings.dagster_home()
+    if named is None or named == home.dagster or storage.of_home(home).url is None:
+        return None
+    return named if (named / CONFIGURATION).is_file() else None
 
 
 def is_ours(home: Home) -> bool:

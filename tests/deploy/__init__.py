@@ -1,0 +1,1 @@
+"""What deploy/ says, started: its services as processes of this machine."""
