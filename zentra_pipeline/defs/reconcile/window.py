@@ -16,6 +16,7 @@ from zentra_pipeline.config.profile import load_profile
 from zentra_pipeline.defs.asset_policies import OWNERS
 from zentra_pipeline.defs.corrections import withdraw_plan
 from zentra_pipeline.defs.dead_runs import at_work
+from zentra_pipeline.defs.instance import kept_connected
 from zentra_pipeline.defs.partitions import partition_key, windows, windows_shown
 from zentra_pipeline.defs.reconcile.models import EARLIER_KEY, SCOPE_KEY
 from zentra_pipeline.defs.reconcile.window_report import MODELS, WindowReport
@@ -82,7 +83,7 @@ def window_assets(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefiniti
         context: dg.AssetExecutionContext, config: WindowConfig, reconciler: dg.ResourceParam[Reconciler]
     ) -> Iterator[Any]:
         """Reconcile every window of the partition range in order, and report each as it is published."""
-        with at_work(reconciler.home, context.run.run_id):
+        with at_work(reconciler.home, context.run.run_id), kept_connected(context.instance):
             _report_recorded(context, reconciler)
             yield from _reconciled(context, config, reconciler)
 
