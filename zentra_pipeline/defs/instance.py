@@ -55,16 +55,23 @@ def _overrides(home: Home) -> dict[str, Any]:
 def kept_connected(instance: dg.DagsterInstance) -> Iterator[None]:
     """Have an instance in PostgreSQL keep its connections while a run reports some hundred events.
 
-    Its storages open one for each statement, but for a web server. In files nothing changes.
+    Its storages open one for each statement, but for a web server. An instance in files stays as it is.
     """
+    if not _postgresql_engines(instance):
+        yield
+        return
     instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
     try:
         yield
     finally:
-        for each in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
-            engine = getattr(each, "_engine", None)
-            if isinstance(engine, Engine):
-                engine.dispose()
+        for engine in _postgresql_engines(instance):
+            engine.dispose()
+
+
+def _postgresql_engines(instance: dg.DagsterInstance) -> list[Engine]:
+    stores = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+    engines = [getattr(each, "_engine", None) for each in stores]
+    return [each for each in engines if isinstance(each, Engine) and each.dialect.name == "postgresql"]
 
 
 @contextmanager
