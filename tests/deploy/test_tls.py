@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from benchmarks.callback_intake import free_port, wait_until_it_answers
-from tests.deploy.composed import DEPLOY
+from tests.documents.test_deploy import DEPLOY
 from zentra_pipeline import cli
 from zentra_pipeline.settings import CACHE_VARIABLE, DATABASE_VARIABLE, HOME_VARIABLE
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from dagster._daemon.cli import run_command
 
-from tests.deploy.composed import DEPLOY, ROOT
+from tests.documents.test_deploy import DEPLOY, ROOT
 from tests.documents.test_documents import check_command
 
 pytestmark = pytest.mark.ci
