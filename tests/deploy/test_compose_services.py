@@ -293,7 +293,7 @@ def test_no_service_left_a_file_of_sqlite_or_wrote_beside_its_configuration(carr
             assert files == {
                 "dagster.yaml",
                 "workspace.yaml",
-            }  # Dagster's telemetry, which is off, leaves empty folders
+            }  # the telemetry, though off, leaves empty folders
 
 
 def test_a_killed_worker_starts_with_nothing_and_says_what_the_others_say(carried: Carried) -> None:
