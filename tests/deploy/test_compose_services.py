@@ -41,6 +41,10 @@ RAIL, LATE, CLOSED, WEEK = (
 PARTITION = "dagster/partition"
 
 
+# What each tenant's windows come to, by provider and window.
+Alone = dict[str, dict[tuple[str, str], dict[str, object]]]
+
+
 @dataclass
 class Carried:
     """What became of the demo: the services as they are then, and what was seen on the way."""
@@ -190,8 +194,8 @@ def _call_back(found: Carried) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone(carried: Carried, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """`zentra demo` on one machine; beside it the other tenant's story, its callback at the instant when it came."""
+def alone(carried: Carried, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """What `zentra demo` comes to on one machine; beside it the other tenant's story, its callback at the instant when it came."""
     home = Home(tmp_path_factory.mktemp("alone") / "home")
     receipts = delivered(carried.beta.tenant)
     with pytest.MonkeyPatch.context() as patched:
@@ -207,7 +211,7 @@ def alone(carried: Carried, tmp_path_factory: pytest.TempPathFactory) -> Home:
             assert inbox_store.add(connection, receipts) == [True]
         again = run.run.model_copy(update={"as_of": carried.asked_late_as_of})
         _play_alone(beta, [ScenarioStep(run=again), close])
-    return home
+        return {name: published(tenancy.require_tenant(home, name)) for name in ("acme", "beta")}
 
 
 def _play_alone(tenant: Tenant, steps: list[ScenarioStep]) -> None:
@@ -222,14 +226,14 @@ def _play_alone(tenant: Tenant, steps: list[ScenarioStep]) -> None:
             assert operator_steps.close(tenant, CLOSED, step.close, datetime.now(UTC)).status == "sealed"
 
 
-def test_tables_and_evidence_are_those_of_the_demo_on_one_machine(carried: Carried, alone: Home) -> None:
-    here = published(tenancy.require_tenant(alone, "acme"))
+def test_tables_and_evidence_are_those_of_the_demo_on_one_machine(carried: Carried, alone: Alone) -> None:
+    here = alone["acme"]
     assert published(carried.acme.tenant) == here
     assert sum(len(each["seals"]) for each in here.values()) == 3
 
 
-def test_a_callback_over_http_amends_what_was_sealed_as_it_does_on_one_machine(carried: Carried, alone: Home) -> None:
-    here = published(tenancy.require_tenant(alone, "beta"))
+def test_a_callback_over_http_amends_what_was_sealed_as_it_does_on_one_machine(carried: Carried, alone: Alone) -> None:
+    here = alone["beta"]
     assert published(carried.beta.tenant) == here
     ((first, second),) = (each["seals"] for each in here.values())
     assert (first[1], second[1]) == ("amended", "sealed")
