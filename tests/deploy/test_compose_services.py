@@ -195,7 +195,7 @@ def _call_back(found: Carried) -> None:
 
 @pytest.fixture(scope="module")
 def alone(carried: Carried, tmp_path_factory: pytest.TempPathFactory) -> Alone:
-    """What `zentra demo` comes to on one machine; beside it the other tenant's story, its callback at the instant when it came."""
+    """`zentra demo` on one machine, and the other tenant's story, its callback at the instant when it came."""
     home = Home(tmp_path_factory.mktemp("alone") / "home")
     receipts = delivered(carried.beta.tenant)
     with pytest.MonkeyPatch.context() as patched:
