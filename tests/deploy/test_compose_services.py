@@ -18,6 +18,7 @@ import pytest
 from tests.deploy.composed import Composed, composed, connected
 from tests.deploy.dagster_ui import DagsterUi
 from tests.deploy.operators import Operators, delivered, published, stored_files, story
+from tests.support import object_store
 from zentra_pipeline import cli
 from zentra_pipeline.defs.launch import reconcile
 from zentra_pipeline.defs.partitions import partition_key
@@ -94,6 +95,7 @@ def carried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Carried]:
             patched.setenv(name, value)
         patched.setenv(CACHE_VARIABLE, str(folder / "operators"))
         patched.delenv(DAGSTER_HOME_VARIABLE, raising=False)
+        object_store.forget_servers()
         home = Home.at()
         services.wait_until_healthy(*WORKERS)
         first = services.services["web-a"].url(8080)

@@ -68,7 +68,7 @@ def test_what_came_since_resolves_it_and_what_a_person_resolved_stays(looked_twi
     assert row["explanation"].endswith("without a successful callback until E1 came at 2026-04-20T22:00:00Z")
 
 
-def test_each_is_told_once_to_be_open_and_once_to_be_resolved(looked_twice: World) -> None:
+def test_each_is_opened_once_and_resolved_once(looked_twice: World) -> None:
     told = looked_twice.query(
         "select event_type, subject_id, data ->> 'resolution' as resolution from events inner join exceptions "
         "on events.subject = exceptions.exception_id where exception_type = 'missing_callback' order by all"
@@ -81,7 +81,7 @@ def test_each_is_told_once_to_be_open_and_once_to_be_resolved(looked_twice: Worl
     ]
 
 
-def test_a_movement_that_nobody_was_told_about_is_told_as_it_is(tmp_path: Path) -> None:
+def test_a_movement_that_no_revision_missed_is_as_it_is_known(tmp_path: Path) -> None:
     """Its entries came after the first look, and so did its callback: it was never said to lack one."""
     world = World(tmp_path)
     world.add(settle("L1", "R1", 500), call("E1", "R1", 500, received=RECEIVED["E1"]))
@@ -91,7 +91,22 @@ def test_a_movement_that_nobody_was_told_about_is_told_as_it_is(tmp_path: Path) 
     assert exceptions(world) == []
 
 
-def test_what_was_missed_stays_told_when_the_run_is_made_again_for_something_else(tmp_path: Path) -> None:
+def test_a_callback_that_had_come_and_whose_file_came_later_was_never_missing(tmp_path: Path) -> None:
+    """What is known decides, whatever came first: rows that were received by the first look say so in the second."""
+    world = World(tmp_path)
+    for number in (0, 1):
+        world.add(settle(f"L{number}", f"R{number}", 500), post(f"T{number}", f"R{number}", 500))
+    world.make(MON, EVENING)
+    assert [row[:3] for row in exceptions(world)] == [("missing_callback", f"T{n}", "open") for n in (0, 1)]
+    world.add(*(call(event, f"R{event[1:]}", 500, received=RECEIVED[event]) for event in ("E0", "E1")))
+    world.make(MON, NOON)
+    came = [("missing_callback", "T1", "resolved", "matched_late", "system")]
+    assert exceptions(world) == came
+    world.reconcile(MON, "2026-04-21T13:00:00+00:00")
+    assert exceptions(world) == came
+
+
+def test_what_was_missed_stays_when_the_run_is_made_again_for_something_else(tmp_path: Path) -> None:
     world = delivered(tmp_path)
     for as_of in (EVENING, NOON):
         world.make(MON, as_of)

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import s3fs
+
+from zentra_pipeline import blobs
 
 # What s3fs finds in the environment, as it would on a host.
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -23,9 +26,16 @@ def running_server() -> Iterator[dict[str, str]]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             _wait(f"http://127.0.0.1:{port}/moto-api/")
+            forget_servers()
             yield {**_CREDENTIALS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
         finally:
             server.kill()
+
+
+def forget_servers() -> None:
+    """Have this process look for its server again: what was opened goes on to the one that was there then."""
+    blobs._opened.cache_clear()
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def _wait(url: str) -> None:

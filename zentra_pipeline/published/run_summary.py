@@ -10,7 +10,7 @@ import duckdb
 from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.published import lake_files
 
-# What an earlier revision missed, somebody resolved, and has come since is told again, and is not opened again.
+# What an earlier revision missed, somebody resolved, and has come since is published again, and is not opened again.
 _OPENED: Final = """status <> 'resolved' and not (
     exception_type = 'missing_callback' and match_id in (select match_id from three_way where has_callback)
 )"""

@@ -77,7 +77,8 @@ def _passed_on(inputs: RunInputs) -> dict[str, dict[str, str]]:
 
 def _missed_callbacks(inputs: RunInputs) -> dict[str, list[list[str]]]:
     """What an earlier revision missed and has come since; nothing where there is none, so that digests stay."""
-    return {"missed_callbacks": [list(each) for each in inputs.missed_callbacks]} if inputs.missed_callbacks else {}
+    missed = [[each.transaction_id, each.currency, instant_text(each.missed_as_of)] for each in inputs.missed_callbacks]
+    return {"missed_callbacks": missed} if missed else {}
 
 
 def _bank(inputs: RunInputs) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from zentra_pipeline.reconcile import fingerprint
 from zentra_pipeline.reconcile.inputs import (
     BankSide,
     EarlierRun,
+    MissedCallback,
     PayoutTerms,
     RunInputs,
+    missed_callbacks,
     payout_source,
     reads_whole_history,
     terms_of,
@@ -64,15 +66,21 @@ def run_inputs(tenant: Tenant, run: run_store.Run) -> RunInputs:
     )
 
 
-def _missed_callbacks(paths: TenantPaths, revision: run_store.Revision) -> list[tuple[str, str]]:
-    """The movements, by transaction and currency, that a revision says have no successful callback, or had none."""
+def _missed_callbacks(paths: TenantPaths, revision: run_store.Revision) -> list[MissedCallback]:
+    """What a revision says is missing as of its own time, or was as of that of the revision which said so last."""
+    come_since = {each[:2]: each for each in missed_callbacks(revision.manifest)}
     exceptions = paths.root / revision.tables["exceptions"]["path"]
     with private_database.opened() as connection:
-        return connection.execute(
+        found = connection.execute(
             f"select subject_id, currency from read_parquet({sql_text.file_literal(exceptions)}) "
             "where exception_type = 'missing_callback' and run_id = $1 order by all",
             [revision.run_id],
         ).fetchall()
+    as_of = instant_of(revision.as_of)
+    return [
+        come_since.get((movement, currency)) or MissedCallback(movement, currency, as_of)
+        for movement, currency in found
+    ]
 
 
 def _bank_side(paths: TenantPaths, connection: Connection, run: run_store.Run, account: str) -> BankSide:

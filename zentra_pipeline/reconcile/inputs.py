@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -113,14 +113,22 @@ class BankSide:
     edition: int = BANK_EDITION
 
 
+class MissedCallback(NamedTuple):
+    """A movement of which a revision says that no callback had succeeded by its `as_of`, which is `missed_as_of`."""
+
+    transaction_id: str
+    currency: str
+    missed_as_of: datetime
+
+
 @dataclass(frozen=True)
 class RunInputs:
     """Everything a run depends on. The same inputs give the same tables, byte for byte.
 
     `passed_on` are settlement files whose runs were taken back → the file of the run that their rows went on to.
     `reads_whole_history`: a revision of a release that read every row of the past, made again as it was made.
-    `bank` is there for a run of a bank account. `missed_callbacks` are movements, by transaction and currency, of which
-    the run's current revision says that no callback succeeded; of a revision those of which one has come since.
+    `bank` is there for a run of a bank account. `missed_callbacks` are those that the run's current revision says are
+    missing; of a revision those of them that have come since.
     """
 
     tenant: str
@@ -139,7 +147,7 @@ class RunInputs:
     passed_on: Mapping[str, str] = field(default_factory=dict)
     reads_whole_history: bool = False
     bank: BankSide | None = None
-    missed_callbacks: Sequence[tuple[str, str]] = ()
+    missed_callbacks: Sequence[MissedCallback] = ()
 
     @property
     def kind(self) -> RunKind:
@@ -190,6 +198,14 @@ def clearing_accounts_of(manifest: Mapping[str, Any]) -> frozenset[str] | None:
     """The clearing accounts a revision was made with, by its manifest."""
     accounts = manifest.get("profile", {}).get("clearing_accounts")
     return None if accounts is None else frozenset(accounts)
+
+
+def missed_callbacks(manifest: Mapping[str, Any]) -> list[MissedCallback]:
+    """What a revision says that an earlier one missed and has come since, by its manifest."""
+    return [
+        MissedCallback(transaction_id, currency, instant_of(missed_as_of))
+        for transaction_id, currency, missed_as_of in manifest.get("missed_callbacks", [])
+    ]
 
 
 def reads_whole_history(manifest: Mapping[str, Any]) -> bool:

@@ -24,7 +24,7 @@ from zentra_pipeline.instants import instant_of
 from zentra_pipeline.ledger_windows import BusinessDays
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import bank_rows, visible_rows
-from zentra_pipeline.reconcile.inputs import RunInputs
+from zentra_pipeline.reconcile.inputs import MissedCallback, RunInputs
 from zentra_pipeline.vocabulary import ANY_CURRENCY
 
 DATABASE_NAME: Final = "window.duckdb"
@@ -67,8 +67,7 @@ def run_database(
                 _write_calendar(connection, inputs, bank_rows.days(connection))
             _write_earlier_runs(connection, inputs)
             _write_decisions(connection, inputs.decisions)
-            columns = "transaction_id varchar, currency varchar"
-            _write_table(connection, "run.missed_callbacks", columns, inputs.missed_callbacks)
+            _write_missed_callbacks(connection, inputs.missed_callbacks)
             _write_seeds(connection)
             if inputs.bank is None:
                 visible_rows.write(connection, inputs, tenant_root, check)
@@ -116,10 +115,11 @@ def quarantined_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return {str(side): int(rows) for side, rows in counts}
 
 
-def callbacks_come_since(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    """Of what the run's inputs say an earlier revision missed, what a built run found: transactions with currency."""
-    found = "select subject_id, currency from zentra.int_callbacks_come_since order by all"
-    return connection.execute(found).fetchall()
+def callbacks_come_since(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> list[MissedCallback]:
+    """Of what the run's inputs say an earlier revision missed, what a built run found."""
+    rows = connection.execute("select subject_id, currency from zentra.int_callbacks_come_since").fetchall()
+    found = set(rows)
+    return [each for each in inputs.missed_callbacks if each[:2] in found]
 
 
 def _joined(texts: pa.StringArray) -> memoryview:
@@ -128,6 +128,12 @@ def _joined(texts: pa.StringArray) -> memoryview:
     _, offsets, content = texts.buffers()
     starts = memoryview(offsets).cast("i")
     return memoryview(content)[starts[texts.offset] : starts[texts.offset + len(texts)]]
+
+
+def _write_missed_callbacks(connection: duckdb.DuckDBPyConnection, missed: Sequence[MissedCallback]) -> None:
+    columns = "transaction_id varchar, currency varchar, missed_as_of timestamp"
+    rows = [(each.transaction_id, each.currency, _naive(each.missed_as_of)) for each in missed]
+    _write_table(connection, "run.missed_callbacks", columns, rows)
 
 
 def _write_scope(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:

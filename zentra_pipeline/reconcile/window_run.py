@@ -149,7 +149,7 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
     ) as database:
         with traces.span("build models"):
             nodes = _build(execution, report, database, keep=keep)
-        inputs = replace(inputs, missed_callbacks=run_database.callbacks_come_since(database))
+        inputs = replace(inputs, missed_callbacks=run_database.callbacks_come_since(database, inputs))
         inputs_digest = run_database.inputs_digest(database)
         digest = fingerprint.fingerprint(inputs, inputs_digest, run_database.quarantined_rows(database))
         known = revisions.made_from(tenant, run, digest)

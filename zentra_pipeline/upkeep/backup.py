@@ -16,6 +16,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -42,6 +43,7 @@ _LIST: Final = "backup.json"
 _STORES: Final = "stores"
 _MOST_LISTED: Final = 512 * 1024 * 1024  # bytes of the list: some four million files
 _PIECE: Final = 1024 * 1024
+_GZIP: Final = b"\x1f\x8b"  # how a gzip file begins
 # Folders of a tenant whose files are in the archive where its store names them, and those that are derived.
 _NAMED: Final = frozenset(("landing", "staged", "lake", "closeouts", "attachments"))
 # Where hosts share files, and what is in this one's cache: what is restored is a home in its own folder.
@@ -300,7 +302,7 @@ def _read_members(source: Path, folder: Path) -> Backup:
     found: dict[str, _Listed] = {}
     listed: bytes | None = None
     try:
-        with tarfile.open(source, mode="r|*") as archive:
+        with _reading(source) as archive:
             for member in archive:
                 stream = archive.extractfile(member) if member.isreg() else None
                 if stream is None or listed is not None or member.name in found:
@@ -313,11 +315,23 @@ def _read_members(source: Path, folder: Path) -> Backup:
                     found[member.name] = _write_member(stream, folder, _place_of(source, member.name))
     except FileNotFoundError as cause:
         raise UsageError(f"{source}: there is no such file") from cause
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as cause:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as cause:
         raise _no_backup(source, f"it cannot be read to its end ({cause})") from cause
     if listed is None:
         raise _no_backup(source, f"it has no {_LIST} at its end: it was cut off")
     return _checked(source, listed, found)
+
+
+@contextmanager
+def _reading(source: Path) -> Iterator[tarfile.TarFile]:
+    """The archive, packed or not; what packs it is read to its checksum, also where the archive ends before."""
+    with ExitStack() as opened:
+        plain = opened.enter_context(source.open("rb"))
+        is_packed = plain.peek(len(_GZIP)).startswith(_GZIP)
+        stream = opened.enter_context(gzip.GzipFile(fileobj=plain)) if is_packed else plain
+        yield opened.enter_context(tarfile.open(fileobj=stream, mode="r|"))
+        while stream.read(_PIECE):
+            pass
 
 
 def _place_of(source: Path, name: str) -> PurePosixPath:

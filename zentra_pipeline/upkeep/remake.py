@@ -28,6 +28,7 @@ from zentra_pipeline.reconcile.inputs import (
     EarlierRun,
     PayoutTerms,
     RunInputs,
+    missed_callbacks,
     payout_source,
     reads_whole_history,
 )
@@ -167,7 +168,7 @@ def inputs_of(revision: Revision, records: Records, tables: Tables) -> RunInputs
         passed_on=manifest.get("passed_on", {}),
         reads_whole_history=reads_whole_history(manifest),
         bank=_bank_side(manifest, records, tables),
-        missed_callbacks=[(transaction, currency) for transaction, currency in manifest.get("missed_callbacks", [])],
+        missed_callbacks=missed_callbacks(manifest),
     )
 
 

@@ -1,5 +1,5 @@
 -- Grain: a match of this run of which the revision before said that no callback succeeded, and one has come since: its exception
--- stays, resolved.
+-- stays, resolved. One that was there by then, and whose file came later, was never missing.
 
 with missed_callbacks as (
 
@@ -54,7 +54,10 @@ final as (
     from matches
     inner join callback_state on matches.match_id = callback_state.match_id
     inner join missed_callbacks
-        on matches.first_transaction_id = missed_callbacks.transaction_id and matches.currency = missed_callbacks.currency
+        on
+            matches.first_transaction_id = missed_callbacks.transaction_id
+            and matches.currency = missed_callbacks.currency
+            and callback_state.first_success_at > missed_callbacks.missed_as_of
     cross join profile
     left join currencies on matches.currency = currencies.currency
 
