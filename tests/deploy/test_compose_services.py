@@ -264,7 +264,7 @@ def test_both_workers_carried_runs_and_one_finished_what_the_other_had_begun(car
 
 
 def test_runs_of_one_scope_wait_for_each_other_in_dagster_s_queue(carried: Carried) -> None:
-    moments = [carried.ui.moments(run) for run in carried.launched]
+    moments = [carried.ui.moments(run) for run in carried.launched]  # Dagster declares RunDequeuedEvent, and emits none
     for each in moments:
         assert each["RunEnqueuedEvent"] <= each["RunStartingEvent"] <= each["RunStartEvent"] <= each["RunSuccessEvent"]
     first, second = moments
