@@ -92,4 +92,8 @@ _CHECKS: Final = {
 
 def faults(world: World) -> list[str]:
     """Every breach in words; none where the tables hold together."""
-    return [f"{fault}: {rows}" for fault, sql in _CHECKS.items() if (rows := world.query(_WITH + sql))]
+    checks = (
+        f"select '{fault}' as fault, cast(breach as varchar) as breach from ({sql}) as breach"
+        for fault, sql in _CHECKS.items()
+    )
+    return [f"{row['fault']}: {row['breach']}" for row in world.query(_WITH + " union all ".join(checks))]
