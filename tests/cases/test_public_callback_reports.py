@@ -9,6 +9,8 @@ import pytest
 
 from tests.cases.reports import play
 
+pytestmark = pytest.mark.ci
+
 MATCH_LEGS = "select leg_type, leg_id from match_legs where leg_type = 'callback' order by all"
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.cases.reports import command, play
 from zentra_pipeline import cli
 
+pytestmark = pytest.mark.ci
+
 
 def test_a_posting_and_its_reversal_stay_open_until_somebody_matches_them_with_each_other(tmp_path: Path) -> None:
     report = play("reversal_pair_on_one_side", tmp_path)

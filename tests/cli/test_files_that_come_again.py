@@ -13,6 +13,8 @@ from tests.cli.conftest import Zentra
 from tests.sources.test_files_that_come_again import CASES, file_of, written_again
 from zentra_pipeline.scenarios.scenario import SCENARIOS, load_scenario
 
+pytestmark = pytest.mark.ci
+
 QUICK = ("camt053_statement",)
 """Played by `make test`; the others by `make test-all`."""
 

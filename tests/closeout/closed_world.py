@@ -1,9 +1,10 @@
 """A world with a clean run, made once and copied for each test, and the steps of closing it; no claim is made here."""
 
+import copy
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.scenarios.rows import MON, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
@@ -15,6 +16,7 @@ from zentra_pipeline.settings import Home
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.tenants.tenant import Tenant
 
+SomeWorld = TypeVar("SomeWorld", bound=World)
 LINES = (settle("L1", "R1", 500), settle("L2", "", -30, type="fee"))
 NOON = datetime(2026, 4, 21, 12, tzinfo=UTC)
 
@@ -27,11 +29,10 @@ def clean_world(folder: Path) -> World:
     return world
 
 
-def copied(world: World, folder: Path) -> World:
+def copied(world: SomeWorld, folder: Path) -> SomeWorld:
     """The same world in another folder."""
     shutil.copytree(world.home.root, folder / "home")
-    other = World.__new__(World)
-    other.__dict__.update(world.__dict__)
+    other = copy.copy(world)
     other.tenant = Tenant.of(Home.at(folder / "home"), TENANT)
     give_own_schemas(other.home)
     other.inbox = folder / "inbox"

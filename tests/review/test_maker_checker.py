@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -12,6 +13,8 @@ from zentra_pipeline.decisions.exception_state import ACTIONS, KEEPS_STATUS, MAT
 from zentra_pipeline.decisions.policy import DecisionStep, Policy
 from zentra_pipeline.errors import RefusedError, UsageError
 from zentra_pipeline.store.decisions import Decision
+
+pytestmark = pytest.mark.ci
 
 EXCEPTION = "exc_1"
 POLICY = Policy(second_person=("written_off", "matched_manually"), limits={"approver": {"USD": 1000}})

@@ -23,7 +23,7 @@ from zentra_pipeline.console.app import create_app
 from zentra_pipeline.tenants import access
 from zentra_pipeline.upkeep.doctor import examine
 
-pytestmark = pytest.mark.usefixtures("catalog_as_shipped")
+pytestmark = [pytest.mark.ci, pytest.mark.usefixtures("catalog_as_shipped")]
 
 APRIL = "2026-04"
 NOW = datetime(2026, 5, 4, 8, tzinfo=UTC)

@@ -16,6 +16,8 @@ from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.reconcile.window_run import run_window
 
+pytestmark = pytest.mark.ci
+
 MAY_4 = datetime(2026, 5, 4, 8, tzinfo=UTC)
 MAY_1 = "2026-05-01"
 

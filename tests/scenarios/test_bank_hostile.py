@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.bank_rows import Line, statement
 from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import MON, THU, TUE, WED
+
+pytestmark = pytest.mark.ci
 
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Z0-9-]+)"}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.closeout.closed_world import copied
 from tests.scenarios.bank_rows import ACCOUNT, Line, statement
 from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import MON, THU, TUE, WED
@@ -14,17 +15,25 @@ from zentra_pipeline.errors import NotPossibleError
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.review import voiding
 
+pytestmark = pytest.mark.ci
+
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Z0-9-]+)"}
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> BankWorld:
+@pytest.fixture(scope="module")
+def two_payouts(tmp_path_factory: pytest.TempPathFactory) -> BankWorld:
     """Two payouts of Monday, of 10.00 and 20.00."""
-    made = BankWorld(tmp_path, PATTERN)
+    made = BankWorld(tmp_path_factory.mktemp("two_payouts"), PATTERN)
     made.pay("po_1", 1000, on=MON, batch="B1")
     made.pay("po_2", 2000, on=MON, batch="B2")
     made.run(MON)
     return made
+
+
+@pytest.fixture
+def world(two_payouts: BankWorld, tmp_path: Path) -> BankWorld:
+    """Its own copy for each test."""
+    return copied(two_payouts, tmp_path)
 
 
 def booked(world: BankWorld) -> list[tuple[str, int, int]]:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.bank_rows import ACCOUNT, Line, statement
 from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import FRI, MON, THU, TUE, WED
@@ -11,6 +13,8 @@ from zentra_pipeline.published import movement_history
 from zentra_pipeline.runtime import trace
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.upkeep import rebuild, reperform
+
+pytestmark = pytest.mark.ci
 
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Z0-9-]+)"}
 

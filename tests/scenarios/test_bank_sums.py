@@ -21,6 +21,8 @@ from zentra_pipeline.review import searches
 from zentra_pipeline.runtime import trace
 from zentra_pipeline.upkeep import bank_checks, records
 
+pytestmark = pytest.mark.ci
+
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Z0-9-]+)"}
 ACCOUNTS = "accounts: {fee: provider_fees, write_off: write_offs, adjustment: adjustments, fx: fx}\n"
 

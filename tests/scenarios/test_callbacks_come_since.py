@@ -13,6 +13,8 @@ from zentra_pipeline.desk import deciding
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.upkeep.reperform import reperform
 
+pytestmark = pytest.mark.ci
+
 EVENING, NOON = "2026-04-20T21:00:00+00:00", "2026-04-21T12:00:00+00:00"
 DECIDED = datetime(2026, 4, 21, 9, tzinfo=UTC)
 RECEIVED = {

@@ -19,6 +19,8 @@ from zentra_pipeline import cli
 from zentra_pipeline.decisions.policy import load_policy
 from zentra_pipeline.desk import deciding, journal
 
+pytestmark = pytest.mark.ci
+
 PROFILE = {"settlement_lag_days": 0, "expects_callbacks": False, "amount_tolerance_minor": {"USD": 1}}
 ACCOUNTS = """\
 accounts:

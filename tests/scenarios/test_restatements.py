@@ -11,6 +11,8 @@ from zentra_pipeline.config.profile import Profile
 from zentra_pipeline.reconcile.backtest import backtest
 from zentra_pipeline.tenants.tenant import Tenant
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.fixture(scope="module")
 def restated(tmp_path_factory: pytest.TempPathFactory) -> World:

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.bank_rows import Line, statement
 from tests.scenarios.bank_world import BANK, BankWorld
 from tests.scenarios.rows import MON, TUE, WED, Row, call, post, settle
@@ -11,6 +13,8 @@ from tests.scenarios.world import NOW, World, a_run_follows
 from zentra_pipeline.closeout import bundle_files, candidate
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.reconcile.window_run import WindowResult
+
+pytestmark = pytest.mark.ci
 
 
 def seal_of(world: World, result: WindowResult) -> tuple[str, int, str, tuple[tuple[str, str], ...]]:

@@ -28,6 +28,8 @@ from zentra_pipeline.upkeep import backup
 from zentra_pipeline.upkeep.doctor import examine
 from zentra_pipeline.upkeep.finding import ERROR
 
+pytestmark = pytest.mark.ci
+
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ROWS = (
     "select * from matches order by all",
@@ -90,7 +92,6 @@ def test_a_restored_home_goes_on_where_the_backup_was_made(archive: Path, tmp_pa
     assert wrong(world.home) == []
 
 
-@pytest.mark.ci
 def test_a_backup_of_a_home_at_work_is_whole_at_any_moment(in_order: Copy, tmp_path: Path) -> None:
     """Files come and runs publish from one end to the other; no archive names what it lacks, or lacks what it names."""
     world = World.__new__(World)
@@ -144,7 +145,6 @@ def test_files_that_the_home_lacks_or_that_changed_are_named_and_the_rest_is_kep
 # On PostgreSQL ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize(("source", "target"), [("file", "schema"), ("schema", "file"), ("schema", "schema")])
 def test_stores_are_restored_where_those_of_new_homes_are(
     source: str, target: str, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -272,7 +272,6 @@ def test_what_is_no_whole_backup_restores_nothing(
     assert not (tmp_path / "outside").exists()
 
 
-@pytest.mark.ci
 def test_an_archive_cut_off_or_changed_anywhere_restores_nothing(archive: Path, tmp_path: Path) -> None:
     whole = archive.read_bytes()
     pick = random.Random(7)  # noqa: S311 - places, no secrets

@@ -32,6 +32,8 @@ from zentra_pipeline.upkeep.rebuild import (
     refresh_readers,
 )
 
+pytestmark = pytest.mark.ci
+
 # The child takes tables from the shelf and dies at its n-th rename below the home; 0 only counts them.
 CHILD = """
 import os, sys
@@ -40,8 +42,6 @@ from tests.upkeep import shelf
 from zentra_pipeline.settings import Home
 from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep.rebuild import rebuild
-
-pytestmark = pytest.mark.ci
 
 home, right, kill_at = sys.argv[1:]
 seen = 0
