@@ -14,7 +14,7 @@ from zentra_pipeline.errors import ConfigurationError, InputRejectedError
 from zentra_pipeline.ingest.files import restage
 from zentra_pipeline.ingest.masking import CARD, IBAN, FoundNumberError, Masking, masked_raw, masked_text
 from zentra_pipeline.settings import Home
-from zentra_pipeline.store import file_facts
+from zentra_pipeline.store import event_log, file_facts
 from zentra_pipeline.store import files as registered
 from zentra_pipeline.tenants.tenant import Tenant
 
@@ -32,6 +32,10 @@ TEXTS = {
     "digits of another script": ("٤١١١١١١١١١١١١١١١", "٤١١١١١******١١١١"),
     "wide digits": ("４１１１１１１１１１１１１１１１", "４１１１１１******１１１１"),
     "invisible and odd blanks": ("4111\u200b1111\u00a01111\u20111111", "4111\u200b11**\u00a0****\u20111111"),
+    "marks above and around": (
+        "4\ufe0f\u20e3" + "1\u034f" * 15,
+        "4\ufe0f\u20e3" + "1\u034f" * 5 + "*\u034f" * 6 + "1\u034f" * 4,
+    ),
     "two cards": ("4111111111111111,5555555555554444", "411111******1111,555555******4444"),
     "IBAN in groups": ("DE89 3704 0044 0532 0130 00 rent", "DE** **** **** **** **30 00 rent"),
     "IBAN in small letters": ("iban de89370400440532013000", "iban de****************3000"),
@@ -66,6 +70,12 @@ RAWS = {
     ),
     "a key": (f'{{"{CARD_NUMBER}":"x"}}', '{"411111******1111":"x"}'),
     "deep": ('[[{"z":["4111 1111 1111 1111"]}]]', '[[{"z":["4111 11** **** 1111"]}]]'),
+    "a key twice": (f'{{"c":"{CARD_NUMBER}","c":"x"}}', '{"c":"411111******1111","c":"x"}'),
+    "half a surrogate pair": (
+        r'{"x":"\ud800 é","card":"4111 1111 1111 1111"}',
+        r'{"x":"\ud800 \u00e9","card":"4111 11** **** 1111"}',
+    ),
+    "nested deeply": tuple("[" * 300 + f'"{number}"' + "]" * 300 for number in (CARD_NUMBER, "411111******1111")),
     "no JSON": (f"a,{CARD_NUMBER},b", "a,411111******1111,b"),
     "nothing found keeps its bytes": ('{"n": 12345678901234567890123, "f": 1.10}',) * 2,
 }
@@ -90,6 +100,18 @@ def test_a_refused_number_is_named_by_its_kind_alone() -> None:
         with pytest.raises(FoundNumberError) as raised:
             masked_raw(text, Masking(refused=frozenset({CARD})), Counter())
         assert str(raised.value) == CARD
+
+
+@pytest.mark.parametrize("text", ["PAYOUT 451234560X 20260427", "REF 41111111/11111111", "4111111 111111111 1"])
+def test_references_beside_each_other_are_no_card_number_in_text_that_matching_reads(text: str) -> None:
+    """A payout's reference with a day behind it passed for a card number one time in ten, and was no longer found."""
+    text = text.replace("X", next(digit for digit in "0123456789" if changes(text.replace("X", digit))))
+    assert masked_text(text, BOTH, Counter(), is_matched=True) == text
+
+
+def changes(text: str) -> bool:
+    """Whether a text that nothing is matched by would be masked."""
+    return masked_text(text, BOTH, Counter()) != text
 
 
 @pytest.fixture
@@ -132,6 +154,29 @@ def test_what_is_kept_of_a_file_is_masked_and_its_references_are_not(tenant: Ten
     assert (tenant.paths.landing / outcome.files[0].sha256).read_bytes() == file.read_bytes()
     assert notes(tenant)["card numbers masked"] >= 2
     assert notes(tenant)["IBANs masked"] == 1
+
+
+def test_a_column_named_by_a_number_and_raised_digits_are_masked_too(tenant: Tenant, tmp_path: Path) -> None:
+    """The name stood in `files`, in the event and in the answer as it came."""
+    says(tenant, "card_numbers: mask\n")
+    raised = CARD_NUMBER.replace("1", "¹")
+    file = tmp_path / "set_1.csv"
+    file.write_text(f"{HEADER},{CARD_NUMBER},note\n{line('l1')},x,{raised}\n", encoding="utf-8")
+    outcome = ingest(tenant, file)
+    assert outcome.files[0].unknown_columns == ("411111******1111", "note")
+    assert json.loads(staged(tenant)[0]["raw"]) == {"411111******1111": "x", "note": "4¹¹¹¹¹******¹¹¹¹"}
+    with tenant.reading() as connection:
+        (row,) = registered.staged_files(connection, "settlement")
+        (entry,) = event_log.entries(connection)
+    assert CARD_NUMBER not in row.unknown_columns + str(entry.content)
+
+
+def test_what_refuses_a_file_quotes_no_number(tenant: Tenant, tmp_path: Path) -> None:
+    says(tenant, "card_numbers: mask\n")
+    file = tmp_path / "set_1.jsonl"
+    file.write_text(f"{CARD_NUMBER}\n", encoding="utf-8")
+    with pytest.raises(InputRejectedError, match=r"JSON number 411111\*{6}1111, not an object"):
+        ingest(tenant, file)
 
 
 def test_a_file_is_staged_again_as_it_was_masked_whatever_is_said_today(tenant: Tenant, tmp_path: Path) -> None:

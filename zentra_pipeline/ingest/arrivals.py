@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -184,6 +185,7 @@ def stage(command: Command, arrival: Arrival) -> StagedArrival:
     paths, contract, name = command.paths, command.contract, arrival.staged_name
     tally = Tally()
     with (
+        _masked_refusal(command.masking),
         RowWriter(name.arriving(paths, QUARANTINE), QUARANTINE_COLUMNS) as quarantined,
         RowWriter(name.arriving(paths, contract.table), contract.staged_types()) as staged,
     ):
@@ -339,7 +341,7 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
     names = column_names(command.contract, command.format)
     for frame in one_ahead(part for whole in read for part in whole.iter_slices(FRAME_ROWS)):
         tally.read += frame.height
-        _note_drift(frame, tally, name)
+        _note_drift(frame, tally, name, command.masking)
         tally.note_shortened(command.contract, frame, names)
         verdict = _masked(command, arrival, tally, validate(command.contract, frame, names))
         accepted = assert_staged(command.contract, _with_lineage(command, arrival, verdict.accepted))
@@ -398,13 +400,25 @@ def _masked_column(command: Command, arrival: Arrival, tally: Tally, rows: pl.Da
     return masked
 
 
-def _note_drift(frame: pl.DataFrame, tally: Tally, name: str) -> None:
-    """Add the names of unknown columns; rows alike but for their values are looked at once."""
+@contextmanager
+def _masked_refusal(looked_for: Masking) -> Iterator[None]:
+    """What refuses the file as a whole may quote it: also there its numbers are masked."""
+    try:
+        yield
+    except InputRejectedError as refused:
+        refused.args = (masking.masked_text(str(refused), Masking(masked=looked_for.looked_for), Counter()),)
+        raise refused from None  # its cause says it unmasked
+
+
+def _note_drift(frame: pl.DataFrame, tally: Tally, name: str, looked_for: Masking) -> None:
+    """Add the names of unknown columns, masked as in `raw`; rows alike but for their values are looked at once."""
     if frame["raw"].null_count() == frame.height:
         return
     alike = pl.col("raw").str.replace_all(_MEMBER_VALUE, '":0').alias("alike")
     for raw in frame.select("raw", alike).drop_nulls().unique("alike")["raw"]:
-        tally.unknown_columns.update(json.loads(raw, parse_int=str, parse_float=str))
+        names = json.loads(raw, parse_int=str, parse_float=str)
+        rule = Masking(masked=looked_for.looked_for)  # a number that is refused is found in `raw` as well
+        tally.unknown_columns.update(masking.masked_text(each, rule, Counter()) for each in names)
     if len(tally.unknown_columns) > COLUMN_LIMIT:
         raise InputRejectedError(f"{name}: more than {COLUMN_LIMIT:,} unknown columns; export the documented columns")
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-import orjson
 import polars as pl
 
 CARD: Final = "card numbers"
@@ -28,6 +27,9 @@ _CARD_DIGITS: Final = range(13, 20)
 # Prefixes of issuers in use: https://en.wikipedia.org/wiki/Payment_card_number#Issuer_identification_number_(IIN)
 _ISSUERS: Final = re.compile(r"4|5[0-8]|2(?:2[0-9]|[3-6]|7[0-2])|3(?:0[0-59]|4|5[2-8]|[6-9])|6|81")
 _SPLIT: Final = ((4, 4, 4, 4), (4, 6, 5))  # how a number is spread over fields of its own
+# How cards show their numbers: https://en.wikipedia.org/wiki/Payment_card_number#Structure
+_SHOWN: Final = frozenset({(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)})
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # Length of a country's IBANs, as registered: https://www.swift.com/standards/data-standards/iban
 _LENGTHS: Final = {
     country: length
@@ -77,7 +79,8 @@ def masked_text(
     """A text with its numbers masked, each counted by its kind; FoundNumberError where one is refused.
 
     `own` is an account number that is left. In a text that matching reads (`is_matched`) a card number counts only
-    where it is written in groups: a bare run of digits may be a payout's reference.
+    where it is written in the groups that cards show: any other run of digits may be a payout's reference, or end in
+    one, with a day or an amount beside it.
     """
     if sum(map(str.isdigit, text)) < _FEWEST_DIGITS:
         return text
@@ -87,7 +90,7 @@ def masked_text(
         spans += [(IBAN, places, 2, 4) for places in _ibans(plain, own)]
     if CARD in masking.looked_for:
         taken = {place for _, places, *_ in spans for place in places}
-        cards = (places for places in _cards(plain, is_grouped=is_matched) if not taken & set(places))
+        cards = (places for places in _cards(plain, is_as_shown=is_matched) if not taken & set(places))
         spans += [(CARD, places, 6, 4) for places in cards]
     if not spans:
         return text
@@ -109,19 +112,20 @@ def masked_raw(raw: str, masking: Masking, counted: Counter[str], left: frozense
     """
     if sum(map(str.isdigit, raw)) < _FEWEST_DIGITS:
         return raw
+    found: Counter[str] = Counter()
     try:
-        content = json.loads(raw, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
-    except (ValueError, RecursionError):
+        content = json.loads(
+            raw, object_pairs_hook=_Members, parse_int=_Number, parse_float=_Number, parse_constant=_Number
+        )
+        kept, content = _apart(content, left)
+        if CARD in masking.looked_for:
+            content = _rejoined(content, masking, found)
+        content = _each_text(content, lambda text: masked_text(text, masking, found))
+        written = _written(_together(kept, content)) if found else raw
+    except (json.JSONDecodeError, RecursionError):
         return masked_text(raw, masking, counted)
-    kept = {name: value for name, value in content.items() if name in left} if isinstance(content, dict) else {}
-    content = {name: "" if name in kept else value for name, value in content.items()} if kept else content
-    before = counted.total()
-    if CARD in masking.looked_for:
-        content = _rejoined(content, masking, counted)
-    content = _each_text(content, lambda text: masked_text(text, masking, counted))
-    if kept:
-        content |= _each_text(kept, lambda text: text)
-    return raw if counted.total() == before else orjson.dumps(content).decode()
+    counted.update(found)
+    return written
 
 
 def masked_column(
@@ -134,7 +138,7 @@ def masked_column(
 
     FoundNumberError names the first row that holds one that is refused.
     """
-    could = pl.col(column).str.count_matches(r"\d") >= _FEWEST_DIGITS
+    could = pl.col(column).str.count_matches(r"[\d\p{No}]") >= _FEWEST_DIGITS
     found = frame.with_row_index("place").filter(could).select("place", "row_number", column, *([own] if own else []))
     changed: dict[int, str] = {}
     for place, number, text, *account in found.iter_rows():
@@ -155,24 +159,55 @@ class _Number(str):
     __slots__ = ()
 
 
+class _Members(list[tuple[str, Any]]):
+    """An object of JSON with its members as they came: one whose key comes twice keeps both."""
+
+    __slots__ = ()
+
+
+def _apart(content: Any, left: frozenset[str]) -> tuple[dict[int, Any], Any]:
+    """The members of an object that are `left`, by their place, and the object with nothing in their place."""
+    if not isinstance(content, _Members):
+        return {}, content
+    kept = {place: value for place, (name, value) in enumerate(content) if name in left}
+    return kept, _Members((name, "" if place in kept else value) for place, (name, value) in enumerate(content))
+
+
+def _together(kept: dict[int, Any], content: Any) -> Any:
+    if not kept:
+        return content
+    return _Members((name, kept.get(place, value)) for place, (name, value) in enumerate(content))
+
+
 def _each_text(content: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(content, dict):
-        return {change(key): _each_text(value, change) for key, value in content.items()}
+    if isinstance(content, _Members):
+        return _Members((change(name), _each_text(value, change)) for name, value in content)
     if isinstance(content, list):
         return [_each_text(value, change) for value in content]
     if isinstance(content, str):
         changed = change(content)
-        return (
-            orjson.Fragment(content.encode()) if isinstance(content, _Number) and changed == content else str(changed)
-        )
+        return content if changed == content else str(changed)
     return content
+
+
+def _written(content: Any) -> str:
+    """Compact JSON text, with numbers as they were written; half a surrogate pair stays an escape."""
+    if isinstance(content, _Members):
+        return "{" + ",".join(f"{_written(name)}:{_written(value)}" for name, value in content) + "}"
+    if isinstance(content, list):
+        return "[" + ",".join(map(_written, content)) + "]"
+    if isinstance(content, _Number):
+        return str(content)
+    is_half = isinstance(content, str) and _SURROGATE.search(content) is not None
+    return json.dumps(content, ensure_ascii=is_half)
 
 
 def _rejoined(content: Any, masking: Masking, counted: Counter[str]) -> Any:
     """The content with card numbers masked that are spread over neighbouring fields."""
-    if isinstance(content, dict):
-        values = _rejoined_values([_rejoined(value, masking, counted) for value in content.values()], masking, counted)
-        return dict(zip(content, values, strict=True))
+    if isinstance(content, _Members):
+        values = [_rejoined(value, masking, counted) for _, value in content]
+        names = (name for name, _ in content)
+        return _Members(zip(names, _rejoined_values(values, masking, counted), strict=True))
     if isinstance(content, list):
         return _rejoined_values([_rejoined(value, masking, counted) for value in content], masking, counted)
     return content
@@ -194,15 +229,18 @@ def _rejoined_values(values: list[Any], masking: Masking, counted: Counter[str])
     return values
 
 
-def _cards(plain: str, *, is_grouped: bool) -> Iterator[list[int]]:
-    """The places of the digits of each card number; groups are joined over a few separators, never cut."""
+def _cards(plain: str, *, is_as_shown: bool) -> Iterator[list[int]]:
+    """The places of the digits of each card number; groups are joined over a few separators, never cut.
+
+    `is_as_shown`: only groups as cards show them.
+    """
     runs = _runs(plain, str.isdigit)
     start = 0
     while start < len(runs):
         end, digits = start, list(runs[start])
         best: tuple[int, list[int]] | None = None
         while len(digits) < _CARD_DIGITS.stop:
-            is_wanted = end > start or not is_grouped
+            is_wanted = not is_as_shown or tuple(map(len, runs[start : end + 1])) in _SHOWN
             if is_wanted and len(digits) in _CARD_DIGITS and _is_card("".join(plain[place] for place in digits)):
                 best = end, list(digits)
             end += 1
@@ -260,12 +298,12 @@ def _is_joined(plain: str, before: int, after: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def _as_ascii(character: str) -> str:
-    """What a character stands for: a digit of any script, a wide letter, any blank, dash or invisible as separator."""
+    """What a character stands for: a digit of any script, a wide letter; blanks, dashes, marks, invisibles separate."""
     digit = unicodedata.digit(character, None)
     if digit is not None:
         return str(digit)
     category = unicodedata.category(character)
-    if category in ("Zs", "Zl", "Zp", "Pd", "Cf", "Cc"):
+    if category in ("Zs", "Zl", "Zp", "Pd", "Cf", "Cc", "Mn", "Me"):
         return " "
     normal = unicodedata.normalize("NFKC", character)
     return normal if len(normal) == 1 else character
