@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.upkeep.conftest import CARDS, Copies, Copy
+from tests.scenarios.rows import MON, PROVIDER, TUE, WED, post, settle, settlement_file
+from tests.scenarios.world import World
+from tests.upkeep.conftest import CARDS, Copies, Copy, seal
 from zentra_pipeline import blobs, cli
 from zentra_pipeline.closeout import verify
 from zentra_pipeline.config.privacy import load_privacy
@@ -66,6 +68,66 @@ def test_only_what_is_sealed_goes_and_only_when_its_time_is_over(copy: Copy) -> 
     assert {kept for (provider, _), kept in found.items() if provider != CARDS} == {retention.NOT_SEALED}
     says(copy, "retention: {callback_days: 10}\n")
     assert verdicts(copy, after(copy, 31))[CARDS, "cards"] == retention.NO_RULE
+
+
+def test_the_seal_of_a_later_window_says_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    """Each seal's manifest names every file: Monday's went with Tuesday's seal, and none while windows were sealed."""
+    world = World(tmp_path, {"expects_callbacks": False})
+    books = world.beside("books")
+    runs = {}
+    for n, day in enumerate((MON, TUE, WED)):
+        books.ingest("ledger", f"books_{n}", post(f"T{n}", f"R{n}", 100 + n, on=day))
+        world.ingest("settlement", settlement_file(day), [settle(f"L{n}", f"R{n}", 100 + n, on=day)])
+        runs[day] = world.request(day, settlement_file(day)).run.run_id
+    world.ingest("settlement", "forgotten", [settle("L9", "R9", 900)])
+    copy = Copy(world.tenant, world.inbox)
+    says(copy, RULE)
+    for day in (TUE, MON, WED):
+        if day == MON:
+            assert due(copy) == {"books_1", settlement_file(TUE)}
+        seal(world.tenant, runs[day])
+    newest = {each.run_id: instant_of(str(each.sealed_at)) + timedelta(days=30) for each in copy.records.sealed}
+    found = {each.file_id: each for each in retention.plan(copy.tenant, after(copy, 40))}
+    assert found.pop("forgotten").kept == retention.NOT_SEALED, "no run took its line"
+    for n, day in enumerate((MON, TUE, WED)):
+        for name in (f"books_{n}", settlement_file(day)):
+            assert instant_of(str(found[name].due_at)) == newest[runs[day]]
+    assert due(copy) == set(found)
+    says(copy, RULE + f'holds: [{{provider: {PROVIDER}, from: "{TUE}", to: "{TUE}", reason: case 7}}]\n')
+    assert due(copy) == set(found) - {"books_1", settlement_file(TUE)}, "rows say whose they are, not who sent the file"
+
+
+def due(copy: Copy) -> set[str]:
+    return {each.file_id for each in retention.plan(copy.tenant, after(copy, 40)) if each.is_deleted}
+
+
+def test_damaged_bytes_are_kept_for_the_doctor(copy: Copy) -> None:
+    """A tombstone says that retention deleted what was received: what is gone or altered before gets none."""
+    says(copy, RULE)
+    altered, gone = (each for each in copy.records.files if each.file_id in ("told", "cards"))
+    (copy.paths.landing / altered.sha256).write_bytes(b"others")
+    (copy.paths.landing / gone.sha256).unlink()
+    assert {each.file_id for each in retention.apply(copy.tenant, "ana", after(copy, 31))} == {"set_2026_04_20"}
+    assert verdicts(copy, after(copy, 31))[CARDS, "cards"] == retention.DAMAGED
+    assert len([each for each in errors(copy) if each.startswith("landing: ")]) == 2
+
+
+def test_a_tombstone_stands_for_the_registrations_of_its_time_alone(copy: Copy, tmp_path: Path) -> None:
+    """The same bytes that come later under another id are missed when they are gone."""
+    says(copy, RULE)
+    (file,) = [each for each in copy.records.files if (each.provider, each.kind) == (CARDS, "settlement")]
+    shutil.copyfile(copy.paths.landing / file.sha256, tmp_path / "twin.csv")
+    retention.apply(copy.tenant, "ana", after(copy, 31))
+    now = datetime(2026, 5, 2, tzinfo=UTC)
+    options = {"provider": "other", "kind": "settlement", "file_id": "twin", "format": "canonical", "now": now}
+    ingest_files(copy.tenant, files=[tmp_path / "twin.csv"], **options)  # type: ignore[arg-type]
+    assert errors(copy) == []
+    (copy.paths.landing / file.sha256).unlink()
+    assert errors(copy) == [f"landing: landing/{file.sha256} (settlement file twin)"]
+    made = backup.write(copy.home, tmp_path / "b.tar", datetime.now(UTC))
+    assert made.damaged == (f"tenants/{copy.tenant.name}/landing/{file.sha256}",)
+    with pytest.raises(VerificationError, match=r"settlement file twin of other\) is missing"):
+        rebuild.rebuild(copy.tenant)
 
 
 def test_a_hold_and_bytes_that_somebody_else_has_too_keep_them(copy: Copy, tmp_path: Path) -> None:
@@ -139,6 +201,10 @@ def test_an_apply_that_was_killed_is_finished_and_bytes_that_came_again_go_again
     options = {"provider": CARDS, "kind": "ledger", "file_id": "cards", "format": "canonical", "now": after(copy, 40)}
     ingest_files(copy.tenant, files=[source], **options)  # type: ignore[arg-type]
     assert landing.digest_of(path) == file.sha256
+    says(copy, RULE + "holds: [{reason: case 7}]\n")
+    assert retention.apply(copy.tenant, "ana", after(copy, 41)) == []
+    assert path.exists(), "a hold keeps what came again, too"
+    says(copy, RULE)
     retention.apply(copy.tenant, "ana", after(copy, 41))
     assert not path.exists()
 

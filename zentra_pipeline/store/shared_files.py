@@ -45,9 +45,11 @@ def pull_all(paths: TenantPaths) -> None:
     """
     if blobs.are_shared(paths):
         with reading(paths) as connection:
-            deleted = select(tombstones.c.sha256)
-            received = connection.execute(select(files.c.sha256).where(files.c.sha256.not_in(deleted))).scalars()
-            blobs.pull(paths, {f"landing/{digest}": digest for digest in received})
+            stones = connection.execute(select(tombstones.c.files)).scalars()
+            deleted = {sequence for stone in stones for sequence in json.loads(stone)}
+            received = connection.execute(select(files.c.sequence, files.c.sha256))
+            kept = [digest for sequence, digest in received if sequence not in deleted]
+            blobs.pull(paths, {f"landing/{digest}": digest for digest in kept})
             blobs.pull(paths, _published(connection, with_old=True))
 
 

@@ -248,7 +248,7 @@ def _named_files(paths: TenantPaths, known: Records) -> dict[str, str | None]:
     found: dict[str, str | None] = {
         f"landing/{file.sha256}": file.sha256
         for file in known.files
-        if file.sha256 not in known.tombstones or (paths.landing / file.sha256).is_file()
+        if not known.is_deleted(file) or (paths.landing / file.sha256).is_file()
     }
     for file in known.files:
         facts = known.facts.get(file.sequence)

@@ -28,10 +28,11 @@ from zentra_pipeline.upkeep.records import Records
 def check_landing(records: Records) -> Iterator[Finding]:
     """Landed bytes are those their name says, and those of every registered file are there."""
     files: dict[str, StagedFile] = {file.sha256: file for file in records.files}
+    files |= {file.sha256: file for file in records.files if not records.is_deleted(file)}
     for digest, file in files.items():
         path = records.paths.landing / digest
         found = landing.digest_of(path)
-        if digest in records.tombstones and found in (None, digest):
+        if records.is_deleted(file) and found in (None, digest):
             if found == digest:
                 what = "a tombstone says that it was deleted: it was ingested again, or an apply ended early"
                 remedy = command("retention", "apply", "--tenant", records.tenant.name, "--yes")

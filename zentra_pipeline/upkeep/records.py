@@ -59,6 +59,11 @@ class Records:
         """Published states by run id and revision."""
         return {(item.run_id, item.revision): item for item in self.revisions}
 
+    def is_deleted(self, file: file_store.StagedFile) -> bool:
+        """Whether a tombstone stands for this registration's bytes; one of the same bytes that came later has none."""
+        tombstone = self.tombstones.get(file.sha256)
+        return tombstone is not None and file.sequence in tombstone.files
+
     @property
     def current(self) -> dict[str, run_store.Revision]:
         """The revision readers see, by run id."""

@@ -78,9 +78,9 @@ def damage_of_landed(paths: TenantPaths, file: StagedFile) -> str | None:
 
 def deleted(records: Records, file: StagedFile) -> str | None:
     """What retention says of a file whose landed bytes it deleted; null where they are here."""
-    tombstone = records.tombstones.get(file.sha256)
-    if tombstone is None or (records.paths.landing / file.sha256).is_file():
+    if not records.is_deleted(file) or (records.paths.landing / file.sha256).is_file():
         return None
+    tombstone = records.tombstones[file.sha256]
     what = f"{file.kind} file {file.file_id} of {file.provider}"
     return f"{what}: {tombstone.actor} deleted its bytes at {tombstone.deleted_at} ({tombstone.why})"
 

@@ -1,39 +1,42 @@
 """Deletes bytes as received whose time is over, each replaced by a tombstone, as `privacy.yml` of the tenant says.
 
 What goes is the landed file, and for callbacks the bodies in the inbox; what was made of it (staged rows, tables,
-sealed bundles) stays, so that seals verify and later runs read on. Nothing goes that is not sealed: every window that a
-row of the bytes lies in, of every registration that shares them, has a seal of a run that read the file. Does not
-belong here: the tenant's word (config.privacy).
+sealed bundles) stays, so that seals verify and later runs read on. Nothing goes that is not sealed: the runs that take
+the rows of the bytes, of every window that one lies in and every registration that shares them, each have a seal that
+read the file. A manifest names every file there was, so that the seal of a later window says nothing of an earlier one.
+Does not belong here: the tenant's word (config.privacy).
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from zentra_pipeline import blobs, durable_files, locks
 from zentra_pipeline.config.privacy import Privacy, load_privacy
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.ingest import landing
-from zentra_pipeline.ingest.file_windows import rows_by_window
+from zentra_pipeline.ingest.file_windows import WindowRows, rows_by_window
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.store import tombstones
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.store.runs import Run
 from zentra_pipeline.store.tombstones import Tombstone
 from zentra_pipeline.tenants.tenant import Tenant
-from zentra_pipeline.upkeep import evidence, records
+from zentra_pipeline.upkeep import evidence, records, remake
 from zentra_pipeline.upkeep.records import Records
 
 CALLBACKS: Final = "callbacks"
 _BANK: Final = "bank_statement"
+_SETTLEMENT: Final = "settlement"
 
 NO_RULE: Final = "no rule for its kind"
 NOT_SEALED: Final = "not all of its windows are sealed"
 TOO_YOUNG: Final = "its time is not over"
 HELD: Final = "held"
 GONE: Final = "deleted before"
+DAMAGED: Final = "its bytes are missing or others: see `zentra doctor`"
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,49 @@ class Verdict:
         return self.kept is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Seal:
-    """A seal of a run that read a file: its closeout, window and instant."""
+    """A seal of a run: the files it read; `passed_on` maps one whose own run was taken back to that of its next run."""
 
     closeout_id: str
-    window: date
     sealed_at: datetime
+    files: frozenset[int]
+    passed_on: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """The runs of each provider that were not taken back, and the seals of each run."""
+
+    runs: Mapping[str, Sequence[Run]]
+    seals: Mapping[str, Sequence[_Seal]]
+
+    def over(self, file: StagedFile, rows: Sequence[WindowRows]) -> frozenset[_Seal]:
+        """The seals that a file's rows rest in; none where a run that takes some of them has no seal that read it."""
+        takers = [self._runs_of_window(each.provider, each.window) for each in rows]
+        if file.kind == _SETTLEMENT:
+            takers.append(self._runs_of_file(file.provider, file.file_id))
+        found = [self._that_read(run, file.sequence) for runs in takers for run in runs]
+        is_whole = bool(rows) and sum(each.rows for each in rows) == file.rows_staged
+        return frozenset[_Seal]().union(*found) if is_whole and all(takers) and all(found) else frozenset()
+
+    def _that_read(self, run: Run, sequence: int) -> list[_Seal]:
+        return [seal for seal in self.seals.get(run.run_id, ()) if sequence in seal.files]
+
+    def _runs_of_window(self, provider: str, window: date) -> list[Run]:
+        """The runs of a window; of one without, those of the next that has some."""
+        after = [run for run in self.runs.get(provider, ()) if run.ledger_window >= window.isoformat()]
+        first = min((run.ledger_window for run in after), default=None)
+        return [run for run in after if run.ledger_window == first]
+
+    def _runs_of_file(self, provider: str, file_id: str) -> list[Run]:
+        """The runs of a settlement file; where all were taken back, that to which its lines went on."""
+        runs = self.runs.get(provider, ())
+        return [run for run in runs if run.settlement_file == file_id] or [
+            run
+            for run in runs
+            if any(seal.passed_on.get(file_id) == run.settlement_file for seal in self.seals.get(run.run_id, ()))
+        ]
 
 
 def plan(tenant: Tenant, now: datetime) -> list[Verdict]:
@@ -83,7 +122,6 @@ def apply(tenant: Tenant, actor: str, now: datetime) -> list[Verdict]:
         raise UsageError(f"privacy.yml of {tenant.name} has no rule: give landing_days or callback_days of retention")
     with tenant.holding(locks.INGEST):
         kept = records.read(tenant)
-        _finish(tenant, kept)
         due = [verdict for verdict in _plan(kept, privacy, now) if verdict.is_deleted]
         for verdict in due:
             _delete(tenant, kept, verdict, privacy, actor, now)
@@ -95,38 +133,33 @@ def _plan(kept: Records, privacy: Privacy, now: datetime) -> list[Verdict]:
     by_digest: dict[str, list[StagedFile]] = defaultdict(list)
     for file in kept.files:
         by_digest[file.sha256].append(file)
-    seals = _seals(kept)
-    return [_judge(kept, privacy, seals, files, now) for files in by_digest.values()]
+    sealed = _sealed(kept)
+    return [_judge(kept, privacy, sealed, files, now) for files in by_digest.values()]
 
 
-def _judge(
-    kept: Records,
-    privacy: Privacy,
-    seals: Mapping[int, list[tuple[str, _Seal]]],
-    files: Sequence[StagedFile],
-    now: datetime,
-) -> Verdict:
+def _judge(kept: Records, privacy: Privacy, sealed: _Sealed, files: Sequence[StagedFile], now: datetime) -> Verdict:
     first = files[0]
     rules = [_days(privacy, file.kind) for file in files]
     resting: set[_Seal] = set()
-    days: set[date] = set()
+    days: dict[str, set[date]] = defaultdict(set)
     is_sealed = True
-    is_gone = first.sha256 in kept.tombstones and not (kept.paths.landing / first.sha256).is_file()
+    is_gone = all(map(kept.is_deleted, files)) and not (kept.paths.landing / first.sha256).is_file()
     if None not in rules and not is_gone:
         for file in files:
-            found = [] if file.kind == _BANK else rows_by_window(kept.paths, file)
-            is_sealed &= bool(found) and sum(each.rows for each in found) == file.rows_staged
-            for each in found:
-                days.add(each.window)
-                of_provider = [seal for scope, seal in seals.get(file.sequence, ()) if scope == each.provider]
-                covering = [seal for seal in of_provider if seal.window >= each.window]
-                is_sealed &= bool(covering)
-                resting.update(covering)
+            rows = rows_by_window(kept.paths, file)
+            for each in rows:
+                days[each.provider].add(each.window)
+                days[file.provider].add(each.window)
+            seals = sealed.over(file, rows)
+            is_sealed &= bool(seals)
+            resting |= seals
     longest = max((rule for rule in rules if rule is not None), default=None)
     due = None
     if is_sealed and resting and longest is not None:
         due = max(seal.sealed_at for seal in resting) + timedelta(days=longest)
-    kept_for = _kept(privacy, files, days, is_gone=is_gone, has_rule=None not in rules, due=due, now=now)
+    kept_for = _kept(privacy, days, is_gone=is_gone, has_rule=None not in rules, due=due, now=now)
+    if kept_for is None and not blobs.are_shared(kept.paths) and remake.damage_of_landed(kept.paths, first):
+        kept_for = DAMAGED
     return Verdict(
         first.sha256,
         first.byte_size,
@@ -142,14 +175,14 @@ def _judge(
 
 def _kept(
     privacy: Privacy,
-    files: Sequence[StagedFile],
-    days: set[date],
+    days: Mapping[str, set[date]],
     *,
     is_gone: bool,
     has_rule: bool,
     due: datetime | None,
     now: datetime,
 ) -> str | None:
+    """Why bytes are kept; `days` are the windows of their rows by provider: the row's own, and the file's."""
     if is_gone:
         return GONE
     if not has_rule:
@@ -157,7 +190,7 @@ def _kept(
     if due is None:
         return NOT_SEALED
     for hold in privacy.holds:
-        if any(hold.covers(file.provider, frozenset(days)) for file in files):
+        if any(hold.covers(provider, frozenset(windows)) for provider, windows in days.items()):
             return f"{HELD}: {hold.reason}"
     return TOO_YOUNG if now < due else None
 
@@ -168,32 +201,41 @@ def _days(privacy: Privacy, kind: str) -> int | None:
     return privacy.retention.callback_days if kind == CALLBACKS else privacy.retention.landing_days
 
 
-def _seals(kept: Records) -> dict[int, list[tuple[str, _Seal]]]:
-    """The seals in which each file rests, by the file's sequence, with whose runs they are of."""
-    found: dict[int, list[tuple[str, _Seal]]] = defaultdict(list)
+def _sealed(kept: Records) -> _Sealed:
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for run in kept.runs:
+        if not run.is_void:
+            runs[run.provider].append(run)
+    seals: dict[str, list[_Seal]] = defaultdict(list)
     for closeout in kept.sealed:
         manifest = _manifest(kept, closeout)
-        seal = _Seal(
-            closeout.closeout_id, date.fromisoformat(closeout.ledger_window), instant_of(str(closeout.sealed_at))
-        )
-        for entry in manifest.get("files", ()):
-            found[int(entry["sequence"])].append((closeout.provider, seal))
-    return found
+        files = frozenset(int(entry["sequence"]) for entry in manifest.get("files", ()))
+        sealed_at = instant_of(str(closeout.sealed_at))
+        seals[closeout.run_id].append(_Seal(closeout.closeout_id, sealed_at, files, manifest.get("passed_on", {})))
+    return _Sealed(runs, seals)
 
 
-def _manifest(kept: Records, closeout: Closeout) -> Mapping[str, list[Mapping[str, int]]]:
+def _manifest(kept: Records, closeout: Closeout) -> Mapping[str, Any]:
     """What a sealed run was made from, by its bundle: the store's revision may have been confirmed with more since."""
     return evidence.sealed_manifest(kept.paths.root / str(closeout.bundle)) or {}
 
 
 def _delete(tenant: Tenant, kept: Records, verdict: Verdict, privacy: Privacy, actor: str, now: datetime) -> None:
     """The tombstone is committed first: bytes without one are never missing, and one with bytes is finished later."""
+    files = [kept.files_by_sequence[sequence] for sequence in verdict.files]
+    if not all(map(kept.is_deleted, files)):  # else an apply ended early, or the bytes were ingested again
+        _bury(tenant, files, verdict, privacy, actor, now)
+    _unlink(tenant, verdict.sha256)
+
+
+def _bury(
+    tenant: Tenant, files: Sequence[StagedFile], verdict: Verdict, privacy: Privacy, actor: str, now: datetime
+) -> None:
     name = "callback_days" if verdict.kind == CALLBACKS else "landing_days"
     days = _days(privacy, verdict.kind)
     with tenant.writing() as connection:
         bodies = 0
-        for sequence in verdict.files:
-            file = kept.files_by_sequence[sequence]
+        for file in files:
             if file.kind == CALLBACKS:
                 bodies += tombstones.empty_bodies(connection, file.provider, file.file_id)
         tombstones.add(
@@ -210,17 +252,6 @@ def _delete(tenant: Tenant, kept: Records, verdict: Verdict, privacy: Privacy, a
                 deleted_at=instant_text(now),
             ),
         )
-    _unlink(tenant, verdict.sha256)
-
-
-def _finish(tenant: Tenant, kept: Records) -> None:
-    """Delete what an apply that was killed had a tombstone for and had not deleted yet."""
-    registered = {file.sha256: file for file in kept.files}
-    for digest, tombstone in kept.tombstones.items():
-        path = tenant.paths.landing / digest
-        same = {file.sequence for file in kept.files if file.sha256 == digest}
-        if digest in registered and same <= set(tombstone.files) and landing.digest_of(path) == digest:
-            _unlink(tenant, digest)
 
 
 def _unlink(tenant: Tenant, digest: str) -> None:
