@@ -1,5 +1,6 @@
 """The audit log's chain: what is changed, taken out, put between or cut is found; with a head, one made anew."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,3 +123,13 @@ def test_reads_cut_off_at_the_end_and_a_chain_made_anew_are_seen_by_a_head_that_
         audit.append(connection, [Entry("2026-05-01T00:00:00Z", "read", "http", "GET /other", "ana")])
     with tenant.reading() as connection:
         assert "made anew or cut" in audit.check(connection, (kept.entries, kept.head)).problems[0][1]
+
+
+def test_what_is_too_long_to_keep_can_still_be_proved(tenant: Tenant) -> None:
+    """A long comment before a query hid what it read."""
+    padding = f"/*{'x' * 2_000}*/ "
+    one, other = (audit.kept_text(f"{padding}select {name} from matches") for name in ("amount", "currency"))
+    assert one != other
+    assert len(one) < 2_200
+    whole = hashlib.sha256(f"{padding}select amount from matches".encode()).hexdigest()
+    assert one.endswith(f"… (2031 characters, SHA-256 {whole})")

@@ -63,9 +63,12 @@ class Checked:
 
 
 def kept_text(text: str) -> str:
-    """Text as an entry keeps it: printable for any encoder, its end left out where it is overlong."""
+    """Text as an entry keeps it: printable for any encoder; of overlong text the beginning, and the digest of all."""
     plain = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-    return plain if len(plain) <= _MOST_TEXT else f"{plain[:_MOST_TEXT]}… ({len(plain)} characters)"
+    if len(plain) <= _MOST_TEXT:
+        return plain
+    digest = hashlib.sha256(plain.encode()).hexdigest()
+    return f"{plain[:_MOST_TEXT]}… ({len(plain)} characters, SHA-256 {digest})"
 
 
 def begin(connection: Connection, at: str) -> None:
