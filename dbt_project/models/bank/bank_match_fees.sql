@@ -1,5 +1,6 @@
 -- Grain: a match of the run whose lines are not what its payouts come to, and what explains it: `fee_minor`, what the bank kept, where the
 -- lines fall short by no more than the provider's tolerance (a pair only) or by just the charges that the bank states; else 0.
+-- Charges are stated in the currency of their line: they say nothing of a match in another currency, and no rate is looked up.
 
 with matches as (
 
@@ -52,6 +53,7 @@ stated as (
         cast(sum(coalesce(charges.charges_minor, 0)) as bigint) as charges_minor
     from legs
     inner join charges on legs.item_id = charges.line_id and legs.currency = charges.currency
+    inner join matches on legs.match_id = matches.match_id and legs.currency = matches.currency
     where legs.item_type = 'settlement_line'
     group by legs.match_id
 

@@ -20,7 +20,9 @@ rows as (
     select
         line_id,
         currency,
-        min(amount_minor) as amount_minor
+        min(amount_minor) as amount_minor,
+        max(instructed_currency) as instructed_currency,
+        max(abs(instructed_minor)) as instructed_minor
     from {{ ref('bank_line_rows') }}
     group by line_id, currency
 
@@ -52,16 +54,32 @@ named_alone as (
 
 ),
 
-lines_of_payouts as (
+compared as (
 
     select
         named_alone.name,
-        rows.currency,
-        cast(sum(case when rows.amount_minor < 0 then -rows.amount_minor else 0 end) as bigint) as debited_minor,
-        cast(sum(rows.amount_minor) as bigint) as net_minor
+        known.amount_minor as paid_out_minor,
+        case
+            when rows.currency = known.currency then rows.amount_minor
+            when rows.instructed_currency = known.currency and rows.amount_minor < 0 then -rows.instructed_minor
+            when rows.instructed_currency = known.currency then rows.instructed_minor
+        end as amount_minor
     from named_alone
     inner join rows on named_alone.line_id = rows.line_id and named_alone.currency = rows.currency
-    group by named_alone.name, rows.currency
+    inner join known on named_alone.name = known.name
+
+),
+
+lines_of_payouts as (
+
+    select
+        name,
+        paid_out_minor,
+        cast(sum(case when amount_minor < 0 then -amount_minor else 0 end) as bigint) as debited_minor,
+        cast(sum(amount_minor) as bigint) as net_minor
+    from compared
+    where amount_minor is not null
+    group by name, paid_out_minor
 
 ),
 
@@ -69,12 +87,10 @@ lines_of_payouts as (
 taken_back as (
 
     select
-        lines_of_payouts.name,
-        lines_of_payouts.currency,
-        least(lines_of_payouts.debited_minor, greatest(0, known.amount_minor - lines_of_payouts.net_minor)) as returned_minor
+        name,
+        least(debited_minor, greatest(0, paid_out_minor - net_minor)) as returned_minor
     from lines_of_payouts
-    inner join known on lines_of_payouts.name = known.name and lines_of_payouts.currency = known.currency
-    where lines_of_payouts.debited_minor > 0
+    where debited_minor > 0
 
 ),
 
@@ -106,7 +122,7 @@ final as (
         end as amount_minor,
         coalesce(reached.reference, known.name) as reference
     from known
-    left join taken_back on known.name = taken_back.name and known.currency = taken_back.currency
+    left join taken_back on known.name = taken_back.name
     left join reached on known.name = reached.name
     left join met_before on known.name = met_before.name
     where

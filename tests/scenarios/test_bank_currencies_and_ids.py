@@ -1,0 +1,72 @@
+"""Payouts in another currency than their account, ids that bank and Zentra give alike, days that a bank corrects."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.bank_rows import Line, statement
+from tests.scenarios.bank_world import BankWorld
+from tests.scenarios.rows import MON, TUE, WED
+
+PATTERN = {"bank_reference_pattern": "BATCH ([A-Za-z0-9-]+)"}
+MAY_2 = datetime(2026, 5, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> BankWorld:
+    return BankWorld(tmp_path, PATTERN)
+
+
+def said(world: BankWorld) -> list[str]:
+    """What is known of the account, digests of lines cut out."""
+    return [re.sub(r"/[0-9a-f]{12}\b", "/…", line) for line in world.bank_says()]
+
+
+def test_what_an_account_in_another_currency_says_counts_in_the_currency_of_the_payout(world: BankWorld) -> None:
+    """Charges in euros explain no dollars; what comes back in euros is returned by the dollars instructed."""
+    world.pay("po_1", 10000, on=MON, batch="B1")
+    world.pay("po_2", 20000, on=MON, batch="B2")
+    world.pay("po_3", 30000, on=MON, batch="B3")
+    world.run(MON)
+    credits = [
+        Line("E1", 9000, "BATCH B1", instructed=(9500, "USD"), charges=500),
+        Line("E2", 18000, "BATCH B2", instructed=(20000, "USD")),
+        Line("E3", 27000, "BATCH B3", instructed=(30000, "USD")),
+    ]
+    world.receive(statement(TUE, 0, credits, currency="EUR"))
+    world.bank_day(TUE)
+    returns = [
+        Line("R2", -18500, "RETURN BATCH B2", instructed=(-20000, "USD")),
+        Line("R3", -9000, "RETURN BATCH B3", instructed=(-10000, "USD")),
+    ]
+    world.receive(statement(WED, 54000, returns, currency="EUR"))
+    world.bank_day(WED)
+    assert said(world) == [
+        "bank_amount_mismatch: E1, 9500 USD",
+        "bank_group: E2 + R2 = po_2, 0 USD",
+        "bank_group: E3 + R3 = po_3, 20000 USD",
+        "bank_text: E1 = po_1, 9500 USD",
+        "bank_text: E2 = po_2, 20000 USD (reversed)",
+        "bank_text: E3 = po_3, 30000 USD (reversed)",
+        "payout po_1: partially_credited",
+        "payout po_2: returned",
+        "payout po_3: returned",
+        "payout_returned: po_2, 20000 USD",
+        "payout_returned: po_3, 10000 USD",
+    ]
+    (explanation,) = world.query("select explanation from exceptions where exception_type = 'bank_amount_mismatch'")
+    assert "charges" not in explanation["explanation"]
+    assert world.query(
+        f"select credited_minor, fee_minor, returned_minor, short_minor, difference_minor from cash_in_transit "
+        f"where ledger_window = date '{WED}'"
+    ) == [
+        {
+            "credited_minor": -30000,
+            "fee_minor": 0,
+            "returned_minor": 30000,
+            "short_minor": 0,
+            "difference_minor": 0,
+        }
+    ]
