@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.bank_rows import Line, statement
-from tests.scenarios.bank_world import BankWorld
+from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import MON, TUE, WED
 
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Za-z0-9-]+)"}
@@ -69,4 +69,45 @@ def test_what_an_account_in_another_currency_says_counts_in_the_currency_of_the_
             "short_minor": 0,
             "difference_minor": 0,
         }
+    ]
+
+
+def test_an_id_that_was_made_for_a_line_and_one_that_the_bank_gave_are_two_lines(world: BankWorld) -> None:
+    """The bank's references X, X/2 and X again, which is X/2 where nothing else is called so."""
+    for number in (1, 2, 3):
+        world.pay(f"po_{number}", 10000 * number, on=MON, batch=f"B{number}")
+    world.run(MON)
+    world.state(TUE, Line("X", 10000, "BATCH B1"), Line("X/2", 30000, "BATCH B3"))
+    world.state(WED, Line("X", 20000, "BATCH B2"))
+    world.bank_day(WED)
+    assert said(world) == [
+        "bank_text: X = po_1, 10000 USD",
+        "bank_text: X/2 = po_3, 30000 USD",
+        "bank_text: X/2/… = po_2, 20000 USD",
+        "payout po_1: credited",
+        "payout po_2: credited",
+        "payout po_3: credited",
+    ]
+    assert world.query(
+        f"select rows_in, amount_in_minor from conservation where provider = '{SCOPE}' and side = 'bank'"
+    ) == [{"rows_in": 3, "amount_in_minor": 60000}]
+
+
+def test_details_stand_for_their_line_also_where_the_bank_uses_its_reference_again(world: BankWorld) -> None:
+    for number, amount in ((1, 1000), (2, 2000), (3, 500)):
+        world.pay(f"po_{number}", amount, on=MON, batch=f"B{number}")
+    world.run(MON)
+    parts = (Line("", 1000, "BATCH B1"), Line("", 2000, "BATCH B2"))
+    world.receive(
+        statement(TUE, 0, [Line("X", 3000, "two", details=parts)]).replace(b"<AcctSvcrRef></AcctSvcrRef>", b"")
+    )
+    world.receive(statement(WED, 3000, [Line("X", 500, "BATCH B3")]))
+    world.bank_day(WED)
+    assert said(world) == [
+        "bank_text: X/1 = po_1, 1000 USD",
+        "bank_text: X/2 = po_2, 2000 USD",
+        "bank_text: X/2/… = po_3, 500 USD",
+        "payout po_1: credited",
+        "payout po_2: credited",
+        "payout po_3: credited",
     ]

@@ -1,6 +1,7 @@
 -- Grain: a booked line of the account as a statement in force has it, every delivery of it; pending lines are no lines yet.
 -- `line_id` is the bank's; lines of other content under the same id, the bank having used it twice, have a number behind it, in the
--- order in which runs saw them first.
+-- order in which runs saw them first; where the bank itself, or a detail, has that id by now, it is followed by a digest of what the
+-- line says.
 -- A line of a repeated statement is the line that it repeats; a statement that another bank's profile has in a format of its own counts
 -- once, as the first of them has it. What an intraday report or a notification says of a day that a
 -- statement covers gives way to the statement.
@@ -224,6 +225,7 @@ numbered as (
 
     select
         deliveries.*,
+        first_read.run_sequence as first_run,
         dense_rank() over (
             partition by deliveries.bank_line_id
             order by
@@ -240,15 +242,44 @@ numbered as (
 
 ),
 
-named as (
+wanted as (
 
     select
         numbered.*,
         case
             when numbered.content_number = 1 then numbered.bank_line_id
             else numbered.bank_line_id || '/' || cast(numbered.content_number as varchar)
-        end as line_id
+        end as wanted_id,
+        {{ joined_fields(['numbered.bank_line_id', 'numbered.currency', 'numbered.booked_on', 'numbered.amount_minor']) }} as content
     from numbered
+
+),
+
+-- The bank, or the place of a detail, may have given an id that was made here. What was seen first keeps it.
+contents as (
+
+    select
+        wanted_id,
+        content,
+        row_number() over (
+            partition by wanted_id
+            order by min(first_run) asc nulls last, min(content_number) asc nulls last, content asc nulls last
+        ) as place
+    from wanted
+    group by wanted_id, content
+
+),
+
+named as (
+
+    select
+        wanted.* exclude (wanted_id, content, first_run),
+        case
+            when contents.place = 1 then wanted.wanted_id
+            else wanted.wanted_id || '/' || left({{ sha256_hex('wanted.content') }}, 12)
+        end as line_id
+    from wanted
+    inner join contents on wanted.wanted_id = contents.wanted_id and wanted.content = contents.content
 
 ),
 
@@ -262,14 +293,14 @@ matched_before as (
 
 entries as (
 
-    select
+    select distinct
         bank_line_id,
         currency,
-        min(line_id) as line_id,
-        min(amount_minor) as amount_minor
+        line_id,
+        amount_minor,
+        booked_on
     from named
     where parent_line_id = ''
-    group by bank_line_id, currency
 
 ),
 
@@ -280,6 +311,7 @@ detail_sets as (
         currency,
         statement_id,
         file_sequence,
+        min(booked_on) as booked_on,
         cast(sum(amount_minor) as bigint) as amount_minor
     from named
     where parent_line_id <> ''
@@ -287,7 +319,8 @@ detail_sets as (
 
 ),
 
-standing_details as (
+-- Of lines under one id of the bank, details are of the one that they sum to, rather of their own day.
+sets_of_entries as (
 
     select
         entries.line_id as parent_id,
@@ -296,17 +329,32 @@ standing_details as (
         detail_sets.statement_id,
         detail_sets.file_sequence,
         row_number() over (
-            partition by detail_sets.parent_line_id, detail_sets.currency
-            order by detail_sets.file_sequence desc nulls last, detail_sets.statement_id asc nulls last
-        ) as set_rank
+            partition by
+                detail_sets.parent_line_id, detail_sets.currency, detail_sets.statement_id, detail_sets.file_sequence
+            order by
+                case when entries.booked_on = detail_sets.booked_on then 0 else 1 end asc nulls last,
+                entries.line_id asc nulls last
+        ) as entry_rank
     from detail_sets
     inner join entries
         on
             detail_sets.parent_line_id = entries.bank_line_id
             and detail_sets.currency = entries.currency
             and detail_sets.amount_minor = entries.amount_minor
-    left join matched_before on entries.line_id = matched_before.line_id
-    where matched_before.line_id is null
+
+),
+
+standing_details as (
+
+    select
+        sets_of_entries.* exclude (entry_rank),
+        row_number() over (
+            partition by sets_of_entries.parent_id, sets_of_entries.currency
+            order by sets_of_entries.file_sequence desc nulls last, sets_of_entries.statement_id asc nulls last
+        ) as set_rank
+    from sets_of_entries
+    left join matched_before on sets_of_entries.parent_id = matched_before.line_id
+    where sets_of_entries.entry_rank = 1 and matched_before.line_id is null
 
 ),
 
