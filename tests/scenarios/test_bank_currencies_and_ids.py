@@ -72,6 +72,22 @@ def test_what_an_account_in_another_currency_says_counts_in_the_currency_of_the_
     ]
 
 
+def test_a_name_in_a_text_counts_whatever_its_case_unless_something_is_called_just_so(world: BankWorld) -> None:
+    """Banks write in capitals; where two batches differ by their case alone, the text names the one it says."""
+    for number, batch in enumerate(("b-1x", "B-2", "b-2"), start=1):
+        world.pay(f"po_{number}", 1000 * number, on=MON, batch=batch)
+    world.run(MON)
+    world.state(TUE, Line("R1", 1000, "BATCH B-1X"), Line("R2", 2000, "BATCH B-2"))
+    world.bank_day(TUE)
+    assert said(world) == [
+        "bank_text: R1 = po_1, 1000 USD",
+        "bank_text: R2 = po_2, 2000 USD",
+        "payout po_1: credited",
+        "payout po_2: credited",
+        "payout po_3: in_transit",
+    ]
+
+
 def test_an_id_that_was_made_for_a_line_and_one_that_the_bank_gave_are_two_lines(world: BankWorld) -> None:
     """The bank's references X, X/2 and X again, which is X/2 where nothing else is called so."""
     for number in (1, 2, 3):

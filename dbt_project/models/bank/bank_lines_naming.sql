@@ -138,16 +138,54 @@ names_of_payouts as (
 
 ),
 
-by_pattern as (
+names_as_written as (
 
     select distinct
         names.line_id,
         names.currency,
+        names.reference,
         names_of_payouts.name
     from names
     inner join names_of_payouts
         on names.provider = names_of_payouts.provider and names.reference = names_of_payouts.reference
     where names.reference <> ''
+
+),
+
+plain_names as (
+
+    select
+        provider,
+        name,
+        {{ plain_text('reference') }} as plain_reference
+    from names_of_payouts
+
+),
+
+-- Banks write texts in capitals and without marks: where nothing is called just so, the same words count.
+by_pattern as (
+
+    select
+        line_id,
+        currency,
+        name
+    from names_as_written
+
+    union
+
+    select
+        names.line_id,
+        names.currency,
+        plain_names.name
+    from names
+    inner join plain_names
+        on names.provider = plain_names.provider and {{ plain_text('names.reference') }} = plain_names.plain_reference
+    left join names_as_written
+        on
+            names.line_id = names_as_written.line_id
+            and names.currency = names_as_written.currency
+            and names.reference = names_as_written.reference
+    where names_as_written.line_id is null and trim(plain_names.plain_reference) <> ''
 
 ),
 
