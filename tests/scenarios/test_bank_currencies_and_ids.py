@@ -9,6 +9,8 @@ import pytest
 from tests.scenarios.bank_rows import Line, statement
 from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import MON, TUE, WED
+from zentra_pipeline import remedies
+from zentra_pipeline.closeout import period
 
 PATTERN = {"bank_reference_pattern": "BATCH ([A-Za-z0-9-]+)"}
 MAY_2 = datetime(2026, 5, 2, tzinfo=UTC)
@@ -127,3 +129,24 @@ def test_details_stand_for_their_line_also_where_the_bank_uses_its_reference_aga
         "payout po_2: credited",
         "payout po_3: credited",
     ]
+
+
+def test_a_month_is_not_signed_off_over_a_day_whose_statement_was_corrected_since(world: BankWorld) -> None:
+    """Tuesday was run, the bank sends it again without a line, and Wednesday's run is the first that reads that."""
+    world.pay("po_1", 10000, on=MON, batch="B1")
+    world.run(MON)
+    world.state(TUE, Line("R1", 10000, "BATCH B1"), Line("R2", 5, "interest"))
+    world.bank_day(TUE)
+    world.receive(statement(TUE, 0, [Line("R2", 5, "interest")]))
+    world.state(WED, opening=5)
+    world.bank_day(WED)
+
+    def outdated() -> list[str]:
+        found = period.seen(world.tenant, "2026-04", MAY_2).blockers()
+        return [remedies.command(each.remedy, "acme") for each in found if "restates" in each.explanation]
+
+    (command,) = outdated()
+    assert f"--ledger-window {TUE}" in command
+    world.bank_day(TUE)
+    assert outdated() == []
+    assert "payout po_1: in_transit" in said(world)

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from zentra_pipeline import canonical_json, identifiers
-from zentra_pipeline.closeout import blockers, calendar, merkle, shared_bundles
+from zentra_pipeline.closeout import blockers, calendar, merkle, restated_days, shared_bundles
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.calendar import WindowState
 from zentra_pipeline.closeout.candidate import bounds
@@ -190,7 +190,7 @@ class Month:
             )
             found.append(Blocker("newer_facts", where, f"{where} has to be made again: {why}", remedy))
         unread = [_unread_file(self, file) for file in _unread(self)]
-        return [*found, *unread, *_after_the_last_run(self)]
+        return [*found, *unread, *_restated(self), *_after_the_last_run(self)]
 
     def left(self) -> list[Blocker]:
         """What blocks it; once it is signed off, the facts that came since and are in no window."""
@@ -397,6 +397,20 @@ def _after_the_last_run(month: Month) -> Iterator[Blocker]:
             remedy = _to_run(month, provider, last, "run a window that sees them, and close it")
             explanation = f"{count:,} {what} of {provider} are of windows after its last run, {max(runs)}"
             yield Blocker("newer_facts", provider, explanation, remedy)
+
+
+def _restated(month: Month) -> Iterator[Blocker]:
+    """Days of bank accounts whose statement came again with other words, which that day has not read."""
+    runs = [
+        run
+        for run in month.runs.values()
+        if run.revision and run.ledger_window.startswith(month.period) and identifiers.account_of(run.provider)
+    ]
+    for run, file in restated_days.found(month.tenant, runs):
+        where = f"{run.provider} {run.ledger_window}"
+        explanation = f"{where} was made from a statement that bank statement file {file.file_id} restates"
+        remedy = _to_run(month, run.provider, date.fromisoformat(run.ledger_window), "run the day again, and close it")
+        yield Blocker("newer_facts", where, explanation, remedy)
 
 
 def _of_run(run: Run) -> dict[str, str]:
