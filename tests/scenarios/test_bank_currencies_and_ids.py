@@ -8,7 +8,7 @@ import pytest
 
 from tests.scenarios.bank_rows import Line, statement
 from tests.scenarios.bank_world import SCOPE, BankWorld
-from tests.scenarios.rows import MON, TUE, WED
+from tests.scenarios.rows import MON, TUE, WED, Row, post, settle, settlement_file
 from zentra_pipeline import remedies
 from zentra_pipeline.closeout import period
 
@@ -150,3 +150,29 @@ def test_a_month_is_not_signed_off_over_a_day_whose_statement_was_corrected_sinc
     world.bank_day(TUE)
     assert outdated() == []
     assert "payout po_1: in_transit" in said(world)
+
+
+def test_what_a_restatement_changes_or_takes_out_settled_what_the_run_has_read_of_it(world: BankWorld) -> None:
+    """The way to cash of a batch of two lines: restated, it is what it was until its window is run again."""
+
+    def rows(first: int, second: int) -> list[Row]:
+        lines = [
+            settle(name, f"pay-{name}", amount, on=MON, batch="B1") for name, amount in (("a", first), ("b", second))
+        ]
+        total = settle("po_1", "", -(first + second), on=MON, type="payout", batch="B1")
+        return [*(line for line in lines if line.values["gross_minor"]), total]
+
+    def story() -> list[tuple[str, int]]:
+        found = world.query("select line_id, settled_minor from cash_story order by all")
+        return [(row["line_id"], row["settled_minor"]) for row in found]
+
+    world.add(post("txn-a", "pay-a", 1000, on=MON), post("txn-b", "pay-b", 2000, on=MON))
+    world.add(*rows(1000, 2000))
+    world.run(MON)
+    world.state(TUE, Line("R1", 3000, "BATCH B1"))
+    world.bank_day(TUE)
+    assert story() == [("a", 1000), ("b", 2000)]
+    world.ingest("settlement", settlement_file(MON), rows(900, 0))
+    assert story() == [("a", 1000), ("b", 2000)]
+    world.run(MON)
+    assert story() == [("a", 900)]

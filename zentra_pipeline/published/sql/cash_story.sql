@@ -1,20 +1,69 @@
 -- Grain: a settled line and a bank line that credited the payout of its batch; without one while the cash has not come.
 -- Where several bank lines credited a payout, each has its share of what the line settled, by amount: the shares of a line add up to
 -- it, whatever is left over by cutting off is with the last. `payout_minor` is the whole payout on every row.
-with lines as (
+-- What a line settled is what the runs of its file have read of it last; its batch is the one that was named last. A line that a
+-- restatement took out settled nothing.
+with unread as (
+    select distinct
+        runs.provider,
+        unread_deliveries.file_sequence
+    from unread_deliveries
+    inner join runs on unread_deliveries.run_id = runs.run_id
+    inner join files
+        on
+            unread_deliveries.file_sequence = files.file_sequence
+            and runs.provider = files.provider
+            and runs.settlement_file = files.settlement_file
+),
+
+removed as (
+    select distinct
+        runs.provider,
+        runs.settlement_file,
+        restatements.line_id
+    from restatements
+    inner join runs on restatements.run_id = runs.run_id
+    where restatements.change_type = 'removed'
+),
+
+deliveries as (
+    select settlement_lines.*
+    from settlement_lines
+    left join unread
+        on settlement_lines.provider = unread.provider and settlement_lines.file_sequence = unread.file_sequence
+    left join removed
+        on
+            settlement_lines.provider = removed.provider
+            and settlement_lines.file_id = removed.settlement_file
+            and settlement_lines.line_id = removed.line_id
+    where unread.file_sequence is null and removed.line_id is null
+),
+
+batches as (
     select
         provider,
         line_id,
-        batch_id,
-        net_minor,
-        currency
+        batch_id
+    from deliveries
+    where coalesce(batch_id, '') <> ''
+    qualify row_number() over (partition by provider, line_id order by file_sequence desc, row_number desc) = 1
+),
+
+lines as (
+    select
+        newest.provider,
+        newest.line_id,
+        batches.batch_id,
+        newest.net_minor,
+        newest.currency
     from (
         select *
-        from settlement_lines
-        where line_type <> 'payout' and coalesce(batch_id, '') <> ''
+        from deliveries
+        where line_type <> 'payout'
         qualify row_number() over (partition by provider, line_id order by file_sequence desc, row_number desc) = 1
     ) as newest
-    where status = 'settled'
+    inner join batches on newest.provider = batches.provider and newest.line_id = batches.line_id
+    where newest.status = 'settled'
 ),
 
 movements as (
