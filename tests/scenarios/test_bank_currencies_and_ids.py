@@ -1,5 +1,6 @@
 """Payouts in another currency than their account, ids that bank and Zentra give alike, days that a bank corrects."""
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from tests.scenarios.bank_rows import Line, statement
 from tests.scenarios.bank_world import SCOPE, BankWorld
-from tests.scenarios.rows import MON, TUE, WED, Row, post, settle, settlement_file
+from tests.scenarios.rows import MON, THU, TUE, WED, Row, post, settle, settlement_file
 from zentra_pipeline import remedies
 from zentra_pipeline.closeout import period
 
@@ -72,6 +73,23 @@ def test_what_an_account_in_another_currency_says_counts_in_the_currency_of_the_
             "difference_minor": 0,
         }
     ]
+
+
+def test_each_part_of_a_payout_that_comes_back_is_an_event(world: BankWorld) -> None:
+    """30.00 of 100.00 on Wednesday, the rest on Thursday: two returns, each with what is back by then."""
+    world.pay("po_1", 10000, on=MON, batch="B1")
+    world.run(MON)
+    for day, *lines in (
+        (TUE, Line("R1", 10000, "BATCH B1")),
+        (WED, Line("R2", -3000, "RETURN BATCH B1")),
+        (THU, Line("R3", -7000, "RETURN BATCH B1")),
+    ):
+        world.state(day, *lines)
+        world.bank_day(day)
+    events = world.query("select event_type, data from events where event_type like '%payout%' order by position")
+    assert [
+        (row["event_type"].removeprefix("reconciliation."), json.loads(row["data"])["returned_minor"]) for row in events
+    ] == [("payout.credited", 0), ("payout.returned", 3000), ("payout.returned", 10000)]
 
 
 def test_a_name_in_a_text_counts_whatever_its_case_unless_something_is_called_just_so(world: BankWorld) -> None:

@@ -138,17 +138,23 @@ def facts_of(kind: RunKind) -> list[Fact]:
 
 
 def _payouts() -> Iterator[Fact]:
-    """What a run of a bank account is the first to say of a payout: credited by a match, taken back, overdue."""
+    """What a run of a bank account is the first to say of a payout: credited by a match, taken back, overdue.
+
+    A further part that comes back, or a provider's word after the bank's, is another fact.
+    """
     key = ("payout_provider", "payout_id", "currency")
     for event_type, condition, what in (
-        (types.PAYOUT_CREDITED, "status in ('credited', 'partially_credited')", ["coalesce(match_id, '')"]),
-        (types.PAYOUT_RETURNED, "status in ('returned', 'failed')", ["cast(returned_minor as varchar)", "status"]),
-        (types.PAYOUT_OVERDUE, "status = 'overdue'", []),
+        (types.PAYOUT_CREDITED, "status in ('credited', 'partially_credited')", {"match_id": "coalesce(match_id, '')"}),
+        (
+            types.PAYOUT_RETURNED,
+            "status in ('returned', 'failed')",
+            {"returned_minor": "cast(returned_minor as varchar)", "status": "status"},
+        ),
+        (types.PAYOUT_OVERDUE, "status = 'overdue'", {}),
     ):
-        same = [*key, *(("match_id",) if event_type == types.PAYOUT_CREDITED else ())]
         said = _rows("payout_states_earlier", condition)
-        new = _left_out(_rows("payout_states_now", condition), said, same)
-        yield Fact(event_type, "payout_id", [*key, *what], "about.actor", _PAYOUT, new, is_return=False)
+        new = _left_out(_rows("payout_states_now", condition), said, [*key, *what])
+        yield Fact(event_type, "payout_id", [*key, *what.values()], "about.actor", _PAYOUT, new, is_return=False)
 
 
 def _matches_made() -> Iterator[Fact]:
