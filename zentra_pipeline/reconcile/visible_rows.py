@@ -61,9 +61,8 @@ def write(
     _write_view(connection, "raw.quarantine", _quarantine(inputs, tenant_root))
     if whole:
         for table in staged_tables.TABLE_OF_KIND.values():
-            _write_view(
-                connection, f"raw.{table}", _rows(table, [one.source for one in staged if one.source.table == table])
-            )
+            rows = _rows(table, [one.source for one in staged if one.source.table == table])
+            _write_view(connection, f"raw.{table}", _standing(table, rows, inputs))
         for table in EARLIER_TABLES:
             _write_view(connection, f"earlier.{table}", _published(table, inputs.earlier))
         return
@@ -82,7 +81,8 @@ def write(
 
     related_rows.find(connection, tenant_root, past, live, waiting, inputs.profile.reference_normalizer, on_read)
     for table, rows in live.items():
-        _write_view(connection, f"raw.{table}", f"{rows} union all select * from related.{table}")
+        everything = f"{rows} union all select * from related.{table}"
+        _write_view(connection, f"raw.{table}", _standing(table, everything, inputs))
     for table in ("matches", "match_legs"):
         _write_view(connection, f"earlier.{table}", f"select * from related.{table}")
     _write_view(connection, "earlier.callback_states", f"select * from related.callback_states union {waiting}")
@@ -202,6 +202,28 @@ def _rows(table: str, sources: Sequence[Source], connection: duckdb.DuckDBPyConn
         by_file[source.moved_to].append(source)
     selects = [related_rows.staged_rows(found, connection) for found in by_file.values()]
     return " union all ".join(selects) or sql_text.empty(staged_tables.staged_columns(table))
+
+
+def _standing(table: str, rows: str, inputs: RunInputs) -> str:
+    """A select of these rows without lines that a restatement of another settlement file took out, as its run says.
+
+    What restates the run's own file is for its models to find out (int_restatements).
+    """
+    removed = [
+        f"select line_id, {sql_text.literal(run.settlement_file)} as file_id "
+        f"from {sql_text.parquet_scan([run.tables['restatements']], lake_files.columns_sql('restatements'))} "
+        "where change_type = 'removed'"
+        for run in inputs.earlier
+        if run.settlement_file != inputs.settlement_file
+        and "restatements" in run.tables
+        and run.rows.get("restatements", 1)
+    ]
+    if table != "settlement_lines" or not removed:
+        return rows
+    return (
+        f"select standing.* from ({rows}) as standing anti join ({' union all '.join(removed)}) as removed "
+        "on standing.file_id = removed.file_id and standing.line_id = removed.line_id"
+    )
 
 
 def _published(table: str, runs: Sequence[EarlierRun]) -> str:
