@@ -27,6 +27,11 @@ def said(world: BankWorld) -> list[str]:
     return [re.sub(r"/[0-9a-f]{12}\b", "/…", line) for line in world.bank_says()]
 
 
+def without_blanks(content: bytes) -> bytes:
+    """A statement whose blank references are none."""
+    return content.replace(b"<AcctSvcrRef></AcctSvcrRef>", b"").replace(b"<NtryRef></NtryRef>", b"")
+
+
 def test_what_an_account_in_another_currency_says_counts_in_the_currency_of_the_payout(world: BankWorld) -> None:
     """Charges in euros explain no dollars; what comes back in euros is returned by the dollars instructed."""
     world.pay("po_1", 10000, on=MON, batch="B1")
@@ -134,9 +139,7 @@ def test_details_stand_for_their_line_also_where_the_bank_uses_its_reference_aga
         world.pay(f"po_{number}", amount, on=MON, batch=f"B{number}")
     world.run(MON)
     parts = (Line("", 1000, "BATCH B1"), Line("", 2000, "BATCH B2"))
-    world.receive(
-        statement(TUE, 0, [Line("X", 3000, "two", details=parts)]).replace(b"<AcctSvcrRef></AcctSvcrRef>", b"")
-    )
+    world.receive(without_blanks(statement(TUE, 0, [Line("X", 3000, "two", details=parts)])))
     world.receive(statement(WED, 3000, [Line("X", 500, "BATCH B3")]))
     world.bank_day(WED)
     assert said(world) == [
@@ -147,6 +150,31 @@ def test_details_stand_for_their_line_also_where_the_bank_uses_its_reference_aga
         "payout po_2: credited",
         "payout po_3: credited",
     ]
+
+
+@pytest.mark.parametrize("interest", [False, True], ids=["in another order", "with a line before them"])
+def test_lines_of_a_statement_that_comes_again_are_those_that_were_read(world: BankWorld, interest: bool) -> None:
+    """A reference that the statement has twice, and lines without one, which go by their place in it."""
+    for number in (1, 2, 3, 4):
+        world.pay(f"po_{number}", 1000 * number, on=MON, batch=f"B{number}")
+    world.run(MON)
+    lines = [
+        *(Line("X", 1000, "BATCH B1"), Line("X", 2000, "BATCH B2")),
+        *(Line("", 3000, "BATCH B3"), Line("", 4000, "BATCH B4")),
+    ]
+    world.receive(without_blanks(statement(TUE, 0, lines)))
+    world.bank_day(TUE)
+    before = world.bank_says()
+    again = [Line("", 3000, "interest"), *lines] if interest else lines[::-1]
+    world.receive(without_blanks(statement(TUE, 0, again)))
+    world.bank_day(WED)
+    assert world.bank_says() == before
+    assert [line for line in before if line.startswith("payout")] == [f"payout po_{n}: credited" for n in (1, 2, 3, 4)]
+    (new,) = world.query(
+        "select rows_in - duplicates as rows, amount_in_minor - duplicates_minor as minor from conservation "
+        f"where provider = '{SCOPE}' and side = 'bank' and ledger_window = date '{WED}' and currency = 'USD'"
+    ) or [{"rows": 0, "minor": 0}]
+    assert new == ({"rows": 1, "minor": 3000} if interest else {"rows": 0, "minor": 0})
 
 
 def test_a_month_is_not_signed_off_over_a_day_whose_statement_was_corrected_since(world: BankWorld) -> None:

@@ -21,6 +21,12 @@ statements as (
 
 ),
 
+delivered as (
+
+    select * from {{ ref('bank_lines_delivered') }}
+
+),
+
 booked as (
 
     select
@@ -34,17 +40,15 @@ booked as (
                 coalesce(lines.text, ''), coalesce(lines.parent_line_id, '') = ''
             order by lines.bank_reference asc nulls last, lines.file_sequence asc nulls last, lines.row_number asc nulls last
         ) as ordinal
-    from {{ source('raw', 'bank_lines') }} as lines
-    inner join scope on 'bank:' || lines.account_id = scope.provider
+    from delivered as lines
+    cross join scope
     inner join statements
         on
             lines.bank = statements.bank
             and lines.statement_id = statements.statement_id
             and lines.currency = statements.currency
             and lines.file_sequence = statements.file_sequence
-    where
-        lines.status = 'booked' and lines.booked_on <= scope.ledger_window
-        and statements.duplicate_of_bank is null
+    where lines.booked_on <= scope.ledger_window and statements.duplicate_of_bank is null
 
 ),
 
@@ -161,7 +165,7 @@ read_before as (
             earlier.row_number as row_number
         )
     from current_lines
-    inner join {{ source('raw', 'bank_lines') }} as earlier
+    inner join delivered as earlier
         on
             current_lines.bank = earlier.bank
             and current_lines.statement_id = earlier.statement_id
@@ -171,7 +175,7 @@ read_before as (
             and current_lines.file_sequence > earlier.file_sequence
     inner join {{ source('bank', 'seen_files') }} as seen_files
         on earlier.file_sequence = seen_files.file_sequence and earlier.booked_on <= seen_files.ledger_window
-    where earlier.status = 'booked' and current_lines.said_on = earlier.booked_on
+    where current_lines.said_on = earlier.booked_on
 
 ),
 
@@ -192,11 +196,9 @@ first_seen as (
         lines.booked_on,
         lines.amount_minor,
         min(seen_files.run_sequence) as run_sequence
-    from {{ source('raw', 'bank_lines') }} as lines
-    inner join scope on 'bank:' || lines.account_id = scope.provider
+    from delivered as lines
     inner join {{ source('bank', 'seen_files') }} as seen_files
         on lines.file_sequence = seen_files.file_sequence and lines.booked_on <= seen_files.ledger_window
-    where lines.status = 'booked'
     group by lines.bank_line_id, lines.currency, lines.booked_on, lines.amount_minor
 
 ),
@@ -270,16 +272,25 @@ contents as (
 
 ),
 
+placed as (
+
+    select
+        wanted.*,
+        contents.place
+    from wanted
+    inner join contents on wanted.wanted_id = contents.wanted_id and wanted.content = contents.content
+
+),
+
 named as (
 
     select
-        wanted.* exclude (wanted_id, content, first_run),
+        * exclude (wanted_id, content, first_run, place),
         case
-            when contents.place = 1 then wanted.wanted_id
-            else wanted.wanted_id || '/' || left({{ sha256_hex('wanted.content') }}, 12)
+            when place = 1 then wanted_id
+            else wanted_id || '/' || left({{ sha256_hex('content') }}, 12)
         end as line_id
-    from wanted
-    inner join contents on wanted.wanted_id = contents.wanted_id and wanted.content = contents.content
+    from placed
 
 ),
 
