@@ -12,8 +12,7 @@ with scope as (
 
 booked as (
 
-    select
-        lines.* replace (coalesce(lines.parent_line_id, '') as parent_line_id)
+    select lines.* replace (coalesce(lines.parent_line_id, '') as parent_line_id)
     from {{ source('raw', 'bank_lines') }} as lines
     inner join scope on 'bank:' || lines.account_id = scope.provider
     where lines.status = 'booked'
