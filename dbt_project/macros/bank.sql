@@ -4,6 +4,17 @@
 {%- endmacro %}
 
 {#
+  What a bank line's text says in repeats of its statement: its length, as numbers in it may have been masked in between (privacy.yml).
+  Details, of which a repeat may have others, are known by all of it.
+#}
+{% macro text_in_repeats(line) -%}
+    case
+        when coalesce({{ line }}.parent_line_id, '') = '' then cast(length(coalesce({{ line }}.text, '')) as varchar)
+        else coalesce({{ line }}.text, '')
+    end
+{%- endmacro %}
+
+{#
   CTE `reached`: each name of `links` (name, linked) with `reference`, the first name that can be reached from it, link by
   link. Names that are linked are few: seven links in a row are followed.
 #}

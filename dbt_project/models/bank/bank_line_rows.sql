@@ -2,7 +2,8 @@
 -- `line_id` is the bank's; lines of other content under the same id, the bank having used it twice, have a number behind it, in the
 -- order in which runs saw them first; where the bank itself, or a detail, has that id by now, it is followed by a digest of what the
 -- line says.
--- A line of a repeated statement is the line that it repeats; a statement that another bank's profile has in a format of its own counts
+-- A line of a repeated statement is the line that it repeats: both have the same lines, so that it is found by day, amount and length
+-- of text, in one order. A statement that another bank's profile has in a format of its own counts
 -- once, as the first of them has it. What an intraday report or a notification says of a day that a
 -- statement covers gives way to the statement.
 -- A line that a report books on another day than the statement is that of the statement. Where a statement came again, a line of
@@ -37,8 +38,10 @@ booked as (
         row_number() over (
             partition by
                 lines.bank, lines.statement_id, lines.currency, lines.file_sequence, lines.booked_on, lines.amount_minor,
-                coalesce(lines.text, ''), coalesce(lines.parent_line_id, '') = ''
-            order by lines.bank_reference asc nulls last, lines.file_sequence asc nulls last, lines.row_number asc nulls last
+                {{ text_in_repeats('lines') }}, coalesce(lines.parent_line_id, '') = ''
+            order by
+                lines.bank_reference asc nulls last, coalesce(lines.text, '') asc nulls last, lines.file_sequence asc nulls last,
+                lines.row_number asc nulls last
         ) as ordinal
     from delivered as lines
     cross join scope
@@ -74,7 +77,7 @@ of_originals as (
             and booked.statement_type = originals.statement_type
             and booked.booked_on = originals.booked_on
             and booked.amount_minor = originals.amount_minor
-            and coalesce(booked.text, '') = coalesce(originals.text, '')
+            and {{ text_in_repeats('booked') }} = {{ text_in_repeats('originals') }}
             and (coalesce(booked.parent_line_id, '') = '') = (coalesce(originals.parent_line_id, '') = '')
             and booked.ordinal = originals.ordinal
 
