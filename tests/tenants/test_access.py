@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import time
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,14 +165,3 @@ def test_a_server_asks_the_store_once_a_request_and_opens_nothing(home: Home) ->
     assert len([text for text in asked if "FROM tokens" in text]) == 10
     assert len(asked) <= 30
     assert opened == []
-
-
-@pytest.mark.slow
-def test_a_server_knows_two_thousand_callers_a_second(home: Home) -> None:
-    bearer, _ = create(home)
-    with kept_connections():
-        access.authenticate(home, bearer, NOW)
-        started = time.process_time()  # of this process: the tests beside it do not count
-        for _ in range(2_000):
-            assert access.authenticate(home, bearer, NOW) is not None
-        assert time.process_time() - started < 1
