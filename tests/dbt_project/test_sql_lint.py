@@ -22,7 +22,19 @@ pytestmark = pytest.mark.xdist_group("built_project")
 FUNCTIONS = frozenset(
     {
         *("||", "+", "-", "*", "//", "%", "abs", "least", "greatest", "nullif"),
-        *("left", "length", "lpad", "regexp_replace", "reverse", "rtrim", "concat_ws", "strftime", "to_json", "sha256"),
+        *(
+            "left",
+            "length",
+            "lpad",
+            "regexp_replace",
+            "reverse",
+            "rtrim",
+            "substr",
+            "concat_ws",
+            "strftime",
+            "to_json",
+            "sha256",
+        ),
         *("sum", "min", "max", "count", "count_star", "arg_min", "arg_min_null", "arg_max", "bool_and", "string_agg"),
         *("lower", "trim", "replace", "strpos", "regexp_matches", "regexp_extract"),
         *("row_number", "dense_rank", "lag", "first_value"),
@@ -46,6 +58,7 @@ ENDINGS = (
     ("provider_event_id",),
     ("exception_id",),
     ("file_sequence", "row_number"),
+    ("content",),  # what a line says, one row each
     ("run_sequence",),
     ("explanation",),
     ("match_id",),

@@ -62,7 +62,7 @@ entries as (
         delivered_again.*,
         row_number() over (
             partition by bank, statement_id, currency, file_sequence, said
-            order by row_number asc nulls last
+            order by file_sequence asc nulls last, row_number asc nulls last
         ) as ordinal
     from delivered_again
     where parent_line_id = ''
@@ -143,7 +143,7 @@ details as (
         row_number() over (
             partition by
                 lines.bank, lines.statement_id, lines.currency, lines.file_sequence, named_entries.line_id, lines.said
-            order by lines.row_number asc nulls last
+            order by lines.file_sequence asc nulls last, lines.row_number asc nulls last
         ) as ordinal
     from delivered_again as lines
     inner join named_entries
