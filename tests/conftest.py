@@ -20,20 +20,8 @@ os.environ.setdefault("ZENTRA_THREADS", "1")
 
 # Files of these folders take longest, and a file goes to one worker as a whole: they come first.
 LONG = (
-    *(
-        "deploy",
-        "faults",
-        "simulation",
-        "sources",
-        "cases",
-        "properties",
-        "upkeep",
-        "scenarios",
-        "closeout",
-        "events",
-        "review",
-    ),
-    *("webhooks", "defs", "api", "reconcile", "queries", "dbt_project", "ingest", "published"),
+    *("deploy", "faults", "simulation", "sources", "cases", "properties", "upkeep", "scenarios", "closeout"),
+    *("events", "review", "webhooks", "defs", "api", "reconcile", "queries", "dbt_project", "ingest", "published"),
 )
 
 

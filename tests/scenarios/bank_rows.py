@@ -92,3 +92,8 @@ def _details(line: Line, currency: str) -> str:
         f"{_amount(line.amount, currency)}<CdtDbtInd>{sign}</CdtDbtInd>{instructed}"
         f"<RmtInf><Ustrd>{escape(line.text)}</Ustrd></RmtInf></TxDtls>"
     )
+
+
+def without_blanks(content: bytes) -> bytes:
+    """A statement whose bank gives lines without a reference no element for it."""
+    return content.replace(b"<NtryRef></NtryRef>", b"").replace(b"<AcctSvcrRef></AcctSvcrRef>", b"")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.bank_rows import Line, statement
+from tests.scenarios.bank_rows import Line, statement, without_blanks
 from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import MON, THU, TUE, WED, Row, post, settle, settlement_file
 from zentra_pipeline import remedies
@@ -25,11 +25,6 @@ def world(tmp_path: Path) -> BankWorld:
 def said(world: BankWorld) -> list[str]:
     """What is known of the account, digests of lines cut out."""
     return [re.sub(r"/[0-9a-f]{12}\b", "/…", line) for line in world.bank_says()]
-
-
-def without_blanks(content: bytes) -> bytes:
-    """A statement whose blank references are none."""
-    return content.replace(b"<AcctSvcrRef></AcctSvcrRef>", b"").replace(b"<NtryRef></NtryRef>", b"")
 
 
 def test_what_an_account_in_another_currency_says_counts_in_the_currency_of_the_payout(world: BankWorld) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.closeout.closed_world import copied
-from tests.scenarios.bank_rows import ACCOUNT, Line, statement
+from tests.scenarios.bank_rows import ACCOUNT, Line, statement, without_blanks
 from tests.scenarios.bank_world import SCOPE, BankWorld
 from tests.scenarios.rows import MON, THU, TUE, WED
 from zentra_pipeline.closeout import candidate as candidates
@@ -106,9 +106,9 @@ def test_a_repeated_statement_with_its_lines_in_another_order_repeats_them(world
 def test_a_repeated_statement_whose_numbers_were_masked_since_repeats_its_lines(world: BankWorld) -> None:
     """Without a reference of the bank a line is known by what it says: masked, it counted a second time."""
     lines = [Line("", 1000, "BATCH B1 FROM GB82WEST12345698765432"), Line("", 2000, "BATCH B2")]
-    world.receive(nameless(statement(TUE, 0, lines)))
+    world.receive(without_blanks(statement(TUE, 0, lines)))
     (world.paths.root / "privacy.yml").write_text("ibans: mask\n", encoding="utf-8")
-    world.receive(nameless(statement(TUE, 0, lines[::-1], statement_id="again")))
+    world.receive(without_blanks(statement(TUE, 0, lines[::-1], statement_id="again")))
     world.bank_day(TUE)
     assert booked(world) == [(f"{TUE} USD", 2, 3000)]
     assert [said for said in world.bank_says() if not said.startswith("payout")] == [
@@ -116,11 +116,6 @@ def test_a_repeated_statement_whose_numbers_were_masked_since_repeats_its_lines(
         f"bank_text: {TUE}#2 = po_2, 2000 USD",
         "duplicate_statement: again, 3000 USD",
     ]
-
-
-def nameless(content: bytes) -> bytes:
-    """A statement whose bank gives its lines no references."""
-    return content.replace(b"<NtryRef></NtryRef>", b"").replace(b"<AcctSvcrRef></AcctSvcrRef>", b"")
 
 
 def test_a_repeat_that_comes_after_the_seal_is_the_repeat_whatever_it_is_called(world: BankWorld) -> None:
