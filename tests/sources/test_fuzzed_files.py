@@ -31,7 +31,7 @@ from zentra_pipeline.sources.reading import frames
 from zentra_pipeline.sources.registry import ControlledReader, formats_of, reader_of
 
 SHORT_ROUNDS = 12
-SLOW_SECONDS = 60
+SLOW_SECONDS = 20
 LONGEST_SECONDS = 10
 MEMORY_BYTES = 200 * 1024 * 1024  # beside the 55 MiB of a process that only has the reader: 256 MiB in all
 LARGEST_BYTES = 8 * 1024 * 1024
@@ -289,8 +289,8 @@ def test_mutations_are_the_same_for_the_same_number() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SEEDS))
-def test_a_minute_of_mutations_finds_nothing_within_its_memory(name: str, tmp_path: Path) -> None:
-    """In a process of its own: a minute of its processor time, and what memory grows by while it reads."""
+def test_many_mutations_find_nothing_within_their_memory(name: str, tmp_path: Path) -> None:
+    """In a process of its own: so many seconds of its processor time, and what memory grows by while it reads."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.sources.test_fuzzed_files", name, str(tmp_path), str(SLOW_SECONDS)],
         capture_output=True,
@@ -300,7 +300,7 @@ def test_a_minute_of_mutations_finds_nothing_within_its_memory(name: str, tmp_pa
     )
     assert ran.returncode == 0, ran.stderr[-2_000:]
     rounds, grown = map(int, ran.stdout.split())
-    assert rounds > 100
+    assert rounds > 30
     assert grown < MEMORY_BYTES, f"{grown:,} bytes"
 
 
