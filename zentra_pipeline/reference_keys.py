@@ -20,7 +20,7 @@ _DISTINCT: Final = """
 """
 
 
-def write_keys(connection: duckdb.DuckDBPyConnection, normalizer: str) -> None:
+def write_reference_keys(connection: duckdb.DuckDBPyConnection, normalizer: str) -> None:
     """Fill `run.reference_keys` (reference, normalized_reference); '' means that nothing of the reference is left."""
     connection.execute(f"create table run.reference_keys ({COLUMNS})")
     write_normalized(connection, "run.reference_keys", _DISTINCT, normalizer)

@@ -39,6 +39,11 @@ def test_filters_leave_the_rest_out(api: Api) -> None:
     assert of_run == analyst.items(f"/reconciliation/runs/{run_id}/exceptions")
     assert analyst.items("/reconciliation/exceptions", owner="nobody") == []
     everything = analyst.items("/reconciliation/exceptions")
+    by_provider = {run["id"]: run["provider"] for run in analyst.items("/reconciliation/runs")}
+    provider = by_provider[everything[0]["run_id"]]
+    of_provider = [row for row in everything if by_provider[row["run_id"]] == provider]
+    assert analyst.items("/reconciliation/exceptions", provider=provider) == of_provider
+    assert analyst.items("/reconciliation/exceptions", provider="nobody") == []
     for column in ("subject_id", "provider_reference"):
         wanted = next(row[column] for row in everything if row[column])
         about = [row for row in everything if wanted in (row["subject_id"], row["provider_reference"])]
@@ -53,7 +58,7 @@ def test_a_name_that_is_not_known_is_answered_with_those_that_are(api: Api) -> N
     filtered = operator.get("/reconciliation/exceptions", type="fee_variance")
     (found,) = filtered.json()["errors"]
     assert (filtered.status_code, found["in"], found["name"]) == (422, "query", "type")
-    known = "run_id, status, exception_type, owner, lane, reference, overdue, as_of, after, limit"
+    known = "run_id, provider, status, exception_type, owner, lane, reference, overdue, as_of, after, limit"
     assert found["reason"] == f"not a known name; use one of {known}"
     decided = decide(operator, "exc_1", action="comment", comment="ours")
     (found,) = decided.json()["errors"]

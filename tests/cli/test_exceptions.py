@@ -62,6 +62,8 @@ def test_every_filter_narrows_the_list(acme: Zentra, run_id: str) -> None:
     assert listed(acme, "--status", "resolved") == []
     assert listed(acme, "--run", run_id, "--status", "open") == [SECOND, FIRST]
     assert listed(acme, "--run", "run_none") == []
+    assert listed(acme, "--provider", "rail") == [SECOND, FIRST]
+    assert listed(acme, "--provider", "another") == []
     assert listed(acme, "--reference", "pay_1") == [SECOND, FIRST]
     assert listed(acme, "--reference", "L1") == [FIRST]
     assert listed(acme, "--reference", "L1", "--owner", "finance_ops") == []

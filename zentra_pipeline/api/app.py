@@ -31,7 +31,7 @@ from zentra_pipeline.api import (
     metrics,
     periods,
     problems,
-    queries,
+    query_string,
     run_results,
     runs,
     runtime,
@@ -75,7 +75,7 @@ _ROUTERS = (
     metrics,
 )
 
-_open = APIRouter(tags=["server"], dependencies=[Depends(queries.require_once)])
+_open = APIRouter(tags=["server"], dependencies=[Depends(query_string.require_once)])
 
 
 class Health(BaseModel):

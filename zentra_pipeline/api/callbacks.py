@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zentra_pipeline import identifiers
-from zentra_pipeline.api import bodies, problems, queries, strict_json
+from zentra_pipeline.api import bodies, problems, query_string, strict_json
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import SECURITY, deliverer
 from zentra_pipeline.api.service import Service
@@ -94,7 +94,7 @@ async def deliver(request: Request, provider: str) -> Response:
     serving = request.app.state.service
     assert isinstance(serving, Service)
     caller = deliverer(serving, request.headers)
-    await queries.require_once(request)
+    await query_string.require_once(request)
     identifiers.provider_id(provider)
     now = serving.now()
     callback_format = serving.callback_formats.of(caller.tenant, provider)

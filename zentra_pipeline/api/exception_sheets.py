@@ -62,7 +62,7 @@ def sheet(caller: Reader, serving: Serving, query: Annotated[SheetQuery, Query()
     Fill in `action` and `reason` for those you decide on, and send the sheet to `/exceptions/decisions`.
     """
     clocks = query.clocks(caller, serving.now())
-    content = sheets.queue(caller.tenant, clocks, query.conditions(clocks))
+    content = sheets.as_csv(caller.tenant, clocks, query.conditions(clocks))
     headers = {"Content-Disposition": 'attachment; filename="exceptions.csv"'}
     return Response(content, headers=headers, media_type="text/csv; charset=utf-8; header=present")
 

@@ -20,8 +20,7 @@ from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.api.words import one_of, word
 from zentra_pipeline.contracts.contract import TEXT_LIMIT
-from zentra_pipeline.decisions import exception_state as review
-from zentra_pipeline.decisions import manual_match
+from zentra_pipeline.decisions import exception_state, manual_match
 from zentra_pipeline.decisions.exception_state import ExceptionState
 from zentra_pipeline.decisions.policy import ROLE_ACTIONS
 from zentra_pipeline.desk import deciding
@@ -103,7 +102,14 @@ DETAIL_ANSWER: Final = {
 }
 
 
-_COLUMNS: Final = ("run_id", "status", "exception_type", "owner", "lane")
+_COLUMNS: Final = {
+    "run_id": "run_id",
+    "provider": "run_provider",
+    "status": "status",
+    "exception_type": "exception_type",
+    "owner": "owner",
+    "lane": "lane",
+}
 
 
 def _instant(value: str | None) -> str | None:
@@ -117,6 +123,9 @@ class ExceptionFilter(BaseModel):
     """Which exceptions."""
 
     run_id: Annotated[str | None, Field(max_length=64, description="Only those this run opened.")] = None
+    provider: Annotated[
+        str | None, Field(max_length=256, description="Only those of this provider's, or bank account's, runs.")
+    ] = None
     status: Annotated[str | None, *word("exception_status")] = None
     exception_type: Annotated[str | None, *word("exception_type")] = None
     owner: Annotated[str | None, Field(max_length=256)] = None
@@ -145,7 +154,8 @@ class ExceptionFilter(BaseModel):
 
     def conditions(self, clocks: Clocks) -> dict[str, Any]:
         """What has to hold, in SQL, and the value in it."""
-        given = {f"{name} = ?": getattr(self, name) for name in _COLUMNS if getattr(self, name) is not None}
+        wanted = {column: getattr(self, name) for name, column in _COLUMNS.items()}
+        given = {f"{column} = ?": value for column, value in wanted.items() if value is not None}
         if self.reference is not None:
             given[IS_ABOUT] = self.reference
         if self.overdue is not None:
@@ -160,10 +170,12 @@ class ExceptionQuery(PageQuery, ExceptionFilter):
 class NewDecision(StrictModel):
     """What is decided about an exception."""
 
-    action: Annotated[str, *one_of(review.ACTIONS)]
-    reason: str | None = Field(default=None, max_length=review.MAX_REASON)
-    owner: str | None = Field(default=None, min_length=1, max_length=review.MAX_NAME, description="For assign only.")
-    resolution: Annotated[str | None, *one_of(review.personal_resolutions())] = None
+    action: Annotated[str, *one_of(exception_state.ACTIONS)]
+    reason: str | None = Field(default=None, max_length=exception_state.MAX_REASON)
+    owner: str | None = Field(
+        default=None, min_length=1, max_length=exception_state.MAX_NAME, description="For assign only."
+    )
+    resolution: Annotated[str | None, *one_of(exception_state.personal_resolutions())] = None
     settlement_lines: _Items = Field(
         default=[], max_length=manual_match.MAX_ITEMS, description="Lines, for match and split."
     )
@@ -318,13 +330,15 @@ def detail(caller: Caller, serving: Service, exception_id: str) -> dict[str, Any
         log = decision_store.listed(connection, [exception_id])
         published = [dict(zip(answer.columns, values, strict=True)) for values in answer.rows]
         waiting = approvals.of_exceptions(caller, connection, published)
-    state = review.seen(review.fold(log, ExceptionState(exception_id)), row["status"], row["resolution"])
+    state = exception_state.seen(
+        exception_state.fold(log, ExceptionState(exception_id)), row["status"], row["resolution"]
+    )
     kind = vocabulary.exception_type(row["exception_type"])
     return row | {
         "title": kind.title,
         "remedy": kind.remedy,
         "version": state.decisions,
-        "possible": list(review.possible(state)),
+        "possible": list(exception_state.possible(state)),
         "proposed_resolution": state.proposed_resolution,
         "proposed_by": state.proposed_by,
         "pending_approval": waiting.get(exception_id),

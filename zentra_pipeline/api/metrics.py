@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from zentra_pipeline.api import queries
+from zentra_pipeline.api import query_string
 from zentra_pipeline.api.security import Reader
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
@@ -20,7 +20,7 @@ from zentra_pipeline.desk import metrics
 from zentra_pipeline.desk.metrics import Gauge
 from zentra_pipeline.tenants import tenancy
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(queries.require_once)])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(query_string.require_once)])
 
 
 class _Figures(Collector):

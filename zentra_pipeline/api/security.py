@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 
 from zentra_pipeline import logs
 from zentra_pipeline.actors import Origin
-from zentra_pipeline.api import audit, queries
+from zentra_pipeline.api import audit, query_string
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.decisions.policy import DELEGATES, load_policy
@@ -148,7 +148,7 @@ def _unauthenticated(challenge: str, detail: str) -> ProblemError:
 def _who_may(action: str) -> Callable[..., Any]:
     async def checked(request: Request, caller: Annotated[Caller, Depends(_identify)]) -> Caller:
         caller.require(action)
-        await queries.require_once(request)
+        await query_string.require_once(request)
         return caller
 
     return checked

@@ -39,19 +39,19 @@ def command(file: Path, tenant: "Tenant", actor: str, as_json: bool) -> None:
     from zentra_pipeline.review import record
 
     rows = sheets.read(_content(file, sheets.MOST_BYTES))
-    verdicts = []
-    for verdict in sheets.decide(
+    results = []
+    for result in sheets.decide(
         tenant, rows, actor=actor, role=record.LOCAL_ROLE, origin=command_line(), now=lambda: datetime.now(UTC)
     ):
-        verdicts.append(verdict)
+        results.append(result)
         if not as_json:
-            printing.say(_described(verdict))
-    outcome = sheets.outcome(verdicts)
+            printing.say(_described(result))
+    outcome = sheets.outcome(results)
     if as_json:
         printing.print_json(outcome)
     else:
         printing.note(f"{printing.counted(outcome['accepted'], 'row')} accepted, {outcome['refused']:,} refused")
-    refusals = [verdict.error for verdict in verdicts if verdict.error is not None]
+    refusals = [result.error for result in results if result.error is not None]
     if refusals:
         is_fault = any(error.exit_code == ZentraError.exit_code for error in refusals)
         raise click.exceptions.Exit(ZentraError.exit_code if is_fault else RefusedError.exit_code)
@@ -65,7 +65,7 @@ def _content(file: Path, most: int) -> bytes:
         return stream.read(most + 1)
 
 
-def _described(verdict: "RowResult") -> str:
-    """A verdict in words: `row 2  exc_1a2b  refused: exception exc_1a2b is at version 3, not 1: …`."""
-    said = "accepted" if verdict.error is None else f"refused: {verdict.error}"
-    return f"row {verdict.row}  {verdict.exception_id}  {said}"
+def _described(result: "RowResult") -> str:
+    """A result in words: `row 2  exc_1a2b  refused: exception exc_1a2b is at version 3, not 1: …`."""
+    said = "accepted" if result.error is None else f"refused: {result.error}"
+    return f"row {result.row}  {result.exception_id}  {said}"

@@ -57,6 +57,7 @@ def _word(vocabulary: str) -> Callable[[str], str]:
 @click.option(
     "--run", "run_id", metavar="ID", callback=options.checked(options.record_id), help="Only those this run opened."
 )
+@click.option("--provider", "run_provider", metavar="P", help="Only those of this provider's, or bank account's, runs.")
 @click.option("--status", metavar="S", callback=options.checked(_word("exception_status")), help="Only in this status.")
 @click.option(
     "--type",
@@ -126,7 +127,7 @@ def list_exceptions(
     if form == "csv" and not as_json:
         from zentra_pipeline.desk import sheets
 
-        printing.write_bytes(sheets.queue(tenant, clocks, given))
+        printing.write_bytes(sheets.as_csv(tenant, clocks, given))
         return
     condition = " AND ".join(given) or "true"
     result = lake.query(

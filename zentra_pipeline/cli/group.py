@@ -24,7 +24,7 @@ COMMANDS = {
     "verify": "Check sealed bundles offline, against pinned keys.",
     "keys": "Make, rotate and hand out the keys that sign closeouts.",
     "events": "Print the reconciliation.* events of a tenant in the order of the log.",
-    "notices": "Tell people what their lane has open or overdue, by chat or mail.",
+    "notices": "Notify operators of what their lane has open or overdue, by chat or mail.",
     "webhooks": "Send events to endpoints, list attempts, send again.",
     "story": "Show the timeline of one payment.",
     "close": "Close a run: prepare, approve and seal its evidence.",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group("notices")
 def command() -> None:
-    """Tell people what their lane has open or overdue, by chat or mail."""
+    """Notify operators of what their lane has open or overdue, by chat or mail."""
 
 
 _kind = click.argument("kind", metavar="digest|escalation", type=click.Choice(("digest", "escalation")))

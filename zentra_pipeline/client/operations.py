@@ -140,6 +140,7 @@ def list_exceptions(
     session: Session,
     *,
     run_id: str | None = None,
+    provider: str | None = None,
     status: str | None = None,
     exception_type: str | None = None,
     owner: str | None = None,
@@ -154,8 +155,8 @@ def list_exceptions(
 
     `reference` is a provider reference, or the id of a line, transaction or callback event that they are about.
     """
-    wanted = {"run_id": run_id, "status": status, "exception_type": exception_type, "owner": owner, "lane": lane}
-    wanted |= {"reference": reference}
+    wanted = {"run_id": run_id, "provider": provider, "status": status, "exception_type": exception_type}
+    wanted |= {"owner": owner, "lane": lane, "reference": reference}
     wanted |= {"overdue": None if overdue is None else str(overdue).lower(), "as_of": instant(as_of)}
     return listing(session, _EXCEPTIONS, ExceptionRow, wanted | {"limit": page_size}, after)
 

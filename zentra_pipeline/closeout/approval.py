@@ -26,7 +26,7 @@ from typing import Any, Final
 from zentra_pipeline import canonical_json
 from zentra_pipeline.closeout.blockers import QUARANTINE_ACCEPTED
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
-from zentra_pipeline.decisions import exception_state as review
+from zentra_pipeline.decisions import exception_state
 from zentra_pipeline.decisions.policy import Policy
 from zentra_pipeline.review.approvals import DETAIL
 from zentra_pipeline.store.closeouts import Closeout
@@ -109,7 +109,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _accepted(opened: CloseoutTables) -> list[dict[str, Any]]:
     """Exceptions that operators ended, with who did and why; what a run resolved by itself is no acceptance."""
-    states = review.states(opened.decisions)
+    states = exception_state.states(opened.decisions)
     rows = opened.rows(
         "select exception_id, exception_type, subject_type, subject_id, currency, amount_minor, difference_minor, "
         "resolution from exceptions where status = 'resolved' order by exception_id"

@@ -19,9 +19,9 @@ from zentra_pipeline.console import (
     api_docs,
     approvals,
     closeouts,
+    exception_list,
     exception_page,
     periods,
-    queue,
     rendering,
     runs,
     sign_in,
@@ -38,7 +38,7 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-PAGES: Final = (sign_in, approvals, queue, exception_page, runs, closeouts, periods)
+PAGES: Final = (sign_in, approvals, exception_list, exception_page, runs, closeouts, periods)
 
 
 def add_console(app: FastAPI) -> FastAPI:

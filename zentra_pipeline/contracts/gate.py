@@ -1,4 +1,4 @@
-"""The gate between read and staged: which rows of a frame get in, typed, and which do not and why.
+"""The gate between read and staged: which rows of a frame are accepted, typed, and which are not and why.
 
 Does not belong here: reading bytes, writing files, lineage of the file.
 """

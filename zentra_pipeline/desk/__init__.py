@@ -1,1 +1,1 @@
-"""What operators do at any surface: decide and work through sheets, then see the run made again. No surface is here."""
+"""What every surface offers operators: deciding, sheets, lists, figures, files to take along. No surface is here."""

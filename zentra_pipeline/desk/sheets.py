@@ -68,23 +68,23 @@ class RowResult:
     error: ZentraError | None
 
 
-def queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any], separator: str = ",") -> bytes:
+def as_csv(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any], separator: str = ",") -> bytes:
     """The exceptions for which these hold (SQL → the value in it) as CSV, those due first at the top.
 
     Text that a spreadsheet would take for a formula has a leading apostrophe. With semicolons a byte order mark comes
     first, as spreadsheets of the countries that use them expect.
     """
-    columns, rows = _queue(tenant, clocks, conditions)
+    columns, rows = _listed(tenant, clocks, conditions)
     mark = "" if separator == "," else "\ufeff"
     return (mark + "".join(csv_lines(columns, rows, separator))).encode("utf-8", "backslashreplace")
 
 
-def queue_workbook(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> bytes:
+def as_workbook(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> bytes:
     """The same as the one sheet of an Excel workbook; text is written as text and never becomes a formula."""
-    return sheet_workbook.written("exceptions", *_queue(tenant, clocks, conditions))
+    return sheet_workbook.written("exceptions", *_listed(tenant, clocks, conditions))
 
 
-def _queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
+def _listed(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
     wanted = " AND ".join(conditions) or "true"
     found = lake.query(
         tenant.paths,
@@ -106,7 +106,7 @@ def _queue(tenant: Tenant, clocks: Clocks, conditions: Mapping[str, Any]) -> tup
 def read(content: bytes) -> list[Row]:
     """The rows of a sheet that decide: CSV whose header is separated by commas, semicolons or tabs, or a workbook.
 
-    In one that came from `queue` rows without an action are skipped, and so is what they show: owner counts with
+    In one that came from `as_csv` rows without an action are skipped, and so is what they show: owner counts with
     assign alone, resolution with resolve alone. Raises NotASheetError and SheetTooLargeError.
     """
     if len(content) > MOST_BYTES:

@@ -1,6 +1,6 @@
 """Staged files: typed rows and quarantined rows as Parquet, written under a temporary name and put in place together.
 
-Does not belong here: deciding which rows get in, or recording that a file exists (the operational store does).
+Does not belong here: deciding which rows are accepted, or recording that a file exists (the operational store does).
 """
 
 from collections.abc import Iterator, Mapping

@@ -90,15 +90,15 @@ def _bank_side(paths: TenantPaths, connection: Connection, run: run_store.Run, a
     and the terms that they judged them by.
     """
     sources, terms = [], []
-    former = _former_terms(connection, run)
+    previous = _previous_terms(connection, run)
     for provider in sorted({known.provider for known in run_store.list_runs(connection)} | _with_profiles(paths)):
         if identifiers.account_of(provider) is not None:
             continue
         profile = load_profile(paths, provider)
         is_named = account in profile.payout_account.values()
-        if not is_named and provider not in former:
+        if not is_named and provider not in previous:
             continue
-        before, judged = former.get(provider, (None, frozenset()))
+        before, judged = previous.get(provider, (None, frozenset()))
         terms.append(before if before is not None and not is_named else terms_of(provider, profile))
         for known in run_store.list_runs(connection, provider):
             if not known.is_published or known.ledger_window > run.ledger_window:
@@ -111,7 +111,7 @@ def _bank_side(paths: TenantPaths, connection: Connection, run: run_store.Run, a
     return BankSide(account, tuple(sources), tuple(terms))
 
 
-def _former_terms(connection: Connection, run: run_store.Run) -> dict[str, tuple[PayoutTerms, frozenset[str]]]:
+def _previous_terms(connection: Connection, run: run_store.Run) -> dict[str, tuple[PayoutTerms, frozenset[str]]]:
     """By provider the terms that runs of the account took last, this one too, and the runs whose payouts they took."""
     found: dict[str, tuple[PayoutTerms, frozenset[str]]] = {}
     for known in [*run_store.earlier_runs(connection, run), *([run] if run.revision else [])]:

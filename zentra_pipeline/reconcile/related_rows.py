@@ -61,7 +61,7 @@ def find(
     _create(connection)
     if not past:
         return
-    write_keys(past, tenant_root, normalizer, on_read)
+    write_key_files(past, tenant_root, normalizer, on_read)
     fetched = FetchedRows(connection, tenant_root, normalizer)
     _register(connection, tenant_root, past, normalizer, fetched)
     key_files = sorted({row_keys.key_file(tenant_root, source.path, normalizer) for source in past})
@@ -74,7 +74,7 @@ def find(
     fetched.keep()
 
 
-def write_keys(sources: Sequence[Source], tenant_root: Path, normalizer: str, on_read: OnRead) -> None:
+def write_key_files(sources: Sequence[Source], tenant_root: Path, normalizer: str, on_read: OnRead) -> None:
     """Write the key files that these sources lack; `on_read` hears of the files that are read for it."""
     by_path = {source.path: source for source in sources}
     missing = row_keys.missing(tenant_root, by_path, normalizer)

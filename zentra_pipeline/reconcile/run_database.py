@@ -74,7 +74,7 @@ def run_database(
                 if keep:  # who looks into it with dbt's own commands builds what is of the bank as well
                     bank_rows.write_nothing(connection)
             _write_payout_terms(connection, inputs)
-            reference_keys.write_keys(connection, inputs.profile.reference_normalizer)
+            reference_keys.write_reference_keys(connection, inputs.profile.reference_normalizer)
             yield connection
     finally:
         if not keep:

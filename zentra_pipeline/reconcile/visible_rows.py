@@ -109,7 +109,7 @@ def reads_everything(inputs: RunInputs) -> bool:
     return inputs.reads_whole_history or any(run.clearing_accounts != accounts for run in inputs.earlier)
 
 
-def write_keys(inputs: RunInputs, tables: Mapping[str, Path], tenant_root: Path, check: Check = unchecked) -> None:
+def write_key_files(inputs: RunInputs, tables: Mapping[str, Path], tenant_root: Path, check: Check = unchecked) -> None:
     """Write the key files of what the run has read and published, for the runs that follow.
 
     Those that cannot be written now (no space, a file that is not what ingest wrote) are written by the run that needs
@@ -124,7 +124,7 @@ def write_keys(inputs: RunInputs, tables: Mapping[str, Path], tenant_root: Path,
 
     with suppress(OSError, duckdb.Error, DamagedFilesError):
         sources = [*(one.source for one in staged), *made]
-        related_rows.write_keys(sources, tenant_root, inputs.profile.reference_normalizer, on_read)
+        related_rows.write_key_files(sources, tenant_root, inputs.profile.reference_normalizer, on_read)
 
 
 def _staged(inputs: RunInputs, tenant_root: Path) -> Iterator[_StagedSource]:

@@ -169,7 +169,7 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
     lake.refresh(tenant.paths)
     if known is None:
         published = {name: tenant.paths.root / table.path for name, table in tables.items()}
-        visible_rows.write_keys(inputs, published, tenant.paths.root, check)
+        visible_rows.write_key_files(inputs, published, tenant.paths.root, check)
     return WindowResult(run, run.revision > published_before, tables, nodes, _quarantined_rows(inputs))
 
 

@@ -21,7 +21,8 @@ from zentra_pipeline.sources import adyen_events, record_refusals
 from zentra_pipeline.sources.csv_grammar import csv_frames
 from zentra_pipeline.sources.file_refusals import refuse_other_forms, start_of
 from zentra_pipeline.sources.header_refusals import Expected, check_columns, refuse_other_headers
-from zentra_pipeline.sources.statement import Statement, refuse_what_does_not_tie
+from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.total_refusals import refuse_wrong_totals
 
 FORMAT = "adyen"
 REQUIRED = (
@@ -108,7 +109,7 @@ def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFram
     InputRejectedError with the figures when a batch does not add up to 0: the file is read twice, to know it first.
     """
     name = name or path.name
-    refuse_what_does_not_tie(statements(path, name), name)
+    refuse_wrong_totals(statements(path, name), name)
     repeats: Counter[str] = Counter()
     for frame in csv_frames(path, name):
         yield _settlement_lines(frame, repeats)

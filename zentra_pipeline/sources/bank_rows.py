@@ -22,7 +22,8 @@ from zentra_pipeline.contracts.contract import TEXT_LIMIT
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources.bank_reading import BankReading
 from zentra_pipeline.sources.bank_statements import LineIds
-from zentra_pipeline.sources.statement import Entry, Head, Statement, refuse_what_does_not_tie
+from zentra_pipeline.sources.statement import Entry, Head, Statement
+from zentra_pipeline.sources.total_refusals import refuse_wrong_totals
 
 _FRAME_ROWS: Final = 8_192
 _SHOWN: Final = 60
@@ -79,7 +80,7 @@ def frames(parts: Iterable[object], name: str, reading: BankReading) -> Iterator
         if len(rows.held) >= _FRAME_ROWS:
             yield rows.frame()
             has_yielded = True
-    refuse_what_does_not_tie(refused, name)
+    refuse_wrong_totals(refused, name)
     if rows.held or not has_yielded:
         yield rows.frame()
 

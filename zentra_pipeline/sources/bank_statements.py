@@ -14,7 +14,8 @@ import polars as pl
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import settlement_lines
 from zentra_pipeline.errors import InputRejectedError, ZentraError
-from zentra_pipeline.sources.statement import Entry, Statement, refuse_what_does_not_tie
+from zentra_pipeline.sources.statement import Entry, Statement
+from zentra_pipeline.sources.total_refusals import refuse_wrong_totals
 
 _FRAME_ROWS = 8_192
 _AMOUNT = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?", re.ASCII)
@@ -57,7 +58,7 @@ def settlement_frames(parts: Iterator[Part], name: str) -> Iterator[pl.DataFrame
         if len(rows) == _FRAME_ROWS:
             yield _frame(rows, name)
             rows, has_yielded = [], True
-    refuse_what_does_not_tie(refused, name)
+    refuse_wrong_totals(refused, name)
     if rows or not has_yielded:
         yield _frame(rows, name)
 

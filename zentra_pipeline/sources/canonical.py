@@ -1,6 +1,6 @@
 """The canonical reader: CSV, JSON Lines or Parquet with the columns of contract §2, in frames the gate can judge.
 
-Does not belong here: the grammars of the three forms, and which rows get in.
+Does not belong here: the grammars of the three forms, and which rows are accepted.
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence

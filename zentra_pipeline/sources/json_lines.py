@@ -1,4 +1,4 @@
-"""JSON Lines: one strict JSON object a line, its values kept as written. Which rows get in does not belong here.
+"""JSON Lines: one strict JSON object a line, its values kept as written. Which rows are accepted does not belong here.
 
 Most lines of a file have one shape: the same keys in the same order, values without escapes. Where all lines of a chunk
 are written alike, they are cut at their quotes (json_cuts). Otherwise a shape is one anchored regular expression that

@@ -1,4 +1,4 @@
-"""Parquet: amounts BIGINT, instants TIMESTAMPTZ or text, the rest text. Which rows get in does not belong here."""
+"""Parquet: amounts BIGINT, instants TIMESTAMPTZ or text, the rest text. Accepting rows does not belong here."""
 
 import json
 from collections.abc import Callable, Iterator

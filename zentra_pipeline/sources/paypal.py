@@ -22,7 +22,8 @@ from zentra_pipeline.contracts.contract import Contract
 from zentra_pipeline.errors import ZentraError
 from zentra_pipeline.sources import paypal_events
 from zentra_pipeline.sources.paypal_records import REQUIRED, BodyRow, Section, body_rows
-from zentra_pipeline.sources.statement import Statement, refuse_what_does_not_tie
+from zentra_pipeline.sources.statement import Statement
+from zentra_pipeline.sources.total_refusals import refuse_wrong_totals
 
 FORMAT = "paypal"
 COLUMN_NAMES = {
@@ -97,7 +98,7 @@ def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFram
     InputRejectedError with the figures when a section's footer is not what its rows come to: the file is read twice.
     """
     name = name or path.name
-    refuse_what_does_not_tie(statements(path, name), name)
+    refuse_wrong_totals(statements(path, name), name)
     lines: list[Line] = []
     conversion: str | None = None
     for row in body_rows(path, name):

@@ -3,13 +3,8 @@
 Does not belong here: adding a format's rows up (its reader does), printing (cli).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from zentra_pipeline.errors import InputRejectedError
-
-_NAMED = 20
-_SAID = 1_000
 
 
 @dataclass(eq=False)
@@ -72,11 +67,3 @@ class Statement:
     ties: bool | None = None
     refused: str | None = None
     head: Head | None = field(default=None, compare=False, repr=False)
-
-
-def refuse_what_does_not_tie(statements: Iterable[Statement], name: str) -> None:
-    """InputRejectedError with the figures of every statement that is refused: no row of such a file is accepted."""
-    reasons = [statement.refused[:_SAID] for statement in statements if statement.refused is not None]
-    if reasons:
-        more = f"; and {len(reasons) - _NAMED:,} more" if len(reasons) > _NAMED else ""
-        raise InputRejectedError(f"{name}: {'; '.join(reasons[:_NAMED])}{more}")

@@ -60,7 +60,7 @@ def show(visit: Visit) -> Response:
     if not found.rows and number > 1:
         return visits.to(url(view))  # the list has become shorter, or the number was made up
     return visit.page(
-        "queue.html",
+        "exception_list.html",
         found=found,
         first=(number - 1) * ROWS + 1,
         pages={"number": number, "last": max(1, -(-found.total // ROWS))},
@@ -106,9 +106,9 @@ def download(visit: Visit) -> Response:
     clocks = Clocks(visit.caller.paths, visit.serving.now())
     conditions = _conditions(visit.query, clocks)
     if form == "xlsx":
-        name, content = "exceptions.xlsx", sheets.queue_workbook(visit.tenant, clocks, conditions)
+        name, content = "exceptions.xlsx", sheets.as_workbook(visit.tenant, clocks, conditions)
     else:
-        name, content = "exceptions.csv", sheets.queue(visit.tenant, clocks, conditions, separator)
+        name, content = "exceptions.csv", sheets.as_csv(visit.tenant, clocks, conditions, separator)
     return Response(content, headers={"Content-Disposition": f'attachment; filename="{name}"'}, media_type=media_type)
 
 
