@@ -90,7 +90,7 @@ def _serving(command: list[str], port: int, environment: dict[str, str]) -> Iter
     with tempfile.TemporaryDirectory(prefix="zentra-server-") as folder, Path(folder, "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while not _answers(port):
                 said = Path(folder, "log").read_text(encoding="utf-8", errors="replace")[-2000:]
                 assert process.poll() is None and time.monotonic() < deadline, f"the server did not start: {said}"
