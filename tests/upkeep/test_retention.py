@@ -5,21 +5,29 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.rows import MON, PROVIDER, TUE, WED, post, settle, settlement_file
-from tests.scenarios.world import World
+from tests.scenarios.world import World, as_csv
 from tests.upkeep.conftest import CARDS, Copies, Copy, seal
 from zentra_pipeline import blobs, cli
 from zentra_pipeline.closeout import verify
 from zentra_pipeline.config.privacy import load_privacy
-from zentra_pipeline.errors import ConfigurationError, DamagedFilesError, UsageError, VerificationError
+from zentra_pipeline.errors import (
+    ConfigurationError,
+    DamagedFilesError,
+    RunFailedError,
+    UsageError,
+    VerificationError,
+)
 from zentra_pipeline.ingest import landing
 from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.instants import instant_of
+from zentra_pipeline.reconcile import dbt_execute, window_run
+from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.settings import Home
 from zentra_pipeline.store import inbox, tombstones
 from zentra_pipeline.upkeep import backup, doctor, rebuild, retention
@@ -95,6 +103,35 @@ def test_the_seal_of_a_later_window_says_nothing_of_an_earlier_one(tmp_path: Pat
     assert due(copy) == set(found)
     says(copy, RULE + f'holds: [{{provider: {PROVIDER}, from: "{TUE}", to: "{TUE}", reason: case 7}}]\n')
     assert due(copy) == set(found) - {"books_1", settlement_file(TUE)}, "rows say whose they are, not who sent the file"
+
+
+ENDS = {"failed": RunFailedError, "killed": KeyboardInterrupt}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=list(ENDS))
+def test_a_run_that_published_nothing_keeps_its_own_settlement_file_alone(
+    copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    """It cannot be sealed, nor taken back once a later run is sealed: all files of its window stayed for good."""
+    says(copy, RULE)
+    file = tmp_path / "again.csv"
+    file.write_bytes(as_csv("settlement", [settle("M9", "Q9", 70)]))
+    asked = RunRequest(CARDS, "again", date.fromisoformat(MON), "ops", sealed_at(copy), "ana")
+    options = {"provider": CARDS, "kind": "settlement", "file_id": "again", "format": "canonical"}
+    ingest_files(copy.tenant, files=[file], now=sealed_at(copy), **options)  # type: ignore[arg-type]
+
+    def ends(*_: object, **__: object) -> None:
+        raise end("a control does not hold")
+
+    with monkeypatch.context() as ended:
+        ended.setattr(dbt_execute, "build", ends)
+        with pytest.raises(end):
+            window_run.run_window(copy.tenant, asked)
+    assert [run.status for run in copy.records.runs if not run.is_published] in (["failed"], ["matching"])
+    assert due(copy) == {"told", "cards", "set_2026_04_20"}
+    assert verdicts(copy, after(copy, 40))[CARDS, "again"] == retention.NOT_SEALED
+    window_run.run_window(copy.tenant, asked)
+    assert due(copy) == set(), "what is published has to be sealed"
 
 
 def due(copy: Copy) -> set[str]:

@@ -4,6 +4,7 @@ What goes is the landed file, and for callbacks the bodies in the inbox; what wa
 sealed bundles) stays, so that seals verify and later runs read on. Nothing goes that is not sealed: the runs that take
 the rows of the bytes, of every window that one lies in and every registration that shares them, each have a seal that
 read the file. A manifest names every file there was, so that the seal of a later window says nothing of an earlier one.
+A run that failed or was cut off before it published took no rows: the next run has them, or none has.
 Does not belong here: the tenant's word (config.privacy).
 """
 
@@ -74,7 +75,7 @@ class _Seal:
 
 @dataclass(frozen=True)
 class _Sealed:
-    """The runs of each provider that were not taken back, and the seals of each run."""
+    """The published runs of each provider that were not taken back, and the seals of each run."""
 
     runs: Mapping[str, Sequence[Run]]
     seals: Mapping[str, Sequence[_Seal]]
@@ -98,7 +99,7 @@ class _Sealed:
         return [run for run in after if run.ledger_window == first]
 
     def _runs_of_file(self, provider: str, file_id: str) -> list[Run]:
-        """The runs of a settlement file; where all were taken back, that to which its lines went on."""
+        """The runs of a settlement file; where all were taken back, that to which its lines went on, if they did."""
         runs = self.runs.get(provider, ())
         return [run for run in runs if run.settlement_file == file_id] or [
             run
@@ -204,7 +205,7 @@ def _days(privacy: Privacy, kind: str) -> int | None:
 def _sealed(kept: Records) -> _Sealed:
     runs: dict[str, list[Run]] = defaultdict(list)
     for run in kept.runs:
-        if not run.is_void:
+        if run.is_published:
             runs[run.provider].append(run)
     seals: dict[str, list[_Seal]] = defaultdict(list)
     for closeout in kept.sealed:
