@@ -13,6 +13,7 @@ from typing import Final
 from zentra_pipeline.settings import Home, TenantPaths
 
 INGEST: Final = "ingest"
+BACKUP: Final = "backup"  # held until what a copied store names is in its archive; taken before the ingest lock
 _LOOK_AGAIN_SECONDS: Final = 0.05
 
 

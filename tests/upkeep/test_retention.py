@@ -4,16 +4,19 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from contextlib import closing
+import threading
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import pytest
 
 from tests.scenarios.rows import MON, PROVIDER, TUE, WED, post, settle, settlement_file
 from tests.scenarios.world import World, as_csv
 from tests.upkeep.conftest import CARDS, Copies, Copy, seal
-from zentra_pipeline import blobs, cli
+from zentra_pipeline import blobs, cli, locks
 from zentra_pipeline.closeout import verify
 from zentra_pipeline.config.privacy import load_privacy
 from zentra_pipeline.errors import (
@@ -28,8 +31,9 @@ from zentra_pipeline.ingest.files import ingest_files
 from zentra_pipeline.instants import instant_of
 from zentra_pipeline.reconcile import dbt_execute, window_run
 from zentra_pipeline.reconcile.run_requests import RunRequest
-from zentra_pipeline.settings import Home
-from zentra_pipeline.store import inbox, tombstones
+from zentra_pipeline.settings import Home, TenantPaths
+from zentra_pipeline.store import inbox, leases, tombstones
+from zentra_pipeline.tenants.tenant import Tenant
 from zentra_pipeline.upkeep import backup, doctor, rebuild, retention
 from zentra_pipeline.upkeep.reperform import reperform
 
@@ -207,6 +211,43 @@ def test_what_went_has_a_tombstone_and_every_check_knows(copy: Copy, tmp_path: P
     assert all("ana deleted its bytes at" in what for what in outcome.deleted)
     made = backup.write(copy.home, tmp_path / "b.tar", datetime.now(UTC))
     assert made.damaged == ()
+
+
+def test_nothing_is_deleted_while_a_backup_takes_what_its_copy_of_the_store_names(
+    copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backup ended with 5, and its archive lacked files of which its store had no tombstone."""
+    says(copy, RULE)
+    deleted: list[str] = []
+    deleting = threading.Thread(
+        target=lambda: deleted.extend(each.file_id for each in retention.apply(copy.tenant, "ana", after(copy, 31)))
+    )
+    asked: Queue[tuple[str, ...]] = Queue()
+    add_tenant, holding = backup._add_tenant, leases.holding
+
+    def watched(paths: TenantPaths, *names: str) -> AbstractContextManager[None]:
+        if threading.current_thread() is deleting:
+            asked.put(names)
+        return holding(paths, *names)
+
+    def beside_retention(*arguments: Any) -> None:
+        assert leases.is_held(copy.paths, locks.BACKUP)
+        deleting.start()
+        if asked.get(timeout=300) != (locks.BACKUP,):  # nothing keeps it waiting: let it delete first
+            deleting.join()
+        add_tenant(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backup, "_add_tenant", beside_retention)
+        patched.setattr(leases, "holding", watched)
+        made = backup.write(copy.home, tmp_path / "b.tar", datetime.now(UTC))
+    deleting.join()
+    assert made.damaged == ()
+    assert set(deleted) == {"told", "cards", "set_2026_04_20"}
+    backup.restore(tmp_path / "b.tar", Home.at(tmp_path / "restored"))
+    restored = Copy(Tenant.of(Home.at(tmp_path / "restored"), copy.tenant.name), copy.inbox)
+    assert (errors(restored), restored.records.tombstones) == ([], {})
+    assert backup.write(copy.home, tmp_path / "c.tar", datetime.now(UTC)).damaged == ()
 
 
 def test_a_staged_file_that_stands_for_deleted_bytes_cannot_be_made_again(copy: Copy) -> None:

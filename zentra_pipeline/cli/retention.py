@@ -48,8 +48,13 @@ def plan(tenant: "Tenant", as_json: bool) -> None:
 @options.home
 @options.as_json
 def apply(tenant: "Tenant", actor: str, is_confirmed: bool, as_json: bool) -> None:
-    """Delete what is due, each replaced by a tombstone with its digest, size, reason, actor and time."""
+    """Delete what is due, each replaced by a tombstone with its digest, size, reason, actor and time.
+
+    A backup that is being written is waited for.
+    """
+    from zentra_pipeline import locks
     from zentra_pipeline.cli import printing
+    from zentra_pipeline.store import leases
     from zentra_pipeline.tenants import access
     from zentra_pipeline.upkeep import retention
 
@@ -60,6 +65,8 @@ def apply(tenant: "Tenant", actor: str, is_confirmed: bool, as_json: bool) -> No
         raise UnconfirmedError(
             f"{printing.counted(due, 'file')} would be deleted for good: see `zentra retention plan`."
         )
+    if leases.is_held(tenant.paths, locks.BACKUP):
+        printing.note("waiting for a backup to end, which takes along what would be deleted")
     deleted = retention.apply(tenant, actor, now)
     if as_json:
         printing.print_json({"items": [asdict(each) for each in deleted]})

@@ -26,7 +26,7 @@ from typing import IO, Final
 
 import duckdb
 
-from zentra_pipeline import __version__, durable_files
+from zentra_pipeline import __version__, durable_files, locks
 from zentra_pipeline.errors import InputRejectedError, RefusedError, UsageError
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.review import attachments
@@ -89,6 +89,8 @@ class _Listed:
 
 def write(home: Home, target: Path, now: datetime) -> Backup:
     """Write a backup of all tenants to `target`, whole or not at all; runs, ingests and servers may go on meanwhile.
+
+    Retention waits for it, as does another backup.
 
     UsageError where there is no home, or where something has the target's name.
     """
@@ -217,11 +219,12 @@ def _write_members(home: Home, scratch: Path, archive: tarfile.TarFile, now: dat
     for tenant in tenancy.tenants(home):
         copied = Tenant(tenant.home, tenant.name, copy.tenant(tenant.name))
         copied.paths.root.mkdir(parents=True)
-        fetched.everything(tenant)
-        copying.copy_operational_store(tenant.paths, copied.paths)
-        known = records.read(copied)
-        members.add(f"{_STORES}/{tenant.name}/ops.db", copied.paths.operational_store)
-        _add_tenant(members, tenant.paths, known, f"tenants/{tenant.name}")
+        with tenant.holding(locks.BACKUP):  # retention deletes nothing that the copied store names
+            fetched.everything(tenant)
+            copying.copy_operational_store(tenant.paths, copied.paths)
+            known = records.read(copied)
+            members.add(f"{_STORES}/{tenant.name}/ops.db", copied.paths.operational_store)
+            _add_tenant(members, tenant.paths, known, f"tenants/{tenant.name}")
         summaries.append(_summary(known))
     made = Backup(
         instant_text(now),

@@ -116,12 +116,14 @@ def plan(tenant: Tenant, now: datetime) -> list[Verdict]:
 def apply(tenant: Tenant, actor: str, now: datetime) -> list[Verdict]:
     """Delete what is due and leave tombstones; what was deleted. A process killed anywhere is finished by the next.
 
+    Waits for a backup that is under way, which takes along what its copy of the store names.
+
     UsageError where the tenant has no rule of retention.
     """
     privacy = load_privacy(tenant.paths)
     if privacy.retention.landing_days is None and privacy.retention.callback_days is None:
         raise UsageError(f"privacy.yml of {tenant.name} has no rule: give landing_days or callback_days of retention")
-    with tenant.holding(locks.INGEST):
+    with tenant.holding(locks.BACKUP), tenant.holding(locks.INGEST):  # ingests do not wait for a backup
         kept = records.read(tenant)
         due = [verdict for verdict in _plan(kept, privacy, now) if verdict.is_deleted]
         for verdict in due:
