@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import threading
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from queue import Queue
@@ -301,6 +302,49 @@ def test_bodies_in_the_inbox_are_emptied_and_their_digests_stay(copy: Copy) -> N
         (stone,) = tombstones.listed(connection)
     assert (kept.body, kept.headers, kept.sha256, stone.bodies) == (b"", {}, "a" * 64, 1)
     assert errors(copy) == []
+
+
+def set_aside(copy: Copy, body: bytes, received_at: str) -> str:
+    """A delivery that no file may hold, as it is left; its batch."""
+    digest = hashlib.sha256(body).hexdigest()
+    with copy.tenant.writing() as connection:
+        inbox.add(connection, [inbox.Receipt(CARDS, "canonical", received_at, digest, {"x": "y"}, body, "unsigned")])
+        batch = inbox.assign(connection, CARDS)
+        assert batch is not None
+        inbox.split(connection, CARDS, batch)
+    return batch
+
+
+def test_a_delivery_that_was_set_aside_is_emptied_with_the_window_it_was_received_in(
+    copy: Copy, tmp_path: Path
+) -> None:
+    """It is in no file, so that no rule ever came to it."""
+    body = b'{"card":"4111111111111111"}'
+    batch, later = set_aside(copy, body, f"{MON}T10:00:00.000000Z"), set_aside(copy, b"{}", f"{TUE}T10:00:00.000000Z")
+    says(copy, RULE)
+    assert verdicts(copy, after(copy, 9))[CARDS, batch] == retention.TOO_YOUNG
+    assert verdicts(copy, after(copy, 99))[CARDS, later] == retention.NOT_SEALED
+    says(copy, RULE + f'holds: [{{provider: {CARDS}, from: "{MON}", to: "{MON}", reason: case 7}}]\n')
+    assert verdicts(copy, after(copy, 11))[CARDS, batch] == "held: case 7"
+    says(copy, "retention: {landing_days: 1}\n")
+    assert verdicts(copy, after(copy, 11))[CARDS, batch] == retention.NO_RULE
+    says(copy, RULE)
+    assert {each.file_id for each in retention.apply(copy.tenant, "ana", after(copy, 11))} == {"told", batch}
+    with copy.tenant.reading() as connection:
+        (emptied,), (kept,) = (inbox.of_batch(connection, CARDS, each) for each in (batch, later))
+        stone = next(each for each in tombstones.listed(connection) if not each.files)
+    digest = hashlib.sha256(body).hexdigest()
+    assert (emptied.body, emptied.headers, emptied.sha256, kept.body) == (b"", {}, digest, b"{}")
+    (closeout,) = copy.records.sealed
+    assert (stone.sha256, stone.byte_size, stone.bodies) == (digest, len(body), 1)
+    assert stone.sealed_by == (closeout.closeout_id,)
+    assert retention.apply(copy.tenant, "ana", after(copy, 12)) == []
+    assert errors(copy) == []
+    assert backup.write(copy.home, tmp_path / "b.tar", datetime.now(UTC)).damaged == ()
+    other = hashlib.sha256(kept.body).hexdigest()
+    with copy.tenant.writing() as connection:
+        tombstones.add(connection, replace(stone, sha256=other))
+    assert errors(copy) == [f"tombstones: delivery {other}"], "it was not emptied"
 
 
 def test_a_tombstone_that_names_no_seal_is_found(copy: Copy) -> None:

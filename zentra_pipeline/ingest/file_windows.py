@@ -82,9 +82,13 @@ def home_window(paths: TenantPaths, file: StagedFile) -> date:
 
     The window its name says, else that of its last accepted row, else that of its receipt.
     """
-    profile = _profile(paths, file.provider)
-    last = instant_of(file.last_at or file.received_at)
-    return _named(paths, file) or window_of(last, profile.timezone, profile.window_cutoff)
+    return _named(paths, file) or window_at(paths, file.provider, file.last_at or file.received_at)
+
+
+def window_at(paths: TenantPaths, provider: str, instant: str) -> date:
+    """The window of a provider in which an instant of the store's form lies."""
+    profile = _profile(paths, provider)
+    return window_of(instant_of(instant), profile.timezone, profile.window_cutoff)
 
 
 def quarantined_rows(tenant: Tenant, provider: str, window: date) -> int:

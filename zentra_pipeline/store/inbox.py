@@ -1,4 +1,4 @@
-"""Queries on the inbox of callbacks, which are kept for ever; verifying and ingesting them does not belong here."""
+"""Queries on the inbox of callbacks: rows stay for ever; verifying, ingesting, emptying them does not belong here."""
 
 import json
 from collections import defaultdict
@@ -33,6 +33,20 @@ class Receipt:
     headers: Mapping[str, str]
     body: bytes
     verification: str
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A delivery that no file may hold, in a batch of its own: whose, when it came, digest and size of its body.
+
+    Of one that retention emptied the size is 0.
+    """
+
+    provider: str
+    batch: str
+    received_at: str
+    sha256: str
+    byte_size: int
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,15 @@ def of_batch(connection: Connection, provider: str, batch: str) -> list[Receipt]
     query = select(*columns).where(table.c.provider == provider, table.c.batch == batch).order_by(table.c.sequence)
     rows = (dict(row._mapping) for row in connection.execute(query))
     return [Receipt(**{**row, "headers": json.loads(row["headers"])}) for row in rows]
+
+
+def set_aside(connection: Connection) -> list[SetAside]:
+    """The deliveries that are set aside for good, in order of arrival."""
+    table = callback_inbox
+    columns = (table.c.provider, table.c.batch, table.c.received_at, table.c.sha256, func.length(table.c.body))
+    by_index = table.c.provider.in_(select(table.c.provider).distinct()) & (table.c.status == _SET_ASIDE)
+    rows = connection.execute(select(*columns).where(by_index).order_by(table.c.sequence))
+    return [SetAside(*row) for row in rows]
 
 
 def mark_ingested(connection: Connection, provider: str, batch: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from zentra_pipeline.store import digests
 from zentra_pipeline.store.models import callback_inbox, tombstones
 
-_INGESTED = "ingested"
+_AT_REST = ("ingested", "set_aside")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Tombstone:
     """Bytes that were deleted: their digest and size, whose they were, why, who did it and when.
 
     `files` are the sequences of all registrations of these bytes, `sealed_by` the closeouts that rest on their rows,
-    `bodies` how many deliveries in the inbox were emptied with them.
+    `bodies` how many deliveries in the inbox were emptied with them. Of a delivery that was set aside the bytes are its
+    body: it has no `files`, and is `sealed_by` the closeouts of the window that it was received in.
     """
 
     sha256: str
@@ -46,17 +47,15 @@ def listed(connection: Connection) -> list[Tombstone]:
 
 
 def empty_bodies(connection: Connection, provider: str, batch: str) -> int:
-    """Empty the bodies of an ingested batch, of which the digests stay; how many there were."""
+    """Empty the bodies of a batch that was ingested or set aside, of which the digests stay; how many there were."""
     table = callback_inbox
-    these = (table.c.provider == provider) & (table.c.batch == batch) & (table.c.status == _INGESTED)
-    these &= func.length(table.c.body) > 0
-    for row in connection.execute(select(table).where(these)).all():
+    these = (table.c.provider == provider) & (table.c.batch == batch) & table.c.status.in_(_AT_REST)
+    for row in connection.execute(select(table).where(these & (func.length(table.c.body) > 0))).all():
         values: dict[str, Any] = {**row._mapping, "body": b"", "headers": "{}"}
         digest = digests.digest_of(table, values)
         this = table.c.sequence == row.sequence
         connection.execute(update(table).where(this).values(body=b"", headers="{}", row_digest=digest))
-    left = select(func.count()).where(table.c.provider == provider, table.c.batch == batch, table.c.status == _INGESTED)
-    return int(connection.execute(left).scalar_one())
+    return int(connection.execute(select(func.count()).where(these)).scalar_one())
 
 
 def _tombstone(row: Mapping[str, Any]) -> Tombstone:

@@ -49,17 +49,22 @@ def check_landing(records: Records) -> Iterator[Finding]:
 
 
 def check_tombstones(records: Records) -> Iterator[Finding]:
-    """A tombstone stands for bytes that were registered, and names seals; nothing that is not sealed has one."""
+    """A tombstone stands for bytes that were registered, or for a delivery that was set aside, and names seals."""
     sealed = {closeout.closeout_id for closeout in records.sealed}
-    for digest, tombstone in records.tombstones.items():
-        registered = {file.sequence for file in records.files if file.sha256 == digest}
-        if not registered or not set(tombstone.files) <= registered:
+    emptied = {each.sha256 for each in records.set_aside if not each.byte_size}
+    for tombstone in [*records.tombstones.values(), *records.emptied]:
+        registered = {file.sequence for file in records.files if file.sha256 == tombstone.sha256}
+        if tombstone.files:
+            subject, is_of_it = f"landing/{tombstone.sha256}", set(tombstone.files) <= registered
+        else:
+            subject, is_of_it = f"delivery {tombstone.sha256}", tombstone.sha256 in emptied
+        if not is_of_it:
             what = "it stands for bytes that were registered otherwise"
         elif not tombstone.sealed_by or not sealed.issuperset(tombstone.sealed_by):
             what = "it names closeouts that are not sealed: what it stands for was not deleted by retention"
         else:
             continue
-        yield Finding("tombstones", f"landing/{digest}", ERROR, what, "restore ops.db and the bytes from a backup")
+        yield Finding("tombstones", subject, ERROR, what, "restore ops.db and the bytes from a backup")
 
 
 def check_attachments(records: Records) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.settings import TenantPaths
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
-from zentra_pipeline.store import event_log, file_facts
+from zentra_pipeline.store import event_log, file_facts, inbox
 from zentra_pipeline.store import files as file_store
 from zentra_pipeline.store import periods as period_store
 from zentra_pipeline.store import requests as request_store
@@ -23,7 +23,8 @@ RevisionKey = tuple[str, int]
 class Records:
     """A tenant's records: files by sequence, the rest in the store's own order.
 
-    `transitions` are by run id, `tombstones` by the digest of the bytes that they stand for.
+    `transitions` are by run id, `tombstones` of files by the digest of the bytes that they stand for; `set_aside` are
+    deliveries that are in no file, `emptied` the tombstones of those that retention emptied.
     """
 
     tenant: Tenant
@@ -38,6 +39,8 @@ class Records:
     requests: dict[str, request_store.Request]
     sign_offs: Sequence[period_store.PeriodCloseout]
     tombstones: Mapping[str, tombstone_store.Tombstone]
+    set_aside: Sequence[inbox.SetAside]
+    emptied: Sequence[tombstone_store.Tombstone]
 
     @property
     def paths(self) -> TenantPaths:
@@ -80,6 +83,7 @@ def read(tenant: Tenant) -> Records:
     """The records of a tenant as of one moment."""
     with tenant.reading() as connection:
         runs = run_store.list_runs(connection)
+        stones = tombstone_store.listed(connection)
         files = [file for kind in staged_tables.STAGED_BY_KIND for file in file_store.staged_files(connection, kind)]
         return Records(
             tenant=tenant,
@@ -92,7 +96,9 @@ def read(tenant: Tenant) -> Records:
             decisions=decision_store.listed(connection),
             sign_offs=period_store.listed(connection),
             facts=file_facts.recorded(connection),
-            tombstones={each.sha256: each for each in tombstone_store.listed(connection)},
+            tombstones={each.sha256: each for each in stones if each.files},
+            set_aside=inbox.set_aside(connection),
+            emptied=[each for each in stones if not each.files],
             requests={
                 found.run_id: found for run in runs if (found := request_store.find(connection, run.run_id)) is not None
             },

@@ -1,10 +1,11 @@
 """Deletes bytes as received whose time is over, each replaced by a tombstone, as `privacy.yml` of the tenant says.
 
-What goes is the landed file, and for callbacks the bodies in the inbox; what was made of it (staged rows, tables,
-sealed bundles) stays, so that seals verify and later runs read on. Nothing goes that is not sealed: the runs that take
-the rows of the bytes, of every window that one lies in and every registration that shares them, each have a seal that
-read the file. A manifest names every file there was, so that the seal of a later window says nothing of an earlier one.
-A run that failed or was cut off before it published took no rows: the next run has them, or none has.
+What goes is the landed file, and for callbacks the bodies in the inbox, also of deliveries that were set aside; what
+was made of it (staged rows, tables, sealed bundles) stays, so that seals verify and later runs read on. Nothing goes
+that is not sealed: the runs that take the rows of the bytes, of every window that one lies in and every registration
+that shares them, each have a seal that read the file. A manifest names every file there was, so that the seal of a
+later window says nothing of an earlier one. A run that failed or was cut off before it published took no rows: the next
+run has them, or none has.
 Does not belong here: the tenant's word (config.privacy).
 """
 
@@ -17,11 +18,12 @@ from typing import Any, Final
 from zentra_pipeline import blobs, durable_files, locks
 from zentra_pipeline.config.privacy import Privacy, load_privacy
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.ingest.file_windows import WindowRows, rows_by_window
+from zentra_pipeline.ingest.file_windows import WindowRows, rows_by_window, window_at
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.store import tombstones
 from zentra_pipeline.store.closeouts import Closeout
 from zentra_pipeline.store.files import StagedFile
+from zentra_pipeline.store.inbox import SetAside
 from zentra_pipeline.store.runs import Run
 from zentra_pipeline.store.tombstones import Tombstone
 from zentra_pipeline.tenants.tenant import Tenant
@@ -44,7 +46,8 @@ DAMAGED: Final = "its bytes are missing or others: see `zentra doctor`"
 class Verdict:
     """What becomes of the bytes of some registrations: deleted, or kept for a reason.
 
-    `due_at` is when their time is over, null where nothing says so yet; `sealed_by` the closeouts that they rest in.
+    `due_at` is when their time is over, null where nothing says so yet; `sealed_by` the closeouts that they rest in. A
+    delivery that was set aside is in none of `files`: `file_id` is its batch, and it rests in the seals of its window.
     """
 
     sha256: str
@@ -88,6 +91,11 @@ class _Sealed:
         found = [self._that_read(run, file.sequence) for runs in takers for run in runs]
         is_whole = bool(rows) and sum(each.rows for each in rows) == file.rows_staged
         return frozenset[_Seal]().union(*found) if is_whole and all(takers) and all(found) else frozenset()
+
+    def of_window(self, provider: str, window: date) -> frozenset[_Seal]:
+        """The seals of a window's runs; none where one of them has none."""
+        found = [self.seals.get(run.run_id, ()) for run in self._runs_of_window(provider, window)]
+        return frozenset(seal for seals in found for seal in seals) if all(found) else frozenset()
 
     def _that_read(self, run: Run, sequence: int) -> list[_Seal]:
         return [seal for seal in self.seals.get(run.run_id, ()) if sequence in seal.files]
@@ -137,7 +145,31 @@ def _plan(kept: Records, privacy: Privacy, now: datetime) -> list[Verdict]:
     for file in kept.files:
         by_digest[file.sha256].append(file)
     sealed = _sealed(kept)
-    return [_judge(kept, privacy, sealed, files, now) for files in by_digest.values()]
+    verdicts = [_judge(kept, privacy, sealed, files, now) for files in by_digest.values()]
+    deliveries = [delivery for delivery in kept.set_aside if delivery.byte_size]
+    return verdicts + [_judge_delivery(kept, privacy, sealed, delivery, now) for delivery in deliveries]
+
+
+def _judge_delivery(kept: Records, privacy: Privacy, sealed: _Sealed, delivery: SetAside, now: datetime) -> Verdict:
+    """A delivery that is in no file: its days count from the seals of the window that it was received in."""
+    window = window_at(kept.paths, delivery.provider, delivery.received_at)
+    resting, rule = sealed.of_window(delivery.provider, window), privacy.retention.callback_days
+    due = None
+    if resting and rule is not None:
+        received_at = instant_of(delivery.received_at)  # a window may be sealed before it is over
+        due = max(received_at, *(seal.sealed_at for seal in resting)) + timedelta(days=rule)
+    days = {delivery.provider: {window}}
+    return Verdict(
+        delivery.sha256,
+        delivery.byte_size,
+        CALLBACKS,
+        delivery.provider,
+        delivery.batch,
+        (),
+        tuple(sorted({seal.closeout_id for seal in resting})),
+        None if due is None else instant_text(due),
+        _kept(privacy, days, is_gone=False, has_rule=rule is not None, due=due, now=now),
+    )
 
 
 def _judge(kept: Records, privacy: Privacy, sealed: _Sealed, files: Sequence[StagedFile], now: datetime) -> Verdict:
@@ -225,22 +257,29 @@ def _manifest(kept: Records, closeout: Closeout) -> Mapping[str, Any]:
 
 def _delete(tenant: Tenant, kept: Records, verdict: Verdict, privacy: Privacy, actor: str, now: datetime) -> None:
     """The tombstone is committed first: bytes without one are never missing, and one with bytes is finished later."""
+    if not verdict.files:
+        _bury(tenant, [(verdict.provider, verdict.file_id)], verdict, privacy, actor, now)
+        return
     files = [kept.files_by_sequence[sequence] for sequence in verdict.files]
     if not all(map(kept.is_deleted, files)):  # else an apply ended early, or the bytes were ingested again
-        _bury(tenant, files, verdict, privacy, actor, now)
+        batches = [(file.provider, file.file_id) for file in files if file.kind == CALLBACKS]
+        _bury(tenant, batches, verdict, privacy, actor, now)
     _unlink(tenant, verdict.sha256)
 
 
 def _bury(
-    tenant: Tenant, files: Sequence[StagedFile], verdict: Verdict, privacy: Privacy, actor: str, now: datetime
+    tenant: Tenant,
+    batches: Sequence[tuple[str, str]],
+    verdict: Verdict,
+    privacy: Privacy,
+    actor: str,
+    now: datetime,
 ) -> None:
+    """Add a tombstone, and empty the deliveries of these batches of providers."""
     name = "callback_days" if verdict.kind == CALLBACKS else "landing_days"
     days = _days(privacy, verdict.kind)
     with tenant.writing() as connection:
-        bodies = 0
-        for file in files:
-            if file.kind == CALLBACKS:
-                bodies += tombstones.empty_bodies(connection, file.provider, file.file_id)
+        bodies = sum(tombstones.empty_bodies(connection, provider, batch) for provider, batch in batches)
         tombstones.add(
             connection,
             Tombstone(
