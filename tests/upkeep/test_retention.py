@@ -88,8 +88,11 @@ def test_the_seal_of_a_later_window_says_nothing_of_an_earlier_one(tmp_path: Pat
     world = World(tmp_path, {"expects_callbacks": False})
     books = world.beside("books")
     runs = {}
+    refused = [row.again(amount_minor="12.0") for row in post("T8", "R8", 5, on="2026-05-04")]
+    quarantined = {MON: refused, WED: [row.again(posted_at="in May") for row in refused]}
     for n, day in enumerate((MON, TUE, WED)):
-        books.ingest("ledger", f"books_{n}", post(f"T{n}", f"R{n}", 100 + n, on=day))
+        rows = [*post(f"T{n}", f"R{n}", 100 + n, on=day), *quarantined.get(day, ())]
+        books.ingest("ledger", f"books_{n}", rows)
         world.ingest("settlement", settlement_file(day), [settle(f"L{n}", f"R{n}", 100 + n, on=day)])
         runs[day] = world.request(day, settlement_file(day)).run.run_id
     world.ingest("settlement", "forgotten", [settle("L9", "R9", 900)])
@@ -106,8 +109,15 @@ def test_the_seal_of_a_later_window_says_nothing_of_an_earlier_one(tmp_path: Pat
         for name in (f"books_{n}", settlement_file(day)):
             assert instant_of(str(found[name].due_at)) == newest[runs[day]]
     assert due(copy) == set(found)
-    says(copy, RULE + f'holds: [{{provider: {PROVIDER}, from: "{TUE}", to: "{TUE}", reason: case 7}}]\n')
-    assert due(copy) == set(found) - {"books_1", settlement_file(TUE)}, "rows say whose they are, not who sent the file"
+    for provider, day, held in (
+        (PROVIDER, TUE, {"books_1", settlement_file(TUE), "books_2"}),
+        (PROVIDER, "2026-05-04", {"books_0", "books_2"}),
+        ("books", "2026-05-04", {"books_0", "books_2"}),
+        (PROVIDER, "2026-05-05", {"books_2"}),
+        ("other", "2026-05-04", set()),
+    ):
+        says(copy, RULE + f'holds: [{{provider: {provider}, from: "{day}", to: "{day}", reason: case 7}}]\n')
+        assert due(copy) == set(found) - held, "rows, also in quarantine, say whose they are and of which day"
 
 
 ENDS = {"failed": RunFailedError, "killed": KeyboardInterrupt}

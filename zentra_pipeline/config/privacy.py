@@ -59,13 +59,13 @@ class Hold(BaseModel):
             raise ValueError(f"from {self.first_day} is after to {self.last_day}")
         return self
 
-    def covers(self, provider: str, days: frozenset[date]) -> bool:
-        """Whether it holds what speaks of these days; what speaks of none is held by every hold of its provider."""
+    def covers(self, provider: str, day: date | None) -> bool:
+        """Whether it holds what is of a day; what may be of any, null, is held by every hold of its provider."""
         if self.provider is not None and self.provider != provider:
             return False
         first = date.min if self.first_day is None else date.fromisoformat(self.first_day)
         last = date.max if self.last_day is None else date.fromisoformat(self.last_day)
-        return not days or any(first <= day <= last for day in days)
+        return day is None or first <= day <= last
 
 
 class Privacy(BaseModel):

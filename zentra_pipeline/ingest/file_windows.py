@@ -1,5 +1,6 @@
 """Which ledger windows a registered file speaks of, and which window of a home is the first. No Dagster here."""
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 import duckdb
+import polars as pl
 
 from zentra_pipeline import private_database, sql_text
 from zentra_pipeline.config.profile import Profile, load_profile
@@ -77,6 +79,38 @@ def rows_by_window(paths: TenantPaths, file: StagedFile) -> list[WindowRows]:
     return found
 
 
+def quarantined_windows(paths: TenantPaths, file: StagedFile) -> set[tuple[str, date | None]]:
+    """Whose the quarantined rows of a file are and in which windows, as they say themselves; null where one does not.
+
+    A settlement file that its name assigns to a window belongs there whole. A row that names no provider is the file's.
+    """
+    named = _named(paths, file)
+    if file.quarantine_path is None or named is not None:
+        return set() if named is None else {(file.provider, named)}
+    rows = pl.read_parquet(paths.root / file.quarantine_path, columns=["raw"])
+    said = {_said(file, raw) for raw in rows["raw"]}
+    profiles = {provider: _profile(paths, provider) for provider, _ in said}
+    return {(provider, _window_or_none(profiles[provider], instant)) for provider, instant in said}
+
+
+def _said(file: StagedFile, raw: str | None) -> tuple[str, str]:
+    """The provider and instant that a row as received states."""
+    try:
+        content = json.loads(raw or "")
+    except (ValueError, RecursionError):  # a line of text of another format
+        content = None
+    row = content if isinstance(content, dict) else {}
+    provider = row.get("provider")
+    return provider if isinstance(provider, str) and provider else file.provider, str(row.get(_PLACED_BY[file.kind]))
+
+
+def _window_or_none(profile: Profile, instant: str) -> date | None:
+    try:
+        return _window(profile, instant)
+    except (ValueError, OverflowError):
+        return None
+
+
 def home_window(paths: TenantPaths, file: StagedFile) -> date:
     """The one window under which a file's quarantined rows are looked for: they may have no instant of their own.
 
@@ -87,7 +121,10 @@ def home_window(paths: TenantPaths, file: StagedFile) -> date:
 
 def window_at(paths: TenantPaths, provider: str, instant: str) -> date:
     """The window of a provider in which an instant of the store's form lies."""
-    profile = _profile(paths, provider)
+    return _window(_profile(paths, provider), instant)
+
+
+def _window(profile: Profile, instant: str) -> date:
     return window_of(instant_of(instant), profile.timezone, profile.window_cutoff)
 
 

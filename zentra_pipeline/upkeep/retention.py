@@ -18,7 +18,7 @@ from typing import Any, Final
 from zentra_pipeline import blobs, durable_files, locks
 from zentra_pipeline.config.privacy import Privacy, load_privacy
 from zentra_pipeline.errors import UsageError
-from zentra_pipeline.ingest.file_windows import WindowRows, rows_by_window, window_at
+from zentra_pipeline.ingest.file_windows import WindowRows, quarantined_windows, rows_by_window, window_at
 from zentra_pipeline.instants import instant_of, instant_text
 from zentra_pipeline.store import tombstones
 from zentra_pipeline.store.closeouts import Closeout
@@ -33,6 +33,9 @@ from zentra_pipeline.upkeep.records import Records
 CALLBACKS: Final = "callbacks"
 _BANK: Final = "bank_statement"
 _SETTLEMENT: Final = "settlement"
+
+# Windows of rows by whose they are; null where a row does not say it.
+_Windows = dict[str, set[date | None]]
 
 NO_RULE: Final = "no rule for its kind"
 NOT_SEALED: Final = "not all of its windows are sealed"
@@ -158,7 +161,7 @@ def _judge_delivery(kept: Records, privacy: Privacy, sealed: _Sealed, delivery: 
     if resting and rule is not None:
         received_at = instant_of(delivery.received_at)  # a window may be sealed before it is over
         due = max(received_at, *(seal.sealed_at for seal in resting)) + timedelta(days=rule)
-    days = {delivery.provider: {window}}
+    days: _Windows = {delivery.provider: {window}}
     return Verdict(
         delivery.sha256,
         delivery.byte_size,
@@ -176,15 +179,15 @@ def _judge(kept: Records, privacy: Privacy, sealed: _Sealed, files: Sequence[Sta
     first = files[0]
     rules = [_days(privacy, file.kind) for file in files]
     resting: set[_Seal] = set()
-    days: dict[str, set[date]] = defaultdict(set)
+    days: _Windows = defaultdict(set)
     is_sealed = True
     is_gone = all(map(kept.is_deleted, files)) and not (kept.paths.landing / first.sha256).is_file()
     if None not in rules and not is_gone:
         for file in files:
             rows = rows_by_window(kept.paths, file)
-            for each in rows:
-                days[each.provider].add(each.window)
-                days[file.provider].add(each.window)
+            for provider, window in _places(kept, privacy, file, rows):
+                days[provider].add(window)
+                days[file.provider].add(window)
             seals = sealed.over(file, rows)
             is_sealed &= bool(seals)
             resting |= seals
@@ -208,16 +211,27 @@ def _judge(kept: Records, privacy: Privacy, sealed: _Sealed, files: Sequence[Sta
     )
 
 
+def _places(
+    kept: Records, privacy: Privacy, file: StagedFile, rows: Sequence[WindowRows]
+) -> set[tuple[str, date | None]]:
+    """Whose the rows of a file are and of which windows, for holds: those in quarantine too."""
+    places: set[tuple[str, date | None]] = {(each.provider, each.window) for each in rows}
+    return places | (quarantined_windows(kept.paths, file) if privacy.holds else set())
+
+
 def _kept(
     privacy: Privacy,
-    days: Mapping[str, set[date]],
+    days: _Windows,
     *,
     is_gone: bool,
     has_rule: bool,
     due: datetime | None,
     now: datetime,
 ) -> str | None:
-    """Why bytes are kept; `days` are the windows of their rows by provider: the row's own, and the file's."""
+    """Why bytes are kept; `days` are the windows of their rows by provider: the row's own, and the file's.
+
+    A row that does not say its window, null, is held by every hold of its provider.
+    """
     if is_gone:
         return GONE
     if not has_rule:
@@ -225,7 +239,7 @@ def _kept(
     if due is None:
         return NOT_SEALED
     for hold in privacy.holds:
-        if any(hold.covers(provider, frozenset(windows)) for provider, windows in days.items()):
+        if any(hold.covers(provider, window) for provider, windows in days.items() for window in windows):
             return f"{HELD}: {hold.reason}"
     return TOO_YOUNG if now < due else None
 
