@@ -361,6 +361,24 @@ def test_a_line_that_cannot_be_read_is_quarantined_and_its_neighbours_are_not(tm
     assert bank.ask("select entries from bank_statements") == [(2,)], "the statement says how many there are"
 
 
+def test_a_refused_row_may_name_the_account_that_the_statement_is_of(tmp_path: Path) -> None:
+    """One row that could not be read had the file refused, as the bank writes the account's own IBAN beside each."""
+    bank = Bank(tmp_path, TABLE_PROFILE.replace("0001234567", IBAN))
+    (bank.tenant.paths.root / "privacy.yml").write_text("ibans: refuse\n", encoding="utf-8")
+    own, payer = "DE02 1203 0000 0000 2020 51", "GB82WEST12345698765432"
+    lines = TABLE.replace("26.04.2026;27.04.2026;Cheque", "soon;27.04.2026;Cheque").splitlines()
+
+    def table(refused: str) -> str:
+        return "\n".join(f"{line};{cell}" for line, cell in zip(lines, ("Account", refused, own), strict=True)) + "\n"
+
+    outcome = bank.send("turnover.csv", table(own))
+    assert (outcome.staged, outcome.quarantined) == (2, 1), outcome.reasons
+    ((raw,),) = bank.ask("select raw from quarantine")
+    assert own in raw
+    with pytest.raises(InputRejectedError, match="row 1 holds one of the IBANs in raw"):
+        bank.send("others.csv", table(payer))
+
+
 def test_a_time_is_a_day_as_the_bank_writes_it_or_on_the_clock_of_the_profile(tmp_path: Path) -> None:
     late = camt(
         entry("24.05", booked="").replace("<ValDt>", "<BookgDt><DtTm>2026-04-26T23:30:00Z</DtTm></BookgDt><ValDt>")

@@ -93,6 +93,7 @@ def test_in_text_that_matching_reads_a_bare_number_may_be_a_reference() -> None:
     masked = masked_text(text, BOTH, counted, own=OWN, is_matched=True)
     assert masked == f"PAYOUT {CARD_NUMBER} CARD 5555 55** **** 4444 FROM {OWN} TO GB****************5432"
     assert counted == {CARD: 1, IBAN: 1}
+    assert masked_text(f"FROM {OWN}", BOTH, Counter(), own=OWN.lower(), is_matched=True) == f"FROM {OWN}"
 
 
 def test_a_refused_number_is_named_by_its_kind_alone() -> None:

@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -46,6 +46,7 @@ _VALUE = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"" rf"|\A.*{ALREADY_ARRIVED}\S+|
 _SHORTENED = r"\A-?[0-9](?:[.,][0-9]+)?E\+[0-9]{2,}\z"
 # Text of a table that is no reference; the text of a bank line is read by matching all the same.
 _FREE_TEXTS = {"bank_rows": ("text", "return_reason")}
+_OWN = "account_id"  # of a bank's rows: the tenant's own account
 _MEMBER_VALUE = r'":(?:"(?:[^"\\]|\\.)*"|[^,"{}\[\]]+)'
 
 
@@ -343,7 +344,7 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
         tally.read += frame.height
         _note_drift(frame, tally, name, command.masking)
         tally.note_shortened(command.contract, frame, names)
-        verdict = _masked(command, arrival, tally, validate(command.contract, frame, names))
+        verdict = _masked(command, arrival, tally, _with_accounts(frame, validate(command.contract, frame, names)))
         accepted = assert_staged(command.contract, _with_lineage(command, arrival, verdict.accepted))
         tally.accept(command.contract, accepted)
         tally.quarantine(verdict.refused)
@@ -355,6 +356,14 @@ def _verdicts(command: Command, arrival: Arrival, tally: Tally) -> Iterator[Gate
                 f"({first.count:,} rows); is it a file of another kind?"
             )
         yield GateResult(accepted, _quarantine_rows(command, arrival, verdict.refused))
+
+
+def _with_accounts(frame: pl.DataFrame, verdict: GateResult) -> GateResult:
+    """The verdict; refused rows of a bank's file with the account that they are of, whose number is no secret."""
+    if _OWN not in frame.columns or not verdict.refused.height:
+        return verdict
+    accounts = frame.select("row_number", _OWN)
+    return replace(verdict, refused=verdict.refused.join(accounts, on="row_number", how="left", maintain_order="left"))
 
 
 def _masked(command: Command, arrival: Arrival, tally: Tally, verdict: GateResult) -> GateResult:
@@ -386,11 +395,11 @@ def _masked_column(command: Command, arrival: Arrival, tally: Tally, rows: pl.Da
 
     def change(text: str, own: str | None) -> str:
         if column == "raw":
-            return masking.masked_raw(text, rule, counted, left)
+            return masking.masked_raw(text, rule, counted, left, own=own)
         return masking.masked_text(text, rule, counted, own=own, is_matched=column == "text")
 
     try:
-        masked = masking.masked_column(rows, column, change, "account_id" if column == "text" else None)
+        masked = masking.masked_column(rows, column, change, _OWN if _OWN in rows.columns else None)
     except masking.FoundNumberError as cause:
         raise InputRejectedError(
             f"{arrival.name}: {cause}, which privacy.yml refuses; nothing was kept: have it sent without"

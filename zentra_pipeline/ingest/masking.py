@@ -86,10 +86,11 @@ def masked_text(
         return text
     plain = _plain(text)
     spans: list[tuple[str, list[int], int, int]] = []
-    if IBAN in masking.looked_for:
-        spans += [(IBAN, places, 2, 4) for places in _ibans(plain, own)]
+    ibans = list(_ibans(plain)) if IBAN in masking.looked_for else []
+    left = None if own is None else own.upper()
+    spans += [(IBAN, places, 2, 4) for places in ibans if _joined(plain, places) != left]
     if CARD in masking.looked_for:
-        taken = {place for _, places, *_ in spans for place in places}
+        taken = {place for places in ibans for place in places}
         cards = (places for places in _cards(plain, is_as_shown=is_matched) if not taken & set(places))
         spans += [(CARD, places, 6, 4) for places in cards]
     if not spans:
@@ -104,11 +105,13 @@ def masked_text(
     return "".join(letters)
 
 
-def masked_raw(raw: str, masking: Masking, counted: Counter[str], left: frozenset[str] = frozenset()) -> str:
+def masked_raw(
+    raw: str, masking: Masking, counted: Counter[str], left: frozenset[str] = frozenset(), *, own: str | None = None
+) -> str:
     """A row as received, JSON or a line of text, with its numbers masked; JSON stays JSON.
 
     In JSON also a card number that is spread over fields next to each other, in the groups that cards show. The members
-    `left`, ids and references of a refused row, stay as they are.
+    `left`, ids and references of a refused row, stay as they are, and so does the account number `own`.
     """
     if sum(map(str.isdigit, raw)) < _FEWEST_DIGITS:
         return raw
@@ -120,10 +123,10 @@ def masked_raw(raw: str, masking: Masking, counted: Counter[str], left: frozense
         kept, content = _apart(content, left)
         if CARD in masking.looked_for:
             content = _rejoined(content, masking, found)
-        content = _each_text(content, lambda text: masked_text(text, masking, found))
+        content = _each_text(content, lambda text: masked_text(text, masking, found, own=own))
         written = _written(_together(kept, content)) if found else raw
     except (json.JSONDecodeError, RecursionError):
-        return masked_text(raw, masking, counted)
+        return masked_text(raw, masking, counted, own=own)
     counted.update(found)
     return written
 
@@ -253,7 +256,8 @@ def _cards(plain: str, *, is_as_shown: bool) -> Iterator[list[int]]:
         start += 1
 
 
-def _ibans(plain: str, own: str | None) -> Iterator[list[int]]:
+def _ibans(plain: str) -> Iterator[list[int]]:
+    """The places of the letters and digits of each IBAN."""
     after = -1
     for start in range(len(plain) - 1):
         length = _LENGTHS.get(plain[start : start + 2].upper())
@@ -268,10 +272,14 @@ def _ibans(plain: str, own: str | None) -> Iterator[list[int]]:
             places.append(place)
             if len(places) == length:
                 break
-        written = "".join(plain[place] for place in places).upper()
-        if len(written) == length and written != own and _is_iban(written):
+        written = _joined(plain, places)
+        if len(written) == length and _is_iban(written):
             after = places[-1]
             yield places
+
+
+def _joined(plain: str, places: Sequence[int]) -> str:
+    return "".join(plain[place] for place in places).upper()
 
 
 def _begins(plain: str, start: int) -> bool:
