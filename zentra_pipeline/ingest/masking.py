@@ -86,9 +86,10 @@ def masked_text(
         return text
     plain = _plain(text)
     spans: list[tuple[str, list[int], int, int]] = []
-    ibans = list(_ibans(plain)) if IBAN in masking.looked_for else []
+    ibans = list(_ibans(plain))  # also where they are kept: one in groups may hold the digits of a card
     left = None if own is None else own.upper()
-    spans += [(IBAN, places, 2, 4) for places in ibans if _joined(plain, places) != left]
+    if IBAN in masking.looked_for:
+        spans += [(IBAN, places, 2, 4) for places in ibans if _joined(plain, places) != left]
     if CARD in masking.looked_for:
         taken = {place for places in ibans for place in places}
         cards = (places for places in _cards(plain, is_as_shown=is_matched) if not taken & set(places))
