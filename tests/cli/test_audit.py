@@ -74,6 +74,24 @@ def test_the_log_lists_commands_and_shows_what_was_changed(zentra: Zentra, tmp_p
     assert (found.code, [(each["check"], each["subject"]) for each in findings]) == (5, [("audit", "place 3")])
 
 
+def test_what_hands_out_or_brings_back_all_tenants_is_in_the_log_of_each(zentra: Zentra, tmp_path: Path) -> None:
+    """A copy of everything could be taken without a trace."""
+    home, again, archive = str(tmp_path / "home"), str(tmp_path / "restored"), str(tmp_path / "b.tar")
+    zentra("init")
+    for name in ("acme", "other"):
+        zentra("tenant", "add", name)
+    for arguments in (["backup", archive], ["restore", archive, "--home", again]):
+        assert zentra(*arguments).code == 0
+    taken, back = ((f"zentra {what}", {"file": archive}) for what in ("backup", "restore"))
+    for name in ("acme", "other"):
+        for place, expected in ((home, [taken]), (again, [taken, back])):
+            at = ("--tenant", name, "--home", place)
+            listed = zentra("audit", "list", *at, "--kind", "command", "--json").json["items"]
+            assert [(each["what"], each["details"]) for each in listed[:-1]] == expected
+            assert all(each["os_user"] for each in listed)
+            assert zentra("audit", "verify", *at).code == 0
+
+
 @pytest.mark.parametrize("head", ["x", "0:" + "a" * 64, "1:" + "A" * 64, ""])
 def test_a_head_of_another_form_is_a_usage_error(zentra: Zentra, tmp_path: Path, head: str) -> None:
     assert zentra("audit", "verify", "--tenant", "acme", "--head", head, "--home", str(tmp_path)).code == 2

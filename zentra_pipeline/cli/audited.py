@@ -1,5 +1,7 @@
 """Writes a command into the audit log of the tenant it is about; options.py has every command with --tenant do so.
 
+`backup` and `restore`, which are about all tenants, do so themselves.
+
 Whoever may read the home's files needs no command to read them, so that a log that cannot be written stops none: it is
 said on stderr. A home that cannot be written, as an auditor's copy, has no log to write. Does not belong here: the
 chain (store.audit).

@@ -28,10 +28,14 @@ def command(file: Path, home: Home, as_json: bool) -> int:
     FILE is a tar archive, packed where its name ends in .gz. It holds what the home holds: inputs, decisions, sealed
     bundles, configuration and keys, so keep it where you would keep the home. Runs and servers go on meanwhile.
     Exit code 5 when files were missing or damaged: the archive holds the rest, and `zentra doctor` names the remedy.
+    The audit log of each tenant has the command, in the archive too.
     """
-    from zentra_pipeline.cli import printing
+    from zentra_pipeline.cli import audited, printing
+    from zentra_pipeline.tenants import tenancy
     from zentra_pipeline.upkeep import backup
 
+    for tenant in tenancy.names(home):
+        audited.record(home, tenant)
     made = backup.write(home, file, datetime.now(UTC))
     if as_json:
         printing.print_json({"file": str(file), **asdict(made)})

@@ -20,12 +20,15 @@ def command(file: Path, home: Home, as_json: bool) -> int:
 
     The home must not be there yet, or be empty. Every file is compared with the archive's list; where one differs or
     is missing, nothing is restored. With ZENTRA_DATABASE_URL set the stores go into schemas of that database, as those
-    of a new home do, else into files. Exit code 5 when the backup was made of a home that lacked files.
+    of a new home do, else into files. Exit code 5 when the backup was made of a home that lacked files. The audit log
+    of each tenant goes on with this command.
     """
-    from zentra_pipeline.cli import printing
+    from zentra_pipeline.cli import audited, printing
     from zentra_pipeline.upkeep import backup
 
     restored = backup.restore(file, home)
+    for each in restored.tenants:
+        audited.record(home, each.tenant)
     if as_json:
         printing.print_json({"home": str(home.root), **asdict(restored)})
         return VerificationError.exit_code if restored.damaged else 0
