@@ -35,7 +35,7 @@ from zentra_pipeline.reconcile.run_requests import RunRequest
 from zentra_pipeline.settings import Home, TenantPaths
 from zentra_pipeline.store import inbox, leases, tombstones
 from zentra_pipeline.tenants.tenant import Tenant
-from zentra_pipeline.upkeep import backup, doctor, rebuild, retention
+from zentra_pipeline.upkeep import backup, doctor, file_checks, rebuild, retention
 from zentra_pipeline.upkeep.reperform import reperform
 
 RULE = "retention: {landing_days: 30, callback_days: 10}\n"
@@ -259,6 +259,17 @@ def test_nothing_is_deleted_while_a_backup_takes_what_its_copy_of_the_store_name
     restored = Copy(Tenant.of(Home.at(tmp_path / "restored"), copy.tenant.name), copy.inbox)
     assert (errors(restored), restored.records.tombstones) == ([], {})
     assert backup.write(copy.home, tmp_path / "c.tar", datetime.now(UTC)).damaged == ()
+
+
+def test_the_doctor_misses_nothing_that_was_deleted_while_it_looked(copy: Copy) -> None:
+    """It knew the tombstones of its beginning alone, and called the bytes gone: ingest them again."""
+    says(copy, RULE)
+    kept = copy.records
+    (other,) = [each for each in kept.files if each.file_id == "ledger_1"]
+    (copy.paths.landing / other.sha256).unlink()
+    retention.apply(copy.tenant, "ana", after(copy, 31))
+    found = [each.subject for each in file_checks.check_landing(kept)]
+    assert found == [f"landing/{other.sha256} (ledger file ledger_1)"]
 
 
 def test_a_staged_file_that_stands_for_deleted_bytes_cannot_be_made_again(copy: Copy) -> None:

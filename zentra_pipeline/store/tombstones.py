@@ -40,9 +40,10 @@ def add(connection: Connection, tombstone: Tombstone) -> None:
     connection.execute(insert(tombstones).values({**asdict(tombstone), **lists, "sequence": newest + 1}))
 
 
-def listed(connection: Connection) -> list[Tombstone]:
-    """All tombstones, oldest first."""
-    rows = connection.execute(select(*digests.facts(tombstones)).order_by(tombstones.c.sequence))
+def listed(connection: Connection, sha256: str | None = None) -> list[Tombstone]:
+    """All tombstones, or those of some bytes, oldest first."""
+    query = select(*digests.facts(tombstones)).order_by(tombstones.c.sequence)
+    rows = connection.execute(query if sha256 is None else query.where(tombstones.c.sha256 == sha256))
     return [_tombstone(dict(row._mapping)) for row in rows]
 
 

@@ -38,6 +38,8 @@ def check_landing(records: Records) -> Iterator[Finding]:
                 remedy = command("retention", "apply", "--tenant", records.tenant.name, "--yes")
                 yield Finding("landing", f"landing/{digest}", NOTE, what, remedy)
             continue
+        if found is None and records.was_deleted_since(file):
+            continue
         if found != digest:
             what = "the bytes as received are gone" if found is None else f"the bytes are others now ({found})"
             subject = f"landing/{digest} ({file.kind} file {file.file_id})"

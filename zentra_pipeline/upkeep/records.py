@@ -67,6 +67,11 @@ class Records:
         tombstone = self.tombstones.get(file.sha256)
         return tombstone is not None and file.sequence in tombstone.files
 
+    def was_deleted_since(self, file: file_store.StagedFile) -> bool:
+        """Whether retention has deleted a registration's bytes since these records were read."""
+        with self.tenant.reading() as connection:
+            return any(file.sequence in each.files for each in tombstone_store.listed(connection, file.sha256))
+
     @property
     def current(self) -> dict[str, run_store.Revision]:
         """The revision readers see, by run id."""
