@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from zentra_pipeline.closeout import closing
 from zentra_pipeline.errors import NotPossibleError, RefusedError, UnconfirmedError, UsageError
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile import mistakes, run_requests, window_run
-from zentra_pipeline.review import voiding
+from zentra_pipeline.review import history, voiding
+from zentra_pipeline.store import requests as request_store
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor, rebuild
 from zentra_pipeline.upkeep.reperform import reperform
@@ -189,3 +191,62 @@ def test_a_window_that_begins_after_tomorrow_is_asked_about_by_the_clock_of_the_
     mistakes.check_window(world.paths, world.provider, date(2026, 4, 22), evening)
     with pytest.raises(UnconfirmedError, match="window 2026-04-23 begins after tomorrow; today's is 2026-04-21"):
         mistakes.check_window(world.paths, world.provider, date(2026, 4, 23), evening)
+
+
+def test_what_a_run_taken_back_resolved_blocks_the_closing_of_those_before_it(world: World) -> None:
+    """A closeout once took the newest word about an exception, also where it was that of a run that nobody reads."""
+    world.add(settle("L1", "R1", 500, on=TUE), settle("L9", "R9", 90, on=TUE))
+    world.make(TUE)
+    world.add(post("T9", "R9", 90, on=WED))
+    world.make(WED)
+    (found,) = world.query("select exception_id, status from exceptions where subject_id = 'L9'")
+    assert found["status"] == "resolved"
+    voiding.void(world.tenant, run_id(world, WED), "ben", "wrong window", NOW)
+    with candidates.of_run(world.tenant, run_id(world, TUE)) as candidate:
+        blocked = closing.prepare(candidate, "ana", NOW)
+    assert [(each.kind, each.subject) for each in blocked.blockers] == [("open_exception", found["exception_id"])]
+
+
+@pytest.mark.on_postgresql
+def test_a_run_taken_back_is_executed_again_once_it_is_asked_for_on_purpose(world: World) -> None:
+    """Over HTTP the confirmed request was accepted, and nobody executed it."""
+    wednesday = run_id(world, WED)
+    voiding.void(world.tenant, wednesday, "ben", "wrong window", NOW)
+    request = run_requests.RunRequest(
+        world.provider, settlement_file(WED), date.fromisoformat(WED), "finance_ops", None, "ana"
+    )
+    with pytest.raises(UnconfirmedError, match="was taken back"):
+        run_requests.submit(world.tenant, request, NOW)
+    confirmed = replace(request, is_confirmed=True)
+    assert run_requests.submit(world.tenant, confirmed, NOW).is_queued
+    assert not run_requests.submit(world.tenant, confirmed, NOW).is_queued
+    with world.tenant.writing() as connection:
+        launched = request_store.launch(connection, wednesday, request_store.WORKER, datetime.now(UTC))
+        run = run_store.get(connection, wednesday)
+    asked = run_requests.as_request(run, launched.actor)
+    assert window_run.run_window(world.tenant, asked).run.is_published
+    assert [row["status"] for row in world.query(f"select status from runs where run_id = '{wednesday}'")] == [
+        "in_review"
+    ]
+
+
+def test_what_a_run_taken_back_outlived_or_showed_is_as_before_it(world: World) -> None:
+    """A suggestion was gone for good, and the history of an exception went on, with a run that nobody reads."""
+    world.add(settle("L1", "R1", 500, on=TUE), settle("L8", "A8", 80, on=TUE), post("T8", "B8", 80, on=TUE))
+    world.add(settle("L9", "R9", 90, on=TUE), post("T9", "R9", 95, on=TUE))
+    world.make(TUE)
+    world.make(WED)
+    suggested = "select run_id from matches where rule = 'amount_date' and status = 'suggested'"
+    assert [row["run_id"] for row in world.query(suggested)] == [run_id(world, WED)]
+    world.add(settle("M9", "R9", 3, on=THU))
+    world.make(THU)
+    (found,) = world.query("select exception_id, run_id from exceptions where exception_type = 'amount_mismatch'")
+    shown = history.of_exception(world.tenant, found["exception_id"])
+    assert [(each.run_id, each.difference_minor) for each in shown] == [
+        (run_id(world, TUE), -5),
+        (run_id(world, THU), -2),
+    ]
+    for window in (THU, WED):
+        voiding.void(world.tenant, run_id(world, window), "ben", "wrong window", NOW)
+    assert [row["run_id"] for row in world.query(suggested)] == [run_id(world, TUE)]
+    assert history.of_exception(world.tenant, found["exception_id"]) == shown[:1]

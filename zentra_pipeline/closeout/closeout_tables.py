@@ -60,12 +60,14 @@ def opened(
 ) -> Iterator[CloseoutTables]:
     """The tables of a published revision, judged by `decisions` (the log so far)."""
     with tenant.reading() as store:
-        current = [
+        runs = run_store.list_runs(store, run.provider)
+        # What a run said that was taken back is no word about an exception any more.
+        others = [
             PublishedRun(item.run_id, item.sequence, run_store.current_revision(store, item.run_id))
-            for item in run_store.list_runs(store, run.provider)
-            if item.revision > 0
+            for item in runs
+            if item.is_published and item.run_id != run.run_id
         ]
-        sequences = {item.run_id: item.sequence for item in current}
+        sequences = {item.run_id: item.sequence for item in runs}
         before = [
             PublishedRun(
                 item["run_id"], sequences[item["run_id"]], run_store.revision(store, item["run_id"], item["revision"])
@@ -86,7 +88,6 @@ def opened(
         )
         # Owners are those the run and the runs before it gave, so that a later run never changes what is sealed.
         _create_exceptions(connection, "own_exceptions", tenant.paths, [*before, this])
-        others = [item for item in current if item.run_id != run.run_id]
         _create_exceptions(connection, "known_exceptions", tenant.paths, [*others, this])
         decided = sorted({each.exception_id for each in decisions if each.run_id == run.run_id and each.exception_id})
         connection.execute(sql_text.statement("closeout", "exceptions"), [run.run_id, decided])

@@ -137,7 +137,7 @@ def _outlived(runs: Sequence[run_store.Run]) -> list[str]:
         seen = newest.get(run.provider)
         if seen is not None and seen >= run.ledger_window:
             found.append(run.run_id)
-        if run.revision > 0 and (seen is None or run.ledger_window > seen):
+        if run.is_published and (seen is None or run.ledger_window > seen):
             newest[run.provider] = run.ledger_window
     return sorted(found)
 

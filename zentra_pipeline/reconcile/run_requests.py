@@ -112,11 +112,13 @@ def check_request(tenant: Tenant, request: RunRequest, now: datetime | None = No
         ingested = [] if account is not None else file_store.staged_files(connection, "settlement")
         statements = [] if account is None else file_store.staged_files(connection, BANK_KIND)
         known = run_store.find(connection, run_id_of(tenant.name, request))
+        waiting = request_store.find(connection, run_id_of(tenant.name, request))
     if known is None and not request.is_confirmed:
         if account is None:
             mistakes.check_provider(tenant, request.provider)
         mistakes.check_window(tenant.paths, request.provider, request.ledger_window, now or datetime.now(UTC))
-    if known is not None and known.is_void and not request.is_confirmed:
+    is_meant = request.is_confirmed or (waiting is not None and waiting.status in request_store.UNFINISHED)
+    if known is not None and known.is_void and not is_meant:  # what waits to be executed was confirmed before
         raise UnconfirmedError(
             f"run {known.run_id} was taken back; `reason` in the run says why. Do you want it again?"
         )
@@ -272,6 +274,8 @@ def _is_due(connection: Connection, before: run_store.Run | None, run: run_store
     if known is not None and known.status == "queued":
         return False
     if before is None or _asks_otherwise(before, run) or (known is not None and known.is_cut_off(now)):
+        return True
+    if run.is_void and (known is None or known.status != "launched"):
         return True
     waiting = {found.provider for found in inbox_store.waiting(connection)}
     if run.provider in waiting | {found.provider for found in intent_store.waiting(connection)}:

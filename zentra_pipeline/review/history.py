@@ -26,7 +26,7 @@ class Shown:
 def of_exception(tenant: Tenant, exception_id: str) -> list[Shown]:
     """What the exception has shown, oldest first; the last entry is what it shows now."""
     with tenant.reading() as store:
-        runs = {run.sequence: run for run in run_store.list_runs(store) if run.revision > 0}
+        runs = {run.sequence: run for run in run_store.list_runs(store) if run.is_published}
         published = [
             (tenant.paths.root / run_store.current_revision(store, run.run_id).tables["exceptions"]["path"], sequence)
             for sequence, run in runs.items()
