@@ -71,8 +71,7 @@ def test_no_route_is_forgotten(everywhere: Api) -> None:
     for method, path in asked:
         place = re.sub(r"{[^}]*}", "x_0", path)
         everywhere.client.request(method, place, headers=headers)
-        if (method, path) != ("POST", "/callbacks/{provider}"):  # kept in the inbox, or refused for this role
-            expected.append(("GET" if method == "HEAD" else method, place))
+        expected.append((method, place))
     entries = written(everywhere, after=before)
     assert [tuple(each.entry.what.split(" ")) for each in entries] == expected
     assert {each.entry.actor for each in entries} == {"analyst_acme"}
@@ -95,11 +94,34 @@ def test_an_entry_says_who_asked_for_what_and_how_it_was_answered(everywhere: Ap
         ("read", "GET /reconciliation/exceptions", 200, {"query": "status=open"}),
         ("read", f"GET /reconciliation/runs/{run['id']}", 404, {}),
         ("request", "POST /reconciliation/runs", 403, {}),
-        ("read", "GET /reconciliation/runs", 200, {}),
+        ("read", "HEAD /reconciliation/runs", 200, {}),
     ]
     assert {(each.actor, each.role, each.via) for each in entries} == {("analyst_acme", "analyst", "http")}
     assert all(each.token_id and each.request_id for each in entries)
     assert [each.entry.what for each in written(everywhere, "globex", theirs)] == ["GET /reconciliation/runs"]
+
+
+def test_a_callback_is_an_entry_where_it_is_refused_and_in_the_inbox_where_it_is_accepted(
+    everywhere: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused deliveries, also by roles that may deliver none, were once in neither."""
+    monkeypatch.setenv("ZENTRA_CALLBACK_SECRETS__ACME__SIGNED", "a secret")
+    before = head(everywhere)
+    for role, provider, content in (
+        ("analyst", "plain", b"{}"),
+        ("service", "plain", b"no json"),
+        ("service", "signed", b"{}"),
+        ("service", "a b", b"{}"),
+        ("service", "plain", b"{}"),
+    ):
+        everywhere.as_(role).post(f"/callbacks/{provider}", content=content)
+    entries = [each.entry for each in written(everywhere, after=before)]
+    assert [(each.kind, each.what, each.actor, each.status) for each in entries] == [
+        ("request", "POST /callbacks/plain", "analyst_acme", 403),
+        ("request", "POST /callbacks/plain", "service_acme", 400),
+        ("request", "POST /callbacks/signed", "service_acme", 400),
+        ("request", "POST /callbacks/a b", "service_acme", 422),
+    ]
 
 
 def test_a_decision_is_cited_once_and_named_by_its_request(everywhere: Api) -> None:

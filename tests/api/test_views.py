@@ -2,9 +2,11 @@
 
 import io
 
+import pytest
 from openpyxl import load_workbook
 
 from tests.api.conftest import ROLES, Api
+from zentra_pipeline.api.paging import cursor
 from zentra_pipeline.published import lake
 
 
@@ -57,3 +59,24 @@ def test_a_runs_workbook_is_a_file_and_a_run_without_seal_has_no_bundle(api: Api
     assert "Matches" in load_workbook(io.BytesIO(answer.content)).sheetnames
     for part in ("bundle", "report"):
         assert analyst.get(f"/reconciliation/runs/{run_id}/closeout/1/{part}").status_code == 404
+
+
+@pytest.mark.on_postgresql
+def test_what_no_page_and_no_database_can_hold_is_refused(api: Api) -> None:
+    """Each was once a fault of the server, or answered otherwise: the ids and the reason on PostgreSQL."""
+    analyst, operator = api.as_("analyst"), api.as_("operator")
+    run = analyst.items("/reconciliation/runs")[0]
+    for table in ("three-way", "evidence"):
+        path = f"/reconciliation/runs/{run['id']}/{table}"
+        answer = analyst.get(path, after=cursor((run["revision"], 2**63 - 1)))
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid"), table
+    for path in (
+        f"/reconciliation/exceptions/exc%00/attachments/{'a' * 64}",
+        "/reconciliation/periods/2026-01%00/sign-off/1/bundle",
+        "/reconciliation/periods/2026-01%00/sign-off/1/report",
+    ):
+        assert analyst.get(path).status_code == 404, path
+    found = analyst.items("/reconciliation/exceptions")[0]["exception_id"]
+    path = f"/reconciliation/exceptions/{found}/attachments"
+    answer = operator.post(path, content=b"x", media_type="text/plain", name="note.txt", reason="a\0b")
+    assert (answer.status_code, answer.json()["errors"][0]["name"]) == (422, "reason")

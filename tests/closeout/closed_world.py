@@ -53,10 +53,10 @@ def prepare(world: World, actor: str = "alice", now: datetime = NOON, **options:
         return closing.prepare(candidate, actor, now, **options)
 
 
-def approve(world: World, actor: str = "bob", now: datetime = NOON) -> CloseoutResult:
+def approve(world: World, actor: str = "bob", now: datetime = NOON, **options: Any) -> CloseoutResult:
     """Approve Monday's closeout."""
     with candidates.of_run(world.tenant, monday(world)) as candidate:
-        return closing.approve(candidate, actor, now)
+        return closing.approve(candidate, actor, now, **options)
 
 
 def close(world: World, now: datetime = NOON) -> CloseoutResult:

@@ -12,11 +12,12 @@ from tests.closeout.closed_world import LINES, NOON, approve, clean_world, close
 from tests.scenarios.rows import MON, TUE, call, post, settle, settlement_file
 from tests.scenarios.world import TENANT, World
 from zentra_pipeline import remedies
+from zentra_pipeline.actors import PROGRAM
 from zentra_pipeline.cli import invoke
 from zentra_pipeline.closeout import calendar, closing, verify
 from zentra_pipeline.closeout import candidate as candidates
-from zentra_pipeline.desk import deciding
-from zentra_pipeline.errors import RefusedError, UsageError
+from zentra_pipeline.desk import closing_windows, deciding
+from zentra_pipeline.errors import OutdatedError, RefusedError, UsageError
 from zentra_pipeline.published import movement_history
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import runs as run_store
@@ -436,3 +437,72 @@ def test_a_movement_with_intent_policy_and_verified_signature_is_audit_ready(tmp
         "settlement_file": settlement_file(MON),
         "signature": "verified",
     }
+
+
+def test_what_blocks_the_approval_brings_the_run_back_into_review(world: World) -> None:
+    """It stayed `closing` with nothing prepared, and no callback had it made again."""
+    prepare(world)
+    world.post("T9", "R9", 100)
+    world.deliver()
+    assert approve(world).status == "blocked"
+    assert state(world) == ("in_review", "blocked")
+
+
+def test_a_run_that_failed_since_it_was_prepared_is_not_sealed(world: World) -> None:
+    prepare(world)
+    with world.tenant.writing() as connection:
+        run_store.transition(connection, monday(world), "ingesting", "ana", NOON)
+        run_store.transition(connection, monday(world), "failed", "ana", NOON, "a model failed")
+    (blocker,) = approve(world).blockers
+    assert (blocker.kind, blocker.explanation) == ("run_not_in_review", "it is failed: a model failed")
+    assert state(world) == ("failed", "blocked")
+
+
+@pytest.mark.on_postgresql
+def test_who_answers_for_quarantined_rows_says_why_and_is_recorded_once(world: World) -> None:
+    world.add(*LINES, settle("L9", "R9", 999, currency="usd"))
+    world.make(MON)
+    with pytest.raises(UsageError, match="blank"):
+        prepare(world, accepted=" ")
+    assert [prepare(world, accepted="a test row").is_new for _ in range(3)] == [True, False, False]
+    actions = [row["action"] for row in world.query("select action from decisions order by decided_at")]
+    assert sorted(actions) == ["accept_quarantine", "prepare_closeout"]
+
+
+@pytest.mark.on_postgresql
+def test_only_what_was_looked_at_is_approved_also_where_it_is_sealed_already(world: World) -> None:
+    first = prepare(world).closeout
+    assert first is not None
+    stale = {first.closeout_id: "2026-04-21T11:00:00.000000Z"}
+    for seen in (stale, {}):
+        with pytest.raises(OutdatedError, match="look again"):
+            approve(world, seen=seen)
+    assert approve(world, seen={first.closeout_id: first.prepared_at}).is_new
+    assert not approve(world, "carol", seen={first.closeout_id: first.prepared_at}).is_new
+    with pytest.raises(OutdatedError, match="look again"):
+        approve(world, "carol", seen=stale)
+
+
+def test_a_window_prepared_again_while_a_month_is_approved_is_not_sealed_unseen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was looked at was once compared before the provider was locked."""
+    world.add(
+        *LINES, settle("L9", "R9", 999), post("T9", "R9", 999), call("E9", "R9", 999, received="2026-04-21T06:00:00Z")
+    )
+    world.make(MON, as_of="2026-04-21T12:00:00Z")
+    prepared = prepare(world).closeout
+    assert prepared is not None
+    looked = closing_windows.to_approve
+
+    def then_prepared_again(*arguments: Any) -> Any:
+        found = looked(*arguments)
+        decide(world, only_exception(world)["exception_id"], "assign", "alice", owner="treasury")
+        assert prepare(world, now=LATER).is_new
+        return found
+
+    monkeypatch.setattr(closing_windows, "to_approve", then_prepared_again)
+    seen = {prepared.closeout_id: prepared.prepared_at}
+    (outcome,) = closing_windows.approve(world.tenant, MON[:7], "bob", LATER, PROGRAM, seen=seen)
+    assert outcome.status == "refused"
+    assert "not what was looked at" in str(outcome.detail)

@@ -137,9 +137,9 @@ def create_app(home: Home, limits: Limits | None = None, now: Callable[[], datet
     routers = [*(module.router for module in _ROUTERS), _open]
     routes = [route for router in (app, *routers) for route in router.routes if isinstance(route, Route)]
     problems.install(app, routes)
-    app.add_middleware(AuditLog, auditor=service.audit, now=service.now)
-    app.add_middleware(callbacks.Shortcut)
     app.add_middleware(_Heads)
+    app.add_middleware(callbacks.Shortcut)
+    app.add_middleware(AuditLog, auditor=service.audit, now=service.now)  # around both: as it was asked
     if traces.is_on():
         app.add_middleware(Traced)
     if settings.logs_json():  # around what answers faults, which no added middleware is

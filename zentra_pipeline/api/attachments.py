@@ -9,9 +9,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from zentra_pipeline.api import bodies, exceptions, problems
+from zentra_pipeline.api.bodies import without_nul
 from zentra_pipeline.api.exceptions import if_match
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import Caller, Decider, Reader
@@ -43,7 +44,9 @@ class AttachmentQuery(BaseModel):
     name: Annotated[
         str, Field(min_length=1, max_length=MOST_NAME, description=f"Ends in {', '.join(attachments.ENDINGS)}.")
     ]
-    reason: Annotated[str, Field(min_length=1, max_length=4_096, description="The comment.")]
+    reason: Annotated[
+        str, AfterValidator(without_nul), Field(min_length=1, max_length=4_096, description="The comment.")
+    ]
 
 
 @router.post(

@@ -26,8 +26,10 @@ from zentra_pipeline.tenants.access import Identity
 from zentra_pipeline.tenants.tenant import Tenant
 
 # Requests of an identified caller that are no entry: figures without a row of anybody's, asked for four times a minute.
-# Deliveries of callbacks, which go past the framework's layers, are each in the inbox.
 NOT_RECORDED: Final = frozenset({"/metrics"})
+# A delivery that is accepted is in the inbox; one that is refused is an entry.
+_CALLBACKS: Final = "/callbacks/"
+_ACCEPTED: Final = 200
 _GATHER_SECONDS: Final = 0.5
 _MOST_WAITING: Final = 10_000
 _MOST_WRITTEN: Final = 1_000
@@ -135,6 +137,8 @@ class AuditLog:
             nonlocal is_recorded
             if asked and not is_recorded:
                 is_recorded = True
+                if status == _ACCEPTED and scope["path"].startswith(_CALLBACKS):
+                    return
                 self._auditor.add(asked[0][0], _entry(scope, asked[0], status, self._now()))
 
         async def recorded(message: Message) -> None:

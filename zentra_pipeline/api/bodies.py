@@ -21,6 +21,14 @@ JSON_BYTES: Final = 256 * 1024
 Model = TypeVar("Model", bound="StrictModel")
 
 
+def without_nul(value: object) -> object:
+    """The value; ValueError for text with U+0000, of which PostgreSQL has none and no name or reason of ours needs it."""
+    texts = value if isinstance(value, list) else [value]
+    if any(isinstance(text, str) and "\0" in text for text in texts):
+        raise ValueError("must not contain U+0000")
+    return value
+
+
 class StrictModel(BaseModel):
     """A JSON object of exactly the members named; values are of their types, never made so."""
 
@@ -29,11 +37,7 @@ class StrictModel(BaseModel):
     @field_validator("*")
     @classmethod
     def _without_nul(cls, value: object) -> object:
-        """PostgreSQL has no text with U+0000, and no name or reason of ours needs one."""
-        texts = value if isinstance(value, list) else [value]
-        if any(isinstance(text, str) and "\0" in text for text in texts):
-            raise ValueError("must not contain U+0000")
-        return value
+        return without_nul(value)
 
 
 def json_body(model: type[Model], limit: int = JSON_BYTES) -> Callable[[Request], Awaitable[Model]]:

@@ -19,7 +19,6 @@ from zentra_pipeline.closeout import approval, closing
 from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closing import CloseoutResult
-from zentra_pipeline.errors import OutdatedError
 from zentra_pipeline.store import closeouts as closeout_store
 from zentra_pipeline.store import decisions as decision_store
 from zentra_pipeline.store.closeouts import Closeout
@@ -126,12 +125,8 @@ def _taken(candidate: CloseoutCandidate, step: NewStep, caller: Caller, serving:
     if step.action == PREPARE:
         return closing.prepare(candidate, actor, serving.now(), step.reason, step.accept_quarantine, origin)
     prepared = candidate.prepared
-    if prepared is not None and step.seen is not None and step.seen != {prepared.closeout_id: prepared.prepared_at}:
-        raise OutdatedError(
-            f"closeout {prepared.closeout_id}, prepared {prepared.prepared_at}, is not what was looked at: look again"
-        )
     with closing_steps.refusals_as_problems(actor, None if prepared is None else prepared.prepared_by):
-        return closing.approve(candidate, actor, serving.now(), origin)
+        return closing.approve(candidate, actor, serving.now(), origin, step.seen)
 
 
 def _as_view(closeout: Closeout) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from zentra_pipeline.api import problems, security
 from zentra_pipeline.api.problems import ProblemError
 from zentra_pipeline.api.security import Caller
 from zentra_pipeline.closeout.blockers import Blocker
-from zentra_pipeline.errors import RefusedError
+from zentra_pipeline.errors import OutdatedError, RefusedError
 
 PREPARE: Final = "prepare"
 APPROVE: Final = "approve"
@@ -53,9 +53,14 @@ def check_step(caller: Caller, action: str, seen: Mapping[str, str] | None, of_p
 
 @contextmanager
 def refusals_as_problems(actor: str, prepared_by: str | None) -> Iterator[None]:
-    """Within it, what is refused is a problem: `refused` to whoever prepared it, else a conflict."""
+    """Within it, what is refused is a problem: `refused` to whoever prepared it, else a conflict.
+
+    What was not looked at stays `outdated`.
+    """
     try:
         yield
+    except OutdatedError:
+        raise
     except RefusedError as cause:
         is_same = prepared_by is not None and same_person(actor, prepared_by)
         members = problems.of_remedy(cause.remedy)

@@ -25,6 +25,7 @@ from zentra_pipeline.store import runs as run_store
 
 router = APIRouter(prefix="/reconciliation/runs/{run_id}", tags=["runs"])
 
+_MOST_ROWS: Final = 2**53  # DuckDB takes no greater offset than 2**62
 _EVIDENCE_COLUMNS: Final = tables.column_types(lake_views.EVIDENCE_COLUMNS)
 
 
@@ -87,7 +88,7 @@ def evidence(caller: Reader, run_id: str, query: Paging) -> Response:
     run = find_run(caller, run_id)
     first = _first_row(run, query.after)
     columns = list(_EVIDENCE_COLUMNS)
-    if not run.revision:
+    if not run.is_published:
         return json_response({"items": [], "next": None})
     with _closeout_tables(caller, run) as (opened, closeout):
         # Until it is sealed a row says so; every other member is what the leaf of the sealed row will hold.
@@ -138,6 +139,8 @@ def _first_row(run: run_store.Run, after: str | None) -> int:
     revision, first = place
     if revision != run.revision:
         raise ProblemError("outdated", f"The run is at revision {run.revision}, the cursor at {revision}: start again.")
+    if first > _MOST_ROWS:
+        raise ProblemError("invalid", "query after: this is not a cursor of this list; use `next` as a page gave it")
     return int(first)
 
 
@@ -165,7 +168,8 @@ def _closeout_tables(
             if item.chain_sequence is not None and item.run_revision == revision.revision
         ]
     closeout = sealed[-1] if sealed else None
-    if closeout is not None and closeout.sealed_at is not None:
-        log = [decision for decision in log if decision.decided_at <= str(closeout.sealed_at)]
+    if closeout is not None:  # as closed is a place in the log, not a time (contract §10.21)
+        position = decision_store.sealed_position(closeout.closeout_id, log)
+        log = [decision for decision in log if position is None or decision.sequence <= position]
     with closeout_tables.opened(caller.tenant, run, revision, log) as opened:
         yield opened, closeout

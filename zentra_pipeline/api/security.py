@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from zentra_pipeline import logs
 from zentra_pipeline.actors import Origin
 from zentra_pipeline.api import audit, query_string
-from zentra_pipeline.api.problems import ProblemError
+from zentra_pipeline.api.problems import ProblemError, not_found
 from zentra_pipeline.api.service import Service, Serving
 from zentra_pipeline.decisions.policy import DELEGATES, load_policy
 from zentra_pipeline.errors import ConfigurationError
@@ -148,6 +148,8 @@ def _unauthenticated(challenge: str, detail: str) -> ProblemError:
 def _who_may(action: str) -> Callable[..., Any]:
     async def checked(request: Request, caller: Annotated[Caller, Depends(_identify)]) -> Caller:
         caller.require(action)
+        if "\0" in request.scope["path"]:  # no id has it, and PostgreSQL has no such text
+            raise not_found()
         await query_string.require_once(request)
         return caller
 

@@ -31,7 +31,7 @@ from zentra_pipeline.closeout.candidate import CloseoutCandidate
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.closeout.closing_decisions import record_decision
 from zentra_pipeline.decisions.policy import check_origin, check_place, load_policy
-from zentra_pipeline.errors import NotPossibleError, RefusedError, ZentraError
+from zentra_pipeline.errors import NotPossibleError, OutdatedError, RefusedError, UsageError, ZentraError
 from zentra_pipeline.events.facts import closeout_event
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
@@ -83,13 +83,13 @@ def prepare(
         return _already_sealed(candidate)
     blocking = candidate.not_in_review()
     if blocking:
-        return _blocked(candidate, blocking)
+        return _blocked(candidate, blocking, actor, now)
     if accepted is not None:
         candidate = _accept_quarantine(candidate, actor, accepted, now, origin)
     with candidate.tables() as opened:
         blocking = [*candidate.newer_facts(), *blockers.of_tables(opened, candidate.decisions)]
         if blocking:
-            return _blocked(candidate, blocking)
+            return _blocked(candidate, blocking, actor, now)
         root, rows, status = _evidence(candidate, opened)
         closeout = _prepared(candidate, actor, now, reason, root, rows, status)
         to_approve = approval.content(opened, closeout, load_policy(candidate.paths))
@@ -119,21 +119,32 @@ def preview(candidate: CloseoutCandidate, actor: str, now: datetime) -> Closeout
     return CloseoutResult("blocked" if blocking else "open", None, None, tuple(blocking), approval=to_approve)
 
 
-def approve(candidate: CloseoutCandidate, actor: str, now: datetime, origin: Origin = PROGRAM) -> CloseoutResult:
+def approve(
+    candidate: CloseoutCandidate,
+    actor: str,
+    now: datetime,
+    origin: Origin = PROGRAM,
+    seen: Mapping[str, str] | None = None,
+) -> CloseoutResult:
     """Approve and seal what somebody else prepared; approving again changes nothing.
 
-    Raises RefusedError when nothing is prepared, when the approver prepared it, when the policy demands a token, or
-    when what was prepared is no longer what would be sealed.
+    `seen` are the closeouts that were looked at, each with when it was prepared: OutdatedError where this is none of
+    them. Raises RefusedError when nothing is prepared, when the approver prepared it, when the policy demands a token,
+    or when what was prepared is no longer what would be sealed.
     """
+    _require_seen(candidate, seen)
     if candidate.is_sealed and candidate.prepared is None:
         return _already_sealed(candidate)
     check_origin(load_policy(candidate.paths), actor, origin)
     access.require_actor(candidate.tenant, actor)
     prepared = _approvable(candidate, actor, origin)
+    blocking = candidate.not_in_review()
+    if blocking:
+        return _blocked(candidate, blocking, actor, now)
     with candidate.tables() as opened:
         blocking = [*candidate.newer_facts(), *blockers.of_tables(opened, candidate.decisions)]
         if blocking:
-            return _blocked(candidate, blocking)
+            return _blocked(candidate, blocking, actor, now)
         to_approve = _as_prepared(candidate, opened, prepared)
         closeout, bundle = _sealed(candidate, opened, prepared, actor, now)
         shared_bundles.push(candidate.paths, bundle, str(closeout.seal_digest))
@@ -141,6 +152,15 @@ def approve(candidate: CloseoutCandidate, actor: str, now: datetime, origin: Ori
     _record_seal(candidate, closeout, now, {DETAIL: to_approve, "origin": origin.content()})
     _show_seal(candidate)
     return CloseoutResult("sealed", closeout, bundle)
+
+
+def _require_seen(candidate: CloseoutCandidate, seen: Mapping[str, str] | None) -> None:
+    """Refuse an approval of another closeout, prepared or sealed by now, than those that were looked at."""
+    closeout = candidate.prepared or (candidate.sealed if candidate.is_sealed else None)
+    if seen is not None and closeout is not None and seen.get(closeout.closeout_id) != closeout.prepared_at:
+        raise OutdatedError(
+            f"closeout {closeout.closeout_id}, prepared {closeout.prepared_at}, is not what was looked at: look again"
+        )
 
 
 def _as_prepared(candidate: CloseoutCandidate, opened: CloseoutTables, prepared: Closeout) -> dict[str, Any]:
@@ -180,11 +200,14 @@ def _already_sealed(candidate: CloseoutCandidate) -> CloseoutResult:
     return CloseoutResult("sealed", candidate.sealed, kept_bundle(candidate.paths, candidate.sealed), is_new=False)
 
 
-def _blocked(candidate: CloseoutCandidate, blocking: list[Blocker]) -> CloseoutResult:
-    """Blocked, and nothing else changes; an earlier seal stays what it is."""
+def _blocked(candidate: CloseoutCandidate, blocking: list[Blocker], actor: str, now: datetime) -> CloseoutResult:
+    """Blocked: what was prepared is withdrawn and its run in review again; an earlier seal stays what it is."""
     with candidate.tenant.writing() as connection:
-        closeout_store.withdraw(connection, candidate.run.run_id)
+        withdrawn = closeout_store.withdraw(connection, candidate.run.run_id)
         if candidate.has_run:
+            if withdrawn and candidate.run.status == "closing":
+                why = "its closeout is withdrawn: it is blocked"
+                run_store.transition(connection, candidate.run.run_id, "in_review", actor, now, why)
             run_store.set_closeout_status(connection, candidate.run.run_id, "sealed" if candidate.sealed else "blocked")
     lake.refresh(candidate.paths)
     return CloseoutResult("blocked", None, None, tuple(blocking))
@@ -193,9 +216,16 @@ def _blocked(candidate: CloseoutCandidate, blocking: list[Blocker]) -> CloseoutR
 def _accept_quarantine(
     candidate: CloseoutCandidate, actor: str, reason: str, now: datetime, origin: Origin
 ) -> CloseoutCandidate:
-    """Record that somebody answers for the quarantined rows, once for the number there are."""
+    """Record that somebody answers for the quarantined rows; the same word on as many rows is recorded once."""
+    if not reason.strip():
+        raise UsageError("say why the quarantined rows are accepted: the reason must not be blank")
     with candidate.tables() as opened:
         (found,) = opened.rows("select cast(coalesce(sum(quarantined), 0) as bigint) as rows from conservation")
+    known = [each for each in candidate.decisions if each.action == QUARANTINE_ACCEPTED]
+    last = next((each for each in reversed(known) if each.run_id == candidate.run.run_id), None)
+    rows = int(found["rows"])
+    if last is not None and (last.actor, last.reason, last.details.get("quarantined_rows")) == (actor, reason, rows):
+        return candidate
     with candidate.tenant.writing() as connection:
         decision = record_decision(
             connection,
@@ -207,7 +237,7 @@ def _accept_quarantine(
             now=now,
             reason=reason,
             result="accepted",
-            details={"quarantined_rows": int(found["rows"]), "origin": origin.content()},
+            details={"quarantined_rows": rows, "origin": origin.content()},
         )
     return replace(candidate, decisions=[*candidate.decisions, decision])
 

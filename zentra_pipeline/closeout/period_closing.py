@@ -87,12 +87,12 @@ def approve(
     """
     with _held(tenant, month, now) as found:
         if found.state == "signed_off":
+            _require_seen(found.signed, month, seen)
             return _signed_already(found)
         check_origin(load_policy(tenant.paths), actor, origin)
         access.require_actor(tenant, actor)
         prepared = _approvable(found, actor, origin)
-        if seen is not None and seen != preparation_of(prepared):
-            raise OutdatedError(f"{month} was prepared again since you looked: look at it now, and approve that")
+        _require_seen(prepared, month, seen)
         blocking = found.blockers()
         if blocking:
             return PeriodResult("blocked", None, None, tuple(blocking))
@@ -107,6 +107,12 @@ def approve(
         _record_seal(found, signed, origin)
     _show_seal(tenant)
     return PeriodResult("sealed", signed, bundle)
+
+
+def _require_seen(sign_off: PeriodCloseout | None, month: str, seen: str | None) -> None:
+    """Refuse an approval of another sign-off, prepared or sealed by now, than the one that was looked at."""
+    if seen is not None and sign_off is not None and seen != preparation_of(sign_off):
+        raise OutdatedError(f"{month} was prepared again since you looked: look at it now, and approve that")
 
 
 def preparation_of(sign_off: PeriodCloseout) -> str:

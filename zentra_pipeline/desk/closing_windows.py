@@ -124,7 +124,7 @@ def approve(
                 found.append(_outcome(provider, state, None, "refused", "it was prepared again since you looked"))
             continue
         found.append(
-            _taken(tenant, provider, state, actor, now, lambda case: closing.approve(case, actor, now, origin))
+            _taken(tenant, provider, state, actor, now, lambda case: closing.approve(case, actor, now, origin, seen))
         )
     return found
 
