@@ -21,6 +21,9 @@ from zentra_pipeline.errors import OutdatedError, RefusedError, UsageError
 from zentra_pipeline.published import movement_history
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import runs as run_store
+from zentra_pipeline.upkeep import doctor
+from zentra_pipeline.upkeep.rebuild import EQUAL, rebuild
+from zentra_pipeline.upkeep.reperform import reperform
 
 LATER = NOON + timedelta(days=1)
 
@@ -506,3 +509,21 @@ def test_a_window_prepared_again_while_a_month_is_approved_is_not_sealed_unseen(
     (outcome,) = closing_windows.approve(world.tenant, MON[:7], "bob", LATER, PROGRAM, seen=seen)
     assert outcome.status == "refused"
     assert "not what was looked at" in str(outcome.detail)
+
+
+def test_a_window_closed_without_activity_that_has_a_run_by_now_is_examined_rebuilt_and_made_again(
+    world: World,
+) -> None:
+    """Rebuilding looked for a revision 0 of the run and ended with a fault; the doctor took none for another than 0."""
+    day = date.fromisoformat(TUE)
+    for step, actor in ((closing.prepare, "alice"), (closing.approve, "bob")):
+        with candidates.of_idle_window(world.tenant, world.provider, day, actor, NOON) as candidate:
+            assert step(candidate, actor, NOON).closeout is not None
+        found = [finding.check for diagnosis in doctor.examine(world.home) for finding in diagnosis.findings]
+        assert "prepared" not in found
+    world.add(post("T9", "R9", 100, on=TUE))
+    tuesday = world.make(TUE).run.run_id
+    assert reperform(world.tenant, tuesday).holds
+    rebuilt = rebuild(world.tenant)
+    assert [seal.verdict for seal in rebuilt.seals] == [EQUAL]
+    assert rebuilt.holds

@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound="StrictModel")
 
 
 def without_nul(value: object) -> object:
-    """The value; ValueError for text with U+0000, of which PostgreSQL has none and no name or reason of ours needs it."""
+    """The value; ValueError for text with U+0000, which PostgreSQL has none of and no name or reason of ours needs."""
     texts = value if isinstance(value, list) else [value]
     if any(isinstance(text, str) and "\0" in text for text in texts):
         raise ValueError("must not contain U+0000")

@@ -273,16 +273,16 @@ def _is_due(connection: Connection, before: run_store.Run | None, run: run_store
     known = request_store.find(connection, run.run_id)
     if known is not None and known.status == "queued":
         return False
-    if before is None or _asks_otherwise(before, run) or (known is not None and known.is_cut_off(now)):
-        return True
-    if run.is_void and (known is None or known.status != "launched"):
+    is_launched = known is not None and known.status == "launched"
+    is_cut_off = known is not None and known.is_cut_off(now)
+    if before is None or _asks_otherwise(before, run) or is_cut_off or (run.is_void and not is_launched):
         return True
     waiting = {found.provider for found in inbox_store.waiting(connection)}
     if run.provider in waiting | {found.provider for found in intent_store.waiting(connection)}:
         return True
     kinds = TABLE_OF_KIND if identifiers.account_of(run.provider) is None else (BANK_KIND,)
     registered = [file for kind in kinds for file in file_store.staged_files(connection, kind)]
-    if known is not None and known.status == "launched":
+    if known is not None and is_launched:
         return any(file.received_at > known.requested_at for file in registered)
     if not run.revision or run.status == "failed" or (known is not None and known.status == "failed"):
         return True

@@ -69,7 +69,7 @@ def _opened(
     made: TenantPaths, records: Records, closeout: Closeout, known: Sequence[Decision]
 ) -> AbstractContextManager[closeout_tables.CloseoutTables]:
     run = records.runs_by_id.get(closeout.run_id)
-    if run is None:
+    if run is None or not closeout.run_revision:  # closed as a window without a run, which came later or was taken back
         return closeout_tables.without_activity(*_idle(closeout), known)
     revision = records.revisions_by_key[closeout.run_id, closeout.run_revision]
     sealed = sealed_revision(revision, records.paths.root / str(closeout.bundle))

@@ -95,7 +95,8 @@ def reperform(
         raise UsageError(
             f"run {run_id} has published nothing: `zentra runs list --tenant {tenant.name}` names those that did"
         )
-    seals = [item for item in kept.sealed if item.run_id == run_id and revision in (None, item.run_revision)]
+    of_run = [item for item in kept.sealed if item.run_id == run_id and item.run_revision]
+    seals = [item for item in of_run if revision in (None, item.run_revision)]
     if seals:
         return _reperform(kept, claim_of_bundle(kept.paths.root / str(seals[-1].bundle)), progress or _silent)
     number = run.revision if revision is None else revision

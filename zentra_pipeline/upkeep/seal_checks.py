@@ -37,13 +37,12 @@ _SAID_BY_BOTH: Final = (
 
 
 def check_prepared(records: Records) -> Iterator[Finding]:
-    """A closeout that is prepared is of the current revision."""
-    revisions = {run.run_id: run.revision for run in records.runs}
+    """A closeout that is prepared is of the current revision; that of a window without a run is of none, 0."""
+    revisions = {run.run_id: run.revision for run in records.runs if not run.is_void}
     for closeout in records.closeouts:
-        if closeout.chain_sequence is None and closeout.run_revision != revisions.get(closeout.run_id):
-            what = (
-                f"it was prepared of revision {closeout.run_revision}, and {revisions.get(closeout.run_id)} is current"
-            )
+        current = revisions.get(closeout.run_id, 0)
+        if closeout.chain_sequence is None and closeout.run_revision != current:
+            what = f"it was prepared of revision {closeout.run_revision}, and {current} is current"
             remedy = command(
                 "close", "--tenant", records.tenant.name, "--run", closeout.run_id, "--actor", closeout.prepared_by
             )
