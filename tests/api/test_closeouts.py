@@ -1,11 +1,13 @@
 """Closing a run over HTTP: blockers are named, two operators close, and what was sealed is emitted."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.api.conftest import Api, Books, run_story, serving
 from zentra_pipeline.closeout.verify import verify
+from zentra_pipeline.review.record import DecisionRequest, record_decision
 from zentra_pipeline.tenants.tenant import Tenant
 
 
@@ -69,6 +71,12 @@ def test_a_run_is_closed_by_two_operators_once_nothing_blocks_it(closing: tuple[
     reported = [event["type"] for event in api.as_("analyst", "globex").items(f"{run_path}/events", limit=2)]
     assert reported[0] == "reconciliation.run.created"
     assert reported[-1] == "reconciliation.closeout.completed"
+    # As closed is a place in the log: what a clock that is behind dates back is none the less later.
+    early = datetime(2020, 1, 1, tzinfo=UTC)
+    for action, options in (("reopen", {"reason": "again"}), ("assign", {"owner": "somebody_else"})):
+        later = DecisionRequest(blocker["subject"], action, "operator_globex", **options)
+        record_decision(own_books.tenant("globex"), later, early)
+    assert api.as_("analyst", "globex").items(f"{run_path}/evidence") == evidence
 
 
 def test_whoever_prepared_does_not_approve(closing: tuple[Api, str]) -> None:

@@ -244,7 +244,9 @@ def idempotency_key(
     summary="Ask for a run.",
     responses={
         202: {"model": RunAccepted},
-        **problems.responses("malformed", "too-large", "media-type", "rejected", "unconfirmed", "not-configured"),
+        **problems.responses(
+            "malformed", "too-large", "media-type", "rejected", "unconfirmed", "key-reused", "not-configured"
+        ),
     },
     openapi_extra=bodies.described(bodies.JSON, NewRun),
 )

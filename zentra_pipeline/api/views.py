@@ -21,6 +21,7 @@ from zentra_pipeline.published import movement_history
 router = APIRouter()
 
 _PROVIDER: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_SCOPE: Final = r"^(bank:[A-Za-z0-9][A-Za-z0-9._-]{0,63}|[A-Za-z0-9][A-Za-z0-9_-]{0,63})$"
 _DAY: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _MOST_DAYS: Final = 400
 
@@ -122,7 +123,7 @@ class CalendarQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    provider: Annotated[str, Field(pattern=_PROVIDER)]
+    provider: Annotated[str, Field(pattern=_SCOPE, description="Provider, or `bank:` and an account.")]
     first: Annotated[
         str | None, AfterValidator(_day), Field(alias="from", pattern=_DAY, json_schema_extra={"format": "date"})
     ] = None
