@@ -114,7 +114,7 @@ def points(steps: int, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("step", "how", "count"), [("prepare", "kill", 3), ("approve", "kill", 8), ("approve", "EIO", 4)]
+    ("step", "how", "count"), [("prepare", "kill", 3), ("approve", "kill", 5), ("approve", "EIO", 3)]
 )
 def test_a_close_stopped_anywhere_is_as_before_or_after_and_heals(
     child: Child,

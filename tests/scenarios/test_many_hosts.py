@@ -261,7 +261,14 @@ def others() -> Iterator[Forking]:
         yield process
 
 
-@pytest.mark.parametrize("place", ["before the first upload", "between upload and commit", "after the commit"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("before the first upload", marks=pytest.mark.slow),
+        "between upload and commit",
+        pytest.param("after the commit", marks=pytest.mark.slow),
+    ],
+)
 def test_a_host_that_dies_in_a_run_leaves_nothing_that_is_in_the_way(
     tmp_path: Path, url: str, others: Forking, alone: Reported, place: str
 ) -> None:

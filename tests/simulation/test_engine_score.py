@@ -23,8 +23,8 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 pytestmark = pytest.mark.ci
 
-QUICK_SEEDS = range(2)
-SLOW_SEEDS = range(2, 50)
+QUICK_SEEDS = range(1)
+SLOW_SEEDS = range(1, 50)
 
 
 def scored(folder: Path, seed: int, movements: int, windows: int, all_files_first: bool = False) -> Score:
