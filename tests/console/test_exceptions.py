@@ -22,7 +22,7 @@ def references(page: Page) -> list[str]:
     return page.of("reference")
 
 
-def test_a_queue_shows_amounts_in_major_units_due_days_and_hostile_text_as_text(visit: Visit) -> None:
+def test_the_list_shows_amounts_in_major_units_due_days_and_hostile_text_as_text(visit: Visit) -> None:
     page = visit("analyst").open("/console/exceptions?provider=many&status=any&sort=reference")
     assert f"{LINES} exceptions" in page.text
     assert not {each.tag for each in page.tree.find("body").iter() if isinstance(each.tag, str)} & TAGS

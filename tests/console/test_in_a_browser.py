@@ -110,7 +110,7 @@ def test_every_page_fits_and_breaks_no_policy(
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.goto(f"{url}/console/exceptions?status=any")
-    exception = page.get_attribute(".queue tbody a", "href")
+    exception = page.get_attribute(".exceptions tbody a", "href")
     page.goto(f"{url}/console/runs")
     run = page.get_attribute(".calendar a", "href")
     for path in (

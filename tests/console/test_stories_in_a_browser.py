@@ -122,10 +122,10 @@ def is_same_page(page: Any) -> bool:
 def test_a_late_callback_is_seen_missing_then_late_and_its_history_says_so(browser: Any, team: Team) -> None:
     operator = team.sign_in(browser, "operator")
     operator.goto(f"{team.url}/console/exceptions?provider={STORY.provider}")
-    assert operator.locator(".queue td:has-text('missing callback')").count() == 1
+    assert operator.locator(".exceptions td:has-text('missing callback')").count() == 1
     play(Tenant.of(team.home, "acme"), 4, 8)
     operator.reload()
-    assert operator.locator(".queue td:has-text('missing callback')").count() == 0
+    assert operator.locator(".exceptions td:has-text('missing callback')").count() == 0
     operator.click("tr:has(td:has-text('late callback')) >> a")
     assert operator.locator("section.side:has(h4:text-is('Callbacks say')) .figure").inner_text() == "succeeded"
     operator.click("text=Its whole history")
@@ -140,7 +140,7 @@ def test_a_late_callback_is_seen_missing_then_late_and_its_history_says_so(brows
 
 
 @with_htmx
-def test_a_queue_is_filtered_and_sorted_without_loading_the_page(browser: Any, team: Team) -> None:
+def test_the_list_is_filtered_and_sorted_without_loading_the_page(browser: Any, team: Team) -> None:
     page = team.sign_in(browser, "operator")
     page.goto(f"{team.url}/console/exceptions")
     mark(page)
@@ -152,7 +152,7 @@ def test_a_queue_is_filtered_and_sorted_without_loading_the_page(browser: Any, t
     page.wait_for_url("**sort=amount**")
     page.wait_for_selector("th[aria-sort] #by-amount")
     assert page.evaluate("document.activeElement.id") == "by-amount", "the focus is where it was"
-    assert page.locator(".queue tbody tr >> nth=0").locator("td.n >> nth=0").inner_text() == "10,000.00 EUR"
+    assert page.locator(".exceptions tbody tr >> nth=0").locator("td.n >> nth=0").inner_text() == "10,000.00 EUR"
     page.fill(".filters input[name=reference]", "ref_00039")
     page.press(".filters input[name=reference]", "Enter")
     page.wait_for_selector("#list b:text-is('1 exception')")
@@ -173,12 +173,12 @@ def test_forty_breaks_are_cleared_by_keyboard(browser: Any, team: Team) -> None:
     page = team.sign_in(browser, "operator")
     page.goto(f"{team.url}/console/exceptions?provider=many&sort=reference")
     mark(page)
-    page.focus(".queue tbody input >> nth=0")
+    page.focus(".exceptions tbody input >> nth=0")
     for _ in range(40):
         page.keyboard.press("Space")
         page.keyboard.press("Tab")  # the reference
         page.keyboard.press("Tab")  # the next row, and after the last what is decided about them
-    assert page.locator(".queue input:checked").count() == 40
+    assert page.locator(".exceptions input:checked").count() == 40
     assert page.evaluate("document.activeElement.name") == "action"
     page.keyboard.type("resolve")
     for _ in range(2):
@@ -226,16 +226,16 @@ def test_ten_thousand_rows_long_names_and_no_rows_fit(browser: Any, team: Team, 
     large.on("console", lambda message: said.append(message.text))
     large.goto(f"{team.url}/console/exceptions?sort=reference&page=100")
     assert large.locator("#list b").inner_text() == "10,000 exceptions"
-    assert large.locator(".queue tbody tr").count() == 100
+    assert large.locator(".exceptions tbody tr").count() == 100
     large.goto(f"{team.url}/console/exceptions?sort=reference")
-    shown = large.locator(".queue td.reference").all_inner_texts()
+    shown = large.locator(".exceptions td.reference").all_inner_texts()
     assert set(HOSTILE) <= set(shown), "text is shown as text"
     large.set_default_timeout(30_000)
-    large.locator(".queue a", has_text="onerror").click()
+    large.locator(".exceptions a", has_text="onerror").click()
     large.click("text=Its whole history")
     assert HOSTILE[1] in large.inner_text("h1")
     large.goto(f"{team.url}/console/exceptions?sort=reference&page=100")
-    exception = large.get_attribute(".queue tbody tr:last-child a", "href")
+    exception = large.get_attribute(".exceptions tbody tr:last-child a", "href")
     large.goto(f"{team.url}/console/runs")
     run = large.get_attribute(".calendar a", "href")
     for path in (
