@@ -272,18 +272,24 @@ def _in_force(newest: str, published: str, outlived: Sequence[str]) -> str:
 
 
 def _open_items_now(paths: TenantPaths, snapshot: Snapshot) -> str | None:
-    """The open items of each provider's newest run: it started from all that was open before, of whatever windows."""
-    newest: dict[str, tuple[int, Path]] = {}
-    providers = {run[0]: str(run[3]) for run in snapshot.tables.rows_of["runs"]()}
+    """The open items of the newest run of each provider and bank account.
+
+    Of a provider that is the last of those of its latest window: a run of an earlier window starts from nothing that is
+    open behind it. A run of an account starts from all that was open before it, of whatever days.
+    """
+    newest: dict[str, tuple[str, int, Path]] = {}
+    windows = {run[0]: (str(run[3]), str(run[5])) for run in snapshot.tables.rows_of["runs"]()}
     for revision in snapshot.revisions:
-        provider = providers[revision.run_id]
-        place = (snapshot.sequences[revision.run_id], paths.root / revision.tables["open_items"]["path"])
-        newest[provider] = max(newest.get(provider, place), place)
+        scope, window = windows[revision.run_id]
+        behind = window if identifiers.account_of(scope) is None else ""
+        place = (behind, snapshot.sequences[revision.run_id], paths.root / revision.tables["open_items"]["path"])
+        newest[scope] = max(newest.get(scope, place), place)
     definitions = reader_columns("open_items")
     if not newest:
         return None
     columns = ", ".join(sql_text.column_types(definitions))
-    return f"select {columns} from {sql_text.parquet_scan([path for _, path in sorted(newest.values())], definitions)}"
+    files = [path for *_, path in sorted(newest.values())]
+    return f"select {columns} from {sql_text.parquet_scan(files, definitions)}"
 
 
 def _journal(paths: TenantPaths, snapshot: Snapshot) -> str | None:
