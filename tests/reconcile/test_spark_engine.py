@@ -1,6 +1,5 @@
 """Runs on Spark Connect: they publish the very bytes that DuckDB does; a server that dies leaves nothing."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,33 +152,3 @@ def test_spark_publishes_the_bytes_that_duckdb_does(
     with engines.spark(spark_home, port):
         made = [other.reconcile(day) for day in (MON, TUE)]
     assert [digests(result) for result in made] == [digests(result) for result in expected]
-
-
-@pytest.mark.slow
-def test_a_worker_of_spark_that_dies_is_replaced_and_the_run_goes_on(
-    tmp_path: Path, on_spark: Callable[[str | None], None], spark_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed while a statement is on its way, at three places of the run."""
-    one, other = two_windows(tmp_path / "one"), two_windows(tmp_path / "other")
-    expected = one.reconcile(MON)
-    port = engines.free_port()
-    on_spark(f"sc://127.0.0.1:{port}")
-    make = spark_engine.SparkEngine.make
-    killed: list[str] = []
-    with engines.spark(spark_home, port, "local-cluster[2,1,1024]") as server:
-
-        def make_while_one_dies(engine: Any, statement: Any) -> int | None:
-            if statement.name not in {"int_movements", "int_item_outcomes", "exceptions"}:
-                return make(engine, statement)
-            killed.append(statement.name)
-            timer = threading.Timer(0.05, engines.kill_a_worker, (server,))
-            timer.start()
-            try:
-                return make(engine, statement)
-            finally:
-                timer.join()
-
-        monkeypatch.setattr(spark_engine.SparkEngine, "make", make_while_one_dies)
-        made = other.reconcile(MON)
-    assert len(killed) == 3
-    assert digests(made) == digests(expected)

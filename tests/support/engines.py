@@ -78,13 +78,6 @@ def spark(home: Path, port: int, master: str = "local[2]") -> Iterator[subproces
         yield process
 
 
-def kill_a_worker(server: subprocess.Popen[bytes]) -> None:
-    """Kill one of the processes that a Spark server on `local-cluster[…]` has its tasks done by."""
-    asked = ["pgrep", "--session", str(server.pid), "--full", "CoarseGrainedExecutorBackend"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
-    os.kill(int(found[0]), 9)
-
-
 @contextmanager
 def _serving(command: list[str], port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryDirectory(prefix="zentra-server-") as folder, Path(folder, "log").open("wb") as log:
