@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from tests.closeout.closed_world import close
-from tests.scenarios.rows import MON, TUE, call, post, settle
+from tests.scenarios.rows import MON, TUE, WED, call, post, settle
 from tests.scenarios.world import World
 from zentra_pipeline import sql_text
 from zentra_pipeline.published import declared_tables, lake, operational_tables
@@ -203,6 +203,19 @@ def test_metrics_count_what_was_new_and_what_was_carried_apart(world: World) -> 
 def test_what_is_open_now_is_what_the_newest_run_left(world: World) -> None:
     assert [row["item_id"] for row in world.query("select item_id from open_items order by all")] == ["L3", "T2"]
     assert [row["item_id"] for row in world.query("select item_id from open_items_now")] == ["L3"]
+
+
+def test_what_is_open_now_is_what_the_newest_run_left_that_could_see_it(tmp_path: Path) -> None:
+    """Tuesday, run after Wednesday, settles what both had open, and cannot see what opened on Wednesday."""
+    world = World(tmp_path, {"expects_callbacks": False})
+    world.add(post("T1", "R1", 500, on=MON), post("T2", "R2", 70, on=WED), settle("L1", "R1", 500, on=TUE))
+    world.add(post("T3", "R3", 30, on=TUE))
+    for window in (MON, WED, TUE):
+        world.make(window)
+    wednesday = world.query(f"select item_id from open_items where ledger_window = '{WED}' order by all")
+    assert [row["item_id"] for row in wednesday] == ["T1", "T2", "T3"]
+    now = world.query("select item_id, amount_minor from open_items_now order by all")
+    assert [(row["item_id"], row["amount_minor"]) for row in now] == [("T2", 70), ("T3", 30)]
 
 
 def test_quarantined_rows_are_counted_without_currency_and_amount(world: World) -> None:

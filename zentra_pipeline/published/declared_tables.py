@@ -56,7 +56,7 @@ def tables() -> dict[str, DeclaredTable]:
         columns = [*own, *added, *of_the_bank, *(column for column in resolved if column["name"] not in named)]
         found[name] = _table(name, models[name]["description"], columns)
         if name == "open_items":
-            about = "An item open in the newest run of its provider."
+            about = "An item open in the newest run of its provider that could see it, of its window or a later one."
             found["open_items_now"] = _table("open_items_now", about, columns)
         if name in lake_views.AS_CLOSED:
             about = f"A row of {name} as it was when a closeout was sealed."

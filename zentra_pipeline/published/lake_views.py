@@ -272,24 +272,26 @@ def _in_force(newest: str, published: str, outlived: Sequence[str]) -> str:
 
 
 def _open_items_now(paths: TenantPaths, snapshot: Snapshot) -> str | None:
-    """The open items of the newest run of each provider and bank account.
+    """Each item as the newest run that could see it left it: a run sees what opened in its window or before.
 
-    Of a provider that is the last of those of its latest window: a run of an earlier window starts from nothing that is
-    open behind it. A run of an account starts from all that was open before it, of whatever days.
+    Windows may be run in any order. So the newest run says what is open up to its window, and of what opened later the
+    newest run of a later window does, and so on.
     """
-    newest: dict[str, tuple[str, int, Path]] = {}
     windows = {run[0]: (str(run[3]), str(run[5])) for run in snapshot.tables.rows_of["runs"]()}
-    for revision in snapshot.revisions:
-        scope, window = windows[revision.run_id]
-        behind = window if identifiers.account_of(scope) is None else ""
-        place = (behind, snapshot.sequences[revision.run_id], paths.root / revision.tables["open_items"]["path"])
-        newest[scope] = max(newest.get(scope, place), place)
     definitions = reader_columns("open_items")
-    if not newest:
-        return None
     columns = ", ".join(sql_text.column_types(definitions))
-    files = [path for *_, path in sorted(newest.values())]
-    return f"select {columns} from {sql_text.parquet_scan(files, definitions)}"
+    said_until: dict[str, str] = {}
+    selects = []
+    for revision in sorted(snapshot.revisions, key=lambda each: snapshot.sequences[each.run_id], reverse=True):
+        scope, window = windows[revision.run_id]
+        until = said_until.get(scope)
+        if until is not None and window <= until:
+            continue
+        said_until[scope] = window
+        later = "" if until is None else f" where opened_window > {sql_text.literal(until)}"
+        file = paths.root / revision.tables["open_items"]["path"]
+        selects.append(f"select {columns} from {sql_text.parquet_scan([file], definitions)}{later}")
+    return " union all ".join(selects) or None
 
 
 def _journal(paths: TenantPaths, snapshot: Snapshot) -> str | None:
