@@ -11,6 +11,25 @@
     ({{ dividend }} div {{ divisor }})
 {%- endmacro %}
 
+{# How many ten-thousandths of a whole a part is, cut off. Spark has 64 bits and Sail wraps beyond them without a word, so that a
+   sum of minor units cannot be multiplied there: it is divided digit by digit, which is exact up to 9 x 10^17. #}
+{% macro basis_points(part, whole) -%}
+    {{ return(adapter.dispatch('basis_points', 'zentra')(part, whole)) }}
+{%- endmacro %}
+
+{% macro default__basis_points(part, whole) -%}
+    {{ whole_division(part ~ ' * 10000', whole) }}
+{%- endmacro %}
+
+{% macro spark__basis_points(part, whole) -%}
+    {%- set rest = namespace(text='(' ~ part ~ ' % ' ~ whole ~ ')') -%}
+    ({{ whole_division(part, whole) }} * 10000
+    {%- for place in (1000, 100, 10, 1) %}
+        + {{ whole_division(rest.text ~ ' * 10', whole) }} * {{ place }}
+        {%- set rest.text = '((' ~ rest.text ~ ' * 10) % ' ~ whole ~ ')' -%}
+    {%- endfor %})
+{%- endmacro %}
+
 {# An amount of minor units as text: `-1,250.00 USD`. `exponent` is the currency's number of decimals. #}
 {% macro money(amount, currency, exponent) -%}
     case when {{ amount }} < 0 then '-' else '' end

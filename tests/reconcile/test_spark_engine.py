@@ -39,11 +39,12 @@ def digests(result: WindowResult) -> dict[str, tuple[int, str]]:
 
 
 def two_windows(folder: Path) -> World:
-    """Matches, breaks, carried items, callbacks and a refund; the second window reads what the first left."""
+    """Matches, breaks, carried items, callbacks, a refund, sums that ten thousand times over leave 64 bits."""
     world = World(folder, {"settlement_lag_days": 0, "fee_schedule": {"rate_bps": 100, "fixed_minor": 0}})
     for n, on in enumerate((MON, TUE)):
         whole, short, alone = f"W{n}", f"it's {n}", f"A{n}"
         world.add(settle(f"L{whole}", whole, 500, on=on, fee=5), post(f"T{whole}", whole, 500, on=on))
+        world.add(settle(f"LB{n}", f"B{n}", 10**15, on=on), post(f"TB{n}", f"B{n}", 10**15, on=on))
         world.add(settle(f"L{short}", short, 500, on=on), post(f"T{short}", short, 400, on=on))
         world.add(settle(f"L{alone}", alone, 70 + n, on=on), post(f"T{alone}x", f'{alone}"x', 70 + n, on=on))
         world.add(call(f"E{whole}", whole, 500, on=on), call(f"E{alone}", alone, 70 + n, on=on, status="failed"))

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.support import engines
 from zentra_pipeline.desk import deciding
 from zentra_pipeline.published import lake
 from zentra_pipeline.reconcile.run_requests import RunRequest, as_request
@@ -84,11 +83,3 @@ def test_the_engine_agrees_with_the_answer_key_over_many_windows(tmp_path: Path,
 @pytest.mark.parametrize("seed", range(50, 54))
 def test_files_that_are_there_early_change_nothing(tmp_path: Path, seed: int) -> None:
     assert disagreements(scored(tmp_path, seed, movements=220, windows=6, all_files_first=True)) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(54, 74))
-def test_worlds_are_the_same_bytes_on_both_engines(tmp_path: Path, seed: int) -> None:
-    with engines.both_engines() as compared:
-        assert disagreements(scored(tmp_path, seed, movements=60, windows=3)) == []
-    assert len(compared) >= 3

@@ -158,19 +158,19 @@ final as (
         cast(coalesce(item_counts.movements_minor, 0) as bigint) as movements_minor,
         cast(coalesce(item_counts.movements_matched_minor, 0) as bigint) as movements_matched_minor,
         cast(
-            {{ whole_division('item_counts.lines_matched * 10000', 'nullif(item_counts.lines_to_match, 0)') }}
+            {{ basis_points('item_counts.lines_matched', 'nullif(item_counts.lines_to_match, 0)') }}
             as bigint
         ) as line_match_rate_bps,
         cast(
-            {{ whole_division('item_counts.lines_matched_minor * 10000', 'nullif(item_counts.lines_to_match_minor, 0)') }}
+            {{ basis_points('item_counts.lines_matched_minor', 'nullif(item_counts.lines_to_match_minor, 0)') }}
             as bigint
         ) as line_amount_match_rate_bps,
         cast(
-            {{ whole_division('item_counts.movements_matched * 10000', 'nullif(item_counts.movements, 0)') }}
+            {{ basis_points('item_counts.movements_matched', 'nullif(item_counts.movements, 0)') }}
             as bigint
         ) as movement_match_rate_bps,
         cast(
-            {{ whole_division('item_counts.movements_matched_minor * 10000', 'nullif(item_counts.movements_minor, 0)') }}
+            {{ basis_points('item_counts.movements_matched_minor', 'nullif(item_counts.movements_minor, 0)') }}
             as bigint
         ) as movement_amount_match_rate_bps,
         cast(coalesce(match_counts.matched_exact_reference, 0) as bigint) as matched_exact_reference,
