@@ -20,7 +20,7 @@ def write(folder: Path) -> Path:
     dbt = Path(sys.executable).with_name("dbt")
     folders = [f"--project-dir={DBT_PROJECT}", f"--profiles-dir={DBT_PROJECT}", f"--target-path={folder}"]
     environment = {**os.environ, dbt_project.DATABASE_VARIABLE: str(built_project().database)}
-    command = [str(dbt), "docs", "generate", "--static", *folders, f"--log-path={folder / 'logs'}"]
+    command = [str(dbt), "docs", "generate", "--static", "--select", "*", *folders, f"--log-path={folder / 'logs'}"]
     subprocess.run(command, env=environment, check=True)
     return folder / PAGE
 
