@@ -25,8 +25,16 @@ LONG = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the long files begin while there is still enough of the others to go round."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have the long files begin while there is still enough of the others to go round.
+
+    Where the suite runs on PostgreSQL, tests that choose a database themselves have been run on it already.
+    """
+    if postgres_server.is_for_all():
+        choosing = {"database", "postgres", "sqlite"}
+        chooses = [item for item in items if not choosing.isdisjoint(getattr(item, "fixturenames", ()))]
+        config.hook.pytest_deselected(items=chooses)
+        items[:] = [item for item in items if item not in chooses]
 
     def place(item: pytest.Item) -> int:
         folder = item.path.parent.name

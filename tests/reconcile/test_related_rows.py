@@ -10,7 +10,7 @@ import pytest
 from tests.scenarios.rows import MON, THU, TUE, WED, call, entry, post, settle, settlement_file
 from tests.scenarios.world import World
 from tests.support.whole_history import compared_with_whole_history
-from zentra_pipeline.reconcile import fetched_rows, gather, row_keys, run_database
+from zentra_pipeline.reconcile import fetched_rows, gather, looked_up_keys, row_keys, run_database
 from zentra_pipeline.store import runs as run_store
 from zentra_pipeline.upkeep import doctor
 from zentra_pipeline.upkeep.rebuild import rebuild
@@ -78,18 +78,21 @@ def test_a_reference_brings_back_its_rows_with_all_that_matched_them(week: World
 
 
 @pytest.mark.parametrize(
-    ("large_rows", "damage"),
-    [(fetched_rows.LARGE_ROWS, None), (0, None), (0, b"no Parquet")],
+    ("is_large", "damage"),
+    [(False, None), (True, None), (True, b"no Parquet")],
     ids=["read again", "kept", "kept and damaged"],
 )
 def test_a_run_says_what_it_would_say_with_all_of_the_past(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large_rows: int, damage: bytes | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_large: bool, damage: bytes | None
 ) -> None:
     """Late callbacks, parts, refunds, restated entries, redeliveries: each reaches back to a window of its own.
 
-    Rows that were fetched from large files are kept for the next run, which leaves them out where they are damaged.
+    What keys lead to in large key files, and rows that were fetched from large files, are kept for the next run, which
+    leaves out what is damaged.
     """
-    monkeypatch.setattr(fetched_rows, "LARGE_ROWS", large_rows)
+    if is_large:
+        monkeypatch.setattr(fetched_rows, "LARGE_ROWS", 0)
+        monkeypatch.setattr(looked_up_keys, "LARGE_BYTES", 0)
     world = World(tmp_path, PROFILE)
     with compared_with_whole_history() as compared:
         for number in range(1, 6):
@@ -100,8 +103,11 @@ def test_a_run_says_what_it_would_say_with_all_of_the_past(
         world.add(settle("L9", "r-6", 40, on=TUE), call("E7", "R7", 70, on=TUE), call("E6", "R6", 100, on=TUE))
         world.add(settle("L10", "R10", -150, on=TUE, type="refund", original="R1"))
         world.run(TUE)
-        kept = [path for path in (world.paths.root / row_keys.FOLDER).rglob("*.parquet") if "fetched" in path.parts]
-        assert bool(kept) == (large_rows == 0)
+        folder = world.paths.root / row_keys.FOLDER
+        kept = [path for path in folder.rglob("*.parquet") if not {"fetched", "looked_up"}.isdisjoint(path.parts)]
+        assert {"looked_up", "fetched"} & {part for path in kept for part in path.parts} == (
+            {"looked_up", "fetched"} if is_large else set()
+        )
         for path in kept if damage else ():
             path.write_bytes(damage or b"")
         world.add(
@@ -110,6 +116,37 @@ def test_a_run_says_what_it_would_say_with_all_of_the_past(
         world.add(settle("L8", "R8", 80, on=WED), post("T7", "R7", 70, on=WED), settle("L3", "R3", 100))
         world.run(WED)
     assert len(compared) == 2
+
+
+def test_a_key_that_was_looked_up_is_looked_up_in_files_that_came_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L1 is open after Monday; Wednesday reads of Monday and Tuesday what Tuesday found, and what Tuesday published.
+
+    Monday's run made again has seen fewer files, and leaves what Tuesday's kept.
+    """
+    monkeypatch.setattr(looked_up_keys, "LARGE_BYTES", 0)
+    world = World(tmp_path)
+    world.add(settle("L1", "R1", 100), post("T2", "R2", 70))
+    world.run(MON)
+    world.add(settle("L2", "R2", 70, on=TUE))
+    world.run(TUE)
+    folder = world.paths.root / row_keys.FOLDER
+
+    def kept() -> list[Path]:
+        return [path for path in folder.rglob("*.parquet") if "looked_up" in path.parts]
+
+    after_tuesday = kept()
+    assert len(after_tuesday) == 1
+    world.request(MON, settlement_file(MON))
+    assert kept() == after_tuesday
+    world.add(post("T1", "R1", 100, on=WED), settle("L3", "R2", 5, on=WED))
+    said = [statement.text for statement in world.run(WED)]
+    assert "exact_reference one_to_one exact: L1 = T1, 100 USD" in said
+    assert kept() != after_tuesday
+    found = read_of(world, WED)
+    assert found["earlier.match_legs"] == {"L2", "T2"}, "of L3, by the reference of a match that Tuesday made"
+    assert found["raw.settlement_lines"] == {"L1", "L2", "L3"}
 
 
 def test_a_key_file_that_lacks_keys_is_found_and_made_again(week: World) -> None:

@@ -1,8 +1,7 @@
 """Rows of files of the past that runs have fetched; those of large files are kept, so that no run reads these again.
 
 What is open names the same few rows of every earlier window, run after run. Files of the past never change, so that
-what was fetched from one is right for good. What is kept is a cache beside the key files: named by its own digest, and
-left out where that does not fit. Does not belong here: which rows a run looks for (related_rows).
+what was fetched from one is right for good. Does not belong here: which rows a run looks for (related_rows).
 """
 
 from collections.abc import Mapping
@@ -12,8 +11,8 @@ from typing import Final
 
 import duckdb
 
-from zentra_pipeline import durable_files, sql_text
-from zentra_pipeline.reconcile import row_keys
+from zentra_pipeline import sql_text
+from zentra_pipeline.reconcile import kept_rows, row_keys
 
 # Files of fewer rows are read as fast as what would be kept of them.
 LARGE_ROWS: Final = 10_000
@@ -98,37 +97,18 @@ class FetchedRows:
         ).fetchall()
         self._connection.execute(f"create table related.kept_{table} (file_name varchar)").fetchall()
         self._files[table] = {}
-        for kept in sorted(self._folder(table).glob("*.parquet")):
-            scan = f"read_parquet({sql_text.file_literal(kept)}, hive_partitioning = false)"
-            with suppress(OSError, duckdb.Error):
-                if durable_files.digest_of(kept) == kept.stem and self._columns(scan) == self._columns(relation):
-                    self._connection.execute(f"insert into {relation} from {scan}").fetchall()
-                    self._connection.execute(
-                        f"insert into related.kept_{table} select distinct file_name from {relation}"
-                    ).fetchall()
-                    return
-
-    def _columns(self, relation: str) -> list[tuple[str, str]]:
-        found = self._connection.execute(f"describe from {relation}").fetchall()
-        return [(str(name), str(kind)) for name, kind, *_ in found]
+        if kept_rows.take(self._connection, self._folder(table), relation):
+            self._connection.execute(
+                f"insert into related.kept_{table} select distinct file_name from {relation}"
+            ).fetchall()
 
     def _folder(self, table: str) -> Path:
         return row_keys.key_file(self._root, self._root / _FOLDER / table, self._normalizer)
 
     def _write(self, table: str, large: list[str]) -> None:
-        folder = self._folder(table)
-        folder.mkdir(parents=True, exist_ok=True)
-        before = list(folder.glob("*.parquet"))
         names = ", ".join(sql_text.literal(name) for name in large)
         few = f"select file_name from related.fetched_{table} group by file_name having count(*) <= {_MOST_ROWS}"
         rows = f"""from related.fetched_{table}
                    where (file_name in ({names}) or file_name in (from related.kept_{table})) and file_name in ({few})
                    order by file_name, asked_unit"""
-        with row_keys.writing(self._root) as own:
-            temporary = own / "rows"
-            self._connection.execute(f"copy ({rows}) to {sql_text.literal(str(temporary))} (format parquet)").fetchall()
-            written = folder / f"{durable_files.digest_of(temporary)}.parquet"
-            durable_files.rename_durably(temporary, written)
-        for old in before:
-            if old != written:
-                old.unlink(missing_ok=True)
+        kept_rows.keep(self._connection, self._root, self._folder(table), rows)

@@ -20,6 +20,7 @@ from zentra_pipeline.contracts import staged_tables
 from zentra_pipeline.published import lake_files
 from zentra_pipeline.reconcile import row_keys
 from zentra_pipeline.reconcile.fetched_rows import FetchedRows
+from zentra_pipeline.reconcile.looked_up_keys import LookedUpKeys
 from zentra_pipeline.reconcile.row_keys import KEYED
 
 PUBLISHED: Final = ("matches", "match_legs", "callback_states")
@@ -51,6 +52,7 @@ def find(
     waiting: str,
     normalizer: str,
     on_read: OnRead,
+    provider: str,
 ) -> None:
     """Fill the tables of the schema `related` with the rows of `past` that are related to what is live or open.
 
@@ -63,15 +65,17 @@ def find(
         return
     write_key_files(past, tenant_root, normalizer, on_read)
     fetched = FetchedRows(connection, tenant_root, normalizer)
-    _register(connection, tenant_root, past, normalizer, fetched)
     key_files = sorted({row_keys.key_file(tenant_root, source.path, normalizer) for source in past})
+    looked_up = LookedUpKeys(connection, tenant_root, normalizer, provider, key_files)
+    _register(connection, tenant_root, past, normalizer, fetched)
     starts = [_open_keys(waiting), *(_keys(connection, table, rows, normalizer) for table, rows in live.items())]
     _look_up_next(connection, starts)
     hop = 0
-    while _find_units(connection, key_files, hop):
+    while _find_units(connection, looked_up, hop):
         _look_up_next(connection, _fetch(connection, past, hop, normalizer, on_read, fetched))
         hop += 1
     fetched.keep()
+    looked_up.keep()
 
 
 def write_key_files(sources: Sequence[Source], tenant_root: Path, normalizer: str, on_read: OnRead) -> None:
@@ -200,16 +204,17 @@ def _look_up_next(connection: duckdb.DuckDBPyConnection, selects: Sequence[str])
     connection.execute("insert into related.known from related.wanted").fetchall()
 
 
-def _find_units(connection: duckdb.DuckDBPyConnection, key_files: Sequence[Path], hop: int) -> bool:
+def _find_units(connection: duckdb.DuckDBPyConnection, looked_up: LookedUpKeys, hop: int) -> bool:
     """Look the wanted keys up in the key files; whether anything was found that was not found before."""
-    listed = ", ".join(sql_text.file_literal(path) for path in key_files)
+    looked_up.look_up()
     (found,) = connection.execute(
         f"""insert into related.units
-            select distinct sources.number, keys.unit, {hop}
-            from read_parquet([{listed}], filename = true, hive_partitioning = false) as keys
-            semi join related.wanted as wanted on keys.key = wanted.key
-            inner join related.sources as sources on keys.filename = sources.key_file
-            anti join related.units as units on sources.number = units.number and keys.unit = units.unit"""
+            select distinct sources.number, hits.unit, {hop}
+            from related.key_hits as hits
+            semi join related.wanted as wanted on hits.key = wanted.key
+            inner join related.key_files as files on hits.number = files.number
+            inner join related.sources as sources on files.path = sources.key_file
+            anti join related.units as units on sources.number = units.number and hits.unit = units.unit"""
     ).fetchall()[0]
     return bool(found)
 

@@ -32,6 +32,10 @@ Marts = Mapping[str, Path]
 _MEMORY: Final = "2GB"
 
 _READ_OF_EARLIER: Final = ("matches", "exceptions", "payout_states")
+_TAKEN_BACK: Final = (
+    "select match_id from matches_now where status = 'reversed' "
+    "union all select match_id from matches_before where status = 'reversed'"
+)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,10 @@ def _write_emitted(connection: duckdb.DuckDBPyConnection, paths: TenantPaths, co
 def _write_earlier(connection: duckdb.DuckDBPyConnection, table: str, earlier: Sequence[EarlierRun]) -> None:
     published = [(run.tables[table], run.sequence) for run in earlier if table in run.tables]
     if published:
-        connection.execute(f"create view {table}_earlier as {lake_files.published_rows(table, published)}")
+        rows = lake_files.published_rows(table, published)
+        if table == "matches":  # of all that ever matched, only what is taken back now, or was before, is asked for
+            rows = f"select earlier.* from ({rows}) as earlier semi join ({_TAKEN_BACK}) as taken_back using (match_id)"
+        connection.execute(f"create view {table}_earlier as {rows}")
     else:
         connection.execute(f"create table {table}_earlier ({lake_files.columns_sql(table)}, run_sequence bigint)")
 

@@ -79,7 +79,8 @@ def write(
     def on_read(paths: Sequence[Path]) -> None:
         check([by_path[path] for path in paths if path in by_path])
 
-    related_rows.find(connection, tenant_root, past, live, waiting, inputs.profile.reference_normalizer, on_read)
+    normalizer = inputs.profile.reference_normalizer
+    related_rows.find(connection, tenant_root, past, live, waiting, normalizer, on_read, inputs.provider)
     for table, rows in live.items():
         everything = f"{rows} union all select * from related.{table}"
         _write_view(connection, f"raw.{table}", _standing(table, everything, inputs))
