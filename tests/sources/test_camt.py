@@ -401,6 +401,19 @@ def test_other_files_are_refused_in_words(tmp_path: Path, content: str | bytes, 
     assert words in refusal(tmp_path, content)
 
 
+def test_a_later_page_is_a_statement_of_its_own_to_a_bank(tmp_path: Path) -> None:
+    pages = "<StmtPgntn><PgNb>2</PgNb><LastPgInd>true</LastPgInd></StmtPgntn><ElctrncSeqNb>116</ElctrncSeqNb>"
+    text = document(balance("OPBD", "500.00"), balance("CLBD", "510.00"), entry()).replace(
+        "</Id><CreDt", f"</Id>{pages}<CreDt"
+    )
+    read = frames(written(tmp_path, text), contract_of("bank_statement"), "camt053", name="in.xml")
+    rows = [row for frame in read for row in frame.to_dicts()]
+    assert [(row["row_type"], row["statement_id"], row["sequence"]) for row in rows] == [
+        ("line", "S1/2", None),
+        ("statement", "S1/2", "116"),
+    ]
+
+
 def test_utf_16_is_read_as_it_declares(tmp_path: Path) -> None:
     text = document(entry()).replace("UTF-8", "UTF-16")
     assert [line["gross_minor"] for line in lines_of(written(tmp_path, text.encode("utf-16")))] == ["1000"]

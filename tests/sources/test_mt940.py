@@ -137,6 +137,8 @@ def test_a_day_that_is_none_sends_its_row_to_quarantine(tmp_path: Path) -> None:
         ("TRFNONREF", ":86:/BENM//NAME/JANE DOE/REMI/Reference 7/ISDT/2026-04-26", "Reference 7", None),
         ("TRFNONREF", ":86:free text\r\nof two lines", "free text of two lines", None),
         ("TRFNONREF", ":86:first\r\n:86:second", "first second", None),
+        ("TRFNONREF", ":86:944;944 PRZELEW; 123-4567", "944;944 PRZELEW; 123-4567", None),
+        ("TRFNONREF", ":86:835?00ENTGELT 0426", "ENTGELT 0426", None),
         ("TRFNONREF", ":86:106?20SVWZ+at T14\r\n:20:11 Uhr", "at T14:20:11 Uhr", None),
         ("TRF007//", "", "007", None),
         ("TRFNONREF", "", None, None),
@@ -246,6 +248,14 @@ def refusals() -> Iterator[tuple[str, str | bytes, str]]:
     yield "a balance", statement(entry, opening="260425EUR500,00"), ":60F: '260425EUR500,00' is not a balance such as"
     yield "no currency", "\n".join((*HEAD, entry, "-")), "before any field that names a currency"
     yield "after the end", statement(entry, closing="C260426EUR510,00").replace("\r\n-", f"\r\n{entry}"), "comes after"
+    yield (
+        "a page is missing",
+        statement(entry, closing="C260426EUR510,00").replace(":62F:", ":62M:")
+        + statement(entry, opening="C260426EUR520,00", closing="C260426EUR530,00")
+        .replace("116/1", "116/3")
+        .replace(":60F:", ":60M:"),
+        "page 116/3 opens with 520.00 EUR (:60M:) where page 116/1 before it closes with 510.00 EUR (:62M:)",
+    )
     yield "CSV", "a,b\n1,2\n", "it has no field :20:, :25: or :60F:"
     yield "empty", "", "the file is empty, which is not MT940"
     yield "XML", "<?xml version='1.0'?><Document/>", "it is XML or HTML, not MT940"

@@ -64,6 +64,8 @@ class OpenStatement:
         self._account: str | None = None
         self._account_currency: str | None = None
         self._dated: str | None = None
+        self._from: str | None = None
+        self._to: str | None = None
         self._is_page = False
         self._balances: list[_Balance] = []
         self._summary: Summary | None = None
@@ -133,8 +135,8 @@ class OpenStatement:
         """The statement as read, one for each currency of its balances and entries."""
         self._read_head()
         opening, closing = self._ends(_OPENING, last=False), self._ends(_CLOSING, last=True)
-        self.head.from_day = self.head.from_day or next((found.on for found in opening.values() if found.on), None)
-        self.head.to_day = self.head.to_day or next((found.on for found in closing.values() if found.on), None)
+        self.head.from_day = next((found.on for found in opening.values() if found.on), self._from)
+        self.head.to_day = next((found.on for found in closing.values() if found.on), self._to)
         bounds = list(dict.fromkeys([*opening, *closing]))
         currencies = list(self._totals)
         if len(opening) <= 1 and len(closing) <= 1 and len(currencies) <= 1:
@@ -284,18 +286,20 @@ class OpenStatement:
         pages = pages if pages is not None else child(self.node, "NtfctnPgntn")
         if pages is not None:
             self._is_page = text(pages, "PgNb") not in (None, "1") or text(pages, "LastPgInd") == "false"
-        if not self._entries or self.head.statement_id is None:
-            self._name_head()
+        self._name_head()
 
     def _name_head(self) -> None:
-        """What the statement is called, a later page by its number as well, and the days that it says it covers."""
+        """What the statement is called, a later page by its number as well, and its number at the bank.
+
+        What was read stays: the elements are let go of with the first balance below them.
+        """
         head, page = self.head, next((found for pages in _PAGES if (found := text(self.node, f"{pages}/PgNb"))), None)
-        head.account, head.statement_id = self._account, self._id
-        if page not in (None, "1") and self._id is not None:
-            head.statement_id = f"{self._id}/{page}"
-        head.sequence = text(self.node, "ElctrncSeqNb") or text(self.node, "LglSeqNb")
-        head.from_day = text(self.node, "FrToDt/FrDtTm") or text(self.node, "FrToDt/FrDt")
-        head.to_day = text(self.node, "FrToDt/ToDtTm") or text(self.node, "FrToDt/ToDt")
+        head.account = self._account
+        if self._id is not None and head.statement_id is None:
+            head.statement_id = self._id if page in (None, "1") else f"{self._id}/{page}"
+        head.sequence = head.sequence or text(self.node, "ElctrncSeqNb") or text(self.node, "LglSeqNb")
+        self._from = self._from or text(self.node, "FrToDt/FrDtTm") or text(self.node, "FrToDt/FrDt")
+        self._to = self._to or text(self.node, "FrToDt/ToDtTm") or text(self.node, "FrToDt/ToDt")
 
     def _amount(self, found: Amount | None, where: str) -> tuple[int, str]:
         if found is None:

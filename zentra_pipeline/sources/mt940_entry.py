@@ -17,7 +17,8 @@ _LINE = re.compile(
 _SIGNS = {"C": 1, "D": -1, "RC": -1, "RD": 1, "EC": 1, "ED": -1}
 _EXPECTED = ("EC", "ED")
 _PAID = re.compile(r"(?:/(OCMT|CHGS)/|\b(OAMT)\+)\s*([A-Z]{3})\s*([0-9]+(?:,[0-9]*)?)", re.ASCII)
-_GERMAN = re.compile(r"([0-9]{3})([^A-Za-z0-9\s/])(?=[0-9]{2})", re.ASCII)
+# Marks of ordinary texts separate nothing: 123-4567 is a number, and 944;944 a text that a bank begins with its code.
+_GERMAN = re.compile(r"([0-9]{3})([^A-Za-z0-9\s/,.:;_()'\"%&=+*#-])(?=[0-9]{2})", re.ASCII)
 _SEPA = re.compile(r"(EREF|KREF|MREF|CRED|DEBT|SVWZ|ABWA|ABWE|IBAN|BIC|COAM|OAMT|SQTP|ORDP|BENM|ULTC|ULTD|PURP)\+")
 _SLASHED = re.compile(
     r"/(TRCD|TRTP|EREF|KREF|MARF|PREF|IREF|RTRN|CSID|ORDP|BENM|NAME|REMI|USTD|STRD|IBAN|BIC|CNTP|PURP|ISDT|SVWZ|BAI|PT|PY)/"
@@ -113,6 +114,7 @@ def information_of(text: str) -> Information:
     if german:
         said = _german(whole[3:], german.group(2), r"2[0-9]|6[0-3]")
         name = _german(whole[3:], german.group(2), r"3[23]").strip() or None
+        said = said if said.strip() or name else _all_of(whole[3:], german.group(2))
         return Information(german.group(1), _by_word(said, _SEPA) or _free(said), said, name)
     found = _by_word(whole, _SLASHED) or _by_word(whole, _SEPA) or _free(" ".join(lines))
     return Information(None, found, " ".join(lines))
@@ -122,6 +124,11 @@ def _german(text: str, separator: str, numbers: str) -> str:
     """Sub-fields by their numbers as one text: 20 to 29 and 60 to 63 are the remittance, 32 and 33 the counterparty."""
     parts = re.split(rf"{re.escape(separator)}(?=[0-9][0-9])", text)
     return "".join(part[2:] for part in parts if re.match(numbers, part))
+
+
+def _all_of(text: str, separator: str) -> str:
+    """What sub-fields say that are all beside remittance and counterparty, such as the booking text alone."""
+    return " ".join(part[2:] for part in re.split(rf"{re.escape(separator)}(?=[0-9][0-9])", text)).strip()
 
 
 def stated_amounts(*texts: str | None) -> dict[str, tuple[int, str]]:

@@ -46,6 +46,8 @@ class OpenStatement:
         self._opening: Balance | None = None
         self._opening_text = ""
         self._closing: Balance | None = None
+        self._goes_on = False  # on a next page: its closing balance is an intermediate one
+        self._before = before if before is not None and before._goes_on else None
         self._sides = {"C": [0, 0], "D": [0, 0]}
         self._totals: dict[str, tuple[int, int, str]] = {}
         self._entry: str | None = None
@@ -77,6 +79,7 @@ class OpenStatement:
             if self._opening is not None or self._entries:
                 raise self._refused(f":{tag}: comes before the closing balance :62F: of the statement it follows")
             self._opening, self._opening_text = self._balance(tag, value), value
+            self._follow_page(tag)
             self._head.from_day = _balance_day(value)
             self._currency = self._opening[1]
         elif tag == "61":
@@ -84,7 +87,8 @@ class OpenStatement:
                 raise self._refused("an entry (:61:) comes after the closing balance :62F:")
             self._entry = text
         elif tag[:2] == "62":
-            self._closing = self._balance(tag, value)
+            self._closing, self._goes_on = self._balance(tag, value), tag == "62M"
+            self._before = None
             self._head.to_day = _balance_day(value)
         elif tag == "13D":
             self._head.to_day = day_of(value[:6]) if value[:6].isdecimal() and len(value) >= 6 else None
@@ -97,6 +101,25 @@ class OpenStatement:
         elif tag in ("90C", "90D"):
             self._head.statement_type = "statement" if self._opening is not None else "report"
             self._totals[tag] = self._total(tag, value)
+
+    def _follow_page(self, tag: str) -> None:
+        """InputRejectedError where a page does not begin with the balance that the page before it ended with."""
+        before = self._before
+        if tag != "60M" or before is None or before._closing is None or self._opening is None:
+            return
+        if self._page_of() != before._page_of():
+            return
+        (ended, currency), (begun, own) = before._closing, self._opening
+        if currency == own and ended != begun:
+            raise self._refused(
+                f"page {self._number or '(without :28C:)'} opens with {money.amount_text(begun, own)} (:60M:) where "
+                f"page {before._number or '(without :28C:)'} before it closes with "
+                f"{money.amount_text(ended, currency)} (:62M:): a page between them is missing; ask the bank for it"
+            )
+
+    def _page_of(self) -> tuple[str | None, str]:
+        """The account, and the number of the statement that a page is of."""
+        return self._account, (self._number or "").partition("/")[0]
 
     def _inform(self, text: str) -> None:
         """Keep an `:86:` of the entry before it; one of the whole statement says nothing of a line."""
