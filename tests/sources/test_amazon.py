@@ -76,3 +76,30 @@ def test_promotions_are_part_of_the_total_and_a_total_that_fails_refuses_the_fil
         lines(wrong)
     (statement,) = inspect("amazon", wrong).statements
     assert (statement.ties, statement.refused is None) == (False, False)
+
+
+def test_quotes_are_text_and_reports_are_in_the_encoding_of_their_marketplace(tmp_path: Path) -> None:
+    head = f"{V2}\tsku"
+    for currency, encoding, sku in (
+        ("EUR", "utf-8", '12" plate'),
+        ("EUR", "utf-8", '"two words"'),
+        ("EUR", "cp1252", 'Größe "L"'),
+        ("JPY", "cp932", '"皿'),
+        ("USD", "utf-8-sig", '"open'),
+    ):
+        rows = (
+            head,
+            f"1001|2026-07-05|30|{currency}|||||||",
+            f"1001||||Order|302-1|2026-07-01|ItemPrice|Principal|10|{sku}",
+            f"1001||||Order|302-2|2026-07-01|ItemPrice|Principal|20|{sku}",
+        )
+        path = tmp_path / "s.txt"
+        path.write_bytes("".join(row.replace("|", "\t") + "\r\n" for row in rows).encode(encoding))
+        assert [line["provider_reference"] for line in lines(path)] == ["302-1", "302-2", "1001"], (encoding, sku)
+
+
+def test_what_is_text_in_no_encoding_of_amazon_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "s.txt"
+    path.write_bytes(f"{V2}\n1001\t2026-07-05\t0\tEUR\t\x81\t\t\t\t\t\n".encode("latin-1"))
+    with pytest.raises(InputRejectedError, match=r"neither UTF-8 nor Windows-1252"):
+        lines(path)

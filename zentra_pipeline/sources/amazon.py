@@ -1,7 +1,7 @@
 """Amazon's settlement reports (flat file and flat file V2, tab-separated) as settlement lines.
 
 The first row of a settlement states its total; every amount of the rows below adds up to it. Does not belong here: the
-grammar of the file (csv_grammar).
+grammar of the file (amazon_text, csv_grammar).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Final
 
 from zentra_pipeline import money, vocabulary
 from zentra_pipeline.errors import InputRejectedError
-from zentra_pipeline.sources import bank_statements, report_rows
+from zentra_pipeline.sources import amazon_text, bank_statements, report_rows
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.header_refusals import Cures, Expected
 from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
@@ -69,6 +69,11 @@ class _Settlement:
 
 def parts(path: Path, name: str) -> Iterator[Part]:
     """Lines of every amount and, after those of each, the settlement, in the order of the file."""
+    with amazon_text.table(path, name) as table:
+        yield from _parts(table, name)
+
+
+def _parts(path: Path, name: str) -> Iterator[Part]:
     amounts = [
         column
         for column in report_rows.header_of(path, name, _EXPECTED)
