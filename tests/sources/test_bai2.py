@@ -57,6 +57,13 @@ def test_a_continuation_goes_on_within_a_field_or_after_it(tmp_path: Path) -> No
     assert notes == {}
 
 
+def test_records_of_one_length_need_no_line_ends(tmp_path: Path) -> None:
+    due = lines(written(tmp_path / "b.bai", FILE))
+    stated = FILE.replace("0600,1,,,2/", "0600,1,80,1,2/").splitlines()
+    assert lines(written(tmp_path / "b.bai", "".join(line.ljust(80) for line in stated))) == due
+    assert lines(written(tmp_path / "b.bai", "".join(f"{line:80}\r\n" for line in stated))) == due
+
+
 def test_a_control_that_fails_refuses_the_file_with_the_figures(tmp_path: Path) -> None:
     path = written(tmp_path / "b.bai", FILE.replace("49,250000", "49,250001"))
     with pytest.raises(
@@ -90,6 +97,7 @@ def test_wrong_counts_are_named_where_the_sums_agree(tmp_path: Path) -> None:
         ("260705,,USD", "260231,,USD", "as-of date '260231' is not a day"),
         ("02,12345,0004,1", "02,12345,0004,2", "its group status is 2, which deletes"),
         ("49,250000,4/\n", "", "unexpected record 98"),
+        ("1,8/\n", f"1,8/\n{FILE}", "line 9: another file begins .record 01.; send each as a file of its own"),
     ],
 )
 def test_what_is_not_bai2_is_refused_by_line(tmp_path: Path, old: str, new: str, why: str) -> None:

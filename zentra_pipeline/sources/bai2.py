@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from zentra_pipeline import vocabulary
 from zentra_pipeline.errors import InputRejectedError
@@ -35,6 +35,7 @@ COLUMN_NAMES: Final = {
 _CODES: Final = ("01", "02", "03", "16", "49", "98", "99")
 _AMOUNT: Final = re.compile(r"[+-]?0{0,64}[0-9]{1,15}", re.ASCII)
 _FULL_LINE: Final = 76
+_HEADER, _RECORD_LENGTH = 200, 6  # bytes that hold a record 01, and the place of the length of records in it
 _COUNT: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _DATE: Final = re.compile(r"[0-9]{6}", re.ASCII)
 _LINE_TYPES: Final = {
@@ -113,15 +114,31 @@ def _lines(path: Path) -> Iterator[str]:
     """The file's lines without line ends; blank lines at its end are none."""
     blank = 0
     with path.open("rb") as stream:
-        while line := stream.readline(RECORD_BYTES):
-            text = line.removeprefix(BYTE_ORDER_MARK) if stream.tell() == len(line) else line
-            shown = text.decode("cp1252", "replace").rstrip("\r\n").rstrip()
+        for line in _physical(stream):
+            shown = line.decode("cp1252", "replace").rstrip("\r\n").rstrip()
             if not shown:
                 blank += 1
             elif blank:
                 raise _FaultError("a blank line between its records")
             else:
                 yield shown
+
+
+def _physical(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines as they are; of a file without line ends, records of the length that its record 01 states."""
+    first = stream.readline(RECORD_BYTES).removeprefix(BYTE_ORDER_MARK)
+    fields = first[:_HEADER].split(b",")
+    stated = fields[_RECORD_LENGTH].strip() if len(fields) > _RECORD_LENGTH else b""
+    width = int(stated) if stated.isdigit() and len(stated) < 6 else 0
+    if first.endswith(b"\n") or not width or len(first) <= width:
+        yield from (first,) if first else ()
+        yield from iter(lambda: stream.readline(RECORD_BYTES), b"")
+        return
+    held = first
+    while held:
+        whole = len(held) // width * width or len(held)
+        yield from (held[start : start + width] for start in range(0, whole, width))
+        held = held[whole:] + stream.read(RECORD_BYTES)
 
 
 def _joined(line: int, held: Sequence[str]) -> _Record:
@@ -198,6 +215,8 @@ class _File:
             "98": self._group is not None and self._account is None,
             "99": self._is_open and self._group is None,
         }
+        if self._is_ended and record.code == "01":
+            raise _FaultError(f"line {record.line:,}: another file begins (record 01); send each as a file of its own")
         if self._is_ended or not due[record.code]:
             raise _FaultError(f"line {record.line:,}: unexpected record {record.code}")
 
