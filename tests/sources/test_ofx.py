@@ -8,8 +8,9 @@ import pytest
 
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.ingest.inspection import inspect
-from zentra_pipeline.sources import bank_statements
+from zentra_pipeline.sources import bank_statements, ofx
 from zentra_pipeline.sources.ofx import parts
+from zentra_pipeline.sources.statement import Entry
 
 SAMPLES = Path(__file__).resolve().parents[2] / ".." / "shared" / "samples" / "ofx"
 SGML = """OFXHEADER:100
@@ -58,12 +59,41 @@ def test_times_are_written_in_full_or_to_the_minute_and_zones_by_hours_and_minut
         assert (first["settled_at"], first["refusal"]) == (instant, None), written
 
 
+@pytest.mark.parametrize("block", [7, 64, 64 * 1024])
+def test_comments_say_nothing_and_cdata_is_text(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    due = lines(tmp_path / "s.ofx", SGML)
+    monkeypatch.setattr(ofx, "_BLOCK", block)
+    hidden = SGML.replace("<FITID>F-1", "<FITID><![CDATA[F-1]]></FITID>").replace(
+        "<STMTTRN><TRNTYPE>SRV", "<!-- <STMTTRN><TRNAMT>9<FITID>F-9</STMTTRN> --><STMTTRN><TRNTYPE>SRV"
+    )
+    assert lines(tmp_path / "s.ofx", hidden) == due
+    text = hidden.replace("<NAME>A &amp; B", "<NAME><![CDATA[A & <b>B</b> ]]></NAME>")
+    (tmp_path / "s.ofx").write_bytes(text.encode("cp1252"))
+    entries = [part for part in ofx.parts(tmp_path / "s.ofx", "s.ofx", is_of_bank=True) if isinstance(part, Entry)]
+    assert [entry.text for entry in entries] == ["A & <b>B</b>", "Caf\xe9"]
+
+
+def test_a_correction_is_no_booking_beside_what_it_corrects(tmp_path: Path) -> None:
+    text = SGML.replace("<FITID>F-2", "<FITID>F-2<CORRECTFITID>F-1<CORRECTACTION>REPLACE")
+    assert [line["refusal"] for line in lines(tmp_path / "s.ofx", text)] == [
+        None,
+        "CORRECTACTION: it replaces the transaction 'F-1', which was sent before, and is no booking beside it; ask the "
+        "bank for a statement in which it is corrected",
+    ]
+    assert lines(tmp_path / "s.ofx", SGML.replace("<CURDEF>EUR", ""))[0]["refusal"] == (
+        "CURDEF: the statement names no currency"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         (SGML.replace("</OFX>", ""), "it does not end with </OFX>"),
         (SGML.replace("STMTRS>", "INVSTMTRS>"), "no bank or card statement is in it"),
         (SGML.replace("<OFX>", "<!DOCTYPE x><OFX>"), "it declares <!DOCTYPE"),
+        ("Date,Amount\n2026-07-05,1.00\n", "it does not end with </OFX>: it was cut, or is no OFX"),
+        ("PK\x03\x04xl/", "it is a workbook .*, not OFX"),
+        ("", "the file is empty, which is not OFX"),
     ],
 )
 def test_what_is_no_whole_bank_statement_is_refused(tmp_path: Path, text: str, why: str) -> None:

@@ -103,6 +103,16 @@ def refuse_other_swift(start: bytes, name: str) -> None:
         raise InputRejectedError(f"{name}: {why.replace('not CSV', 'not MT940').replace('CSV', 'MT940')}")
 
 
+def refuse_other_ofx(start: bytes, name: str) -> None:
+    """InputRejectedError that says what a file looks like that is no OFX, in SGML or XML."""
+    text = start.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if text[:9].upper() == b"OFXHEADER" or b"<OFX>" in text.upper():
+        return
+    why = _other_form(start) or _other_markup(start) or ("the file is empty, which is not CSV" if not text else None)
+    if why is not None:
+        raise InputRejectedError(f"{name}: {why.replace('CSV UTF-8', 'UTF-8').replace('CSV', 'OFX')}")
+
+
 def refuse_other_parquet(start: bytes, name: str) -> None:
     """InputRejectedError that says how a file begins that is not Parquet."""
     if not start:

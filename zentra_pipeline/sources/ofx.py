@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +18,17 @@ from zentra_pipeline import vocabulary
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources import bank_statements
 from zentra_pipeline.sources.bank_statements import Part
+from zentra_pipeline.sources.file_refusals import refuse_other_ofx, start_of
 from zentra_pipeline.sources.parts_reader import PartsReader, without_notes
 from zentra_pipeline.sources.statement import Entry, Head, Statement
 
 _BLOCK: Final = 64 * 1024
 _TEXT_LIMIT: Final = 64 * 1024
 _TOKEN: Final = re.compile(r"<([/?!]?)([A-Za-z0-9._]++)[^<>]*+>([^<]*+)")
+# What XML hides from whoever looks for tags: comments say nothing, the text of a CDATA section is text.
+_ASIDE: Final = re.compile(r"<!--.*?-->|<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_OPENED: Final = re.compile(r"<!--|<!\[CDATA\[")
+_TAG: Final = re.compile(r"<(?=[/?A-Za-z])")
 _DATE: Final = re.compile(
     r"([0-9]{8})([0-9]{4}(?:[0-9]{2})?)?(?:\.[0-9]+)?(?:\[([+-]?[0-9]{1,2}(?:\.[0-9]{1,2})?)(?::[^\]]*)?\])?", re.A
 )
@@ -68,6 +73,7 @@ def parts(path: Path, name: str, *, is_of_bank: bool = False) -> Iterator[Part]:
 
     InputRejectedError when it is no OFX, or was cut.
     """
+    refuse_other_ofx(start_of(path), name)
     current: _Open | None = None
     is_ended = has_statement = False
     for mark, tag, text in _tokens(path, name):
@@ -109,10 +115,14 @@ def _tokens(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
     held = ""
     with path.open(encoding="utf-8-sig", errors="zentra.cp1252", newline="") as stream:
         while block := stream.read(_BLOCK):
-            held += block
-            end = held.rfind("<")
-            yield from _found(held[:end] if end > 0 else "", name)
-            held = held[end:] if end > 0 else held
+            held = _ASIDE.sub(lambda aside: escape(aside[1] or ""), held + block)
+            # From the last tag on it waits for what follows; so does one whose text may yet be hidden.
+            end = max((tag.start() for tag in _TAG.finditer(held)), default=0)
+            hidden = _OPENED.search(held)
+            if hidden is not None and hidden.start() < end:
+                end = max(held.rfind("<", 0, hidden.start()), 0)
+            yield from _found(held[:end], name)
+            held = held[end:]
             if len(held) > _TEXT_LIMIT + _BLOCK:
                 raise InputRejectedError(f"{name}: more than {_TEXT_LIMIT:,} characters without a tag; is it OFX?")
     yield from _found(held, name)
@@ -168,12 +178,10 @@ def _line(current: _Open) -> Iterator[Part]:
     try:
         amount = _minor(values.get("TRNAMT", ""), current.currency)
     except ValueError as cause:
-        refusal = f"TRNAMT: {cause}"
+        refusal = f"TRNAMT: {cause}" if current.currency else "CURDEF: the statement names no currency"
         if not current.is_pending:
             current.unread.append(refusal)
-    other = values.get("CURSYM", current.currency).upper()
-    if other != current.currency:
-        refusal = f"CURRENCY: its amount is in {other[:3]!r}, its account in {current.currency}"
+    refusal = _why_no_booking(values, current.currency) or refusal
     if not current.is_pending:
         current.entries += 1
         current.total += amount
@@ -194,6 +202,20 @@ def _line(current: _Open) -> Iterator[Part]:
         "refusal": refusal,
         "source_row": None if refusal is None else str(values),
     }
+
+
+def _why_no_booking(values: Mapping[str, str], currency: str) -> str | None:
+    """Why a transaction is not one more booking in the account's currency; null where it is."""
+    other = values.get("CURSYM", currency).upper()
+    if other != currency:
+        return f"CURRENCY: its amount is in {other[:3]!r}, its account in {currency}"
+    if "CORRECTFITID" in values or "CORRECTACTION" in values:
+        action = "deletes" if values.get("CORRECTACTION", "").upper() == "DELETE" else "replaces"
+        return (
+            f"CORRECTACTION: it {action} the transaction {values.get('CORRECTFITID', '')[:60]!r}, which was sent "
+            "before, and is no booking beside it; ask the bank for a statement in which it is corrected"
+        )
+    return None
 
 
 def _booking(current: _Open, values: Mapping[str, str], amount: int | None, refusal: str | None) -> Entry:
