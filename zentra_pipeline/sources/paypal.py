@@ -137,14 +137,14 @@ class _Totals:
     entries: int = 0
     net: int = 0
     controlled: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    unread: int | None = None
+    unread: str | None = None
 
     def add(self, row: BodyRow) -> None:
         self.entries += 1
         try:
             gross, fee = _amounts(row.values)
-        except ValueError:
-            self.unread = self.unread or row.number
+        except ValueError as cause:
+            self.unread = self.unread or f"row {row.number:,}: {cause}"
             return
         self.net += gross - fee
         record = _record_type(row.values.get("Transaction Event Code", ""))
@@ -187,9 +187,9 @@ def _why_refused(section: Section, currency: str, totals: _Totals) -> str | None
         for what, footer, rows in zip(_TOTALS, stated, counted, strict=True)
         if footer != rows
     )
-    unread = "" if totals.unread is None else f" (row {totals.unread:,} has no readable amounts)"
+    unread = "" if totals.unread is None else f" ({totals.unread}, and so it counts for nothing)"
     return (
-        f"SF {currency[:_SHOWN]}: {named}{unread}, in hundredths: rows are missing or wrong; download the report again"
+        f"SF {currency[:_SHOWN]}: {named}, in hundredths{unread}: rows are missing or wrong; download the report again"
     )
 
 

@@ -36,6 +36,10 @@ _RECORD_BYTES = 1024 * 1024
 _KNOWN = ("RH", "FH", "SH", "CH", "SB", "SF", "SC", "RF", "RC", "FF")
 _FIRST = ("RH", "FH", "SH", "CH")
 _COUNTED = {"SC": "this section", "RC": "the report", "FF": "the file"}
+_OTHER = (
+    "this reads settlement (STL) and transaction detail (TRR) reports as PayPal delivers them by SFTP; a table of "
+    "activities is read with format tabular"
+)
 _SHOWN = 60
 _TOTAL = re.compile(r"[0-9]{1,40}", re.ASCII)
 
@@ -102,7 +106,8 @@ class _Report:
         first = self._kinds[0] or kind
         if kind not in _KNOWN or first not in _FIRST:
             wanted = _FIRST if first == kind and not self._kinds[0] else _KNOWN
-            raise self._refused(line, f"it begins with {kind[:_SHOWN]!r}, which is none of {', '.join(wanted)}")
+            other = "" if self._kinds[0] else f"; {_OTHER}"
+            raise self._refused(line, f"it begins with {kind[:_SHOWN]!r}, which is none of {', '.join(wanted)}{other}")
         self._kinds = (first, kind)
         if kind == "SB":
             return self._row(line, record)
