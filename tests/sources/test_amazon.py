@@ -63,6 +63,12 @@ def test_dates_of_every_marketplace_are_instants(tmp_path: Path) -> None:
         assert lines(path)[0]["settled_at"] == instant
 
 
+def test_a_settlement_that_deposits_nothing_is_of_the_day_it_ends(tmp_path: Path) -> None:
+    rows = (f"{V2}|settlement-end-date", "1001||0.00|EUR|||||||2026-07-14 00:00:00 UTC")
+    (line,) = lines(written(tmp_path / "s.txt", *rows))
+    assert (line["line_type"], line["net_minor"], line["settled_at"]) == ("payout", "0", "2026-07-14T00:00:00Z")
+
+
 def test_promotions_are_part_of_the_total_and_a_total_that_fails_refuses_the_file(tmp_path: Path) -> None:
     rows = [FLAT, "1|2026-07-05|{total}|GBP||||||||", "1||||Order|o1|2026-07-01|Principal|10,00|Commission|-1,50|-0,50"]
     path = written(tmp_path / "s.txt", rows[0], rows[1].format(total="8,00"), rows[2])

@@ -414,6 +414,23 @@ def test_a_later_page_is_a_statement_of_its_own_to_a_bank(tmp_path: Path) -> Non
     ]
 
 
+def test_a_page_that_is_missing_between_two_others_refuses_the_file(tmp_path: Path) -> None:
+    def page(number: int, opening: str, closing: str) -> str:
+        balances = balance("OPBD", opening) + balance("CLBD", closing)
+        text = document(balances, entry(ref=f"B{number}"))
+        pages = f"<StmtPgntn><PgNb>{number}</PgNb><LastPgInd>{str(number == 3).lower()}</LastPgInd></StmtPgntn>"
+        return text.replace("</Id><CreDt", f"</Id>{pages}<CreDt")
+
+    def together(*pages: str) -> str:
+        first, *others = pages
+        inner = "".join(each[each.index("<Stmt>") : each.index("</BkTo")] for each in others)
+        return first.replace("</BkTo", f"{inner}</BkTo")
+
+    first, second, third = page(1, "500.00", "510.00"), page(2, "510.00", "520.00"), page(3, "520.00", "530.00")
+    assert len(lines_of(written(tmp_path, together(first, second, third)))) == 3
+    assert "page 3 follows page 1 (PgNb): what is between them is missing" in refusal(tmp_path, together(first, third))
+
+
 def test_utf_16_is_read_as_it_declares(tmp_path: Path) -> None:
     text = document(entry()).replace("UTF-8", "UTF-16")
     assert [line["gross_minor"] for line in lines_of(written(tmp_path, text.encode("utf-16")))] == ["1000"]

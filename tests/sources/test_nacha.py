@@ -58,6 +58,15 @@ def test_a_file_that_departs_from_its_control_is_refused_with_the_figures(tmp_pa
         lines(written(tmp_path / "r.ach", *RECORDS[:-1]))
     with pytest.raises(InputRejectedError, match=r"record 9 .* is none of an ACH file"):
         lines(written(tmp_path / "r.ach", *RECORDS, "hello"))
+    with pytest.raises(InputRejectedError, match=r"record 9: another file begins .record 1."):
+        lines(written(tmp_path / "r.ach", *RECORDS, *RECORDS))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_record(tmp_path: Path) -> None:
+    path = written(tmp_path / "r.ach", *RECORDS)
+    due = lines(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert lines(path) == due
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are beside the project, in ../shared/samples")

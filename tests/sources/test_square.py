@@ -69,6 +69,10 @@ def test_entries_and_their_payout_are_lines_that_come_to_zero(tmp_path: Path) ->
     assert (statement.id, statement.entries, statement.signed_sum_minor, statement.ties) == ("po_1", 2, 4_855, True)
 
 
+def test_an_answer_without_anything_is_a_file_without_lines(tmp_path: Path) -> None:
+    assert lines(tmp_path / "p.jsonl", {}) == []
+
+
 def test_a_page_that_is_missing_is_seen_by_the_payout_and_one_saved_twice_counts_once(tmp_path: Path) -> None:
     path = tmp_path / "payout.jsonl"
     with pytest.raises(

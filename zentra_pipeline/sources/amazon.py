@@ -115,7 +115,8 @@ def _begun(row: Row) -> _Settlement:
     if currency not in vocabulary.currencies():
         raise ValueError(f"currency: {currency[:8]!r} is not an ISO 4217 currency")
     total = report_rows.minor_units(row, "total-amount", currency)
-    return _Settlement(row["settlement-id"] or "", currency, total, report_rows.instant(row["deposit-date"]))
+    deposited = row["deposit-date"] or row.get("settlement-end-date")  # nothing is deposited of a total of 0
+    return _Settlement(row["settlement-id"] or "", currency, total, report_rows.instant(deposited))
 
 
 def _ended(settlement: _Settlement) -> Iterator[Part]:

@@ -14,7 +14,7 @@ from lxml import etree
 from zentra_pipeline.errors import InputRejectedError
 from zentra_pipeline.sources.bank_statements import LineIds, Part
 from zentra_pipeline.sources.camt_entry import Details, Node, batch_of, details_of, local_name
-from zentra_pipeline.sources.camt_statement import OpenStatement
+from zentra_pipeline.sources.camt_statement import OpenStatement, Pages
 from zentra_pipeline.sources.file_refusals import refuse_other_xml, start_of
 from zentra_pipeline.sources.limits import BYTE_ORDER_MARK
 from zentra_pipeline.sources.parts_reader import Notes, PartsReader
@@ -96,6 +96,7 @@ class _Reader:
         self._format = file_format
         self._notes = notes
         self._ids = LineIds()
+        self._pages: Pages = {}
         self._open: OpenStatement | None = None
         self._details: list[Details] = []
         self._group: Node | None = None
@@ -132,8 +133,9 @@ class _Reader:
             raise InputRejectedError(
                 f"{self._name}: it has a document type (DTD), which bank files have not; remove it"
             )
+        head = Head(_TYPES[form])
         self._open = OpenStatement(
-            self._name, node, self._ids, self._notes, Head(_TYPES[form]), is_of_bank=self._format is None
+            self._name, node, self._ids, self._pages, self._notes, head, is_of_bank=self._format is None
         )
 
     def _end(self, node: Node) -> Iterator[Part]:

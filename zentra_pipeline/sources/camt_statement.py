@@ -38,6 +38,10 @@ _SIGNS: Final = {"CRDT": 1, "DBIT": -1}
 _ORDER: Final = ("EndToEndId", "PmtInfId", "TxId", "UETR", "Strd", "StrdV01", "Ustrd")
 _ANNOUNCED: Final = "entries of status {}: announced, not booked, and so no lines"
 _PAGES: Final = ("StmtPgntn", "RptPgntn", "NtfctnPgntn")
+_PAGE_DIGITS: Final = 5
+
+Pages = dict[tuple[str | None, str], int]
+"""The last page of each statement of a file so far, by account and id."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,19 @@ class OpenStatement:
     """A statement from its beginning to its end; `node` is its element, `is_of_bank`: whether entries are asked for."""
 
     def __init__(
-        self, name: str, node: Node, ids: LineIds, notes: MutableMapping[str, int], head: Head, *, is_of_bank: bool
+        self,
+        name: str,
+        node: Node,
+        ids: LineIds,
+        pages: Pages,
+        notes: MutableMapping[str, int],
+        head: Head,
+        *,
+        is_of_bank: bool,
     ) -> None:
         self.node = node
+        self._pages = pages
+        self._page: int | None = None
         self.head = head
         self._is_of_bank = is_of_bank
         self._name = name
@@ -67,6 +81,7 @@ class OpenStatement:
         self._from: str | None = None
         self._to: str | None = None
         self._is_page = False
+        self._page_fault: str | None = None
         self._balances: list[_Balance] = []
         self._summary: Summary | None = None
         self._totals: dict[str, Total] = {}
@@ -134,6 +149,7 @@ class OpenStatement:
     def close(self) -> Iterator[Statement]:
         """The statement as read, one for each currency of its balances and entries."""
         self._read_head()
+        self._page_fault = self._missing_pages()
         opening, closing = self._ends(_OPENING, last=False), self._ends(_CLOSING, last=True)
         self.head.from_day = next((found.on for found in opening.values() if found.on), self._from)
         self.head.to_day = next((found.on for found in closing.values() if found.on), self._to)
@@ -165,6 +181,7 @@ class OpenStatement:
                 self._note(f"summary of a statement whose balances tie: {difference}")
             elif difference is not None:
                 fault = fault or difference
+        fault = fault or self._page_fault
         if self._unsigned and ties is None:
             fault = fault or f"{self._unsigned:,} entries have no CdtDbtInd, and no balances show what they were"
         return Statement(
@@ -179,6 +196,16 @@ class OpenStatement:
             ties=ties,
             refused=None if fault is None else f"{named}: {fault}",
         )
+
+    def _missing_pages(self) -> str | None:
+        """Which pages (`StmtPgntn`) are missing between this one and the one before it in the file; null for none."""
+        if self._page is None or self._id is None:
+            return None
+        before = self._pages.get((self._account, self._id))
+        self._pages[self._account, self._id] = self._page
+        if before is None or self._page <= before + 1:
+            return None
+        return f"page {self._page} follows page {before} (PgNb): what is between them is missing; ask the bank for it"
 
     def _ends(self, wanted: Sequence[str], *, last: bool) -> dict[str, _Balance]:
         """The balance at one end by currency: the first kind in `wanted` that is there, of the first or last day."""
@@ -285,6 +312,8 @@ class OpenStatement:
         pages = pages if pages is not None else child(self.node, "RptPgntn")
         pages = pages if pages is not None else child(self.node, "NtfctnPgntn")
         if pages is not None:
+            number = text(pages, "PgNb") or ""
+            self._page = int(number) if number.isdecimal() and len(number) <= _PAGE_DIGITS else None
             self._is_page = text(pages, "PgNb") not in (None, "1") or text(pages, "LastPgInd") == "false"
         self._name_head()
 

@@ -87,6 +87,10 @@ def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
             file.is_adv, file.batch, file.batches = record[1:4] == _ADV, record[87:94].strip(), file.batches + 1
         elif kind == "9" and file.control is None and record.strip("9 ") != "":
             file.control = record
+        elif kind == "1":
+            raise InputRejectedError(
+                f"{name}: record {number:,}: another file begins (record 1); send each as a file of its own"
+            )
         elif kind not in "89":
             raise InputRejectedError(
                 f"{name}: record {number:,} ({record[:24]!r}) is none of an ACH file; ask the bank for the file again"
@@ -99,7 +103,7 @@ def parts(path: Path, name: str, notes: Notes) -> Iterator[Part]:
 def _records(path: Path) -> Iterator[str]:
     """Records of 94 characters: a line each, trailing blanks left off or not, or one after the other without lines."""
     held = ""
-    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         while block := stream.read(_BLOCK):
             *lines, held = _LINE_END.split(held + block)
             for line in lines:

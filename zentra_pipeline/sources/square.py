@@ -56,7 +56,7 @@ def parts(path: Path, name: str) -> Iterator[Part]:
     seen: set[int] = set()
     for place, page in json_pages.pages(path, name):
         try:
-            if not any(key in page for key in _KEYS):
+            if page and not any(key in page for key in _KEYS):  # Square answers {} where there is nothing
                 raise ValueError(f"none of {', '.join(_KEYS)}, so it is no answer about Square's payouts")  # noqa: TRY301
             for entry in json_pages.listed(page, "payout_entries"):
                 yield _entry(entry, payouts, seen)
