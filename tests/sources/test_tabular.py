@@ -11,7 +11,10 @@ from tests.support.every import check_every
 from zentra_pipeline.config import drafting, profile, strict_yaml, templates
 from zentra_pipeline.errors import ConfigurationError, InputRejectedError
 from zentra_pipeline.ingest.inspection import InspectedStatement, inspect
+from zentra_pipeline.sources import bank_table
+from zentra_pipeline.sources.bank_reading import BankReading
 from zentra_pipeline.sources.column_mapping import ColumnMapping
+from zentra_pipeline.sources.statement import Statement
 from zentra_pipeline.sources.tabular import read_settlement
 
 SAMPLES = Path(__file__).resolve().parents[2] / ".." / "shared" / "samples" / "bank-csv"
@@ -47,6 +50,7 @@ def test_amounts_are_read_as_declared_and_refused_otherwise(tmp_path: Path) -> N
         ("1250.5", "", "EUR", "125050"),
         ("-0.01", "", "EUR", "-1"),
         ("+7", "", "EUR", "700"),
+        ("\u22121250,50", european, "EUR", "-125050"),
         ("1.250,50", european, "EUR", "125050"),
         ("1250,50", european, "EUR", "125050"),
         ("1,250,000.99", 'thousands_mark: ","', "EUR", "125000099"),
@@ -205,6 +209,28 @@ def test_a_running_balance_is_followed_row_by_row(tmp_path: Path) -> None:
         InputRejectedError, match=r"row 3: balance is 108\.50 EUR, but 110\.00 EUR after data row 2 and 1\.00 EUR come"
     ):
         read(table(tmp_path / "b.csv", "id,amount,day,balance", rows[0], "2,0.00,2026-07-02,110.00", rows[2]), text)
+
+
+def test_every_account_of_a_banks_table_has_a_running_balance_of_its_own(tmp_path: Path) -> None:
+    text = f"{SIMPLE}running_balance: {{column: balance}}\naccount: of\npending: {{column: state, values: [open]}}\n"
+    given = ColumnMapping.model_validate(strict_yaml.parse_mapping(text, "mapping"))
+
+    def amounts(*rows: str) -> list[tuple[str | None, int | None]]:
+        path = table(tmp_path / "b.csv", "of,id,amount,day,balance,state", *rows)
+        found = bank_table.parts(path, path.name, BankReading(), given, None)
+        return [(part.account, part.closing_minor) for part in found if isinstance(part, Statement)]
+
+    first, second = "1,a,10.00,2026-07-01,110.00,", "2,b,-2.50,2026-07-01,7.50,"
+    third, waits = "1,c,1.00,2026-07-02,111.00,", "1,d,5.00,2026-07-02,,open"
+    assert amounts(first, second, waits, third) == [("1", 11_100), ("2", 750)]
+    with pytest.raises(
+        InputRejectedError, match=r"row 3: balance is 111\.00 EUR, but 110\.00 EUR after data row 1 and 2"
+    ):
+        amounts(first, second, third.replace(",1.00,", ",2.00,"))
+    with pytest.raises(
+        InputRejectedError, match=r"row 2: amount '-2\.5O', balance '7\.50': one of these cannot be read"
+    ):
+        amounts(first, second.replace("2.50", "2.5O"))
 
 
 def test_every_form_of_one_table_gives_the_same_lines(tmp_path: Path) -> None:

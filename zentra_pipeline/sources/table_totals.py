@@ -41,7 +41,7 @@ class Totals:
     sums: dict[str, dict[str, int]] = field(default_factory=dict)
     unread: int = 0
     stated: list[Stated] = field(default_factory=list)
-    last: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    last: dict[tuple[str | None, str], tuple[int, int, int]] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -57,18 +57,20 @@ class Totals:
                 known[name] += int(row[name])
 
     def follow(self, frame: pl.DataFrame, column: str, *, newest_first: bool, name: str) -> None:
-        """Check a running balance: `frame` has `currency`, `net`, `balance`, `row_number`.
+        """Check a running balance: `frame` has `account`, `currency`, `net`, `balance`, `row_number` and `written`.
 
-        InputRejectedError at the first row whose balance does not follow from its neighbour's.
+        Every account and currency has a balance of its own. InputRejectedError at the first row whose balance does not
+        follow from its neighbour's; `written`: its amounts and balance as the file has them.
         """
-        for currency, net, balance, row in frame.select("currency", "net", "balance", "row_number").iter_rows():
+        names = ("account", "currency", "net", "balance", "row_number", "written")
+        for account, currency, net, balance, row, written in frame.select(names).iter_rows():
             if currency is None or net is None or balance is None:
                 raise InputRejectedError(
-                    f"{name}: data row {row:,}: its amount or {column} cannot be read, so the balances cannot be "
-                    "checked; correct the file"
+                    f"{name}: data row {row:,}: {written}: one of these cannot be read as the profile's mapping writes "
+                    "amounts, so the balances cannot be checked; correct the mapping, or the file"
                 )
-            before = self.last.get(currency)
-            self.last[currency] = (net, balance, row)
+            before = self.last.get((account, currency))
+            self.last[account, currency] = (net, balance, row)
             if before is None:
                 continue
             old, start, moved = (balance, before[1], before[0]) if newest_first else (before[1], balance, net)

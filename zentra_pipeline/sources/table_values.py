@@ -12,6 +12,7 @@ from zentra_pipeline import money, vocabulary
 from zentra_pipeline.contracts import row_rules
 from zentra_pipeline.sources.column_mapping import ISO, UNIX, ColumnMapping, Instant
 
+_MINUS: Final = "\\A\\x{2212}"  # the sign that some banks write for a minus
 _BLANKS: Final = "[ \\x{a0}\\x{202f}]"
 _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
@@ -61,7 +62,7 @@ def _decimal(text: pl.Expr, mapping: ColumnMapping) -> pl.Expr:
         text = text.str.replace(r"\A\(([^-()]+)\)\z", "-$1")
     elif mapping.negative == "trailing_minus":
         text = text.str.replace(r"\A([^-]+)-\z", "-$1")
-    text = text.str.replace(r"\A\+", "")
+    text = text.str.replace(r"\A\+", "").str.replace(_MINUS, "-")
     point = re.escape(mapping.decimal_mark)
     if mapping.thousands_mark != "none":
         mark = _BLANKS if mapping.thousands_mark == " " else re.escape(mapping.thousands_mark)

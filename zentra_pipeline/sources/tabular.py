@@ -75,12 +75,36 @@ def read_table(
         if mapping.running_balance is not None:
             rule = mapping.running_balance
             column = name_of(header, rule.column)
-            balance = table_values.minor_units(pl.col("balance"), mapping, pl.col("currency"))
-            followed = lines.with_columns(data[column].alias("balance")).with_columns(balance)
+            followed = _with_balances(header, data, lines, mapping)
             totals.follow(followed, column, newest_first=rule.order == "newest_first", name=name)
         yield header, data, lines
     _take_asides(asides, header, mapping, totals, name)
     table_totals.check(totals, mapping, name)
+
+
+def _with_balances(
+    header: Sequence[str], data: pl.DataFrame, lines: pl.DataFrame, mapping: ColumnMapping
+) -> pl.DataFrame:
+    """The lines as `Totals.follow` takes them, without those that are pending and have no balance."""
+    assert mapping.running_balance is not None
+    column = name_of(header, mapping.running_balance.column)
+    accounts = () if mapping.account is None else mapping.account.columns
+    amounts = (name_of(header, place) for _, place in _amount_columns(mapping.amounts))
+    shown = [
+        pl.format(f"{_escaped(name)} '{{}}'", _short(name).fill_null("")) for name in dict.fromkeys([*amounts, column])
+    ]
+    pending = pl.lit(False) if mapping.pending is None else matches(header, mapping.pending)
+    beside = data.select(
+        account=pl.concat_str([pl.col(name_of(header, each)) for each in accounts], separator=" ", ignore_nulls=True)
+        if accounts
+        else pl.lit(None, pl.String),
+        balance=column,
+        written=pl.concat_str(shown, separator=", "),
+        is_left_out=pending & pl.col(column).is_null(),
+    )
+    balance = table_values.minor_units(pl.col("balance"), mapping, pl.col("currency"))
+    kept = lines.select("currency", "net", "row_number").hstack(beside).filter(~pl.col("is_left_out"))
+    return kept.with_columns(balance)
 
 
 def name_of(header: Sequence[str], column: ColumnName) -> str:
