@@ -47,6 +47,31 @@ def test_a_row_is_a_line_with_its_fee_and_what_was_paid(tmp_path: Path) -> None:
         lines(tmp_path / "b.csv", f"Charge,pay_1,007,{days},USD,PO1,50,-1.5,48.6,,")
 
 
+def test_rows_with_fractions_of_a_cent_come_to_the_whole_cents_of_their_payout(tmp_path: Path) -> None:
+    days = "2026-07-01T10:00:00.000,2026-07-02T00:00:00.000"
+    found = lines(
+        tmp_path / "b.csv",
+        f"Charge,pay_1,007,{days},USD,PO1,10,-0.3344,9.6656,,",
+        f"Charge,pay_2,008,{days},USD,PO1,10,-0.3348,9.6652,,",
+        f"Network Token Update,pay_3,,{days},USD,PO1,0,-0.0048,-0.0048,,",
+        f"Refund,pay_4,,{days},USD,PO1,-1.00,-0.0060,-1.0060,,",
+    )
+    assert [(line["line_type"], line["gross_minor"], line["fee_minor"], line["net_minor"]) for line in found] == [
+        ("payment", "1000", "33", "967"),
+        ("payment", "1000", "33", "967"),
+        ("fee", "0", "0", "0"),
+        ("refund", "-100", "1", "-101"),
+        ("adjustment", "-1", "0", "-1"),
+    ]
+    assert (found[-1]["line_id"], found[-1]["settled_at"]) == ("PO1:rounding:USD", "2026-07-02T00:00:00Z")
+    (statement,) = inspect("checkout", tmp_path / "b.csv").statements
+    assert (statement.entries, statement.signed_sum_minor) == (4, 1832)
+    with pytest.raises(InputRejectedError, match=r"are 10, -0\.3344, 9\.6655: the first two do not come to the third"):
+        lines(tmp_path / "b.csv", f"Charge,pay_1,007,{days},USD,PO1,10,-0.3344,9.6655,,")
+    with pytest.raises(InputRejectedError, match=r"amounts use '\.' and ','"):
+        lines(tmp_path / "b.csv", f'Charge,pay_1,007,{days},USD,PO1,1.234,"-1,50",1.2325,,')
+
+
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are beside the project, in ../shared/samples")
 def test_the_sample_breakdown_is_a_cent_below_its_payout() -> None:
     (breakdown,) = (path for path in SAMPLES.rglob("settlement-breakdown*.csv"))
