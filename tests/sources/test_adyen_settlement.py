@@ -212,6 +212,21 @@ def test_costs_of_no_payment_are_distinguished_by_their_order(lines: Any) -> Non
     ]
 
 
+def test_instalments_of_one_capture_in_a_batch_that_comes_to_zero_are_lines_each(lines: Any) -> None:
+    part = SETTLED | {"Type": "SettledInstallment"}
+    rows = (part, part, part | {"Net Credit (NC)": "24.06"}, PAYOUT | {"Net Debit (NC)": "72.16"})
+    named = "0041:settledinstallment:8836PAY1:8836CAP1"
+    assert [(line["line_id"], line["net_minor"]) for line in lines(*rows)[:3]] == [
+        (named, "2405"),
+        (f"{named}#2", "2405"),
+        (f"{named}#3", "2406"),
+    ]
+    twice = lines(SETTLED, PAYOUT, SETTLED, PAYOUT)
+    assert [line["line_id"] for line in twice if line["line_type"] == "payment"] == [
+        "0041:settled:8836PAY1:8836CAP1"
+    ] * 2
+
+
 def test_several_payout_currencies_of_a_batch_each_add_up(tmp_path: Path) -> None:
     dollars = {"Net Currency": "USD", "Modification Reference": "8836CAP9"}
     path = report(tmp_path / "r.csv", SETTLED, SETTLED | dollars, PAYOUT, PAYOUT | {"Net Currency": "USD"})

@@ -109,15 +109,20 @@ def read_settlement(path: Path, name: str | None = None) -> Iterator[pl.DataFram
     InputRejectedError with the figures when a batch does not add up to 0: the file is read twice, to know it first.
     """
     name = name or path.name
-    refuse_wrong_totals(statements(path, name), name)
-    repeats: Counter[str] = Counter()
+    seen: list[pl.DataFrame] = []
+    refuse_wrong_totals(_statements(path, name, seen), name)
+    repeats = _Repeats(_of_several(seen))
     for frame in csv_frames(path, name):
         yield _settlement_lines(frame, repeats)
 
 
 def statements(path: Path, name: str | None = None) -> tuple[Statement, ...]:
     """A statement per batch and net currency, in order of appearance: every row of it with its payout adds up to 0."""
-    name = name or path.name
+    return _statements(path, name or path.name, [])
+
+
+def _statements(path: Path, name: str, seen: list[pl.DataFrame]) -> tuple[Statement, ...]:
+    """The same; `seen` is given the digest of the id that each row has by Adyen's references, and what is a payout."""
     start = start_of(path)
     refuse_other_forms(start, name)
     refuse_other_headers(start, name, _EXPECTED)
@@ -125,7 +130,27 @@ def statements(path: Path, name: str | None = None) -> tuple[Statement, ...]:
     for frame in csv_frames(path, name):
         check_columns([column for column in frame.columns if column != "row_number"], name, _EXPECTED)
         _add_up(frame, batches)
+        is_payout = (
+            _kind(frame).replace_strict(_line_types(), default=None, return_dtype=pl.String).eq_missing("payout")
+        )
+        ids = _named(frame).select(pl.col("line_id").hash()).hstack(frame.select(is_payout=is_payout))
+        seen.append(ids.drop_nulls("line_id"))
     return tuple(_statement(key, batch) for key, batch in batches.items())
+
+
+@dataclass
+class _Repeats:
+    """The ids of a file that several rows have: `several` by digest, `counts` how many rows have had each so far."""
+
+    several: pl.Series
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def _of_several(seen: list[pl.DataFrame]) -> pl.Series:
+    """Which of the digests occur more than once; none where a payout does, for then the file has a batch twice."""
+    found = pl.concat(seen)
+    several = found.filter(pl.col("line_id").is_duplicated())
+    return several["line_id"].unique() if not several["is_payout"].any() else several["line_id"].clear()
 
 
 class _Key(NamedTuple):
@@ -208,8 +233,8 @@ def _statement(key: _Key, batch: _Batch) -> Statement:
     )
 
 
-def _settlement_lines(frame: pl.DataFrame, repeats: Counter[str]) -> pl.DataFrame:
-    """Canonical columns of one frame of report rows; `repeats` counts ids of rows without a Psp Reference."""
+def _settlement_lines(frame: pl.DataFrame, repeats: _Repeats) -> pl.DataFrame:
+    """Canonical columns of one frame of report rows."""
     kind, psp, modification = _kind(frame), pl.col("Psp Reference"), pl.col("Modification Reference")
     line_type = kind.replace_strict(_line_types(), default=None, return_dtype=pl.String)
     own = pl.when(line_type == "payment").then(pl.coalesce(psp, modification)).otherwise(pl.coalesce(modification, psp))
@@ -254,8 +279,24 @@ def _amounts(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _line_id(frame: pl.DataFrame, repeats: Counter[str]) -> pl.Series:
-    """Batch, type and the references of Adyen; rows of no payment may repeat those and are numbered in their order."""
+def _line_id(frame: pl.DataFrame, repeats: _Repeats) -> pl.Series:
+    """Batch, type and the references of Adyen; rows that have them in common are numbered in their order.
+
+    A batch that comes to 0 has each of its rows for good: two that say the same are two movements.
+    """
+    ids = _named(frame)
+    is_shared = ids["line_id"].hash().is_in(repeats.several.implode())
+    places = ((~ids["has_psp"] | is_shared) & ids["line_id"].is_not_null()).arg_true()
+    numbered = []
+    for line_id in ids["line_id"].gather(places):
+        repeats.counts[line_id] += 1
+        count = repeats.counts[line_id]
+        numbered.append(line_id if count == 1 else f"{line_id}#{count}")
+    return ids["line_id"].scatter(places, pl.Series(numbered, dtype=pl.String)) if numbered else ids["line_id"]
+
+
+def _named(frame: pl.DataFrame) -> pl.DataFrame:
+    """`line_id` of each row by what Adyen says of it, its currency as well where it is of no payment (`has_psp`)."""
     parts = (
         pl.col("Batch Number"),
         _kind(frame),
@@ -264,16 +305,10 @@ def _line_id(frame: pl.DataFrame, repeats: Counter[str]) -> pl.Series:
     )
     has_psp = pl.col("Psp Reference").is_not_null()
     whole = pl.concat_str(*parts, separator=":")
-    ids = frame.select(
+    return frame.select(
         line_id=pl.when(has_psp).then(whole).otherwise(pl.concat_str(whole, "Net Currency", separator=":")),
         has_psp=has_psp,
     )
-    places = (~ids["has_psp"] & ids["line_id"].is_not_null()).arg_true()
-    numbered = []
-    for line_id in ids["line_id"].gather(places):
-        repeats[line_id] += 1
-        numbered.append(line_id if repeats[line_id] == 1 else f"{line_id}#{repeats[line_id]}")
-    return ids["line_id"].scatter(places, pl.Series(numbered, dtype=pl.String)) if numbered else ids["line_id"]
 
 
 def _kind(frame: pl.DataFrame) -> pl.Expr:
