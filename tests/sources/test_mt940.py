@@ -138,7 +138,6 @@ def test_a_day_that_is_none_sends_its_row_to_quarantine(tmp_path: Path) -> None:
         ("TRFNONREF", ":86:free text\r\nof two lines", "free text of two lines", None),
         ("TRFNONREF", ":86:first\r\n:86:second", "first second", None),
         ("TRFNONREF", ":86:944;944 PRZELEW; 123-4567", "944;944 PRZELEW; 123-4567", None),
-        ("TRFNONREF", ":86:835?00ENTGELT 0426", "ENTGELT 0426", None),
         ("TRFNONREF", ":86:106?20SVWZ+at T14\r\n:20:11 Uhr", "at T14:20:11 Uhr", None),
         ("TRF007//", "", "007", None),
         ("TRFNONREF", "", None, None),

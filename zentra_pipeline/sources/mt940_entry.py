@@ -114,7 +114,6 @@ def information_of(text: str) -> Information:
     if german:
         said = _german(whole[3:], german.group(2), r"2[0-9]|6[0-3]")
         name = _german(whole[3:], german.group(2), r"3[23]").strip() or None
-        said = said if said.strip() or name else _all_of(whole[3:], german.group(2))
         return Information(german.group(1), _by_word(said, _SEPA) or _free(said), said, name)
     found = _by_word(whole, _SLASHED) or _by_word(whole, _SEPA) or _free(" ".join(lines))
     return Information(None, found, " ".join(lines))
@@ -124,11 +123,6 @@ def _german(text: str, separator: str, numbers: str) -> str:
     """Sub-fields by their numbers as one text: 20 to 29 and 60 to 63 are the remittance, 32 and 33 the counterparty."""
     parts = re.split(rf"{re.escape(separator)}(?=[0-9][0-9])", text)
     return "".join(part[2:] for part in parts if re.match(numbers, part))
-
-
-def _all_of(text: str, separator: str) -> str:
-    """What sub-fields say that are all beside remittance and counterparty, such as the booking text alone."""
-    return " ".join(part[2:] for part in re.split(rf"{re.escape(separator)}(?=[0-9][0-9])", text)).strip()
 
 
 def stated_amounts(*texts: str | None) -> dict[str, tuple[int, str]]:
