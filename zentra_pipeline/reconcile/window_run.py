@@ -151,7 +151,8 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
             nodes = _build(execution, report, database, keep=keep)
         inputs = replace(inputs, missed_callbacks=run_database.callbacks_come_since(database, inputs))
         inputs_digest = run_database.inputs_digest(database)
-        digest = fingerprint.fingerprint(inputs, inputs_digest, run_database.quarantined_rows(database))
+        said = run_database.said_digest(database, inputs)
+        digest = fingerprint.fingerprint(inputs, inputs_digest, said, run_database.quarantined_rows(database))
         known = revisions.made_from(tenant, run, digest)
         if known is None:
             report("own", "publishing the run")

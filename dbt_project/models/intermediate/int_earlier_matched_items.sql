@@ -3,6 +3,7 @@
 -- `amount_minor` is the compared amount of the leg as it was matched, `current_minor` what the item comes to by now: entries that
 -- were restated or came late change a movement, and its match is looked up without anybody referring to it. A match of a later
 -- window, or made with other clearing accounts, has nothing to say of that. `own_class` is the item's, whatever that of the match.
+-- `is_gone` marks a movement that the ledger has taken away: restated to another account, currency or provider it is none any more.
 -- Compared amounts are in `compared_currency`; `item_minor` is what a line compared by what the customer paid settled, in `currency`.
 
 with scope as (
@@ -106,6 +107,7 @@ all_legs as (
         end as current_minor,
         case when legs.is_fee then 'fee' else deliveries.line_type end as own_class,
         legs.is_fee,
+        false as is_gone,
         deliveries.file_sequence,
         deliveries.row_number
     from legs
@@ -141,15 +143,19 @@ all_legs as (
         end as current_minor,
         transactions.line_class as own_class,
         false as is_fee,
+        transactions.first_clearing_entry_id is null and comparable_runs.run_id is not null and written_off.transaction_id is null
+            as is_gone,
         cast(0 as bigint) as file_sequence,
         cast(0 as bigint) as row_number
     from legs
-    inner join transactions
+    left join transactions
         on legs.leg_id = transactions.transaction_id and legs.currency = transactions.currency
     left join comparable_runs on legs.run_id = comparable_runs.run_id
     left join written_off
         on legs.leg_id = written_off.transaction_id and legs.currency = written_off.currency
-    where legs.leg_type = 'ledger_transaction'
+    where
+        legs.leg_type = 'ledger_transaction'
+        and (transactions.transaction_id is not null or comparable_runs.run_id is not null)
 
 ),
 
@@ -243,7 +249,7 @@ touched as (
 
     select match_id
     from keyed_legs
-    where item_type = 'ledger_transaction' and current_minor <> amount_minor
+    where item_type = 'ledger_transaction' and (current_minor <> amount_minor or is_gone)
 
 ),
 

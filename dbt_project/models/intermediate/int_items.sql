@@ -3,7 +3,8 @@
 -- either without what an earlier run wrote off. The passes compare `compared_minor` in `compared_currency`: the same, or what the
 -- customer paid (int_presented_lines).
 -- The fee of a line is an item of its own where fees are posted separately (`is_fee`, int_fee_items).
--- Returned items come from matches this run reverses; failed and already disposed lines take no part.
+-- Returned items come from matches this run reverses, without movements that are gone; failed and already disposed lines take no
+-- part.
 {{ config(materialized='view') }}
 
 with profile as (
@@ -144,7 +145,9 @@ returned_items as (
     from matched_items
     inner join reversed on matched_items.match_id = reversed.match_id
     left join match_line_types on matched_items.own_class = match_line_types.line_type
-    where matched_items.item_type = 'ledger_transaction' or matched_items.is_fee or match_line_types.line_type is not null
+    where
+        not matched_items.is_gone
+        and (matched_items.item_type = 'ledger_transaction' or matched_items.is_fee or match_line_types.line_type is not null)
 
 ),
 

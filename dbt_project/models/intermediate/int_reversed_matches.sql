@@ -241,7 +241,7 @@ changed as (
 
     select match_id
     from matched_items
-    where item_type = 'ledger_transaction' and current_minor <> amount_minor
+    where item_type = 'ledger_transaction' and (current_minor <> amount_minor or is_gone)
 
 ),
 

@@ -1,8 +1,9 @@
 -- Grain: a ledger transaction in one currency, over the provider's entries posted before the window's end.
 -- The clearing columns are null where no entry is on a clearing account: then it is no movement.
 -- Fees, payouts and adjustments have a class where the profile's match_line_types names it; fees also where they are posted separately.
--- An entry is known by its transaction and entry_id. The last delivery of an entry is its content; equal deliveries that no
--- earlier run has met are counted in `redeliveries`.
+-- An entry is known by its transaction and entry_id. The last delivery of an entry is its content, also where it says that the
+-- entry is another provider's: then it is none of this one's. Equal deliveries that no earlier run has met are counted in
+-- `redeliveries`.
 
 with scope as (
 
@@ -22,10 +23,44 @@ profile as (
 
 ),
 
+of_provider as {{ read_where_used() }} (
+
+    select
+        *,
+        true as is_own
+    from {{ ref('stg_ledger_entries') }}
+    where provider = (select scope.provider from scope) and posted_at < (select scope.window_ends_at from scope)
+
+),
+
+own_ids as (
+
+    select distinct
+        transaction_id,
+        entry_id
+    from of_provider
+
+),
+
+of_others as (
+
+    select
+        entries.*,
+        false as is_own
+    from {{ ref('stg_ledger_entries') }} as entries
+    inner join own_ids
+        on entries.transaction_id = own_ids.transaction_id and entries.entry_id = own_ids.entry_id
+    where
+        entries.provider <> (select scope.provider from scope)
+        and entries.posted_at < (select scope.window_ends_at from scope)
+
+),
+
 visible as {{ read_where_used() }} (
 
-    select * from {{ ref('stg_ledger_entries') }}
-    where provider = (select scope.provider from scope) and posted_at < (select scope.window_ends_at from scope)
+    select * from of_provider
+    union all
+    select * from of_others
 
 ),
 
@@ -95,6 +130,7 @@ redeliveries as (
             - sum(case when is_seen_before and earlier_copy_rank > 1 then 1 else 0 end) as bigint
         ) as redeliveries
     from ordered_repeats
+    where is_own
     group by transaction_id, entry_id
 
 ),
@@ -119,7 +155,7 @@ latest as (
         on
             ordered_repeats.transaction_id = redeliveries.transaction_id
             and ordered_repeats.entry_id = redeliveries.entry_id
-    where ordered_repeats.age_rank = 1
+    where ordered_repeats.age_rank = 1 and ordered_repeats.is_own
 
 ),
 

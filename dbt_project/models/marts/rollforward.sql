@@ -29,6 +29,17 @@ returned as (
 
 ),
 
+gone as (
+
+    select
+        matched_items.currency,
+        matched_items.amount_minor
+    from {{ ref('int_earlier_matched_items') }} as matched_items
+    inner join {{ ref('int_reversed_matches') }} as reversed_matches on matched_items.match_id = reversed_matches.match_id
+    where matched_items.is_gone
+
+),
+
 earlier_legs as (
 
     select * from {{ ref('int_earlier_legs') }}
@@ -96,6 +107,18 @@ amounts as (
     from returned
     inner join earlier_legs
         on returned.released_from_match_id = earlier_legs.match_id and returned.item_id = earlier_legs.leg_id
+
+    union all
+
+    -- A movement that the ledger has taken away is none, and is not returned.
+    select
+        currency,
+        0 as opening_minor,
+        -amount_minor as posted_minor,
+        0 as settled_minor,
+        0 as written_off_minor,
+        0 as closing_minor
+    from gone
 
     union all
 
