@@ -4,7 +4,9 @@ What was matched with it is open again, what was open is gone, and nothing is in
 Does not belong here: entries that change a movement's amount (test_facts_that_change).
 """
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +89,17 @@ def test_the_books_close_with_what_the_ledger_has_by_now(said: dict[str, list[st
         f"{WED} EUR 1000 0 0 1000",
     ]
     assert said["faults"] == []
+
+
+def test_what_a_changed_profile_takes_away_does_not_open_the_windows_after_it(tmp_path: Path) -> None:
+    """Tuesday's profile settles another account; Wednesday opens with what Tuesday closed with."""
+    world = World(tmp_path, PROFILE)
+    world.add(post("T1", "R1", 500))
+    world.make(MON)
+    accounts = {**PROFILE, "clearing_accounts": ["elsewhere"]}
+    (world.paths.providers / f"{world.provider}.yml").write_text(json.dumps(accounts), encoding="utf-8")
+    for window in (TUE, WED):
+        world.make(window)
+    amounts = "ledger_window, opening_minor, posted_minor, closing_minor"
+    rows = world.query(f"select {amounts} from rollforward where opening_minor <> 0 or closing_minor <> 0 order by all")
+    assert [" ".join(str(value) for value in row.values()) for row in rows] == [f"{MON} 0 500 500", f"{TUE} 500 -500 0"]

@@ -56,6 +56,9 @@ def write(
     staged = list(_staged(inputs, tenant_root))
     by_path = {one.source.path: one.file for one in staged}
     whole = reads_everything(inputs)
+    newest = [run for run in inputs.earlier if not _is_followed(run, inputs.earlier)]
+    # What is gone from them, and nothing matched or wrote off, the ledger has taken away: older runs still list it.
+    _write_view(connection, "earlier.open_items", _published("open_items", newest))
     check([one.file for one in staged if whole or one.seen_until != _ALWAYS])
     _write_ledger_files(connection, staged)
     _write_view(connection, "raw.quarantine", _quarantine(inputs, tenant_root))
@@ -63,11 +66,9 @@ def write(
         for table in staged_tables.TABLE_OF_KIND.values():
             rows = _rows(table, [one.source for one in staged if one.source.table == table])
             _write_view(connection, f"raw.{table}", _standing(table, rows, inputs))
-        for table in EARLIER_TABLES:
+        for table in set(EARLIER_TABLES) - {"open_items"}:
             _write_view(connection, f"earlier.{table}", _published(table, inputs.earlier))
         return
-    newest = [run for run in inputs.earlier if not _is_followed(run, inputs.earlier)]
-    _write_view(connection, "earlier.open_items", _published("open_items", newest))
     for table in ("write_offs", "exceptions"):
         _write_view(connection, f"earlier.{table}", _published(table, inputs.earlier))
     waiting = (
