@@ -18,7 +18,7 @@ PROFILE = {"expects_callbacks": False, "amount_date_rule": "off", "settlement_la
 NAMES = ("account", "currency", "provider")
 
 
-def _posted(name: str, amount: int) -> Sequence[Row]:
+def _posted(name: str, amount: int) -> tuple[Row, ...]:
     return post(name, f"ref-{name}", amount, file="ledger_of_the_day")
 
 
