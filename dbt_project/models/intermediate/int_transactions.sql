@@ -33,26 +33,20 @@ of_provider as {{ read_where_used() }} (
 
 ),
 
-own_ids as (
-
-    select distinct
-        transaction_id,
-        entry_id
-    from of_provider
-
-),
-
 of_others as (
 
     select
         entries.*,
         false as is_own
     from {{ ref('stg_ledger_entries') }} as entries
-    inner join own_ids
-        on entries.transaction_id = own_ids.transaction_id and entries.entry_id = own_ids.entry_id
     where
         entries.provider <> (select scope.provider from scope)
         and entries.posted_at < (select scope.window_ends_at from scope)
+        and exists (
+            select 1
+            from of_provider
+            where entries.transaction_id = of_provider.transaction_id and entries.entry_id = of_provider.entry_id
+        )
 
 ),
 
