@@ -178,6 +178,24 @@ def test_a_query_parameter_given_twice_is_refused_on_every_route(api: Api) -> No
     assert unknown.status_code == 401
 
 
+def test_a_query_parameter_that_a_route_does_not_take_is_refused(api: Api) -> None:
+    """`POST …/closeout?dry_run=true` once took the step, and only routes with parameters of their own refused others."""
+    admin = api.as_("admin")
+    lenient = {"/callbacks/{provider}", "/healthz", "/openapi.json", "/problems/{name}"}
+    operations = [
+        (method.upper(), path.format_map(Names()))
+        for path, methods in json.loads(openapi_text())["paths"].items()
+        for method in methods
+        if path not in lenient
+    ]
+    assert len(operations) > 30
+    for method, path in operations:
+        answer = api.client.request(method, f"{path}?dry_run=true", headers=dict(admin.headers))
+        assert answer.status_code == 422, (method, path)
+        (error,) = (each for each in answer.json()["errors"] if each["in"] == "query" and each["name"] == "dry_run")
+        assert error["reason"].startswith("not a known name; "), (method, path)
+
+
 def test_head_is_answered_as_get_without_its_body(api: Api) -> None:
     headers = dict(api.as_("analyst").headers)
     for path in ("/healthz", "/reconciliation/runs", "/reconciliation/exceptions.csv", "/events", "/nowhere"):

@@ -215,7 +215,7 @@ def install(app: FastAPI, routes: Sequence[Route]) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return response(_invalid(error.errors(), _parameters(request)))
+        return response(_invalid(error.errors(), parameters(request)))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -235,7 +235,7 @@ def invalid(findings: Sequence[Mapping[str, Any]], place: str, known: Collection
     return _invalid([{**finding, "loc": (place, *finding["loc"])} for finding in findings], known)
 
 
-def _parameters(request: Request) -> list[str]:
+def parameters(request: Request) -> list[str]:
     """The parameters of the query that the route of a request takes."""
     route = request.scope.get("route")
     fields = get_flat_params(route.dependant) if isinstance(route, APIRoute) else []

@@ -150,7 +150,7 @@ def _who_may(action: str) -> Callable[..., Any]:
         caller.require(action)
         if "\0" in request.scope["path"]:  # no id has it, and PostgreSQL has no such text
             raise not_found()
-        await query_string.require_once(request)
+        await query_string.require_known(request)
         return caller
 
     return checked
