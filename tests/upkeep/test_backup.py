@@ -183,6 +183,8 @@ def test_nothing_is_written_over(in_order: Copy, archive: Path, tmp_path: Path) 
         backup.restore(archive, in_order.home)
     with pytest.raises(UsageError, match="there is no such file"):
         backup.restore(tmp_path / "none.tar", Home.at(tmp_path / "r"))
+    with pytest.raises(UsageError, match="is a folder: name the file"):
+        backup.restore(archive.parent, Home.at(tmp_path / "r"))
     assert [path.name for path in archive.parent.iterdir()] == [archive.name]
 
 
@@ -245,6 +247,33 @@ def listed_elsewhere(member: tarfile.TarInfo, body: bytes) -> Iterator[tuple[tar
     yield member, body
 
 
+def listed_as(name: str, content: bytes) -> Callable[..., Iterator[tuple[tarfile.TarInfo, bytes]]]:
+    """One more file, which the list names too."""
+
+    def change(member: tarfile.TarInfo, body: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+        if member.name == "backup.json":
+            listed = json.loads(body)
+            listed["members"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            yield tarfile.TarInfo(name), content
+            body = json.dumps(listed).encode()
+        yield member, body
+
+    return change
+
+
+def of_tenants(*names: object) -> Callable[..., Iterator[tuple[tarfile.TarInfo, bytes]]]:
+    """The list names other tenants than those whose stores there are."""
+
+    def change(member: tarfile.TarInfo, body: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+        if member.name == "backup.json":
+            listed = json.loads(body)
+            listed["tenants"] = [listed["tenants"][0] | {"tenant": name} for name in names]
+            body = json.dumps(listed).encode()
+        yield member, body
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -258,6 +287,14 @@ def listed_elsewhere(member: tarfile.TarInfo, body: bytes) -> Iterator[tuple[tar
         (with_member("/outside"), "no place in a home"),
         (listed_elsewhere, "no place in a home"),
         (with_member("trust.json"), "trust.json does not belong in one"),
+        (listed_as("./stores/control.db", b"x"), "'./stores/control.db' is no place in a home"),
+        (listed_as("stores/control.db/x", b"x"), "'stores/control.db/x' is no place in a home"),
+        (listed_as("q" * 300, b"x"), "is a name longer than files have"),
+        (listed_as("stores/globex/ops.db", b"x"), "it holds the stores of ['acme', 'globex']"),
+        (of_tenants(), "its list names the tenants [], and it holds the stores of ['acme']"),
+        (of_tenants(TENANT, "zeta"), "its list names the tenants ['acme', 'zeta']"),
+        (of_tenants("../../outside"), "its list names the tenants ['../../outside']"),
+        (of_tenants(None), "its list names the tenants [None]"),
     ],
 )
 def test_what_is_no_whole_backup_restores_nothing(

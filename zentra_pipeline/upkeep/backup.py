@@ -44,6 +44,10 @@ _STORES: Final = "stores"
 _MOST_LISTED: Final = 512 * 1024 * 1024  # bytes of the list: some four million files
 _PIECE: Final = 1024 * 1024
 _GZIP: Final = b"\x1f\x8b"  # how a gzip file begins
+# What keeps a member from its place: another member has it, or is a file where this one needs a folder.
+_NO_PLACE: Final = (FileExistsError, NotADirectoryError)
+_LONGEST_NAME: Final = 255
+_SQLITE: Final = b"SQLite format 3\0"  # how a store's copy begins
 # Folders of a tenant whose files are in the archive where its store names them, and those that are derived.
 _NAMED: Final = frozenset(("landing", "staged", "lake", "closeouts", "attachments"))
 # Where hosts share files, and what is in this one's cache: what is restored is a home in its own folder.
@@ -128,6 +132,7 @@ def restore(source: Path, home: Home) -> Backup:
     arriving.mkdir(mode=0o700)
     try:
         restored = _read_members(source, arriving)
+        _require_stores(source, arriving / _STORES, [each.tenant for each in restored.tenants])
         _place_stores(Home(arriving), [each.tenant for each in restored.tenants])
         if home.root.exists():
             home.root.rmdir()
@@ -315,9 +320,11 @@ def _read_members(source: Path, folder: Path) -> Backup:
                         raise _no_backup(source, f"its list has {member.size:,} bytes")
                     listed = stream.read()
                 else:
-                    found[member.name] = _write_member(stream, folder, _place_of(source, member.name))
-    except FileNotFoundError as cause:
-        raise UsageError(f"{source}: there is no such file") from cause
+                    place = _place_of(source, member.name)
+                    try:
+                        found[member.name] = _write_member(stream, folder, place)
+                    except _NO_PLACE as cause:
+                        raise _no_backup(source, f"{member.name[:80]!r} is no place in a home") from cause
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as cause:
         raise _no_backup(source, f"it cannot be read to its end ({cause})") from cause
     if listed is None:
@@ -329,7 +336,12 @@ def _read_members(source: Path, folder: Path) -> Backup:
 def _reading(source: Path) -> Iterator[tarfile.TarFile]:
     """The archive, packed or not; what packs it is read to its checksum, also where the archive ends before."""
     with ExitStack() as opened:
-        plain = opened.enter_context(source.open("rb"))
+        try:
+            plain = opened.enter_context(source.open("rb"))
+        except FileNotFoundError as cause:
+            raise UsageError(f"{source}: there is no such file") from cause
+        except IsADirectoryError as cause:
+            raise UsageError(f"{source} is a folder: name the file that `zentra backup` wrote") from cause
         is_packed = plain.peek(len(_GZIP)).startswith(_GZIP)
         stream = opened.enter_context(gzip.GzipFile(fileobj=plain)) if is_packed else plain
         yield opened.enter_context(tarfile.open(fileobj=stream, mode="r|"))
@@ -340,8 +352,10 @@ def _reading(source: Path) -> Iterator[tarfile.TarFile]:
 def _place_of(source: Path, name: str) -> PurePosixPath:
     """Where a member goes below the home; nothing leads out of it."""
     place = PurePosixPath(name)
-    if place.is_absolute() or not place.parts or ".." in place.parts or "\\" in name or "\0" in name:
+    if place.is_absolute() or not place.parts or ".." in place.parts or any(mark in name for mark in "\\\0"):
         raise _no_backup(source, f"{name!r} is no place in a home")
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in place.parts):
+        raise _no_backup(source, f"{name[:80]!r}… is a name longer than files have")
     return place
 
 
@@ -382,6 +396,23 @@ def _checked(source: Path, listed: bytes, found: Mapping[str, _Listed]) -> Backu
             what = "is missing" if name not in found else "is not what its list says"
             raise _no_backup(source, f"{name} {what}")
     return backup
+
+
+def _require_stores(source: Path, stores: Path, tenants: list[str]) -> None:
+    """Refuse an archive whose list does not name the tenants whose stores it holds, each once."""
+    held = sorted(path.parent.name for path in stores.glob("*/ops.db"))
+    if held != sorted(map(str, tenants)):
+        raise _no_backup(source, f"its list names the tenants {tenants}, and it holds the stores of {held}")
+    for store in (stores / "control.db", *(stores / name / "ops.db" for name in held)):
+        if not _is_store(store):
+            raise _no_backup(source, f"{store.relative_to(stores.parent)} is no copy of a store")
+
+
+def _is_store(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(_SQLITE)) == _SQLITE
 
 
 def _no_backup(source: Path, why: str) -> InputRejectedError:
