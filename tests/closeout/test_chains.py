@@ -256,6 +256,39 @@ def test_a_run_s_folder_that_lacks_its_newest_published_revision_is_found(tmp_pa
     )
 
 
+def test_an_amended_bundle_shown_alone_is_warned_of_where_that_can_be_known(tmp_path: Path, trust: Path) -> None:
+    """Whoever is handed r1 and the whole head was told that everything holds, and not that r2 had been published."""
+    run = tmp_path / "run_0001"
+    first = make_bundle(run / "r1", closeout_id=verify._closeout_id("acme", "run_0001", 1))
+    name = verify._closeout_id("acme", "run_0001", 2)
+    made = [first, make_bundle(run / "r2", sequence=2, previous=first, amends=first, closeout_id=name)]
+    whole, early = bundles.head(tmp_path / "whole.json", made), bundles.head(tmp_path / "early.json", made[:1])
+    alone = tmp_path / "handed out"
+    shutil.copytree(first.folder, alone)
+    amended = "run_0001 was amended: its revision 2 was published as number 2, and this is 1"
+    for place, head, warnings in (
+        (alone, None, ()),
+        (alone, early, ()),
+        (alone, whole, (amended,)),
+        (first.folder, whole, (amended,)),
+        (first.folder, None, ("r2 lies beside it, and amends it if that holds: check the folder run_0001",)),
+        (made[1].folder, whole, ()),
+        (run, whole, ()),
+    ):
+        report = verify.verify(place, trust, head)
+        assert (report.holds, report.warnings) == (True, warnings), (place, head)
+
+
+def test_seals_of_two_tenants_in_one_folder_are_warned_of(tmp_path: Path, trust: Path) -> None:
+    root = tmp_path / "closeouts"
+    make_chain(root, 2)
+    assert verify.verify(root, trust).warnings == ()
+    make_bundle(root / "run_0003" / "r1", run_id="run_0003", tenant="globex", scope="globex/rail_primary")
+    report = verify.verify(root, trust)
+    assert bundles.failed(report) == {}
+    assert report.warnings == ("seals of 2 tenants lie here, acme, globex: none says anything about another's",)
+
+
 def test_an_earlier_seal_vouches_for_a_key_that_its_retired_signer_brought_in(tmp_path: Path) -> None:
     """FIRST retires on the 10th. A successor that a seal from before names is believed, one that turns up later not."""
     pinned = bundles.trust(tmp_path / "trust.json", FIRST.record(valid_until="2026-04-10T00:00:00Z"))
@@ -321,4 +354,5 @@ def test_a_place_without_bundles_holds_nothing(tmp_path: Path, trust: Path) -> N
     (tmp_path / "empty").mkdir()
     assert "there is no bundle" in bundles.failed(verify.verify(tmp_path / "empty", trust))["bundles"]
     for place in (tmp_path / "nowhere", trust):
-        assert "bundles" in bundles.failed(verify.verify(place, trust))
+        failed = bundles.failed(verify.verify(place, trust))["bundles"]
+        assert failed == f"there is no folder {place.name}; a zip has to be unpacked first"

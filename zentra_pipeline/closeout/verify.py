@@ -139,6 +139,7 @@ def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report
         return f"{'/'.join(heads[0].scope)} up to number {heads[0].last}"
 
     def find() -> str:
+        _require(bundle.is_dir(), f"there is no folder {bundle.name}; a zip has to be unpacked first")
         found, odd = _bundle_folders(bundle)
         folders.extend(found)
         _require(not odd, _odd_names(odd, "among bundles"))
@@ -165,6 +166,7 @@ def verify(bundle: Path, trust: Path | None, head: Path | None = None) -> Report
         findings += _periods(bundles, is_one_run)
     warnings = [f"{checked.name}: {text}" if checked.name else text for checked in bundles for text in checked.warnings]
     warnings += _later_windows(bundles)
+    warnings += _later_revisions(bundles[0], heads) if single else _tenants_mixed(seals)
     limits = tuple(_limits(single, head is not None))
     return Report(tuple(findings), tuple(seals), limits, tuple(map(_printable, warnings)))
 
@@ -1648,10 +1650,37 @@ def _check_revisions_against_head(chain: Sequence[Seal], head: Head) -> None:
     published = {closeout_id: number for number, (closeout_id, _) in head.seals.items()}
     present = {seal.payload["closeout_id"] for seal in chain}
     for revision in range(1, len(published) + 1):
-        canonical = _ENCODE([payload["tenant"], subject, revision])
-        closeout_id = "clo_" + hashlib.sha256(canonical.encode()).hexdigest()[:24]
+        closeout_id = _closeout_id(payload["tenant"], subject, revision)
         is_gone = closeout_id in published and closeout_id not in present
         _require(not is_gone, f"revision {revision} of {subject} was published, and it is gone")
+
+
+def _closeout_id(tenant: str, subject: str, revision: int) -> str:
+    return "clo_" + hashlib.sha256(_ENCODE([tenant, subject, revision]).encode()).hexdigest()[:24]
+
+
+def _later_revisions(bundle: _Bundle, heads: Sequence[Head]) -> Iterator[str]:
+    """Whether a bundle that is checked alone was amended, as far as a head or its neighbours show."""
+    if bundle.seal is None:
+        return
+    seal, place = bundle.seal, bundle.folder.absolute()
+    own, subject = seal.payload["closeout_revision"], seal.subject
+    published = {name: number for head in heads if head.scope == seal.scope for number, (name, _) in head.seals.items()}
+    for revision in range(own + len(published), own, -1):
+        number = published.get(_closeout_id(seal.scope[0], subject, revision))
+        if number is not None:
+            yield f"{subject} was amended: its revision {revision} was published as number {number}, and this is {own}"
+            return
+    beside = place.parent.glob("r*") if place.parent.name == subject else ()
+    later = [int(path.name[1:]) for path in beside if re.fullmatch(r"r[0-9]{1,9}", path.name)]
+    if max(later, default=0) > own:
+        yield f"r{max(later)} lies beside it, and amends it if that holds: check the folder {subject}"
+
+
+def _tenants_mixed(seals: Sequence[Seal]) -> Iterator[str]:
+    tenants = sorted({seal.scope[0] for seal in seals})
+    if len(tenants) > 1:
+        yield f"seals of {len(tenants)} tenants lie here, {', '.join(tenants[:3])}: none says anything about another's"
 
 
 # Names that look alike ------------------------------------------------------------------------------------------------
