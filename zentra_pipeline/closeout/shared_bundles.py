@@ -5,12 +5,13 @@ judging signatures does not belong here (seal, verify).
 """
 
 import json
-import shutil
 import tempfile
 import zipfile
+import zlib
 from base64 import b64decode
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from zentra_pipeline import blobs, holders
 from zentra_pipeline.closeout import bundle_zip, seal
@@ -18,6 +19,10 @@ from zentra_pipeline.errors import DamagedFilesError
 from zentra_pipeline.settings import TenantPaths
 
 _FILES: Final = "files"
+_BLOCK: Final = 1 << 20
+_MOST_OF_A_SEAL: Final = 64 << 20
+# What a zip that is damaged, packed otherwise or encrypted ends in.
+_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
 
 
 def push(paths: TenantPaths, bundle: Path, seal_digest: str) -> None:
@@ -45,9 +50,7 @@ def pull(paths: TenantPaths, relative: str | None, seal_digest: str | None) -> N
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=paths.scratch) as folder:
         packed, unpacked = Path(folder) / "bundle.zip", Path(folder) / "unpacked"
         blobs.pull_to(paths, _packed(Path(relative)), seal_digest, packed)
-        _unpack(packed, unpacked, bundle.name)
-        digest, listed = _seal_of(unpacked)
-        if digest != seal_digest or listed != seal.describe_files(unpacked):
+        if not _unpack(packed, unpacked, bundle.name, seal_digest):
             raise DamagedFilesError(
                 f"the bundle {relative} in the object store is not the one on record ({seal_digest}): restore the "
                 "object from a version before"
@@ -62,25 +65,45 @@ def _packed(bundle: Path) -> Path:
     return bundle.with_name(f"{bundle.name}.zip")
 
 
-def _unpack(packed: Path, folder: Path, name: str) -> None:
-    """Write the members of a packed bundle, which are its seal and its files; any other name is damage."""
+def _unpack(packed: Path, folder: Path, name: str, seal_digest: str) -> bool:
+    """Write a packed bundle to a new folder; whether it is the one with this seal, whole and with nothing beside.
+
+    No more is written than the seal on record lists, whatever the zip says: nobody fills a host's disk by it.
+    """
     (folder / _FILES).mkdir(parents=True)
     try:
         with zipfile.ZipFile(packed) as archive:
-            for member in archive.namelist():
-                *place, last = member.split("/")
-                if place not in ([name], [name, _FILES]) or last in ("", ".", ".."):
-                    raise DamagedFilesError(f"the packed bundle has a member {member!r}, which no bundle has")
-                with archive.open(member) as source, folder.joinpath(*place[1:], last).open("xb") as target:
-                    shutil.copyfileobj(source, target)
-    except zipfile.BadZipFile as cause:
+            if not _extract(archive, f"{name}/{seal.SEAL_FILE}", folder / seal.SEAL_FILE, _MOST_OF_A_SEAL):
+                return False
+            digest, listed = _seal_of(folder)
+            if digest != seal_digest:
+                return False
+            names = sorted(f"{name}/{file}" for file in (seal.SEAL_FILE, *listed))
+            if sorted(archive.namelist()) != names:
+                return False
+            sizes = {file: int(each["size"]) for file, each in listed.items()}
+            are_of_size = all(_extract(archive, f"{name}/{file}", folder / file, sizes[file]) for file in listed)
+            return are_of_size and listed == seal.describe_files(folder)
+    except _UNREADABLE as cause:
         raise DamagedFilesError(f"a packed bundle cannot be read ({cause}): restore the object") from cause
 
 
-def _seal_of(bundle: Path) -> tuple[str | None, object]:
-    """The digest of a bundle's seal, and the files that it lists; null where it cannot be read."""
+def _extract(archive: zipfile.ZipFile, member: str, file: Path, most: int) -> bool:
+    """Write a member to a new file; whether it has no more bytes than these."""
+    with archive.open(member) as source, file.open("xb") as target:
+        written = 0
+        while block := source.read(_BLOCK):
+            written += len(block)
+            if written > most:
+                return False
+            target.write(block)
+    return True
+
+
+def _seal_of(bundle: Path) -> tuple[str | None, Mapping[str, Mapping[str, Any]]]:
+    """The digest of a bundle's seal, and the files that it lists; null and none where it cannot be read."""
     try:
         payload = b64decode(json.loads((bundle / seal.SEAL_FILE).read_bytes())["payload"])
         return seal.seal_digest(payload), json.loads(payload)["files"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None, None
+        return None, {}
