@@ -179,7 +179,7 @@ def test_a_query_parameter_given_twice_is_refused_on_every_route(api: Api) -> No
 
 
 def test_a_query_parameter_that_a_route_does_not_take_is_refused(api: Api) -> None:
-    """`POST …/closeout?dry_run=true` once took the step, and only routes with parameters of their own refused others."""
+    """`POST …/closeout?dry_run=true` once took the step: only routes with parameters of their own refused others."""
     admin = api.as_("admin")
     lenient = {"/callbacks/{provider}", "/healthz", "/openapi.json", "/problems/{name}"}
     operations = [

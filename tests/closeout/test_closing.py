@@ -18,6 +18,7 @@ from zentra_pipeline.closeout import calendar, closing, verify
 from zentra_pipeline.closeout import candidate as candidates
 from zentra_pipeline.desk import closing_windows, deciding
 from zentra_pipeline.errors import OutdatedError, RefusedError, UsageError
+from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import movement_history
 from zentra_pipeline.review.record import DecisionRequest
 from zentra_pipeline.store import runs as run_store
@@ -262,7 +263,12 @@ def test_a_late_callback_amends_the_closeout_and_leaves_the_sealed_files_alone(t
     world.call("E1", "R1", 500, received="2026-04-21T09:00:00Z")
     world.make(MON, as_of="2026-04-21T12:00:00Z")
     assert state(world) == ("in_review", "sealed")
-    assert prepare(world, "carol", LATER).status == "prepared"
+    first, again, other = (prepare(world, "carol", LATER, reason=reason) for reason in (None, None, "told by phone"))
+    assert [each.is_new for each in (first, again, other)] == [True, False, True]
+    assert other.closeout is not None
+    assert other.closeout.reason == "told by phone"  # it was kept as first prepared, without a word
+    assert not prepare(world, "dora", LATER).is_new
+    assert prepare(world, "carol", LATER, reason="late callback (callbacks_2)").is_new
     amended = approve(world, "bob", LATER).closeout
     assert amended is not None
     assert (amended.revision, amended.reason) == (2, "late callback (callbacks_2)")
@@ -509,6 +515,42 @@ def test_a_window_prepared_again_while_a_month_is_approved_is_not_sealed_unseen(
     (outcome,) = closing_windows.approve(world.tenant, MON[:7], "bob", LATER, PROGRAM, seen=seen)
     assert outcome.status == "refused"
     assert "not what was looked at" in str(outcome.detail)
+
+
+def test_each_closeout_that_was_looked_at_has_an_outcome_when_a_month_is_approved(world: World) -> None:
+    """One that was withdrawn, or sealed by somebody else meanwhile, was left out of the answer without a word."""
+
+    def approved(seen: dict[str, str], day: str | None = None) -> Any:
+        wanted = closing_windows.Wanted(ledger_window=day)
+        done = closing_windows.approve(world.tenant, MON[:7], "bob", LATER, PROGRAM, wanted, seen=seen)
+        return [(each.ledger_window, each.run_id, each.status, each.detail) for each in done]
+
+    prepared = prepare(world).closeout
+    assert prepared is not None
+    seen, run_id = {prepared.closeout_id: prepared.prepared_at}, monday(world)
+    assert approved(seen, TUE) == [(MON, run_id, "refused", "it is of no window that is asked for")]
+    world.add(post("T9", "R9", 100))
+    world.make(MON)
+    withdrawn = "it is not prepared any more: see what blocks it now"
+    assert approved(seen) == [(MON, run_id, "refused", withdrawn)]
+    close(world, LATER)
+    stale = "it was prepared again since you looked"
+    assert approved(seen) == [(MON, run_id, "refused", stale)]
+    assert approved({prepared.closeout_id: instant_text(LATER)}) == [(MON, run_id, "sealed", None)]
+    with pytest.raises(UsageError, match="clo_nobody was never prepared"):
+        approved({"clo_nobody": "2026-04-21T11:00:00.000000Z"})
+
+
+@pytest.mark.parametrize(
+    ("day", "why"),
+    [("banana", "not a day of the form"), ("2026-04-31", "not a valid date"), ("2026-05-01", "is not in")],
+)
+def test_windows_of_a_day_that_the_month_does_not_have_are_refused(world: World, day: str, why: str) -> None:
+    """They were prepared and approved, none of them, and that was answered as done."""
+    wanted = closing_windows.Wanted(ledger_window=day)
+    for step in (closing_windows.prepare, closing_windows.approve):
+        with pytest.raises(UsageError, match=why):
+            step(world.tenant, "2026-04", "bob", LATER, PROGRAM, wanted)
 
 
 def test_a_window_closed_without_activity_that_has_a_run_by_now_is_examined_rebuilt_and_made_again(

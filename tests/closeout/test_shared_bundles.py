@@ -1,4 +1,4 @@
-"""What another host finds of a sealed bundle in the object store is that bundle, or damage; nothing else is unpacked."""
+"""What another host finds of a sealed bundle in the object store is that bundle, or damage, and no more is unpacked."""
 
 import shutil
 import warnings

@@ -106,6 +106,9 @@ def test_a_closeout_goes_from_blockers_to_a_seal_by_two_people(visit: Visit, boo
     assert "Closeout of rail_primary, 2026-04-26" in seen.text
     assert approver.send(path, {"csrf": approver.csrf, "action": "approve", "seen": "another"}).status == 409
     assert seen.press("Approve and seal").of("good") == ["Approved and sealed."]
+    for stale in ("another", "clo_1 2026-05-01T00:00:00.000000Z", ""):  # what is sealed is not what was looked at
+        again = approver.send(path, {"csrf": approver.csrf, "action": "approve", "seen": stale})
+        assert again.status == 409, stale
     checked = approver.open(f"{path}?check=yes")
     assert "Every check holds." in checked.text
     assert "prepared by operator_globex, approved by approver_globex" in checked.text

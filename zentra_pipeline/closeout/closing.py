@@ -75,7 +75,8 @@ def prepare(
 ) -> CloseoutResult:
     """Prepare a closeout, or say what blocks it; where the current revision is sealed, it stays as it is.
 
-    `reason` says why an earlier seal is amended; without it the files that arrived since are named. With `accepted`, a
+    `reason` says why an earlier seal is amended; without it the files that arrived since are named, and another one
+    than what is prepared has it prepared again. With `accepted`, a
     reason, the actor answers for the quarantined rows. `origin` is how the actor came.
     """
     access.require_actor(candidate.tenant, actor)
@@ -94,7 +95,7 @@ def prepare(
         closeout = _prepared(candidate, actor, now, reason, root, rows, status)
         to_approve = approval.content(opened, closeout, load_policy(candidate.paths))
     known = candidate.prepared
-    if known is not None and _same_preparation(known, closeout):
+    if known is not None and _same_preparation(known, closeout, reason):
         kept = approval.kept(candidate.decisions, known.closeout_id)
         if kept is None or not approval.changed(kept, to_approve | {"reason": kept.get("reason")}):
             return CloseoutResult("prepared", known, None, is_new=False, approval=kept or to_approve)
@@ -289,7 +290,10 @@ def _prepared(
     )
 
 
-def _same_preparation(known: Closeout, closeout: Closeout) -> bool:
+def _same_preparation(known: Closeout, closeout: Closeout, reason: str | None) -> bool:
+    """Whether it is prepared already; the reason that is known holds unless another one is given."""
+    if reason is not None and known.reason != closeout.reason:
+        return False
     same = replace(closeout, prepared_by=known.prepared_by, prepared_at=known.prepared_at, reason=known.reason)
     return known == same
 

@@ -59,7 +59,8 @@ def prepare(
 ) -> PeriodResult:
     """Prepare the sign-off of a month, or say what blocks it; a month that is signed off as it is stays so.
 
-    `reason` says why an earlier sign-off is amended; without it the windows that changed are named.
+    `reason` says why an earlier sign-off is amended; without it the windows that changed are named, and another one
+    than what is prepared has it prepared again.
     """
     access.require_actor(tenant, actor)
     with _held(tenant, month, now) as found:
@@ -70,7 +71,8 @@ def prepare(
             return PeriodResult("blocked", None, None, tuple(blocking))
         made = _prepared(found, actor, reason, load_policy(tenant.paths))
         known = found.prepared
-        if known is not None and known.content == json.loads(json.dumps(made.content)):
+        is_why = reason is None or known is None or known.reason == made.reason
+        if known is not None and is_why and known.content == json.loads(json.dumps(made.content)):
             return PeriodResult("prepared", known, None, is_new=False)
         _record_preparation(found, made, origin)
     lake.refresh(tenant.paths)

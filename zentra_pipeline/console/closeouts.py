@@ -16,7 +16,6 @@ from zentra_pipeline.closeout.report import GAPS
 from zentra_pipeline.console import approvals, visits
 from zentra_pipeline.console.rendering import link
 from zentra_pipeline.console.visits import Visit
-from zentra_pipeline.errors import OutdatedError
 from zentra_pipeline.review import attachments
 from zentra_pipeline.store.closeouts import Closeout
 
@@ -54,8 +53,9 @@ def take_step(visit: Visit) -> Response:
     if action == "approve":
         caller.require(APPROVE)
         with candidate.of_run(visit.tenant, run.run_id) as case:
-            _check_seen(case.prepared, form.text("seen"))
-            result = closing.approve(case, caller.actor, visit.serving.now(), caller.origin)
+            result = closing.approve(
+                case, caller.actor, visit.serving.now(), caller.origin, _seen(form.text("seen") or "")
+            )
         _raise_blocked(result)
         return visits.to(page, "sealed")
     if action != "prepare":
@@ -93,10 +93,10 @@ def _checked(visit: Visit, sealed: Closeout | None) -> Any:
     return verify.verify(closing.bundle_of(visit.caller.paths, sealed), visit.serving.home.trust)
 
 
-def _check_seen(prepared: Closeout | None, seen: str | None) -> None:
-    """Refuse an approval of what has been prepared again since it was looked at."""
-    if prepared is not None and seen != f"{prepared.closeout_id} {prepared.prepared_at}":
-        raise OutdatedError("it has been prepared again since you looked: look at what there is to approve now")
+def _seen(text: str) -> dict[str, str]:
+    """The closeout that was looked at, with when it was prepared, as the form says it; none where it says none."""
+    closeout_id, _, prepared_at = text.partition(" ")
+    return {closeout_id: prepared_at} if prepared_at else {}
 
 
 def _raise_blocked(result: CloseoutResult) -> None:
