@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -174,6 +175,33 @@ def test_misuse_ends_with_2_and_says_what_is_wrong(zentra: Zentra, arguments: tu
 
 
 HOSTILE = ["../x", "*", "[1]", "k=v", "'; drop table runs; --", "", "a/b", "x" * 200, "é", "\udcff"]
+
+
+def test_a_place_where_nobody_can_listen_is_refused_with_2(acme: Zentra) -> None:
+    """It was a log of the server's library, and 3, which says that a policy refuses."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for host, why in (("127.0.0.1", "ddress already in use"), ("no.such.host.invalid", "ame or service not known")):
+            refused = acme("serve", "--host", host, "--port", port)
+            assert (refused.code, refused.out) == (2, "")
+            assert refused.err.startswith(f"Error: {host}:{port} cannot be listened on (")
+            assert why in refused.err
+
+
+def test_a_head_that_cannot_be_written_is_refused_with_2(acme: Zentra, tmp_path: Path) -> None:
+    """It was a fault of the program."""
+    place = tmp_path / "nowhere" / "head.json"
+    refused = acme("closeouts", "head", "--tenant", "acme", "--provider", "rail", "--out", place)
+    assert (refused.code, refused.out) == (2, "")
+    assert "cannot be written (No such file or directory)" in refused.err
+
+
+def test_a_calendar_of_millennia_is_refused_with_2(acme: Zentra) -> None:
+    """It took minutes."""
+    days = ("--from", "2001-01-01", "--to", "9997-01-01")
+    refused = acme("closeouts", "calendar", "--tenant", "acme", "--provider", "rail", *days)
+    assert (refused.code, refused.out) == (2, "")
+    assert "is more than 3,660 days" in refused.err
 
 
 def test_hostile_names_are_refused_with_2_and_change_nothing(acme: Zentra, tmp_path: Path) -> None:

@@ -16,6 +16,17 @@ def test_a_home_and_a_tenant_are_made_once(zentra: Zentra, tmp_path: Path) -> No
     assert zentra("tenant", "list", "--json").json == {"items": ["acme"]}
 
 
+def test_a_home_where_no_folder_can_be_is_refused(zentra: Zentra, tmp_path: Path) -> None:
+    """It was a fault of the program."""
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    for place in (taken, taken / "home"):
+        refused = zentra("init", "--home", place)
+        assert refused.code == 2
+        assert "cannot be made a folder" in refused.err
+    assert taken.read_text() == "a file"
+
+
 def test_the_next_step_is_printed(zentra: Zentra, tmp_path: Path) -> None:
     made = zentra("init")
     assert (made.out, made.err) == (f"Made {tmp_path}/home\n", "Next: zentra tenant add TENANT\n")

@@ -337,11 +337,24 @@ def test_a_window_without_activity_is_closed_as_one_and_distinguished_from_one_w
         pass
 
 
+def test_a_window_that_is_not_over_is_not_closed_as_one_without_activity(world: World) -> None:
+    """A mistyped year was sealed as a day on which nothing happened, as of an instant still to come."""
+    tuesday, ends_at = date(2026, 4, 21), datetime(2026, 4, 22, tzinfo=UTC)
+    for now in (NOON, ends_at - timedelta(seconds=1)):
+        with (
+            pytest.raises(RefusedError, match="is not over before 2026-04-22T00:00:00"),
+            candidates.of_idle_window(world.tenant, world.provider, tuesday, "alice", now),
+        ):
+            pass
+    with candidates.of_idle_window(world.tenant, world.provider, tuesday, "alice", ends_at) as case:
+        assert closing.prepare(case, "alice", ends_at).status == "prepared"
+
+
 def test_rows_of_a_window_keep_it_from_being_closed_as_one_without_activity(world: World) -> None:
     world.add(post("T9", "R9", 100, on=TUE))
     world.deliver()
-    with candidates.of_idle_window(world.tenant, world.provider, date.fromisoformat(TUE), "alice", NOON) as candidate:
-        (blocker,) = closing.prepare(candidate, "alice", NOON).blockers
+    with candidates.of_idle_window(world.tenant, world.provider, date.fromisoformat(TUE), "alice", LATER) as candidate:
+        (blocker,) = closing.prepare(candidate, "alice", LATER).blockers
     assert (blocker.kind, blocker.explanation) == ("activity", "2 ledger entries belong to the window")
 
 
@@ -559,8 +572,8 @@ def test_a_window_closed_without_activity_that_has_a_run_by_now_is_examined_rebu
     """Rebuilding looked for a revision 0 of the run and ended with a fault; the doctor took none for another than 0."""
     day = date.fromisoformat(TUE)
     for step, actor in ((closing.prepare, "alice"), (closing.approve, "bob")):
-        with candidates.of_idle_window(world.tenant, world.provider, day, actor, NOON) as candidate:
-            assert step(candidate, actor, NOON).closeout is not None
+        with candidates.of_idle_window(world.tenant, world.provider, day, actor, LATER) as candidate:
+            assert step(candidate, actor, LATER).closeout is not None
         found = [finding.check for diagnosis in doctor.examine(world.home) for finding in diagnosis.findings]
         assert "prepared" not in found
     world.add(post("T9", "R9", 100, on=TUE))

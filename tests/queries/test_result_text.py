@@ -42,6 +42,8 @@ VALUES = [
     ("@SUM(A1)", "@SUM(A1)", "'@SUM(A1)"),
     ("\tx", "\tx", "'\tx"),
     ("\rx", "\rx", '"\'\rx"'),
+    ("\n=1", "\n=1", '"\'\n=1"'),
+    ("\uff1d1+1", "\uff1d1+1", "'\uff1d1+1"),
     ("=a,b", "=a,b", '"\'=a,b"'),
     ("a=b", "a=b", "a=b"),
     ("日本\x00", "日本\x00", "日本\x00"),
@@ -58,7 +60,7 @@ def test_a_value_in_json_and_in_csv(value: object, in_json: object, in_csv: str)
 def test_any_text_survives_json_and_csv(rows: list[tuple[str | None, int]]) -> None:
     assert json.loads("".join(json_pieces(["t", "n"], rows))) == [{"t": text, "n": number} for text, number in rows]
     read = list(csv.reader(io.StringIO("".join(csv_lines(["t", "n"], rows)), newline=""), strict=True))
-    guarded = [f"'{t}" if t and t[0] in "=+-@\t\r" else t or "" for t, _ in rows]
+    guarded = [f"'{t}" if t and t[0] in "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20" else t or "" for t, _ in rows]
     assert read == [["t", "n"], *([text, str(number)] for text, (_, number) in zip(guarded, rows, strict=True))]
 
 

@@ -120,6 +120,17 @@ def test_a_name_that_file_systems_or_variables_take_for_anothers_is_refused(home
     tenancy.add_tenant(home, "acme-euro", NOW)
 
 
+@pytest.mark.parametrize(("first", "second"), [("a", "a__b"), ("a__b", "a"), ("a-b", "A_B-_c"), ("a", "a--b")])
+def test_a_name_whose_variables_could_be_another_tenants_is_refused(home: Home, first: str, second: str) -> None:
+    """ZENTRA_CALLBACK_SECRETS__A__B__C was that of provider b__c of tenant a, and of provider c of tenant a__b."""
+    tenancy.add_tenant(home, first, NOW)
+    with pytest.raises(UsageError, match="could be of either"):
+        tenancy.add_tenant(home, second, NOW)
+    assert tenancy.names(home) == [first]
+    tenancy.add_tenant(home, first, NOW)
+    tenancy.add_tenant(home, f"{first}_b", NOW)
+
+
 @pytest.mark.ci
 def test_processes_that_add_the_same_tenant_at_once_agree(home: Home) -> None:
     program = (

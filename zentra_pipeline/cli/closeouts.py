@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from zentra_pipeline.tenants.tenant import Tenant
 
 
+_MOST_DAYS = 3_660  # ten years: a table of millennia takes minutes, and somebody mistyped a year
+
 _scope = click.option(
     "--provider",
     metavar="P",
@@ -153,6 +155,8 @@ def calendar(*, tenant: "Tenant", provider: str, first: date | None, last: date 
         first, last = first or known[0], last or known[1]
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}: name the earlier day first")
+    if (last - first).days >= _MOST_DAYS:
+        raise UsageError(f"{first} to {last} is more than {_MOST_DAYS:,} days: name fewer with --from and --to")
     found = closed.windows(tenant, provider, first, last)
     if as_json:
         printing.print_json({"items": [state.as_object() for state in found]})
@@ -186,10 +190,16 @@ def head(tenant: "Tenant", provider: str, out: Path | None) -> None:
     """Print the chain of a provider's seals, to be published where a holder of the keys cannot change it."""
     from zentra_pipeline.cli import printing
     from zentra_pipeline.closeout import chain_heads
+    from zentra_pipeline.errors import UsageError
 
     content = chain_heads.write_head(tenant, provider).read_bytes()
     if out is None:
         printing.write_bytes(content + b"\n")
         return
-    out.write_bytes(content)
+    try:
+        out.write_bytes(content)
+    except OSError as cause:
+        raise UsageError(
+            f"{out} cannot be written ({cause.strerror}): name a file in a folder you may write"
+        ) from cause
     printing.note(f"{printing.counted(len(json.loads(content)['seals']), 'seal')} in {out}")

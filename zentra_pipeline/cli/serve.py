@@ -58,6 +58,7 @@ def command(host: str, port: int, has_worker: bool, requests_per_second: int, ma
     from zentra_pipeline.tenants import tenancy
 
     tenancy.tenants(home)
+    _require_place(host, port)
     limits = Limits(
         requests_per_second=requests_per_second,
         requests_at_once=2 * requests_per_second,
@@ -76,6 +77,21 @@ def command(host: str, port: int, has_worker: bool, requests_per_second: int, ma
     gc.freeze()  # what the imports made stays: no collection while serving shall look through it
     with kept_connections(), _worker(home) if has_worker else _dagster(home):
         uvicorn.Server(config).run()
+
+
+def _require_place(host: str, port: int) -> None:
+    """UsageError where nobody can listen here: uvicorn would write a log, and end with a code of its own."""
+    import socket
+
+    from zentra_pipeline.errors import UsageError
+
+    try:
+        (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.create_server(address[:2], family=family):
+            pass
+    except OSError as cause:
+        why = cause.strerror or str(cause)
+        raise UsageError(f"{host}:{port} cannot be listened on ({why}): name another --host or --port") from cause
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from zentra_pipeline.closeout import blockers, closeout_tables
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
 from zentra_pipeline.config.profile import load_profile
-from zentra_pipeline.errors import UsageError
+from zentra_pipeline.errors import NotPossibleError, UsageError
 from zentra_pipeline.ingest import callback_staging
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
@@ -128,8 +128,15 @@ def seen(tenant: Tenant, run_id: str) -> CloseoutCandidate:
 def of_idle_window(
     tenant: Tenant, provider: str, window: date, owner: str, now: datetime
 ) -> Iterator[CloseoutCandidate]:
-    """A window without a run, to be closed as one without activity; UsageError when it has a run."""
-    profile = load_profile(tenant.paths, provider)
+    """A window without a run, to be closed as one without activity.
+
+    UsageError when it has a run, NotPossibleError when it is not over: what happens in it nobody knows yet.
+    """
+    profile, ends_at = load_profile(tenant.paths, provider), bounds(tenant.paths, provider, window)[1]
+    if ends_at > now:
+        raise NotPossibleError(
+            f"window {window} of {provider} is not over before {instant_text(ends_at)}: close it then"
+        )
     settlement_file = profile.settlement_file(window)
     run_id = run_store.run_id_of(tenant.name, provider, settlement_file, window)
     _stage_waiting(tenant, provider)
@@ -152,7 +159,7 @@ def of_idle_window(
             ledger_window=window.isoformat(),
             owner=owner,
             actor=owner,
-            as_of=instant_text(bounds(tenant.paths, provider, window)[1]),
+            as_of=instant_text(ends_at),
             status="in_review",
             closeout_status="open",
             revision=0,

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from zentra_pipeline.errors import UsageError
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What spreadsheets take for the begin of a formula; the wide forms are those of East Asian keyboards.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def json_pieces(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

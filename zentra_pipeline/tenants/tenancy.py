@@ -14,9 +14,17 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 
 def init_home(home: Home) -> bool:
-    """Make the home where it is missing, and say whether it was; doing it again changes nothing."""
+    """Make the home where it is missing, and say whether it was; doing it again changes nothing.
+
+    UsageError where no folder can be made, because a file has its name or that of a folder above it, say.
+    """
     is_new = not is_initialised(home)
-    home.tenants.mkdir(parents=True, exist_ok=True)
+    try:
+        home.tenants.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as cause:
+        raise UsageError(
+            f"{home.root} cannot be made a folder ({cause.strerror}): name another place with --home"
+        ) from cause
     if is_new:  # what is in it is nobody else's on this machine, whatever the umask
         home.root.chmod(0o700)
     control_store(home)
@@ -33,7 +41,8 @@ def add_tenant(home: Home, name: str, now: datetime) -> Tenant:
 
     The row in the control store comes last, so a tenant either is complete or does not exist. A name that another
     tenant has but for letter case, `-` and `_` is refused: they would share a folder where file systems disregard
-    case, and everywhere the variables that hold secrets of callbacks.
+    case, and everywhere the variables that hold secrets of callbacks. So is one that begins with another's name and
+    `__`, or the reverse: provider `b__c` of tenant `a` would share its variable with provider `c` of tenant `a__b`.
     """
     tenant = Tenant.of(home, name)
     require_home(home)
@@ -55,11 +64,18 @@ def add_tenant(home: Home, name: str, now: datetime) -> Tenant:
 
 
 def _require_distinct(home: Home, name: str) -> None:
-    for other in names(home):
-        if other != name and _folded(other) == _folded(name):
+    known = names(home)
+    for other in known if name not in known else ():
+        mine, theirs = _folded(name), _folded(other)
+        if mine == theirs:
             raise UsageError(
                 f"tenant {name!r} is not allowed beside {other!r}: "
                 "use a name that differs in more than letter case, '-' and '_'"
+            )
+        if mine.startswith(f"{theirs}__") or theirs.startswith(f"{mine}__"):
+            raise UsageError(
+                f"tenant {name!r} is not allowed beside {other!r}: variables with secrets have '__' between tenant and "
+                "provider, and could be of either; use a name without it"
             )
 
 
