@@ -126,6 +126,8 @@ def _come_late(story: Story, card: World) -> None:
     left["changed"] = story.month()
     left["warned"] = verify.verify(story.world.paths.closeouts, story.world.home.trust)
     left["second"] = story.step("operator", "prepare")
+    why = left["second"].json()["reason"]
+    left["reasons"] = [story.step("operator", "prepare", reason=each).json() for each in ("told by phone", why, why)]
     (left["waits"],) = story.as_("analyst").items("/reconciliation/approvals")
     seen = {left["waits"]["id"]: left["waits"]["sign_off"]["prepared_at"]}
     left["stale"] = story.step("approver", "approve", seen={left["waits"]["id"]: "2026-05-01T00:00:00Z"})
@@ -183,7 +185,8 @@ def test_what_was_looked_at_is_what_is_approved_over_http(story: Story) -> None:
     left = story.left
     (stale,) = left["stale window"].json()["items"]
     assert (stale["status"], stale["detail"]) == ("refused", "it was prepared again since you looked")
-    assert left["other window"].json()["items"] == []
+    other = left["other window"]
+    assert (other.status_code, "was never prepared for approval" in other.json()["detail"]) == (422, True)
     assert left["seen to prepare"].status_code == 422
     assert (left["waits"]["kind"], left["waits"]["sign_off"]["period"]) == ("sign_off", APRIL)
     assert left["waits"]["sign_off"]["totals"]["windows"] == 7
@@ -255,6 +258,9 @@ def test_a_late_fact_after_the_sign_off_is_shown_and_signed_as_a_change(story: S
     (change,) = changed["changes"]
     assert (change["what"], change["provider"], change["ledger_window"]) == ("amended", "card_rail", NEXT_TUE)
     assert story.left["second"].json()["reason"] == "card_rail 2026-04-28 amended"
+    reasons = [(each["reason"], each["is_new"]) for each in story.left["reasons"]]
+    why = "card_rail 2026-04-28 amended"
+    assert reasons == [("told by phone", True), (why, True), (why, False)], "the first reason was kept without a word"
     assert last["state"] == "signed_off"
     assert [(each["revision"], each["status"]) for each in last["sign_offs"]] == [(1, "amended"), (2, "sealed")]
     assert last["sign_offs"][1]["amends"] == last["sign_offs"][0]["closeout_id"]

@@ -141,7 +141,7 @@ def approve(
     left = dict(seen or {})
     for _, _, closeout in ready:
         left.pop(closeout.closeout_id, None)
-    found = _not_waiting(tenant, looked_at, left)
+    others, found = _not_waiting(tenant, looked_at, left), []
     for provider, state, closeout in ready:
         if seen is not None and seen.get(closeout.closeout_id) != closeout.prepared_at:
             if closeout.closeout_id in seen:
@@ -150,7 +150,7 @@ def approve(
         found.append(
             _taken(tenant, provider, state, actor, now, lambda case: closing.approve(case, actor, now, origin, seen))
         )
-    return found
+    return found + others
 
 
 def _not_waiting(tenant: Tenant, month: Month, left: Mapping[str, str]) -> list[WindowOutcome]:
