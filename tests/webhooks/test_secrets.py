@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import select
 from standardwebhooks import Webhook
@@ -112,6 +112,7 @@ def test_waits_are_the_specifications_with_up_to_a_tenth_more_by_the_seed_alone(
 
 
 @given(st.text(max_size=40))
+@example("0\x1f")
 def test_any_retry_after_is_a_wait_of_a_day_at_most_or_none(header: str) -> None:
     wait = schedule.retry_after(header, NOW)
     assert wait is None or timedelta(0) <= wait <= timedelta(days=1)

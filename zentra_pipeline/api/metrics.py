@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from zentra_pipeline.api import query_string
-from zentra_pipeline.api.security import Reader
+from zentra_pipeline.api.security import Monitor
 from zentra_pipeline.api.service import Serving
 from zentra_pipeline.api.tables import json_response
 from zentra_pipeline.desk import metrics
@@ -40,7 +40,7 @@ class _Figures(Collector):
 
 
 @router.get("/metrics")
-def show(serving: Serving, caller: Reader) -> Response:
+def show(serving: Serving, caller: Monitor) -> Response:
     """The figures of the token's tenant in Prometheus's text format."""
     registry = CollectorRegistry()
     registry.register(_Figures(caller.tenant.name, metrics.gauges(caller.tenant, serving.now())))

@@ -145,12 +145,12 @@ def _unauthenticated(challenge: str, detail: str) -> ProblemError:
     return ProblemError("unauthenticated", detail, headers={"WWW-Authenticate": challenge})
 
 
-def _who_may(action: str) -> Callable[..., Any]:
+def _who_may(action: str, *, takes_any_query: bool = False) -> Callable[..., Any]:
     async def checked(request: Request, caller: Annotated[Caller, Depends(_identify)]) -> Caller:
         caller.require(action)
         if "\0" in request.scope["path"]:  # no id has it, and PostgreSQL has no such text
             raise not_found()
-        await query_string.require_known(request)
+        await (query_string.require_once if takes_any_query else query_string.require_known)(request)
         return caller
 
     return checked
@@ -160,6 +160,7 @@ SECURITY: Final[list[dict[str, list[str]]]] = [{_BEARER.scheme_name: []}]
 """How the description says that a route needs a token, where no dependency says so."""
 
 Reader = Annotated[Caller, Depends(_who_may(READ))]
+Monitor = Annotated[Caller, Depends(_who_may(READ, takes_any_query=True))]
 Asker = Annotated[Caller, Depends(_who_may(ASK))]
 Decider = Annotated[Caller, Depends(_who_may(DECIDE))]
 Preparer = Annotated[Caller, Depends(_who_may(PREPARE))]

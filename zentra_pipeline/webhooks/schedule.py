@@ -37,8 +37,9 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     """The wait that a Retry-After header asks for (seconds or an HTTP date), a day at most; null when it is neither."""
     if header is None:
         return None
-    if _SECONDS.fullmatch(header.strip()):
-        wait = timedelta(seconds=int(header))
+    seconds = header.strip()  # of more than int() strips
+    if _SECONDS.fullmatch(seconds):
+        wait = timedelta(seconds=int(seconds))
     else:
         try:
             until = parsedate_to_datetime(header)

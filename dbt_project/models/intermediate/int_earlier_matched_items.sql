@@ -60,6 +60,17 @@ transactions as (
 
 ),
 
+-- Of a movement that is no transaction any more the ledger still has the entries, as another currency's or provider's.
+entries as (
+
+    select distinct transaction_id
+    from {{ ref('stg_ledger_entries') }}
+    where
+        posted_at < (select scope.window_ends_at from scope)
+        and transaction_id in (select legs.leg_id from legs)
+
+),
+
 reference_keys as (
 
     select * from {{ source('run', 'reference_keys') }}
@@ -153,9 +164,13 @@ all_legs as (
     left join comparable_runs on legs.run_id = comparable_runs.run_id
     left join written_off
         on legs.leg_id = written_off.transaction_id and legs.currency = written_off.currency
+    left join entries on legs.leg_id = entries.transaction_id
     where
         legs.leg_type = 'ledger_transaction'
-        and (transactions.transaction_id is not null or comparable_runs.run_id is not null)
+        and (
+            transactions.transaction_id is not null
+            or comparable_runs.run_id is not null and entries.transaction_id is not null
+        )
 
 ),
 
