@@ -4,15 +4,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_HOME ?= data/demo
-# Test workers; the suite is sized for two cores. Half of what the tests of CI take they wait for others.
+# Test workers; the suite is sized for two cores.
 WORKERS ?= 2
-WAITING_WORKERS ?= 4
 # A quarter of what a small run does is to ask for memory; Debian's libjemalloc2 answers faster, and tests run without it.
 JEMALLOC := $(firstword $(wildcard /usr/lib/*/libjemalloc.so.2))
 # Without bytecode every worker compiles every test again, ten seconds each.
-PYTEST := $(if $(JEMALLOC),LD_PRELOAD=$(JEMALLOC)) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+PYTEST := $(if $(JEMALLOC),LD_PRELOAD=$(JEMALLOC)) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo ui test test-ci test-postgresql test-history test-engines test-all lint lint-python lint-sql dbt-docs format bench bench-all lock sbom audit clean
+.PHONY: help setup demo ui test test-ci test-postgresql test-history test-engines test-all lint dbt-docs format bench bench-all lock sbom audit clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -22,7 +21,7 @@ setup: $(VENV)/.ready  ## virtual environment from the hashed lock of developers
 
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib zentra_pipeline
 	$(BIN)/python -c "from zentra_pipeline.reconcile.dbt_project import statements; statements()"
@@ -36,33 +35,29 @@ ui: setup  ## Dagster's UI on the demo's home, http://127.0.0.1:3000
 	ZENTRA_HOME=$(abspath $(DEMO_HOME)) DAGSTER_HOME=$(abspath $(DEMO_HOME))/dagster $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: setup  ## every test but the slow ones and those of CI
-	$(PYTEST) -n $(WORKERS) -m "not slow and not ci"
+	$(PYTEST) -m "not slow and not ci"
 
 test-ci: setup  ## the tests of CI: kills, races, damage, long histories, servers, a browser, Dagster, simulated worlds
-	$(PYTEST) -n $(WAITING_WORKERS) -m "ci and not slow"
+	$(PYTEST) -m "ci and not slow"
 
 test-postgresql: setup  ## the tests marked on_postgresql, with every store in PostgreSQL
 	ZENTRA_TEST_STORES=postgresql ZENTRA_REQUIRE_POSTGRES=1 \
-	$(PYTEST) -n $(WAITING_WORKERS) -m "on_postgresql and not slow"
+	$(PYTEST) -m "on_postgresql and not slow"
 
 test-history: setup  ## scenarios and cases, every run held to what it would say had it read all of the past
-	ZENTRA_TEST_WHOLE_HISTORY=1 $(PYTEST) -n $(WORKERS) tests/scenarios tests/cases
+	ZENTRA_TEST_WHOLE_HISTORY=1 $(PYTEST) tests/scenarios tests/cases
 
 test-engines: setup  ## scenarios, cases and simulated worlds, every run made on Sail too and held to the same bytes
-	ZENTRA_TEST_ENGINES=1 $(PYTEST) -n $(WORKERS) -m "slow or not slow" tests/scenarios tests/cases tests/simulation
+	ZENTRA_TEST_ENGINES=1 $(PYTEST) -m "slow or not slow" tests/scenarios tests/cases tests/simulation
 
 test-all: setup  ## the slow ones too
-	ZENTRA_FUZZ_EXAMPLES=100 $(PYTEST) -n $(WORKERS) -m "slow or not slow"
+	ZENTRA_FUZZ_EXAMPLES=100 $(PYTEST) -m "slow or not slow"
 
-lint: lint-python lint-sql  ## both of them; `make -j2 lint` at a time
-
-lint-python: setup  ## ruff, mypy, the layers of the package
+lint: setup  ## ruff, mypy, the layers of the package, sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
-
-lint-sql: setup  ## sqlfluff
 	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests zentra_pipeline
 
 dbt-docs: setup  ## dbt's documentation with its lineage as one page, dbt_project/target/docs/static_index.html; needs no network
