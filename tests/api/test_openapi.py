@@ -26,7 +26,7 @@ from zentra_pipeline.tenants.tenant import Tenant
 
 DOCUMENT = DBT_PROJECT.parent / "docs" / "openapi.json"
 # Few examples in `make test`, a hundred in `make test-all`.
-EXAMPLES = int(os.environ.get("ZENTRA_FUZZ_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("ZENTRA_FUZZ_EXAMPLES", "6"))
 CHECKS = (
     checks.not_a_server_error,
     checks.status_code_conformance,

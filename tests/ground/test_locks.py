@@ -33,7 +33,6 @@ def test_every_pin_has_a_hash_and_no_index_is_named(name: str) -> None:
 
 
 @pytest.mark.ci
-@pytest.mark.slow
 def test_the_list_of_parts_is_what_runs_and_the_same_each_time() -> None:
     made = []
     for _ in range(2):

@@ -166,7 +166,6 @@ def test_when_progress_cannot_be_recorded_nothing_else_begins(tmp_path: Path, mo
 
 
 @pytest.mark.ci
-@pytest.mark.slow
 def test_dbts_own_build_makes_the_same_relations_of_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,7 +74,6 @@ def paid_out(folder: Path) -> BankWorld:
     return world
 
 
-@pytest.mark.slow
 def test_a_day_of_a_bank_account_on_sail(tmp_path: Path, on_spark: Callable[[str | None], None]) -> None:
     one, other = paid_out(tmp_path / "one"), paid_out(tmp_path / "other")
     expected = one.bank_day(MON)

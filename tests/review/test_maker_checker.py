@@ -178,5 +178,5 @@ class AttemptsUnderDefaults(Attempts):
 
 AttemptsUnderDefaults.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestAttemptsUnderDefaults = AttemptsUnderDefaults.TestCase
-Attempts.TestCase.settings = settings(max_examples=250, stateful_step_count=30, deadline=None)
+Attempts.TestCase.settings = settings(max_examples=500, stateful_step_count=30, deadline=None)
 TestAttempts = Attempts.TestCase

@@ -123,6 +123,7 @@ def test_materialized_in_dagster_a_revision_has_later_windows_made_again(
     assert [blockers(world, window) for window in (MON, TUE, WED)] == [[], [], []]
 
 
+@pytest.mark.on_postgresql
 def test_a_window_before_which_something_changed_cannot_be_closed_until_it_is_made_again(world: World) -> None:
     """Whoever made Monday's revision died behind it: what is prepared of later windows is gone until they are made."""
     with candidates.of_run(world.tenant, run_id(world, WED)) as candidate:

@@ -66,6 +66,7 @@ def findings(world: World) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.on_postgresql
 def test_a_run_taken_back_is_in_no_table_and_later_ones_are_made_without_it(world: World) -> None:
     monday, tuesday, wednesday = (date.fromisoformat(day) for day in (MON, TUE, WED))
     assert rollforward(world) == [(monday, 0, 500, 0, 500), (tuesday, 500, 70, 500, 70), (wednesday, 70, 0, 0, 70)]

@@ -76,8 +76,8 @@ def prepare(
     """Prepare a closeout, or say what blocks it; where the current revision is sealed, it stays as it is.
 
     `reason` says why an earlier seal is amended; without it the files that arrived since are named, and another one
-    than what is prepared has it prepared again. With `accepted`, a
-    reason, the actor answers for the quarantined rows. `origin` is how the actor came.
+    than that of what is prepared has it prepared again. With `accepted`, a reason, the actor answers for the
+    quarantined rows. `origin` is how the actor came.
     """
     access.require_actor(candidate.tenant, actor)
     if candidate.is_sealed:

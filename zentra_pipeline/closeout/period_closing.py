@@ -60,7 +60,7 @@ def prepare(
     """Prepare the sign-off of a month, or say what blocks it; a month that is signed off as it is stays so.
 
     `reason` says why an earlier sign-off is amended; without it the windows that changed are named, and another one
-    than what is prepared has it prepared again.
+    than that of what is prepared has it prepared again.
     """
     access.require_actor(tenant, actor)
     with _held(tenant, month, now) as found:

@@ -112,15 +112,17 @@ def _seen_of_bank(inputs: RunInputs) -> dict[str, Any]:
     }
 
 
-def fingerprint(inputs: RunInputs, inputs_digest: str, said: str | None, quarantined_rows: Mapping[str, int]) -> str:
+def fingerprint(
+    inputs: RunInputs, inputs_digest: str, outcome_digest: str | None, quarantined_rows: Mapping[str, int]
+) -> str:
     """Digest of all that the published tables depend on: rows, scope, profile, routing, rules, runs, decisions.
 
-    `said` is the digest of what the run makes of rows that earlier runs disposed of, which are no input rows; null for
-    a run of a bank account.
+    `outcome_digest` is that of what the run makes of rows that earlier runs disposed of, which are no input rows; null
+    for a run of a bank account.
     """
     content = {
         "inputs": inputs_digest,
-        **({} if said is None else {"said": said}),
+        **({} if outcome_digest is None else {"outcomes": outcome_digest}),
         "quarantined": dict(quarantined_rows),
         "scope": [inputs.tenant, inputs.run_id, inputs.owner, inputs.as_of.isoformat()],
         "profile": inputs.profile.digest(),

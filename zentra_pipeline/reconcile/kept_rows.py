@@ -4,7 +4,6 @@ What is kept is a cache: a file whose bytes or columns are others is left out, a
 Does not belong here: which rows are kept, and why they are right for good (fetched_rows, looked_up_keys).
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,9 +18,8 @@ def take(connection: duckdb.DuckDBPyConnection, folder: Path, relation: str) -> 
     for kept in sorted(folder.glob("*.parquet")):
         scan = f"read_parquet({sql_text.file_literal(kept)}, hive_partitioning = false)"
         with suppress(OSError, duckdb.Error):
-            if durable_files.digest_of(kept) == kept.stem and _columns(connection, scan) == _columns(
-                connection, relation
-            ):
+            is_whole = durable_files.digest_of(kept) == kept.stem
+            if is_whole and _columns(connection, scan) == _columns(connection, relation):
                 connection.execute(f"insert into {relation} from {scan}").fetchall()
                 return True
     return False
@@ -30,7 +28,7 @@ def take(connection: duckdb.DuckDBPyConnection, folder: Path, relation: str) -> 
 def keep(connection: duckdb.DuckDBPyConnection, tenant_root: Path, folder: Path, rows: str) -> None:
     """Keep the rows of a select in a folder instead of what is kept there; raises OSError where there is no room."""
     folder.mkdir(parents=True, exist_ok=True)
-    before: Sequence[Path] = list(folder.glob("*.parquet"))
+    before = list(folder.glob("*.parquet"))
     with row_keys.writing(tenant_root) as own:
         temporary = own / "rows"
         connection.execute(f"copy ({rows}) to {sql_text.literal(str(temporary))} (format parquet)").fetchall()

@@ -43,19 +43,19 @@ class LookedUpKeys:
         self._is_large = sum(path.stat().st_size for path in key_files) >= LARGE_BYTES
         connection.execute(
             """create table related.key_files as
-               select cast(f[1] as integer) as number, f[2] as path, f[3] as name, false as is_known
+               select cast(f[1] as integer) as number, f[2] as path, f[3] as name, false as was_read
                from (select unnest($1) as f)""",
             [[[str(number), str(path), self._name(path)] for number, path in enumerate(key_files)]],
         )
         connection.execute("create table related.key_hits (number integer, key ubigint, unit ubigint)")
-        connection.execute("create table related.known_keys (key ubigint)")
+        connection.execute("create table related.kept_keys (key ubigint)")
         self._has_more = self._is_large and self._take() > len(key_files)
 
     def look_up(self) -> None:
         """Have what the keys of `related.wanted` lead to in `related.key_hits`; no key may be wanted twice."""
-        everywhere = "select key from related.wanted where key not in (from related.known_keys)"
+        everywhere = "select key from related.wanted where key not in (from related.kept_keys)"
         self._read("true", everywhere)
-        self._read("not is_known", "select key from related.wanted where key in (from related.known_keys)")
+        self._read("not was_read", "select key from related.wanted where key in (from related.kept_keys)")
 
     def keep(self) -> None:
         """Keep what was looked up (`related.known`), unless what is kept is about more files; without room, nothing."""
@@ -76,13 +76,13 @@ class LookedUpKeys:
 
     def _take(self) -> int:
         """Have what is kept, as far as it is about these key files; how many files it is about."""
-        kept = "related.kept_keys"
+        kept = "related.kept_lookups"
         self._connection.execute(f"create table {kept} (file_name varchar, key ubigint, unit ubigint)").fetchall()
         kept_rows.take(self._connection, self._folder, kept)
         for statement in (
-            f"""update related.key_files set is_known = true
+            f"""update related.key_files set was_read = true
                 where name in (select file_name from {kept} where key is null)""",
-            f"insert into related.known_keys select key from {kept} where file_name is null",
+            f"insert into related.kept_keys select key from {kept} where file_name is null",
             f"""insert into related.key_hits
                 select files.number, kept.key, kept.unit
                 from {kept} as kept

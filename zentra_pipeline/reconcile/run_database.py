@@ -37,9 +37,9 @@ _DUE_DATE_HORIZON: Final = timedelta(days=550)
 _FIRST_DAY: Final = date(1, 1, 2)  # whose window begins within what can be written, in any zone
 _ZONES: Final = timedelta(days=2)  # between the day of an instant and its window
 _SEEDS: Final = ("currencies", "exception_types")
-# What a run says of rows that earlier runs disposed of, which are no input rows of it: what it makes of their matches,
-# opens about them, and takes for the last word on a line. What only counts repeats is not among it.
-_SAID: Final[Mapping[str, str]] = {
+# What a run comes to about rows that earlier runs disposed of, which are no input rows of it: their matches taken back
+# or with a difference, exceptions about them, restatements. What only counts repeats is not among it.
+_OUTCOMES: Final[Mapping[str, str]] = {
     "exceptions": "select exception_id, status, resolution, amount_minor, difference_minor, match_id "
     "from zentra.exceptions",
     "matches": "select match_id, status, settlement_minor, ledger_minor from zentra.matches "
@@ -120,17 +120,19 @@ def inputs_digest(connection: duckdb.DuckDBPyConnection) -> str:
     return digest.hexdigest()
 
 
-def said_digest(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> str | None:
-    """Hex SHA-256 over what a built run says that its input rows may not show; repeats do not change it.
+def outcome_digest(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> str | None:
+    """Hex SHA-256 over what a built run comes to that its input rows may not show; repeats do not change it.
 
     Null for a run of a bank account, whose fingerprint names all files that it reads.
     """
     if inputs.bank is not None:
         return None
     digest = hashlib.sha256()
-    for table, rows in sorted(_SAID.items()):
+    for table, rows in sorted(_OUTCOMES.items()):
         digest.update(table.encode())
-        found = connection.execute(f"select cast(to_json(said) as varchar) as said from ({rows}) as said order by said")
+        found = connection.execute(
+            f"select cast(to_json(outcome) as varchar) as outcome from ({rows}) as outcome order by outcome"
+        )
         while batch := found.fetchmany(_DIGEST_BATCH):
             digest.update("".join(text for (text,) in batch).encode())
     return digest.hexdigest()

@@ -151,8 +151,8 @@ def _reconcile(execution: Execution, report: Progress) -> WindowResult:
             nodes = _build(execution, report, database, keep=keep)
         inputs = replace(inputs, missed_callbacks=run_database.callbacks_come_since(database, inputs))
         inputs_digest = run_database.inputs_digest(database)
-        said = run_database.said_digest(database, inputs)
-        digest = fingerprint.fingerprint(inputs, inputs_digest, said, run_database.quarantined_rows(database))
+        outcomes = run_database.outcome_digest(database, inputs)
+        digest = fingerprint.fingerprint(inputs, inputs_digest, outcomes, run_database.quarantined_rows(database))
         known = revisions.made_from(tenant, run, digest)
         if known is None:
             report("own", "publishing the run")
