@@ -1,9 +1,10 @@
 """Values, paths and file scans written into SQL text, and statements kept in `.sql` files. Running SQL is elsewhere."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from zentra_pipeline.errors import ZentraError
@@ -45,19 +46,24 @@ def parquet_scan(
     column `filename`, `with_row_numbers` the column `file_row_number`, from 0.
     """
     listed = ", ".join(file_literal(path) for path in paths)
-    declared = ", ".join(
+    names = ", filename = true" if with_names else ""
+    names += ", file_row_number = true" if with_row_numbers else ""
+    return f"read_parquet([{listed}], hive_partitioning = false, schema = map {{{_schema(columns)}}}{names})"
+
+
+@cache
+def _schema(columns: str) -> str:
+    return ", ".join(
         f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: null}}"
         for name, kind in column_types(columns).items()
     )
-    names = ", filename = true" if with_names else ""
-    names += ", file_row_number = true" if with_row_numbers else ""
-    return f"read_parquet([{listed}], hive_partitioning = false, schema = map {{{declared}}}{names})"
 
 
-def column_types(columns: str) -> dict[str, str]:
+@cache
+def column_types(columns: str) -> Mapping[str, str]:
     """Column name → type of column definitions such as `a varchar, b bigint`."""
     definitions = (definition.split() for definition in columns.split(","))
-    return {name.strip('"'): kind for name, kind in definitions}
+    return MappingProxyType({name.strip('"'): kind for name, kind in definitions})
 
 
 def empty(columns: str) -> str:

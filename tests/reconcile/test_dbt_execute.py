@@ -75,8 +75,9 @@ def test_a_statement_is_executed_after_its_parents_and_results_keep_the_statemen
     ],
 )
 def test_what_nothing_reads_any_more_goes_also_through_a_view(
-    read: list[str] | None, kept: list[str], build: Any, tmp_path: Path
+    read: list[str] | None, kept: list[str], build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dbt_execute, "_WORTH_DROPPING", 1)
     results = build(
         model("early", "select 1 as n"),
         model("of_a_view", "select * from seen where n = 1", "seen"),

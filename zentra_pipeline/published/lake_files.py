@@ -235,7 +235,8 @@ def tables_of(provider: str) -> Sequence[str]:
     return list(ROW_ORDER if identifiers.account_of(provider) is None else ROW_ORDER_OF_BANK)
 
 
-def declared_columns() -> dict[str, Sequence[str]]:
+@cache
+def declared_columns() -> Mapping[str, Sequence[str]]:
     """The columns in which tables are published today."""
     return {name: list(sql_text.column_types(reader_columns(name))) for name in ALL_ROW_ORDERS}
 

@@ -5,6 +5,7 @@ Does not belong here: compiling it (dbt_project), executing it (dbt_execute).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
 # Which engine a statement is for: DuckDB within the process, or a server that speaks Spark Connect (ADR 0078).
@@ -38,7 +39,7 @@ class CompiledNode:
     target: Target = DUCKDB
     parts: tuple[tuple[str, str], ...] = ()
 
-    @property
+    @cached_property
     def table(self) -> str | None:
         """`<schema>.<table>` of what a model makes."""
         if self.relation is None:

@@ -26,6 +26,8 @@ from zentra_pipeline.reconcile.run_kinds import RunKind
 
 # How DuckDB says that a sum, a HUGEINT, is no BIGINT.
 _TOO_LARGE: Final = re.compile(r"INT128 with value (-?[0-9]+) can't be cast .* out of range", re.DOTALL)
+# A table of fewer rows stays when nothing reads it any more: it takes no room, and dropping it takes time.
+_WORTH_DROPPING: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def drop_read_tables(
 ) -> None:
     """Drop the tables that were kept for what is `read_before`, models by name, and not for what is read afterwards."""
     statements = dbt_project.statements(kind)
-    read = _tables_read(statements)
+    read = _tables_read(_edges(statements))
     gone = _kept_for(read_before, statements, read) - _kept_for(read_afterwards, statements, read)
     for statement in statements:
         if statement.unique_id in gone and statement.materialized == "table":
@@ -196,18 +198,20 @@ class _UnreadTables:
     ) -> None:
         self._engine = engine
         self._by_id = {statement.unique_id: statement for statement in statements}
-        self._read: dict[str, frozenset[str]] = {}
+        self._read: Mapping[str, frozenset[str]] = {}
         self._readers: dict[str, set[str]] = {}
+        self._rows: dict[str, int] = {}
         if read_afterwards is None:
             return
-        self._read = _tables_read(statements)
+        self._read = _tables_read(_edges(statements))
         kept = _kept_for(read_afterwards, statements, self._read)
         for node in self._by_id:
             for table in self._read[node] - kept:
                 self._readers.setdefault(table, set()).add(node)
 
-    def done(self, node: str) -> None:
-        """Drop what only this statement, which has been executed or skipped, still had to read."""
+    def done(self, node: str, rows: int | None) -> None:
+        """Drop what only this statement, which made so many rows or was skipped, still had to read."""
+        self._rows[node] = rows or 0
         for table in self._read.get(node, ()):
             readers = self._readers.get(table)
             if readers is None:
@@ -215,17 +219,25 @@ class _UnreadTables:
             readers.discard(node)
             if not readers:
                 del self._readers[table]
-                self._engine.drop(self._by_id[table])
+                if self._rows[table] >= _WORTH_DROPPING:
+                    self._engine.drop(self._by_id[table])
 
 
-def _tables_read(statements: Sequence[CompiledNode]) -> dict[str, frozenset[str]]:
+def _edges(statements: Sequence[CompiledNode]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """What decides which tables statements read: their ids, what they make, and their parents."""
+    return tuple((one.unique_id, one.materialized, one.parents) for one in statements)
+
+
+@lru_cache(maxsize=8)
+def _tables_read(edges: tuple[tuple[str, str, tuple[str, ...]], ...]) -> Mapping[str, frozenset[str]]:
     """The tables that each statement reads, by id; those of a view are read by what reads the view."""
-    by_id = {statement.unique_id: statement for statement in statements}
+    materialized = {node: kind for node, kind, _ in edges}
+    parents_of = {node: parents for node, _, parents in edges}
     read: dict[str, frozenset[str]] = {}
-    for node in TopologicalSorter({one.unique_id: one.parents for one in statements}).static_order():
-        parents = [by_id[parent] for parent in by_id[node].parents]
-        tables = (parent.unique_id for parent in parents if parent.materialized == "table")
-        views = (read[parent.unique_id] for parent in parents if parent.materialized == "view")
+    for node in TopologicalSorter(parents_of).static_order():
+        parents = parents_of[node]
+        tables = (parent for parent in parents if materialized[parent] == "table")
+        views = (read[parent] for parent in parents if materialized[parent] == "view")
         read[node] = frozenset(tables).union(*views)
     return read
 
@@ -264,7 +276,7 @@ def _execute(
         if result.rows == 0 and (table := by_id[node].table) is not None:
             empty.add(table)
         order.done(node)
-        unread.done(node)
+        unread.done(node, result.rows)
 
     try:
         while order.is_active():

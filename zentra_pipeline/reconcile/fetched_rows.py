@@ -16,6 +16,8 @@ from zentra_pipeline.reconcile import kept_rows, row_keys
 
 # Files of fewer rows are read as fast as what would be kept of them.
 LARGE_ROWS: Final = 10_000
+# Files of fewer bytes are read together: planning a read of each would take longer than reading.
+_LARGE_BYTES: Final = 500_000
 # Of a file of which more was fetched nothing is kept: it is read as fast itself.
 _MOST_ROWS: Final = 50_000
 _FOLDER: Final = "fetched"
@@ -39,10 +41,10 @@ class FetchedRows:
         """How a file is named here: below the tenant's folder, as its key file is."""
         return row_keys.key_file(self._root, path, self._normalizer).relative_to(self._root).as_posix()
 
-    def fetch(self, table: str, asked: str, files: Mapping[str, tuple[Path, str]]) -> None:
-        """Have the rows of all `asked` units, a select of (file_name, unit); `files`: the path and all rows of each."""
+    def fetch(self, table: str, asked: str, files: Mapping[str, Path], columns: str) -> None:
+        """Have the rows of all `asked` units, a select of (file_name, unit), of `files`, which have these `columns`."""
         if table not in self._files:
-            self._load(table, next(rows for _, rows in files.values()))
+            self._load(table, columns)
         (missing,) = self._connection.execute(
             f"""create or replace table related.asked as
                 select distinct asked.file_name, asked.unit from ({asked}) as asked
@@ -51,20 +53,13 @@ class FetchedRows:
         ).fetchall()[0]
         if not missing:
             return
-        selects = []
         lacking = self._connection.execute("select distinct file_name from related.asked order by all").fetchall()
-        for (name,) in lacking:
-            path, rows = files[name]
-            literal, unit = sql_text.literal(name), row_keys.KEYED[table].unit
-            units = f"select unit from related.asked where file_name = {literal}"
-            selects.append(
-                f"""select {literal}, asked.unit, found.unit_of_row is not null, found.* exclude (unit_of_row)
-                    from ({units}) as asked
-                    left join (select *, {unit} as unit_of_row from ({rows}) where {unit} in ({units})) as found
-                        on asked.unit = found.unit_of_row"""
-            )
-            self._files[table][name] = path
+        read = {name: files[name] for (name,) in lacking}
+        small = {name: path for name, path in read.items() if path.stat().st_size < _LARGE_BYTES}
+        together = [small, *({name: path} for name, path in read.items() if name not in small)]
+        selects = [_asked_rows(table, of_files, columns) for of_files in together if of_files]
         self._connection.execute(f"insert into related.fetched_{table} {' union all '.join(selects)}").fetchall()
+        self._files[table] |= read
         self._grown.add(table)
 
     def keep(self) -> None:
@@ -87,13 +82,11 @@ class FetchedRows:
         rows = {Path(name): count for name, count in counts}
         return [name for name, path in files.items() if rows.get(path, 0) >= LARGE_ROWS]
 
-    def _load(self, table: str, rows: str) -> None:
+    def _load(self, table: str, columns: str) -> None:
         """Make the table of fetched rows, with what is kept of them."""
         relation = f"related.fetched_{table}"
         self._connection.execute(
-            f"""create table {relation} as
-                select cast(null as varchar) as file_name, cast(null as ubigint) as asked_unit, false as is_found, *
-                from ({rows}) limit 0"""
+            f"create table {relation} (file_name varchar, asked_unit ubigint, is_found boolean, {columns})"
         ).fetchall()
         self._connection.execute(f"create table related.kept_{table} (file_name varchar)").fetchall()
         self._files[table] = {}
@@ -112,3 +105,20 @@ class FetchedRows:
                    where (file_name in ({names}) or file_name in (from related.kept_{table})) and file_name in ({few})
                    order by file_name, asked_unit"""
         kept_rows.keep(self._connection, self._root, self._folder(table), rows)
+
+
+def _asked_rows(table: str, files: Mapping[str, Path], columns: str) -> str:
+    """A select of the rows of the units that `related.asked` has of these files; a unit without any is there once."""
+    unit = row_keys.KEYED[table].unit
+    names = ", ".join(f"found.{name}" for name in sql_text.column_types(columns))
+    named = ", ".join(f"({sql_text.literal(name)}, {sql_text.literal(str(path))})" for name, path in files.items())
+    scan = sql_text.parquet_scan(list(files.values()), columns, with_names=True)
+    of_files = f"""select asked.file_name, asked.unit, files.path
+                   from related.asked as asked
+                   inner join (values {named}) as files (file_name, path) on asked.file_name = files.file_name"""
+    return f"""select asked.file_name, asked.unit, found.unit_of_row is not null, {names}
+               from ({of_files}) as asked
+               left join (
+                   select *, {unit} as unit_of_row from {scan} where {unit} in (select unit from ({of_files}))
+               ) as found
+                   on asked.path = found.filename and asked.unit = found.unit_of_row"""

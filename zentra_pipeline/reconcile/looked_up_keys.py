@@ -40,10 +40,11 @@ class LookedUpKeys:
         self._connection = connection
         self._root = tenant_root
         self._folder = row_keys.key_file(tenant_root, tenant_root / _FOLDER / provider, normalizer)
+        self._key_files = self._unread = list(key_files)
         self._is_large = sum(path.stat().st_size for path in key_files) >= LARGE_BYTES
         connection.execute(
             """create table related.key_files as
-               select cast(f[1] as integer) as number, f[2] as path, f[3] as name, false as was_read
+               select cast(f[1] as integer) as number, f[2] as path, f[3] as name
                from (select unnest($1) as f)""",
             [[[str(number), str(path), self._name(path)] for number, path in enumerate(key_files)]],
         )
@@ -53,9 +54,11 @@ class LookedUpKeys:
 
     def look_up(self) -> None:
         """Have what the keys of `related.wanted` lead to in `related.key_hits`; no key may be wanted twice."""
-        everywhere = "select key from related.wanted where key not in (from related.kept_keys)"
-        self._read("true", everywhere)
-        self._read("not was_read", "select key from related.wanted where key in (from related.kept_keys)")
+        if self._unread == self._key_files:
+            self._read(self._key_files, "select key from related.wanted")
+            return
+        self._read(self._key_files, "select key from related.wanted where key not in (from related.kept_keys)")
+        self._read(self._unread, "select key from related.wanted where key in (from related.kept_keys)")
 
     def keep(self) -> None:
         """Keep what was looked up (`related.known`), unless what is kept is about more files; without room, nothing."""
@@ -80,8 +83,6 @@ class LookedUpKeys:
         self._connection.execute(f"create table {kept} (file_name varchar, key ubigint, unit ubigint)").fetchall()
         kept_rows.take(self._connection, self._folder, kept)
         for statement in (
-            f"""update related.key_files set was_read = true
-                where name in (select file_name from {kept} where key is null)""",
             f"insert into related.kept_keys select key from {kept} where file_name is null",
             f"""insert into related.key_hits
                 select files.number, kept.key, kept.unit
@@ -91,15 +92,19 @@ class LookedUpKeys:
         ):
             self._connection.execute(statement).fetchall()
         ((files,),) = self._connection.execute(f"select count(*) from {kept} where key is null").fetchall()
+        unread = self._connection.execute(
+            f"""select path from related.key_files
+                where name not in (select file_name from {kept} where key is null and file_name is not null)"""
+        ).fetchall()
+        self._unread = sorted(Path(path) for (path,) in unread)
         self._connection.execute(f"drop table {kept}").fetchall()
         return int(files)
 
-    def _read(self, files: str, keys: str) -> None:
-        """Look keys, a select, up in the key files of a condition."""
-        found = self._connection.execute(f"select path from related.key_files where {files} order by number").fetchall()
-        if not found:
+    def _read(self, key_files: Sequence[Path], keys: str) -> None:
+        """Look keys, a select, up in key files."""
+        if not key_files:
             return
-        listed = ", ".join(sql_text.file_literal(Path(path)) for (path,) in found)
+        listed = ", ".join(sql_text.file_literal(path) for path in key_files)
         self._connection.execute(
             f"""insert into related.key_hits
                 select files.number, keys.key, keys.unit

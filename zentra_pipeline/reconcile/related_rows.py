@@ -258,8 +258,8 @@ def _asked(table: str, hop: int) -> str:
 
 def _fetched_rows(table: str, sources: Sequence[Source], asked: str, fetched: FetchedRows, columns: str) -> str:
     """A select of `columns` of the rows of these units, as `rows`, beside what is said of them, as `asked`."""
-    files = {fetched.name(source.path): (source.path, rows_of_file(source)) for source in sources}
-    fetched.fetch(table, f"select file_name, unit from ({asked})", files)
+    files = {fetched.name(source.path): source.path for source in sources}
+    fetched.fetch(table, f"select file_name, unit from ({asked})", files, _columns(table))
     return f"""select {columns} from related.fetched_{table} as rows
                inner join ({asked}) as asked on rows.file_name = asked.file_name and rows.asked_unit = asked.unit
                where rows.is_found"""
@@ -320,7 +320,9 @@ def _fetch_matches(
 
 def rows_of_file(source: Source) -> str:
     """A select of all rows of a source's file."""
-    if source.table in PUBLISHED:
-        columns = lake_files.columns_sql(source.table)
-        return f"select * from {sql_text.parquet_scan([source.path], columns)}"
-    return lake_files.staged_rows(staged_tables.staged_columns(source.table), [source.path])
+    return f"select * from {sql_text.parquet_scan([source.path], _columns(source.table))}"
+
+
+def _columns(table: str) -> str:
+    """The column definitions of a staged or published table."""
+    return lake_files.columns_sql(table) if table in PUBLISHED else staged_tables.staged_columns(table)

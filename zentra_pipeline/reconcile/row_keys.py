@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -101,11 +102,15 @@ def keys_of(
 
 def key_file(tenant_root: Path, source: Path, normalizer: str) -> Path:
     """Where the keys of a file below the tenant's folder lie."""
-    about = f"{_KEY_VERSION} {duckdb.__version__} {normalizer}"
-    folder = hashlib.sha256(about.encode()).hexdigest()[:16]
     if not source.is_relative_to(tenant_root):  # a revision that is made again elsewhere reads what was published here
         source = tenant_root / hashlib.sha256(str(source).encode()).hexdigest()
-    return tenant_root / FOLDER / folder / source.relative_to(tenant_root)
+    return tenant_root / FOLDER / _form(normalizer) / source.relative_to(tenant_root)
+
+
+@cache
+def _form(normalizer: str) -> str:
+    about = f"{_KEY_VERSION} {duckdb.__version__} {normalizer}"
+    return hashlib.sha256(about.encode()).hexdigest()[:16]
 
 
 def missing(tenant_root: Path, sources: Iterable[Path], normalizer: str) -> list[Path]:

@@ -7,7 +7,7 @@ executing the models, publishing.
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from datetime import UTC, date, datetime, timedelta
@@ -267,8 +267,13 @@ def _write_calendar(connection: duckdb.DuckDBPyConnection, inputs: RunInputs, da
     rows = [(w.day, _naive(w.starts_at), _naive(w.ends_at), w.business_day_number) for w in span]
     columns = "window_date date, starts_at timestamp, ends_at timestamp, business_day_number bigint"
     _write_table(connection, "run.windows", columns, rows)
-    by_day = [(day, *row) for row in rows for day in _utc_days(row[1], row[2])]
-    _write_table(connection, "run.window_days", f"utc_day date, {columns}", by_day)
+    connection.execute(
+        """create table run.window_days as
+           select cast(unnest(generate_series(
+               date_trunc('day', starts_at), date_trunc('day', ends_at - interval 1 microsecond), interval 1 day
+           )) as date) as utc_day, windows.*
+           from run.windows as windows"""
+    ).fetchall()
 
 
 def _lag_before(day: date, lag: int, business_days: BusinessDays) -> date:
@@ -277,13 +282,6 @@ def _lag_before(day: date, lag: int, business_days: BusinessDays) -> date:
         lag -= day in business_days
         day -= timedelta(days=1)
     return day
-
-
-def _utc_days(starts_at: datetime, ends_at: datetime) -> Iterable[date]:
-    day, last = starts_at.date(), (ends_at - timedelta(microseconds=1)).date()
-    while day <= last:
-        yield day
-        day += timedelta(days=1)
 
 
 def _write_earlier_runs(connection: duckdb.DuckDBPyConnection, inputs: RunInputs) -> None:
