@@ -48,15 +48,16 @@ def parquet_scan(
     listed = ", ".join(file_literal(path) for path in paths)
     names = ", filename = true" if with_names else ""
     names += ", file_row_number = true" if with_row_numbers else ""
-    return f"read_parquet([{listed}], hive_partitioning = false, schema = map {{{_schema(columns)}}}{names})"
+    return f"read_parquet([{listed}], hive_partitioning = false, schema = {_schema(columns)}{names})"
 
 
 @cache
 def _schema(columns: str) -> str:
-    return ", ".join(
-        f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: null}}"
-        for name, kind in column_types(columns).items()
-    )
+    """What `read_parquet` takes as schema: one text that is cast, as a map written out takes thrice as long to plan."""
+    types = column_types(columns).items()
+    fields = ", ".join(f"{name}={{name: {name}, type: {kind}, default_value: NULL}}" for name, kind in types)
+    kinds = "name varchar, type varchar, default_value varchar"
+    return f"cast({literal('{' + fields + '}')} as map(varchar, struct({kinds})))"
 
 
 @cache
