@@ -209,6 +209,7 @@ def _own_server() -> str:
             "(sc://host:15002), or pip install pysail for one within this process"
         ) from error
     os.environ.setdefault("RUST_LOG", "error")  # what its log says is nothing for who runs a command
+    os.environ.setdefault("SAIL_EXECUTION__DEFAULT_PARALLELISM", str(settings.threads()))
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     _OWN_SERVERS.append(server)
