@@ -350,6 +350,17 @@ def test_a_window_that_is_not_over_is_not_closed_as_one_without_activity(world: 
         assert closing.prepare(case, "alice", ends_at).status == "prepared"
 
 
+def test_a_provider_that_nobody_has_heard_of_has_no_window_to_close(world: World) -> None:
+    with (
+        pytest.raises(UsageError, match="has no provider 'nope': no profile, no file and no run names it"),
+        candidates.of_idle_window(world.tenant, "nope", date(2026, 4, 19), "alice", NOON),
+    ):
+        pass
+    world.paths.providers.joinpath("nope.yml").write_text("{}")
+    with candidates.of_idle_window(world.tenant, "nope", date(2026, 4, 19), "alice", NOON) as case:
+        assert closing.prepare(case, "alice", NOON).status == "prepared"
+
+
 def test_rows_of_a_window_keep_it_from_being_closed_as_one_without_activity(world: World) -> None:
     world.add(post("T9", "R9", 100, on=TUE))
     world.deliver()

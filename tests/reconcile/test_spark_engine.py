@@ -1,5 +1,8 @@
-"""Runs on Spark Connect: they publish the very bytes that DuckDB does; a server that dies leaves nothing."""
+"""Runs on Spark Connect: they publish the very bytes that DuckDB does, also where a worker or the server dies."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,3 +156,35 @@ def test_spark_publishes_the_bytes_that_duckdb_does(
     with engines.spark(spark_home, port):
         made = [other.reconcile(day) for day in (MON, TUE)]
     assert [digests(result) for result in made] == [digests(result) for result in expected]
+
+
+@pytest.mark.slow
+def test_workers_of_spark_that_die_are_replaced_and_the_run_comes_to_the_same_bytes(
+    tmp_path: Path, on_spark: Callable[[str | None], None], spark_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two workers is killed within each of three statements: behind the second both of the first are gone."""
+    one, other = two_windows(tmp_path / "one"), two_windows(tmp_path / "other")
+    expected = one.reconcile(MON)
+    port = engines.free_port()
+    on_spark(f"sc://127.0.0.1:{port}")
+    make = spark_engine.SparkEngine.make
+    killed: list[int] = []
+
+    def make_while_one_dies(engine: Any, statement: Any) -> int | None:
+        if statement.name not in {"int_movements", "int_pass_exact_reference", "exceptions"}:
+            return make(engine, statement)
+        oldest = engines.wait_for_workers(2)[0]
+        killing = threading.Timer(0.3, os.kill, (oldest, signal.SIGKILL))
+        killing.start()
+        try:
+            return make(engine, statement)
+        finally:
+            killing.join()
+            killed.append(oldest)
+
+    with engines.spark(spark_home, port, "local-cluster[2,1,1024]"):
+        monkeypatch.setattr(spark_engine.SparkEngine, "make", make_while_one_dies)
+        made = other.reconcile(MON)
+        assert len(set(killed)) == 3
+        assert not set(killed) & set(engines.wait_for_workers(2))
+    assert digests(made) == digests(expected)

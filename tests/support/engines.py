@@ -78,6 +78,18 @@ def spark(home: Path, port: int, master: str = "local[2]") -> Iterator[subproces
         yield process
 
 
+def wait_for_workers(count: int) -> list[int]:
+    """The process ids of Spark's workers on this machine, the oldest first, once there are so many."""
+    deadline = time.monotonic() + 300
+    while True:
+        found = subprocess.run(["pgrep", "-f", "CoarseGrainedExecutorBackend"], capture_output=True, check=False)
+        workers = [int(process) for process in found.stdout.split()]
+        if len(workers) >= count:
+            return workers
+        assert time.monotonic() < deadline, f"Spark has {len(workers)} workers and not {count}"
+        time.sleep(0.5)
+
+
 @contextmanager
 def _serving(command: list[str], port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryDirectory(prefix="zentra-server-") as folder, Path(folder, "log").open("wb") as log:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from zentra_pipeline import ledger_windows, locks, provenance
+from zentra_pipeline import identifiers, ledger_windows, locks, provenance
 from zentra_pipeline.closeout import blockers, closeout_tables
 from zentra_pipeline.closeout.blockers import Blocker
 from zentra_pipeline.closeout.closeout_tables import CloseoutTables
@@ -19,7 +19,7 @@ from zentra_pipeline.errors import NotPossibleError, UsageError
 from zentra_pipeline.ingest import callback_staging
 from zentra_pipeline.instants import instant_text
 from zentra_pipeline.published import lake
-from zentra_pipeline.reconcile import dbt_project
+from zentra_pipeline.reconcile import dbt_project, mistakes
 from zentra_pipeline.remedies import Remedy
 from zentra_pipeline.runtime import intents
 from zentra_pipeline.settings import TenantPaths
@@ -130,8 +130,11 @@ def of_idle_window(
 ) -> Iterator[CloseoutCandidate]:
     """A window without a run, to be closed as one without activity.
 
-    UsageError when it has a run, NotPossibleError when it is not over: what happens in it nobody knows yet.
+    UsageError when it has a run, or its provider neither a profile nor files nor runs; NotPossibleError when it is not
+    over: what happens in it nobody knows yet.
     """
+    if identifiers.account_of(provider) is None and provider not in mistakes.known_providers(tenant):
+        raise UsageError(f"tenant {tenant.name} has no provider {provider!r}: no profile, no file and no run names it")
     profile, ends_at = load_profile(tenant.paths, provider), bounds(tenant.paths, provider, window)[1]
     if ends_at > now:
         raise NotPossibleError(
