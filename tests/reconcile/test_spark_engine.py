@@ -169,22 +169,22 @@ def test_workers_of_spark_that_die_are_replaced_and_the_run_comes_to_the_same_by
     on_spark(f"sc://127.0.0.1:{port}")
     make = spark_engine.SparkEngine.make
     killed: list[int] = []
+    with engines.spark(spark_home, port, "local-cluster[2,1,1024]") as server:
 
-    def make_while_one_dies(engine: Any, statement: Any) -> int | None:
-        if statement.name not in {"int_movements", "int_pass_exact_reference", "exceptions"}:
-            return make(engine, statement)
-        oldest = engines.wait_for_workers(2)[0]
-        killing = threading.Timer(0.3, os.kill, (oldest, signal.SIGKILL))
-        killing.start()
-        try:
-            return make(engine, statement)
-        finally:
-            killing.join()
-            killed.append(oldest)
+        def make_while_one_dies(engine: Any, statement: Any) -> int | None:
+            if statement.name not in {"int_movements", "int_pass_exact_reference", "exceptions"}:
+                return make(engine, statement)
+            oldest = engines.wait_for_workers(server, 2)[0]
+            killing = threading.Timer(0.3, os.kill, (oldest, signal.SIGKILL))
+            killing.start()
+            try:
+                return make(engine, statement)
+            finally:
+                killing.join()
+                killed.append(oldest)
 
-    with engines.spark(spark_home, port, "local-cluster[2,1,1024]"):
         monkeypatch.setattr(spark_engine.SparkEngine, "make", make_while_one_dies)
         made = other.reconcile(MON)
         assert len(set(killed)) == 3
-        assert not set(killed) & set(engines.wait_for_workers(2))
+        assert not set(killed) & set(engines.wait_for_workers(server, 2))
     assert digests(made) == digests(expected)

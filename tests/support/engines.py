@@ -78,11 +78,12 @@ def spark(home: Path, port: int, master: str = "local[2]") -> Iterator[subproces
         yield process
 
 
-def wait_for_workers(count: int) -> list[int]:
-    """The process ids of Spark's workers on this machine, the oldest first, once there are so many."""
+def wait_for_workers(server: subprocess.Popen[bytes], count: int) -> list[int]:
+    """The process ids of a Spark server's workers on this machine, the oldest first, once there are so many."""
+    asked = ["pgrep", "-s", str(server.pid), "-f", "CoarseGrainedExecutorBackend"]
     deadline = time.monotonic() + 300
     while True:
-        found = subprocess.run(["pgrep", "-f", "CoarseGrainedExecutorBackend"], capture_output=True, check=False)
+        found = subprocess.run(asked, capture_output=True, check=False)
         workers = [int(process) for process in found.stdout.split()]
         if len(workers) >= count:
             return workers
