@@ -88,10 +88,11 @@ def test_a_run_says_what_it_would_say_with_all_of_the_past(
     """Late callbacks, parts, refunds, restated entries, redeliveries: each reaches back to a window of its own.
 
     What keys lead to in large key files, and rows that were fetched from large files, are kept for the next run, which
-    leaves out what is damaged.
+    leaves out what is damaged. Large files are read one by one, small ones together.
     """
     if is_large:
         monkeypatch.setattr(fetched_rows, "LARGE_ROWS", 0)
+        monkeypatch.setattr(fetched_rows, "READ_ALONE_BYTES", 0)
         monkeypatch.setattr(looked_up_keys, "LARGE_BYTES", 0)
     world = World(tmp_path, PROFILE)
     with compared_with_whole_history() as compared:

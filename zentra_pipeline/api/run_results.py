@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from zentra_pipeline import sql_text
 from zentra_pipeline.api import events, exceptions, problems, tables
 from zentra_pipeline.api.paging import PageQuery, Paging, cursor, page, page_schema, place_of
 from zentra_pipeline.api.problems import ProblemError
@@ -26,7 +27,7 @@ from zentra_pipeline.store import runs as run_store
 router = APIRouter(prefix="/reconciliation/runs/{run_id}", tags=["runs"])
 
 _MOST_ROWS: Final = 2**53  # DuckDB takes no greater offset than 2**62
-_EVIDENCE_COLUMNS: Final = tables.column_types(lake_views.EVIDENCE_COLUMNS)
+_EVIDENCE_COLUMNS: Final = sql_text.column_types(lake_views.EVIDENCE_COLUMNS)
 
 
 def _answer(schema: dict[str, Any], *further: str) -> dict[int | str, dict[str, Any]]:

@@ -42,11 +42,6 @@ def row_schema(table: str, **further: dict[str, Any]) -> dict[str, Any]:
     return schema_of({name: column.data_type for name, column in columns.items()}, **further)
 
 
-def column_types(definitions: str) -> dict[str, str]:
-    """Column → DuckDB type of column definitions as in `create table t (…)`."""
-    return {name: kind for name, kind in map(str.split, definitions.split(", "))}  # noqa: C416 - two at a time
-
-
 def schema_of(columns: Mapping[str, str], **further: dict[str, Any]) -> dict[str, Any]:
     """JSON Schema of an object of columns of DuckDB types."""
     properties = {

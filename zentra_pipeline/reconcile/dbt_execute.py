@@ -223,13 +223,16 @@ class _UnreadTables:
                     self._engine.drop(self._by_id[table])
 
 
-def _edges(statements: Sequence[CompiledNode]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """What decides which tables statements read: their ids, what they make, and their parents."""
+_Edges = tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+def _edges(statements: Sequence[CompiledNode]) -> _Edges:
+    """What decides which tables statements read, of each: its id, whether it makes a table or a view, its parents."""
     return tuple((one.unique_id, one.materialized, one.parents) for one in statements)
 
 
 @lru_cache(maxsize=8)
-def _tables_read(edges: tuple[tuple[str, str, tuple[str, ...]], ...]) -> Mapping[str, frozenset[str]]:
+def _tables_read(edges: _Edges) -> Mapping[str, frozenset[str]]:
     """The tables that each statement reads, by id; those of a view are read by what reads the view."""
     materialized = {node: kind for node, kind, _ in edges}
     parents_of = {node: parents for node, _, parents in edges}

@@ -17,7 +17,7 @@ from zentra_pipeline.reconcile import kept_rows, row_keys
 # Files of fewer rows are read as fast as what would be kept of them.
 LARGE_ROWS: Final = 10_000
 # Files of fewer bytes are read together: planning a read of each would take longer than reading.
-_LARGE_BYTES: Final = 500_000
+READ_ALONE_BYTES: Final = 500_000
 # Of a file of which more was fetched nothing is kept: it is read as fast itself.
 _MOST_ROWS: Final = 50_000
 _FOLDER: Final = "fetched"
@@ -55,7 +55,7 @@ class FetchedRows:
             return
         lacking = self._connection.execute("select distinct file_name from related.asked order by all").fetchall()
         read = {name: files[name] for (name,) in lacking}
-        small = {name: path for name, path in read.items() if path.stat().st_size < _LARGE_BYTES}
+        small = {name: path for name, path in read.items() if path.stat().st_size < READ_ALONE_BYTES}
         together = [small, *({name: path} for name, path in read.items() if name not in small)]
         selects = [_asked_rows(table, of_files, columns) for of_files in together if of_files]
         self._connection.execute(f"insert into related.fetched_{table} {' union all '.join(selects)}").fetchall()
